@@ -1,0 +1,45 @@
+"""Numbers shared by the model, the container and the engines: the one source for each.
+
+The rendering constants are defaults of the encoder; every file states its own values (spec/igs.md, "Header").
+"""
+
+from typing import Final
+
+TILE_SIZE: Final = 16
+"""Side of a tile in stored pixels. Part of the model, not of an engine (spec/igs.md, "Tiles")."""
+
+TOP_K: Final = 10
+"""Gaussians blended per point (paper, Section 3.2: K = 10)."""
+
+SUPPORT_Q: Final = 9.0
+"""Squared Mahalanobis radius of the support ellipse: three standard deviations, as in the paper's tiling."""
+
+MAX_TOP_K: Final = 32
+"""Largest K a file may ask for; engines keep K values per point in registers or on the stack."""
+
+MAX_CHANNELS: Final = 64
+"""Feature channels of one file: a dozen PBR maps with room to spare."""
+
+MAX_DIMENSION: Final = 1 << 20
+"""Largest width or height in pixels, so that tile coordinates fit 16 bits."""
+
+MAX_GAUSSIANS: Final = 1 << 26
+"""Largest Gaussian count: 1 GiB of RGB `f16` records."""
+
+MAX_LODS: Final = 16
+"""Largest number of levels of detail."""
+
+MIN_INV_SCALE: Final = 2.0**-14
+"""Smallest inverse scale per px: the smallest normal float16, a standard deviation of 16,384 px."""
+
+MAX_INV_SCALE: Final = 64.0
+"""Largest inverse scale per px: a standard deviation of 1/64 px, far below what a pixel grid can show."""
+
+MAX_IMAGE_PIXELS: Final = 1 << 30
+"""Largest source or output picture that is taken into memory whole: 32768 x 32768."""
+
+DEFAULT_LODS: Final = 5
+"""Levels of detail an encode writes unless told otherwise."""
+
+DEFAULT_PAGE_SIZE: Final = 256
+"""Gaussian records per page: 4 KiB of RGB `f16`."""

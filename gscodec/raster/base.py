@@ -1,0 +1,115 @@
+"""The renderer interface that every engine implements, and the choice among engines.
+
+Binning is apart from blending so that each can be tested and timed alone. An engine computes the same function of the
+same arguments as `reference`; it may only be faster.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import BackendUnavailable, InvalidArgument
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+
+OutputDtype = Literal["float32", "uint8", "uint16"]
+
+
+@dataclass(frozen=True)
+class TileIndex:
+    """For each tile, in row-major order, the Gaussians whose support meets it, by ascending index.
+
+    Tile t holds indices[offsets[t] : offsets[t + 1]].
+    """
+
+    offsets: npt.NDArray[np.int64]  # (n_tiles + 1,)
+    indices: npt.NDArray[np.int32]  # (n_pairs,)
+
+
+@dataclass(frozen=True)
+class GaussianGrads:
+    """Gradient of a scalar loss to the fields of a GaussianSet, in their shapes."""
+
+    means: Float64Array  # (N, 2) per px
+    inv_scales: Float64Array  # (N, 2) per 1/px
+    rotations: Float64Array  # (N,) per rad
+    features: Float32Array  # (N, C)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the photometric loss l1 * mean|d| + l2 * mean d^2 + ssim * (1 - mean SSIM), d = image - target.
+
+    SSIM is taken per channel with an 11-tap Gaussian window of sigma 1.5 px, zero padding, dynamic range 1,
+    C1 = 0.01^2 and C2 = 0.03^2 (Wang et al. 2004), and averaged over pixels and channels.
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+    ssim: float = 0.0
+
+
+class Rasterizer(Protocol):
+    """One engine."""
+
+    name: str
+
+    def bin(self, gaussians: GaussianSet, grid: Grid) -> TileIndex:
+        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles"."""
+        ...
+
+    def forward(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
+    ) -> npt.NDArray[np.generic]:
+        """(height, width, C) values at the window's points.
+
+        float32 is the blend itself, not clamped. uint8 and uint16 are floor(clamp(v, 0, 1) * max + 0.5) of it.
+        """
+        ...
+
+    def backward(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array
+    ) -> GaussianGrads:
+        """Gradients for grad_image (height, width, C), the gradient to `forward` over `Window.whole(grid)`."""
+        ...
+
+    def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
+        """(M, C) values at points (M, 2) px. Equals `forward` wherever a point is one of its window's points."""
+        ...
+
+    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
+        """The photometric loss of image (height, width, C) against target, and its gradient to image."""
+        ...
+
+
+def _reference() -> Rasterizer:
+    from gscodec.raster.reference import ReferenceRasterizer
+
+    return ReferenceRasterizer()
+
+
+def _cpu() -> Rasterizer:
+    from gscodec.raster.cpu import CpuRasterizer
+
+    return CpuRasterizer()
+
+
+_ENGINES: dict[str, Callable[[], Rasterizer]] = {"cpu": _cpu, "reference": _reference}
+
+
+def get_backend(device: str = "auto") -> Rasterizer:
+    """The engine for a device name: `auto`, `cpu` or `reference`. `auto` is the fastest engine that can run here.
+
+    Raises:
+        BackendUnavailable: the device is known but cannot run here.
+        InvalidArgument: no such device.
+    """
+    if device == "auto":
+        device = "cpu"
+    if device == "cuda" or device.startswith("cuda:"):
+        raise BackendUnavailable(f"device {device}: this build has no CUDA engine; use --device cpu")
+    if device not in _ENGINES:
+        raise InvalidArgument(f"device {device!r} is not known: use auto, cpu or reference")
+    return _ENGINES[device]()
