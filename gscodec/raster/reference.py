@@ -43,7 +43,7 @@ class ReferenceRasterizer:
     ) -> npt.NDArray[np.generic]:
         """(height, width, C) values at the window's points, integer types rounded half up from the float64 blend."""
         _check(gaussians, grid)
-        values = _blend_points(gaussians, grid, index, window_points(window))
+        values = blend_points(gaussians, grid, index, window_points(window))
         values = values.reshape(window.height, window.width, gaussians.n_channels)
         if dtype == "float32":
             return values.astype(np.float32)
@@ -101,7 +101,7 @@ class ReferenceRasterizer:
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
             raise InvalidArgument(f"points of shape {points.shape}: (M, 2) finite pixel positions are needed")
-        return _blend_points(gaussians, grid, index, points).astype(np.float32)
+        return blend_points(gaussians, grid, index, points).astype(np.float32)
 
     def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
         """The photometric loss and its gradient, both from float64 sums.
@@ -144,15 +144,25 @@ def smallest_q_per_tile(gaussians: GaussianSet, i: int, grid: Grid) -> Float64Ar
     a = (s0 * cos) ** 2 + (s1 * sin) ** 2
     b = (s0 - s1) * (s0 + s1) * cos * sin
     d = (s0 * sin) ** 2 + (s1 * cos) ** 2
-    smallest = np.full(rows * columns, np.inf)
-    for x in (x0, x1):  # vertical edges: dq/dy = 0 at dy = -b dx / d
-        y = np.clip(my - b * (x - mx) / d, y0, y1)
-        smallest = np.minimum(smallest, mahalanobis_q(gaussians, i, x, y))
-    for y in (y0, y1):  # horizontal edges: dq/dx = 0 at dx = -b dy / a
-        x = np.clip(mx - b * (y - my) / a, x0, x1)
-        smallest = np.minimum(smallest, mahalanobis_q(gaussians, i, x, y))
+    smallest: Float64Array = np.full(rows * columns, np.inf)
+    for edge in (x0, x1):  # vertical: dq/dy = 0 at dy = -b dx / d
+        vertex = np.asarray(np.clip(my - b * (edge - mx) / d, y0, y1), dtype=np.float64)
+        smallest = np.minimum(smallest, mahalanobis_q(gaussians, i, edge, vertex))
+    for edge in (y0, y1):  # horizontal: dq/dx = 0 at dx = -b dy / a
+        vertex = np.asarray(np.clip(mx - b * (edge - my) / a, x0, x1), dtype=np.float64)
+        smallest = np.minimum(smallest, mahalanobis_q(gaussians, i, vertex, edge))
     smallest[(x0 <= mx) & (mx <= x1) & (y0 <= my) & (my <= y1)] = 0.0
     return smallest
+
+
+def blend_points(gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float64Array:
+    """(M, C) float64 blend at points (M, 2) px, the background where a tile is empty. `forward` rounds this."""
+    values = np.tile(np.asarray(grid.background, dtype=np.float64), (len(points), 1))
+    for which, candidates in _points_by_tile(grid, index, points):
+        if len(candidates):
+            chosen, weights = _choose(gaussians, grid, points[which], candidates)
+            values[which] = np.einsum("pk,pkc->pc", weights, gaussians.features[chosen].astype(np.float64))
+    return values
 
 
 def window_points(window: Window) -> Float64Array:
@@ -197,16 +207,6 @@ def _choose(
     q = np.take_along_axis(q, nearest, axis=1)
     weights = np.exp(-0.5 * (q - q[:, :1]))  # relative to the nearest, so that the sum is at least 1 (Eq. 5)
     return candidates[nearest], weights / weights.sum(axis=1, keepdims=True)
-
-
-def _blend_points(gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float64Array:
-    """(M, C) blend at each point, the background where its tile is empty."""
-    values = np.tile(np.asarray(grid.background, dtype=np.float64), (len(points), 1))
-    for which, candidates in _points_by_tile(grid, index, points):
-        if len(candidates):
-            chosen, weights = _choose(gaussians, grid, points[which], candidates)
-            values[which] = np.einsum("pk,pkc->pc", weights, gaussians.features[chosen].astype(np.float64))
-    return values
 
 
 def _check(gaussians: GaussianSet, grid: Grid) -> None:
