@@ -135,7 +135,8 @@ def smallest_q_per_tile(gaussians: GaussianSet, i: int, grid: Grid) -> Float64Ar
     """
     rows, columns = grid.tiles_shape
     tile = np.arange(rows * columns)
-    x0, y0 = (tile % columns) * float(TILE_SIZE), (tile // columns) * float(TILE_SIZE)
+    x0 = np.asarray(tile % columns * TILE_SIZE, dtype=np.float64)
+    y0 = np.asarray(tile // columns * TILE_SIZE, dtype=np.float64)
     x1, y1 = x0 + TILE_SIZE, y0 + TILE_SIZE
     mx, my = gaussians.means[i]
     cos, sin = np.cos(gaussians.rotations[i]), np.sin(gaussians.rotations[i])
