@@ -21,11 +21,13 @@ OutputDtype = Literal["float32", "uint8", "uint16"]
 class TileIndex:
     """For each tile, in row-major order, the Gaussians whose support meets it, by ascending index.
 
-    Tile t holds indices[offsets[t] : offsets[t + 1]].
+    Tile t holds indices[offsets[t] : offsets[t + 1]]. `tiles` is the half-open rectangle (tx0, ty0, tx1, ty1) of tiles
+    that the index covers; None is the whole grid.
     """
 
     offsets: npt.NDArray[np.int64]  # (n_tiles + 1,)
     indices: npt.NDArray[np.int32]  # (n_pairs,)
+    tiles: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Rasterizer(Protocol):
 
     name: str
 
-    def bin(self, gaussians: GaussianSet, grid: Grid) -> TileIndex:
-        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles"."""
+    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
+        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles". `tiles` limits them to a rectangle."""
         ...
 
     def forward(

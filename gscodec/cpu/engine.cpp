@@ -1,0 +1,384 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+
+#include "../cuda/gaussian_math.h"
+#include "thread_pool.h"
+
+namespace gscodec {
+namespace {
+
+// exp(-q / 2) = 2^-(k^2 q) with this k, so the kernels' axes carry the change of base.
+const double kAxisScale = std::sqrt(0.5 / std::log(2.0));
+
+std::vector<Axes> all_axes(const Geometry& g) {
+    std::vector<Axes> axes(g.n);
+    for (int64_t i = 0; i < g.n; ++i)
+        axes[i] = make_axes(kAxisScale * g.inv_scales[2 * i], kAxisScale * g.inv_scales[2 * i + 1],
+                            std::cos(g.rotations[i]), std::sin(g.rotations[i]));
+    return axes;
+}
+
+int64_t grow(int64_t n) { return std::max<int64_t>(64, n + n / 2); }
+
+// One worker's scratch; kept from call to call.
+struct Worker {
+    Workspace ws;
+    std::vector<int32_t> codes;
+    std::vector<float> ssim;
+};
+
+Worker& this_worker() {
+    thread_local Worker worker;
+    return worker;
+}
+
+// The list of one tile, loaded into a workspace.
+class TileTask {
+public:
+    TileTask(const Context& context, const Model& model, const std::vector<Axes>& axes, int64_t tile)
+        : context_(context), model_(model), worker_(this_worker()), tile_(tile) {
+        const int64_t columns = model.rect.x1 - model.rect.x0;
+        origin_x = static_cast<double>((model.rect.x0 + tile % columns) * kTile);
+        origin_y = static_cast<double>((model.rect.y0 + tile / columns) * kTile);
+        const int64_t first = model.offsets[tile], n = model.offsets[tile + 1] - first;
+        args = {n, model.n_channels, kBatch, model.top_k, false};
+        Workspace& ws = worker_.ws;
+        const int channels = model.n_channels;
+        if (static_cast<int64_t>(ws.axes.size()) < n) ws.axes.resize(grow(n));
+        if (static_cast<int64_t>(ws.weights.size()) < n * kBatch) ws.weights.resize(grow(n) * kBatch);
+        if (static_cast<int64_t>(ws.features.size()) < n * channels) ws.features.resize(grow(n) * channels);
+        if (static_cast<int>(ws.out.size()) < channels * kBatch) {
+            ws.out.resize(channels * kBatch);
+            ws.grad.resize(channels * kBatch);
+            worker_.codes.resize(channels * kBatch);
+        }
+        for (int64_t k = 0; k < n; ++k) {
+            const int64_t i = model.indices[first + k];
+            const Axes& a = axes[i];
+            const double dx = origin_x - model.geometry.means[2 * i], dy = origin_y - model.geometry.means[2 * i + 1];
+            ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y),
+                          static_cast<float>(a.u_x * dx + a.u_y * dy), static_cast<float>(a.v_x),
+                          static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy)};
+            std::copy_n(model.features + i * channels, channels, ws.features.data() + k * channels);
+        }
+    }
+
+    Workspace& ws() { return worker_.ws; }
+    Worker& worker() { return worker_; }
+
+    // Blends the first n points of ws().x, ws().y into ws().out.
+    void blend(int n, bool keep_weights = false, bool have_threshold = false) {
+        Workspace& w = worker_.ws;
+        if (args.n == 0) {
+            for (int c = 0; c < args.n_channels; ++c)
+                std::fill_n(w.out.data() + c * kBatch, n, model_.background[c]);
+            return;
+        }
+        const int lanes = context_.kernels.lanes;
+        args.n_points = (n + lanes - 1) / lanes * lanes;
+        for (int p = n; p < args.n_points; ++p) w.x[p] = w.x[n - 1], w.y[p] = w.y[n - 1];
+        args.have_threshold = have_threshold;
+        context_.kernels.blend(w, args, keep_weights);
+    }
+
+    // All 256 pixel centres of the tile.
+    void load_pixels() {
+        Workspace& w = worker_.ws;
+        for (int p = 0; p < kBatch; ++p) {
+            w.x[p] = static_cast<float>(p % kTile) + 0.5f;
+            w.y[p] = static_cast<float>(p / kTile) + 0.5f;
+        }
+    }
+
+    // Part of the tile that lies in the image.
+    int64_t rows() const { return std::min<int64_t>(kTile, model_.height - static_cast<int64_t>(origin_y)); }
+    int64_t columns() const { return std::min<int64_t>(kTile, model_.width - static_cast<int64_t>(origin_x)); }
+    int64_t plane_offset() const {
+        return static_cast<int64_t>(origin_y) * model_.width + static_cast<int64_t>(origin_x);
+    }
+    int64_t first_pair() const { return model_.offsets[tile_]; }
+
+    BlendArgs args;
+    double origin_x, origin_y;
+
+private:
+    const Context& context_;
+    const Model& model_;
+    Worker& worker_;
+    int64_t tile_;
+};
+
+int64_t tile_of(double position, int64_t begin, int64_t end) {
+    const double t = std::floor(position / kTile);
+    return static_cast<int64_t>(std::min(std::max(t, static_cast<double>(begin)), static_cast<double>(end - 1)));
+}
+
+// For each tile of [begin, end): the first lattice index whose coordinate lies in it; one more entry ends the last.
+std::vector<int64_t> lattice_starts(double start, double step, int64_t n, int64_t begin, int64_t end) {
+    std::vector<int64_t> starts(end - begin + 1, n);
+    int64_t filled = 0;
+    for (int64_t k = 0; k < n; ++k) {
+        const int64_t tile = tile_of(start + (static_cast<double>(k) + 0.5) * step, begin, end) - begin;
+        while (filled <= tile) starts[filled++] = k;
+    }
+    return starts;
+}
+
+template <class T>
+void scatter(const T* planar, int n, int channels, const int64_t* pixels, void* out) {
+    using Out = typename std::conditional<std::is_same<T, float>::value, float, T>::type;
+    Out* to = static_cast<Out*>(out);
+    for (int c = 0; c < channels; ++c)
+        for (int p = 0; p < n; ++p) to[pixels[p] * channels + c] = planar[c * kBatch + p];
+}
+
+template <class Code>
+void scatter_codes(const int32_t* codes, int n, int channels, const int64_t* pixels, void* out) {
+    Code* to = static_cast<Code*>(out);
+    for (int c = 0; c < channels; ++c)
+        for (int p = 0; p < n; ++p) to[pixels[p] * channels + c] = static_cast<Code>(codes[c * kBatch + p]);
+}
+
+void emit(const Context& context, TileTask& task, int n, const int64_t* pixels, Sample type, void* out) {
+    const int channels = task.args.n_channels;
+    if (type == Sample::kFloat32) return scatter(task.ws().out.data(), n, channels, pixels, out);
+    int32_t* codes = task.worker().codes.data();
+    context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
+    if (type == Sample::kUint8) return scatter_codes<uint8_t>(codes, n, channels, pixels, out);
+    scatter_codes<uint16_t>(codes, n, channels, pixels, out);
+}
+
+// Sums the moments of every pair into parameter gradients, in pair order whatever the thread count: each task owns a
+// range of Gaussians and reads all pairs.
+void gather_grads(const Context& context, const Model& m, const std::vector<Axes>& axes,
+                  const std::vector<float>& moments, const Grads& grads) {
+    const int width = kMoments + m.n_channels;
+    const int64_t n_pairs = m.offsets[m.rect.count()];
+    const int64_t n = m.geometry.n, n_tasks = std::min<int64_t>(std::max<int64_t>(n / 512, 1), 16);
+    parallel_for(n_tasks, context.threads, [&](int64_t task) {
+        const int64_t begin = n * task / n_tasks, end = n * (task + 1) / n_tasks;
+        std::vector<double> sums((end - begin) * width, 0.0);
+        for (int64_t pair = 0; pair < n_pairs; ++pair) {
+            const int64_t i = m.indices[pair];
+            if (i < begin || i >= end) continue;
+            double* sum = sums.data() + (i - begin) * width;
+            const float* row = moments.data() + pair * width;
+            for (int k = 0; k < width; ++k) sum[k] += row[k];
+        }
+        for (int64_t i = begin; i < end; ++i) {
+            const double* sum = sums.data() + (i - begin) * width;
+            const Axes& a = axes[i];
+            // dL/dq = -h / 2, q = (U^2 + V^2) / k^2 in the scaled axes, so every term carries -1 / k^2.
+            const double f = -1.0 / (kAxisScale * kAxisScale);
+            const double s0 = m.geometry.inv_scales[2 * i], s1 = m.geometry.inv_scales[2 * i + 1];
+            grads.means[2 * i] = -f * (sum[0] * a.u_x + sum[1] * a.v_x);
+            grads.means[2 * i + 1] = -f * (sum[0] * a.u_y + sum[1] * a.v_y);
+            grads.inv_scales[2 * i] = f * sum[2] / s0;
+            grads.inv_scales[2 * i + 1] = f * sum[4] / s1;
+            grads.rotations[i] = f * sum[3] * (s0 / s1 - s1 / s0);
+            for (int c = 0; c < m.n_channels; ++c)
+                grads.features[i * m.n_channels + c] = static_cast<float>(sum[kMoments + c]);
+        }
+    });
+}
+
+// Copies between the (C, 256) layout of a tile and a planar image. Where the tile leaves the image it shows `outside`,
+// of the same layout, or zero.
+void tile_from_planes(const float* planes, const Model& m, const TileTask& task, const float* outside, float* tile) {
+    const int64_t rows = task.rows(), columns = task.columns();
+    for (int c = 0; c < m.n_channels; ++c) {
+        const float* plane = planes + c * m.height * m.width + task.plane_offset();
+        float* out = tile + c * kBatch;
+        if (rows < kTile || columns < kTile) {
+            if (outside)
+                std::copy_n(outside + c * kBatch, kBatch, out);
+            else
+                std::fill_n(out, kBatch, 0.0f);
+        }
+        for (int64_t r = 0; r < rows; ++r) std::copy_n(plane + r * m.width, columns, out + r * kTile);
+    }
+}
+
+void tile_to_planes(const float* tile, const Model& m, const TileTask& task, float* planes) {
+    const int64_t rows = task.rows(), columns = task.columns();
+    for (int c = 0; c < m.n_channels; ++c) {
+        float* plane = planes + c * m.height * m.width + task.plane_offset();
+        for (int64_t r = 0; r < rows; ++r) std::copy_n(tile + c * kBatch + r * kTile, columns, plane + r * m.width);
+    }
+}
+
+struct Sums {
+    double pointwise[2] = {0, 0};  // |d|, d^2
+    double ssim = 0;
+};
+
+LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count) {
+    Sums all;
+    for (const Sums& part : parts) {
+        for (int k = 0; k < 2; ++k) all.pointwise[k] += part.pointwise[k];
+        all.ssim += part.ssim;
+    }
+    const double ssim_term = w.ssim != 0 ? w.ssim * (1 - all.ssim / count) : 0;
+    const double mse = all.pointwise[1] / count;
+    return {w.l1 * all.pointwise[0] / count + w.l2 * mse + ssim_term, mse};
+}
+
+}  // namespace
+
+void render(const Context& context, const Model& model, const Lattice& lattice, Sample type, void* out) {
+    const std::vector<Axes> axes = all_axes(model.geometry);
+    const TileRect& rect = model.rect;
+    const int64_t tile_columns = rect.x1 - rect.x0;
+    const auto column_starts = lattice_starts(lattice.x, lattice.step_x, lattice.width, rect.x0, rect.x1);
+    const auto row_starts = lattice_starts(lattice.y, lattice.step_y, lattice.height, rect.y0, rect.y1);
+    parallel_for(rect.count(), context.threads, [&](int64_t tile) {
+        const int64_t c0 = column_starts[tile % tile_columns], c1 = column_starts[tile % tile_columns + 1];
+        const int64_t r0 = row_starts[tile / tile_columns], r1 = row_starts[tile / tile_columns + 1];
+        if (c0 >= c1 || r0 >= r1) return;
+        TileTask task(context, model, axes, tile);
+        int64_t pixels[kBatch];
+        int n = 0;
+        for (int64_t r = r0; r < r1; ++r) {
+            const double y = lattice.y + (static_cast<double>(r) + 0.5) * lattice.step_y - task.origin_y;
+            for (int64_t c = c0; c < c1; ++c) {
+                const double x = lattice.x + (static_cast<double>(c) + 0.5) * lattice.step_x - task.origin_x;
+                task.ws().x[n] = static_cast<float>(x);
+                task.ws().y[n] = static_cast<float>(y);
+                pixels[n++] = r * lattice.width + c;
+                if (n == kBatch || (r + 1 == r1 && c + 1 == c1)) {
+                    task.blend(n);
+                    emit(context, task, n, pixels, type, out);
+                    n = 0;
+                }
+            }
+        }
+    });
+}
+
+void sample_points(const Context& context, const Model& model, const double* points, int64_t n_points, float* out) {
+    const std::vector<Axes> axes = all_axes(model.geometry);
+    const TileRect& rect = model.rect;
+    const int64_t columns = rect.x1 - rect.x0;
+    std::vector<int64_t> starts(rect.count() + 1, 0), order(n_points), tiles(n_points);
+    for (int64_t p = 0; p < n_points; ++p) {
+        tiles[p] = (tile_of(points[2 * p + 1], rect.y0, rect.y1) - rect.y0) * columns +
+                   tile_of(points[2 * p], rect.x0, rect.x1) - rect.x0;
+        ++starts[tiles[p] + 1];
+    }
+    for (int64_t t = 0; t < rect.count(); ++t) starts[t + 1] += starts[t];
+    {
+        std::vector<int64_t> cursor(starts.begin(), starts.end() - 1);
+        for (int64_t p = 0; p < n_points; ++p) order[cursor[tiles[p]]++] = p;
+    }
+    parallel_for(rect.count(), context.threads, [&](int64_t tile) {
+        if (starts[tile] == starts[tile + 1]) return;
+        TileTask task(context, model, axes, tile);
+        for (int64_t first = starts[tile]; first < starts[tile + 1]; first += kBatch) {
+            const int n = static_cast<int>(std::min<int64_t>(kBatch, starts[tile + 1] - first));
+            for (int p = 0; p < n; ++p) {
+                task.ws().x[p] = static_cast<float>(points[2 * order[first + p]] - task.origin_x);
+                task.ws().y[p] = static_cast<float>(points[2 * order[first + p] + 1] - task.origin_y);
+            }
+            task.blend(n);
+            emit(context, task, n, order.data() + first, Sample::kFloat32, out);
+        }
+    });
+}
+
+void backward(const Context& context, const Model& model, const float* grad_image, const Grads& grads) {
+    const std::vector<Axes> axes = all_axes(model.geometry);
+    const int width = kMoments + model.n_channels;
+    std::vector<float> moments(model.offsets[model.rect.count()] * width);
+    parallel_for(model.rect.count(), context.threads, [&](int64_t tile) {
+        TileTask task(context, model, axes, tile);
+        if (task.args.n == 0) return;
+        task.load_pixels();
+        task.blend(kBatch, true);
+        tile_from_planes(grad_image, model, task, nullptr, task.ws().grad.data());
+        context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
+    });
+    gather_grads(context, model, axes, moments, grads);
+}
+
+LossValue photometric_loss(const Context& context, const float* image, const float* target, int n_channels,
+                           int64_t height, int64_t width, const Weights& w, float* grad) {
+    const int64_t plane = height * width;
+    const double count = static_cast<double>(plane) * n_channels;
+    constexpr int64_t kRows = 64, kColumns = 256;
+    const int64_t row_blocks = (height + kRows - 1) / kRows, column_blocks = (width + kColumns - 1) / kColumns;
+    std::vector<Sums> parts(n_channels * row_blocks);
+    const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
+    const float ssim = static_cast<float>(w.ssim / count);
+    parallel_for(static_cast<int64_t>(parts.size()), context.threads, [&](int64_t part) {
+        const int64_t offset = part / row_blocks * plane, block = part % row_blocks;
+        const int64_t row0 = block * kRows, row1 = std::min(height, row0 + kRows);
+        Sums& sums = parts[part];
+        for (int64_t r = row0; r < row1; ++r) {
+            const int64_t i = offset + r * width;
+            context.kernels.pointwise(image + i, target + i, width, l1, l2, grad + i, sums.pointwise);
+        }
+        if (w.ssim == 0) return;
+        for (int64_t c = 0; c < column_blocks; ++c) {
+            const SsimArgs args = {image + offset, target + offset, grad + offset, height, width, row0, row1,
+                                   c * kColumns, std::min(width, (c + 1) * kColumns), ssim};
+            sums.ssim += context.kernels.ssim(args, this_worker().ssim);
+        }
+    });
+    return finish(parts, w, count);
+}
+
+LossValue fit_step(const Context& context, const Model& model, const float* target, const Weights& w,
+                   const Grads& grads) {
+    const std::vector<Axes> axes = all_axes(model.geometry);
+    const int width = kMoments + model.n_channels;
+    const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
+    const double count = static_cast<double>(plane) * model.n_channels;
+    std::vector<float> moments(model.offsets[n_tiles] * width);
+    LossValue value;
+    if (w.ssim == 0) {
+        // Every pixel's gradient is known as soon as the pixel is: one pass over the tiles.
+        std::vector<Sums> parts(n_tiles);
+        const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, axes, tile);
+            task.load_pixels();
+            task.blend(kBatch, true);
+            Workspace& ws = task.ws();
+            tile_from_planes(target, model, task, ws.out.data(), ws.grad.data());
+            context.kernels.pointwise(ws.out.data(), ws.grad.data(), model.n_channels * kBatch, l1, l2, ws.grad.data(),
+                                      parts[tile].pointwise);
+            if (task.args.n == 0) return;
+            context.kernels.accumulate(ws, task.args, moments.data() + task.first_pair() * width);
+        });
+        value = finish(parts, w, count);
+    } else {
+        const int64_t size = plane * model.n_channels;
+        std::unique_ptr<float[]> image(new float[size]), grad(new float[size]), thresholds(new float[n_tiles * kBatch]);
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, axes, tile);
+            task.load_pixels();
+            task.blend(kBatch);
+            tile_to_planes(task.ws().out.data(), model, task, image.get());
+            std::copy_n(task.ws().threshold, kBatch, thresholds.get() + tile * kBatch);
+        });
+        value = photometric_loss(context, image.get(), target, model.n_channels, model.height, model.width, w, grad.get());
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, axes, tile);
+            if (task.args.n == 0) return;
+            task.load_pixels();
+            std::copy_n(thresholds.get() + tile * kBatch, kBatch, task.ws().threshold);
+            task.blend(kBatch, true, true);
+            tile_from_planes(grad.get(), model, task, nullptr, task.ws().grad.data());
+            context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
+        });
+    }
+    gather_grads(context, model, axes, moments, grads);
+    return value;
+}
+
+}  // namespace gscodec

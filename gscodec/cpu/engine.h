@@ -1,0 +1,72 @@
+// Whole-image operations over the kernels: what module.cpp binds. All run on parallel_for and give the same bytes
+// whatever the thread count.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "binning.h"
+#include "kernels.h"
+
+namespace gscodec {
+
+// Instruction sets this machine can run, slowest first; the last is the default.
+std::vector<std::string> available_isas();
+// Throws std::invalid_argument for a name not in available_isas(); "" is the default.
+const KernelTable& kernels_for(const std::string& isa);
+
+struct Model {
+    Geometry geometry;
+    const float* features;    // (N, C)
+    int n_channels;
+    const float* background;  // (C,)
+    int top_k;
+    int64_t height, width;    // px of the stored image
+    TileRect rect;            // tiles that offsets cover
+    const int64_t* offsets;   // (tiles + 1,)
+    const int32_t* indices;   // (pairs,)
+};
+
+struct Context {
+    const KernelTable& kernels;
+    int threads;
+};
+
+struct Lattice {
+    double x, y, step_x, step_y;
+    int64_t height, width;
+};
+
+enum class Sample { kFloat32, kUint8, kUint16 };
+
+// out: (height, width, C) of the sample type.
+void render(const Context&, const Model&, const Lattice&, Sample type, void* out);
+// points (M, 2) px; out (M, C).
+void sample_points(const Context&, const Model&, const double* points, int64_t n_points, float* out);
+
+struct Grads {
+    double* means;       // (N, 2)
+    double* inv_scales;  // (N, 2)
+    double* rotations;   // (N,)
+    float* features;     // (N, C)
+};
+
+// grad_image: planar (C, height, width).
+void backward(const Context&, const Model&, const float* grad_image, const Grads&);
+
+struct Weights {
+    float l1, l2, ssim;
+};
+
+struct LossValue {
+    double loss, mse;
+};
+
+// image, target, grad: planar (C, height, width).
+LossValue photometric_loss(const Context&, const float* image, const float* target, int n_channels, int64_t height,
+                           int64_t width, const Weights&, float* grad);
+
+// Forward over the whole image, loss against the planar target, and backward, in one go.
+LossValue fit_step(const Context&, const Model&, const float* target, const Weights&, const Grads&);
+
+}  // namespace gscodec

@@ -1,0 +1,310 @@
+// The inner loops, compiled once per instruction set (simd.h).
+//
+// A batch is up to 256 points of one tile and the list of the n Gaussians whose support meets that tile. Stages:
+//   distances   weights[i][p] = q_i(p), scaled so that a weight is 2^-q
+//   thresholds  the K-th smallest q of each point. With n > K lists only a little longer than K are the rule, so the
+//               cheaper of two equal searches runs: keep the K smallest, or keep the n - K + 1 largest
+//   mix         weights[i][p] = 2^(q_min - q_i) where q_i is within the threshold, else 0; their sum; the blend
+//   accumulate  per Gaussian, the moments that its gradient needs (raster/reference.py, backward)
+// Every point goes through the same operations in the same order whatever batch it is in: that is what makes a sample
+// equal its pixel to the bit.
+#include "kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "simd.h"
+
+namespace gscodec {
+namespace GSCODEC_ISA {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void distances(Workspace& ws, const BlendArgs& args) {
+    for (int64_t i = 0; i < args.n; ++i) {
+        const LocalAxes a = ws.axes[i];
+        const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
+        const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
+        float* q = ws.weights.data() + i * kBatch;
+        for (int p = 0; p < args.n_points; p += kLanes) {
+            const Vec x = load(ws.x + p), y = load(ws.y + p);
+            const Vec u = fma(ux, x, fma(uy, y, u0));
+            const Vec v = fma(vx, x, fma(vy, y, v0));
+            store(q + p, fma(u, u, v * v));
+        }
+    }
+}
+
+// Inserts x into ascending kept[0 .. Depth): the largest falls out.
+template <int Depth>
+inline void insert_smallest(Vec (&kept)[Depth], Vec x) {
+    for (int k = 0; k < Depth; ++k) {
+        const Vec low = min(kept[k], x);
+        x = max(kept[k], x);
+        kept[k] = low;
+    }
+}
+
+template <int Depth>
+inline void insert_largest(Vec (&kept)[Depth], Vec x) {
+    for (int k = 0; k < Depth; ++k) {
+        const Vec high = max(kept[k], x);
+        x = min(kept[k], x);
+        kept[k] = high;
+    }
+}
+
+// The Depth-th smallest (or largest) q of each point.
+template <int Depth, bool Smallest>
+void search(Workspace& ws, const BlendArgs& args) {
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        const float* q = ws.weights.data() + p;
+        Vec kept[Depth];
+        for (int k = 0; k < Depth; ++k) kept[k] = splat(Smallest ? kInfinity : -kInfinity);
+        for (int64_t i = 0; i < args.n; ++i) {
+            const Vec x = load(q + i * kBatch);
+            if (Smallest) {
+                if (any(less(x, kept[Depth - 1]))) insert_smallest(kept, x);
+            } else {
+                if (any(less(kept[Depth - 1], x))) insert_largest(kept, x);
+            }
+        }
+        store(ws.threshold + p, kept[Depth - 1]);
+    }
+}
+
+// Any depth, without registers to speak of.
+void search_any(Workspace& ws, const BlendArgs& args) {
+    std::vector<float> column(args.n);
+    for (int p = 0; p < args.n_points; ++p) {
+        for (int64_t i = 0; i < args.n; ++i) column[i] = ws.weights[i * kBatch + p];
+        std::nth_element(column.begin(), column.begin() + (args.top_k - 1), column.end());
+        ws.threshold[p] = column[args.top_k - 1];
+    }
+}
+
+constexpr int kMaxDepth = 12;  // what stays in registers with 16 of them, give or take a spill
+
+template <int Depth>
+void search_depth(Workspace& ws, const BlendArgs& args, int depth, bool smallest) {
+    if constexpr (Depth <= kMaxDepth) {
+        if (depth == Depth)
+            smallest ? search<Depth, true>(ws, args) : search<Depth, false>(ws, args);
+        else
+            search_depth<Depth + 1>(ws, args, depth, smallest);
+    } else {
+        search_any(ws, args);
+    }
+}
+
+void thresholds(Workspace& ws, const BlendArgs& args) {
+    if (args.n <= args.top_k) {
+        std::fill(ws.threshold, ws.threshold + args.n_points, kInfinity);
+        return;
+    }
+    const int64_t from_above = args.n - args.top_k + 1;
+    const bool smallest = args.top_k <= from_above;
+    search_depth<1>(ws, args, static_cast<int>(smallest ? args.top_k : from_above), smallest);
+}
+
+// More than K Gaussians are within the threshold of some point: equal distances. The lower indices stay, the rest
+// move to infinity.
+void break_ties(Workspace& ws, const BlendArgs& args, int first, int last) {
+    for (int p = first; p < last; ++p) {
+        int room = args.top_k;
+        for (int64_t i = 0; i < args.n; ++i) room -= ws.weights[i * kBatch + p] < ws.threshold[p];
+        for (int64_t i = 0; i < args.n; ++i) {
+            float& q = ws.weights[i * kBatch + p];
+            if (q == ws.threshold[p] && room-- <= 0) q = kInfinity;
+        }
+    }
+}
+
+// C fixed at compile time keeps the sums in registers; C = 0 is any count.
+template <int C>
+void mix(Workspace& ws, const BlendArgs& args, bool keep_weights) {
+    const int n_channels = C ? C : args.n_channels;
+    const bool may_tie = args.n > args.top_k;
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        float* column = ws.weights.data() + p;
+        const Vec threshold = load(ws.threshold + p);
+        Vec nearest = splat(kInfinity), count = splat(0);
+        for (int64_t i = 0; i < args.n; ++i) {
+            const Vec q = load(column + i * kBatch);
+            nearest = min(nearest, q);
+            if (may_tie) count = count + keep(less_equal(q, threshold), splat(1));
+        }
+        if (may_tie && any(less(splat(static_cast<float>(args.top_k)), count)))
+            break_ties(ws, args, p, p + kLanes);
+
+        Vec total = splat(0);
+        Vec sum[C ? C : 1];
+        for (int c = 0; c < (C ? C : 1); ++c) sum[c] = splat(0);
+        if (!C)
+            for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p, splat(0));
+        for (int64_t i = 0; i < args.n; ++i) {
+            const Vec q = load(column + i * kBatch);
+            const Mask near = less_equal(q, min(threshold, splat(std::numeric_limits<float>::max())));
+            if (!any(near)) {
+                if (keep_weights) store(column + i * kBatch, splat(0));
+                continue;
+            }
+            const Vec w = keep(near, exp2_nonpositive(nearest - q));
+            if (keep_weights) store(column + i * kBatch, w);
+            total = total + w;
+            const float* feature = ws.features.data() + i * n_channels;
+            if (C) {
+                for (int c = 0; c < C; ++c) sum[c] = fma(w, splat(feature[c]), sum[c]);
+            } else {
+                for (int c = 0; c < n_channels; ++c) {
+                    float* out = ws.out.data() + c * kBatch + p;
+                    store(out, fma(w, splat(feature[c]), load(out)));
+                }
+            }
+        }
+        store(ws.total + p, total);
+        for (int c = 0; c < n_channels; ++c) {
+            float* out = ws.out.data() + c * kBatch + p;
+            store(out, (C ? sum[C ? c : 0] : load(out)) / total);
+        }
+    }
+}
+
+void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
+    distances(ws, args);
+    if (!args.have_threshold) thresholds(ws, args);
+    switch (args.n_channels) {
+        case 1: return mix<1>(ws, args, keep_weights);
+        case 3: return mix<3>(ws, args, keep_weights);
+        case 4: return mix<4>(ws, args, keep_weights);
+        default: return mix<0>(ws, args, keep_weights);
+    }
+}
+
+template <int C>
+void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
+    const int n_channels = C ? C : args.n_channels;
+    // Per point: 1 / total in place of the total, and the dot product of gradient and blend.
+    float dot[kBatch];
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        Vec sum = splat(0);
+        for (int c = 0; c < n_channels; ++c)
+            sum = fma(load(ws.grad.data() + c * kBatch + p), load(ws.out.data() + c * kBatch + p), sum);
+        store(dot + p, sum);
+        store(ws.total + p, splat(1) / load(ws.total + p));
+    }
+    std::vector<float> feature_sums(C ? 0 : n_channels * kLanes);
+    for (int64_t i = 0; i < args.n; ++i) {
+        const LocalAxes a = ws.axes[i];
+        const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
+        const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
+        const float* feature = ws.features.data() + i * n_channels;
+        const float* weights = ws.weights.data() + i * kBatch;
+        Vec mu = splat(0), mv = splat(0), muu = splat(0), muv = splat(0), mvv = splat(0);
+        Vec mf[C ? C : 1];
+        for (int c = 0; c < (C ? C : 1); ++c) mf[c] = splat(0);
+        std::fill(feature_sums.begin(), feature_sums.end(), 0.0f);
+        for (int p = 0; p < args.n_points; p += kLanes) {
+            const Vec raw = load(weights + p);
+            if (!any(less(splat(0), raw))) continue;
+            const Vec w = raw * load(ws.total + p);
+            Vec h = splat(0) - load(dot + p);
+            if (C) {
+                for (int c = 0; c < C; ++c) {
+                    const Vec g = load(ws.grad.data() + c * kBatch + p);
+                    h = fma(g, splat(feature[c]), h);
+                    mf[c] = fma(w, g, mf[c]);
+                }
+            } else {
+                for (int c = 0; c < n_channels; ++c) {
+                    const Vec g = load(ws.grad.data() + c * kBatch + p);
+                    h = fma(g, splat(feature[c]), h);
+                    float* sum = feature_sums.data() + c * kLanes;
+                    store(sum, fma(w, g, load(sum)));
+                }
+            }
+            h = h * w;
+            const Vec x = load(ws.x + p), y = load(ws.y + p);
+            const Vec u = fma(ux, x, fma(uy, y, u0));
+            const Vec v = fma(vx, x, fma(vy, y, v0));
+            const Vec hu = h * u, hv = h * v;
+            mu = mu + hu;
+            mv = mv + hv;
+            muu = fma(hu, u, muu);
+            muv = fma(hu, v, muv);
+            mvv = fma(hv, v, mvv);
+        }
+        float* row = moments + i * (kMoments + n_channels);
+        row[0] = sum_lanes(mu);
+        row[1] = sum_lanes(mv);
+        row[2] = sum_lanes(muu);
+        row[3] = sum_lanes(muv);
+        row[4] = sum_lanes(mvv);
+        for (int c = 0; c < n_channels; ++c)
+            row[kMoments + c] = C ? sum_lanes(mf[C ? c : 0]) : sum_lanes(load(feature_sums.data() + c * kLanes));
+    }
+}
+
+void accumulate(Workspace& ws, const BlendArgs& args, float* moments) {
+    switch (args.n_channels) {
+        case 1: return accumulate_channels<1>(ws, args, moments);
+        case 3: return accumulate_channels<3>(ws, args, moments);
+        case 4: return accumulate_channels<4>(ws, args, moments);
+        default: return accumulate_channels<0>(ws, args, moments);
+    }
+}
+
+void quantize(const Workspace& ws, int n_channels, int n_points, float peak, int32_t* codes) {
+    for (int c = 0; c < n_channels; ++c)
+        for (int p = 0; p < n_points; p += kLanes) {
+            const Vec v = min(max(load(ws.out.data() + c * kBatch + p), splat(0)), splat(1));
+            store_truncated(codes + c * kBatch + p, fma(v, splat(peak), splat(0.5f)));
+        }
+}
+
+inline void pointwise_step(Vec a, Vec b, Vec l1, Vec l2, Vec& grad, Vec& absolute, Vec& square) {
+    const Vec zero = splat(0), d = a - b;
+    const Vec sign = keep(less(zero, d), l1) - keep(less(d, zero), l1);
+    grad = fma(l2, d, sign);
+    absolute = absolute + max(d, zero - d);
+    square = fma(d, d, square);
+}
+
+void pointwise(const float* a, const float* b, int64_t n, float l1, float l2, float* grad, double* sums) {
+    const Vec w1 = splat(l1), w2 = splat(2 * l2);
+    Vec absolute = splat(0), square = splat(0), g;
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        pointwise_step(load(a + i), load(b + i), w1, w2, g, absolute, square);
+        store(grad + i, g);
+    }
+    if (i < n) {
+        float tail_a[kLanes] = {}, tail_b[kLanes] = {}, tail_g[kLanes];
+        std::copy(a + i, a + n, tail_a);
+        std::copy(b + i, b + n, tail_b);
+        pointwise_step(load(tail_a), load(tail_b), w1, w2, g, absolute, square);
+        store(tail_g, g);
+        std::copy(tail_g, tail_g + (n - i), grad + i);
+    }
+    sums[0] += sum_lanes(absolute);
+    sums[1] += sum_lanes(square);
+}
+
+#include "ssim.inl"
+
+const KernelTable table = {
+#define GSCODEC_STRING_(x) #x
+#define GSCODEC_STRING(x) GSCODEC_STRING_(x)
+    GSCODEC_STRING(GSCODEC_ISA), kLanes, blend, accumulate, quantize, pointwise, ssim_block,
+};
+
+}  // namespace
+}  // namespace GSCODEC_ISA
+
+#define GSCODEC_JOIN_(a, b) a##b
+#define GSCODEC_JOIN(a, b) GSCODEC_JOIN_(a, b)
+const KernelTable* GSCODEC_JOIN(kernels_, GSCODEC_ISA)() { return &GSCODEC_ISA::table; }
+
+}  // namespace gscodec

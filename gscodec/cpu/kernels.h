@@ -1,0 +1,65 @@
+// What one instruction set's build of kernels.cpp offers, as a table of functions. See kernels.cpp for the method.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace gscodec {
+
+constexpr int kBatch = 256;  // points worked on together: one full tile
+
+// A Gaussian's affine map (x, y) -> (U, V) in coordinates relative to a tile's corner. Scaled by sqrt(log2(e) / 2), so
+// that exp(-q / 2) = 2^-(U^2 + V^2).
+struct LocalAxes {
+    float u_x, u_y, u_0, v_x, v_y, v_0;
+};
+
+// Scratch memory of one worker; grows to the longest tile list it meets.
+struct Workspace {
+    std::vector<float> weights;   // (n, kBatch) first q, then blending weights
+    std::vector<float> features;  // (n, C)
+    std::vector<LocalAxes> axes;  // (n,)
+    std::vector<float> out;       // (C, kBatch)
+    std::vector<float> grad;      // (C, kBatch)
+    alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], total[kBatch];
+};
+
+// Gradient sums of one (tile, Gaussian) pair: h U, h V, h U^2, h U V, h V^2 in scaled axes, then C feature gradients.
+constexpr int kMoments = 5;
+
+struct BlendArgs {
+    int64_t n;            // Gaussians in the list; axes and features of the workspace are filled
+    int n_channels;
+    int n_points;         // multiple of the lane count; x and y of the workspace are filled
+    int top_k;
+    bool have_threshold;  // the workspace's thresholds are those of an earlier call on the same points
+};
+
+struct SsimArgs {
+    const float* image;      // (height, width) one channel
+    const float* target;     // (height, width)
+    float* grad;             // (height, width) the gradient of -scale * sum(SSIM) is added
+    int64_t height, width;
+    int64_t row0, row1, column0, column1;  // block to do
+    float scale;
+};
+
+struct KernelTable {
+    const char* name;
+    int lanes;
+    // Fills out (C, kBatch), total, threshold and, if keep_weights, leaves the unnormalised weights in the workspace.
+    void (*blend)(Workspace&, const BlendArgs&, bool keep_weights);
+    // After blend with keep_weights: moments (n, kMoments + C) from grad (C, kBatch) to out.
+    void (*accumulate)(Workspace&, const BlendArgs&, float* moments);
+    // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
+    void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
+    // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].
+    void (*pointwise)(const float* a, const float* b, int64_t n, float l1, float l2, float* grad, double* sums);
+    // SSIM of one block; returns the sum of SSIM over its pixels.
+    double (*ssim)(const SsimArgs&, std::vector<float>& scratch);
+};
+
+const KernelTable* kernels_baseline();
+const KernelTable* kernels_avx2();
+const KernelTable* kernels_avx512();
+
+}  // namespace gscodec

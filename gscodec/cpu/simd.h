@@ -1,0 +1,123 @@
+// One vector type per instruction set behind the same few functions. The file that includes this is compiled once per
+// set, with GSCODEC_ISA_<name> defined; the baseline uses compiler vectors of four floats (SSE2, NEON).
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(GSCODEC_ISA_avx2) || defined(GSCODEC_ISA_avx512)
+#include <immintrin.h>
+#endif
+
+namespace gscodec {
+namespace GSCODEC_ISA {
+
+#if defined(GSCODEC_ISA_avx512)
+
+using Vec = __m512;
+using Mask = __mmask16;
+constexpr int kLanes = 16;
+inline Vec splat(float x) { return _mm512_set1_ps(x); }
+inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
+inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+inline bool any(Mask m) { return m != 0; }
+inline Vec keep(Mask m, Vec v) { return _mm512_maskz_mov_ps(m, v); }
+inline Vec round_even(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec scale_by_power(Vec v, Vec n) {
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(v), _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23)));
+}
+inline void store_truncated(int32_t* p, Vec v) { _mm512_storeu_si512(p, _mm512_cvttps_epi32(v)); }
+
+#elif defined(GSCODEC_ISA_avx2)
+
+using Vec = __m256;
+using Mask = __m256;
+constexpr int kLanes = 8;
+inline Vec splat(float x) { return _mm256_set1_ps(x); }
+inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
+inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
+inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
+inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
+inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
+inline Vec keep(Mask m, Vec v) { return _mm256_and_ps(m, v); }
+inline Vec round_even(Vec v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec scale_by_power(Vec v, Vec n) {
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(v), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)));
+}
+inline void store_truncated(int32_t* p, Vec v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_cvttps_epi32(v));
+}
+
+#else
+
+typedef float Vec __attribute__((vector_size(16)));
+typedef int32_t Mask __attribute__((vector_size(16)));
+constexpr int kLanes = 4;
+inline Vec splat(float x) { return Vec{x, x, x, x}; }
+inline Vec load(const float* p) {
+    Vec v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Mask less(Vec a, Vec b) { return a < b; }
+inline Mask less_equal(Vec a, Vec b) { return a <= b; }
+inline bool any(Mask m) {
+    int64_t half[2];
+    std::memcpy(half, &m, sizeof half);
+    return (half[0] | half[1]) != 0;
+}
+inline Vec keep(Mask m, Vec v) { return reinterpret_cast<Vec>(m & reinterpret_cast<Mask>(v)); }
+// Nearest integer, ties to even, for |v| < 2^22: the sum's own rounding does it.
+inline Vec round_even(Vec v) {
+    const Vec magic = splat(12582912.0f);
+    return (v + magic) - magic;
+}
+inline Vec scale_by_power(Vec v, Vec n) {
+    const Mask bits = __builtin_convertvector(n, Mask) << 23;
+    return reinterpret_cast<Vec>(reinterpret_cast<Mask>(v) + bits);
+}
+inline void store_truncated(int32_t* p, Vec v) {
+    const Mask bits = __builtin_convertvector(v, Mask);
+    std::memcpy(p, &bits, sizeof bits);
+}
+
+#endif
+
+// Sum of the lanes, always in the same order.
+inline float sum_lanes(Vec v) {
+    float lane[kLanes];
+    store(lane, v);
+    for (int width = kLanes / 2; width; width /= 2)
+        for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+    return lane[0];
+}
+
+// 2^x for x <= 0, within 2e-7 relative; 2^-126 below that. A degree-5 fit of 2^f on [-1/2, 1/2], least relative error.
+inline Vec exp2_nonpositive(Vec x) {
+    x = max(x, splat(-126.0f));
+    const Vec n = round_even(x);
+    const Vec f = x - n;
+    Vec p = splat(1.327621992e-3f);
+    p = fma(p, f, splat(9.675539305e-3f));
+    p = fma(p, f, splat(5.550714053e-2f));
+    p = fma(p, f, splat(2.402211977e-1f));
+    p = fma(p, f, splat(6.931469666e-1f));
+    p = fma(p, f, splat(1.000000072f));
+    return scale_by_power(p, n);
+}
+
+}  // namespace GSCODEC_ISA
+}  // namespace gscodec

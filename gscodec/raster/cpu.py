@@ -1,0 +1,162 @@
+"""The CPU engine: checks arguments, then calls the compiled kernels.
+
+Same arguments, same instruction set: same bytes, whatever the thread count. Across instruction sets results differ by
+float32 rounding; tests hold each to the oracle, `reference`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec import _engine
+from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
+
+MAX_TILE_PAIRS = 1 << 28
+"""(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, below what a hostile one could ask for."""
+
+
+def available_isas() -> list[str]:
+    """Instruction sets this machine can run, slowest first; the last is the default."""
+    return list(_engine.available_isas())
+
+
+@dataclass(frozen=True)
+class FitStep:
+    """What one training step needs to know."""
+
+    loss: float
+    mse: float  # mean squared error of the blend, per sample
+    grads: GaussianGrads
+
+
+class CpuRasterizer:
+    """`Rasterizer` over gscodec._engine.
+
+    Args:
+        threads: worker threads; None is one per processor.
+        isa: an entry of available_isas(); None is the fastest.
+    Raises:
+        BackendUnavailable: the machine does not have that instruction set.
+    """
+
+    name = "cpu"
+
+    def __init__(self, threads: int | None = None, isa: str | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InvalidArgument(f"threads {threads} is below 1")
+        if isa is not None and isa not in available_isas():
+            raise BackendUnavailable(f"instruction set {isa!r} is not one of {', '.join(available_isas())}")
+        self._threads = threads or 0
+        self._isa = isa or ""
+
+    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
+        """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
+
+        Raises:
+            InvalidArgument: a parameter is not finite, or an inverse scale is not positive.
+            LimitExceeded: more than MAX_TILE_PAIRS entries.
+        """
+        _check(gaussians, grid)
+        rows, columns = grid.tiles_shape
+        rect = tiles or (0, 0, columns, rows)
+        try:
+            offsets, indices = _engine.bin(
+                np.ascontiguousarray(gaussians.means, np.float64),
+                np.ascontiguousarray(gaussians.inv_scales, np.float64),
+                np.ascontiguousarray(gaussians.rotations, np.float64),
+                rect,
+                grid.support_q,
+                MAX_TILE_PAIRS,
+                self._threads,
+            )
+        except ValueError as error:  # std::length_error
+            raise LimitExceeded(
+                f"{len(gaussians)} Gaussians on {grid.width}x{grid.height} px overlap more than {MAX_TILE_PAIRS} tiles; "
+                "decode a smaller region or a coarser LOD"
+            ) from error
+        return TileIndex(offsets, indices, rect)
+
+    def forward(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
+    ) -> npt.NDArray[np.generic]:
+        """See `Rasterizer.forward`."""
+        place = (window.x, window.y, window.step_x, window.step_y, window.height, window.width)
+        result: npt.NDArray[np.generic] = _engine.render(
+            *_scene(gaussians, grid, index), *place, dtype, self._isa, self._threads
+        )
+        return result
+
+    def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
+        """See `Rasterizer.sample`."""
+        place = np.ascontiguousarray(points, np.float64).reshape(-1, 2)
+        result: Float32Array = _engine.sample(*_scene(gaussians, grid, index), place, self._isa, self._threads)
+        return result
+
+    def backward(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array
+    ) -> GaussianGrads:
+        """See `Rasterizer.backward`."""
+        return GaussianGrads(
+            *_engine.backward(*_scene(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
+        )
+
+    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
+        """See `Rasterizer.loss`."""
+        if image.shape != target.shape:
+            raise InvalidArgument(f"image {image.shape} and target {target.shape} differ in shape")
+        mix = (weights.l1, weights.l2, weights.ssim)
+        value, _, grad = _engine.loss(_planes(image), _planes(target), *mix, self._isa, self._threads)
+        return value, np.moveaxis(grad, 0, 2)
+
+    def fit_step(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, target_planes: Float32Array, weights: LossWeights
+    ) -> FitStep:
+        """`forward`, `loss` and `backward` in one pass where the loss allows it; target_planes is (C, height, width)."""
+        mix = (weights.l1, weights.l2, weights.ssim)
+        value, mse, grads = _engine.fit_step(
+            *_scene(gaussians, grid, index), target_planes, *mix, self._isa, self._threads
+        )
+        return FitStep(value, mse, GaussianGrads(*grads))
+
+
+def _planes(image: Float32Array) -> Float32Array:
+    return np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float32)
+
+
+def _scene(
+    gaussians: GaussianSet, grid: Grid, index: TileIndex
+) -> tuple[object, tuple[int, int], tuple[int, int, int, int], int]:
+    scene = _engine.Scene(
+        np.ascontiguousarray(gaussians.means, np.float64),
+        np.ascontiguousarray(gaussians.inv_scales, np.float64),
+        np.ascontiguousarray(gaussians.rotations, np.float64),
+        np.ascontiguousarray(gaussians.features, np.float32),
+        np.ascontiguousarray(grid.background, np.float32),
+        np.ascontiguousarray(index.offsets, np.int64),
+        np.ascontiguousarray(index.indices, np.int32),
+    )
+    return scene, (grid.height, grid.width), index.tiles or (0, 0, *grid.tiles_shape[::-1]), grid.top_k
+
+
+def _check(gaussians: GaussianSet, grid: Grid) -> None:
+    arrays = {
+        "mean": gaussians.means,
+        "inverse scale": gaussians.inv_scales,
+        "rotation": gaussians.rotations,
+        "feature": gaussians.features,
+    }
+    for what, values in arrays.items():
+        if not np.isfinite(values).all():
+            bad = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise InvalidArgument(f"Gaussian {bad}: {what} is not finite")
+    if not (gaussians.inv_scales > 0).all():
+        bad = int(np.argwhere(gaussians.inv_scales <= 0)[0, 0])
+        raise InvalidArgument(f"Gaussian {bad}: inverse scale is not positive")
+    if grid.height < 1 or grid.width < 1 or grid.top_k < 1 or grid.background.shape != (gaussians.n_channels,):
+        raise InvalidArgument(
+            f"grid {grid.width}x{grid.height}, K {grid.top_k}, background {grid.background.shape} does not fit "
+            f"{gaussians.n_channels} channels"
+        )
