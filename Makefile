@@ -1,0 +1,73 @@
+# Everything a contributor does, from nothing: each target makes the virtual environment it needs.
+# Set PYTHON to choose another interpreter (3.11 or newer), WORKERS for the number of test processes.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+DEMO := .demo
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
+	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types unit bench golden wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
+	@mkdir -p $(DEMO)
+	$(BIN)/gscodec encode samples/photo_dandelions.png $(DEMO)/photo_dandelions.igs --bpp 0.5 --preset fast --overwrite
+	$(BIN)/gscodec decode $(DEMO)/photo_dandelions.igs $(DEMO)/photo_dandelions.png --overwrite
+	$(BIN)/gscodec compare samples/photo_dandelions.png $(DEMO)/photo_dandelions.png
+	@echo "The file is $(DEMO)/photo_dandelions.igs, the decoded picture $(DEMO)/photo_dandelions.png"
+
+test: lint types unit ## run linter, type checker and all tests
+
+lint: $(VENV)/dev ## check style (ruff)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+
+types: $(VENV)/dev ## check types (mypy --strict)
+	$(BIN)/mypy
+
+unit: $(VENV)/dev ## run the tests alone (pytest)
+	$(BIN)/pytest -q -n $(WORKERS)
+
+bench: $(VENV)/bench ## time start-up and decoding beside AVIF and JPEG XL
+	$(BIN)/python benchmarks/startup.py --gscodec $(BIN)/gscodec
+	$(BIN)/python benchmarks/decode_speed.py
+
+golden: $(VENV)/dev ## add golden files for what has none yet; never overwrites one
+	$(BIN)/python tests/golden/make_golden.py
+
+wheel: $(VENV)/pip ## build an installable wheel into dist/
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## remove everything the targets made
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: each stands for one step done, and is redone when what it was made from is newer.
+$(VENV)/pip:
+	@echo "making the virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1" # dependency groups
+	@touch $@
+
+$(VENV)/installed: $(VENV)/pip $(SOURCES)
+	@echo "building and installing gscodec (the first time takes minutes)"
+	@$(PIP) install --constraint constraints.txt --editable ".[encode]"
+	@touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	@$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+$(VENV)/bench: $(VENV)/installed
+	@$(PIP) install --constraint constraints.txt --editable ".[encode,bench]"
+	@touch $@
