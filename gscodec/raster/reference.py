@@ -24,19 +24,21 @@ class ReferenceRasterizer:
 
     name = "reference"
 
-    def bin(self, gaussians: GaussianSet, grid: Grid) -> TileIndex:
+    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
         """Tile lists by asking every tile for the smallest q inside it.
 
         Raises:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or the grid is impossible.
         """
         _check(gaussians, grid)
-        members: list[list[int]] = [[] for _ in range(grid.tiles_shape[0] * grid.tiles_shape[1])]
+        x0, y0, x1, y1 = rectangle = covered_tiles(grid, tiles)
+        members: list[list[int]] = [[] for _ in range((y1 - y0) * (x1 - x0))]
         for i in range(len(gaussians)):
-            for tile in np.flatnonzero(smallest_q_per_tile(gaussians, i, grid) <= grid.support_q):
+            smallest = smallest_q_per_tile(gaussians, i, grid).reshape(grid.tiles_shape)[y0:y1, x0:x1]
+            for tile in np.flatnonzero(smallest <= grid.support_q):
                 members[tile].append(i)
         offsets = np.cumsum([0, *(len(m) for m in members)], dtype=np.int64)
-        return TileIndex(offsets, np.array([i for m in members for i in m], dtype=np.int32))
+        return TileIndex(offsets, np.array([i for m in members for i in m], dtype=np.int32), rectangle)
 
     def forward(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
@@ -54,6 +56,8 @@ class ReferenceRasterizer:
     def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
         """Gradients by the chain rule; which Gaussians a point blends is taken as constant.
 
+        Pixels outside the tiles that the index covers contribute nothing.
+
         Raises:
             InvalidArgument: grad_image is not (height, width, C).
         """
@@ -61,12 +65,15 @@ class ReferenceRasterizer:
         shape = (grid.height, grid.width, gaussians.n_channels)
         if grad_image.shape != shape:
             raise InvalidArgument(f"grad_image has shape {grad_image.shape}, the render has {shape}")
-        grad_values = grad_image.astype(np.float64).reshape(-1, gaussians.n_channels)
+        points = window_points(Window.whole(grid))
+        x0, y0, x1, y1 = TILE_SIZE * np.array(covered_tiles(grid, index.tiles))
+        covered = (points >= (x0, y0)).all(axis=1) & (points < (x1, y1)).all(axis=1)
+        points = points[covered]
+        grad_values = grad_image.astype(np.float64).reshape(-1, gaussians.n_channels)[covered]
         grad_means = np.zeros((len(gaussians), 2))
         grad_inv_scales = np.zeros((len(gaussians), 2))
         grad_rotations = np.zeros(len(gaussians))
         grad_features = np.zeros(gaussians.features.shape)
-        points = window_points(Window.whole(grid))
         for which, candidates in _points_by_tile(grid, index, points):
             if not len(candidates):
                 continue  # the background depends on no Gaussian
@@ -174,19 +181,32 @@ def window_points(window: Window) -> Float64Array:
     return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
 
 
-def tile_of_points(grid: Grid, points: Float64Array) -> npt.NDArray[np.int64]:
-    """(M,) row-major tile of each point; outside the image, that of the nearest tile."""
+def tile_of_points(grid: Grid, index: TileIndex, points: Float64Array) -> npt.NDArray[np.int64]:
+    """(M,) place in the index of each point's tile; outside the tiles it covers, that of the nearest one."""
+    x0, y0, x1, y1 = covered_tiles(grid, index.tiles)
+    tx = np.clip(np.floor(points[:, 0] / TILE_SIZE), x0, x1 - 1).astype(np.int64)
+    ty = np.clip(np.floor(points[:, 1] / TILE_SIZE), y0, y1 - 1).astype(np.int64)
+    return (ty - y0) * (x1 - x0) + tx - x0
+
+
+def covered_tiles(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
+    """The half-open rectangle (tx0, ty0, tx1, ty1) of an index, the whole grid for None.
+
+    Raises:
+        InvalidArgument: the rectangle is empty or leaves the grid.
+    """
     rows, columns = grid.tiles_shape
-    tx = np.clip(np.floor(points[:, 0] / TILE_SIZE), 0, columns - 1).astype(np.int64)
-    ty = np.clip(np.floor(points[:, 1] / TILE_SIZE), 0, rows - 1).astype(np.int64)
-    return ty * columns + tx
+    x0, y0, x1, y1 = tiles or (0, 0, columns, rows)
+    if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
+        raise InvalidArgument(f"tiles {tiles} are not a rectangle within {columns}x{rows} tiles")
+    return x0, y0, x1, y1
 
 
 def _points_by_tile(
     grid: Grid, index: TileIndex, points: Float64Array
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]]:
     """For each tile that holds points: the numbers of those points and the tile's Gaussians."""
-    tiles = tile_of_points(grid, points)
+    tiles = tile_of_points(grid, index, points)
     order = np.argsort(tiles, kind="stable")
     bounds = np.flatnonzero(np.diff(tiles[order])) + 1
     for which in np.split(order, bounds):

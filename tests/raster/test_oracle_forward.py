@@ -49,7 +49,7 @@ def test_forward_equals_a_loop_over_pixels(
     expected = [
         [blend_at(gaussians, grid, index, c + 0.5, r + 0.5) for c in range(grid.width)] for r in range(grid.height)
     ]
-    np.testing.assert_allclose(image, expected, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(np.asarray(image, np.float64), np.array(expected), rtol=0, atol=1e-7)
 
 
 def test_a_window_and_samples_follow_the_same_loop(oracle: Rasterizer, scene_of: Callable[..., Scene]) -> None:
@@ -58,9 +58,8 @@ def test_a_window_and_samples_follow_the_same_loop(oracle: Rasterizer, scene_of:
     window = Window(-3.25, 7.5, 9, 11, 4.3, 3.1)  # runs over the left, right and lower borders
     points = np.array([[-3.25 + (c + 0.5) * 4.3, 7.5 + (r + 0.5) * 3.1] for r in range(9) for c in range(11)])
     expected = np.array([blend_at(gaussians, grid, index, x, y) for x, y in points])
-    np.testing.assert_allclose(
-        oracle.forward(gaussians, grid, index, window), expected.reshape(9, 11, 3), rtol=0, atol=1e-7
-    )
+    image = np.asarray(oracle.forward(gaussians, grid, index, window), np.float64)
+    np.testing.assert_allclose(image, expected.reshape(9, 11, 3), rtol=0, atol=1e-7)
     np.testing.assert_allclose(oracle.sample(gaussians, grid, index, points), expected, rtol=0, atol=1e-7)
 
 
@@ -106,7 +105,7 @@ def test_integer_output_rounds_half_up_and_clamps(oracle: Rasterizer) -> None:
     gaussians = GaussianSet(np.array([[1.0, 1.0]]), np.array([[0.5, 0.5]]), np.zeros(1), features)
     grid = Grid(2, 2, np.zeros(5, np.float32))
     index = oracle.bin(gaussians, grid)
-    float_codes = np.float64(features[0])
+    float_codes = features[0].astype(np.float64)
     for dtype, top in (("uint8", 255), ("uint16", 65535)):
         codes = oracle.forward(gaussians, grid, index, Window.whole(grid), dtype)  # type: ignore[arg-type]
         assert codes.dtype == dtype

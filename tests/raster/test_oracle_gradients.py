@@ -18,7 +18,7 @@ STEP = 1e-5
 def gap_at_cutoff(gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float64Array:
     """(H, W) relative distance between the K-th and the next q of each pixel, infinite without a next one."""
     points = window_points(Window.whole(grid))
-    tiles = tile_of_points(grid, points)
+    tiles = tile_of_points(grid, index, points)
     gap = np.full(len(points), np.inf)
     for tile in np.unique(tiles):
         members = index.indices[index.offsets[tile] : index.offsets[tile + 1]]
