@@ -9,6 +9,7 @@ import pytest
 from gscodec.constants import SUPPORT_Q, TOP_K
 from gscodec.gaussians import Float64Array, GaussianSet, Grid
 from gscodec.raster.base import Rasterizer, TileIndex
+from gscodec.raster.cpu import available_isas
 from gscodec.raster.reference import (
     ReferenceRasterizer,
     blend_points,
@@ -23,8 +24,6 @@ Scene = tuple[GaussianSet, Grid]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that takes `isa` once per instruction set this machine can execute."""
     if "isa" in metafunc.fixturenames:
-        from gscodec.raster.cpu import available_isas
-
         metafunc.parametrize("isa", available_isas())
 
 
