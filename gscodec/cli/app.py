@@ -1,0 +1,89 @@
+"""The `gscodec` program: its verbs, and the one place where errors become exit codes.
+
+Start-up is part of the interface (`gscodec --help` in a fifth of a second), so this module and the verbs' modules
+import nothing heavy: NumPy, Pillow, rich and the engine come in inside the verb that needs them.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from gscodec.cli import _console, compare, decode, encode, info, sample, validate
+from gscodec.cli.exit import ExitCode, code_of, message_of
+
+app = typer.Typer(
+    name="gscodec",
+    help="Image and texture codec on 2D Gaussians.",
+    epilog="Exit codes: 0 ok, 1 usage, 2 I/O, 3 bad file, 4 runtime, 5 unsupported, 7 differs, 8 target not met, "
+    "9 some batch items failed, 130 interrupted.",
+    rich_markup_mode=None,  # plain help: rich alone would use up half of the start-up time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verb in (encode, decode, info, validate, sample, compare):
+    app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from gscodec import __version__
+
+        _console.emit(f"gscodec {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        _console.say(context.get_help())
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code. No error leaves as a traceback unless GSCODEC_DEBUG=1.
+
+    Args:
+        argv: arguments without the program's name; those of the process if None.
+    """
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions and not _console.debugging():
+                warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
+            result = typer.main.get_command(app).main(
+                args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
+            )
+        sys.stdout.flush()
+        return result if isinstance(result, int) else ExitCode.OK
+    except (BrokenPipeError, SystemExit):
+        # The reader of stdout has gone; typer says so with SystemExit. There is nobody left to tell.
+        _console.hush_stdout()
+        return ExitCode.IO
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, typer.Abort):
+        error = KeyboardInterrupt()
+    describe = getattr(error, "format_message", None)  # typer's usage errors, whichever click they come from
+    if describe is not None:
+        context = getattr(error, "ctx", None)
+        path = "gscodec" if context is None else context.command_path
+        text = " ".join(str(describe()).split()).rstrip(".")
+        _console.say_error(f"{text} (see {path} --help)")
+        return ExitCode.USAGE
+    if _console.debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    _console.say_error(message_of(error))
+    return code_of(error)

@@ -1,0 +1,102 @@
+"""`gscodec encode`: a picture to an `.igs` file."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gscodec.cli import _console
+from gscodec.cli._paths import display_name, output_path
+from gscodec.cli._values import human_bytes, parse_byte_size
+from gscodec.cli.exit import ExitCode
+from gscodec.constants import DEFAULT_LODS, MAX_LODS
+from gscodec.errors import InvalidArgument
+
+
+class Preset(StrEnum):
+    """Encoder settings by name."""
+
+    PAPER = "paper"
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Picture to encode; - reads stdin.")],
+    output: Annotated[
+        str | None, typer.Argument(metavar="[OUT]", help="File to write; - is stdout. Default: IN with .igs.")
+    ] = None,
+    bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel.")] = None,
+    bppc: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel and channel.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(parser=parse_byte_size, metavar="BYTES", help="Target: file size, as 12345, 10k, 10KiB, 1.5MB."),
+    ] = None,
+    gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Target: number of Gaussians.")] = None,
+    psnr: Annotated[
+        float | None, typer.Option(metavar="DB", help="Target: quality; the file grows until it is met.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
+    lods: Annotated[
+        int, typer.Option(min=1, max=MAX_LODS, metavar="N", help="Levels of detail in the file.")
+    ] = DEFAULT_LODS,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Optimisation steps instead of the preset's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Start of the random numbers.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
+) -> None:
+    """Encode a picture to an .igs file.
+
+    Give exactly one target: --bpp, --bppc, --size, --gaussians or --psnr. A rate or size counts the whole file, which
+    comes out at most that large. Exit code 8 if the target is not met; the file is written all the same.
+    """
+    targets = {"--bpp": bpp, "--bppc": bppc, "--size": size, "--gaussians": gaussians, "--psnr": psnr}
+    given = [name for name, value in targets.items() if value is not None]
+    if len(given) != 1:
+        found = f"not {' and '.join(given)}" if given else "none is there"
+        raise InvalidArgument(f"give exactly one of {', '.join(targets)}: {found}")
+    destination = output_path(source, output, ".igs", overwrite)
+
+    from gscodec.image import load_image
+
+    stack = load_image(source)  # before torch comes in: a wrong path is told at once
+
+    from gscodec.encoder import encode
+
+    with _console.progress_bar(Path(display_name(source)).name, quiet) as show:
+        result = encode(
+            stack,
+            destination,
+            bpp=bpp,
+            bppc=bppc,
+            size=size,
+            gaussians=gaussians,
+            psnr=psnr,
+            preset=preset.value,
+            device=device,
+            lods=lods,
+            seed=seed,
+            threads=threads,
+            overwrite=overwrite,
+            steps=steps,
+            progress=show,
+        )
+    if destination is None:
+        _console.emit_bytes(result.data)
+    if not quiet:
+        name = "stdout" if destination is None else destination
+        _console.say(
+            f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {result.psnr:.2f} dB, "
+            f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s"
+        )
+    if not result.target_met:
+        wish = f"{given[0]} {targets[given[0]]}"
+        raise _console.fail(ExitCode.TARGET_NOT_MET, f"{wish} was not met; the file is written all the same")

@@ -1,0 +1,36 @@
+"""`gscodec validate`: every fault of an `.igs` file, numbered."""
+
+from typing import Annotated
+
+import typer
+
+from gscodec.cli import _console
+from gscodec.cli._paths import display_name, igs_source
+from gscodec.cli.exit import ExitCode
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
+) -> None:
+    """List what is wrong with an .igs file.
+
+    The file is held against the whole specification. Exit code 3 if there is an error; warnings are advice.
+    """
+    from gscodec.format import validate
+
+    issues = validate(igs_source(source), display_name(source))
+    valid = all(issue.severity != "error" for issue in issues)
+    if as_json:
+        rows = [
+            {"number": issue.number, "severity": issue.severity, "message": issue.message, "where": issue.where}
+            for issue in issues
+        ]
+        _console.emit_json({"file": display_name(source), "valid": valid, "issues": rows})
+    else:
+        for issue in issues:
+            _console.emit(f"{issue.number:3d}. {issue.severity} in {issue.where}: {issue.message}")
+        if valid:
+            _console.emit(f"{display_name(source)}: valid")
+    if not valid:
+        raise typer.Exit(ExitCode.BAD_FILE)
