@@ -1,0 +1,72 @@
+"""Writing a file so that its path never shows half of it."""
+
+import os
+import secrets
+from pathlib import Path
+
+from gscodec.errors import FileAccessError, OutputExists
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryview, overwrite: bool) -> None:
+    """Put data at a path, whole or not at all: temporary name in the same folder, fsync, rename.
+
+    A link is followed and stays a link. Whatever goes wrong, an old file stays as it was and no temporary file is left.
+
+    Raises:
+        OutputExists: the path is taken and overwrite is false; a file that appears meanwhile counts.
+        FileAccessError: the operating system refused, or the path is not a regular file.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise FileAccessError(f"{path}: is not a regular file, choose another output")
+        if target.exists() and not overwrite:
+            raise _taken(path)
+        temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
+        try:
+            _write_synced(temporary, data)
+            _put(temporary, target, path, overwrite=overwrite)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
+        raise FileAccessError(f"{path}: cannot be written: {getattr(fault, 'strerror', None) or fault}") from fault
+
+
+def _taken(path: str | os.PathLike[str]) -> OutputExists:
+    return OutputExists(f"{path}: exists already; use --overwrite to replace it")
+
+
+def _write_synced(path: Path, data: bytes | bytearray | memoryview) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put(temporary: Path, target: Path, path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # unlike a rename, a link never replaces
+    except FileExistsError as fault:
+        raise _taken(path) from fault
+    except OSError:  # a file system without links
+        if target.exists():
+            raise _taken(path) from None
+        temporary.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last. Not every system can open a folder, and the data itself is safe by now."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,149 @@
+"""What the channels of a picture are: groups with a role, a sample type, a transfer and their conventions.
+
+The numeric code of an enum member is its position; spec/igs.md, "Channel groups" lists them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+
+from gscodec.constants import MAX_CHANNELS
+from gscodec.errors import CorruptField, LimitExceeded
+from gscodec.format.layout import GROUP, ErrorClass
+
+
+class Role(StrEnum):
+    """What a group of channels means to a renderer."""
+
+    COLOR = "color"
+    ALBEDO = "albedo"
+    NORMAL = "normal"
+    AO = "ao"
+    ROUGHNESS = "roughness"
+    METALNESS = "metalness"
+    HEIGHT = "height"
+    OPACITY = "opacity"
+    MASK = "mask"
+    EMISSIVE = "emissive"
+    DATA = "data"
+
+
+class SampleType(StrEnum):
+    """What the source's samples were."""
+
+    UINT = "uint"
+    FLOAT = "float"
+
+
+class Transfer(StrEnum):
+    """How samples relate to light."""
+
+    SRGB = "srgb"
+    LINEAR = "linear"
+    LOG = "log"
+
+
+class AlphaMode(StrEnum):
+    """Whether the group's last channel is an alpha, and how the others relate to it."""
+
+    NONE = "none"
+    STRAIGHT = "straight"
+    PREMULTIPLIED = "premultiplied"
+
+
+class NormalConvention(StrEnum):
+    """Which way green points in a normal map."""
+
+    NONE = "none"
+    GL = "gl"
+    DX = "dx"
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Consecutive channels that belong together: one image, or one map of a stack."""
+
+    name: str  # unique within the file
+    role: Role = Role.COLOR
+    n_channels: int = 3
+    bit_depth: int = 8  # of the source: 1..16 for uint, 16 or 32 for float
+    sample_type: SampleType = SampleType.UINT
+    transfer: Transfer = Transfer.SRGB
+    alpha: AlphaMode = AlphaMode.NONE
+    normal: NormalConvention = NormalConvention.NONE
+    value_min: float = 0.0  # what a feature of 0 stands for
+    value_max: float = 1.0  # what a feature of 1 stands for
+    source: str = ""  # bare file name that a stack's map came from
+
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+def code_of(member: StrEnum) -> int:
+    """Numeric code of an enum member."""
+    return list(type(member)).index(member)
+
+
+def member_of(kind: type[Member], code: int) -> Member:
+    """Enum member with a code that has been checked."""
+    return list(kind)[code]
+
+
+def _text_fault(text: str, *, is_file_name: bool) -> str | None:
+    """Why a name cannot stand in a file, or None. Control characters would reach terminals and file systems."""
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
+        return "has a control character"
+    if is_file_name and (text in {".", ".."} or "/" in text or "\\" in text):
+        return "is not a bare file name"
+    try:
+        length = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return "is longer than 255 bytes of UTF-8" if length > 255 else None
+
+
+def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, error: ErrorClass = CorruptField) -> None:
+    """Refuse channel groups that no file may hold: the rules between the fields of the GROUP table.
+
+    Raises:
+        GsCodecError: `error`; LimitExceeded instead of CorruptField where a count is too large.
+    """
+    if not 1 <= len(groups) <= MAX_CHANNELS:
+        kind = LimitExceeded if error is CorruptField and groups else error
+        raise kind(f"{where}: {len(groups)} channel groups, must be 1..{MAX_CHANNELS}")
+    override = None if error is CorruptField else error
+    names = set()
+    for group in groups:
+        label = f"{where}: channel group {group.name!r}"
+        GROUP.check({"n_channels": group.n_channels, "bit_depth": group.bit_depth}, where, override)
+        if not group.name:
+            raise error(f"{where}: a channel group has no name")
+        if group.name in names:
+            raise error(f"{label} appears twice, names must be unique")
+        names.add(group.name)
+        for field, text in (("name", group.name), ("source", group.source)):
+            fault = _text_fault(text, is_file_name=field == "source")
+            if fault:
+                raise error(f"{where}: channel group {field} {text!r} {fault}")
+        if group.sample_type is SampleType.UINT and group.bit_depth > 16:
+            raise error(f"{label} has {group.bit_depth}-bit integer samples, must be 1..16")
+        if group.sample_type is SampleType.FLOAT and group.bit_depth not in {16, 32}:
+            raise error(f"{label} has {group.bit_depth}-bit float samples, must be 16 or 32")
+        if group.alpha is not AlphaMode.NONE and group.n_channels < 2:
+            raise error(f"{label} has an alpha but only one channel")
+        if not (math.isfinite(group.value_min) and math.isfinite(group.value_max)):
+            raise error(f"{label} has a value range that is not finite")
+        if not group.value_min < group.value_max:
+            raise error(f"{label} has value range {group.value_min}..{group.value_max}, must increase")
+    total = sum(group.n_channels for group in groups)
+    if total != n_channels:
+        raise error(f"{where}: the channel groups hold {total} channels, the image has {n_channels}")
+
+
+def round_f32(value: float) -> float:
+    """The value that a stored f32 gives back."""
+    return float(np.float32(value))

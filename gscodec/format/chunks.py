@@ -1,0 +1,188 @@
+"""The header, the table of contents and the bytes of single chunks."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gscodec.errors import (
+    BadMagic,
+    ChecksumMismatch,
+    CorruptField,
+    LimitExceeded,
+    TruncatedStream,
+    UnsupportedChunk,
+)
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import (
+    CODEC_DEFLATE,
+    CODEC_NONE,
+    FLAG_CRITICAL,
+    GAUS,
+    HEADER,
+    KNOWN_CHUNKS,
+    SIGNATURE,
+    TOC_ENTRY,
+    Header,
+    record_size,
+)
+from gscodec.format.source import ByteSource
+
+_CRC_AT = HEADER.offsets["header_crc"]
+
+
+@dataclass(frozen=True)
+class ChunkEntry:
+    """One line of the table of contents, with the offset that follows from those before it."""
+
+    fourcc: bytes
+    flags: int
+    codec: int
+    offset: int
+    stored_size: int
+    raw_size: int
+    crc: int
+
+    @property
+    def critical(self) -> bool:
+        """Whether a reader that does not know the chunk has to give up."""
+        return bool(self.flags & FLAG_CRITICAL)
+
+    @property
+    def label(self) -> str:
+        """Four characters for messages."""
+        return self.fourcc.decode("ascii")
+
+
+@dataclass(frozen=True)
+class Preamble:
+    """The checked header and table of contents."""
+
+    header: Header
+    chunks: tuple[ChunkEntry, ...]
+
+    def find(self, fourcc: bytes) -> ChunkEntry | None:
+        """The chunk of a known type, of which there is at most one."""
+        return next((chunk for chunk in self.chunks if chunk.fourcc == fourcc), None)
+
+
+def header_crc(header_bytes: bytes, toc_bytes: bytes) -> int:
+    """CRC32C over the header without its last field, then the table of contents."""
+    return crc32c(bytes(header_bytes[:_CRC_AT]) + bytes(toc_bytes))
+
+
+def read_preamble(source: ByteSource, name: str) -> Preamble:
+    """The header and table of contents, in the order of checks of spec/igs.md, "Order of checks".
+
+    Raises:
+        GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, ChecksumMismatch, LimitExceeded, CorruptField or
+            UnsupportedChunk.
+    """
+    start = bytes(source.read_at(0, min(source.size, HEADER.size)))
+    if not SIGNATURE.startswith(start[: len(SIGNATURE)]):
+        raise BadMagic(f"{name}: not an .igs file, the signature is missing")
+    if len(start) < HEADER.size:
+        raise TruncatedStream(f"{name}: ends after {len(start)} bytes, inside the {HEADER.size}-byte header")
+    values = HEADER.unpack(start)
+    for field in ("version_major", "chunk_count"):
+        HEADER.check({field: values[field]}, name)
+    header = Header(**values)
+    toc_size = TOC_ENTRY.size * header.chunk_count
+    if source.size < HEADER.size + toc_size:
+        raise TruncatedStream(f"{name}: ends after {source.size} bytes, inside the table of contents")
+    toc = bytes(source.read_at(HEADER.size, toc_size))
+    if header_crc(start, toc) != header.header_crc:
+        raise ChecksumMismatch(f"{name}: the header does not match its CRC32C, the file is damaged")
+    HEADER.check(values, name)
+    chunks = _parse_toc(toc, header, name)
+    if source.size > header.file_size:
+        extra = source.size - header.file_size
+        raise CorruptField(f"{name}: {extra} bytes follow the end of the file at {header.file_size}")
+    if source.size < header.data_offset:
+        raise TruncatedStream(f"{name}: ends after {source.size} bytes, before the Gaussians at {header.data_offset}")
+    return Preamble(header, chunks)
+
+
+def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
+    chunks, offset = [], HEADER.size + len(toc)
+    for at in range(0, len(toc), TOC_ENTRY.size):
+        values = TOC_ENTRY.unpack(toc, at)
+        TOC_ENTRY.check(values, name)
+        if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
+            raise CorruptField(f"{name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
+        del values["reserved"]
+        chunks.append(ChunkEntry(**values, offset=offset))
+        offset += values["stored_size"]
+    _check_chunks(chunks, name)
+    if offset != header.file_size:
+        raise CorruptField(f"{name}: the chunks end at byte {offset}, the header says {header.file_size}")
+    data = next(chunk for chunk in chunks if chunk.fourcc == GAUS)
+    if data.offset != header.data_offset:
+        raise CorruptField(f"{name}: GAUS begins at byte {data.offset}, the header says {header.data_offset}")
+    size = header.n_gaussians * record_size(header.n_channels)
+    if data.stored_size != size:
+        raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
+    for chunk in chunks:
+        if chunk.offset > data.offset and chunk.critical:
+            raise CorruptField(f"{name}: critical chunk {chunk.label} follows GAUS")
+    return tuple(chunks)
+
+
+def _check_chunks(chunks: Sequence[ChunkEntry], name: str) -> None:
+    """The rules between the fields of each entry, and which chunks there must be."""
+    seen = set()
+    for chunk in chunks:
+        known = KNOWN_CHUNKS.get(chunk.fourcc)
+        if known is None:
+            if chunk.critical:
+                raise UnsupportedChunk(f"{name}: critical chunk {chunk.label} is not known; use a newer reader")
+            continue
+        if chunk.fourcc in seen:
+            raise CorruptField(f"{name}: chunk {chunk.label} appears twice")
+        seen.add(chunk.fourcc)
+        if chunk.critical != known:
+            raise CorruptField(f"{name}: chunk {chunk.label} has flags {chunk.flags}, must be {int(known)}")
+        if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (chunk.fourcc == GAUS and chunk.codec != CODEC_NONE):
+            raise UnsupportedChunk(f"{name}: chunk {chunk.label} has codec {chunk.codec}; use a newer reader")
+        if chunk.codec == CODEC_NONE and chunk.raw_size != chunk.stored_size:
+            raise CorruptField(
+                f"{name}: uncompressed chunk {chunk.label} has sizes {chunk.stored_size} and {chunk.raw_size}"
+            )
+        if chunk.codec == CODEC_DEFLATE and chunk.raw_size <= chunk.stored_size:
+            raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
+        if chunk.fourcc == GAUS and chunk.crc:
+            raise CorruptField(f"{name}: GAUS has CRC {chunk.crc:#010x}, must be 0: its pages have their own")
+    missing = [fourcc.decode() for fourcc, critical in KNOWN_CHUNKS.items() if critical and fourcc not in seen]
+    if missing:
+        raise CorruptField(f"{name}: chunk {missing[0]} is missing")
+
+
+def load_chunk(source: ByteSource, chunk: ChunkEntry, cap: int, name: str) -> bytes:
+    """The raw bytes of a chunk that lies wholly within the source, checked and inflated.
+
+    Raises:
+        LimitExceeded: raw_size is above `cap`; nothing was read.
+        ChecksumMismatch: the stored bytes do not match the CRC.
+        CorruptField: the deflate stream is not exactly raw_size long.
+    """
+    if chunk.raw_size > cap:
+        raise LimitExceeded(f"{name}: chunk {chunk.label} holds {chunk.raw_size} bytes, the limit is {cap}")
+    stored = bytes(source.read_at(chunk.offset, chunk.stored_size))
+    if crc32c(stored) != chunk.crc:
+        raise ChecksumMismatch(f"{name}: chunk {chunk.label} does not match its CRC32C, the file is damaged")
+    return stored if chunk.codec == CODEC_NONE else inflate(stored, chunk.raw_size, f"{name}: chunk {chunk.label}")
+
+
+def inflate(stored: bytes, raw_size: int, where: str) -> bytes:
+    """Exactly raw_size bytes out of one zlib stream; never more than one byte beyond them is produced.
+
+    Raises:
+        CorruptField: the stream is damaged, shorter, longer, or has bytes after its end.
+    """
+    engine = zlib.decompressobj()
+    try:
+        raw = engine.decompress(stored, raw_size + 1)
+    except zlib.error as fault:
+        raise CorruptField(f"{where} is not a zlib stream: {fault}") from fault
+    if len(raw) != raw_size or not engine.eof or engine.unused_data:
+        raise CorruptField(f"{where} does not inflate to exactly {raw_size} bytes")
+    return raw

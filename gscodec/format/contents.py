@@ -1,0 +1,24 @@
+"""Everything one `.igs` file holds, before or after it is bytes."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gscodec.constants import DEFAULT_PAGE_SIZE
+from gscodec.format.channels import ChannelGroup
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+Json: TypeAlias = Any
+"""A JSON value: dict with text keys, list, str, int, finite float, bool or None."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What `pack` turns into a file. Gaussians are ordered by generation; pack sorts inside each."""
+
+    grid: Grid
+    groups: tuple[ChannelGroup, ...]
+    lods: LodTable
+    gaussians: GaussianSet
+    icc: bytes | None = None  # ICC profile, as found in the source
+    meta: dict[str, Json] | None = None  # provenance; never changes pixels
+    page_size: int = DEFAULT_PAGE_SIZE  # records per page

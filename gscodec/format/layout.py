@@ -1,0 +1,256 @@
+"""Field tables of the container: the one description that reader, writer, validator and `info` follow.
+
+Names, types, sizes, offsets, ranges and errors are those of the tables in spec/igs.md; a test compares the two.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
+from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, UnsupportedChunk, UnsupportedVersion
+
+_CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f16": "e", "f32": "f"}
+
+ErrorClass = type[GsCodecError]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its name and type as the spec writes them, its valid range and the error outside it.
+
+    A type is a scalar (`u16`), an array of fixed length (`f16[2]`, `u8[12]`) or an array whose length an earlier
+    field gives (`f32[n_channels]`). `low` and `high` are inclusive; None means that other rules decide.
+    """
+
+    name: str
+    type: str
+    low: float | None = None
+    high: float | None = None
+    below: ErrorClass = CorruptField
+    above: ErrorClass = CorruptField
+
+    @property
+    def scalar(self) -> str:
+        """The element type, without an array length."""
+        return self.type.partition("[")[0]
+
+    @property
+    def count(self) -> int | None:
+        """Number of elements, or None where another field gives it."""
+        length = self.type.partition("[")[2].rstrip("]")
+        return 1 if not length else int(length) if length.isdigit() else None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, or None where another field gives the length."""
+        return None if self.count is None else self.count * struct.calcsize("<" + _CODES[self.scalar])
+
+    @property
+    def struct_code(self) -> str:
+        """The field in the language of the struct module; byte arrays stay whole."""
+        return f"{self.count}s" if self.count != 1 else _CODES[self.scalar]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Fields one after the other, little-endian, without padding. Fields of given length come after all others."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+    @cached_property
+    def fixed(self) -> tuple[Field, ...]:
+        """The leading fields whose size is fixed."""
+        sizes = [field.size for field in self.fields]
+        return self.fields[: sizes.index(None) if None in sizes else len(sizes)]
+
+    @cached_property
+    def codec(self) -> struct.Struct:
+        """Struct over the fixed fields."""
+        return struct.Struct("<" + "".join(field.struct_code for field in self.fixed))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the fixed fields."""
+        return self.codec.size
+
+    @cached_property
+    def offsets(self) -> dict[str, int]:
+        """Offset of each fixed field."""
+        offsets, at = {}, 0
+        for field in self.fixed:
+            offsets[field.name] = at
+            at += field.size or 0
+        return offsets
+
+    def unpack(self, data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
+        """Values of the fixed fields by name. The caller has made sure that the bytes are there."""
+        return dict(zip((field.name for field in self.fixed), self.codec.unpack_from(data, offset), strict=True))
+
+    def pack(self, values: Mapping[str, Any]) -> bytes:
+        """The bytes of checked values."""
+        return self.codec.pack(*(values[field.name] for field in self.fixed))
+
+    def check(self, values: Mapping[str, Any], where: str, error: ErrorClass | None = None) -> None:
+        """Refuse the first value outside its range.
+
+        Args:
+            values: by field name; fields that are absent are not checked.
+            where: what the message begins with, the file's name.
+            error: raised instead of the field's own error (a writer's InvalidArgument).
+
+        Raises:
+            GsCodecError: the class the field names.
+        """
+        for field in self.fields:
+            if field.name not in values or field.low is None or field.high is None:
+                continue
+            value = values[field.name]
+            if not field.low <= value <= field.high:  # also true for NaN
+                kind = error or (field.above if value > field.high else field.below)
+                span = f"{field.low:g}" if field.low == field.high else f"{field.low:.10g}..{field.high:.10g}"
+                raise kind(f"{where}: {self.name} field {field.name} is {value}, must be {span}")
+
+
+SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
+
+PROFILE_F16: Final = 0
+VERSION: Final = (1, 0)
+MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
+MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
+MIN_GAIN: Final = 1 / 64
+MAX_GAIN: Final = 64.0
+
+HEADER: Final = Table(
+    "Header",
+    (
+        Field("signature", "u8[12]"),
+        Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
+        Field("version_minor", "u8", 0, 255),
+        Field("profile", "u8", PROFILE_F16, PROFILE_F16, UnsupportedChunk, UnsupportedChunk),
+        Field("lod_count", "u8", 1, MAX_LODS, above=LimitExceeded),
+        Field("file_size", "u64"),
+        Field("width", "u32", 1, MAX_DIMENSION, above=LimitExceeded),
+        Field("height", "u32", 1, MAX_DIMENSION, above=LimitExceeded),
+        Field("n_gaussians", "u32", 0, MAX_GAUSSIANS, above=LimitExceeded),
+        Field("n_channels", "u16", 1, MAX_CHANNELS, above=LimitExceeded),
+        Field("top_k", "u8", 1, MAX_TOP_K, above=LimitExceeded),
+        Field("chunk_count", "u8", 1, MAX_CHUNKS, above=LimitExceeded),
+        Field("support_q", "f32", 1, 64),
+        Field("page_size", "u16", 1, MAX_PAGE_SIZE, above=LimitExceeded),
+        Field("reserved_0", "u16", 0, 0),
+        Field("data_offset", "u64"),
+        Field("reserved_1", "u32", 0, 0),
+        Field("header_crc", "u32"),
+    ),
+)
+
+TOC_ENTRY: Final = Table(
+    "TOC entry",
+    (
+        Field("fourcc", "u8[4]"),
+        Field("flags", "u8", 0, 1),
+        Field("codec", "u8"),
+        Field("reserved", "u16", 0, 0),
+        Field("stored_size", "u64"),
+        Field("raw_size", "u64"),
+        Field("crc", "u32"),
+    ),
+)
+
+GROUP: Final = Table(
+    "Channel group",
+    (
+        Field("n_channels", "u8", 1, MAX_CHANNELS),
+        Field("role", "u8", 0, 10),
+        Field("bit_depth", "u8", 1, 32),
+        Field("sample_type", "u8", 0, 1),
+        Field("transfer", "u8", 0, 2),
+        Field("alpha", "u8", 0, 2),
+        Field("normal", "u8", 0, 2),
+        Field("reserved", "u8", 0, 0),
+        Field("value_min", "f32"),
+        Field("value_max", "f32"),
+        Field("background", "f32[n_channels]"),
+        Field("name_len", "u8", 1, 255),
+        Field("name", "u8[name_len]"),
+        Field("source_len", "u8", 0, 255),
+        Field("source", "u8[source_len]"),
+    ),
+)
+
+LOD_ROW: Final = Table(
+    "LOD row",
+    (
+        Field("count", "u32"),
+        Field("gain", "f32[m+1]", MIN_GAIN, MAX_GAIN),
+    ),
+)
+
+PAGE_ENTRY: Final = Table(
+    "Page entry",
+    (
+        Field("tx_first", "u16"),
+        Field("ty_first", "u16"),
+        Field("tx_last", "u16"),
+        Field("ty_last", "u16"),
+        Field("crc", "u32"),
+    ),
+)
+
+RECORD: Final = Table(
+    "Record",
+    (
+        Field("x", "u16", 0, 65535),
+        Field("y", "u16", 0, 65535),
+        Field("inv_scale", "f16[2]", 2.0**-14, 64),
+        Field("rotation", "u16", 0, 65535),
+        Field("feature", "f16[C]", -65504, 65504),
+    ),
+)
+
+FLAG_CRITICAL: Final = 1
+CODEC_NONE: Final = 0
+CODEC_DEFLATE: Final = 1
+
+CHAN: Final = b"CHAN"
+LODS: Final = b"LODS"
+PAGI: Final = b"PAGI"
+ICCP: Final = b"ICCP"
+GAUS: Final = b"GAUS"
+META: Final = b"META"
+
+KNOWN_CHUNKS: Final = {CHAN: True, LODS: True, PAGI: True, ICCP: False, GAUS: True, META: False}
+"""Chunk types of version 1.0, in the order they are written, and whether each is critical."""
+
+
+def record_size(n_channels: int) -> int:
+    """Bytes of one `f16` record."""
+    return 10 + 2 * n_channels
+
+
+@dataclass(frozen=True)
+class Header:
+    """Values of the header, under the names of the HEADER table."""
+
+    signature: bytes
+    version_major: int
+    version_minor: int
+    profile: int
+    lod_count: int
+    file_size: int
+    width: int
+    height: int
+    n_gaussians: int
+    n_channels: int
+    top_k: int
+    chunk_count: int
+    support_q: float
+    page_size: int
+    reserved_0: int
+    data_offset: int
+    reserved_1: int
+    header_crc: int

@@ -1,0 +1,68 @@
+"""Sizes that header fields imply, worked out and capped before anything is allocated."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from gscodec.constants import MAX_CHANNELS, TILE_SIZE
+from gscodec.errors import LimitExceeded
+from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, ErrorClass
+
+MAX_ICC_BYTES: Final = 16 << 20
+"""Raw bytes of an ICC profile; the largest lookup-table profiles have a few MiB."""
+
+MAX_META_BYTES: Final = 1 << 20
+"""Raw bytes of the metadata; parsed JSON takes many times its text, so this is kept small."""
+
+MAX_META_DEPTH: Final = 64
+"""Nesting of the metadata, so that recursive parsers need little stack."""
+
+MAX_PAGES: Final = 1 << 20
+"""Pages of one file: a page index of 12 MiB. The largest set at the default page size needs a quarter of it."""
+
+MAX_CHAN_BYTES: Final = 1 + MAX_CHANNELS * (GROUP.size + 4 + 2 * (1 + 255))
+"""Raw bytes of the channel table with as many groups as channels and the longest names."""
+
+
+def lods_bytes(lod_count: int) -> int:
+    """Raw bytes of the LODS chunk: a triangle of gains beside the counts."""
+    return LOD_ROW.size * lod_count + 4 * (lod_count * (lod_count + 1) // 2)
+
+
+def generation_sizes(counts: Sequence[int]) -> list[int]:
+    """Gaussians of each generation, from cumulative counts."""
+    return [count - before for before, count in zip((0, *counts[:-1]), counts, strict=True)]
+
+
+def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorClass = LimitExceeded) -> int:
+    """Pages that hold the given generations; each generation starts a new one.
+
+    Raises:
+        GsCodecError: `error` where they are more than MAX_PAGES.
+    """
+    pages = sum(-(-size // page_size) for size in generation_sizes(counts))
+    if pages > MAX_PAGES:
+        raise error(f"{where}: {pages} pages are above the limit of {MAX_PAGES}; use larger pages")
+    return pages
+
+
+def pagi_bytes(n_pages: int) -> int:
+    """Raw bytes of the PAGI chunk."""
+    return PAGE_ENTRY.size * n_pages
+
+
+def tile_counts(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of tiles."""
+    return -(-height // TILE_SIZE), -(-width // TILE_SIZE)
+
+
+def page_lengths(counts: Sequence[int], page_size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(P,) records of each page. The number of pages has been checked."""
+    parts = [np.zeros(0, np.int64)]
+    for size in generation_sizes(counts):
+        full, rest = divmod(size, page_size)
+        parts.append(np.full(full + (rest > 0), page_size, np.int64))
+        if rest:
+            parts[-1][-1] = rest
+    return np.concatenate(parts)

@@ -1,0 +1,29 @@
+"""Z-order: a sort key that keeps Gaussians near each other in the image near each other in the file."""
+
+import numpy as np
+import numpy.typing as npt
+
+_SPREADS = ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF), (4, 0x0F0F0F0F0F0F0F0F), (2, 0x3333333333333333))
+
+
+def _spread(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Bits of 32-bit values moved to the even places of 64."""
+    for shift, mask in (*_SPREADS, (1, 0x5555555555555555)):
+        values = (values | (values << np.uint64(shift))) & np.uint64(mask)
+    return values
+
+
+def morton_codes(x: npt.NDArray[np.integer], y: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
+    """(N,) interleaved bits of x and y, 0 <= x, y < 2^32; bit 0 of the code is bit 0 of x."""
+    return _spread(x.astype(np.uint64)) | (_spread(y.astype(np.uint64)) << np.uint64(1))
+
+
+def morton_order(x: npt.NDArray[np.uint16], y: npt.NDArray[np.uint16], height: int, width: int) -> npt.NDArray[np.intp]:
+    """Indices that sort stored means (unorm16 of width and height) along the curve; equal means keep their order.
+
+    Both axes count in the same unit, the longer side / 65535, so that cells are square in the image.
+    """
+    side = np.uint64(max(height, width))
+    columns = x.astype(np.uint64) * np.uint64(width) // side
+    rows = y.astype(np.uint64) * np.uint64(height) // side
+    return np.argsort(morton_codes(columns, rows), kind="stable")

@@ -1,0 +1,114 @@
+"""Pages: runs of records with the tiles they touch, so that a region reads only what it needs."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import TILE_SIZE
+from gscodec.errors import ChecksumMismatch
+from gscodec.format.crc32c import crc32c_rows
+from gscodec.format.limits import generation_sizes, page_lengths
+from gscodec.gaussians import Float64Array, GaussianSet, Grid, LodTable
+
+_SLACK: Final = 1e-6  # px and ratio: far above float64 rounding of any tile test, far below a tile
+
+PAGE_DTYPE: Final = np.dtype(
+    [("tx_first", "<u2"), ("ty_first", "<u2"), ("tx_last", "<u2"), ("ty_last", "<u2"), ("crc", "<u4")]
+)
+
+
+@dataclass(frozen=True)
+class PageIndex:
+    """Where the pages of a file lie and what they touch."""
+
+    starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
+    boxes: npt.NDArray[np.int64]  # (P, 4) tx_first, ty_first, tx_last, ty_last, inclusive
+    crcs: npt.NDArray[np.uint32]  # (P,)
+
+    def __len__(self) -> int:
+        return len(self.crcs)
+
+    def until(self, n_gaussians: int) -> int:
+        """Number of leading pages that hold the first n_gaussians, where a generation ends."""
+        return int(np.searchsorted(self.starts, n_gaussians))
+
+    def meeting(self, tile_rect: tuple[int, int, int, int], n_pages: int) -> npt.NDArray[np.intp]:
+        """Those of the first n_pages whose box meets a half-open tile rectangle (tx0, ty0, tx1, ty1)."""
+        tx0, ty0, tx1, ty1 = tile_rect
+        if tx0 >= tx1 or ty0 >= ty1:
+            return np.zeros(0, np.intp)
+        boxes = self.boxes[:n_pages]
+        meets = (boxes[:, 0] < tx1) & (boxes[:, 2] >= tx0) & (boxes[:, 1] < ty1) & (boxes[:, 3] >= ty0)
+        return np.flatnonzero(meets)
+
+
+def page_starts(counts: tuple[int, ...], page_size: int) -> npt.NDArray[np.int64]:
+    """(P + 1,) first record of each page, then the number of records."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(page_lengths(counts, page_size))])
+
+
+def support_boxes(
+    gaussians: GaussianSet, gains: Float64Array, grid: Grid, slack: float = _SLACK
+) -> npt.NDArray[np.int64]:
+    """(N, 4) tile boxes, inclusive, that hold the support ellipses at inverse scales times gains.
+
+    The ellipse reaches hx = sqrt(Q d / det), hy = sqrt(Q a / det) from its mean, in the terms of spec/igs.md, "Tiles".
+    Closed tiles that are only touched belong to it, hence the slack (px, and share of the reach).
+    """
+    first, second = (gaussians.inv_scales * gains[:, None]).T
+    cos2 = np.cos(gaussians.rotations) ** 2
+    sin2 = np.sin(gaussians.rotations) ** 2
+    half_x = np.sqrt(grid.support_q * (cos2 / first**2 + sin2 / second**2))
+    half_y = np.sqrt(grid.support_q * (sin2 / first**2 + cos2 / second**2))
+    reach = np.stack([half_x, half_y], axis=1) * (1 + slack) + slack
+    rows, columns = grid.tiles_shape
+    last = np.array([columns - 1, rows - 1], np.float64)
+    low = np.clip(np.floor((gaussians.means - reach) / TILE_SIZE), 0, last)
+    high = np.clip(np.floor((gaussians.means + reach) / TILE_SIZE), 0, last)
+    return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def widest_gains(lods: LodTable) -> Float64Array:
+    """(N,) the smallest gain that any level puts on each Gaussian, where its support is widest."""
+    smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
+    return np.repeat(np.asarray(smallest, np.float64), generation_sizes(lods.counts))
+
+
+def page_boxes(
+    gaussians: GaussianSet, lods: LodTable, grid: Grid, starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """(P, 4) tile boxes, inclusive, of whole pages."""
+    if len(starts) < 2:
+        return np.zeros((0, 4), np.int64)
+    boxes = support_boxes(gaussians, widest_gains(lods), grid)
+    low = np.minimum.reduceat(boxes[:, :2], starts[:-1], axis=0)
+    high = np.maximum.reduceat(boxes[:, 2:], starts[:-1], axis=0)
+    return np.concatenate([low, high], axis=1)
+
+
+def page_crcs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """(P,) CRC32C of pages of given lengths in bytes that follow each other in data."""
+    crcs = np.empty(len(lengths), np.uint32)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    breaks = (np.flatnonzero(np.diff(lengths)) + 1).tolist()  # pages of equal length make a matrix
+    for first, last in zip([0, *breaks], [*breaks, len(lengths)], strict=True):
+        if first < last:
+            run = data[offsets[first] : offsets[last]]
+            crcs[first:last] = crc32c_rows(run.reshape(last - first, -1))
+    return crcs
+
+
+def check_pages(
+    data: npt.NDArray[np.uint8], index: PageIndex, pages: npt.NDArray[np.intp], record_bytes: int, where: str
+) -> None:
+    """Compare the CRCs of some pages, whose bytes follow each other in data.
+
+    Raises:
+        ChecksumMismatch: a page was changed after it was written.
+    """
+    lengths = (index.starts[pages + 1] - index.starts[pages]) * record_bytes
+    wrong = np.flatnonzero(page_crcs(data, lengths) != index.crcs[pages])
+    if len(wrong):
+        raise ChecksumMismatch(f"{where}: page {int(pages[wrong[0]])} does not match its CRC32C, the file is damaged")

@@ -1,0 +1,253 @@
+"""Reading an `.igs` file: what stands before the Gaussians on opening, then only the pages asked for."""
+
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
+from gscodec.format.channels import ChannelGroup
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
+from gscodec.format.contents import Json
+from gscodec.format.layout import CHAN, ICCP, LODS, META, PAGI, Header, record_size
+from gscodec.format.limits import (
+    MAX_CHAN_BYTES,
+    MAX_ICC_BYTES,
+    MAX_META_BYTES,
+    count_pages,
+    lods_bytes,
+    pagi_bytes,
+)
+from gscodec.format.meta import unpack_meta
+from gscodec.format.pages import PageIndex, check_pages
+from gscodec.format.quantize import Records, check_records, dequantize_records
+from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
+from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+
+def require_chunk(preamble: Preamble, fourcc: bytes) -> ChunkEntry:
+    """A critical chunk, whose presence has been checked."""
+    chunk = preamble.find(fourcc)
+    assert chunk is not None
+    return chunk
+
+
+def load_table(source: ByteSource, preamble: Preamble, fourcc: bytes, size: int, name: str) -> bytes:
+    """The raw bytes of a critical table whose size other fields give.
+
+    Raises:
+        CorruptField: the table of contents says another size; also as `load_chunk`.
+    """
+    chunk = require_chunk(preamble, fourcc)
+    if chunk.raw_size != size:
+        raise CorruptField(f"{name}: chunk {chunk.label} has {chunk.raw_size} bytes, must be {size}")
+    return load_chunk(source, chunk, size, name)
+
+
+def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
+    """The levels of detail."""
+    header = preamble.header
+    return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
+
+
+def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageIndex:
+    """The page index, after its size has been worked out and capped."""
+    size = pagi_bytes(count_pages(lods.counts, preamble.header.page_size, name))
+    return unpack_pages(load_table(source, preamble, PAGI, size, name), lods.counts, preamble.header, name)
+
+
+class IgsReader:
+    """An open `.igs` file.
+
+    Opening reads and checks everything before the Gaussians except the ICC profile; that and the metadata are read
+    when asked for. A file cut inside its Gaussians opens, and reads at the LODs it wholly holds.
+
+    Args:
+        source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
+        name: what messages call it; the path where none is given.
+
+    Raises:
+        GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, UnsupportedChunk, ChecksumMismatch, CorruptField or
+            LimitExceeded for the bytes, FileAccessError for the operating system.
+    """
+
+    def __init__(self, source: SourceLike, name: str | None = None) -> None:
+        self.name = name or source_name(source)
+        self._source = open_source(source, self.name)
+        try:
+            self._preamble = read_preamble(self._source, self.name)
+            channels = load_chunk(self._source, require_chunk(self._preamble, CHAN), MAX_CHAN_BYTES, self.name)
+            self._groups, background = unpack_channels(channels, self.header.n_channels, self.name)
+            self._lods = load_lods(self._source, self._preamble, self.name)
+            self._pages = load_pages(self._source, self._preamble, self._lods, self.name)
+        except BaseException:
+            self._source.close()
+            raise
+        header = self.header
+        self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source; a file that was passed in open stays open."""
+        self._source.close()
+
+    @property
+    def header(self) -> Header:
+        """The header's fields."""
+        return self._preamble.header
+
+    @property
+    def chunks(self) -> tuple[ChunkEntry, ...]:
+        """The table of contents."""
+        return self._preamble.chunks
+
+    @property
+    def grid(self) -> Grid:
+        """Size, background and constants of the rendering model."""
+        return self._grid
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """What the channels are."""
+        return self._groups
+
+    @property
+    def lods(self) -> LodTable:
+        """Counts and gains of the levels of detail."""
+        return self._lods
+
+    @property
+    def pages(self) -> PageIndex:
+        """Where the pages lie and what they touch."""
+        return self._pages
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the whole file, as its header says."""
+        return self.header.file_size
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes that are there; less than file_size for a cut file."""
+        return self._source.size
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file was cut."""
+        return self._source.size < self.header.file_size
+
+    @property
+    def available_lods(self) -> tuple[int, ...]:
+        """LODs that are wholly there, finest first."""
+        return tuple(lod for lod in range(len(self._lods)) if self.prefix_size(lod) <= self._source.size)
+
+    def prefix_size(self, lod: int) -> int:
+        """Bytes from the start of the file that suffice for a LOD.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+        """
+        if not 0 <= lod < len(self._lods):
+            raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
+        n_shown = self._lods.counts[len(self._lods) - 1 - lod]
+        return self.header.data_offset + n_shown * record_size(self.header.n_channels)
+
+    @cached_property
+    def icc(self) -> bytes | None:
+        """The ICC profile, or None.
+
+        Raises:
+            GsCodecError: as `load_chunk`.
+        """
+        return self._load_optional(ICCP, MAX_ICC_BYTES)
+
+    @cached_property
+    def meta(self) -> dict[str, Json] | None:
+        """The metadata, or None; it follows the Gaussians, so that a cut file has none.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_meta`.
+        """
+        data = self._load_optional(META, MAX_META_BYTES)
+        return None if data is None else unpack_meta(data, self.name)
+
+    def _load_optional(self, fourcc: bytes, cap: int) -> bytes | None:
+        chunk = self._preamble.find(fourcc)
+        if chunk is None or chunk.offset + chunk.stored_size > self._source.size:
+            return None
+        return load_chunk(self._source, chunk, cap, self.name)
+
+    def read(self, lod: int = 0) -> GaussianSet:
+        """The Gaussians that a LOD shows, inverse scales multiplied by its gains.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+            TruncatedStream: the file was cut before the end of that LOD.
+            ChecksumMismatch: a page is damaged.
+            CorruptField: a record is outside its valid range.
+        """
+        n_pages = self._count_pages(lod)
+        return self._decode(np.arange(n_pages), lod)
+
+    def read_region(self, lod: int, tile_rect: tuple[int, int, int, int]) -> GaussianSet:
+        """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
+
+        Only the pages that meet the rectangle are read. Order is kept, so that rendering those tiles from this set
+        gives what rendering them from the whole LOD gives.
+
+        Raises:
+            GsCodecError: as `read`, for the pages that are read.
+        """
+        return self._decode(self._pages.meeting(tile_rect, self._count_pages(lod)), lod)
+
+    def _count_pages(self, lod: int) -> int:
+        needed = self.prefix_size(lod)
+        if needed > self._source.size:
+            left = self.available_lods
+            remedy = f"the finest LOD it holds is {left[0]}" if left else "it holds no LOD"
+            raise TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
+        return self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+
+    def _decode(self, pages: npt.NDArray[np.intp], lod: int) -> GaussianSet:
+        records = self.read_records(pages)
+        header = self.header
+        stored = dequantize_records(records, header.height, header.width)
+        sizes = self._pages.starts[pages + 1] - self._pages.starts[pages]
+        generations = np.searchsorted(np.asarray(self._lods.counts), self._pages.starts[pages], side="right")
+        gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
+        gain = np.repeat(gains[generations], sizes)
+        return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
+
+    def read_records(self, pages: npt.NDArray[np.intp]) -> Records:
+        """(n, 5 + C) checked records of some pages, given in ascending order.
+
+        Raises:
+            ChecksumMismatch: a page is damaged.
+            CorruptField: a record is outside its valid range.
+        """
+        width = record_size(self.header.n_channels)
+        starts = self._pages.starts
+        breaks = np.flatnonzero(np.diff(pages) != 1) + 1  # neighbouring pages are read in one go
+        runs = [run for run in np.split(pages, breaks) if len(run)]
+        parts = []
+        for run in runs:
+            first, last = int(starts[run[0]]), int(starts[run[-1] + 1])
+            stored = self._source.read_at(self.header.data_offset + first * width, (last - first) * width)
+            data = np.frombuffer(stored, np.uint8)
+            check_pages(data, self._pages, run, width, self.name)
+            records: Records = data.view("<u2").reshape(last - first, -1).astype(np.uint16, copy=False)
+            check_records(records, self.name, first)
+            parts.append(records)
+        if not parts:
+            return np.zeros((0, 5 + self.header.n_channels), np.uint16)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,168 @@
+"""The critical tables, each beside its inverse: CHAN (channel groups), LODS (levels of detail), PAGI (page index)."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import CorruptField
+from gscodec.format.channels import (
+    AlphaMode,
+    ChannelGroup,
+    NormalConvention,
+    Role,
+    SampleType,
+    Transfer,
+    check_groups,
+    code_of,
+    member_of,
+)
+from gscodec.format.layout import GROUP, LOD_ROW, Header
+from gscodec.format.limits import tile_counts
+from gscodec.format.pages import PAGE_DTYPE, PageIndex, page_starts
+from gscodec.gaussians import Float32Array, LodTable
+
+
+class _Cursor:
+    """Reads a table front to back; running out of bytes is CorruptField."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self._data, self._at, self._where = data, 0, where
+
+    def take(self, n_bytes: int) -> bytes:
+        part = self._data[self._at : self._at + n_bytes]
+        if len(part) != n_bytes:
+            raise CorruptField(f"{self._where} ends early, at byte {len(self._data)}")
+        self._at += n_bytes
+        return part
+
+    def floats(self, count: int) -> Float32Array:
+        return np.frombuffer(self.take(4 * count), "<f4").astype(np.float32)
+
+    def text(self) -> str:
+        raw = self.take(self.take(1)[0])
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise CorruptField(f"{self._where} has a text that is not UTF-8") from fault
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise CorruptField(f"{self._where} has {len(self._data) - self._at} bytes too many")
+
+
+def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> bytes:
+    """The CHAN chunk of checked groups and the background (C,)."""
+    parts, at = [bytes([len(groups)])], 0
+    for group in groups:
+        codes = {
+            "n_channels": group.n_channels,
+            "role": code_of(group.role),
+            "bit_depth": group.bit_depth,
+            "sample_type": code_of(group.sample_type),
+            "transfer": code_of(group.transfer),
+            "alpha": code_of(group.alpha),
+            "normal": code_of(group.normal),
+            "reserved": 0,
+            "value_min": group.value_min,
+            "value_max": group.value_max,
+        }
+        parts.append(GROUP.pack(codes))
+        parts.append(background[at : at + group.n_channels].astype("<f4").tobytes())
+        at += group.n_channels
+        texts = (group.name.encode(), group.source.encode())
+        parts.extend(bytes([len(text)]) + text for text in texts)
+    return b"".join(parts)
+
+
+def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[ChannelGroup, ...], Float32Array]:
+    """Groups and background (C,) of a CHAN chunk.
+
+    Raises:
+        CorruptField: a field is outside its range, or the groups do not hold n_channels.
+        LimitExceeded: too many groups or channels.
+    """
+    cursor = _Cursor(data, f"{name}: chunk CHAN")
+    groups, backgrounds = [], []
+    group_count = cursor.take(1)[0]
+    for _ in range(group_count):
+        values = GROUP.unpack(cursor.take(GROUP.size))
+        GROUP.check(values, name)
+        backgrounds.append(cursor.floats(values["n_channels"]))
+        groups.append(
+            ChannelGroup(
+                n_channels=values["n_channels"],
+                role=member_of(Role, values["role"]),
+                bit_depth=values["bit_depth"],
+                sample_type=member_of(SampleType, values["sample_type"]),
+                transfer=member_of(Transfer, values["transfer"]),
+                alpha=member_of(AlphaMode, values["alpha"]),
+                normal=member_of(NormalConvention, values["normal"]),
+                value_min=values["value_min"],
+                value_max=values["value_max"],
+                name=cursor.text(),
+                source=cursor.text(),
+            )
+        )
+    cursor.end()
+    check_groups(groups, n_channels, name)
+    background = np.concatenate(backgrounds)
+    if not np.isfinite(background).all():
+        raise CorruptField(f"{name}: the background is not finite")
+    return tuple(groups), background
+
+
+def pack_lods(lods: LodTable) -> bytes:
+    """The LODS chunk of a checked table."""
+    rows = zip(lods.counts, lods.gains, strict=True)
+    return b"".join(struct.pack(f"<I{len(gains)}f", count, *gains) for count, gains in rows)
+
+
+def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
+    """Levels of a LODS chunk whose size fits the header.
+
+    Raises:
+        CorruptField: counts fall, do not end at n_gaussians, or a gain is outside its range.
+    """
+    cursor = _Cursor(data, f"{name}: chunk LODS")
+    counts: list[int] = []
+    gains = []
+    for step in range(header.lod_count):
+        count = int.from_bytes(cursor.take(LOD_ROW.size), "little")
+        if counts and count < counts[-1]:
+            raise CorruptField(f"{name}: LOD counts fall from {counts[-1]} to {count}")
+        counts.append(count)
+        row = tuple(float(gain) for gain in cursor.floats(step + 1))
+        for gain in row:
+            LOD_ROW.check({"gain": gain}, name)
+        gains.append(row)
+    cursor.end()
+    if counts[-1] != header.n_gaussians:
+        raise CorruptField(f"{name}: the last LOD count is {counts[-1]}, the header has {header.n_gaussians}")
+    return LodTable(tuple(counts), tuple(gains))
+
+
+def pack_pages(boxes: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32]) -> bytes:
+    """The PAGI chunk of tile boxes (P, 4) and page CRCs (P,)."""
+    table = np.empty(len(crcs), PAGE_DTYPE)
+    for column, field in enumerate(("tx_first", "ty_first", "tx_last", "ty_last")):
+        table[field] = boxes[:, column]
+    table["crc"] = crcs
+    return table.tobytes()
+
+
+def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, name: str) -> PageIndex:
+    """The page index of a PAGI chunk whose size fits the counts.
+
+    Raises:
+        CorruptField: a box is empty or leaves the grid.
+    """
+    table = np.frombuffer(data, PAGE_DTYPE)
+    boxes = np.stack([table[field] for field in ("tx_first", "ty_first", "tx_last", "ty_last")], axis=1)
+    rows, columns = tile_counts(header.height, header.width)
+    bad = (boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3]) | (boxes[:, 2] >= columns) | (boxes[:, 3] >= rows)
+    if bad.any():
+        page = int(np.argmax(bad))
+        raise CorruptField(f"{name}: page {page} has tile box {boxes[page].tolist()}, outside {columns} x {rows} tiles")
+    return PageIndex(page_starts(counts, header.page_size), boxes.astype(np.int64), table["crc"].astype(np.uint32))

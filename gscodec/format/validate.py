@@ -1,0 +1,151 @@
+"""Everything that is wrong with a file, not only the first thing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+
+from gscodec.errors import ChecksumMismatch, FileAccessError, GsCodecError
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import CHAN, ICCP, KNOWN_CHUNKS, META, record_size
+from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
+from gscodec.format.meta import unpack_meta
+from gscodec.format.morton import morton_order
+from gscodec.format.pages import PageIndex, support_boxes
+from gscodec.format.quantize import dequantize_records, record_fault
+from gscodec.format.reader import load_lods, load_pages, require_chunk
+from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
+from gscodec.format.tables import unpack_channels
+from gscodec.gaussians import Grid, LodTable
+
+
+class Severity(StrEnum):
+    """How bad an issue is: a reader must refuse an error, and need not notice a warning."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One fault."""
+
+    number: int  # from 1
+    severity: Severity
+    message: str  # one line
+    where: str  # header, a chunk's four characters, `page 7` or `file`
+
+
+_Finding = tuple[Severity, str, str]
+_T = TypeVar("_T")
+
+
+def validate(source: SourceLike, name: str | None = None) -> list[Issue]:
+    """Numbered issues of a file, none for a good one. Never raises on bad bytes.
+
+    Raises:
+        FileAccessError: the operating system refused to read the file.
+    """
+    name = name or source_name(source)
+    opened = open_source(source, name)
+    try:
+        findings = list(_Inspection(opened, name).findings())
+    finally:
+        opened.close()
+    return [Issue(number, severity, message, where) for number, (severity, where, message) in enumerate(findings, 1)]
+
+
+class _Inspection:
+    """One pass over a file that goes on after a fault wherever what follows still makes sense."""
+
+    def __init__(self, source: ByteSource, name: str) -> None:
+        self._source, self._name = source, name
+        self._pending: list[_Finding] = []
+
+    def _attempt(self, where: str, action: Callable[[], _T]) -> _T | None:
+        try:
+            return action()
+        except FileAccessError:
+            raise
+        except GsCodecError as fault:
+            self._pending.append((Severity.ERROR, where, str(fault)))
+            return None
+
+    def _flush(self) -> Iterator[_Finding]:
+        yield from self._pending
+        self._pending.clear()
+
+    def findings(self) -> Iterator[_Finding]:
+        source, name = self._source, self._name
+        preamble = self._attempt("header", lambda: read_preamble(source, name))
+        yield from self._flush()
+        if preamble is None:
+            return
+        header = preamble.header
+        if source.size < header.file_size:
+            message = f"{name}: cut at byte {source.size}, the whole file has {header.file_size}"
+            yield Severity.ERROR, "file", message
+        self._attempt("CHAN", lambda: self._channels(preamble))
+        lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
+        pages = None
+        if lods is not None:
+            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, name))
+        for chunk in preamble.chunks:
+            if chunk.offset + chunk.stored_size <= source.size:
+                self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk))  # type: ignore[misc]
+        yield from self._flush()
+        if lods is not None and pages is not None:
+            yield from self._check_pages(preamble, lods, pages)
+            if header.n_gaussians >= len(lods) and len(set(lods.counts)) < len(lods):
+                yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
+
+    def _channels(self, preamble: Preamble) -> None:
+        data = load_chunk(self._source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, self._name)
+        unpack_channels(data, preamble.header.n_channels, self._name)
+
+    def _ancillary(self, chunk: ChunkEntry) -> None:
+        if chunk.fourcc == ICCP:
+            load_chunk(self._source, chunk, MAX_ICC_BYTES, self._name)
+        elif chunk.fourcc == META:
+            unpack_meta(load_chunk(self._source, chunk, MAX_META_BYTES, self._name), self._name)
+        elif chunk.fourcc not in KNOWN_CHUNKS:
+            data = self._source.read_at(chunk.offset, chunk.stored_size)
+            if crc32c(bytes(data)) != chunk.crc:
+                raise ChecksumMismatch(f"{self._name}: chunk {chunk.label} does not match its CRC32C")
+
+    def _check_pages(self, preamble: Preamble, lods: LodTable, index: PageIndex) -> Iterator[_Finding]:
+        """Faults of the pages that are wholly there: checksums, values, and boxes that miss a Gaussian."""
+        header = preamble.header
+        width = record_size(header.n_channels)
+        grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
+        smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
+        ends = header.data_offset + index.starts[1:] * width
+        n_present = int(np.searchsorted(ends, self._source.size, side="right"))
+        for page in range(n_present):
+            first, last = int(index.starts[page]), int(index.starts[page + 1])
+            stored = self._source.read_at(header.data_offset + first * width, (last - first) * width)
+            data = np.frombuffer(stored, np.uint8)
+            if crc32c(data.tobytes()) != index.crcs[page]:
+                yield self._page_error(page, "does not match its CRC32C")
+                continue  # its values mean nothing
+            records = data.view("<u2").reshape(last - first, -1).astype(np.uint16, copy=False)
+            fault = record_fault(records, first)
+            if fault:
+                yield self._page_error(page, f"is out of range: {fault}")
+                continue
+            gaussians = dequantize_records(records, header.height, header.width)
+            generation = int(np.searchsorted(np.asarray(lods.counts), first, side="right"))
+            boxes = support_boxes(gaussians, np.full(last - first, smallest[generation]), grid, slack=0.0)
+            low, high = index.boxes[page, :2], index.boxes[page, 2:]
+            if (boxes[:, :2] < low).any() or (boxes[:, 2:] > high).any():
+                yield self._page_error(page, "has a tile box that misses one of its Gaussians")
+            order = morton_order(records[:, 0], records[:, 1], header.height, header.width)
+            if (np.diff(order) < 0).any():
+                message = f"{self._name}: page {page} is not in Morton order, regions read more than they need"
+                yield Severity.WARNING, f"page {page}", message
+
+    def _page_error(self, page: int, fact: str) -> _Finding:
+        return Severity.ERROR, f"page {page}", f"{self._name}: page {page} {fact}"

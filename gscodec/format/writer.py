@@ -1,0 +1,255 @@
+"""Writing an `.igs` file: the same contents always give the same bytes."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gscodec.constants import DEFAULT_PAGE_SIZE
+from gscodec.errors import InvalidArgument
+from gscodec.format.channels import ChannelGroup, check_groups, round_f32
+from gscodec.format.chunks import header_crc
+from gscodec.format.contents import Contents, Json
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import (
+    CHAN,
+    CODEC_DEFLATE,
+    CODEC_NONE,
+    GAUS,
+    HEADER,
+    ICCP,
+    KNOWN_CHUNKS,
+    LOD_ROW,
+    LODS,
+    META,
+    PAGI,
+    PROFILE_F16,
+    SIGNATURE,
+    TOC_ENTRY,
+    VERSION,
+    record_size,
+)
+from gscodec.format.limits import (
+    MAX_ICC_BYTES,
+    count_pages,
+    generation_sizes,
+    lods_bytes,
+    page_lengths,
+    pagi_bytes,
+)
+from gscodec.format.meta import pack_meta
+from gscodec.format.morton import morton_order
+from gscodec.format.pages import page_boxes, page_crcs, page_starts
+from gscodec.format.quantize import Records, dequantize_records, quantize_records
+from gscodec.format.tables import pack_channels, pack_lods, pack_pages
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+_WHERE = "cannot pack"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    fourcc: bytes
+    codec: int
+    stored: bytes
+    raw_size: int
+
+    @staticmethod
+    def plain(fourcc: bytes, raw: bytes) -> "_Chunk":
+        return _Chunk(fourcc, CODEC_NONE, raw, len(raw))
+
+    @staticmethod
+    def deflated(fourcc: bytes, raw: bytes) -> "_Chunk":
+        stored = zlib.compress(raw, 9)
+        return _Chunk(fourcc, CODEC_DEFLATE, stored, len(raw)) if len(stored) < len(raw) else _Chunk.plain(fourcc, raw)
+
+    def toc_entry(self) -> bytes:
+        values = {
+            "fourcc": self.fourcc,
+            "flags": int(KNOWN_CHUNKS[self.fourcc]),
+            "codec": self.codec,
+            "reserved": 0,
+            "stored_size": len(self.stored),
+            "raw_size": self.raw_size,
+            "crc": 0 if self.fourcc == GAUS else crc32c(self.stored),
+        }
+        return TOC_ENTRY.pack(values)
+
+
+def pack(contents: Contents) -> bytes:
+    """The `.igs` file of some contents: quantised to `f16`, Gaussians in Morton order inside each generation.
+
+    Raises:
+        InvalidArgument: the contents have a value that no file may hold.
+    """
+    contents = _rounded(contents)
+    grid, lods = contents.grid, contents.lods
+    records = _sorted_records(contents)
+    stored = dequantize_records(records, grid.height, grid.width)
+    data = records.astype("<u2").tobytes()
+    starts = page_starts(lods.counts, contents.page_size)
+    crcs = page_crcs(
+        np.frombuffer(data, np.uint8),
+        page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels),
+    )
+    tables = {
+        CHAN: pack_channels(contents.groups, grid.background),
+        LODS: pack_lods(lods),
+        PAGI: pack_pages(page_boxes(stored, lods, grid, starts), crcs),
+    }
+    chunks = [_Chunk.plain(fourcc, raw) for fourcc, raw in tables.items()]
+    chunks += _optional(ICCP, contents.icc)
+    n_before = len(chunks)
+    chunks.append(_Chunk.plain(GAUS, data))
+    chunks += _optional(META, _meta_bytes(contents.meta))
+    return _assemble(contents, chunks, n_before)
+
+
+def _assemble(contents: Contents, chunks: Sequence[_Chunk], n_before: int) -> bytes:
+    toc = b"".join(chunk.toc_entry() for chunk in chunks)
+    start = HEADER.size + len(toc)
+    grid = contents.grid
+    values = {
+        "signature": SIGNATURE,
+        "version_major": VERSION[0],
+        "version_minor": VERSION[1],
+        "profile": PROFILE_F16,
+        "lod_count": len(contents.lods),
+        "file_size": start + sum(len(chunk.stored) for chunk in chunks),
+        "width": grid.width,
+        "height": grid.height,
+        "n_gaussians": len(contents.gaussians),
+        "n_channels": contents.gaussians.n_channels,
+        "top_k": grid.top_k,
+        "chunk_count": len(chunks),
+        "support_q": grid.support_q,
+        "page_size": contents.page_size,
+        "reserved_0": 0,
+        "data_offset": start + sum(len(chunk.stored) for chunk in chunks[:n_before]),
+        "reserved_1": 0,
+        "header_crc": 0,
+    }
+    values["header_crc"] = header_crc(HEADER.pack(values), toc)
+    return HEADER.pack(values) + toc + b"".join(chunk.stored for chunk in chunks)
+
+
+def quantize(contents: Contents) -> Contents:
+    """What a reader gets back from `pack(contents)`, without the bytes.
+
+    Raises:
+        InvalidArgument: as `pack`.
+    """
+    contents = _rounded(contents)
+    records = _sorted_records(contents)
+    return replace(contents, gaussians=dequantize_records(records, contents.grid.height, contents.grid.width))
+
+
+def file_size(
+    grid: Grid,
+    groups: Sequence[ChannelGroup],
+    counts: Sequence[int],
+    icc: bytes | None,
+    meta: dict[str, Json] | None,
+    page_size: int = DEFAULT_PAGE_SIZE,
+) -> int:
+    """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
+
+    Raises:
+        InvalidArgument: as `pack`, as far as these arguments tell.
+    """
+    _check_grid(grid, groups, page_size)
+    _check_counts(counts, page_size)
+    n_channels = sum(group.n_channels for group in groups)
+    optional = [*_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
+    n_critical = sum(KNOWN_CHUNKS.values())
+    return (
+        HEADER.size
+        + TOC_ENTRY.size * (n_critical + len(optional))
+        + len(pack_channels(groups, grid.background))
+        + lods_bytes(len(counts))
+        + pagi_bytes(count_pages(counts, page_size, _WHERE, InvalidArgument))
+        + counts[-1] * record_size(n_channels)
+        + sum(len(chunk.stored) for chunk in optional)
+    )
+
+
+def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:
+    return None if meta is None else pack_meta(meta, _WHERE, InvalidArgument)
+
+
+def _optional(fourcc: bytes, raw: bytes | None) -> list[_Chunk]:
+    if not raw:  # an empty profile says nothing
+        return []
+    if fourcc == ICCP and len(raw) > MAX_ICC_BYTES:
+        raise InvalidArgument(f"{_WHERE}: the ICC profile takes {len(raw)} bytes, the limit is {MAX_ICC_BYTES}")
+    return [_Chunk.deflated(fourcc, raw)]
+
+
+def _sorted_records(contents: Contents) -> Records:
+    grid = contents.grid
+    records = quantize_records(contents.gaussians, grid.height, grid.width)
+    for generation in range(len(contents.lods)):
+        first, last = contents.lods.bounds(generation)
+        part = records[first:last]
+        part[:] = part[morton_order(part[:, 0], part[:, 1], grid.height, grid.width)]
+    return records
+
+
+def _rounded(contents: Contents) -> Contents:
+    """Checked contents with every f32 rounded as the file will hold it."""
+    grid, lods = contents.grid, contents.lods
+    _check_grid(grid, contents.groups, contents.page_size)
+    _check_counts(lods.counts, contents.page_size)
+    _check_gaussians(contents.gaussians, lods, sum(group.n_channels for group in contents.groups))
+    for row in lods.gains:
+        for gain in row:
+            LOD_ROW.check({"gain": gain}, _WHERE, InvalidArgument)
+    groups = tuple(
+        replace(group, value_min=round_f32(group.value_min), value_max=round_f32(group.value_max))
+        for group in contents.groups
+    )
+    check_groups(groups, contents.gaussians.n_channels, _WHERE, InvalidArgument)
+    return replace(
+        contents,
+        grid=replace(grid, background=np.asarray(grid.background, np.float32), support_q=round_f32(grid.support_q)),
+        groups=groups,
+        lods=LodTable(lods.counts, tuple(tuple(round_f32(gain) for gain in row) for row in lods.gains)),
+        icc=contents.icc or None,
+    )
+
+
+def _check_grid(grid: Grid, groups: Sequence[ChannelGroup], page_size: int) -> None:
+    values = {
+        "width": grid.width,
+        "height": grid.height,
+        "top_k": grid.top_k,
+        "support_q": grid.support_q,
+        "page_size": page_size,
+    }
+    HEADER.check(values, _WHERE, InvalidArgument)
+    n_channels = sum(group.n_channels for group in groups)
+    check_groups(groups, n_channels, _WHERE, InvalidArgument)
+    HEADER.check({"n_channels": n_channels}, _WHERE, InvalidArgument)
+    if np.shape(grid.background) != (n_channels,) or not np.isfinite(grid.background).all():
+        raise InvalidArgument(f"{_WHERE}: the background must have {n_channels} finite values")
+
+
+def _check_counts(counts: Sequence[int], page_size: int) -> None:
+    HEADER.check({"lod_count": len(counts)}, _WHERE, InvalidArgument)
+    HEADER.check({"n_gaussians": counts[-1]}, _WHERE, InvalidArgument)
+    if any(size < 0 for size in generation_sizes(counts)):
+        raise InvalidArgument(f"{_WHERE}: LOD counts {tuple(counts)} fall")
+    count_pages(counts, page_size, _WHERE, InvalidArgument)
+
+
+def _check_gaussians(gaussians: GaussianSet, lods: LodTable, n_channels: int) -> None:
+    if gaussians.n_channels != n_channels:
+        raise InvalidArgument(
+            f"{_WHERE}: Gaussians have {gaussians.n_channels} features, the groups have {n_channels} channels"
+        )
+    if len(gaussians) != lods.counts[-1]:
+        raise InvalidArgument(f"{_WHERE}: {len(gaussians)} Gaussians, the LOD table ends at {lods.counts[-1]}")
+    for field in ("means", "inv_scales", "rotations", "features"):
+        if not np.isfinite(getattr(gaussians, field)).all():
+            raise InvalidArgument(f"{_WHERE}: {field} of the Gaussians are not all finite")
