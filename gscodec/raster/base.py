@@ -4,7 +4,6 @@ Binning is apart from blending so that each can be tested and timed alone. An en
 same arguments as `reference`; it may only be faster.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -86,32 +85,24 @@ class Rasterizer(Protocol):
         ...
 
 
-def _reference() -> Rasterizer:
-    from gscodec.raster.reference import ReferenceRasterizer
-
-    return ReferenceRasterizer()
-
-
-def _cpu() -> Rasterizer:
-    from gscodec.raster.cpu import CpuRasterizer
-
-    return CpuRasterizer()
-
-
-_ENGINES: dict[str, Callable[[], Rasterizer]] = {"cpu": _cpu, "reference": _reference}
-
-
-def get_backend(device: str = "auto") -> Rasterizer:
+def get_backend(device: str = "auto", threads: int | None = None) -> Rasterizer:
     """The engine for a device name: `auto`, `cpu` or `reference`. `auto` is the fastest engine that can run here.
+
+    Args:
+        threads: worker threads of the CPU engine; None is one per processor.
 
     Raises:
         BackendUnavailable: the device is known but cannot run here.
         InvalidArgument: no such device.
     """
-    if device == "auto":
-        device = "cpu"
+    if device in {"auto", "cpu"}:
+        from gscodec.raster.cpu import CpuRasterizer
+
+        return CpuRasterizer(threads)
+    if device == "reference":
+        from gscodec.raster.reference import ReferenceRasterizer
+
+        return ReferenceRasterizer()
     if device == "cuda" or device.startswith("cuda:"):
         raise BackendUnavailable(f"device {device}: this build has no CUDA engine; use --device cpu")
-    if device not in _ENGINES:
-        raise InvalidArgument(f"device {device!r} is not known: use auto, cpu or reference")
-    return _ENGINES[device]()
+    raise InvalidArgument(f"device {device!r} is not known: use auto, cpu or reference")

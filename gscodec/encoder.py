@@ -1,0 +1,314 @@
+"""A picture to an `.igs` file: from a target to a count of Gaussians, through the fit, to bytes that keep the target."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
+from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.format import ChannelGroup, Contents, IgsReader, SampleType, file_size, pack, write_atomic
+from gscodec.gaussians import Float32Array, Grid, Window
+from gscodec.image import ImageStack, from_array, load_image
+from gscodec.metrics import psnr as psnr_between
+from gscodec.raster.base import get_backend
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.version import __version__
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Source = "str | os.PathLike[str] | np.ndarray[Any, Any] | PIL.Image.Image | ImageStack"
+
+META_SHARE = 0.01
+"""Provenance is left out of a file in which it would take more than this share of the bytes."""
+
+PSNR_ROUNDS = 6
+"""Fits that a PSNR target may take before the best file so far is kept."""
+
+PSNR_SLACK_DB = 0.25
+"""A file this much above its PSNR target is not worth another fit."""
+
+DB_PER_DOUBLING = 2.4
+"""First guess of what twice the Gaussians gain; measured slopes replace it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of an encode, for a progress display."""
+
+    step: int
+    total_steps: int
+    n_gaussians: int
+    psnr: float  # dB, of the fit so far, before quantisation
+    bpp: float  # of a file with the present Gaussians
+    seconds: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """A finished encode."""
+
+    data: bytes  # the file
+    path: Path | None  # where it was written
+    n_gaussians: int
+    lods: int
+    bpp: float  # 8 x file length / pixels
+    psnr: float  # dB, of the decoded file at its own bit depth
+    steps: int
+    seconds: float
+    target_met: bool
+
+
+@dataclass(frozen=True)
+class _Job:
+    stack: ImageStack
+    grid: Grid
+    preset_name: str
+    lods: int
+    seed: int
+    steps: int | None
+    rasterizer: CpuRasterizer
+    progress: Callable[[Progress], None] | None
+    started: float
+
+    def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
+        from gscodec.train.schedule import lod_counts
+
+        counts = lod_counts(n_gaussians, self.lods)
+        return file_size(self.grid, self.stack.groups, counts, self.stack.icc, meta)
+
+
+def encode(
+    source: Source,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    bpp: float | None = None,
+    bppc: float | None = None,
+    size: int | None = None,
+    gaussians: int | None = None,
+    psnr: float | None = None,
+    preset: str = "balanced",
+    device: str = "auto",
+    lods: int | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> EncodeResult:
+    """The `.igs` file of a picture, written to `output` if that is given.
+
+    Exactly one target: `bpp` (bits of the file per pixel), `bppc` (per pixel and channel), `size` (bytes), `gaussians`
+    (count) or `psnr` (dB, of the decoded file). A rate or size is an upper bound for the whole file; the smallest file
+    that can be written is written even where the bound is below it, with `target_met` False.
+
+    Args:
+        source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack.
+        preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
+        lods: levels of detail; None is 5, except for `paper`, which has one.
+        seed: of the random placement; the same arguments give the same bytes.
+        steps: optimisation steps in place of the preset's.
+        progress: called after every step.
+    Raises:
+        InvalidArgument: no target or several, or a value out of range.
+        BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be used.
+        OutputExists: output is there and overwrite is False.
+        MissingExtra: torch is not installed. BackendUnavailable: the device cannot run here.
+    """
+    started = time.perf_counter()
+    targets = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
+    given = {name: value for name, value in targets.items() if value is not None}
+    if len(given) != 1:
+        raise InvalidArgument(f"give exactly one of {', '.join(targets)}, not {len(given)}")
+    (target, value), *_ = given.items()
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidArgument(f"{target} {value} is not a positive number")
+    get_preset = _training().get_preset
+    joint = get_preset(preset).joint_lods
+    lods = lods if lods is not None else (DEFAULT_LODS if joint else 1)
+    if not 1 <= lods <= MAX_LODS:
+        raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
+    stack = _load(source)
+    height, width, channels = stack.samples.shape
+    rasterizer = get_backend(device, threads)
+    if not isinstance(rasterizer, CpuRasterizer):
+        raise BackendUnavailable(f"device {device} cannot train; use --device cpu")
+    background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    job = _Job(stack, Grid(height, width, background), preset, lods, seed, steps, rasterizer, progress, started)
+
+    most = min(MAX_GAUSSIANS, height * width)
+    if psnr is not None:
+        result, met = _encode_to_psnr(job, psnr, most)
+    elif gaussians is not None:
+        result, met = _encode_count(job, min(gaussians, MAX_GAUSSIANS), None), gaussians <= MAX_GAUSSIANS
+    else:
+        pixels = height * width
+        budget = size if size is not None else int((bpp or 0.0) * pixels / 8 + (bppc or 0.0) * pixels * channels / 8)
+        result = _encode_count(job, _count_for(job, budget, most), budget)
+        met = len(result.data) <= budget
+    path = None
+    if output is not None:
+        path = Path(output)
+        write_atomic(path, result.data, overwrite)
+    return EncodeResult(
+        data=result.data,
+        path=path,
+        n_gaussians=result.n_gaussians,
+        lods=result.lods,
+        bpp=8 * len(result.data) / (height * width),
+        psnr=result.psnr,
+        steps=result.steps,
+        seconds=time.perf_counter() - started,
+        target_met=met,
+    )
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    data: bytes
+    n_gaussians: int
+    lods: int
+    psnr: float
+    steps: int
+
+
+def _count_for(job: _Job, budget: int, most: int) -> int:
+    """The most Gaussians whose file, provenance included where it fits, has at most `budget` bytes; at least one."""
+    meta = _meta(job, 0.0) if _meta_fits(job, budget) else None
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if job.size_of(middle, meta) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _meta(job: _Job, psnr: float) -> dict[str, Any]:
+    """Provenance with a text of fixed length, so that a file's size is known before its PSNR."""
+    return {
+        "encoder": f"gscodec {__version__}",
+        "preset": job.preset_name,
+        "seed": job.seed,
+        "psnr": f"{min(max(psnr, 0.0), 999.999):07.3f}",
+    }
+
+
+def _meta_fits(job: _Job, budget: int | None) -> bool:
+    return budget is None or job.size_of(1, _meta(job, 0.0)) - job.size_of(1, None) <= META_SHARE * budget
+
+
+def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
+    training = _training()
+
+    def report(state: Any) -> None:
+        if job.progress is not None:
+            left = state.seconds * (state.total_steps - state.step) / state.step
+            bpp = 8 * job.size_of(state.n_gaussians, None) / (job.grid.height * job.grid.width)
+            elapsed = time.perf_counter() - job.started
+            job.progress(
+                Progress(state.step, state.total_steps, state.n_gaussians, state.psnr, bpp, elapsed, left)
+            )
+
+    fit = training.fit(
+        job.stack.samples,
+        n_gaussians,
+        training.get_preset(job.preset_name),
+        rasterizer=job.rasterizer,
+        grid=job.grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=job.steps,
+        on_step=report,
+    )
+    contents = Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc)
+    psnr = _decoded_psnr(job, pack(contents))
+    data = b""
+    if _meta_fits(job, budget):
+        data = pack(Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc, _meta(job, psnr)))
+    if not data or (budget is not None and len(data) > budget):
+        data = pack(contents)
+    return _Encoded(data, n_gaussians, len(fit.lods), psnr, fit.steps)
+
+
+def _decoded_psnr(job: _Job, data: bytes) -> float:
+    """PSNR (dB) of a finished file's LOD 0 against the source, both at the source's bit depth."""
+    reader = IgsReader(data)
+    gaussians = reader.read(0)
+    index = job.rasterizer.bin(gaussians, reader.grid)
+    image = job.rasterizer.forward(gaussians, reader.grid, index, Window.whole(reader.grid))
+    return psnr_between(_at_bit_depth(image, job.stack.groups), job.stack.samples)
+
+
+def _at_bit_depth(values: Float32Array, groups: tuple[ChannelGroup, ...]) -> Float32Array:
+    """Values as a viewer gets them: integer groups clamped and rounded to their depth (spec/igs.md, "Blending")."""
+    shown = values.copy()
+    start = 0
+    for group in groups:
+        part = shown[..., start : start + group.n_channels]
+        if group.sample_type is SampleType.UINT:
+            peak = 2.0**group.bit_depth - 1
+            part[...] = np.floor(np.clip(part, 0, 1) * peak + 0.5) / peak
+        start += group.n_channels
+    return shown
+
+
+def _encode_to_psnr(job: _Job, wanted: float, most: int) -> tuple[_Encoded, bool]:
+    """The smallest file found that decodes at `wanted` dB, or the best one when none does; whether it does."""
+    count = max(1, min(most, job.grid.height * job.grid.width // 400))
+    tried: dict[int, _Encoded] = {}
+    while count not in tried and len(tried) < PSNR_ROUNDS:
+        tried[count] = _encode_count(job, count, None)
+        enough = {n: e for n, e in tried.items() if e.psnr >= wanted}
+        short = {n: e for n, e in tried.items() if e.psnr < wanted}
+        if enough and enough[min(enough)].psnr <= wanted + PSNR_SLACK_DB:
+            break
+        count = _next_count(tried, wanted, most)
+        if enough:
+            count = min(count, min(enough) - 1)
+        if short and enough:
+            count = max(count, max(short) + 1)
+        count = max(1, count)
+    enough = {n: e for n, e in tried.items() if e.psnr >= wanted}
+    if enough:
+        return enough[min(enough)], True
+    return max(tried.values(), key=lambda e: e.psnr), False
+
+
+def _next_count(tried: dict[int, _Encoded], wanted: float, most: int) -> int:
+    """Count at which a line through the nearest trials (dB over log2 count) meets the target."""
+    nearest = sorted(tried, key=lambda n: abs(tried[n].psnr - wanted))
+    slope = DB_PER_DOUBLING
+    if len(nearest) > 1:
+        a, b = nearest[:2]
+        measured = (tried[a].psnr - tried[b].psnr) / math.log2(a / b)
+        slope = min(max(measured, 0.8), 6.0)
+    doublings = (wanted + 0.4 * PSNR_SLACK_DB - tried[nearest[0]].psnr) / slope
+    return min(most, max(1, round(nearest[0] * 2 ** min(max(doublings, -4.0), 3.0))))
+
+
+def _load(source: Any) -> ImageStack:
+    if isinstance(source, ImageStack):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return load_image(source)
+    return from_array(source)
+
+
+def _training() -> Any:
+    """The `train` room, which needs torch."""
+    try:
+        import gscodec.train as training
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            raise MissingExtra("encoding needs torch: pip install 'gscodec[encode]'") from error
+        raise
+    return training

@@ -1,0 +1,37 @@
+"""When things happen during a fit: growth, levels of detail, learning rates."""
+
+import math
+from collections.abc import Sequence
+
+from gscodec.train.presets import Preset
+
+
+def lod_counts(n_gaussians: int, lods: int) -> tuple[int, ...]:
+    """Cumulative counts, coarsest first: each level about half of the next. Fewer levels when N is too small."""
+    levels = max(1, min(lods, n_gaussians.bit_length()))
+    return tuple(max(1, round(n_gaussians / 2 ** (levels - 1 - m))) for m in range(levels))
+
+
+def growth_schedule(preset: Preset, steps: int, n_gaussians: int) -> dict[int, int]:
+    """Gaussians present from each step on; the last entry is the whole set."""
+    share = preset.start_share
+    schedule = {0: max(1, round(n_gaussians * share))}
+    for k in range(1, preset.growth_events + 1):
+        part = k / preset.growth_events
+        grown = share ** (1 - part) if preset.growth == "geometric" else share + (1 - share) * part
+        schedule[int(steps * preset.growth_until * part)] = max(1, round(n_gaussians * grown))
+    schedule[max(schedule)] = n_gaussians
+    return schedule
+
+
+def rate_factor(preset: Preset, progress: float) -> float:
+    """Factor on all learning rates at a share `progress` of the steps: constant, then half a cosine."""
+    if progress < preset.decay_from:
+        return 1.0
+    part = (progress - preset.decay_from) / (1.0 - preset.decay_from)
+    return preset.decay_to + (1.0 - preset.decay_to) * 0.5 * (1.0 + math.cos(math.pi * part))
+
+
+def step_shown(counts: Sequence[int], n_gaussians: int) -> int:
+    """The coarsest level step that shows all of the first n_gaussians."""
+    return next(m for m, count in enumerate(counts) if count >= n_gaussians)
