@@ -91,7 +91,7 @@ def assert_render_close(
 ) -> None:
     """Hold float32 values (M, C) at points to the oracle.
 
-    Every point must be within 1e-4, except where the K-th and the next Gaussian are equally far to a relative 1e-5:
+    Every point must be within 1e-5, except where the K-th and the next Gaussian are equally far to a relative 1e-5:
     there the other may have been taken, which moves the value by at most what the K-th weights can. Those points are
     counted, and their mean error must show no bias. `extreme` widens both by the float32 error of q itself.
     """
@@ -99,7 +99,7 @@ def assert_render_close(
     expected = blend_points(gaussians, grid, index, points)
     signed_error = np.asarray(actual, np.float64) - expected
     error = np.abs(signed_error).max(axis=1)
-    tolerance = np.full(len(points), 1e-4)
+    tolerance = np.full(len(points), 1e-5)
     at_cutoff = np.zeros(len(points), dtype=bool)
     tiles = tile_of_points(grid, index, points)
     for tile in np.unique(tiles):
@@ -128,7 +128,7 @@ def assert_render_close(
         f"{label}: {len(bad)} of {len(points)} points differ, worst {error[bad].max():.3g} at {points[bad[0]]} px "
         f"(allowed {tolerance[bad[0]]:.3g})"
     )
-    flips = at_cutoff & (error > 1e-4)
+    flips = at_cutoff & (error > 1e-5)
     if not extreme and flips.any():
         signed = signed_error[flips]
         assert flips.mean() <= 0.002 + 2 / len(points), f"{label}: {flips.sum()} flips at the K-th distance"
