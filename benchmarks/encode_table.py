@@ -9,11 +9,10 @@ import argparse
 from pathlib import Path
 
 from _table import ResumableTable
-from gscodec.encoder import encode
 
 from gscodec import metrics
-from gscodec.constants import DEFAULT_LODS
 from gscodec.decode import open_igs
+from gscodec.encoder import encode
 from gscodec.image import load_image
 
 FIELDS = (
@@ -37,7 +36,7 @@ def main() -> None:
     parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--bpp", nargs="+", type=float, default=[0.2, 0.5])
     parser.add_argument("--presets", nargs="+", default=["paper", "balanced"])
-    parser.add_argument("--lods", type=int, default=DEFAULT_LODS)
+    parser.add_argument("--lods", type=int, help="levels of detail; default: those of the preset")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--output", type=Path, required=True, help="CSV to append to; its rows are not measured again")
@@ -52,7 +51,7 @@ def main() -> None:
                 key = {
                     "image": path.stem,
                     "preset": preset,
-                    "lods": arguments.lods,
+                    "lods": arguments.lods or "default",
                     "seed": arguments.seed,
                     "target_bpp": bpp,
                 }
@@ -61,14 +60,14 @@ def main() -> None:
                     table.add(key | figures)
                     if arguments.keep:
                         arguments.keep.mkdir(parents=True, exist_ok=True)
-                        name = f"{path.stem}_{preset}_{bpp:g}_lods{arguments.lods}_seed{arguments.seed}.igs"
+                        name = f"{path.stem}_{preset}_{bpp:g}_lods-{key['lods']}_seed{arguments.seed}.igs"
                         (arguments.keep / name).write_bytes(data)
     if arguments.markdown:
         table.write_markdown(arguments.markdown, "Encoding: quality, size, time")
 
 
 def measure(
-    path: Path, preset: str, bpp: float, lods: int, seed: int, threads: int | None
+    path: Path, preset: str, bpp: float, lods: int | None, seed: int, threads: int | None
 ) -> tuple[dict[str, object], bytes]:
     """The figures of one encode, and its file."""
     stack = load_image(path)

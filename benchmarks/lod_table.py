@@ -11,11 +11,11 @@ import argparse
 from pathlib import Path
 
 from _table import ResumableTable
-from gscodec.encoder import encode
 
 from gscodec import metrics
 from gscodec.constants import DEFAULT_LODS
 from gscodec.decode import open_igs
+from gscodec.encoder import encode
 from gscodec.format import IgsReader, describe
 from gscodec.image import ImageStack, load_image
 
@@ -76,12 +76,12 @@ def measure(table: ResumableTable, path: Path, bpp: float, arguments: argparse.N
     levels = {level["lod"]: level for level in describe(IgsReader(data))["lods"]}
     for lod, key in keys.items():
         if lod in levels and not table.knows(**key):
-            prefix_bytes = levels[lod]["prefix_bytes"]
+            prefix_bytes = levels[lod]["bytes"]
             alone = encode(stack, size=prefix_bytes, lods=1, **settings).data
             here, there = decoded_psnr(stack, data, lod), decoded_psnr(stack, alone, 0)
             table.add(
                 key
-                | {"gaussians": levels[lod]["gaussians"], "bytes": prefix_bytes, "psnr": f"{here:.3f}"}
+                | {"gaussians": levels[lod]["n_gaussians"], "bytes": prefix_bytes, "psnr": f"{here:.3f}"}
                 | {"alone_bytes": len(alone), "alone_psnr": f"{there:.3f}", "loss": f"{there - here:.3f}"}
             )
 

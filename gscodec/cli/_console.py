@@ -33,6 +33,13 @@ def emit_json(value: Any) -> None:
     emit(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def compact_json(value: Any) -> str:
+    """A JSON value in one line; a string as it is."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def emit_bytes(data: bytes) -> None:
     """Write a file to stdout.
 

@@ -40,8 +40,11 @@ def command(
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
     lods: Annotated[
-        int, typer.Option(min=1, max=MAX_LODS, metavar="N", help="Levels of detail in the file.")
-    ] = DEFAULT_LODS,
+        int | None,
+        typer.Option(
+            min=1, max=MAX_LODS, metavar="N", help=f"Levels of detail. Default: {DEFAULT_LODS}, in preset paper 1."
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Optimisation steps instead of the preset's.")
     ] = None,

@@ -1,6 +1,7 @@
 """`gscodec info`: what an `.igs` file holds."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +19,37 @@ def command(
     """
     from gscodec.format import IgsReader, describe
 
-    facts = describe(IgsReader(igs_source(source), name=display_name(source)))
+    with IgsReader(igs_source(source), display_name(source)) as reader:
+        facts = describe(reader)
     if as_json:
         _console.emit_json(facts)
+    else:
+        for line in _lines(display_name(source), facts):
+            _console.emit(line)
+
+
+def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
+    """The facts for a person, most asked-for first."""
+    yield f"{name}: .igs {facts['version']}, profile {facts['profile']}"
+    yield f"picture   {facts['width']} x {facts['height']} px, {facts['n_channels']} channels"
+    yield f"size      {facts['file_size']} bytes, {facts['bpp']:.4f} bpp, {facts['bppc']:.4f} bppc"
+    if facts["truncated"]:
+        yield f"          cut: only {facts['stored_size']} bytes are here"
+    yield (
+        f"content   {facts['n_gaussians']} Gaussians of {facts['record_size']} bytes in {facts['n_pages']} pages, "
+        f"K {facts['top_k']}, Q {facts['support_q']:g}"
+    )
+    for group in facts["groups"]:
+        details = [f"{group['n_channels']} x {group['bit_depth']}-bit {group['sample_type']}", group["transfer"]]
+        details += [f"{key} {group[key]}" for key in ("alpha", "normal") if group[key] != "none"]
+        if group["source"]:
+            details.append(f"from {group['source']}")
+        yield f"channels  {group['name']} ({group['role']}): {', '.join(details)}"
+    if facts["icc_bytes"] is not None:
+        yield f"profile   ICC, {facts['icc_bytes']} bytes"
+    yield "LOD  Gaussians       bytes      bpp"
+    for level in facts["lods"]:
+        mark = "" if level["available"] else "  not in this file"
+        yield f"{level['lod']:3d} {level['n_gaussians']:10d} {level['bytes']:11d} {level['bpp']:8.4f}{mark}"
+    for key, value in (facts["meta"] or {}).items():
+        yield f"meta      {key}: {_console.compact_json(value)}"

@@ -1,0 +1,149 @@
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gscodec
+from gscodec.format import IgsReader
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+QUICK = ("--preset", "fast", "--steps", "20")
+
+
+def read(path: Path) -> IgsReader:
+    return IgsReader(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "limit"),
+    [("--bpp", "6", 6 * 48 * 32 / 8), ("--bppc", "2", 2 * 3 * 48 * 32 / 8), ("--size", "1.2kB", 1200)],
+)
+def test_rates_and_sizes_are_kept(
+    run: "Run", picture: Path, tmp_path: Path, option: str, value: str, limit: float
+) -> None:
+    output = tmp_path / "out.igs"
+    outcome = run("encode", picture, output, option, value, *QUICK)
+    assert outcome.code == 0, outcome.stderr
+    assert 0.95 * limit <= output.stat().st_size <= limit
+
+
+def test_count_and_closing_line(run: "Run", picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.igs"
+    outcome = run("encode", picture, output, "--gaussians", 60, *QUICK)
+    assert (outcome.code, outcome.stdout) == (0, b"")
+    reader = read(output)
+    assert reader.header.n_gaussians == 60
+    line = outcome.stderr
+    assert line.count("\n") == 1
+    for part in (f"{output}: {output.stat().st_size} bytes, ", " bpp, ", " dB, ", "60 Gaussians, ", " s\n"):
+        assert part in line
+
+
+def test_quality_target(run: "Run", picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.igs"
+    outcome = run("encode", picture, output, "--psnr", "24", "--preset", "fast")
+    assert outcome.code == 0, outcome.stderr
+    assert run("compare", picture, output, "--min-psnr", "24").code == 0
+
+
+def test_quality_out_of_reach_is_said_and_the_file_is_there(run: "Run", tmp_path: Path) -> None:
+    source, output = tmp_path / "noise.png", tmp_path / "out.igs"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(source)
+    outcome = run("encode", source, output, "--psnr", "90", *QUICK)
+    assert outcome.code == 8, outcome.stderr
+    assert "--psnr 90.0 was not met" in outcome.stderr
+    assert run("validate", output).code == 0
+
+
+def test_default_output_is_beside_the_input(run: "Run", picture: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photo.v1.png"
+    source.write_bytes(picture.read_bytes())
+    assert run("encode", source, "--gaussians", 40, *QUICK, "--quiet").code == 0
+    assert (tmp_path / "photo.v1.igs").exists()
+
+
+def test_streams(run: "Run", picture: Path) -> None:
+    outcome = run("encode", "-", "-", "--gaussians", 40, *QUICK, stdin=picture.read_bytes())
+    assert outcome.code == 0, outcome.stderr
+    with gscodec.open(outcome.stdout) as image:
+        assert image.shape == (32, 48, 3)
+    assert outcome.stderr.startswith("stdout: ")
+
+
+def test_quiet_is_quiet(run: "Run", picture: Path, tmp_path: Path) -> None:
+    outcome = run("encode", picture, tmp_path / "out.igs", "--gaussians", 40, *QUICK, "-q")
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, b"", "")
+
+
+def test_levels_and_seed(run: "Run", picture: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.igs", "b.igs", "c.igs")]
+    for path, seed in zip(paths, (7, 7, 8), strict=True):
+        assert run("encode", picture, path, "--gaussians", 40, "--lods", 2, "--seed", seed, *QUICK).code == 0
+    assert [len(read(path).lods) for path in paths] == [2, 2, 2]
+    first, second, third = (read(path).read() for path in paths)
+    np.testing.assert_array_equal(first.means, second.means)
+    assert not np.array_equal(first.means, third.means)
+
+
+def test_existing_files_are_kept_unless_told(run: "Run", picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.igs"
+    output.write_bytes(b"mine")
+    outcome = run("encode", picture, output, "--gaussians", 40, *QUICK)
+    assert outcome.code == 2
+    assert "--overwrite" in outcome.stderr
+    assert output.read_bytes() == b"mine"
+    assert run("encode", picture, output, "--gaussians", 40, *QUICK, "--overwrite").code == 0
+    assert output.read_bytes() != b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.igs"]
+
+
+def test_outputs_that_cannot_be(run: "Run", picture: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.png"
+    own.write_bytes(picture.read_bytes())
+    for output, code in ((tmp_path, 2), (tmp_path / "none" / "out.igs", 2), (own, 1)):
+        outcome = run("encode", own, output, "--gaussians", 40, "--overwrite")
+        assert outcome.code == code
+        assert outcome.stderr.count("\n") == 1
+    assert own.read_bytes() == picture.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", 3), (b"no picture at all", 3), (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 3), (None, 2)],
+    ids=["empty", "text", "cut", "missing"],
+)
+def test_inputs_that_are_no_pictures(run: "Run", tmp_path: Path, content: bytes | None, code: int) -> None:
+    source = tmp_path / "in.png"
+    if content is not None:
+        source.write_bytes(content)
+    outcome = run("encode", source, tmp_path / "out.igs", "--bpp", 1)
+    assert outcome.code == code
+    assert outcome.stderr.startswith("gscodec: error: ")
+    assert "in.png" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert not (tmp_path / "out.igs").exists()
+
+
+def test_devices_that_are_not_there(run: "Run", picture: Path, tmp_path: Path) -> None:
+    assert run("encode", picture, tmp_path / "out.igs", "--bpp", 6, "--device", "cuda:0").code == 5
+    assert run("encode", picture, tmp_path / "out.igs", "--bpp", 6, "--device", "abacus").code == 1
+    assert not (tmp_path / "out.igs").exists()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+def test_other_kinds_of_pixels(run: "Run", picture: Path, tmp_path: Path, mode: str) -> None:
+    source, output, back = (tmp_path / name for name in ("in.png", "out.igs", "back.png"))
+    with Image.open(picture) as image:
+        if mode == "I;16":
+            Image.fromarray(np.asarray(image.convert("L"), dtype=np.uint16) * 257).save(source)
+        else:
+            image.convert(mode).save(source)
+    assert run("encode", source, output, "--gaussians", 40, *QUICK).code == 0
+    assert run("decode", output, back).code == 0
+    with Image.open(io.BytesIO(back.read_bytes())) as decoded:
+        assert decoded.size == (48, 32)

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import gscodec
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+POINTS = [[0.5, 0.5], [20.25, 10.0], [47.5, 31.5]]
+
+
+def test_points_from_options(run: "Run", igs: Path) -> None:
+    outcome = run("sample", igs, *(part for x, y in POINTS for part in ("--at", f"{x},{y}")), "--lod", 1)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    table = np.array([[float(word) for word in line.split()] for line in outcome.text.splitlines()])
+    np.testing.assert_array_equal(table[:, :2], POINTS)
+    with gscodec.open(igs) as image:
+        np.testing.assert_allclose(table[:, 2:], image.sample(np.array(POINTS), lod=1), atol=5e-7)
+
+
+def test_points_from_stdin(run: "Run", igs: Path) -> None:
+    text = "# points\n\n0.5,0.5\n 20.25 10\n47.5, 31.5\n"
+    wanted = run("sample", igs, *(part for x, y in POINTS for part in ("--at", f"{x},{y}"))).text
+    assert run("sample", igs, stdin=text.encode()).text == wanted
+    assert run("sample", igs, "--at", "-", stdin=text.encode()).text == wanted
+
+
+def test_no_points_no_lines(run: "Run", igs: Path) -> None:
+    outcome = run("sample", igs)
+    assert (outcome.code, outcome.stdout) == (0, b"")
+
+
+def test_file_from_stdin(run: "Run", igs: Path) -> None:
+    assert run("sample", "-", "--at", "1,1", stdin=igs.read_bytes()).text == run("sample", igs, "--at", "1,1").text
+
+
+def test_json(run: "Run", igs: Path) -> None:
+    outcome = run("sample", igs, "--at", "20.25,10", "--json")
+    result = json.loads(outcome.text)
+    assert result["lod"] == 0
+    assert len(result["channels"]) == 3
+    (point,) = result["points"]
+    assert point["at"] == [20.25, 10.0]
+    with gscodec.open(igs) as image:
+        assert point["values"] == image.sample(np.array([[20.25, 10.0]]))[0].tolist()
+
+
+def test_bad_lines_are_named(run: "Run", igs: Path) -> None:
+    outcome = run("sample", igs, stdin=b"1,1\nhere\n")
+    assert (outcome.code, outcome.stdout) == (1, b"")
+    assert "stdin, line 2" in outcome.stderr
+
+
+def test_levels_that_are_not_there(run: "Run", igs: Path) -> None:
+    assert run("sample", igs, "--at", "1,1", "--lod", 9).code == 1

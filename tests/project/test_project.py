@@ -1,0 +1,57 @@
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import gscodec
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == gscodec.__version__
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert headings[0] in {"Unreleased", gscodec.__version__}
+
+
+def test_make_lists_its_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)
+    done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == phony.split()
+    for line in done.stdout.splitlines():
+        assert len(line.split()) > 2, f"no description: {line}"
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.splitlines()[-1] == "make test"
+    assert "\nmake test " in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, gscodec; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "cupy", "numpy", "PIL", "OpenEXR", "rich", "typer"} & set(done.stdout.split())
+
+
+def test_decoding_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"  # an import of it fails as where it is not installed
+        "import gscodec, gscodec.decode, gscodec.format, gscodec.image, gscodec.metrics\n"
+        "from gscodec.errors import MissingExtra\n"
+        "import numpy as np\n"
+        "try:\n"
+        "    gscodec.encode(np.zeros((8, 8, 3), np.uint8), gaussians=4)\n"
+        "except MissingExtra as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'gscodec[encode]'" in done.stdout
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (Path(str(gscodec.__file__)).parent / "py.typed").exists()
