@@ -1,0 +1,41 @@
+"""Pictures to pack."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gscodec.format import ChannelGroup, Contents
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+MakeContents = Callable[..., Contents]
+
+
+@pytest.fixture(scope="session")
+def make_contents() -> MakeContents:
+    """Random contents: n Gaussians, any channel count, size, counts; other fields of Contents by name."""
+
+    def make(
+        n: int = 100,
+        channels: int = 3,
+        size: tuple[int, int] = (70, 100),
+        counts: Sequence[int] | None = None,
+        seed: int = 0,
+        **fields: Any,
+    ) -> Contents:
+        rng = np.random.default_rng(seed)
+        height, width = size
+        counts = tuple(counts if counts is not None else (n // 4, n // 2, n))
+        gaussians = GaussianSet(
+            rng.uniform(0, 1, (n, 2)) * [width, height],
+            np.exp(rng.uniform(-4, 1, (n, 2))),
+            rng.uniform(-7, 7, n),
+            rng.uniform(-0.2, 1.2, (n, channels)).astype(np.float32),
+        )
+        gains = tuple(tuple(rng.uniform(0.4, 1.0, step + 1).tolist()) for step in range(len(counts)))
+        groups = (ChannelGroup("image", n_channels=channels),)
+        grid = Grid(height, width, rng.uniform(0, 1, channels).astype(np.float32))
+        return Contents(grid, groups, LodTable(counts, gains), gaussians, **fields)
+
+    return make
