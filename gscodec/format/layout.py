@@ -50,8 +50,8 @@ class Field:
 
     @property
     def struct_code(self) -> str:
-        """The field in the language of the struct module; byte arrays stay whole."""
-        return f"{self.count}s" if self.count != 1 else _CODES[self.scalar]
+        """The field in the language of the struct module; an array is one value of bytes."""
+        return f"{self.size}s" if self.count != 1 else _CODES[self.scalar]
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ KNOWN_CHUNKS: Final = {CHAN: True, LODS: True, PAGI: True, ICCP: False, GAUS: Tr
 
 def record_size(n_channels: int) -> int:
     """Bytes of one `f16` record."""
-    return 10 + 2 * n_channels
+    return RECORD.size + 2 * n_channels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,238 @@
+"""The spec's tables, limits, enums and example, read from its text and held against the code."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gscodec import errors
+from gscodec.format import (
+    AlphaMode,
+    ChannelGroup,
+    Contents,
+    Header,
+    IgsReader,
+    NormalConvention,
+    Role,
+    SampleType,
+    Transfer,
+    pack,
+    validate,
+)
+from gscodec.format.layout import (
+    GROUP,
+    HEADER,
+    KNOWN_CHUNKS,
+    LOD_ROW,
+    MAX_CHUNKS,
+    MAX_PAGE_SIZE,
+    PAGE_ENTRY,
+    RECORD,
+    SIGNATURE,
+    TOC_ENTRY,
+    Table,
+    record_size,
+)
+from gscodec.format.limits import (
+    MAX_CHAN_BYTES,
+    MAX_ICC_BYTES,
+    MAX_META_BYTES,
+    MAX_META_DEPTH,
+    MAX_PAGES,
+    lods_bytes,
+)
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+SPEC = Path(__file__).parents[2] / "spec"
+TEXT = (SPEC / "igs.md").read_text(encoding="utf-8")
+
+SECTIONS = {
+    "Header": HEADER,
+    "Table of contents": TOC_ENTRY,
+    "Channel groups": GROUP,
+    "Levels of detail": LOD_ROW,
+    "Pages": PAGE_ENTRY,
+    "Gaussian records": RECORD,
+}
+
+
+def section(title: str) -> str:
+    """Text from a heading to the next of its rank or above."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert found, title
+    return found[2]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Markdown tables as rows of cells, without the ruler."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE):
+        rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.strip().splitlines()]
+        found.append([rows[0], *rows[2:]])
+    return found
+
+
+def number(text: str) -> float:
+    """A number as the spec writes it: 64, 2^20, -65504, 1/64."""
+    if "/" in text:
+        over, under = text.split("/")
+        return float(over) / float(under)
+    base, _, power = text.partition("^")
+    return float(base) ** float(power) if power else float(base)
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_field_tables_are_the_code_s(title: str) -> None:
+    table: Table = SECTIONS[title]
+    head, *rows = tables(section(title))[0]
+    assert head == ["Offset", "Size", "Type", "Name", "Meaning", "Valid range", "Error when not"]
+    assert [(row[3], row[2]) for row in rows] == [(field.name, field.type) for field in table.fields]
+    for row, field in zip(rows, table.fields, strict=True):
+        if field.name in table.offsets:
+            assert int(row[0]) == table.offsets[field.name], field.name
+            assert int(row[1]) == field.size, field.name
+        if row[5] == "-":
+            assert field.low is None, field.name
+            assert field.high is None, field.name
+            assert row[6] == "-", field.name
+            continue
+        low, high = (number(part) for part in row[5].split(".."))
+        assert (field.low, field.high) == (low, high), field.name
+        named = re.findall(r"`(\w+)`", row[6])
+        assert [field.below.__name__, field.above.__name__] == [named[0], named[-1]], field.name
+
+
+def test_sizes_in_the_text() -> None:
+    layout = section("The whole file")
+    assert re.search(rf"header; +// +{HEADER.size} bytes", layout)
+    assert re.search(rf"toc\[header.chunk_count\]; +// +{TOC_ENTRY.size} bytes each", layout)
+    assert f"{PAGE_ENTRY.size} P bytes" in section("Pages")
+    assert "10 + 2 C" in section("Gaussian records")
+    assert record_size(5) == RECORD.size + 2 * 5 == 20
+    assert "4 L + 2 L (L + 1) bytes" in section("Levels of detail")
+    assert [lods_bytes(n) for n in (1, 2, 16)] == [4 * n + 2 * n * (n + 1) for n in (1, 2, 16)]
+
+
+def test_header_class_has_the_fields_of_the_table() -> None:
+    assert list(Header.__dataclass_fields__) == [field.name for field in HEADER.fields]
+
+
+def test_signature() -> None:
+    written = re.search(r"`((?:[0-9A-F]{2} ){11}[0-9A-F]{2})`", section("Header"))
+    assert written
+    assert bytes.fromhex(written[1]) == SIGNATURE
+
+
+def test_chunks() -> None:
+    written = re.findall(r"^([A-Z]{4})  (critical|ancillary) ", section("The whole file"), re.MULTILINE)
+    assert {name.encode(): kind == "critical" for name, kind in written} == KNOWN_CHUNKS
+    assert [name.encode() for name, _ in written] == list(KNOWN_CHUNKS)
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("role", Role),
+        ("sample_type", SampleType),
+        ("transfer", Transfer),
+        ("alpha", AlphaMode),
+        ("normal", NormalConvention),
+    ],
+)
+def test_enum_codes(field: str, kind: type[StrEnum]) -> None:
+    codes = tables(section("Channel groups"))[1]
+    row = next(row for row in codes if row[0] == field)
+    assert [cell for cell in row[1:] if cell] == [member.value for member in kind]
+    entry = next(entry for entry in GROUP.fields if entry.name == field)
+    assert entry.high == len(kind) - 1
+
+
+def test_limits() -> None:
+    header = {field.name: field.high for field in HEADER.fields}
+    written = {row[0]: row[1] for row in tables(section("Limits"))[0][1:]}
+
+    def leading(name: str) -> float:
+        return number(written[name].split()[0].rstrip(",").replace(",", ""))
+
+    assert leading("width, height") == header["width"] == header["height"]
+    assert leading("n_gaussians") == header["n_gaussians"]
+    assert leading("n_channels, groups") == header["n_channels"]
+    assert leading("top_k") == header["top_k"]
+    assert leading("lod_count") == header["lod_count"]
+    assert leading("chunk_count") == header["chunk_count"] == MAX_CHUNKS
+    assert leading("page_size") == header["page_size"] == MAX_PAGE_SIZE
+    assert leading("pages") == MAX_PAGES
+    assert leading("CHAN, raw") == MAX_CHAN_BYTES
+    assert leading("ICCP, raw") * 2**20 == MAX_ICC_BYTES
+    assert written["META, raw"] == f"{MAX_META_BYTES >> 20} MiB, {MAX_META_DEPTH} levels deep"
+
+
+def test_errors_are_classes() -> None:
+    named = [row[0].strip("`") for row in tables(section("Errors"))[0][1:]]
+    mentioned = set(re.findall(r"`([A-Z]\w+[a-z]\w*)`", TEXT))
+    assert mentioned <= set(named)
+    for name in named:
+        assert issubclass(getattr(errors, name), errors.GsCodecError)
+
+
+def test_version_has_an_entry_in_the_changes() -> None:
+    version = re.search(r"^Version (\d+\.\d+), (\d{4}-\d\d-\d\d)\.", TEXT, re.MULTILINE)
+    assert version
+    assert f"## {version[1]}, {version[2]}" in (SPEC / "CHANGES.md").read_text(encoding="utf-8")
+
+
+def test_links_lead_somewhere() -> None:
+    headings = {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.M)}
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert target[1:] in headings if target.startswith("#") else (SPEC / target).is_file(), target
+
+
+def example() -> bytes:
+    dump = re.search(r"```hexdump\n(.*?)```", TEXT, re.DOTALL)
+    assert dump
+    data = bytearray()
+    for line in dump[1].splitlines():
+        assert int(line[:8], 16) == len(data)
+        row = bytes.fromhex(line[10:57])
+        assert line[60:-1] == "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        data += row
+    return bytes(data)
+
+
+def test_the_example_decodes() -> None:
+    data = example()
+    assert validate(data) == []
+    reader = IgsReader(data)
+    assert (reader.grid.width, reader.grid.height, reader.grid.top_k, reader.grid.support_q) == (20, 12, 10, 9.0)
+    assert reader.groups == (ChannelGroup("gray", n_channels=1),)
+    assert reader.lods == LodTable((1, 3), ((0.75,), (1.0, 1.0)))
+    coarse, fine = reader.read(1), reader.read(0)
+    assert coarse.inv_scales.tolist() == [[0.09375, 0.1875]]
+    assert np.abs(fine.means - [[10, 6], [4, 3], [16, 9]]).max() <= 20 / 65535
+    assert fine.inv_scales.tolist() == [[0.125, 0.25], [0.5, 0.5], [0.25, 1.0]]
+    assert fine.rotations.tolist() == [0, 0, np.pi / 4]
+    assert fine.features.tolist() == [[0.5], [1.0], [0.25]]
+
+
+def test_the_example_is_what_the_writer_writes() -> None:
+    gaussians = GaussianSet(
+        np.array([[10.0, 6.0], [4.0, 3.0], [16.0, 9.0]]),
+        np.array([[0.125, 0.25], [0.5, 0.5], [0.25, 1.0]]),
+        np.array([0.0, 0.0, np.pi / 4]),
+        np.array([[0.5], [1.0], [0.25]], np.float32),
+    )
+    grid = Grid(12, 20, np.array([0.5], np.float32))
+    lods = LodTable((1, 3), ((0.75,), (1.0, 1.0)))
+    assert pack(Contents(grid, (ChannelGroup("gray", n_channels=1),), lods, gaussians, page_size=2)) == example()
+
+
+def test_the_example_s_map_is_right() -> None:
+    reader = IgsReader(example())
+    text = section("Example")
+    assert f"file_size {reader.file_size}" in text
+    assert f"data_offset {reader.header.data_offset:#x}" in text
+    for chunk in reader.chunks:
+        line = f"| {chunk.offset:03x} - {chunk.offset + chunk.stored_size - 1:03x} | {chunk.label}:"
+        assert line in text
