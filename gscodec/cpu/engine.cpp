@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <stdexcept>
 
 #include "../cuda/gaussian_math.h"
@@ -35,6 +34,21 @@ struct Worker {
 Worker& this_worker() {
     thread_local Worker worker;
     return worker;
+}
+
+// Whole-image buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a
+// pass over the picture.
+struct StepScratch {
+    std::vector<float> moments, image, grad, thresholds;
+};
+
+StepScratch& step_scratch() {
+    thread_local StepScratch scratch;
+    return scratch;
+}
+
+void fit_size(std::vector<float>& buffer, int64_t n) {
+    if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(n);
 }
 
 // The list of one tile, loaded into a workspace.
@@ -156,7 +170,7 @@ void emit(const Context& context, TileTask& task, int n, const int64_t* pixels, 
 // Sums the moments of every pair into parameter gradients, in pair order whatever the thread count: each task owns a
 // range of Gaussians and reads all pairs.
 void gather_grads(const Context& context, const Model& m, const std::vector<Axes>& axes,
-                  const std::vector<float>& moments, const Grads& grads) {
+                  const float* moments, const Grads& grads) {
     const int width = kMoments + m.n_channels;
     const int64_t n_pairs = m.offsets[m.rect.count()];
     const int64_t n = m.geometry.n, n_tasks = std::min<int64_t>(std::max<int64_t>(n / 512, 1), 16);
@@ -167,7 +181,7 @@ void gather_grads(const Context& context, const Model& m, const std::vector<Axes
             const int64_t i = m.indices[pair];
             if (i < begin || i >= end) continue;
             double* sum = sums.data() + (i - begin) * width;
-            const float* row = moments.data() + pair * width;
+            const float* row = moments + pair * width;
             for (int k = 0; k < width; ++k) sum[k] += row[k];
         }
         for (int64_t i = begin; i < end; ++i) {
@@ -302,7 +316,7 @@ void backward(const Context& context, const Model& model, const float* grad_imag
         tile_from_planes(grad_image, model, task, nullptr, task.ws().grad.data());
         context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
     });
-    gather_grads(context, model, axes, moments, grads);
+    gather_grads(context, model, axes, moments.data(), grads);
 }
 
 LossValue photometric_loss(const Context& context, const float* image, const float* target, int n_channels,
@@ -338,7 +352,13 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const double count = static_cast<double>(plane) * model.n_channels;
-    std::vector<float> moments(model.offsets[n_tiles] * width);
+    const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
+    StepScratch& scratch = step_scratch();
+    fit_size(scratch.moments, model.offsets[n_tiles] * width);
+    fit_size(scratch.image, size);
+    fit_size(scratch.grad, size);
+    fit_size(scratch.thresholds, w.ssim == 0 ? 0 : n_tiles * kBatch);
+    float* const moments = scratch.moments.data();
     LossValue value;
     if (w.ssim == 0) {
         // Every pixel's gradient is known as soon as the pixel is: one pass over the tiles.
@@ -353,28 +373,29 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             context.kernels.pointwise(ws.out.data(), ws.grad.data(), model.n_channels * kBatch, l1, l2, ws.grad.data(),
                                       parts[tile].pointwise);
             if (task.args.n == 0) return;
-            context.kernels.accumulate(ws, task.args, moments.data() + task.first_pair() * width);
+            context.kernels.accumulate(ws, task.args, moments + task.first_pair() * width);
         });
         value = finish(parts, w, count);
     } else {
-        const int64_t size = plane * model.n_channels;
-        std::unique_ptr<float[]> image(new float[size]), grad(new float[size]), thresholds(new float[n_tiles * kBatch]);
+        float* const image = scratch.image.data();
+        float* const grad = scratch.grad.data();
+        float* const thresholds = scratch.thresholds.data();
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, axes, tile);
             task.load_pixels();
             task.blend(kBatch);
-            tile_to_planes(task.ws().out.data(), model, task, image.get());
-            std::copy_n(task.ws().threshold, kBatch, thresholds.get() + tile * kBatch);
+            tile_to_planes(task.ws().out.data(), model, task, image);
+            std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
         });
-        value = photometric_loss(context, image.get(), target, model.n_channels, model.height, model.width, w, grad.get());
+        value = photometric_loss(context, image, target, model.n_channels, model.height, model.width, w, grad);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, axes, tile);
             if (task.args.n == 0) return;
             task.load_pixels();
-            std::copy_n(thresholds.get() + tile * kBatch, kBatch, task.ws().threshold);
+            std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
-            tile_from_planes(grad.get(), model, task, nullptr, task.ws().grad.data());
-            context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
+            tile_from_planes(grad, model, task, nullptr, task.ws().grad.data());
+            context.kernels.accumulate(task.ws(), task.args, moments + task.first_pair() * width);
         });
     }
     gather_grads(context, model, axes, moments, grads);

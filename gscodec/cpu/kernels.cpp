@@ -22,13 +22,13 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-void distances(Workspace& ws, const BlendArgs& args) {
+void distances(Workspace& ws, const BlendArgs& args, int first, int last) {
     for (int64_t i = 0; i < args.n; ++i) {
         const LocalAxes a = ws.axes[i];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
         float* q = ws.weights.data() + i * kBatch;
-        for (int p = 0; p < args.n_points; p += kLanes) {
+        for (int p = first; p < last; p += kLanes) {
             const Vec x = load(ws.x + p), y = load(ws.y + p);
             const Vec u = fma(ux, x, fma(uy, y, u0));
             const Vec v = fma(vx, x, fma(vy, y, v0));
@@ -61,10 +61,11 @@ template <int Depth, bool Smallest>
 void search(Workspace& ws, const BlendArgs& args) {
     for (int p = 0; p < args.n_points; p += kLanes) {
         const float* q = ws.weights.data() + p;
-        Vec kept[Depth];
+        Vec kept[Depth], nearest = splat(kInfinity);
         for (int k = 0; k < Depth; ++k) kept[k] = splat(Smallest ? kInfinity : -kInfinity);
         for (int64_t i = 0; i < args.n; ++i) {
             const Vec x = load(q + i * kBatch);
+            if (!Smallest) nearest = min(nearest, x);
             if (Smallest) {
                 if (any(less(x, kept[Depth - 1]))) insert_smallest(kept, x);
             } else {
@@ -72,6 +73,7 @@ void search(Workspace& ws, const BlendArgs& args) {
             }
         }
         store(ws.threshold + p, kept[Depth - 1]);
+        store(ws.nearest + p, Smallest ? kept[0] : nearest);
     }
 }
 
@@ -82,6 +84,7 @@ void search_any(Workspace& ws, const BlendArgs& args) {
         for (int64_t i = 0; i < args.n; ++i) column[i] = ws.weights[i * kBatch + p];
         std::nth_element(column.begin(), column.begin() + (args.top_k - 1), column.end());
         ws.threshold[p] = column[args.top_k - 1];
+        ws.nearest[p] = *std::min_element(column.begin(), column.begin() + args.top_k);
     }
 }
 
@@ -99,10 +102,18 @@ void search_depth(Workspace& ws, const BlendArgs& args, int depth, bool smallest
     }
 }
 
+void nearest_only(Workspace& ws, const BlendArgs& args) {
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        Vec nearest = splat(kInfinity);
+        for (int64_t i = 0; i < args.n; ++i) nearest = min(nearest, load(ws.weights.data() + i * kBatch + p));
+        store(ws.nearest + p, nearest);
+    }
+}
+
 void thresholds(Workspace& ws, const BlendArgs& args) {
     if (args.n <= args.top_k) {
         std::fill(ws.threshold, ws.threshold + args.n_points, kInfinity);
-        return;
+        return nearest_only(ws, args);
     }
     const int64_t from_above = args.n - args.top_k + 1;
     const bool smallest = args.top_k <= from_above;
@@ -122,59 +133,82 @@ void break_ties(Workspace& ws, const BlendArgs& args, int first, int last) {
     }
 }
 
-// C fixed at compile time keeps the sums in registers; C = 0 is any count.
-template <int C>
-void mix(Workspace& ws, const BlendArgs& args, bool keep_weights) {
-    const int n_channels = C ? C : args.n_channels;
-    const bool may_tie = args.n > args.top_k;
-    for (int p = 0; p < args.n_points; p += kLanes) {
-        float* column = ws.weights.data() + p;
-        const Vec threshold = load(ws.threshold + p);
-        Vec nearest = splat(kInfinity), count = splat(0);
-        for (int64_t i = 0; i < args.n; ++i) {
-            const Vec q = load(column + i * kBatch);
-            nearest = min(nearest, q);
-            if (may_tie) count = count + keep(less_equal(q, threshold), splat(1));
-        }
-        if (may_tie && any(less(splat(static_cast<float>(args.top_k)), count)))
-            break_ties(ws, args, p, p + kLanes);
+// Long lists hold many Gaussians that no point of a vector is near to: there a branch saves the exponential. In short
+// ones it is mostly taken, and mispredicted otherwise.
+constexpr int64_t kBranchFrom = 28;
 
-        Vec total = splat(0);
-        Vec sum[C ? C : 1];
-        for (int c = 0; c < (C ? C : 1); ++c) sum[c] = splat(0);
+// Blends points p .. p + Vectors * kLanes. C fixed at compile time keeps the sums in registers; C = 0 is any count.
+// Returns whether some point took more than K Gaussians, which equal distances can bring about.
+template <int C, int Vectors>
+inline bool mix_vectors(Workspace& ws, const BlendArgs& args, bool keep_weights, int p) {
+    const int n_channels = C ? C : args.n_channels;
+    float* column = ws.weights.data() + p;
+    Vec threshold[Vectors], nearest[Vectors], total[Vectors], count[Vectors], sum[C ? C : 1][Vectors];
+    for (int v = 0; v < Vectors; ++v) {
+        // Infinity marks what break_ties put out of reach, so it must stay above every threshold.
+        threshold[v] = min(load(ws.threshold + p + v * kLanes), splat(std::numeric_limits<float>::max()));
+        nearest[v] = load(ws.nearest + p + v * kLanes);
+        total[v] = count[v] = splat(0);
+        for (int c = 0; c < (C ? C : 1); ++c) sum[c][v] = splat(0);
         if (!C)
-            for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p, splat(0));
-        for (int64_t i = 0; i < args.n; ++i) {
-            const Vec q = load(column + i * kBatch);
-            const Mask near = less_equal(q, min(threshold, splat(std::numeric_limits<float>::max())));
-            if (!any(near)) {
-                if (keep_weights) store(column + i * kBatch, splat(0));
+            for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p + v * kLanes, splat(0));
+    }
+    const bool branch = args.n >= kBranchFrom;
+    for (int64_t i = 0; i < args.n; ++i) {
+        const float* feature = ws.features.data() + i * n_channels;
+        for (int v = 0; v < Vectors; ++v) {
+            float* at = column + i * kBatch + v * kLanes;
+            const Vec q = load(at);
+            const Mask near = less_equal(q, threshold[v]);
+            if (branch && !any(near)) {
+                if (keep_weights) store(at, splat(0));
                 continue;
             }
-            const Vec w = keep(near, exp2_nonpositive(nearest - q));
-            if (keep_weights) store(column + i * kBatch, w);
-            total = total + w;
-            const float* feature = ws.features.data() + i * n_channels;
+            const Vec w = keep(near, exp2_nonpositive(nearest[v] - q));
+            if (keep_weights) store(at, w);
+            count[v] = count[v] + keep(near, splat(1));
+            total[v] = total[v] + w;
             if (C) {
-                for (int c = 0; c < C; ++c) sum[c] = fma(w, splat(feature[c]), sum[c]);
+                for (int c = 0; c < C; ++c) sum[c][v] = fma(w, splat(feature[c]), sum[c][v]);
             } else {
                 for (int c = 0; c < n_channels; ++c) {
-                    float* out = ws.out.data() + c * kBatch + p;
+                    float* out = ws.out.data() + c * kBatch + p + v * kLanes;
                     store(out, fma(w, splat(feature[c]), load(out)));
                 }
             }
         }
-        store(ws.total + p, total);
+    }
+    bool crowded = false;
+    for (int v = 0; v < Vectors; ++v) {
+        store(ws.total + p + v * kLanes, total[v]);
+        const Vec inverse = splat(1) / total[v];
         for (int c = 0; c < n_channels; ++c) {
-            float* out = ws.out.data() + c * kBatch + p;
-            store(out, (C ? sum[C ? c : 0] : load(out)) / total);
+            float* out = ws.out.data() + c * kBatch + p + v * kLanes;
+            store(out, (C ? sum[C ? c : 0][v] : load(out)) * inverse);
+        }
+        crowded |= any(less(splat(static_cast<float>(args.top_k)), count[v]));
+    }
+    return crowded;
+}
+
+template <int C>
+void mix(Workspace& ws, const BlendArgs& args, bool keep_weights) {
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        // Weights overwrite distances, so a crowded vector starts over from the distances.
+        if (mix_vectors<C, 1>(ws, args, keep_weights, p)) {
+            distances(ws, args, p, p + kLanes);
+            break_ties(ws, args, p, p + kLanes);
+            mix_vectors<C, 1>(ws, args, keep_weights, p);
         }
     }
 }
 
 void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
-    distances(ws, args);
-    if (!args.have_threshold) thresholds(ws, args);
+    distances(ws, args, 0, args.n_points);
+    if (args.have_threshold)
+        nearest_only(ws, args);
+    else
+        thresholds(ws, args);
     switch (args.n_channels) {
         case 1: return mix<1>(ws, args, keep_weights);
         case 3: return mix<3>(ws, args, keep_weights);

@@ -20,7 +20,7 @@ struct Workspace {
     std::vector<LocalAxes> axes;  // (n,)
     std::vector<float> out;       // (C, kBatch)
     std::vector<float> grad;      // (C, kBatch)
-    alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], total[kBatch];
+    alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], nearest[kBatch], total[kBatch];
 };
 
 // Gradient sums of one (tile, Gaussian) pair: h U, h V, h U^2, h U V, h V^2 in scaled axes, then C feature gradients.

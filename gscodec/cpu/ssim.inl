@@ -48,7 +48,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
     const int64_t n_image = n_maps + 2 * kRadius;        // columns of the image
     const int64_t stride = (n_image + 2 * kLanes) / kLanes * kLanes + kTaps + kLanes;
     enum { kX, kY, kXX, kYY, kXY, kMeans };
-    scratch.assign(stride * (kMeans + kMeans * kTaps + 3 + 3 * kTaps), 0.0f);
+    scratch.assign(stride * (kMeans + kMeans * kTaps + 3 + 3 * kTaps + 1), 0.0f);
     float* cursor = scratch.data();
     float* input[kMeans];
     for (float*& row : input) row = cursor, cursor += stride;
@@ -58,6 +58,9 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
     for (float*& row : maps) row = cursor, cursor += stride;
     Ring blurred[3];
     for (Ring& ring : blurred) ring = {cursor, stride}, cursor += kTaps * stride;
+
+    float* inside = cursor;                              // 1 where a map column belongs to the result
+    std::fill_n(inside + kRadius, n, 1.0f);
 
     const int64_t first = args.column0 - 2 * kRadius;    // image column of input[.][0]
     const int64_t left = std::max<int64_t>(0, first), right = std::min(args.width, first + n_image);
@@ -86,7 +89,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
         if (s >= 0 && s < args.height) {
             const RingRows mx(means[kX], s), my(means[kY], s), xx(means[kXX], s), yy(means[kYY], s), xy(means[kXY], s);
             const bool counts = s >= args.row0 && s < args.row1;
-            float row_total = 0;
+            Vec row_total = splat(0);
             for (int64_t i = 0; i < n_maps; i += kLanes) {
                 const Vec ux = mx.blur(i), uy = my.blur(i);
                 const Vec uxy = ux * uy, squares = fma(ux, ux, uy * uy);
@@ -99,14 +102,9 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
                 store(maps[0] + i, two * (uy * (to_a1 - to_a2) + ux * (to_b2 - to_b1)));
                 store(maps[1] + i, splat(0) - to_b2);
                 store(maps[2] + i, two * to_a2);
-                if (counts) {
-                    float lane[kLanes];
-                    store(lane, ssim);
-                    for (int k = 0; k < kLanes; ++k)
-                        if (i + k >= kRadius && i + k < kRadius + n) row_total += lane[k];
-                }
+                if (counts) row_total = fma(ssim, load(inside + i), row_total);
             }
-            total += row_total;
+            total += sum_lanes(row_total);
             // Maps exist only inside the image.
             const int64_t origin = args.column0 - kRadius;
             for (float* row : maps) {
@@ -123,16 +121,21 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
         if (t < args.row0) continue;
         const RingRows d0(blurred[0], t), d1(blurred[1], t), d2(blurred[2], t);
         const int64_t at = t * args.width + args.column0;
-        for (int64_t i = 0; i < n; i += kLanes) {
-            float x[kLanes], y[kLanes], g[kLanes];
-            const int64_t m = std::min<int64_t>(kLanes, n - i);
-            std::copy_n(args.image + at + i, m, x);
-            std::copy_n(args.target + at + i, m, y);
-            std::fill(x + m, x + kLanes, 0.0f);
-            std::fill(y + m, y + kLanes, 0.0f);
+        const Vec scale = splat(-args.scale);
+        int64_t i = 0;
+        for (; i + kLanes <= n; i += kLanes) {
+            const Vec sum = fma(two * load(args.image + at + i), d1.blur(i),
+                                fma(load(args.target + at + i), d2.blur(i), d0.blur(i)));
+            store(args.grad + at + i, fma(sum, scale, load(args.grad + at + i)));
+        }
+        if (i < n) {  // the last columns, through a padded copy
+            float x[kLanes] = {}, y[kLanes] = {}, g[kLanes] = {};
+            std::copy(args.image + at + i, args.image + at + n, x);
+            std::copy(args.target + at + i, args.target + at + n, y);
+            std::copy(args.grad + at + i, args.grad + at + n, g);
             const Vec sum = fma(two * load(x), d1.blur(i), fma(load(y), d2.blur(i), d0.blur(i)));
-            store(g, sum * splat(-args.scale));
-            for (int64_t k = 0; k < m; ++k) args.grad[at + i + k] += g[k];
+            store(g, fma(sum, scale, load(g)));
+            std::copy(g, g + (n - i), args.grad + at + i);
         }
     }
     return total;

@@ -1,12 +1,11 @@
 """torch on top of any engine: rendering and the photometric loss as differentiable functions.
 
-Engines take and give NumPy; CPU tensors share their memory, so nothing is copied that need not be. The choice of tile
+Engines take and give NumPy. The choice of tile
 lists and of the K nearest Gaussians is taken as constant, as in the paper (Section 3.3).
 """
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from gscodec.gaussians import GaussianSet, Grid, Window
@@ -17,12 +16,12 @@ from gscodec.raster.cpu import CpuRasterizer
 def to_gaussians(
     means: torch.Tensor, inv_scales: torch.Tensor, rotations: torch.Tensor, features: torch.Tensor
 ) -> GaussianSet:
-    """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C)."""
+    """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C), in memory of its own."""
     return GaussianSet(
-        means.detach().double().numpy(),
-        inv_scales.detach().double().numpy(),
-        rotations.detach().double().numpy(),
-        np.ascontiguousarray(features.detach().float().numpy()),
+        means.detach().double().numpy().copy(),
+        inv_scales.detach().double().numpy().copy(),
+        rotations.detach().double().numpy().copy(),
+        features.detach().float().numpy().copy(),
     )
 
 

@@ -5,11 +5,13 @@ float32 rounding; tests hold each to the oracle, `reference`.
 """
 
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec import _engine
+from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_TOP_K
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
@@ -38,6 +40,7 @@ class CpuRasterizer:
     Args:
         threads: worker threads; None is one per processor.
         isa: an entry of available_isas(); None is the fastest.
+
     Raises:
         BackendUnavailable: the machine does not have that instruction set.
     """
@@ -56,12 +59,12 @@ class CpuRasterizer:
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
-            InvalidArgument: a parameter is not finite, or an inverse scale is not positive.
+            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
             LimitExceeded: more than MAX_TILE_PAIRS entries.
         """
-        _check(gaussians, grid)
-        rows, columns = grid.tiles_shape
-        rect = tiles or (0, 0, columns, rows)
+        _check_parameters(gaussians)
+        _check_grid(gaussians, grid)
+        rect = _rectangle(grid, tiles)
         try:
             offsets, indices = _engine.bin(
                 np.ascontiguousarray(gaussians.means, np.float64),
@@ -74,7 +77,7 @@ class CpuRasterizer:
             )
         except ValueError as error:  # std::length_error
             raise LimitExceeded(
-                f"{len(gaussians)} Gaussians on {grid.width}x{grid.height} px overlap more than {MAX_TILE_PAIRS} tiles; "
+                f"{len(gaussians)} Gaussians on {grid.width}x{grid.height} px meet more than {MAX_TILE_PAIRS} tiles; "
                 "decode a smaller region or a coarser LOD"
             ) from error
         return TileIndex(offsets, indices, rect)
@@ -84,6 +87,10 @@ class CpuRasterizer:
     ) -> npt.NDArray[np.generic]:
         """See `Rasterizer.forward`."""
         place = (window.x, window.y, window.step_x, window.step_y, window.height, window.width)
+        if not np.isfinite(place).all() or min(window.step_x, window.step_y) <= 0 or min(place[4:]) < 0:
+            raise InvalidArgument(f"{window}: finite numbers, steps above 0 and no negative size are needed")
+        if dtype not in get_args(OutputDtype):
+            raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
         result: npt.NDArray[np.generic] = _engine.render(
             *_scene(gaussians, grid, index), *place, dtype, self._isa, self._threads
         )
@@ -91,22 +98,25 @@ class CpuRasterizer:
 
     def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
         """See `Rasterizer.sample`."""
-        place = np.ascontiguousarray(points, np.float64).reshape(-1, 2)
+        place = np.ascontiguousarray(points, np.float64)
+        if place.ndim != 2 or place.shape[1] != 2 or not np.isfinite(place).all():
+            raise InvalidArgument(f"points of shape {place.shape}: (M, 2) finite pixel positions are needed")
         result: Float32Array = _engine.sample(*_scene(gaussians, grid, index), place, self._isa, self._threads)
         return result
 
-    def backward(
-        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array
-    ) -> GaussianGrads:
+    def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
         """See `Rasterizer.backward`."""
+        expected = (grid.height, grid.width, gaussians.n_channels)
+        if grad_image.shape != expected:
+            raise InvalidArgument(f"grad_image has shape {grad_image.shape}, the render has {expected}")
         return GaussianGrads(
             *_engine.backward(*_scene(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
         )
 
     def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
         """See `Rasterizer.loss`."""
-        if image.shape != target.shape:
-            raise InvalidArgument(f"image {image.shape} and target {target.shape} differ in shape")
+        if image.shape != target.shape or image.ndim != 3 or not image.size:
+            raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
         mix = (weights.l1, weights.l2, weights.ssim)
         value, _, grad = _engine.loss(_planes(image), _planes(target), *mix, self._isa, self._threads)
         return value, np.moveaxis(grad, 0, 2)
@@ -114,7 +124,10 @@ class CpuRasterizer:
     def fit_step(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, target_planes: Float32Array, weights: LossWeights
     ) -> FitStep:
-        """`forward`, `loss` and `backward` in one pass where the loss allows it; target_planes is (C, height, width)."""
+        """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width)."""
+        expected = (gaussians.n_channels, grid.height, grid.width)
+        if target_planes.shape != expected:
+            raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
         mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
             *_scene(gaussians, grid, index), target_planes, *mix, self._isa, self._threads
@@ -129,6 +142,19 @@ def _planes(image: Float32Array) -> Float32Array:
 def _scene(
     gaussians: GaussianSet, grid: Grid, index: TileIndex
 ) -> tuple[object, tuple[int, int], tuple[int, int, int, int], int]:
+    """What the kernels trust: everything here is checked, parameters by `bin`."""
+    _check_grid(gaussians, grid)
+    rect = _rectangle(grid, index.tiles)
+    n_tiles = (rect[2] - rect[0]) * (rect[3] - rect[1])
+    ends, indices = index.offsets, index.indices
+    if (
+        ends.shape != (n_tiles + 1,)
+        or ends[0] != 0
+        or ends[-1] != len(indices)
+        or (np.diff(ends) < 0).any()
+        or (len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(gaussians))
+    ):
+        raise InvalidArgument(f"the tile index does not belong to {len(gaussians)} Gaussians on {n_tiles} tiles")
     scene = _engine.Scene(
         np.ascontiguousarray(gaussians.means, np.float64),
         np.ascontiguousarray(gaussians.inv_scales, np.float64),
@@ -138,11 +164,11 @@ def _scene(
         np.ascontiguousarray(index.offsets, np.int64),
         np.ascontiguousarray(index.indices, np.int32),
     )
-    return scene, (grid.height, grid.width), index.tiles or (0, 0, *grid.tiles_shape[::-1]), grid.top_k
+    return scene, (grid.height, grid.width), rect, grid.top_k
 
 
-def _check(gaussians: GaussianSet, grid: Grid) -> None:
-    arrays = {
+def _check_parameters(gaussians: GaussianSet) -> None:
+    arrays: dict[str, npt.NDArray[Any]] = {
         "mean": gaussians.means,
         "inverse scale": gaussians.inv_scales,
         "rotation": gaussians.rotations,
@@ -155,8 +181,23 @@ def _check(gaussians: GaussianSet, grid: Grid) -> None:
     if not (gaussians.inv_scales > 0).all():
         bad = int(np.argwhere(gaussians.inv_scales <= 0)[0, 0])
         raise InvalidArgument(f"Gaussian {bad}: inverse scale is not positive")
-    if grid.height < 1 or grid.width < 1 or grid.top_k < 1 or grid.background.shape != (gaussians.n_channels,):
+
+
+def _check_grid(gaussians: GaussianSet, grid: Grid) -> None:
+    n_channels = gaussians.n_channels
+    if not (1 <= grid.height <= MAX_DIMENSION and 1 <= grid.width <= MAX_DIMENSION):
+        raise InvalidArgument(f"a grid of {grid.width}x{grid.height} px is not within 1 to {MAX_DIMENSION}")
+    if not 1 <= grid.top_k <= MAX_TOP_K or not 0.0 < grid.support_q < np.inf:
+        raise InvalidArgument(f"K = {grid.top_k} must be 1 to {MAX_TOP_K}, Q = {grid.support_q} positive and finite")
+    if not 1 <= n_channels <= MAX_CHANNELS or grid.background.shape != (n_channels,):
         raise InvalidArgument(
-            f"grid {grid.width}x{grid.height}, K {grid.top_k}, background {grid.background.shape} does not fit "
-            f"{gaussians.n_channels} channels"
+            f"{n_channels} channels must be 1 to {MAX_CHANNELS}, and a background {grid.background.shape} must match"
         )
+
+
+def _rectangle(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
+    rows, columns = grid.tiles_shape
+    x0, y0, x1, y1 = tiles or (0, 0, columns, rows)
+    if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
+        raise InvalidArgument(f"tiles {tiles} are not a rectangle within {columns}x{rows} tiles")
+    return x0, y0, x1, y1
