@@ -119,7 +119,7 @@ def test_integer_codes(isa: str, oracle: Rasterizer, scene_of: Callable[..., Sce
     exact = np.floor(np.clip(image, 0, 1) * 65535 + 0.5)
     assert np.abs(wide - exact).max() <= 1, "float32 products may round to the neighbour at 16 bits"
     assert (wide != exact).mean() < 0.02
-    assert (codes == np.floor(np.clip(image, 0, 1) * 255 + 0.5)).mean() > 0.9999
+    assert (codes == np.floor(np.clip(image, 0, 1) * 255 + 0.5)).mean() > 0.9995
 
 
 def test_empty_sets_show_the_background(isa: str, scene_of: Callable[..., Scene]) -> None:
