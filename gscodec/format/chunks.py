@@ -1,8 +1,9 @@
 """The header, the table of contents and the bytes of single chunks."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gscodec.errors import (
     BadMagic,
@@ -68,6 +69,60 @@ class Preamble:
 def header_crc(header_bytes: bytes, toc_bytes: bytes) -> int:
     """CRC32C over the header without its last field, then the table of contents."""
     return crc32c(bytes(header_bytes[:_CRC_AT]) + bytes(toc_bytes))
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """A chunk as it goes into a file."""
+
+    fourcc: bytes
+    flags: int
+    codec: int
+    stored: bytes
+    raw_size: int
+
+    @staticmethod
+    def plain(fourcc: bytes, raw: bytes) -> "StoredChunk":
+        """A known chunk without compression."""
+        return StoredChunk(fourcc, int(KNOWN_CHUNKS[fourcc]), CODEC_NONE, raw, len(raw))
+
+    @staticmethod
+    def deflated(fourcc: bytes, raw: bytes) -> "StoredChunk":
+        """A known chunk, compressed where that makes it smaller."""
+        stored = zlib.compress(raw, 9)
+        if len(stored) >= len(raw):
+            return StoredChunk.plain(fourcc, raw)
+        return StoredChunk(fourcc, int(KNOWN_CHUNKS[fourcc]), CODEC_DEFLATE, stored, len(raw))
+
+    def toc_entry(self) -> bytes:
+        """Its line in the table of contents."""
+        return TOC_ENTRY.pack(
+            {
+                "fourcc": self.fourcc,
+                "flags": self.flags,
+                "codec": self.codec,
+                "reserved": 0,
+                "stored_size": len(self.stored),
+                "raw_size": self.raw_size,
+                "crc": 0 if self.fourcc == GAUS else crc32c(self.stored),
+            }
+        )
+
+
+def assemble(values: Mapping[str, Any], chunks: Sequence[StoredChunk]) -> bytes:
+    """A file of header values and chunks; sizes, offsets and checksums of the header are worked out here."""
+    toc = b"".join(chunk.toc_entry() for chunk in chunks)
+    start = HEADER.size + len(toc)
+    before = [chunk.fourcc for chunk in chunks].index(GAUS)
+    complete = {
+        **values,
+        "chunk_count": len(chunks),
+        "file_size": start + sum(len(chunk.stored) for chunk in chunks),
+        "data_offset": start + sum(len(chunk.stored) for chunk in chunks[:before]),
+        "header_crc": 0,
+    }
+    complete["header_crc"] = header_crc(HEADER.pack(complete), toc)
+    return HEADER.pack(complete) + toc + b"".join(chunk.stored for chunk in chunks)
 
 
 def read_preamble(source: ByteSource, name: str) -> Preamble:

@@ -1,21 +1,17 @@
 """Writing an `.igs` file: the same contents always give the same bytes."""
 
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.errors import InvalidArgument
 from gscodec.format.channels import ChannelGroup, check_groups, round_f32
-from gscodec.format.chunks import header_crc
+from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.contents import Contents, Json
-from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CHAN,
-    CODEC_DEFLATE,
-    CODEC_NONE,
     GAUS,
     HEADER,
     ICCP,
@@ -48,35 +44,6 @@ from gscodec.gaussians import GaussianSet, Grid, LodTable
 _WHERE = "cannot pack"
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    fourcc: bytes
-    codec: int
-    stored: bytes
-    raw_size: int
-
-    @staticmethod
-    def plain(fourcc: bytes, raw: bytes) -> "_Chunk":
-        return _Chunk(fourcc, CODEC_NONE, raw, len(raw))
-
-    @staticmethod
-    def deflated(fourcc: bytes, raw: bytes) -> "_Chunk":
-        stored = zlib.compress(raw, 9)
-        return _Chunk(fourcc, CODEC_DEFLATE, stored, len(raw)) if len(stored) < len(raw) else _Chunk.plain(fourcc, raw)
-
-    def toc_entry(self) -> bytes:
-        values = {
-            "fourcc": self.fourcc,
-            "flags": int(KNOWN_CHUNKS[self.fourcc]),
-            "codec": self.codec,
-            "reserved": 0,
-            "stored_size": len(self.stored),
-            "raw_size": self.raw_size,
-            "crc": 0 if self.fourcc == GAUS else crc32c(self.stored),
-        }
-        return TOC_ENTRY.pack(values)
-
-
 def pack(contents: Contents) -> bytes:
     """The `.igs` file of some contents: quantised to `f16`, Gaussians in Morton order inside each generation.
 
@@ -98,17 +65,14 @@ def pack(contents: Contents) -> bytes:
         LODS: pack_lods(lods),
         PAGI: pack_pages(page_boxes(stored, lods, grid, starts), crcs),
     }
-    chunks = [_Chunk.plain(fourcc, raw) for fourcc, raw in tables.items()]
+    chunks = [StoredChunk.plain(fourcc, raw) for fourcc, raw in tables.items()]
     chunks += _optional(ICCP, contents.icc)
-    n_before = len(chunks)
-    chunks.append(_Chunk.plain(GAUS, data))
+    chunks.append(StoredChunk.plain(GAUS, data))
     chunks += _optional(META, _meta_bytes(contents.meta))
-    return _assemble(contents, chunks, n_before)
+    return _assemble(contents, chunks)
 
 
-def _assemble(contents: Contents, chunks: Sequence[_Chunk], n_before: int) -> bytes:
-    toc = b"".join(chunk.toc_entry() for chunk in chunks)
-    start = HEADER.size + len(toc)
+def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     grid = contents.grid
     values = {
         "signature": SIGNATURE,
@@ -116,22 +80,17 @@ def _assemble(contents: Contents, chunks: Sequence[_Chunk], n_before: int) -> by
         "version_minor": VERSION[1],
         "profile": PROFILE_F16,
         "lod_count": len(contents.lods),
-        "file_size": start + sum(len(chunk.stored) for chunk in chunks),
         "width": grid.width,
         "height": grid.height,
         "n_gaussians": len(contents.gaussians),
         "n_channels": contents.gaussians.n_channels,
         "top_k": grid.top_k,
-        "chunk_count": len(chunks),
         "support_q": grid.support_q,
         "page_size": contents.page_size,
         "reserved_0": 0,
-        "data_offset": start + sum(len(chunk.stored) for chunk in chunks[:n_before]),
         "reserved_1": 0,
-        "header_crc": 0,
     }
-    values["header_crc"] = header_crc(HEADER.pack(values), toc)
-    return HEADER.pack(values) + toc + b"".join(chunk.stored for chunk in chunks)
+    return assemble(values, chunks)
 
 
 def quantize(contents: Contents) -> Contents:
@@ -178,12 +137,12 @@ def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:
     return None if meta is None else pack_meta(meta, _WHERE, InvalidArgument)
 
 
-def _optional(fourcc: bytes, raw: bytes | None) -> list[_Chunk]:
+def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:
     if not raw:  # an empty profile says nothing
         return []
     if fourcc == ICCP and len(raw) > MAX_ICC_BYTES:
         raise InvalidArgument(f"{_WHERE}: the ICC profile takes {len(raw)} bytes, the limit is {MAX_ICC_BYTES}")
-    return [_Chunk.deflated(fourcc, raw)]
+    return [StoredChunk.deflated(fourcc, raw)]
 
 
 def _sorted_records(contents: Contents) -> Records:

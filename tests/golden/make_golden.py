@@ -1,0 +1,195 @@
+"""Writes the golden files that are missing. Never touches one that is there: those are promises.
+
+Run from the repository root: python tests/golden/make_golden.py
+Each NAME.igs stands beside NAME.npz, the arrays of every LOD it holds, and NAME.json, what the file says of itself.
+The names that begin with `made_` are put together by hand, to reach what the writer never writes.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from gscodec.format import (
+    AlphaMode,
+    ChannelGroup,
+    Contents,
+    IgsReader,
+    NormalConvention,
+    Role,
+    SampleType,
+    Transfer,
+    describe,
+    pack,
+)
+from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
+from gscodec.format.pages import page_crcs
+from gscodec.format.tables import pack_lods, pack_pages
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+FOLDER: Final = Path(__file__).parent / "v1"
+
+
+def contents_of(seed: int, counts: Sequence[int], channels: int, size: tuple[int, int], page_size: int) -> Contents:
+    """Random contents; the seed is part of the golden file."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    n = counts[-1]
+    gaussians = GaussianSet(
+        rng.uniform(0, 1, (n, 2)) * [width, height],
+        np.exp(rng.uniform(-3, 0, (n, 2))),
+        rng.uniform(0, np.pi, n),
+        rng.uniform(0, 1, (n, channels)).astype(np.float32),
+    )
+    gains = tuple(tuple(rng.uniform(0.5, 1.0, step + 1).tolist()) for step in range(len(counts)))
+    grid = Grid(height, width, rng.uniform(0, 1, channels).astype(np.float32))
+    groups = (ChannelGroup("image", n_channels=channels),)
+    return Contents(grid, groups, LodTable(tuple(counts), gains), gaussians, page_size=page_size)
+
+
+def rgb() -> bytes:
+    """Three levels, an ICC profile and metadata."""
+    picture = contents_of(1, (8, 20, 45), 3, (40, 56), 16)
+    return pack(replace(picture, icc=b"not a real profile " * 9, meta={"encoder": "golden", "psnr": 31.5}))
+
+
+def gray() -> bytes:
+    """One level, one channel, one pixel high."""
+    return pack(contents_of(2, (7,), 1, (1, 300), 256))
+
+
+def empty() -> bytes:
+    """No Gaussians: background only."""
+    return pack(contents_of(3, (0, 0), 3, (20, 20), 256))
+
+
+def channels_64() -> bytes:
+    """As many channels as there can be, one group each."""
+    picture = contents_of(4, (5, 9), 64, (33, 17), 4)
+    return pack(replace(picture, groups=tuple(ChannelGroup(f"c{i}", Role.DATA, 1) for i in range(64))))
+
+
+def stack() -> bytes:
+    """Every member of every enum."""
+    groups = (
+        ChannelGroup("color", Role.COLOR, 4, 16, alpha=AlphaMode.STRAIGHT, source="Pflaster Größe.png"),
+        ChannelGroup("albedo", Role.ALBEDO, 2, 8, alpha=AlphaMode.PREMULTIPLIED),
+        ChannelGroup("normal_gl", Role.NORMAL, 3, transfer=Transfer.LINEAR, normal=NormalConvention.GL),
+        ChannelGroup("normal_dx", Role.NORMAL, 3, transfer=Transfer.LINEAR, normal=NormalConvention.DX),
+        ChannelGroup("ao", Role.AO, 1, 1),
+        ChannelGroup("roughness", Role.ROUGHNESS, 1, 12),
+        ChannelGroup("metalness", Role.METALNESS, 1),
+        ChannelGroup("height", Role.HEIGHT, 1, 32, SampleType.FLOAT, Transfer.LINEAR, value_min=-0.5, value_max=2.0),
+        ChannelGroup("opacity", Role.OPACITY, 1),
+        ChannelGroup("mask", Role.MASK, 1),
+        ChannelGroup("emissive", Role.EMISSIVE, 3, 16, SampleType.FLOAT, Transfer.LOG, value_max=100.0),
+        ChannelGroup("data", Role.DATA, 2),
+    )
+    return pack(replace(contents_of(5, (10, 21), 23, (30, 30), 8), groups=groups))
+
+
+def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
+    reader = IgsReader(data)
+    chunks = [
+        StoredChunk(chunk.fourcc, chunk.flags, chunk.codec, data[chunk.offset :][: chunk.stored_size], chunk.raw_size)
+        for chunk in reader.chunks
+    ]
+    return asdict(reader.header), chunks
+
+
+def made_unknown_ancillary() -> bytes:
+    """Chunks of a later minor version before and after the Gaussians, with a codec nobody knows, one of them twice."""
+    values, chunks = _parts(pack(contents_of(6, (6, 12), 3, (24, 24), 8)))
+    new = StoredChunk(b"xNEW", 0, 200, b"from the future", 99_999_999_999)
+    return assemble({**values, "version_minor": 7}, [new, *chunks[:3], new, chunks[3], replace(new, fourcc=b"tail")])
+
+
+def made_deflated_tables() -> bytes:
+    """All tables deflated, in reverse order."""
+    picture = contents_of(7, (*(40,) * 15, 80), 24, (64, 64), 2)
+    picture = replace(
+        picture,
+        grid=replace(picture.grid, background=np.zeros(24, np.float32)),
+        lods=LodTable(picture.lods.counts, tuple((0.5,) * (step + 1) for step in range(16))),
+    )
+    values, chunks = _parts(pack(picture))
+    tables = [replace(c, codec=CODEC_DEFLATE, stored=zlib.compress(c.stored, 9)) for c in reversed(chunks[:3])]
+    return assemble(values, [*tables, *chunks[3:]])
+
+
+def made_extreme_records() -> bytes:
+    """Means on all borders, the least and largest of each word, zeros of both signs, denormals, out of Morton order."""
+    values, chunks = _parts(pack(contents_of(8, (2, 4), 2, (50, 90), 2)))
+    words = [
+        [65535, 65535, 0x5400, 0x5400, 65535, 0x7BFF, 0xFBFF],
+        [0, 0, 0x0400, 0x0400, 0, 0x8000, 0x0000],
+        [65535, 0, 0x0400, 0x5400, 32768, 0x0001, 0x8001],
+        [0, 65535, 0x5400, 0x0400, 1, 0x03FF, 0x3C00],
+    ]
+    data = np.array(words, "<u2")
+    crcs = page_crcs(data.reshape(-1).view(np.uint8), np.array([28, 28]))
+    boxes = np.array([[0, 0, 5, 3]] * 2)
+    lods = LodTable((2, 4), ((1 / 64,), (64.0, 1 / 64)))
+    tables = [
+        chunks[0],
+        StoredChunk.plain(b"LODS", pack_lods(lods)),
+        StoredChunk.plain(b"PAGI", pack_pages(boxes, crcs)),
+        StoredChunk(b"GAUS", FLAG_CRITICAL, 0, data.tobytes(), data.nbytes),
+    ]
+    return assemble({**values, "top_k": 1, "support_q": 64.0}, tables)
+
+
+def made_cut() -> bytes:
+    """Cut inside the finest level: LODs 1 and 2 remain, the metadata is gone."""
+    data = pack(replace(contents_of(9, (5, 10, 30), 3, (32, 48), 4), meta={"gone": True}))
+    return data[: IgsReader(data).prefix_size(1) + 50]
+
+
+CASES: Final[dict[str, Callable[[], bytes]]] = {
+    case.__name__: case
+    for case in (
+        rgb,
+        gray,
+        empty,
+        channels_64,
+        stack,
+        made_unknown_ancillary,
+        made_deflated_tables,
+        made_extreme_records,
+        made_cut,
+    )
+}
+
+
+def arrays_of(reader: IgsReader) -> dict[str, np.ndarray]:
+    """Arrays of every LOD a file holds, by field and LOD."""
+    found = {}
+    for lod in reader.available_lods:
+        gaussians = reader.read(lod)
+        for field in ("means", "inv_scales", "rotations", "features"):
+            found[f"{field}_{lod}"] = getattr(gaussians, field)
+    return found
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, case in CASES.items():
+        path = FOLDER / f"{name}.igs"
+        if path.exists():
+            print(f"{name}: kept")
+            continue
+        data = case()
+        reader = IgsReader(data)
+        np.savez_compressed(path.with_suffix(".npz"), **arrays_of(reader))  # type: ignore[arg-type]
+        path.with_suffix(".json").write_text(json.dumps(describe(reader), indent=1) + "\n", encoding="utf-8")
+        path.write_bytes(data)
+        print(f"{name}: written, {len(data)} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Files written once decode the same for ever."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gscodec.errors import TruncatedStream
+from gscodec.format import IgsReader, Severity, describe, validate
+
+FOLDER = Path(__file__).parent / "v1"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.igs"))
+FIELDS = ("means", "inv_scales", "rotations", "features")
+
+
+def test_there_are_golden_files() -> None:
+    assert len(NAMES) >= 9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays(name: str) -> None:
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected, IgsReader(FOLDER / f"{name}.igs") as reader:
+        assert set(expected.files) == {f"{field}_{lod}" for field in FIELDS for lod in reader.available_lods}
+        for lod in reader.available_lods:
+            gaussians = reader.read(lod)
+            for field in FIELDS:
+                got = getattr(gaussians, field)
+                assert got.dtype == expected[f"{field}_{lod}"].dtype
+                assert np.array_equal(got, expected[f"{field}_{lod}"]), (field, lod)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_description(name: str) -> None:
+    expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    with IgsReader(FOLDER / f"{name}.igs") as reader:
+        told = json.loads(json.dumps(describe(reader)))
+    assert {key: told[key] for key in expected} == expected  # later versions may tell more
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_validator(name: str) -> None:
+    errors = [issue for issue in validate(FOLDER / f"{name}.igs") if issue.severity is Severity.ERROR]
+    assert len(errors) == (1 if name == "made_cut" else 0), errors
+
+
+def test_the_cut_file_holds_its_coarse_levels() -> None:
+    with IgsReader(FOLDER / "made_cut.igs") as reader:
+        assert reader.truncated
+        assert reader.available_lods == (1, 2)
+        assert reader.meta is None
+        with pytest.raises(TruncatedStream, match="the finest LOD it holds is 1"):
+            reader.read(0)
+
+
+def test_deflated_tables_are_there() -> None:
+    with IgsReader(FOLDER / "made_deflated_tables.igs") as reader:
+        assert [chunk.label for chunk in reader.chunks if chunk.codec] == ["PAGI", "LODS", "CHAN"]
