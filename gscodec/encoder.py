@@ -12,9 +12,9 @@ import numpy as np
 
 from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
-from gscodec.format import ChannelGroup, Contents, IgsReader, SampleType, file_size, pack, write_atomic
-from gscodec.gaussians import Float32Array, Grid, Window
-from gscodec.image import ImageStack, from_array, load_image
+from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
+from gscodec.gaussians import Grid, Window
+from gscodec.image import ImageStack, from_array, load_image, to_native, to_unit
 from gscodec.metrics import psnr as psnr_between
 from gscodec.raster.base import get_backend
 from gscodec.raster.cpu import CpuRasterizer
@@ -245,20 +245,8 @@ def _decoded_psnr(job: _Job, data: bytes) -> float:
     gaussians = reader.read(0)
     index = job.rasterizer.bin(gaussians, reader.grid)
     image = job.rasterizer.forward(gaussians, reader.grid, index, Window.whole(reader.grid))
-    return psnr_between(_at_bit_depth(image, job.stack.groups), job.stack.samples)
-
-
-def _at_bit_depth(values: Float32Array, groups: tuple[ChannelGroup, ...]) -> Float32Array:
-    """Values as a viewer gets them: integer groups clamped and rounded to their depth (spec/igs.md, "Blending")."""
-    shown = values.copy()
-    start = 0
-    for group in groups:
-        part = shown[..., start : start + group.n_channels]
-        if group.sample_type is SampleType.UINT:
-            peak = 2.0**group.bit_depth - 1
-            part[...] = np.floor(np.clip(part, 0, 1) * peak + 0.5) / peak
-        start += group.n_channels
-    return shown
+    groups = job.stack.groups
+    return psnr_between(to_unit(to_native(image, groups), groups), job.stack.samples)
 
 
 def _encode_to_psnr(job: _Job, wanted: float, most: int) -> tuple[_Encoded, bool]:

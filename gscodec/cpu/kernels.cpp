@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "simd.h"
 
@@ -88,6 +89,53 @@ void search_any(Workspace& ws, const BlendArgs& args) {
     }
 }
 
+// Ten values sorted by 29 exchanges, the fewest possible (Knuth, TAOCP vol. 3, 5.3.4). Checked on all 0-1 inputs.
+constexpr int kNetworkSize = 10;
+constexpr int kExchanges[29][2] = {
+    {0, 8}, {1, 9}, {2, 7}, {3, 5}, {4, 6}, {0, 2}, {1, 4}, {5, 8}, {7, 9}, {0, 3}, {2, 4}, {5, 7}, {6, 9}, {0, 1}, {3, 6},
+    {8, 9}, {1, 5}, {2, 3}, {4, 8}, {6, 7}, {1, 2}, {3, 5}, {4, 6}, {7, 8}, {2, 3}, {4, 5}, {6, 7}, {3, 4}, {5, 6}};
+
+template <size_t... I>
+inline void sort_network(Vec (&v)[kNetworkSize], std::index_sequence<I...>) {
+    const auto exchange = [&v](int a, int b) {
+        const Vec low = min(v[a], v[b]);
+        v[b] = max(v[a], v[b]);
+        v[a] = low;
+    };
+    (exchange(kExchanges[I][0], kExchanges[I][1]), ...);
+}
+
+inline void sort_network(Vec (&v)[kNetworkSize]) { sort_network(v, std::make_index_sequence<29>()); }
+
+// thresholds for K = 10, the usual K, by blocks of ten: of two sorted blocks a and b, the ten smallest are
+// min(a[i], b[9 - i]). Half the operations of insertion, and no branches.
+void search_by_network(Workspace& ws, const BlendArgs& args) {
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        const float* q = ws.weights.data() + p;
+        Vec kept[kNetworkSize];
+        for (int k = 0; k < kNetworkSize; ++k) kept[k] = load(q + k * kBatch);
+        sort_network(kept);
+        Vec nearest = kept[0], threshold = kept[kNetworkSize - 1];
+        for (int64_t i = kNetworkSize; i < args.n; i += kNetworkSize) {
+            const int m = static_cast<int>(std::min<int64_t>(kNetworkSize, args.n - i));
+            Vec block[kNetworkSize];
+            for (int k = 0; k < kNetworkSize; ++k) block[k] = k < m ? load(q + (i + k) * kBatch) : splat(kInfinity);
+            sort_network(block);
+            nearest = min(nearest, block[0]);
+            for (int k = 0; k < kNetworkSize; ++k) kept[k] = min(kept[k], block[kNetworkSize - 1 - k]);
+            if (i + kNetworkSize < args.n) {
+                sort_network(kept);
+                threshold = kept[kNetworkSize - 1];
+            } else {
+                threshold = kept[0];
+                for (int k = 1; k < kNetworkSize; ++k) threshold = max(threshold, kept[k]);
+            }
+        }
+        store(ws.threshold + p, threshold);
+        store(ws.nearest + p, nearest);
+    }
+}
+
 constexpr int kMaxDepth = 12;  // what stays in registers with 16 of them, give or take a spill
 
 template <int Depth>
@@ -115,6 +163,7 @@ void thresholds(Workspace& ws, const BlendArgs& args) {
         std::fill(ws.threshold, ws.threshold + args.n_points, kInfinity);
         return nearest_only(ws, args);
     }
+    if (args.top_k == kNetworkSize && args.n > kNetworkSize + 2) return search_by_network(ws, args);
     const int64_t from_above = args.n - args.top_k + 1;
     const bool smallest = args.top_k <= from_above;
     search_depth<1>(ws, args, static_cast<int>(smallest ? args.top_k : from_above), smallest);
