@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from gscodec.constants import MAX_CHANNELS
-from gscodec.errors import CorruptField, LimitExceeded
+from gscodec.errors import CorruptField
 from gscodec.format.layout import GROUP, ErrorClass
 
 
@@ -110,11 +110,10 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
     """Refuse channel groups that no file may hold: the rules between the fields of the GROUP table.
 
     Raises:
-        GsCodecError: `error`; LimitExceeded instead of CorruptField where a count is too large.
+        GsCodecError: `error`.
     """
     if not 1 <= len(groups) <= MAX_CHANNELS:
-        kind = LimitExceeded if error is CorruptField and groups else error
-        raise kind(f"{where}: {len(groups)} channel groups, must be 1..{MAX_CHANNELS}")
+        raise error(f"{where}: {len(groups)} channel groups, must be 1..{MAX_CHANNELS}")
     override = None if error is CorruptField else error
     names = set()
     for group in groups:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import CorruptField
+from gscodec.constants import MAX_CHANNELS
+from gscodec.errors import CorruptField, LimitExceeded
 from gscodec.format.channels import (
     AlphaMode,
     ChannelGroup,
@@ -86,6 +87,8 @@ def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[Chan
     cursor = _Cursor(data, f"{name}: chunk CHAN")
     groups, backgrounds = [], []
     group_count = cursor.take(1)[0]
+    if group_count > MAX_CHANNELS:
+        raise LimitExceeded(f"{name}: {group_count} channel groups, the limit is {MAX_CHANNELS}")
     for _ in range(group_count):
         values = GROUP.unpack(cursor.take(GROUP.size))
         GROUP.check(values, name)
