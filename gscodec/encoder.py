@@ -28,6 +28,9 @@ Source = "str | os.PathLike[str] | np.ndarray[Any, Any] | PIL.Image.Image | Imag
 META_SHARE = 0.01
 """Provenance is left out of a file in which it would take more than this share of the bytes."""
 
+META_SLACK = 8
+"""Bytes left free because provenance is deflated, and its digits are not known when Gaussians are counted."""
+
 PSNR_ROUNDS = 6
 """Fits that a PSNR target may take before the best file so far is kept."""
 
@@ -185,7 +188,7 @@ def _count_for(job: _Job, budget: int, most: int) -> int:
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
-        if job.size_of(middle, meta) <= budget:
+        if job.size_of(middle, meta) + (META_SLACK if meta else 0) <= budget:
             low = middle
         else:
             high = middle - 1
