@@ -13,7 +13,7 @@ from _table import ResumableTable
 from gscodec import metrics
 from gscodec.decode import open_igs
 from gscodec.encoder import encode
-from gscodec.image import load_image
+from gscodec.image import load_image, to_unit
 
 FIELDS = (
     "image",
@@ -73,7 +73,7 @@ def measure(
     stack = load_image(path)
     result = encode(stack, bpp=bpp, preset=preset, lods=lods, seed=seed, threads=threads)
     with open_igs(result.data, threads=threads) as image:
-        decoded = metrics.to_unit(image.render(), image.groups)
+        decoded = to_unit(image.render(), image.groups)
     figures: dict[str, object] = {
         "bytes": len(result.data),
         "bpp": f"{result.bpp:.4f}",

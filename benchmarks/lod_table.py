@@ -17,7 +17,7 @@ from gscodec.constants import DEFAULT_LODS
 from gscodec.decode import open_igs
 from gscodec.encoder import encode
 from gscodec.format import IgsReader, describe
-from gscodec.image import ImageStack, load_image
+from gscodec.image import ImageStack, load_image, to_unit
 
 FIELDS = (
     "image",
@@ -89,7 +89,7 @@ def measure(table: ResumableTable, path: Path, bpp: float, arguments: argparse.N
 def decoded_psnr(stack: ImageStack, data: bytes, lod: int) -> float:
     """PSNR in dB of a level, decoded at the file's own bit depth, against the source."""
     with open_igs(data) as image:
-        return float(metrics.psnr(stack.samples, metrics.to_unit(image.render(lod=lod), image.groups)))
+        return float(metrics.psnr(stack.samples, to_unit(image.render(lod=lod), image.groups)))
 
 
 if __name__ == "__main__":

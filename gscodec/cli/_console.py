@@ -108,18 +108,18 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich import progress
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=None),
+        progress.TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[figures]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(escape(label), total=1, figures="", left="")
 
         def show(now: "Progress") -> None:

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
-from gscodec.errors import InvalidArgument
+from gscodec.errors import FileAccessError, InvalidArgument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +72,27 @@ def command(
 
 def _load(source: str, threads: int | None) -> _Picture:
     """A picture's samples; an .igs file is told by its content, whatever its name."""
-    raise NotImplementedError
+    from gscodec.format import SIGNATURE
+
+    name = display_name(source)
+    content = _console.read_stdin() if source == _console.STREAM else None
+    if (_first_bytes(source, len(SIGNATURE)) if content is None else content[: len(SIGNATURE)]) == SIGNATURE:
+        from gscodec.decode import open_igs
+        from gscodec.image import to_unit
+
+        with open_igs(source if content is None else content, threads=threads) as image:
+            return _Picture(name, to_unit(image.render(), image.groups))
+    from gscodec.image import load_image
+
+    return _Picture(name, load_image(source if content is None else content, name).samples)
+
+
+def _first_bytes(path: str, count: int) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise FileAccessError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _shape(picture: _Picture) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from gscodec.cli import _console
-from gscodec.cli._paths import igs_source, output_path
+from gscodec.cli._paths import display_name, igs_source, output_path
 from gscodec.cli._values import Dimensions, Region, parse_dimensions, parse_region
 from gscodec.errors import InvalidArgument
 
@@ -16,7 +16,10 @@ def command(
     output: Annotated[
         str | None, typer.Argument(metavar="[OUT]", help="Picture to write; - is stdout. Default: IN with .png.")
     ] = None,
-    lod: Annotated[int, typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest.")] = 0,
+    lod: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest. Default: the finest there is."),
+    ] = None,
     region: Annotated[
         Region | None, typer.Option(parser=parse_region, metavar="X,Y,W,H", help="Only this part, in stored pixels.")
     ] = None,
@@ -51,6 +54,8 @@ def command(
     from gscodec.image import save_image
 
     with open_igs(igs_source(source), device=device, threads=threads) as image:
+        if lod is None and image.available_lods and image.available_lods[0] > 0:
+            _console.say(f"{display_name(source)}: cut short; LOD {image.available_lods[0]} is the finest it holds")
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))

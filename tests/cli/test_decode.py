@@ -105,7 +105,10 @@ def test_a_cut_file_decodes_at_the_levels_it_holds(run: "Run", igs: Path, tmp_pa
     assert run("decode", cut, tmp_path / "out.png", "--lod", 1).code == 0
     with gscodec.open(igs) as image:
         np.testing.assert_array_equal(pixels(tmp_path / "out.png"), image.render(lod=1))
-    assert run("decode", cut, tmp_path / "fine.png").code == 3
+    outcome = run("decode", cut, tmp_path / "finest.png")
+    assert (outcome.code, outcome.stderr) == (0, f"{cut}: cut short; LOD 1 is the finest it holds\n")
+    assert pixels(tmp_path / "finest.png").tolist() == pixels(tmp_path / "out.png").tolist()
+    assert run("decode", cut, tmp_path / "fine.png", "--lod", 0).code == 3
 
 
 def damaged(data: bytes, fault: str) -> bytes:
@@ -117,7 +120,8 @@ def damaged(data: bytes, fault: str) -> bytes:
     if fault == "cut":
         return data[:100]
     if fault == "flipped":
-        return data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
+        place = int.from_bytes(data[48:56], "little") + 5  # in the first Gaussian
+        return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
     if fault == "longer":
         return data + b"\0"
     toc_end = 64 + 28 * data[39]
