@@ -1,0 +1,127 @@
+"""Which file types are read, told by content alone, and opening one without decoding its pixels."""
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from gscodec.errors import BadImage, FileAccessError, GsCodecError, LimitExceeded, UnsupportedImage
+from gscodec.format import SIGNATURE
+from gscodec.image import png
+from gscodec.image.stack import check_dimensions
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+_READ: Final = {
+    "PNG": (png.SIGNATURE,),
+    "JPEG": (b"\xff\xd8\xff",),
+    "TIFF": (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b"),
+    "WEBP": (b"RIFF",),
+    "BMP": (b"BM",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+    "QOI": (b"qoif",),
+}
+"""First bytes of what is read, by Pillow's name. Other types that Pillow knows stay closed: each is one more parser to
+trust, and some run programs."""
+
+_MODULES: Final = {kind: "WebP" if kind == "WEBP" else kind.title() for kind in _READ}
+
+_KNOWN: Final = {
+    b"\x76\x2f\x31\x01": "OpenEXR",
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"PF\n": "PFM",
+    b"Pf\n": "PFM",
+    b"DDS ": "DDS",
+    b"\xabKTX": "KTX",
+    b"8BPS": "Photoshop",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"P7\n": "PAM",
+}
+"""First bytes of pictures that are not read, so that the message can say what they are."""
+
+
+def open_pillow(file: BinaryIO, name: str) -> "ImageFile":
+    """The picture in a file, header parsed, pixels not decoded, dimensions checked. Reading starts at byte 0.
+
+    Raises:
+        UnsupportedImage: a known type that is not read.
+        BadImage: no picture at all, or one without pixels.
+        LimitExceeded: more than MAX_IMAGE_PIXELS.
+        Exception: whatever Pillow raises on a damaged header; see `one_line_errors`.
+    """
+    file.seek(0)
+    kind = _kind(file.read(16), name)
+    file.seek(0)
+    importlib.import_module(f"PIL.{_MODULES[kind]}ImagePlugin")
+    from PIL import Image
+
+    # The plugin is called without Image.open: that tries every plugin, and has one pixel limit for the whole process.
+    try:
+        image = Image.OPEN[kind][0](file, "")
+    except SyntaxError as fault:
+        if "unknown pixel mode" in str(fault):  # a sound TIFF, of float or odd-sized samples mostly
+            raise UnsupportedImage(f"{name}: this kind of {kind} is not read; convert it to 8 or 16-bit RGB") from fault
+        raise BadImage(f"{name}: the {kind} header is damaged ({_one_line(fault)})") from fault
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise BadImage(f"{name}: {width}x{height} px is not a picture")
+    check_dimensions(height, width, name)
+    return image
+
+
+def _kind(head: bytes, name: str) -> str:
+    if not head:
+        raise BadImage(f"{name}: is empty")
+    if head.startswith(SIGNATURE[:4]):
+        raise UnsupportedImage(f"{name}: is an .igs file already; decode it first")
+    for kind, starts in _READ.items():
+        if head.startswith(starts) and (kind != "WEBP" or head[8:12] == b"WEBP") and (kind != "PPM" or _is_pnm(head)):
+            return kind
+    known = next((what for start, what in _KNOWN.items() if head.startswith(start)), None)
+    if head[4:8] == b"ftyp":
+        known = "AVIF or HEIF"
+    if known:
+        raise UnsupportedImage(f"{name}: {known} pictures are not read; convert it to PNG or TIFF")
+    raise BadImage(f"{name}: is not a picture of a known type; PNG, JPEG, TIFF, WebP, BMP, PPM, GIF and QOI are read")
+
+
+def _is_pnm(head: bytes) -> bool:
+    return head[2:3] in {b" ", b"\t", b"\r", b"\n", b"#"}
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Turn whatever a picture's decoder raises into one of our errors, in one line that names the file.
+
+    Decoders meet hostile bytes with exceptions of any kind (OSError, SyntaxError, struct.error, KeyError ...), so all
+    kinds are caught. Their warnings are about metadata, and silenced.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except GsCodecError:
+        raise
+    except MemoryError as fault:
+        raise LimitExceeded(f"{name}: does not fit into memory; scale the picture down") from fault
+    except OSError as fault:
+        if fault.errno is not None:
+            raise FileAccessError(f"{name}: cannot be read: {fault.strerror}") from fault
+        raise BadImage(f"{name}: damaged or cut off ({_one_line(fault)})") from fault
+    except Exception as fault:
+        if type(fault).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a plugin
+            raise LimitExceeded(f"{name}: {_one_line(fault)}") from fault
+        raise BadImage(f"{name}: damaged or not a picture ({_one_line(fault)})") from fault
+
+
+def _one_line(fault: Exception) -> str:
+    text = " ".join(str(fault).split())
+    return (text if text.isprintable() else ascii(text))[:160] or type(fault).__name__

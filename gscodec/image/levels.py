@@ -1,0 +1,146 @@
+"""Samples as integers and as the model's values, 0..1.
+
+One rule holds wherever this package hands out or takes integer samples: 0 is 0 and the largest value of the type, 255
+or 65535, is 1. A picture of another depth (1, 4, 10, 12 bits ...) has only as many of these values as it has levels:
+level v of b bits is round(v * 255 / (2^b - 1)) in uint8.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import InvalidArgument
+from gscodec.format.channels import ChannelGroup, SampleType
+
+Array = npt.NDArray[Any]
+
+
+def native_dtype(groups: Sequence[ChannelGroup]) -> np.dtype[Any]:
+    """Type of a picture's samples: uint8 up to 8 bits, uint16 up to 16, float32 if any group has floats."""
+    if any(group.sample_type is SampleType.FLOAT for group in groups):
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8 if max(group.bit_depth for group in groups) <= 8 else np.uint16)
+
+
+def full_range(values: Array, dtype: npt.DTypeLike) -> Array:
+    """Values brought to another type, without regard to bit depths: floor(clamp(v, 0, 1) * max + 0.5) for integers.
+
+    Args:
+        values: bool, uint8, uint16, or floats of the model's domain.
+        dtype: uint8, uint16 or float32.
+
+    Raises:
+        InvalidArgument: samples of another type, or not finite.
+    """
+    target = np.dtype(dtype)
+    if values.dtype == target:
+        return values
+    if values.dtype == np.bool_:
+        bits: Array = values.astype(target)
+        bits *= target.type(np.iinfo(target).max if target.kind == "u" else 1)
+        return bits
+    if values.dtype not in (np.uint8, np.uint16) and values.dtype.kind != "f":
+        raise InvalidArgument(f"samples of type {values.dtype} are not bool, uint8, uint16 or floats")
+    if target.kind == "f":
+        return values.astype(target) if values.dtype.kind == "f" else _divided(values, np.iinfo(values.dtype).max)
+    top = int(np.iinfo(target).max)
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise InvalidArgument("samples are not all finite")
+        nearest = np.floor(np.clip(values, 0, 1) * values.dtype.type(top) + values.dtype.type(0.5))
+        return np.asarray(nearest, target)
+    if target == np.uint16:
+        return values.astype(target) * np.uint16(257)
+    return ((values.astype(np.uint32) + 128) // 257).astype(target)
+
+
+def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
+    """Samples in the file's own type, each one at a level that its group's bit depth has.
+
+    Args:
+        values: (H, W, C) floats of the model's domain, or uint8 / uint16.
+        groups: what the C channels are.
+
+    Returns:
+        (H, W, C) of native_dtype(groups). Floats come back as float32, whatever their value.
+
+    Raises:
+        InvalidArgument: the channels do not fit the groups, samples of another type or not finite.
+    """
+    check_channels(values, groups)
+    dtype = native_dtype(groups)
+    if dtype.kind == "f":
+        return full_range(values, dtype)
+    top = int(np.iinfo(dtype).max)
+    if all((1 << group.bit_depth) - 1 == top for group in groups):
+        return full_range(values, dtype)
+    result = np.empty(values.shape, dtype)
+    for channels, group in _spans(groups):
+        steps = (1 << group.bit_depth) - 1
+        levels = _levels(values[:, :, channels], steps)
+        result[:, :, channels] = (levels * 2 * top + steps) // (2 * steps)
+    return result
+
+
+def to_unit(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
+    """The model's values of samples: level / (2^bits - 1) for integers, so that sources and decodes compare exactly.
+
+    Args:
+        values: (H, W, C) uint8, uint16, or floats, which come back as they are.
+        groups: what the C channels are.
+
+    Returns:
+        float32 (H, W, C).
+
+    Raises:
+        InvalidArgument: the channels do not fit the groups, or samples of another type.
+    """
+    check_channels(values, groups)
+    if values.dtype.kind == "f":
+        return values.astype(np.float32, copy=False)
+    result = np.empty(values.shape, np.float32)
+    for channels, group in _spans(groups):
+        if group.sample_type is SampleType.FLOAT:
+            result[:, :, channels] = full_range(values[:, :, channels], np.float32)
+        else:
+            steps = (1 << group.bit_depth) - 1
+            result[:, :, channels] = _divided(_levels(values[:, :, channels], steps), steps)
+    return result
+
+
+def check_channels(values: Array, groups: Sequence[ChannelGroup]) -> None:
+    """Refuse an array that is not (H, W, C) with the channels of the groups.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    n_channels = sum(group.n_channels for group in groups)
+    if values.ndim != 3 or values.shape[2] != n_channels or not values.size:
+        raise InvalidArgument(f"an array {values.shape} does not hold a picture of {n_channels} channels")
+
+
+def _spans(groups: Sequence[ChannelGroup]) -> Iterator[tuple[slice, ChannelGroup]]:
+    start = 0
+    for group in groups:
+        yield slice(start, start + group.n_channels), group
+        start += group.n_channels
+
+
+def _levels(values: Array, steps: int) -> npt.NDArray[np.uint32]:
+    """Nearest of the levels 0..steps."""
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise InvalidArgument("samples are not all finite")
+        nearest = np.floor(np.clip(values, 0, 1) * values.dtype.type(steps) + values.dtype.type(0.5))
+        return np.asarray(nearest, np.uint32)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise InvalidArgument(f"samples of type {values.dtype} are not uint8, uint16 or floats")
+    top = int(np.iinfo(values.dtype).max)
+    levels: npt.NDArray[np.uint32] = values.astype(np.uint32)
+    return levels if top == steps else ((levels.astype(np.uint64) * 2 * steps + top) // (2 * top)).astype(np.uint32)
+
+
+def _divided(levels: Array, steps: int) -> npt.NDArray[np.float32]:
+    return levels.astype(np.float32) / np.float32(steps)

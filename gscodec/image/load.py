@@ -1,0 +1,183 @@
+"""Source pictures from files, through Pillow, at the bit depth they have."""
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import FileAccessError, LimitExceeded, UnsupportedImage
+from gscodec.format.limits import MAX_ICC_BYTES
+from gscodec.image import png
+from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
+from gscodec.image.kinds import one_line_errors, open_pillow
+from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
+from gscodec.image.stack import ImageStack, check_dimensions, picture_groups
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+Levels = npt.NDArray[Any]
+
+_PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
+_ORIENTATION_TAG: Final = 0x0112
+_BITS_TAG, _PHOTOMETRIC_TAG, _PLANAR_TAG = 258, 262, 284  # TIFF 6.0, section 8
+_REFUSED_MODES: Final = {
+    "CMYK": "CMYK pictures are not read yet; convert it to RGB",
+    "LAB": "CIELAB pictures are not read; convert it to RGB",
+    "HSV": "HSV pictures are not read; convert it to RGB",
+    "F": "float samples are not read yet; convert it to 16-bit integers",
+    "I": "32-bit integer samples are not read; convert it to 16 bits",
+}
+
+
+def load_image(source: str | os.PathLike[str] | bytes | BinaryIO, name: str | None = None) -> ImageStack:
+    """The picture in a file: gray or RGB, with alpha where the file has transparency; of an animation, the first frame.
+
+    PNG, JPEG, TIFF, WebP, BMP, PBM/PGM/PPM, GIF and QOI are told by content. Samples keep their depth of 1, 2, 4, 8, 12
+    or 16 bits; palettes become RGB. EXIF orientation is applied. Alpha is straight. Colour is taken as sRGB or whatever
+    the ICC profile says, which is kept and not applied.
+
+    Args:
+        source: a path, `-` for stdin, the bytes of a file, or an open binary file, which stays open.
+        name: what messages call it; the path where none is given.
+
+    Raises:
+        FileAccessError: the operating system refused.
+        BadImage: damaged, cut off, or no picture.
+        UnsupportedImage: a picture of a kind that is not read (CMYK, floats, OpenEXR ...).
+        LimitExceeded: more than MAX_IMAGE_PIXELS; no memory was taken.
+    """
+    if isinstance(source, bytes):
+        return _load(io.BytesIO(source), name or "(bytes)")
+    if not isinstance(source, str | os.PathLike):
+        return _load(_seekable(source, name or "(stream)"), name or "(stream)")
+    if os.fspath(source) == "-":
+        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin")
+    name = name or os.fspath(source)
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
+        raise FileAccessError(f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}") from fault
+    with file:
+        return _load(_seekable(file, name), name)
+
+
+def from_pillow(image: "Image", name: str) -> ImageStack:
+    """A stack of an open Pillow image, as Pillow presents it: 16-bit colour has 8 bits there.
+
+    Raises:
+        GsCodecError: as `load_image`.
+    """
+    with one_line_errors(name):
+        check_dimensions(image.height, image.width, name)
+        levels, largest = _levels(image, name)
+        return _stack(image, levels, largest, name)
+
+
+def _seekable(file: BinaryIO, name: str) -> BinaryIO:
+    try:
+        return file if file.seekable() else io.BytesIO(file.read())
+    except OSError as fault:
+        raise FileAccessError(f"{name}: cannot be read: {fault.strerror or fault}") from fault
+
+
+def _load(file: BinaryIO, name: str) -> ImageStack:
+    with one_line_errors(name):
+        image = open_pillow(file, name)
+        if image.format == "PNG":
+            png.check_chunks(file, name)
+            image = open_pillow(file, name)
+        _check_tiff(image, name)
+        if is_deep_pnm(image):
+            levels, largest = read_deep_pnm(file, image, name)
+        elif is_deep_colour(image):
+            levels, largest = read_deep_colour(image, lambda: open_pillow(file, name)), 65535
+        else:
+            levels, largest = _levels(image, name)
+        return _stack(image, levels, largest, name)
+
+
+def _tiff_bits(image: "Image") -> tuple[int, ...]:
+    """Bits per sample of a TIFF's channels; none for other types."""
+    bits: Any = getattr(image, "tag_v2", {}).get(_BITS_TAG, ())
+    return bits if isinstance(bits, tuple) else (bits,)
+
+
+def _check_tiff(image: "ImageFile", name: str) -> None:
+    """Refuse the one layout that Pillow would read wrongly."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = _tiff_bits(image)
+    if len(bits) > 1 and max(bits) > 8 and tags.get(_PLANAR_TAG) == 2:
+        raise UnsupportedImage(f"{name}: 16-bit channels in separate planes are not read; store them interleaved")
+
+
+def _levels(image: "Image", name: str) -> tuple[Levels, int]:
+    """(H, W, C) integer levels, and the largest there can be."""
+    packed = raw_mode(image)
+    mode = image.mode
+    if mode in _REFUSED_MODES:
+        raise UnsupportedImage(f"{name}: {_REFUSED_MODES[mode]}")
+    if mode.startswith("I;16"):
+        return _deep_gray(image)
+    if mode in {"P", "PA"}:
+        image.load()  # an animation's first frame gets its palette here
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif mode not in {"1", "L", "LA", "RGB", "RGBA"}:  # RGBX, YCbCr, La, RGBa
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB"))
+    samples = np.asarray(image)
+    if image.mode == "1":
+        return samples.astype(np.uint8)[:, :, None], 1
+    samples = samples[:, :, None] if samples.ndim == 2 else samples
+    largest = next((largest for start, largest in _PACKED.items() if packed.startswith(start)), 255)
+    return samples // (255 // largest), largest
+
+
+def _deep_gray(image: "Image") -> tuple[Levels, int]:
+    largest = (1 << max(_tiff_bits(image), default=16)) - 1
+    samples = np.asarray(image).astype(np.uint16)[:, :, None]
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0:  # white is zero; Pillow turns that over up to 8 bits
+        samples = largest - samples
+    return samples, largest
+
+
+def _with_key(levels: Levels, largest: int, image: "Image") -> Levels:
+    """Levels, and an alpha of 0 for the one colour that a file may declare transparent."""
+    key = image.info.get("transparency")
+    if levels.shape[2] not in {1, 3} or not isinstance(key, int | tuple):
+        return levels
+    if image.mode == "1":
+        key = min(key, 1) if isinstance(key, int) else 0  # Pillow says 255 for white
+    clear = (levels == np.asarray(key, dtype=np.int64)).all(axis=2, keepdims=True)
+    return np.concatenate([levels, np.where(clear, 0, largest).astype(levels.dtype)], axis=2)
+
+
+def _stack(image: "Image", levels: Levels, largest: int, name: str) -> ImageStack:
+    if image.mode not in {"P", "PA"}:  # a palette has its transparency by now
+        levels = _with_key(levels, largest, image)
+    samples = _oriented(levels, image).astype(np.float32)
+    samples /= np.float32(largest)
+    icc = image.info.get("icc_profile") or None
+    if icc is not None and len(icc) > MAX_ICC_BYTES:
+        raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
+    groups = picture_groups(samples.shape[2], largest.bit_length())
+    return ImageStack(np.ascontiguousarray(samples), groups, icc, name)
+
+
+def _oriented(levels: Levels, image: "Image") -> Levels:
+    """Levels the way up that EXIF asks for. Of TIFF, Pillow has done it and removed the tag."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # damaged metadata does not stop a picture from being read
+        orientation = None
+    if orientation in {5, 6, 7, 8}:
+        levels = levels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        levels = levels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        levels = levels[:, ::-1]
+    return levels

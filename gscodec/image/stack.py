@@ -1,0 +1,94 @@
+"""A source picture in memory: samples in the model's domain, and what its channels are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_IMAGE_PIXELS
+from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.image.levels import check_channels, full_range
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """What an encode starts from."""
+
+    samples: npt.NDArray[np.float32]  # (H, W, C) level / (2^bits - 1) for integer sources, so 0..1
+    groups: tuple[ChannelGroup, ...]  # of the C channels, in order
+    icc: bytes | None = None  # ICC profile, as found
+    source_name: str = ""  # for messages
+
+    def __post_init__(self) -> None:
+        check_channels(self.samples, self.groups)
+        if self.samples.dtype != np.float32:
+            raise InvalidArgument(f"ImageStack: samples are {self.samples.dtype}, not float32")
+
+
+def picture_groups(n_channels: int, bit_depth: int) -> tuple[ChannelGroup, ...]:
+    """The group of an ordinary picture: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more are plain data.
+
+    Alpha is straight, as the usual file types have it, and the last channel of its group.
+    """
+    if n_channels > 4:
+        return (ChannelGroup("data", Role.DATA, n_channels, bit_depth, transfer=Transfer.LINEAR),)
+    alpha = AlphaMode.STRAIGHT if n_channels in {2, 4} else AlphaMode.NONE
+    return (ChannelGroup("color", Role.COLOR, n_channels, bit_depth, alpha=alpha),)
+
+
+def check_dimensions(height: int, width: int, name: str) -> None:
+    """Refuse a picture that cannot be encoded, before memory is taken for it.
+
+    Raises:
+        LimitExceeded: it is larger than MAX_IMAGE_PIXELS or a side is longer than MAX_DIMENSION.
+    """
+    if height * width > MAX_IMAGE_PIXELS or max(height, width) > MAX_DIMENSION:
+        raise LimitExceeded(
+            f"{name}: {width}x{height} px is above the limit of {MAX_IMAGE_PIXELS} pixels and {MAX_DIMENSION} px a "
+            "side; split the picture or scale it down"
+        )
+
+
+def from_array(
+    source: "npt.NDArray[Any] | Image.Image",
+    groups: Sequence[ChannelGroup] | None = None,
+    *,
+    icc: bytes | None = None,
+    source_name: str = "(array)",
+) -> ImageStack:
+    """A stack of an array or an open Pillow image.
+
+    Args:
+        source: (H, W) or (H, W, C) of bool, uint8, uint16, or floats in 0..1, which count as 16-bit samples and are not
+            rounded; or a Pillow image, its EXIF orientation applied and its ICC profile kept.
+        groups: what the channels are; None takes 1 to 4 channels as gray or colour with or without alpha, and more
+            as data. Integer samples must have the depth that the groups say, in their type's full range.
+        icc: ICC profile; a Pillow image brings its own.
+
+    Raises:
+        InvalidArgument: an array of another shape or type, or with values outside 0..1.
+        LimitExceeded: larger than MAX_IMAGE_PIXELS.
+        UnsupportedImage, BadImage: as `load_image`, for a Pillow image.
+    """
+    if not isinstance(source, np.ndarray):
+        from gscodec.image.load import from_pillow
+
+        return from_pillow(source, source_name)
+    array = source[:, :, None] if source.ndim == 2 else source
+    if array.ndim != 3 or not array.size:
+        raise InvalidArgument(f"an array of shape {source.shape} is not a picture (H, W) or (H, W, C)")
+    height, width, n_channels = array.shape
+    if n_channels > MAX_CHANNELS:
+        raise InvalidArgument(f"an array of {n_channels} channels is above the limit of {MAX_CHANNELS}")
+    check_dimensions(height, width, source_name)
+    if array.dtype.kind == "f" and not (array.min() >= 0 and array.max() <= 1):  # also true for NaN
+        raise InvalidArgument("float samples must lie within 0..1")
+    depth = {"b": 1, "u": array.dtype.itemsize * 8}.get(array.dtype.kind, 16)
+    samples = np.ascontiguousarray(full_range(array, np.float32))
+    return ImageStack(samples, tuple(groups or picture_groups(n_channels, depth)), icc, source_name)
