@@ -183,7 +183,7 @@ def test_running_out_of_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch, saved
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_anywhere_is_an_error_or_a_picture(data: st.DataObject, saved: Bytes) -> None:
-    kind = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI"]))
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM"]))
     damaged = bytearray(saved(Image.linear_gradient("L").resize((19, 7)).convert("RGB"), kind))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, min(len(damaged), 300) - 1))] = data.draw(st.integers(0, 255))
