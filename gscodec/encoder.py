@@ -1,4 +1,4 @@
-"""A picture to an `.igs` file: from a target to a count of Gaussians, through the fit, to bytes that keep the target."""
+"""A picture to an `.igs` file: from a target to a Gaussian count, through the fit, to bytes that keep the target."""
 
 import math
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
@@ -22,8 +23,6 @@ from gscodec.version import __version__
 
 if TYPE_CHECKING:
     import PIL.Image
-
-Source = "str | os.PathLike[str] | np.ndarray[Any, Any] | PIL.Image.Image | ImageStack"
 
 META_SHARE = 0.01
 """Provenance is left out of a file in which it would take more than this share of the bytes."""
@@ -89,7 +88,7 @@ class _Job:
 
 
 def encode(
-    source: Source,
+    source: "str | os.PathLike[str] | npt.NDArray[Any] | PIL.Image.Image | ImageStack",
     output: str | os.PathLike[str] | None = None,
     *,
     bpp: float | None = None,
@@ -217,9 +216,7 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
             left = state.seconds * (state.total_steps - state.step) / state.step
             bpp = 8 * job.size_of(state.n_gaussians, None) / (job.grid.height * job.grid.width)
             elapsed = time.perf_counter() - job.started
-            job.progress(
-                Progress(state.step, state.total_steps, state.n_gaussians, state.psnr, bpp, elapsed, left)
-            )
+            job.progress(Progress(state.step, state.total_steps, state.n_gaussians, state.psnr, bpp, elapsed, left))
 
     fit = training.fit(
         job.stack.samples,

@@ -136,5 +136,3 @@ class LodTable:
         shown = gaussians[:n]
         gain = self.gain_vector(lod)
         return GaussianSet(shown.means, shown.inv_scales * gain[:, None], shown.rotations, shown.features)
-
-

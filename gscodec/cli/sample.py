@@ -40,7 +40,7 @@ def command(
 
     with open_igs(igs_source(source), device=device, threads=threads) as image:
         values = image.sample(np.array(points, dtype=np.float64).reshape(-1, 2), lod=lod)
-        channels = [group.name for group in image.groups for _ in range(group.n_channels)]
+        channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
     if as_json:
         rows = [{"at": list(point), "values": row.tolist()} for point, row in zip(points, values, strict=True)]
         _console.emit_json({"lod": lod, "channels": channels, "points": rows})

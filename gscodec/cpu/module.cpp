@@ -7,7 +7,6 @@
 
 #include <stdexcept>
 
-#include "crc32c.h"
 #include "engine.h"
 
 namespace nb = nanobind;
@@ -78,10 +77,6 @@ NB_MODULE(_engine, m) {
     m.doc() = "CPU engine of gscodec: binning, blending, gradients, loss.";
     m.attr("TILE_SIZE") = kTile;
     m.def("available_isas", &available_isas);
-
-    m.def("crc32c", [](nb::bytes data, uint32_t crc) {
-        return crc32c(static_cast<const uint8_t*>(data.data()), data.size(), crc);
-    }, nb::arg("data"), nb::arg("crc") = 0);
 
     m.def("bin", [](Doubles2 means, Doubles2 inv_scales, Doubles1 rotations, Rect rect, double support_q,
                     int64_t max_pairs, int threads) {

@@ -1,0 +1,1 @@
+"""CUDA kernels and the maths header that every compiled engine shares."""

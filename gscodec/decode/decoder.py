@@ -163,7 +163,9 @@ class IgsImage:
                 raise InvalidArgument(f"dtype {kind} is not uint8, uint16 or float32")
             return kind, False
         native: Any = native_dtype(self.groups).name
-        full = all(g.sample_type is SampleType.UINT and g.bit_depth == np.dtype(native).itemsize * 8 for g in self.groups)
+        full = all(
+            g.sample_type is SampleType.UINT and g.bit_depth == np.dtype(native).itemsize * 8 for g in self.groups
+        )
         return (native, False) if full or native == "float32" else ("float32", True)
 
     def _scene(self, lod: int, region: tuple[int, int, int, int]) -> Scene:

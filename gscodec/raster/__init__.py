@@ -1,0 +1,1 @@
+"""Engines that turn Gaussians into pixels, behind one interface."""

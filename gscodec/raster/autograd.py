@@ -94,7 +94,7 @@ def render(
         means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on the CPU.
         grid: the stored image. rasterizer: the engine that computes.
     """
-    image: torch.Tensor = _Render.apply(means, inv_scales, rotations, features, grid, rasterizer)
+    image: torch.Tensor = _Render.apply(means, inv_scales, rotations, features, grid, rasterizer)  # type: ignore[no-untyped-call]  # torch has no type
     return image
 
 
@@ -112,5 +112,7 @@ def fit_loss(
 
     The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine.
     """
-    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, grid, target_planes, weights, rasterizer)
+    loss, mse = _FitLoss.apply(  # type: ignore[no-untyped-call]  # as in render
+        means, inv_scales, rotations, features, grid, target_planes, weights, rasterizer
+    )
     return loss, float(mse)

@@ -5,7 +5,7 @@ same arguments as `reference`; it may only be faster.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,16 +63,14 @@ class Rasterizer(Protocol):
 
     def forward(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
-    ) -> npt.NDArray[np.generic]:
+    ) -> npt.NDArray[Any]:
         """(height, width, C) values at the window's points.
 
         float32 is the blend itself, not clamped. uint8 and uint16 are floor(clamp(v, 0, 1) * max + 0.5) of it.
         """
         ...
 
-    def backward(
-        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array
-    ) -> GaussianGrads:
+    def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
         """Gradients for grad_image (height, width, C), the gradient to `forward` over `Window.whole(grid)`."""
         ...
 

@@ -84,14 +84,14 @@ class CpuRasterizer:
 
     def forward(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
-    ) -> npt.NDArray[np.generic]:
+    ) -> npt.NDArray[Any]:
         """See `Rasterizer.forward`."""
         place = (window.x, window.y, window.step_x, window.step_y, window.height, window.width)
         if not np.isfinite(place).all() or min(window.step_x, window.step_y) <= 0 or min(place[4:]) < 0:
             raise InvalidArgument(f"{window}: finite numbers, steps above 0 and no negative size are needed")
         if dtype not in get_args(OutputDtype):
             raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
-        result: npt.NDArray[np.generic] = _engine.render(
+        result: npt.NDArray[Any] = _engine.render(
             *_scene(gaussians, grid, index), *place, dtype, self._isa, self._threads
         )
         return result
@@ -141,7 +141,7 @@ def _planes(image: Float32Array) -> Float32Array:
 
 def _scene(
     gaussians: GaussianSet, grid: Grid, index: TileIndex
-) -> tuple[object, tuple[int, int], tuple[int, int, int, int], int]:
+) -> tuple[_engine.Scene, tuple[int, int], tuple[int, int, int, int], int]:
     """What the kernels trust: everything here is checked, parameters by `bin`."""
     _check_grid(gaussians, grid)
     rect = _rectangle(grid, index.tiles)

@@ -6,6 +6,7 @@ sorts. The formulas are those of `gscodec.gaussians` and spec/igs.md, "Rendering
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class ReferenceRasterizer:
 
     def forward(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
-    ) -> npt.NDArray[np.generic]:
+    ) -> npt.NDArray[Any]:
         """(height, width, C) values at the window's points, integer types rounded half up from the float64 blend."""
         _check(gaussians, grid)
         values = blend_points(gaussians, grid, index, window_points(window))

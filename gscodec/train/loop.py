@@ -163,7 +163,6 @@ def fit(
     if n_gaussians < 1 or steps < 1 or lods < 1:
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
     counts = lod_counts(n_gaussians, lods)
-    height, width, _ = target.shape
     trainee = _Trainee(target, preset, counts, seed)
     planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))
     schedule = growth_schedule(preset, steps, n_gaussians)

@@ -46,9 +46,8 @@ def draw_positions(rng: np.random.Generator, probability: Float64Array, count: i
         probability: (H, W), sums to 1.
         jitter: anywhere inside the pixel rather than at its centre.
     """
-    height, width = probability.shape
     weights = probability.ravel()
-    possible = np.count_nonzero(weights)
+    possible = int(np.count_nonzero(weights))
     chosen: list[npt.NDArray[np.int64]] = []
     while count > 0:
         take = min(count, possible)
@@ -59,7 +58,7 @@ def draw_positions(rng: np.random.Generator, probability: Float64Array, count: i
         count -= take
     pixels = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
     offset = rng.random((len(pixels), 2)) if jitter else 0.5
-    return np.stack([pixels % width, pixels // width], axis=1) + offset
+    return np.stack(np.divmod(pixels, probability.shape[1])[::-1], axis=1) + offset
 
 
 def colours_at(image: Float32Array, positions: Float64Array) -> Float32Array:

@@ -1,0 +1,66 @@
+"""What gscodec/cpu/module.cpp binds. Arguments are checked by raster/cpu.py, not here."""
+
+import numpy as np
+import numpy.typing as npt
+
+TILE_SIZE: int
+
+_F32 = npt.NDArray[np.float32]
+_F64 = npt.NDArray[np.float64]
+_I32 = npt.NDArray[np.int32]
+_I64 = npt.NDArray[np.int64]
+_Rect = tuple[int, int, int, int]
+_Grads = tuple[_F64, _F64, _F64, _F32]
+
+class Scene:
+    def __init__(
+        self,
+        means: _F64,
+        inv_scales: _F64,
+        rotations: _F64,
+        features: _F32,
+        background: _F32,
+        offsets: _I64,
+        indices: _I32,
+    ) -> None: ...
+
+def available_isas() -> list[str]: ...
+def bin(  # noqa: A001  # the interface's own word
+    means: _F64, inv_scales: _F64, rotations: _F64, rect: _Rect, support_q: float, max_pairs: int, threads: int
+) -> tuple[_I64, _I32]: ...
+def render(
+    scene: Scene,
+    shape: tuple[int, int],
+    rect: _Rect,
+    top_k: int,
+    x: float,
+    y: float,
+    step_x: float,
+    step_y: float,
+    height: int,
+    width: int,
+    dtype: str,
+    isa: str,
+    threads: int,
+) -> npt.NDArray[np.generic]: ...
+def sample(
+    scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, points: _F64, isa: str, threads: int
+) -> _F32: ...
+def backward(
+    scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, grad_planes: _F32, isa: str, threads: int
+) -> _Grads: ...
+def loss(
+    image: _F32, target: _F32, l1: float, l2: float, ssim: float, isa: str, threads: int
+) -> tuple[float, float, _F32]: ...
+def fit_step(
+    scene: Scene,
+    shape: tuple[int, int],
+    rect: _Rect,
+    top_k: int,
+    target: _F32,
+    l1: float,
+    l2: float,
+    ssim: float,
+    isa: str,
+    threads: int,
+) -> tuple[float, float, _Grads]: ...
