@@ -68,7 +68,7 @@ def main() -> None:
         print(f"| {name} | {row[0]:.1f} | {row[1]:.1f} | {row[2]} | {row[3]:.4f} |")
 
 
-def nearest_size(encode: Callable[[float], bytes], low: float, high: float, wanted: int, rounds: int = 7) -> bytes:
+def nearest_size(encode: Callable[[float], bytes], low: float, high: float, wanted: int, rounds: int = 10) -> bytes:
     """The encoding nearest in size to `wanted` bytes, by bisection over a level that makes files larger."""
     best = encode(low)
     for _ in range(rounds):
