@@ -1,4 +1,4 @@
-"""Decoding: an open `.igs` file as pictures and values. Needs neither torch nor cupy."""
+"""From an `.igs` file to pixels: all of it, a region, another size, single points. Needs neither torch nor Pillow."""
 
 from gscodec.decode.decoder import IgsImage, open_igs
 

@@ -1,39 +1,69 @@
-"""An open `.igs` file as pictures and values: whole, a region, another size, single points."""
+"""An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
 
-import math
-import os
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
-from gscodec.decode.area import footprint, shrink_axis
-from gscodec.errors import InvalidArgument, LimitExceeded, TruncatedStream
-from gscodec.format import ChannelGroup, IgsReader, SampleType, describe
-from gscodec.gaussians import GaussianSet, Window
+from gscodec.decode.scaled import shrink
+from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
+from gscodec.gaussians import Float32Array, GaussianSet, Window
 from gscodec.image.levels import full_range, native_dtype, to_native
-from gscodec.raster.base import OutputDtype, Rasterizer, TileIndex, get_backend
+from gscodec.raster.base import OutputDtype, TileIndex, get_backend
 
-STRIP_ROWS = 256
-"""Rows of full-resolution float32 that shrinking holds at a time, at most a few more."""
+TileRect = tuple[int, int, int, int]
 
-Scene = tuple[GaussianSet, TileIndex]
+_DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
+_SCATTERED_TILES: Final = 16
+"""Up to this many tiles are read one by one; more points share one read of the rectangle around them."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """The Gaussians that a rectangle of tiles needs at one LOD, and the lists of those tiles."""
+
+    tiles: TileRect
+    gaussians: GaussianSet
+    index: TileIndex
+
+    def holds(self, tiles: TileRect) -> bool:
+        ours = self.tiles
+        return ours[0] <= tiles[0] and ours[1] <= tiles[1] and ours[2] >= tiles[2] and ours[3] >= tiles[3]
+
+
+def open_igs(source: SourceLike, device: str = "auto", threads: int | None = None) -> "IgsImage":
+    """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
+
+    Args:
+        source: a path, bytes, a mapping or an open binary file.
+        device: `auto`, `cpu` or `reference`.
+        threads: CPU threads; None is one per processor.
+
+    Raises:
+        GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
+    """
+    return IgsImage(source, device=device, threads=threads)
 
 
 class IgsImage:
-    """An open `.igs` file. Pages are read when a request meets them; `open_igs` makes one.
+    """An open `.igs` file. What it has read of a LOD it keeps for the next call.
 
-    Values are the model's domain: 0..1 stands for the whole range of an integer sample, and float32 results are not
-    clamped. Points and regions are in px of the stored image, pixel (0, 0) being the square from (0, 0) to (1, 1).
+    Any region, size or point agrees with the whole picture: at the stored size a region equals that part of
+    `render()` and a sample at a pixel's centre equals that pixel, bit for bit.
     """
 
-    def __init__(self, reader: IgsReader, rasterizer: Rasterizer) -> None:
-        self._reader = reader
-        self._rasterizer = rasterizer
-        self._whole: dict[int, Scene] = {}
+    def __init__(self, source: SourceLike, *, device: str = "auto", threads: int | None = None) -> None:
+        self._backend = get_backend(device, threads)
+        self._reader = IgsReader(source)
+        self._scenes: dict[int, _Scene] = {}
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,30 +73,35 @@ class IgsImage:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        height, width, n_channels = self.shape
+        return f"<IgsImage {self.name}: {width}x{height} px, {n_channels} channels, {self.lods} LODs>"
+
     def close(self) -> None:
-        """Let go of the file."""
-        self._whole.clear()
+        """Let go of the file and of everything read; a file that was passed in open stays open."""
+        self._closed = True
+        self._scenes.clear()
         self._reader.close()
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height and width in px, channels."""
-        grid = self._reader.grid
-        return grid.height, grid.width, self._reader.header.n_channels
+    def name(self) -> str:
+        """What messages call the file."""
+        return self._reader.name
 
     @property
-    def info(self) -> dict[str, Any]:
-        """Everything in the file but its Gaussians, as JSON can hold it."""
-        return describe(self._reader)
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the stored picture."""
+        grid = self._reader.grid
+        return grid.height, grid.width, len(grid.background)
 
     @property
     def lods(self) -> int:
-        """Levels of detail that the file has, whether or not it was cut."""
+        """Number of levels of detail; LOD 0 is the finest."""
         return len(self._reader.lods)
 
     @property
     def available_lods(self) -> tuple[int, ...]:
-        """Levels of detail that are wholly there, finest first."""
+        """LODs that can be decoded, finest first: all, unless the file was cut."""
         return self._reader.available_lods
 
     @property
@@ -76,164 +111,234 @@ class IgsImage:
 
     @property
     def icc(self) -> bytes | None:
-        """The ICC profile, or None."""
+        """The source's ICC profile."""
+        self._check_open()
         return self._reader.icc
+
+    @cached_property
+    def info(self) -> dict[str, Json]:
+        """Everything in the file but its pixels, as JSON can say it."""
+        self._check_open()
+        return describe(self._reader)
 
     def render(
         self,
-        lod: int | None = None,
+        lod: int | None = 0,
         region: Sequence[int] | None = None,
         size: Sequence[int] | None = None,
         dtype: npt.DTypeLike | None = None,
     ) -> npt.NDArray[Any]:
-        """(h, w, C) picture, or part of it.
+        """The picture, or a part of it, at the stored or another size.
 
-        A region equals that part of the whole to the bit. A larger size samples the model at the mapped pixel centres;
-        along an axis that shrinks, the result is the area average of the full-resolution picture (spec/igs.md, "Other
-        sizes").
+        Along an axis that is enlarged, the model is evaluated at the centres of the new pixels; along one that is
+        shrunk, stored pixels are averaged over the area of each new one.
 
         Args:
-            lod: level of detail, 0 the finest; None is the finest that is wholly there.
-            region: x, y, width, height in px, inside the image; None is all of it.
-            size: height, width of the result; None is the region's own.
-            dtype: uint8, uint16 or float32; None is the file's own type, at the levels of its bit depth.
+            lod: level of detail, 0 the finest; None is the finest that a cut file holds.
+            region: (x, y, width, height) in stored pixels; None is all.
+            size: (height, width) of the result; None is the region's own.
+            dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped. None is the
+                source's type: uint8 up to 8 bits, else uint16 or float32, and at other depths than 8 and 16 only the
+                values that the depth has (`gscodec.image.to_native`).
+
+        Returns:
+            (height, width, C).
 
         Raises:
-            InvalidArgument: an argument is out of range.
-            LimitExceeded: the result would have more than MAX_IMAGE_PIXELS pixels.
-            GsCodecError: the file is cut or damaged where it had to be read.
+            InvalidArgument: no such LOD, region, size or type.
+            LimitExceeded: more than MAX_IMAGE_PIXELS, or more than memory holds.
+            TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
+                damaged.
         """
-        height, width, _ = self.shape
-        x, y, w, h = (0, 0, width, height) if region is None else _four(region)
-        if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
-            raise InvalidArgument(f"region {x},{y},{w},{h} does not lie in the image, 0,0,{width},{height}")
-        out_h, out_w = (h, w) if size is None else _two(size)
-        if out_h < 1 or out_w < 1:
-            raise InvalidArgument(f"size {out_w}x{out_h} has no pixels")
-        for rows, columns in ((out_h, out_w), (min(h, STRIP_ROWS), w)):
-            if rows * columns > MAX_IMAGE_PIXELS:
-                raise LimitExceeded(
-                    f"{columns}x{rows} px are more than {MAX_IMAGE_PIXELS} can be held at once; ask for a region"
-                )
-        kind, native = self._output_kind(dtype)
-        scene = self._scene(self._resolved(lod), (x, y, w, h))
-        if out_h >= h and out_w >= w:
-            window = Window(x, y, out_h, out_w, w / out_w, h / out_h)
-            values = self._forward(scene, window, kind)
-            return to_native(values, self.groups) if native else values
-        values = self._shrunk(scene, (x, y, w, h), out_h, out_w)
-        return to_native(values, self.groups) if native or dtype is None else full_range(values, np.dtype(kind))
+        self._check_open()
+        x, y, region_width, region_height = self._region(region)
+        height, width = (region_height, region_width) if size is None else _positive_pair(size)
+        self._check_pixels(height, width, whole=region is None and size is None)
+        shrinks = height < region_height or width < region_width
+        if shrinks and region_height * region_width > MAX_IMAGE_PIXELS:
+            raise LimitExceeded(
+                f"{self.name}: shrinking {region_width}x{region_height} px takes more than the limit of "
+                f"{MAX_IMAGE_PIXELS} pixels; decode a smaller region"
+            )
+        engine_dtype, finish = self._output(dtype)
+        right, bottom = -(-(x + region_width) // TILE_SIZE), -(-(y + region_height) // TILE_SIZE)
+        tiles = (x // TILE_SIZE, y // TILE_SIZE, right, bottom)
+        try:
+            scene = self._scene(self._lod(lod), tiles)
+            if shrinks:
+                return self._shrunk(scene, (x, y, region_width, region_height), (height, width), finish)
+            window = Window(x, y, height, width, region_width / width, region_height / height)
+            values = self._forward(scene, window, engine_dtype)
+            return finish(values) if engine_dtype == "float32" else values
+        except MemoryError as fault:
+            raise LimitExceeded(
+                f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
+            ) from fault
 
-    def sample(self, points: npt.ArrayLike, lod: int | None = None) -> npt.NDArray[np.float32]:
-        """(M, C) float32 values at points (M, 2), x then y in px; at a pixel centre, `render`'s float32 to the bit.
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0) -> Float32Array:
+        """Values at single points. Only the pages that the points' tiles need are read.
+
+        Args:
+            points: (M, 2) x, y in px of the stored picture, 0 <= x <= width and 0 <= y <= height; (0.5, 0.5) is the
+                centre of the first pixel.
+            lod: as in `render`.
+
+        Returns:
+            float32 (M, C), the blend itself, not clamped.
 
         Raises:
-            InvalidArgument: a point is not in [0, width] x [0, height], or the shape is another.
-            GsCodecError: the file is cut or damaged where it had to be read.
+            InvalidArgument: no such LOD, or a point outside the picture.
+            GsCodecError: as `render` for the file.
         """
-        place = np.asarray(points, dtype=np.float64)
-        if place.size == 0:
-            place = place.reshape(0, 2)
-        if place.ndim != 2 or place.shape[1] != 2:
-            raise InvalidArgument(f"points have shape {place.shape}, must be (M, 2)")
-        height, width, channels = self.shape
-        bad = ~((place >= 0) & (place <= (width, height))).all(axis=1)
-        if bad.any():
-            at = place[np.argmax(bad)]
-            raise InvalidArgument(f"point {at[0]:g},{at[1]:g} does not lie in the image, {width}x{height} px")
-        if len(place) == 0:
-            return np.empty((0, channels), np.float32)
-        low = np.minimum(place.min(axis=0), (width - 1, height - 1)).astype(np.int64)
-        high = np.minimum(place.max(axis=0).astype(np.int64) + 1, (width, height))
-        gaussians, index = self._scene(self._resolved(lod), (*low, *(high - low)))
-        return self._rasterizer.sample(gaussians, self._reader.grid, index, place)
-
-    def _resolved(self, lod: int | None) -> int:
-        if lod is not None:
-            return lod
-        if not self.available_lods:
-            raise TruncatedStream(f"{self._reader.name}: cut before the end of its coarsest LOD")
-        return self.available_lods[0]
-
-    def _output_kind(self, dtype: npt.DTypeLike | None) -> tuple[OutputDtype, bool]:
-        """What the engine shall give, and whether it still has to be brought to the file's bit depths."""
-        if dtype is not None:
-            kind: Any = np.dtype(dtype).name
-            if kind not in {"uint8", "uint16", "float32"}:
-                raise InvalidArgument(f"dtype {kind} is not uint8, uint16 or float32")
-            return kind, False
-        native: Any = native_dtype(self.groups).name
-        full = all(
-            g.sample_type is SampleType.UINT and g.bit_depth == np.dtype(native).itemsize * 8 for g in self.groups
-        )
-        return (native, False) if full or native == "float32" else ("float32", True)
-
-    def _scene(self, lod: int, region: tuple[int, int, int, int]) -> Scene:
-        """Gaussians and tile lists for a region; those of the whole image are kept."""
-        if lod in self._whole:
-            return self._whole[lod]
-        x, y, w, h = (int(v) for v in region)
+        self._check_open()
+        level = self._lod(lod)
+        place = self._points(points)
         rows, columns = self._reader.grid.tiles_shape
-        tiles = (x // TILE_SIZE, y // TILE_SIZE, -(-(x + w) // TILE_SIZE), -(-(y + h) // TILE_SIZE))
-        if tiles == (0, 0, columns, rows):
-            gaussians = self._reader.read(lod)
-            self._whole[lod] = (gaussians, self._rasterizer.bin(gaussians, self._reader.grid))
-            return self._whole[lod]
-        gaussians = self._reader.read_region(lod, tiles)
-        return gaussians, self._rasterizer.bin(gaussians, self._reader.grid, tiles)
-
-    def _forward(self, scene: Scene, window: Window, kind: OutputDtype) -> npt.NDArray[Any]:
-        gaussians, index = scene
-        return self._rasterizer.forward(gaussians, self._reader.grid, index, window, kind)
-
-    def _shrunk(
-        self, scene: Scene, region: tuple[int, int, int, int], out_h: int, out_w: int
-    ) -> npt.NDArray[np.float32]:
-        """float32 (out_h, out_w, C): averaged along axes that shrink, sampled along one that grows; strip by strip."""
-        x, y, w, h = region
-        full_w, full_h = max(w, out_w), max(h, out_h)
-        result = np.empty((out_h, out_w, self.shape[2]), np.float32)
-        step = max(1, math.ceil(STRIP_ROWS * out_h / full_h))
-        for first in range(0, out_h, step):
-            last = min(out_h, first + step)
-            top, bottom = footprint(first, last, out_h, full_h)
-            window = Window(x, y + top * (h / full_h), bottom - top, full_w, w / full_w, h / full_h)
-            strip = self._forward(scene, window, "float32")
-            if out_w < w:
-                strip = shrink_axis(strip, 1, 0, out_w, out_w, w)
-            if out_h < h:
-                strip = shrink_axis(strip, 0, first, last, out_h, h)
-            result[first:last] = strip
+        tiles = np.minimum((place // TILE_SIZE).astype(np.int64), [columns - 1, rows - 1])
+        result = np.empty((len(place), self.shape[2]), np.float32)
+        for rect, which in _clusters(tiles, self._scenes.get(level)):
+            scene = self._scene(level, rect)
+            result[which] = self._backend.sample(scene.gaussians, self._reader.grid, scene.index, place[which])
         return result
 
+    def _scene(self, lod: int, tiles: TileRect) -> _Scene:
+        scene = self._scenes.get(lod)
+        if scene is None or not scene.holds(tiles):
+            grid = self._reader.grid
+            whole = tiles == (0, 0, *grid.tiles_shape[::-1])
+            gaussians = self._reader.read(lod) if whole else self._reader.read_region(lod, tiles)
+            scene = self._scenes[lod] = _Scene(tiles, gaussians, self._backend.bin(gaussians, grid, tiles))
+        return scene
 
-def open_igs(
-    source: str | os.PathLike[str] | bytes | BinaryIO, device: str = "auto", threads: int | None = None
-) -> IgsImage:
-    """An `.igs` file, opened for rendering and sampling.
+    def _forward(self, scene: _Scene, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+        return self._backend.forward(scene.gaussians, self._reader.grid, scene.index, window, dtype)
 
-    Args:
-        source: a path, the file's bytes, or a binary file object.
-        device: engine: `auto`, `cpu`, or `reference` for the slow oracle.
-        threads: CPU threads; None is one per processor.
+    def _shrunk(
+        self,
+        scene: _Scene,
+        region: tuple[int, int, int, int],
+        size: tuple[int, int],
+        finish: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+    ) -> npt.NDArray[Any]:
+        x, y, region_width, region_height = region
+        lattice = max(region_height, size[0]), max(region_width, size[1])
+        step_y, step_x = region_height / lattice[0], region_width / lattice[1]
 
-    Raises:
-        FileAccessError, BadFile, Unsupported: as `IgsReader`.
-        BackendUnavailable: the device cannot run here.
+        def render(first: int, last: int) -> Float32Array:
+            window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
+            return self._forward(scene, window, "float32")
+
+        parts = shrink(render, lattice, size, self.shape[2], y if step_y == 1 else 0)
+        result: npt.NDArray[Any] | None = None
+        for row, values in parts:
+            finished = finish(values)
+            if result is None:
+                result = np.empty((*size, self.shape[2]), finished.dtype)
+            result[row : row + len(finished)] = finished
+        assert result is not None
+        return result
+
+    def _output(
+        self, dtype: npt.DTypeLike | None
+    ) -> tuple[OutputDtype, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]:
+        """What to ask of the engine, and what makes the result of float32."""
+        groups = self.groups
+        native = native_dtype(groups)
+        depths = {group.bit_depth for group in groups}
+        if dtype is None and native.kind == "u" and depths != {8 * native.itemsize}:
+            return "float32", lambda values: to_native(values, groups)
+        try:
+            wanted = native if dtype is None else np.dtype(dtype)
+        except TypeError as fault:
+            raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
+        if wanted.name not in _DTYPES:
+            raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
+        return _DTYPES[wanted.name], lambda values: full_range(values, wanted)
+
+    def _lod(self, lod: int | None) -> int:
+        if lod is None:
+            return next(iter(self.available_lods), 0)
+        level = _integer(lod, "lod")
+        if not 0 <= level < self.lods:
+            raise InvalidArgument(f"{self.name}: LOD {level} does not exist, there are 0 to {self.lods - 1}")
+        return level
+
+    def _region(self, region: Sequence[int] | None) -> tuple[int, int, int, int]:
+        height, width, _ = self.shape
+        if region is None:
+            return 0, 0, width, height
+        if len(region) != 4:
+            raise InvalidArgument(f"region {tuple(region)} is not (x, y, width, height)")
+        x, y, region_width, region_height = (_integer(value, "region") for value in region)
+        inside = 0 <= x < x + region_width <= width and 0 <= y < y + region_height <= height
+        if not inside:
+            raise InvalidArgument(
+                f"{self.name}: region {x},{y},{region_width},{region_height} is not a part of the {width}x{height} px"
+            )
+        return x, y, region_width, region_height
+
+    def _points(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        height, width, _ = self.shape
+        try:
+            place = np.asarray(points, np.float64)
+        except (TypeError, ValueError) as fault:
+            raise InvalidArgument("points are not (M, 2) numbers") from fault
+        if place.size == 0:
+            return np.zeros((0, 2))
+        if place.ndim != 2 or place.shape[1] != 2:
+            raise InvalidArgument(f"points of shape {place.shape} are not (M, 2)")
+        inside = ((place >= 0) & (place <= [width, height])).all(axis=1)  # false for NaN
+        if not inside.all():
+            x, y = place[np.argmin(inside)]
+            raise InvalidArgument(f"{self.name}: point {x:g},{y:g} is outside the {width}x{height} px")
+        return place
+
+    def _check_pixels(self, height: int, width: int, *, whole: bool) -> None:
+        if height * width > MAX_IMAGE_PIXELS:
+            kind = LimitExceeded if whole else InvalidArgument
+            raise kind(
+                f"{self.name}: {width}x{height} px is above the limit of {MAX_IMAGE_PIXELS} pixels; decode a region or "
+                "a smaller size"
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidArgument(f"{self.name}: was closed")
+
+
+def _clusters(
+    tiles: npt.NDArray[np.int64], known: _Scene | None
+) -> Iterator[tuple[TileRect, npt.NDArray[np.intp] | slice]]:
+    """Rectangles of tiles to read, and which points lie in each.
+
+    Few tiles are read one by one, since the rectangle around two far corners is the whole picture.
     """
-    rasterizer = get_backend(device, threads)
-    return IgsImage(IgsReader(source), rasterizer)
+    if not len(tiles):
+        return
+    (x0, y0), (x1, y1) = tiles.min(axis=0).tolist(), tiles.max(axis=0).tolist()
+    around = x0, y0, x1 + 1, y1 + 1
+    if known is not None and known.holds(around):
+        yield around, slice(None)
+        return
+    distinct, owner = np.unique(tiles, axis=0, return_inverse=True)
+    if len(distinct) > _SCATTERED_TILES:
+        yield around, slice(None)
+        return
+    for number, (x, y) in enumerate(distinct.tolist()):
+        yield (x, y, x + 1, y + 1), np.flatnonzero(owner.reshape(-1) == number)
 
 
-def _four(values: Sequence[int]) -> tuple[int, int, int, int]:
-    if len(values) != 4 or any(int(v) != v for v in values):
-        raise InvalidArgument(f"region {tuple(values)} is not four whole numbers: x, y, width, height")
-    x, y, w, h = (int(v) for v in values)
-    return x, y, w, h
+def _integer(value: object, what: str) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # the check is what this is for
+    except TypeError as fault:
+        raise InvalidArgument(f"{what} {value!r} is not an integer") from fault
 
 
-def _two(values: Sequence[int]) -> tuple[int, int]:
-    if len(values) != 2 or any(int(v) != v for v in values):
-        raise InvalidArgument(f"size {tuple(values)} is not two whole numbers: height, width")
-    height, width = (int(v) for v in values)
+def _positive_pair(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2:
+        raise InvalidArgument(f"size {tuple(size)} is not (height, width)")
+    height, width = (_integer(value, "size") for value in size)
+    if height < 1 or width < 1:
+        raise InvalidArgument(f"size {height}, {width} is not (height, width) of at least one pixel")
     return height, width
