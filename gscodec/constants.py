@@ -11,8 +11,10 @@ TILE_SIZE: Final = 16
 TOP_K: Final = 10
 """Gaussians blended per point (paper, Section 3.2: K = 10)."""
 
-SUPPORT_Q: Final = 9.0
-"""Squared Mahalanobis radius of the support ellipse: three standard deviations, as in the paper's tiling."""
+SUPPORT_Q: Final = 25.0
+"""Squared Mahalanobis radius of the support ellipse. Five standard deviations, where the paper has three: weights are
+relative to the nearest Gaussian, so sharp edges make Gaussians shrink, and with a small support they drop out of tiles
+that they ought to fill (benchmarks/notes/encoder.md has figures)."""
 
 MAX_TOP_K: Final = 32
 """Largest K a file may ask for; engines keep K values per point in registers or on the stack."""

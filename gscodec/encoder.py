@@ -132,9 +132,8 @@ def encode(
     (target, value), *_ = given.items()
     if not (math.isfinite(value) and value > 0):
         raise InvalidArgument(f"{target} {value} is not a positive number")
-    get_preset = _training().get_preset
-    joint = get_preset(preset).joint_lods
-    lods = lods if lods is not None else (DEFAULT_LODS if joint else 1)
+    recipe = _training().get_preset(preset)
+    lods = lods if lods is not None else (DEFAULT_LODS if recipe.joint_lods else 1)
     if not 1 <= lods <= MAX_LODS:
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
     stack = _load(source)
@@ -143,7 +142,8 @@ def encode(
     if not isinstance(rasterizer, CpuRasterizer):
         raise BackendUnavailable(f"device {device} cannot train; use --device cpu")
     background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    job = _Job(stack, Grid(height, width, background), preset, lods, seed, steps, rasterizer, progress, started)
+    grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
+    job = _Job(stack, grid, preset, lods, seed, steps, rasterizer, progress, started)
 
     most = min(MAX_GAUSSIANS, height * width)
     if psnr is not None:

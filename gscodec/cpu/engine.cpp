@@ -323,7 +323,7 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
                            int64_t height, int64_t width, const Weights& w, float* grad) {
     const int64_t plane = height * width;
     const double count = static_cast<double>(plane) * n_channels;
-    constexpr int64_t kRows = 64, kColumns = 256;
+    constexpr int64_t kRows = 192, kColumns = kSsimColumns;
     const int64_t row_blocks = (height + kRows - 1) / kRows, column_blocks = (width + kColumns - 1) / kColumns;
     std::vector<Sums> parts(n_channels * row_blocks);
     const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);

@@ -34,12 +34,14 @@ struct BlendArgs {
     bool have_threshold;  // the workspace's thresholds are those of an earlier call on the same points
 };
 
+constexpr int64_t kSsimColumns = 256;  // widest block of one SSIM call
+
 struct SsimArgs {
     const float* image;      // (height, width) one channel
     const float* target;     // (height, width)
     float* grad;             // (height, width) the gradient of -scale * sum(SSIM) is added
     int64_t height, width;
-    int64_t row0, row1, column0, column1;  // block to do
+    int64_t row0, row1, column0, column1;  // block to do, at most kSsimColumns wide
     float scale;
 };
 

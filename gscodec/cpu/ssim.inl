@@ -22,42 +22,41 @@ inline void blur_row(const float* in, float* out, int64_t n) {  // out[i] centre
     }
 }
 
-// Rows r - 5 .. r + 5 of a ring of eleven, blurred down at column i.
+// The last eleven rows of something. Every row is kept twice, eleven apart, so that any eleven neighbours lie at fixed
+// distances from one pointer.
+constexpr int64_t kStride = kSsimColumns + 4 * kRadius + 2 * 16;
+
 struct Ring {
-    float* data;
-    int64_t stride;
-    float* row(int64_t r) const { return data + ((r + 4 * kTaps) % kTaps) * stride; }
+    float* data;  // (2 * kTaps, kStride)
+
+    float* row(int64_t r) const { return data + ((r + 4 * kTaps) % kTaps) * kStride; }
+    void repeat(int64_t r) const { std::copy_n(row(r), kStride, row(r) + kTaps * kStride); }
+    // First of the rows r - 5 .. r + 5.
+    const float* window(int64_t r) const { return row(r - kRadius); }
 };
 
-struct RingRows {
-    const float* rows[kTaps];
-    RingRows(const Ring& ring, int64_t r) {
-        for (int k = 0; k < kTaps; ++k) rows[k] = ring.row(r + k - kRadius);
-    }
-    Vec blur(int64_t i) const {
-        Vec sum = splat(kTap[0]) * load(rows[kRadius] + i);
-        for (int k = 1; k <= kRadius; ++k)
-            sum = fma(splat(kTap[k]), load(rows[kRadius - k] + i) + load(rows[kRadius + k] + i), sum);
-        return sum;
-    }
-};
+inline Vec blur_column(const float* window) {
+    Vec sum = splat(kTap[0]) * load(window + kRadius * kStride);
+    for (int k = 1; k <= kRadius; ++k)
+        sum = fma(splat(kTap[k]), load(window + (kRadius - k) * kStride) + load(window + (kRadius + k) * kStride), sum);
+    return sum;
+}
 
 double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
     const int64_t n = args.column1 - args.column0;       // columns of the result
     const int64_t n_maps = n + 2 * kRadius;              // columns of the derivative maps
     const int64_t n_image = n_maps + 2 * kRadius;        // columns of the image
-    const int64_t stride = (n_image + 2 * kLanes) / kLanes * kLanes + kTaps + kLanes;
     enum { kX, kY, kXX, kYY, kXY, kMeans };
-    scratch.assign(stride * (kMeans + kMeans * kTaps + 3 + 3 * kTaps + 1), 0.0f);
+    scratch.assign(kStride * (kMeans + 3 + 1 + 2 * kTaps * (kMeans + 3)), 0.0f);
     float* cursor = scratch.data();
     float* input[kMeans];
-    for (float*& row : input) row = cursor, cursor += stride;
+    for (float*& row : input) row = cursor, cursor += kStride;
     Ring means[kMeans];
-    for (Ring& ring : means) ring = {cursor, stride}, cursor += kTaps * stride;
+    for (Ring& ring : means) ring = {cursor}, cursor += 2 * kTaps * kStride;
     float* maps[3];
-    for (float*& row : maps) row = cursor, cursor += stride;
+    for (float*& row : maps) row = cursor, cursor += kStride;
     Ring blurred[3];
-    for (Ring& ring : blurred) ring = {cursor, stride}, cursor += kTaps * stride;
+    for (Ring& ring : blurred) ring = {cursor}, cursor += 2 * kTaps * kStride;
 
     float* inside = cursor;                              // 1 where a map column belongs to the result
     std::fill_n(inside + kRadius, n, 1.0f);
@@ -80,21 +79,23 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             }
             for (int m = 0; m < kMeans; ++m) blur_row(input[m], means[m].row(r), n_maps);
         } else {
-            for (const Ring& ring : means) std::fill_n(ring.row(r), stride, 0.0f);
+            for (const Ring& ring : means) std::fill_n(ring.row(r), kStride, 0.0f);
         }
+        for (const Ring& ring : means) ring.repeat(r);
 
         // Derivative maps of row s, whose eleven rows are now there.
         const int64_t s = r - kRadius;
         if (s < args.row0 - kRadius) continue;
         if (s >= 0 && s < args.height) {
-            const RingRows mx(means[kX], s), my(means[kY], s), xx(means[kXX], s), yy(means[kYY], s), xy(means[kXY], s);
+            const float* window[kMeans];
+            for (int m = 0; m < kMeans; ++m) window[m] = means[m].window(s);
             const bool counts = s >= args.row0 && s < args.row1;
             Vec row_total = splat(0);
             for (int64_t i = 0; i < n_maps; i += kLanes) {
-                const Vec ux = mx.blur(i), uy = my.blur(i);
+                const Vec ux = blur_column(window[kX] + i), uy = blur_column(window[kY] + i);
                 const Vec uxy = ux * uy, squares = fma(ux, ux, uy * uy);
-                const Vec a1 = fma(two, uxy, c1), a2 = fma(two, xy.blur(i) - uxy, c2);
-                const Vec b1 = squares + c1, b2 = (xx.blur(i) + yy.blur(i)) - squares + c2;
+                const Vec a1 = fma(two, uxy, c1), a2 = fma(two, blur_column(window[kXY] + i) - uxy, c2);
+                const Vec b1 = squares + c1, b2 = (blur_column(window[kXX] + i) + blur_column(window[kYY] + i)) - squares + c2;
                 const Vec inverse = splat(1) / (b1 * b2);
                 const Vec ssim = a1 * a2 * inverse;
                 const Vec to_a1 = a2 * inverse, to_a2 = a1 * inverse;
@@ -109,23 +110,24 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             const int64_t origin = args.column0 - kRadius;
             for (float* row : maps) {
                 for (int64_t i = 0; i < std::max<int64_t>(0, -origin); ++i) row[i] = 0;
-                for (int64_t i = std::max<int64_t>(0, args.width - origin); i < stride; ++i) row[i] = 0;
+                for (int64_t i = std::max<int64_t>(0, args.width - origin); i < kStride; ++i) row[i] = 0;
             }
             for (int m = 0; m < 3; ++m) blur_row(maps[m], blurred[m].row(s), n);
         } else {
-            for (const Ring& ring : blurred) std::fill_n(ring.row(s), stride, 0.0f);
+            for (const Ring& ring : blurred) std::fill_n(ring.row(s), kStride, 0.0f);
         }
+        for (const Ring& ring : blurred) ring.repeat(s);
 
         // Gradient of row t.
         const int64_t t = s - kRadius;
         if (t < args.row0) continue;
-        const RingRows d0(blurred[0], t), d1(blurred[1], t), d2(blurred[2], t);
+        const float *const d0 = blurred[0].window(t), *const d1 = blurred[1].window(t), *const d2 = blurred[2].window(t);
         const int64_t at = t * args.width + args.column0;
         const Vec scale = splat(-args.scale);
         int64_t i = 0;
         for (; i + kLanes <= n; i += kLanes) {
-            const Vec sum = fma(two * load(args.image + at + i), d1.blur(i),
-                                fma(load(args.target + at + i), d2.blur(i), d0.blur(i)));
+            const Vec sum = fma(two * load(args.image + at + i), blur_column(d1 + i),
+                                fma(load(args.target + at + i), blur_column(d2 + i), blur_column(d0 + i)));
             store(args.grad + at + i, fma(sum, scale, load(args.grad + at + i)));
         }
         if (i < n) {  // the last columns, through a padded copy
@@ -133,7 +135,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             std::copy(args.image + at + i, args.image + at + n, x);
             std::copy(args.target + at + i, args.target + at + n, y);
             std::copy(args.grad + at + i, args.grad + at + n, g);
-            const Vec sum = fma(two * load(x), d1.blur(i), fma(load(y), d2.blur(i), d0.blur(i)));
+            const Vec sum = fma(two * load(x), blur_column(d1 + i), fma(load(y), blur_column(d2 + i), blur_column(d0 + i)));
             store(g, fma(sum, scale, load(g)));
             std::copy(g, g + (n - i), args.grad + at + i);
         }

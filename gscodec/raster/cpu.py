@@ -92,7 +92,7 @@ class CpuRasterizer:
         if dtype not in get_args(OutputDtype):
             raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
         result: npt.NDArray[Any] = _engine.render(
-            *_scene(gaussians, grid, index), *place, dtype, self._isa, self._threads
+            *_scene(gaussians, grid, index), *place[:4], window.height, window.width, dtype, self._isa, self._threads
         )
         return result
 

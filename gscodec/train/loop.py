@@ -217,9 +217,12 @@ def _gradients(
 
 def _update(trainee: _Trainee, grads: _Gradients, level: int, factor: float) -> None:
     """One optimiser step. Coarse levels also learn their gains; the finest shows its Gaussians as they are."""
-    trainee.adam.step(grads.values * trainee.grad_scale, factor, trainee.units[: len(grads.values)])
+    n, p = len(grads.values), trainee.preset
+    trainee.adam.step(grads.values * trainee.grad_scale, factor, trainee.units[:n])
+    if p.widening:
+        trainee.adam.values[:n, 2:4] -= factor * p.rate_scale * p.widening
     trainee.clamp()
-    if trainee.preset.joint_lods and level < len(trainee.counts) - 1:
+    if p.joint_lods and level < len(trainee.counts) - 1:
         trainee.step_gains(level, grads.log_gains * trainee.grad_scale, factor)
 
 

@@ -7,6 +7,7 @@ Lengths that depend on how many Gaussians share a picture are in units of the me
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from gscodec.constants import SUPPORT_Q, TOP_K
 from gscodec.errors import InvalidArgument
 from gscodec.raster.base import LossWeights
 
@@ -18,6 +19,9 @@ class Preset:
     name: str
     steps: int
     loss: LossWeights
+
+    top_k: int
+    support_q: float
 
     scale_parameter: Literal["inverse", "log"]
     """What Adam moves: the inverse scale itself (paper, Section 4.1), or its logarithm."""
@@ -52,6 +56,9 @@ class Preset:
     growth_sigma: float
     sigma_unit: Literal["px", "spacing"]
     max_sigma_px: float
+    widening: float
+    """Share of rate_scale by which Gaussians widen each step against the loss. Under normalised blending sharpness is
+    nearly free in the loss, so Gaussians shrink until tiles lose those that paint them, which no gradient sees."""
 
     joint_lods: bool
     """Train prefixes together with the whole; otherwise LODs are slices of the finished fit."""
@@ -66,6 +73,8 @@ PAPER: Final = Preset(
     name="paper",
     steps=5000,  # Section 4.1
     loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
+    top_k=10,  # Section 4.1: K
+    support_q=9.0,  # Section 3.2: 3 standard deviations; there the enclosing circle, here the ellipse itself
     scale_parameter="inverse",  # Section 4.1
     position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
     rate_mean=5e-4,  # Section 4.1, as the next three
@@ -89,6 +98,7 @@ PAPER: Final = Preset(
     growth_sigma=5.0,
     sigma_unit="px",
     max_sigma_px=512.0,  # Section 3.1 clips to valid ranges without naming them
+    widening=0.0,
     joint_lods=False,
     prefix_share=0.0,
     gain_exponent=0.0,
@@ -99,6 +109,8 @@ BALANCED: Final = Preset(
     name="balanced",
     steps=1200,
     loss=LossWeights(l2=1.0),
+    top_k=TOP_K,
+    support_q=SUPPORT_Q,
     scale_parameter="log",
     position_unit="sigma",
     rate_mean=0.06,
@@ -122,6 +134,7 @@ BALANCED: Final = Preset(
     growth_sigma=0.3,
     sigma_unit="spacing",
     max_sigma_px=64.0,
+    widening=0.06,
     joint_lods=True,
     prefix_share=0.1,
     gain_exponent=0.25,

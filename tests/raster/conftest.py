@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gscodec.constants import SUPPORT_Q, TOP_K
+from gscodec.constants import TOP_K
 from gscodec.gaussians import Float64Array, GaussianSet, Grid
 from gscodec.raster.base import Rasterizer, TileIndex
 from gscodec.raster.cpu import available_isas
@@ -35,7 +35,7 @@ def make_scene(
     n_channels: int = 3,
     *,
     top_k: int = TOP_K,
-    support_q: float = SUPPORT_Q,
+    support_q: float = 9.0,
     sigma_px: tuple[float, float] = (1.0, 6.0),
     elongation: float = 4.0,
     margin_px: float = 4.0,

@@ -115,7 +115,7 @@ def test_integer_output_rounds_half_up_and_clamps(oracle: Rasterizer) -> None:
 
 def test_background_shows_where_a_tile_is_empty(oracle: Rasterizer) -> None:
     gaussians = GaussianSet(np.array([[8.0, 8.0]]), np.full((1, 2), 0.5), np.zeros(1), np.ones((1, 1), np.float32))
-    grid = Grid(16, 48, np.array([0.25], np.float32))
+    grid = Grid(16, 48, np.array([0.25], np.float32), support_q=9.0)
     index = oracle.bin(gaussians, grid)
     assert index.offsets.tolist() == [0, 1, 1, 1]
     image = oracle.forward(gaussians, grid, index, Window.whole(grid))

@@ -61,7 +61,7 @@ def test_sizes_that_are_no_multiple_of_a_tile(
 
 def test_an_ellipse_that_touches_a_border_belongs_to_both_sides(isa: str, oracle: Rasterizer) -> None:
     """Radius 3 / 0.5 = 6 px and every number here is exact in binary, so the closed test has no tolerance."""
-    grid = Grid(48, 48, np.zeros(1, np.float32))
+    grid = Grid(48, 48, np.zeros(1, np.float32), support_q=9.0)
     gaussians = circles([(10, 8), (22, 8), (8, 10), (8, 22), (10, 10), (24, 24), (9.75, 8)], 0.5)
     expected = [[0, 1, 2, 3, 4, 6], [0, 1, 4], [], [2, 3, 4], [5], [], [], [], []]
     assert members(oracle.bin(gaussians, grid)) == expected
@@ -80,7 +80,7 @@ def test_a_circle_that_touches_a_corner_belongs_to_it(isa: str, oracle: Rasteriz
 
 
 def test_means_on_image_borders_and_far_outside(isa: str, oracle: Rasterizer) -> None:
-    grid = Grid(32, 48, np.zeros(1, np.float32))
+    grid = Grid(32, 48, np.zeros(1, np.float32), support_q=9.0)
     gaussians = circles([(0, 0), (48, 32), (48, 0), (0, 32), (-6, 8), (54, 8), (-6.25, 8), (1e6, 1e6), (-1e6, 8)], 0.5)
     expected = [[0, 4], [], [2, 5], [3], [], [1]]
     assert members(oracle.bin(gaussians, grid)) == expected

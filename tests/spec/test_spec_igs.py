@@ -223,7 +223,7 @@ def test_the_example_is_what_the_writer_writes() -> None:
         np.array([0.0, 0.0, np.pi / 4]),
         np.array([[0.5], [1.0], [0.25]], np.float32),
     )
-    grid = Grid(12, 20, np.array([0.5], np.float32))
+    grid = Grid(12, 20, np.array([0.5], np.float32), support_q=9.0)
     lods = LodTable((1, 3), ((0.75,), (1.0, 1.0)))
     assert pack(Contents(grid, (ChannelGroup("gray", n_channels=1),), lods, gaussians, page_size=2)) == example()
 
