@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import gscodec
+from gscodec.encoder import Progress, encode
+from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.gaussians import Float32Array
+from gscodec.metrics import psnr
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@pytest.fixture
+def pixels(picture: Float32Array) -> Pixels:
+    return np.round(picture * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("lods", [1, 5])
+@pytest.mark.parametrize("bpp", [1.5, 4.0])
+def test_rates_are_met_and_never_exceeded(pixels: Pixels, bpp: float, lods: int) -> None:
+    result = encode(pixels, bpp=bpp, preset="fast", steps=3, lods=lods)
+    assert result.target_met
+    assert 0.95 * bpp <= result.bpp <= bpp
+    assert result.bpp == pytest.approx(8 * len(result.data) / (48 * 72))
+
+
+def test_size_bppc_and_count_say_the_same(pixels: Pixels) -> None:
+    by_size = encode(pixels, size=1500, preset="fast", steps=3)
+    by_bppc = encode(pixels, bppc=1500 * 8 / pixels.size, preset="fast", steps=3)
+    assert by_size.data == by_bppc.data
+    assert 0.95 * 1500 <= len(by_size.data) <= 1500
+    assert encode(pixels, gaussians=37, preset="fast", steps=3).n_gaussians == 37
+
+
+def test_a_bound_below_the_smallest_file_gives_that_file_and_says_so(pixels: Pixels) -> None:
+    result = encode(pixels, bpp=0.01, preset="fast", steps=3)
+    assert not result.target_met
+    assert result.n_gaussians == 1
+    with gscodec.open(result.data) as image:
+        assert image.render().shape == (48, 72, 3)
+
+
+def test_psnr_is_that_of_the_decoded_file(pixels: Pixels) -> None:
+    result = encode(pixels, gaussians=50, preset="fast", steps=60)
+    with gscodec.open(result.data) as image:
+        assert psnr(image.render(), pixels) == pytest.approx(result.psnr, abs=1e-3)
+        assert float(image.info["meta"]["psnr"]) == pytest.approx(result.psnr, abs=1e-3)
+
+
+def test_a_psnr_target_is_met_by_a_file_not_much_better(pixels: Pixels) -> None:
+    result = encode(pixels, psnr=30.0, preset="fast", steps=80)
+    assert result.target_met
+    assert 30 <= result.psnr < 33
+
+
+def test_a_psnr_target_out_of_reach_says_so(pixels: Pixels) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    result = encode(noise, psnr=90.0, preset="fast", steps=5)
+    assert not result.target_met
+    assert result.data
+
+
+def test_the_same_arguments_give_the_same_bytes(pixels: Pixels) -> None:
+    first = encode(pixels, gaussians=30, preset="fast", steps=10, seed=4, threads=1)
+    second = encode(pixels, gaussians=30, preset="fast", steps=10, seed=4, threads=2)
+    assert first.data == second.data
+    assert first.data != encode(pixels, gaussians=30, preset="fast", steps=10, seed=5).data
+
+
+def test_progress_tells_steps_rate_and_time(pixels: Pixels) -> None:
+    seen: list[Progress] = []
+    result = encode(pixels, gaussians=40, preset="fast", steps=12, progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 13))
+    assert seen[-1].bpp <= result.bpp
+    assert seen[-1].seconds_left == 0
+    assert all(np.isfinite(p.psnr) or p.step == 1 for p in seen)
+
+
+def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> None:
+    path = tmp_path / "out.igs"
+    path.write_bytes(b"precious")
+    with pytest.raises(OutputExists):
+        encode(pixels, path, gaussians=5, preset="fast", steps=2)
+
+    def interrupt(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode(pixels, path, gaussians=5, preset="fast", steps=2, overwrite=True, progress=interrupt)
+    assert path.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [path]
+    encode(pixels, path, gaussians=5, preset="fast", steps=2, overwrite=True)
+    assert path.read_bytes().startswith(b"\xabIGS")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "exactly one"),
+        ({"bpp": 1.0, "size": 100}, "exactly one"),
+        ({"bpp": 0.0}, "positive"),
+        ({"bpp": float("nan")}, "positive"),
+        ({"gaussians": -3}, "positive"),
+        ({"gaussians": 3, "lods": 0}, "lods"),
+        ({"gaussians": 3, "lods": 17}, "lods"),
+        ({"gaussians": 3, "preset": "slow"}, "preset"),
+        ({"gaussians": 3, "device": "tpu"}, "device"),
+        ({"gaussians": 3, "threads": 0}, "threads"),
+    ],
+)
+def test_bad_arguments_are_one_clear_line(pixels: Pixels, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidArgument, match=text) as caught:
+        encode(pixels, **arguments)
+    assert "\n" not in str(caught.value)
