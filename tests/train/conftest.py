@@ -13,7 +13,8 @@ def disc(height: int, width: int) -> Float32Array:
     inside = 1 / (1 + np.exp((radius - 0.3) * 60))
     ramp = np.stack([0.1 + 0 * x, 0.2 + 0.3 * y / height, 0.5 + 0.4 * x / width], axis=2)
     colour = np.array([0.9, 0.55, 0.1])
-    return (ramp + inside[..., None] * (colour - ramp)).astype(np.float32)
+    picture: Float32Array = (ramp + inside[..., None] * (colour - ramp)).astype(np.float32)
+    return picture
 
 
 @pytest.fixture

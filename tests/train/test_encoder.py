@@ -57,7 +57,7 @@ def test_a_psnr_target_is_met_by_a_file_not_much_better(pixels: Pixels) -> None:
     assert 30 <= result.psnr < 33
 
 
-def test_a_psnr_target_out_of_reach_says_so(pixels: Pixels) -> None:
+def test_a_psnr_target_out_of_reach_says_so() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     result = encode(noise, psnr=90.0, preset="fast", steps=5)
     assert not result.target_met

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +13,8 @@ def test_levels_halve_and_end_with_the_whole_set(n: int, lods: int) -> None:
     counts = lod_counts(n, lods)
     assert counts[-1] == n
     assert len(counts) <= lods
-    assert all(0 < a < b for a, b in zip(counts, counts[1:], strict=False))
-    assert all(abs(b - 2 * a) <= 1 for a, b in zip(counts, counts[1:], strict=False))
+    assert all(0 < a < b for a, b in pairwise(counts))
+    assert all(abs(b - 2 * a) <= 1 for a, b in pairwise(counts))
 
 
 @given(st.integers(1, 10**5), st.sampled_from(sorted(PRESETS)), st.integers(1, 5000))
