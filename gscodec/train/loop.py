@@ -174,7 +174,8 @@ def fit(
             _grow(trainee, schedule[step], rasterizer, grid)
         n, level = len(trainee), step_shown(counts, len(trainee))
         if preset.joint_lods and level > 0 and trainee.rng.random() < preset.prefix_share:
-            level = int(trainee.rng.integers(0, level))
+            # Half of these steps go to the next coarser level, a quarter to the one below it, and so on.
+            level = max(0, level - int(trainee.rng.geometric(0.5)))
             n = counts[level]
         grads = _gradients(trainee, n, level, planes, grid, rasterizer)
         if n == len(trainee):

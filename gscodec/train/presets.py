@@ -65,7 +65,7 @@ class Preset:
     prefix_share: float
     """Share of the steps spent on a coarser LOD."""
     gain_exponent: float
-    """Gains start at (n_l / N)^exponent on the inverse scales (DESIGN of LODs: spec/rationale.md)."""
+    """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md, "Gains")."""
     rate_gain: float
 
 
@@ -107,7 +107,7 @@ PAPER: Final = Preset(
 
 BALANCED: Final = Preset(
     name="balanced",
-    steps=1200,
+    steps=1500,
     loss=LossWeights(l2=1.0),
     top_k=TOP_K,
     support_q=SUPPORT_Q,
@@ -136,9 +136,9 @@ BALANCED: Final = Preset(
     max_sigma_px=64.0,
     widening=0.06,
     joint_lods=True,
-    prefix_share=0.1,
-    gain_exponent=0.25,
-    rate_gain=0.01,
+    prefix_share=0.12,
+    gain_exponent=0.35,
+    rate_gain=0.02,
 )
 
 FAST: Final = replace(BALANCED, name="fast", steps=400)
