@@ -183,7 +183,7 @@ class _Encoded:
 
 def _count_for(job: _Job, budget: int, most: int) -> int:
     """The most Gaussians whose file, provenance included where it fits, has at most `budget` bytes; at least one."""
-    meta = _meta(job, 0.0) if _meta_fits(job, budget) else None
+    meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -195,12 +195,12 @@ def _count_for(job: _Job, budget: int, most: int) -> int:
 
 
 def _meta(job: _Job, psnr: float) -> dict[str, Any]:
-    """Provenance with a text of fixed length, so that a file's size is known before its PSNR."""
+    """Provenance; META_SLACK covers what the PSNR's digits add to its size."""
     return {
         "encoder": f"gscodec {__version__}",
         "preset": job.preset_name,
         "seed": job.seed,
-        "psnr": f"{min(max(psnr, 0.0), 999.999):07.3f}",
+        "psnr": round(min(psnr, 999.0), 2),
     }
 
 

@@ -74,7 +74,7 @@ PAPER: Final = Preset(
     steps=5000,  # Section 4.1
     loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
     top_k=10,  # Section 4.1: K
-    support_q=9.0,  # Section 3.2: 3 standard deviations; there the enclosing circle, here the ellipse itself
+    support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
     scale_parameter="inverse",  # Section 4.1
     position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
     rate_mean=5e-4,  # Section 4.1, as the next three

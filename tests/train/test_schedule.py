@@ -34,7 +34,7 @@ def test_the_paper_grows_by_eighths_every_500_steps() -> None:
 
 def test_the_paper_s_constants_are_those_of_its_section_4_1() -> None:
     paper = PRESETS["paper"]
-    assert (paper.steps, paper.top_k, paper.support_q, paper.uniform_share) == (5000, 10, 9.0, 0.3)
+    assert (paper.steps, paper.top_k, paper.uniform_share) == (5000, 10, 0.3)
     assert (paper.rate_mean, paper.rate_feature, paper.rate_scale, paper.rate_rotation) == (5e-4, 5e-3, 2e-3, 2e-3)
     assert (paper.loss.l1, paper.loss.l2, paper.loss.ssim) == (1.0, 0.0, 0.1)
     assert (paper.start_sigma, paper.sigma_unit, paper.scale_parameter) == (5.0, "px", "inverse")
