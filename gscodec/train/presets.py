@@ -107,7 +107,7 @@ PAPER: Final = Preset(
 
 BALANCED: Final = Preset(
     name="balanced",
-    steps=1500,
+    steps=2000,
     loss=LossWeights(l2=1.0),
     top_k=TOP_K,
     support_q=SUPPORT_Q,
