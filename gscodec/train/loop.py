@@ -24,6 +24,9 @@ MIN_SIGMA_PX = 0.3
 FEATURE_RANGE = (-0.5, 1.5)
 """Features may overshoot the samples' range, which sharpens edges, but not run away."""
 
+LOG_GAIN_RANGE = (-3.0, 3.0)
+"""Gains stay well inside what the container holds, 1/64 to 64."""
+
 BEST_FROM = 0.7
 """Share of the steps after which the best state seen is kept."""
 
@@ -69,6 +72,8 @@ class _Trainee:
         self.log_gains = (p.gain_exponent * shares.log())[:, None].repeat(1, len(counts))
         self.gain_mean = torch.zeros_like(self.log_gains)
         self.gain_square = torch.zeros_like(self.log_gains)
+        # A cap in px keeps smooth pictures from growing Gaussians over everything; few Gaussians need more to meet.
+        self.max_sigma = max(p.max_sigma_px, 2.0 * math.sqrt(height * width / counts[-1]))
         # Adam does not see a common factor; this one keeps gradients clear of its epsilon at any picture size.
         self.grad_scale = float(height * width) if p.scale_parameter == "log" else 1.0
 
@@ -102,6 +107,7 @@ class _Trainee:
         self.gain_square[level].lerp_(grad * grad, 0.01)
         move = self.gain_mean[level] / (self.gain_square[level].sqrt() + 1e-12)
         self.log_gains[level] -= factor * self.preset.rate_gain * move
+        self.log_gains[level].clamp_(*LOG_GAIN_RANGE)
 
     def gaussians_as_stored(self) -> GaussianSet:
         """All of them, gains not applied, within the container's limits."""
@@ -127,7 +133,7 @@ class _Trainee:
         values = self.adam.values
         values[:, 0].clamp_(0, width)
         values[:, 1].clamp_(0, height)
-        low, high = 1.0 / self.preset.max_sigma_px, 1.0 / MIN_SIGMA_PX
+        low, high = 1.0 / self.max_sigma, 1.0 / MIN_SIGMA_PX
         if self.preset.scale_parameter == "log":
             low, high = math.log(low), math.log(high)
         values[:, 2:4].clamp_(low, high)

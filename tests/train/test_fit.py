@@ -81,6 +81,16 @@ def test_the_best_state_is_kept_not_the_last(picture: Float32Array, grid: Grid) 
     assert result.psnr >= max(r.psnr for r in reports[70:]) - 1e-6
 
 
+def test_few_gaussians_leave_no_tile_of_a_large_picture_empty() -> None:
+    picture = np.full((700, 900, 1), 0.5, np.float32)
+    grid = Grid(700, 900, np.zeros(1, np.float32))
+    engine = CpuRasterizer()
+    result = fit(picture, 12, PRESETS["fast"], rasterizer=engine, grid=grid, lods=2, steps=12)
+    for lod in range(len(result.lods)):
+        index = engine.bin(result.lods.select(result.gaussians, lod), grid)
+        assert (np.diff(index.offsets) > 0).all()
+
+
 @pytest.mark.parametrize("counts", [(0, 1, 10), (1, 0, 10), (1, 1, 0)])
 def test_nothing_to_do_is_refused(picture: Float32Array, grid: Grid, counts: tuple[int, int, int]) -> None:
     n, lods, steps = counts
