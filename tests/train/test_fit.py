@@ -31,6 +31,8 @@ def test_every_level_of_detail_is_a_picture_of_its_own(picture: Float32Array, gr
     figures = [psnr_of(result, grid, picture, lod) for lod in range(4)]
     assert figures == sorted(figures, reverse=True)
     assert figures[3] > 19
+    assert all(gain <= 1 for row in result.lods.gains for gain in row), "coarse levels must not open holes"
+    assert result.lods.gains[-1] == (1.0,) * 4
 
 
 def test_the_same_seed_gives_the_same_gaussians_on_any_number_of_threads(picture: Float32Array, grid: Grid) -> None:
