@@ -37,7 +37,7 @@ PSNR_SLACK_DB = 0.25
 """A file this much above its PSNR target is not worth another fit."""
 
 DB_PER_DOUBLING = 2.4
-"""First guess of what twice the Gaussians gain; measured slopes replace it."""
+"""What twice the Gaussians gain, roughly: how far to step while the target is not yet bracketed."""
 
 
 @dataclass(frozen=True)
@@ -255,32 +255,32 @@ def _encode_to_psnr(job: _Job, wanted: float, most: int) -> tuple[_Encoded, bool
     tried: dict[int, _Encoded] = {}
     while count not in tried and len(tried) < PSNR_ROUNDS:
         tried[count] = _encode_count(job, count, None)
-        enough = {n: e for n, e in tried.items() if e.psnr >= wanted}
-        short = {n: e for n, e in tried.items() if e.psnr < wanted}
-        if enough and enough[min(enough)].psnr <= wanted + PSNR_SLACK_DB:
+        if wanted <= tried[count].psnr <= wanted + PSNR_SLACK_DB:
             break
-        count = _next_count(tried, wanted, most)
-        if enough:
-            count = min(count, min(enough) - 1)
-        if short and enough:
-            count = max(count, max(short) + 1)
-        count = max(1, count)
-    enough = {n: e for n, e in tried.items() if e.psnr >= wanted}
+        count = _next_count({n: e.psnr for n, e in tried.items()}, wanted, most)
+    enough = [n for n, e in tried.items() if e.psnr >= wanted]
     if enough:
-        return enough[min(enough)], True
+        return tried[min(enough)], True
     return max(tried.values(), key=lambda e: e.psnr), False
 
 
-def _next_count(tried: dict[int, _Encoded], wanted: float, most: int) -> int:
-    """Count at which a line through the nearest trials (dB over log2 count) meets the target."""
-    nearest = sorted(tried, key=lambda n: abs(tried[n].psnr - wanted))
-    slope = DB_PER_DOUBLING
-    if len(nearest) > 1:
-        a, b = nearest[:2]
-        measured = (tried[a].psnr - tried[b].psnr) / math.log2(a / b)
-        slope = min(max(measured, 0.8), 6.0)
-    doublings = (wanted + 0.4 * PSNR_SLACK_DB - tried[nearest[0]].psnr) / slope
-    return min(most, max(1, round(nearest[0] * 2 ** min(max(doublings, -4.0), 3.0))))
+def _next_count(psnrs: dict[int, float], wanted: float, most: int) -> int:
+    """The count to try next: between the trials round the target, or beyond the last one; a known one ends the search.
+
+    PSNR is taken as linear in the logarithm of the count. Fits scatter, so a step inside the bracket never goes nearer
+    than a sixth to its ends.
+    """
+    aim = wanted + 0.4 * PSNR_SLACK_DB
+    enough = [n for n, psnr in psnrs.items() if psnr >= wanted]
+    short = [n for n in psnrs if not enough or n < min(enough)]
+    if short and enough:
+        low, high = max(short), min(enough)
+        part = (aim - psnrs[low]) / (psnrs[high] - psnrs[low])
+        middle = round(low * math.exp(math.log(high / low) * min(max(part, 1 / 6), 5 / 6)))
+        return min(max(middle, low + 1), high - 1)
+    end = min(enough) if enough else max(short)
+    doublings = min(max((aim - psnrs[end]) / DB_PER_DOUBLING, -3.0), 3.0)
+    return min(most, max(1, round(end * math.exp2(doublings))))
 
 
 def _load(source: Any) -> ImageStack:
