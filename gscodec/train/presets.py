@@ -65,7 +65,7 @@ class Preset:
     prefix_share: float
     """Share of the steps spent on a coarser LOD."""
     gain_exponent: float
-    """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md, "Why gains per level and generation?")."""
+    """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md has why)."""
     rate_gain: float
 
 
