@@ -1,0 +1,71 @@
+// What every kernel shares: the arithmetic type and collectives over a warp. Joined in front of a kernel's text by
+// sources.py, which also defines REAL (float; double for gradient checks).
+//
+// Engines promise the same bytes for the same file on the same device, and a sample that equals its pixel to the bit.
+// So the operations behind a value are spelled out as multiply_add, which no compiler setting can contract otherwise,
+// and every sum runs in an order that does not depend on timing.
+
+typedef REAL real;
+
+#define WARP 32
+#define FULL_MASK 0xffffffffu
+
+__device__ inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ inline double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+__device__ inline float smaller(float a, float b) { return fminf(a, b); }
+__device__ inline double smaller(double a, double b) { return fmin(a, b); }
+__device__ inline float larger(float a, float b) { return fmaxf(a, b); }
+__device__ inline double larger(double a, double b) { return fmax(a, b); }
+__device__ inline float power_of_two(float x) { return exp2f(x); }
+__device__ inline double power_of_two(double x) { return exp2(x); }
+__device__ inline float magnitude(float x) { return fabsf(x); }
+__device__ inline double magnitude(double x) { return fabs(x); }
+
+// Largest finite number: above every distance, below infinity.
+__device__ inline real real_max() { return sizeof(real) == 4 ? (real)3.402823466e38 : (real)1.7976931348623157e308; }
+
+// Sum over the warp, in every lane.
+template <class T>
+__device__ inline T warp_sum(T value) {
+    for (int mask = WARP / 2; mask > 0; mask >>= 1) value += __shfl_xor_sync(FULL_MASK, value, mask);
+    return value;
+}
+
+__device__ inline int warp_max(int value) {
+    for (int mask = WARP / 2; mask > 0; mask >>= 1) {
+        const int other = __shfl_xor_sync(FULL_MASK, value, mask);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
+constexpr int next_power_of_two(int n) {
+    int p = 1;
+    while (p < n) p *= 2;
+    return p;
+}
+
+// Sums of V values over the warp: the sum of value v lands in the lanes with lane % P == v, P the next power of two.
+// Each exchange halves what a lane still carries, so 8 values take 9 shuffles where one after the other takes 40.
+template <int V>
+__device__ inline real warp_scatter_sum(const real (&values)[V], int lane) {
+    constexpr int P = next_power_of_two(V);
+    static_assert(P <= WARP, "more values than lanes");
+    real carried[P];
+#pragma unroll
+    for (int i = 0; i < P; ++i) carried[i] = i < V ? values[i] : real(0);
+#pragma unroll
+    for (int half = P / 2; half > 0; half >>= 1) {
+        const bool upper = (lane & half) != 0;
+#pragma unroll
+        for (int i = 0; i < half; ++i) {
+            const real kept = upper ? carried[i + half] : carried[i];
+            const real sent = upper ? carried[i] : carried[i + half];
+            carried[i] = kept + __shfl_xor_sync(FULL_MASK, sent, half);
+        }
+    }
+    real sum = carried[0];
+#pragma unroll
+    for (int mask = P; mask < WARP; mask <<= 1) sum += __shfl_xor_sync(FULL_MASK, sum, mask);
+    return sum;
+}
