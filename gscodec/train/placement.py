@@ -1,68 +1,98 @@
-"""Where Gaussians start: content-adaptive initialisation and error-guided growth (paper, Section 3.3)."""
+"""Where Gaussians start: content-adaptive initialisation and error-guided growth (paper, Section 3.3).
+
+Each function takes the module of its arrays, NumPy or CuPy, as `xp`.
+"""
+
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from gscodec.gaussians import Float32Array, Float64Array
+Array = Any  # numpy.ndarray, or cupy.ndarray on a card
 
 
-def gradient_magnitude(image: Float32Array) -> Float64Array:
-    """(H, W) Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C)."""
-    total = np.zeros(image.shape[:2])
+class Draws(Protocol):
+    """Random numbers in arrays of the module at hand. `numpy.random.Generator` is one."""
+
+    def random(self, size: tuple[int, ...]) -> Array:
+        """Uniform float64 in [0, 1)."""
+        ...
+
+    def gumbel(self, *, size: int) -> Array:
+        """Standard Gumbel float64."""
+        ...
+
+
+class ModuleDraws:
+    """`Draws` from the seeded generator of any array module: the same numbers again on the same device."""
+
+    def __init__(self, xp: Any, seed: int) -> None:
+        self._xp = xp
+        self._rng = xp.random.default_rng(seed)
+
+    def random(self, size: tuple[int, ...]) -> Array:
+        """See `Draws.random`."""
+        return self._rng.random(size)
+
+    def gumbel(self, *, size: int) -> Array:
+        """See `Draws.gumbel`; CuPy's generators have no Gumbel of their own."""
+        return -self._xp.log(self._rng.standard_exponential(size))
+
+
+def gradient_magnitude(image: Array, xp: Any = np) -> Array:
+    """(H, W) float64 Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C)."""
+    total = xp.zeros(image.shape[:2])
     for axis in (0, 1):
         if image.shape[axis] > 1:
-            total += np.square(np.gradient(image, axis=axis), dtype=np.float64).sum(axis=2)
-    magnitude: Float64Array = np.sqrt(total)
-    return magnitude
+            total += xp.square(xp.gradient(image, axis=axis), dtype=np.float64).sum(axis=2)
+    return xp.sqrt(total)
 
 
-def mix_with_uniform(density: Float64Array, uniform_share: float) -> Float64Array:
-    """Probability per pixel: density normalised to sum 1, mixed with a uniform share (paper, Eq. 6)."""
+def mix_with_uniform(density: Array, uniform_share: float, xp: Any = np) -> Array:
+    """Probability per pixel: float64 density normalised to sum 1, mixed with a uniform share (paper, Eq. 6)."""
     total = float(density.sum())
     if not total > 0:
-        return np.full(density.shape, 1.0 / density.size)
-    mixed: Float64Array = (1.0 - uniform_share) * density / total + uniform_share / density.size
-    return mixed
+        return xp.full(density.shape, 1.0 / density.size)
+    return (1.0 - uniform_share) * density / total + uniform_share / density.size
 
 
-def box_blur(values: Float64Array, radius: int) -> Float64Array:
-    """Mean over (2 radius + 1)^2 pixels, edges repeated."""
+def box_blur(values: Array, radius: int, xp: Any = np) -> Array:
+    """Mean of float64 (H, W) over (2 radius + 1)^2 pixels, edges repeated."""
     if radius < 1:
         return values
     for axis in (0, 1):
         pad = [(0, 0), (0, 0)]
         pad[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(values, pad, mode="edge"), axis=axis)
+        sums = xp.cumsum(xp.pad(values, pad, mode="edge"), axis=axis)
         n = values.shape[axis]
-        upper = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
-        values = (upper - np.take(sums, np.arange(n), axis=axis)) / (2 * radius + 1)
+        upper = xp.take(sums, xp.arange(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
+        values = (upper - xp.take(sums, xp.arange(n), axis=axis)) / (2 * radius + 1)
     return values
 
 
-def draw_positions(rng: np.random.Generator, probability: Float64Array, count: int, jitter: bool) -> Float64Array:
-    """(count, 2) positions in px, at distinct pixels while there are enough of them.
+def draw_positions(draws: Draws, probability: Array, count: int, jitter: bool, xp: Any = np) -> Array:
+    """(count, 2) float64 positions in px, at distinct pixels while there are enough of them.
 
     Args:
         probability: (H, W), sums to 1.
         jitter: anywhere inside the pixel rather than at its centre.
     """
     weights = probability.ravel()
-    possible = int(np.count_nonzero(weights))
-    chosen: list[npt.NDArray[np.int64]] = []
+    possible = int(xp.count_nonzero(weights))
+    chosen = [xp.zeros(0, np.int64)]
     while count > 0:
         take = min(count, possible)
         # Gumbel top-k: draws without replacement in one pass (Efraimidis and Spirakis 2006).
         with np.errstate(divide="ignore"):
-            keys = np.log(weights) + rng.gumbel(size=weights.size)
-        chosen.append(np.sort(np.argpartition(keys, weights.size - take)[weights.size - take :]))
+            keys = xp.log(weights) + draws.gumbel(size=weights.size)
+        chosen.append(xp.sort(xp.argpartition(keys, weights.size - take)[weights.size - take :]))
         count -= take
-    pixels = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
-    offset = rng.random((len(pixels), 2)) if jitter else 0.5
-    return np.stack(np.divmod(pixels, probability.shape[1])[::-1], axis=1) + offset
+    pixels = xp.concatenate(chosen)
+    offset = draws.random((len(pixels), 2)) if jitter else 0.5
+    return xp.stack(xp.divmod(pixels, probability.shape[1])[::-1], axis=1) + offset
 
 
-def colours_at(image: Float32Array, positions: Float64Array) -> Float32Array:
-    """(n, C) values of the pixels that contain the positions."""
-    columns = np.clip(positions[:, 0].astype(np.int64), 0, image.shape[1] - 1)
-    rows = np.clip(positions[:, 1].astype(np.int64), 0, image.shape[0] - 1)
+def colours_at(image: Array, positions: Array, xp: Any = np) -> Array:
+    """(n, C) values of the pixels of (H, W, C) that contain the positions."""
+    columns = xp.clip(positions[:, 0].astype(np.int64), 0, image.shape[1] - 1)
+    rows = xp.clip(positions[:, 1].astype(np.int64), 0, image.shape[0] - 1)
     return image[rows, columns]

@@ -1,0 +1,57 @@
+"""New Gaussians during a fit: how many, where, how wide and of which colour (paper, Section 3.3).
+
+Written over an array module, NumPy or CuPy: on a card the picture, its error and the draw stay there.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gscodec.train.placement import (
+    Array,
+    Draws,
+    box_blur,
+    colours_at,
+    draw_positions,
+    gradient_magnitude,
+    mix_with_uniform,
+)
+from gscodec.train.plan import FitPlan
+
+
+def new_rows(
+    plan: FitPlan, target: Array, image: Array | None, n_present: int, n_wanted: int, draws: Draws, xp: Any = np
+) -> tuple[Array, Array]:
+    """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
+
+    The first are drawn by the picture's gradient (Eq. 6), later ones by the error of those present (Eq. 7). All are
+    isotropic and have the target's colour.
+
+    Args:
+        target: float32 (H, W, C).
+        image: float32 (H, W, C), what the present ones paint; None when there are none.
+        xp: module of the arrays.
+
+    Returns:
+        float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
+    """
+    p = plan.preset
+    height, width, _ = plan.shape
+    spacing = math.sqrt(height * width / n_wanted)
+    if image is None:
+        density, uniform_share, sigma = gradient_magnitude(target, xp), p.uniform_share, p.start_sigma
+    else:
+        error = xp.abs(image - target, dtype=np.float64)
+        density = box_blur((error**p.error_power).sum(axis=2), round(p.error_blur * spacing), xp)
+        uniform_share, sigma = 0.0, p.growth_sigma
+    sigma_px = sigma * spacing if p.sigma_unit == "spacing" else sigma
+    probability = mix_with_uniform(density, uniform_share, xp)
+    positions = draw_positions(draws, probability, n_wanted - n_present, p.jitter, xp)
+    rows = xp.zeros((len(positions), 5 + plan.shape[2]), np.float32)
+    rows[:, :2] = positions
+    rows[:, 2:4] = -math.log(sigma_px) if p.scale_parameter == "log" else 1.0 / sigma_px
+    rows[:, 5:] = colours_at(target, positions, xp)
+    units = xp.ones_like(rows)
+    units[:, :2] = xp.asarray([width, height], np.float32) if p.position_unit == "image" else sigma_px
+    return rows, units

@@ -1,0 +1,124 @@
+"""The plan of a fit: what happens at which step, decided apart from the engine that carries it out.
+
+A fit is a row of segments. Each begins with growth and goes on with steps whose every decision is known by then, so
+that an engine may carry out many of them before it looks at a result.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.train.presets import Preset
+from gscodec.train.schedule import growth_schedule, rate_factor, step_shown
+
+MIN_SIGMA_PX: Final = 0.3
+"""Narrower Gaussians fall between pixel centres and get no gradient."""
+
+FEATURE_RANGE: Final = (-0.5, 1.5)
+"""Features may overshoot the samples' range, which sharpens edges, but not run away."""
+
+LOG_GAIN_RANGE: Final = (-3.0, 0.0)
+"""A coarse level shows Gaussians as wide as stored or wider. Left free, gains follow the loss towards sharpness until
+tiles are empty, which no gradient shows: an anime frame lost 7 dB at LOD 1 to holes."""
+
+BEST_FROM: Final = 0.7
+"""Share of the steps after which the best state seen is kept."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimisation step."""
+
+    n_shown: int  # the first so many Gaussians are shown, and move
+    level: int  # level step whose gains they are shown with
+    factor: float  # on all learning rates
+    shows_all: bool  # none is left out: the error is that of the fit
+    may_be_best: bool  # the set is complete and late enough for this state to be kept
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps `first` to `last` - 1, with `n_gaussians` there from the start."""
+
+    n_gaussians: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a fit of (height, width, channels) samples by counts[-1] Gaussians does in `n_steps` steps."""
+
+    preset: Preset
+    shape: tuple[int, int, int]
+    counts: tuple[int, ...]  # cumulative, as in LodTable
+    n_steps: int
+
+    @property
+    def n_gaussians(self) -> int:
+        """Gaussians of the finished set."""
+        return self.counts[-1]
+
+    @property
+    def segments(self) -> Iterator[Segment]:
+        """In order, from step 0 to the last."""
+        growth = sorted(growth_schedule(self.preset, self.n_steps, self.n_gaussians).items())
+        present = 0
+        for (first, wanted), last in zip(growth, [*(step for step, _ in growth[1:]), self.n_steps], strict=True):
+            present = max(present, wanted)
+            yield Segment(present, first, last)
+
+    def steps(self, segment: Segment, rng: np.random.Generator) -> list[Step]:
+        """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""
+        p = self.preset
+        finest = step_shown(self.counts, segment.n_gaussians)
+        steps = []
+        for step in range(segment.first, segment.last):
+            n, level = segment.n_gaussians, finest
+            if p.joint_lods and level > 0 and rng.random() < p.prefix_share:
+                # Half of these steps go to the next coarser level, a quarter to the one below it, and so on.
+                level = max(0, level - int(rng.geometric(0.5)))
+                n = self.counts[level]
+            shows_all = n == segment.n_gaussians
+            late = n == self.n_gaussians and step >= BEST_FROM * self.n_steps
+            steps.append(Step(n, level, rate_factor(p, step / self.n_steps), shows_all, shows_all and late))
+        return steps
+
+    def learns_gains(self, step: Step) -> bool:
+        """Whether the step also moves its level's gains; the finest level shows its Gaussians as they are."""
+        return self.preset.joint_lods and step.level < len(self.counts) - 1
+
+    def generations(self, n: int) -> npt.NDArray[np.int64]:
+        """(n,) generation of each of the first n Gaussians."""
+        return np.searchsorted(np.asarray(self.counts[:-1], np.int64), np.arange(n), side="right")
+
+    @property
+    def rates(self) -> list[float]:
+        """(5 + C) learning rate of each column of the parameters."""
+        p = self.preset
+        return [p.rate_mean, p.rate_mean, p.rate_scale, p.rate_scale, p.rate_rotation] + [p.rate_feature] * self.shape[
+            2
+        ]
+
+    @cached_property
+    def max_sigma_px(self) -> float:
+        """Widest standard deviation: a cap in px, so that Gaussians do not grow over all of a smooth picture."""
+        height, width, _ = self.shape
+        # Few Gaussians need more to meet.
+        return max(self.preset.max_sigma_px, 2.0 * math.sqrt(height * width / self.n_gaussians))
+
+    @property
+    def scale_range(self) -> tuple[float, float]:
+        """Least and greatest value of a scale parameter."""
+        low, high = 1.0 / self.max_sigma_px, 1.0 / MIN_SIGMA_PX
+        return (math.log(low), math.log(high)) if self.preset.scale_parameter == "log" else (low, high)
+
+    @property
+    def grad_scale(self) -> float:
+        """Factor on gradients. Adam does not see a common one; this keeps them clear of its epsilon at any size."""
+        return float(self.shape[0] * self.shape[1]) if self.preset.scale_parameter == "log" else 1.0

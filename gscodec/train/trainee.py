@@ -1,0 +1,194 @@
+"""Gaussians in training: what every engine of a fit does, and the engine that does it with torch on the CPU."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
+from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.raster.autograd import fit_loss, to_gaussians
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.train.growth import new_rows
+from gscodec.train.optimizer import RowAdam
+from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.train.schedule import step_shown
+
+
+class Trainee(Protocol):
+    """The parameters of a fit while they train: one row a Gaussian, x, y (px), two scales, rotation, C features."""
+
+    mse: float
+    """Of the last step that showed every Gaussian there was; infinite before the first."""
+    best_mse: float
+    """Of the best state kept; infinite while there is none."""
+
+    def __len__(self) -> int: ...
+
+    def grow(self, n_gaussians: int) -> None:
+        """Add Gaussians until there are n_gaussians."""
+        ...
+
+    def run(self, steps: Sequence[Step]) -> Iterator[int]:
+        """Carry out steps. Whenever results are known, yields how many are done and `mse` is that of the last."""
+        ...
+
+    def measure(self) -> float:
+        """Mean squared error of the present state, per sample."""
+        ...
+
+    def restore_best(self) -> None:
+        """Go back to the state of `best_mse`."""
+        ...
+
+    def gaussians(self) -> GaussianSet:
+        """All Gaussians, gains not applied, within the container's limits."""
+        ...
+
+    def lod_table(self) -> LodTable:
+        """Counts and gains of every level."""
+        ...
+
+
+class CpuTrainee:
+    """`Trainee` by torch and the CPU rasterizer. Results are known after every step.
+
+    Args:
+        target: float32 (H, W, C).
+        rng: draws the places of new Gaussians.
+    """
+
+    def __init__(
+        self, plan: FitPlan, target: Float32Array, grid: Grid, rasterizer: CpuRasterizer, rng: np.random.Generator
+    ) -> None:
+        p, n_columns = plan.preset, 5 + target.shape[2]
+        self.mse = self.best_mse = np.inf
+        self._plan = plan
+        self._target = target
+        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))
+        self._grid = grid
+        self._rasterizer = rasterizer
+        self._rng = rng
+        self._adam = RowAdam(
+            torch.zeros(0, n_columns), torch.tensor(plan.rates), beta1=p.beta1, beta2=p.beta2, epsilon=p.epsilon
+        )
+        self._units = torch.zeros(0, n_columns)
+        self._generation = torch.zeros(0, dtype=torch.long)
+        self._log_gains = start_log_gains(plan)
+        self._gain_mean = torch.zeros_like(self._log_gains)
+        self._gain_square = torch.zeros_like(self._log_gains)
+        self._best = self._adam.values, self._log_gains
+
+    def __len__(self) -> int:
+        return len(self._adam.values)
+
+    def grow(self, n_gaussians: int) -> None:
+        """See `Trainee.grow`."""
+        present = len(self)
+        if n_gaussians <= present:
+            return
+        image = self._image() if present else None
+        rows, units = new_rows(self._plan, self._target, image, present, n_gaussians, self._rng)
+        self._adam.append(torch.from_numpy(rows))
+        self._units = torch.cat([self._units, torch.from_numpy(units)])
+        self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
+
+    def run(self, steps: Sequence[Step]) -> Iterator[int]:
+        """See `Trainee.run`."""
+        for done, step in enumerate(steps, start=1):
+            grad, grad_gains, mse = self._gradients(step.n_shown, step.level)
+            if step.shows_all:
+                self.mse = mse
+            if step.may_be_best and mse < self.best_mse:
+                self.best_mse = mse
+                self._best = self._adam.values.clone(), self._log_gains.clone()
+            self._update(step, grad)
+            if self._plan.learns_gains(step):
+                self._step_gains(step, grad_gains * self._plan.grad_scale)
+            yield done
+
+    def measure(self) -> float:
+        """See `Trainee.measure`."""
+        return self._gradients(len(self), step_shown(self._plan.counts, len(self)))[2]
+
+    def restore_best(self) -> None:
+        """See `Trainee.restore_best`."""
+        self._adam.values, self._log_gains = self._best
+
+    def gaussians(self) -> GaussianSet:
+        """See `Trainee.gaussians`."""
+        values = self._adam.values
+        inverse = self._inverse_scales(values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
+        return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+
+    def lod_table(self) -> LodTable:
+        """See `Trainee.lod_table`."""
+        return lod_table(self._plan.counts, self._log_gains)
+
+    def _image(self) -> Float32Array:
+        """float32 (H, W, C) of all Gaussians with the gains of the level they complete."""
+        values = self._adam.values
+        gains = self._log_gains[step_shown(self._plan.counts, len(self))][self._generation, None].exp()
+        inverse = self._inverse_scales(values) * gains
+        shown = to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+        index = self._rasterizer.bin(shown, self._grid)
+        image: Float32Array = self._rasterizer.forward(shown, self._grid, index, Window.whole(self._grid))
+        return image
+
+    def _inverse_scales(self, values: torch.Tensor) -> torch.Tensor:
+        return values[:, 2:4].exp() if self._plan.preset.scale_parameter == "log" else values[:, 2:4]
+
+    def _gradients(self, n: int, level: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """Gradients of the loss to the first n rows and to the log gains of the level that shows them, and the MSE."""
+        values = self._adam.values[:n].detach().requires_grad_()
+        log_gains = self._log_gains[level].detach().requires_grad_()
+        inverse = self._inverse_scales(values) * log_gains[self._generation[:n], None].exp()
+        loss, mse = fit_loss(
+            values[:, :2],
+            inverse,
+            values[:, 4],
+            values[:, 5:],
+            self._grid,
+            self._planes,
+            self._plan.preset.loss,
+            self._rasterizer,
+        )
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
+        assert values.grad is not None
+        assert log_gains.grad is not None
+        return values.grad, log_gains.grad, mse
+
+    def _update(self, step: Step, grad: torch.Tensor) -> None:
+        """One step of the optimiser, then every parameter back into its valid range (paper, Section 3.1)."""
+        plan, p, n = self._plan, self._plan.preset, step.n_shown
+        self._adam.step(grad * plan.grad_scale, step.factor, self._units[:n])
+        values = self._adam.values
+        if p.widening:
+            values[:n, 2:4] -= step.factor * p.rate_scale * p.widening
+        height, width, _ = plan.shape
+        values[:, 0].clamp_(0, width)
+        values[:, 1].clamp_(0, height)
+        values[:, 2:4].clamp_(*plan.scale_range)
+        values[:, 5:].clamp_(*FEATURE_RANGE)
+
+    def _step_gains(self, step: Step, grad: torch.Tensor) -> None:
+        """A sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
+        level = step.level
+        self._gain_mean[level].lerp_(grad, 0.1)
+        self._gain_square[level].lerp_(grad * grad, 0.01)
+        move = self._gain_mean[level] / (self._gain_square[level].sqrt() + 1e-12)
+        self._log_gains[level] -= step.factor * self._plan.preset.rate_gain * move
+        self._log_gains[level].clamp_(*LOG_GAIN_RANGE)
+
+
+def start_log_gains(plan: FitPlan) -> torch.Tensor:
+    """float32 (L, L) logarithms of the gains that level m (row) starts with on generation g (column)."""
+    shares = torch.tensor(plan.counts, dtype=torch.float32) / plan.n_gaussians
+    return (plan.preset.gain_exponent * shares.log())[:, None].repeat(1, len(plan.counts))
+
+
+def lod_table(counts: tuple[int, ...], log_gains: torch.Tensor) -> LodTable:
+    """The table of a file for such counts and (L, L) logarithms of gains."""
+    rows = log_gains.exp().tolist()
+    return LodTable(counts, tuple(tuple(row[: m + 1]) for m, row in enumerate(rows)))
