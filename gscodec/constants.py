@@ -45,3 +45,6 @@ DEFAULT_LODS: Final = 5
 
 DEFAULT_PAGE_SIZE: Final = 256
 """Gaussian records per page: 4 KiB of RGB `f16`."""
+
+MAX_TILE_PAIRS: Final = 1 << 28
+"""(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, below what a hostile one could ask for."""

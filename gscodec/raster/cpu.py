@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec import _engine
-from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_TOP_K
+from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.arguments import check_grid, check_index, check_parameters, check_points, check_window, rectangle
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
-
-MAX_TILE_PAIRS = 1 << 28
-"""(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, below what a hostile one could ask for."""
 
 
 def available_isas() -> list[str]:
@@ -62,9 +60,9 @@ class CpuRasterizer:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
             LimitExceeded: more than MAX_TILE_PAIRS entries.
         """
-        _check_parameters(gaussians)
-        _check_grid(gaussians, grid)
-        rect = _rectangle(grid, tiles)
+        check_parameters(gaussians)
+        check_grid(gaussians, grid)
+        rect = rectangle(grid, tiles)
         try:
             offsets, indices = _engine.bin(
                 np.ascontiguousarray(gaussians.means, np.float64),
@@ -86,21 +84,26 @@ class CpuRasterizer:
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
     ) -> npt.NDArray[Any]:
         """See `Rasterizer.forward`."""
-        place = (window.x, window.y, window.step_x, window.step_y, window.height, window.width)
-        if not np.isfinite(place).all() or min(window.step_x, window.step_y) <= 0 or min(place[4:]) < 0:
-            raise InvalidArgument(f"{window}: finite numbers, steps above 0 and no negative size are needed")
+        check_window(window)
         if dtype not in get_args(OutputDtype):
             raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
         result: npt.NDArray[Any] = _engine.render(
-            *_scene(gaussians, grid, index), *place[:4], window.height, window.width, dtype, self._isa, self._threads
+            *_scene(gaussians, grid, index),
+            window.x,
+            window.y,
+            window.step_x,
+            window.step_y,
+            window.height,
+            window.width,
+            dtype,
+            self._isa,
+            self._threads,
         )
         return result
 
     def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
         """See `Rasterizer.sample`."""
-        place = np.ascontiguousarray(points, np.float64)
-        if place.ndim != 2 or place.shape[1] != 2 or not np.isfinite(place).all():
-            raise InvalidArgument(f"points of shape {place.shape}: (M, 2) finite pixel positions are needed")
+        place = check_points(points)
         result: Float32Array = _engine.sample(*_scene(gaussians, grid, index), place, self._isa, self._threads)
         return result
 
@@ -143,18 +146,8 @@ def _scene(
     gaussians: GaussianSet, grid: Grid, index: TileIndex
 ) -> tuple[_engine.Scene, tuple[int, int], tuple[int, int, int, int], int]:
     """What the kernels trust: everything here is checked, parameters by `bin`."""
-    _check_grid(gaussians, grid)
-    rect = _rectangle(grid, index.tiles)
-    n_tiles = (rect[2] - rect[0]) * (rect[3] - rect[1])
-    ends, indices = index.offsets, index.indices
-    if (
-        ends.shape != (n_tiles + 1,)
-        or ends[0] != 0
-        or ends[-1] != len(indices)
-        or (np.diff(ends) < 0).any()
-        or (len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(gaussians))
-    ):
-        raise InvalidArgument(f"the tile index does not belong to {len(gaussians)} Gaussians on {n_tiles} tiles")
+    check_grid(gaussians, grid)
+    check_index(gaussians, grid, index)
     scene = _engine.Scene(
         np.ascontiguousarray(gaussians.means, np.float64),
         np.ascontiguousarray(gaussians.inv_scales, np.float64),
@@ -164,40 +157,4 @@ def _scene(
         np.ascontiguousarray(index.offsets, np.int64),
         np.ascontiguousarray(index.indices, np.int32),
     )
-    return scene, (grid.height, grid.width), rect, grid.top_k
-
-
-def _check_parameters(gaussians: GaussianSet) -> None:
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "mean": gaussians.means,
-        "inverse scale": gaussians.inv_scales,
-        "rotation": gaussians.rotations,
-        "feature": gaussians.features,
-    }
-    for what, values in arrays.items():
-        if not np.isfinite(values).all():
-            bad = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise InvalidArgument(f"Gaussian {bad}: {what} is not finite")
-    if not (gaussians.inv_scales > 0).all():
-        bad = int(np.argwhere(gaussians.inv_scales <= 0)[0, 0])
-        raise InvalidArgument(f"Gaussian {bad}: inverse scale is not positive")
-
-
-def _check_grid(gaussians: GaussianSet, grid: Grid) -> None:
-    n_channels = gaussians.n_channels
-    if not (1 <= grid.height <= MAX_DIMENSION and 1 <= grid.width <= MAX_DIMENSION):
-        raise InvalidArgument(f"a grid of {grid.width}x{grid.height} px is not within 1 to {MAX_DIMENSION}")
-    if not 1 <= grid.top_k <= MAX_TOP_K or not 0.0 < grid.support_q < np.inf:
-        raise InvalidArgument(f"K = {grid.top_k} must be 1 to {MAX_TOP_K}, Q = {grid.support_q} positive and finite")
-    if not 1 <= n_channels <= MAX_CHANNELS or grid.background.shape != (n_channels,):
-        raise InvalidArgument(
-            f"{n_channels} channels must be 1 to {MAX_CHANNELS}, and a background {grid.background.shape} must match"
-        )
-
-
-def _rectangle(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
-    rows, columns = grid.tiles_shape
-    x0, y0, x1, y1 = tiles or (0, 0, columns, rows)
-    if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
-        raise InvalidArgument(f"tiles {tiles} are not a rectangle within {columns}x{rows} tiles")
-    return x0, y0, x1, y1
+    return scene, (grid.height, grid.width), rectangle(grid, index.tiles), grid.top_k
