@@ -39,7 +39,7 @@ __device__ inline int warp_max(int value) {
     return value;
 }
 
-constexpr int next_power_of_two(int n) {
+__device__ constexpr int next_power_of_two(int n) {
     int p = 1;
     while (p < n) p *= 2;
     return p;

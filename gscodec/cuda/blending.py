@@ -1,0 +1,258 @@
+"""Rendering, gradients and samples on the device: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import TILE_SIZE
+from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists, TileRect
+from gscodec.cuda.runtime import Array, Kernel, Runtime
+from gscodec.errors import InvalidArgument
+from gscodec.gaussians import Window
+
+MOMENTS: Final = 5
+"""Sums that a Gaussian's geometry needs of a pair: h U, h V, h U^2, h U V, h V^2."""
+
+MAX_PASS: Final = 8
+"""Channels blended together; more take several passes over the list."""
+
+THREADS: Final = 128
+SAMPLE_THREADS: Final = 128
+GATHER_THREADS: Final = 64
+FORWARD_BATCH: Final = 64
+BACKWARD_BATCH: Final = 32
+
+Real = type[np.float32] | type[np.float64]
+
+_CODES: Final[dict[str, tuple[str, int]]] = {
+    "float32": ("float", 0),
+    "uint8": ("unsigned char", 255),
+    "uint16": ("unsigned short", 65535),
+}
+
+
+@dataclass(frozen=True)
+class Strides:
+    """Where a value lies in an image buffer, in elements."""
+
+    row: int
+    pixel: int
+    channel: int
+
+    @staticmethod
+    def interleaved(width: int, n_channels: int) -> "Strides":
+        """(H, W, C)."""
+        return Strides(width * n_channels, n_channels, 1)
+
+    @staticmethod
+    def planes(height: int, width: int) -> "Strides":
+        """(C, H, W)."""
+        return Strides(width, 1, height * width)
+
+    def arguments(self) -> tuple[np.int64, np.int64, np.int64]:
+        """As kernels take them."""
+        return np.int64(self.row), np.int64(self.pixel), np.int64(self.channel)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A window's points by tile: which columns and rows lie in each, and where, relative to that tile's corner."""
+
+    height: int
+    width: int
+    column_starts: Array  # int32 (tile columns + 1,)
+    columns: Array  # real (width,) px
+    row_starts: Array  # int32 (tile rows + 1,)
+    rows: Array  # real (height,) px
+
+    @staticmethod
+    def of(runtime: Runtime, window: Window, tiles: TileRect, real: Real = np.float32) -> "Lattice":
+        """The lattice of a window on a rectangle of tiles; a point outside belongs to the nearest tile."""
+        x0, y0, x1, y1 = tiles
+        column_starts, columns = _axis(window.x, window.step_x, window.width, x0, x1, real)
+        row_starts, rows = _axis(window.y, window.step_y, window.height, y0, y1, real)
+        up = runtime.upload
+        return Lattice(window.height, window.width, up(column_starts), up(columns), up(row_starts), up(rows))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What blending reads."""
+
+    gaussians: DeviceGaussians
+    geometry: Geometry
+    lists: TileLists
+    background: Array  # float32 (C,)
+    top_k: int
+    real: Real = np.float32
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The first arguments of every kernel that blends."""
+        g, x0, y0 = self.gaussians, self.lists.tiles[0], self.lists.tiles[1]
+        return (
+            self.lists.offsets,
+            self.lists.indices,
+            g.means,
+            self.geometry.axes,
+            g.features,
+            np.int32(g.feature_stride),
+            self.background,
+            np.int32(g.n_channels),
+            np.int32(x0),
+            np.int32(y0),
+            np.int32(self.lists.tiles[2] - x0),
+        )
+
+    def kernel(self, runtime: Runtime, family: str, entry: str, batch: int, **more: int | str) -> Kernel:
+        """A kernel compiled for this scene's K, channels per pass and precision."""
+        return runtime.kernel(
+            family,
+            entry,
+            REAL=_real_name(self.real),
+            TILE_SIZE=TILE_SIZE,
+            TOP_K=self.top_k,
+            PASS=min(self.gaussians.n_channels, MAX_PASS),
+            THREADS=THREADS,
+            BATCH=batch,
+            **more,
+        )
+
+
+def render(runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides: Strides) -> None:
+    """Writes the scene at a lattice's points into `out`: float32, or uint8 or uint16 codes of the clamped values."""
+    name = str(out.dtype)
+    if name == np.dtype(scene.real).name:
+        name = "float32"
+    if name not in _CODES:
+        raise InvalidArgument(f"dtype {out.dtype} is not one of {', '.join(_CODES)}")
+    sample, peak = _CODES[name]
+    if peak == 0:
+        sample = _real_name(scene.real)
+    if not lattice.height or not lattice.width:
+        return
+    _need(out, lattice.height * lattice.width * scene.gaussians.n_channels, "out")
+    scene.kernel(runtime, "raster_forward", "blend_tiles", FORWARD_BATCH, SAMPLE=sample, PEAK=peak)(
+        scene.lists.n_tiles,
+        THREADS,
+        *scene.arguments(),
+        lattice.column_starts,
+        lattice.columns,
+        lattice.row_starts,
+        lattice.rows,
+        *strides.arguments(),
+        out,
+    )
+
+
+def sample(runtime: Runtime, scene: Scene, points: Array, out: Array) -> None:
+    """Writes float32 (M, C) values at points, float64 (M, 2) px."""
+    if not len(points):
+        return
+    _need(points, 2 * len(points), "points", np.float64)
+    _need(out, len(points) * scene.gaussians.n_channels, "out", np.float32)
+    scene.kernel(runtime, "sample", "sample_points", FORWARD_BATCH, SAMPLE_THREADS=SAMPLE_THREADS)(
+        -(-len(points) // SAMPLE_THREADS),
+        SAMPLE_THREADS,
+        *scene.arguments(),
+        np.int32(scene.lists.tiles[3] - scene.lists.tiles[1]),
+        points,
+        np.int32(len(points)),
+        out,
+    )
+
+
+def backward(
+    runtime: Runtime,
+    scene: Scene,
+    size: tuple[int, int],
+    strides: Strides,
+    *,
+    grad_image: Array | None,
+    target: Array | None,
+    l1: float,
+    l2: float,
+    loss_partials: Array | None,
+    moments: Array,
+) -> None:
+    """Fills `moments`, real (pairs, MOMENTS + C), from the gradient to the image of `size` (height, width).
+
+    That gradient is grad_image plus, where there is a target, l1 sign(d) + 2 l2 d with d = image - target; both
+    float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2.
+    """
+    height, width = size
+    n_values = height * width * scene.gaussians.n_channels
+    for name, array in (("grad_image", grad_image), ("target", target)):
+        if array is not None:
+            _need(array, n_values, name, np.float32)
+    if loss_partials is not None:
+        _need(loss_partials, 2 * scene.lists.n_tiles, "loss_partials", np.float32)
+    _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
+    scene.kernel(runtime, "raster_backward", "backward_tiles", BACKWARD_BATCH, **_gather_defines(scene))(
+        scene.lists.n_tiles,
+        THREADS,
+        *scene.arguments(),
+        np.int32(height),
+        np.int32(width),
+        grad_image,
+        target,
+        *strides.arguments(),
+        np.float32(l1),
+        np.float32(l2),
+        loss_partials,
+        moments,
+    )
+
+
+def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None:
+    """Sums moments into gradients, real (N, MOMENTS + C): mean x, y (per px), inverse scales, rotation, features.
+
+    Rows of Gaussians that are not shown stay as they are.
+    """
+    n = len(scene.gaussians)
+    if not n:
+        return
+    _need(grads, n * (MOMENTS + scene.gaussians.n_channels), "grads", scene.real)
+    scene.kernel(runtime, "raster_backward", "gather_gradients", BACKWARD_BATCH, **_gather_defines(scene))(
+        n,
+        GATHER_THREADS,
+        scene.gaussians.n_shown,
+        scene.geometry.starts,
+        scene.lists.slots,
+        moments,
+        np.int32(scene.gaussians.n_channels),
+        scene.gaussians.inv_scales,
+        scene.geometry.axes,
+        grads,
+    )
+
+
+def _gather_defines(scene: Scene) -> dict[str, int | str]:
+    values = MOMENTS + scene.gaussians.n_channels
+    lanes = min(32, 1 << (values - 1).bit_length())
+    return {
+        "MOMENTS": MOMENTS,
+        "AXIS_SCALE": repr(AXIS_SCALE),
+        "GATHER_THREADS": GATHER_THREADS,
+        "GATHER_LANES": lanes,
+    }
+
+
+def _real_name(real: Real) -> str:
+    return "double" if real is np.float64 else "float"
+
+
+def _axis(
+    start: float, step: float, n: int, begin: int, end: int, real: Real
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+    """First index in each tile, n at the end; and each point's distance from its tile's corner in px."""
+    position = start + (np.arange(n, dtype=np.float64) + 0.5) * step
+    tile = np.clip(np.floor(position / TILE_SIZE), begin, end - 1)
+    starts = np.searchsorted(tile, np.arange(begin, end + 1)).astype(np.int32)
+    return starts, (position - tile * TILE_SIZE).astype(real)
+
+
+def _need(array: Array, size: int, name: str, dtype: Real | None = None) -> None:
+    if array.size < size or not array.flags.c_contiguous or (dtype is not None and array.dtype != dtype):
+        raise InvalidArgument(f"{name}: {array.dtype} of {array.size} values, {size} contiguous ones are needed")

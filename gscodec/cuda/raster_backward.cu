@@ -1,0 +1,208 @@
+// Gradients (oracle: raster/reference.py, backward; CPU: cpu/kernels.cpp, accumulate, and cpu/engine.cpp, gather_grads).
+//
+//   backward_tiles     block a tile        blends the tile's pixels again, takes the gradient to them (given, or that of
+//                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the
+//                                          list the moments that its gradient needs
+//   gather_gradients   block a Gaussian    its moments over all tiles, in the order of its pairs; then parameters
+//
+// With w_i the normalised weight, h_i = w_i (sum_c g_c f_ic - sum_c g_c v_c) is -2 dL/dq_i, and the chain to mean,
+// scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. They are
+// summed over a thread's pixels in registers, over a warp by halving exchanges (device.cuh), over warps through shared
+// memory, each in a fixed order: no atomics, the same bytes every time. A Gaussian that no pixel of a warp blends costs
+// that warp the distances and one vote. h is linear in the channels, so passes over channels add up.
+//
+// Buffers as in raster_forward.cu, and: grad_image, target f32 at row * row_stride + column * pixel_stride + channel *
+// channel_stride, either may be null; loss_partials (T, 2) f32 sums of |v - target| and its square over the tile, or
+// null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
+// mean x, y (per px), inverse scales, rotation, features.
+//
+// Floor at 2048 x 2048, 10K Gaussians, C = 3: target and loss 50 MB, moments 16 MB written and read (25 us at 3.35
+// TB/s); three walks over the lists plus about 10 blended Gaussians a pixel at 30 operations, about 5 G lane operations,
+// 0.2 ms at 28 T/s.
+
+constexpr int kValues = MOMENTS + PASS;
+
+struct PixelLoss {
+    real absolute, square;
+};
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
+                   const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
+                   int tile_y0, int tile_columns, int height, int width, const float* grad_image, const float* target,
+                   long long row_stride, long long pixel_stride, long long channel_stride, float l1, float l2,
+                   float* loss_partials, real* moments) {
+    __shared__ LocalAxes staged_axes[BATCH];
+    __shared__ real staged_features[BATCH * PASS];
+    __shared__ real warp_sums[WARPS][BATCH][kValues];
+    __shared__ real warp_losses[WARPS][2];
+    const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
+    const int thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
+    const int pair0 = offsets[tile];
+    TileList list = {indices + pair0, offsets[tile + 1] - pair0, (double)tile_x * TILE_SIZE,
+                     (double)tile_y * TILE_SIZE, means, axes, features, feature_stride, n_channels,
+                     staged_axes, staged_features, -1, -1};
+    const long long column = (long long)tile_x * TILE_SIZE + point_column();
+    Points at;
+    bool inside[PIXELS];
+    long long offset[PIXELS];
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p) {
+        const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
+        inside[p] = column < width && row < height;
+        offset[p] = row * row_stride + column * pixel_stride;
+        at.x[p] = (real)point_column() + real(0.5);
+        at.y[p] = (real)point_row(p) + real(0.5);
+    }
+    Choice choice[PIXELS];
+    if (list.length) select(list, at, choice);
+    real absolute = 0, square = 0;
+    for (int channel = 0; channel < n_channels; channel += PASS) {
+        real values[PIXELS][PASS], inverse_total[PIXELS];
+        if (list.length) {
+            blend(list, at, choice, channel, values, inverse_total);
+        } else {
+#pragma unroll
+            for (int p = 0; p < PIXELS; ++p)
+#pragma unroll
+                for (int c = 0; c < PASS; ++c)
+                    values[p][c] = channel + c < n_channels ? (real)background[channel + c] : real(0);
+        }
+        // Gradient to each value, and its product with the value.
+        real grad[PIXELS][PASS], along[PIXELS];
+#pragma unroll
+        for (int p = 0; p < PIXELS; ++p) {
+            along[p] = 0;
+#pragma unroll
+            for (int c = 0; c < PASS; ++c) {
+                real g = 0;
+                if (inside[p] && channel + c < n_channels) {
+                    const long long place = offset[p] + (channel + c) * channel_stride;
+                    if (grad_image) g = (real)grad_image[place];
+                    if (target) {
+                        const real d = values[p][c] - (real)target[place];
+                        absolute += magnitude(d);
+                        square = multiply_add(d, d, square);
+                        g += multiply_add((real)(2 * l2), d, d > 0 ? (real)l1 : (d < 0 ? (real)-l1 : real(0)));
+                    }
+                }
+                grad[p][c] = g;
+                along[p] = multiply_add(g, values[p][c], along[p]);
+            }
+        }
+        Choice left[PIXELS];
+#pragma unroll
+        for (int p = 0; p < PIXELS; ++p) left[p] = choice[p];
+        for (int first = 0; first < list.length; first += BATCH) {
+            const int n = list.stage(first, channel);
+            for (int j = 0; j < n; ++j) {
+                const LocalAxes a = list.staged_axes[j];
+                real q[PIXELS], u[PIXELS], v[PIXELS];
+                bool taken[PIXELS], any = false;
+#pragma unroll
+                for (int p = 0; p < PIXELS; ++p) {
+                    const Mapped m = map_point(a, at.x[p], at.y[p]);
+                    u[p] = m.u;
+                    v[p] = m.v;
+                    q[p] = m.q();
+                    taken[p] = left[p].takes(q[p]);
+                    any = any || taken[p];
+                }
+                real sum = 0;
+                if (__any_sync(FULL_MASK, any)) {
+                    real sums[kValues];
+#pragma unroll
+                    for (int k = 0; k < kValues; ++k) sums[k] = 0;
+#pragma unroll
+                    for (int p = 0; p < PIXELS; ++p) {
+                        if (!taken[p]) continue;
+                        const real w = left[p].weight(q[p]) * inverse_total[p];
+                        real h = -along[p];
+#pragma unroll
+                        for (int c = 0; c < PASS; ++c) {
+                            h = multiply_add(grad[p][c], list.staged_features[j * PASS + c], h);
+                            sums[MOMENTS + c] = multiply_add(w, grad[p][c], sums[MOMENTS + c]);
+                        }
+                        h *= w;
+                        const real hu = h * u[p], hv = h * v[p];
+                        sums[0] += hu;
+                        sums[1] += hv;
+                        sums[2] = multiply_add(hu, u[p], sums[2]);
+                        sums[3] = multiply_add(hu, v[p], sums[3]);
+                        sums[4] = multiply_add(hv, v[p], sums[4]);
+                    }
+                    sum = warp_scatter_sum(sums, lane);
+                }
+                if (lane < kValues) warp_sums[warp][j][lane] = sum;
+            }
+            __syncthreads();
+            for (int e = thread; e < n * kValues; e += THREADS) {
+                const int j = e / kValues, k = e % kValues;
+                real sum = 0;
+#pragma unroll
+                for (int w = 0; w < WARPS; ++w) sum += warp_sums[w][j][k];
+                real* row = moments + (long long)(pair0 + first + j) * (MOMENTS + n_channels);
+                if (k >= MOMENTS) {
+                    if (channel + k - MOMENTS < n_channels) row[channel + k] = sum;
+                } else {
+                    row[k] = channel ? row[k] + sum : sum;
+                }
+            }
+            __syncthreads();
+        }
+    }
+    if (!loss_partials) return;
+    absolute = warp_sum(absolute);
+    square = warp_sum(square);
+    if (lane == 0) {
+        warp_losses[warp][0] = absolute;
+        warp_losses[warp][1] = square;
+    }
+    __syncthreads();
+    if (thread < 2) {
+        real sum = 0;
+        for (int w = 0; w < WARPS; ++w) sum += warp_losses[w][thread];
+        loss_partials[2LL * tile + thread] = (float)sum;
+    }
+}
+
+// GATHER_LANES threads read one pair's moments side by side, GATHER_THREADS / GATHER_LANES pairs at a time.
+extern "C" __global__ void __launch_bounds__(GATHER_THREADS)
+    gather_gradients(const int* n_shown, const int* starts, const int* slots, const real* moments, int n_channels,
+                     const double* inv_scales, const double* axes, real* grads) {
+    constexpr int kGroups = GATHER_THREADS / GATHER_LANES;
+    __shared__ double parts[kGroups][GATHER_LANES];
+    __shared__ double geometry[MOMENTS];
+    const int i = blockIdx.x;
+    if (i >= *n_shown) return;
+    const int width = MOMENTS + n_channels, begin = starts[i], end = starts[i + 1];
+    const int lane = threadIdx.x % GATHER_LANES, group = threadIdx.x / GATHER_LANES;
+    real* row = grads + (long long)i * width;
+    for (int first = 0; first < width; first += GATHER_LANES) {
+        const int k = first + lane;
+        double sum = 0;
+        if (k < width)
+            for (int pair = begin + group; pair < end; pair += kGroups)
+                sum += moments[(long long)slots[pair] * width + k];
+        parts[group][lane] = sum;
+        __syncthreads();
+        if (group == 0 && k < width) {
+            for (int g = 1; g < kGroups; ++g) sum += parts[g][lane];
+            if (k < MOMENTS)
+                geometry[k] = sum;
+            else
+                row[k] = (real)sum;
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x != 0) return;
+    // dL/dq = -h / 2 and q = (U^2 + V^2) / k^2 in scaled axes, so every term carries -1 / k^2.
+    const double f = -1.0 / (AXIS_SCALE * AXIS_SCALE);
+    const double* a = axes + 4LL * i;
+    const double s0 = inv_scales[2LL * i], s1 = inv_scales[2LL * i + 1];
+    row[0] = (real)(-f * (geometry[0] * a[0] + geometry[1] * a[2]));
+    row[1] = (real)(-f * (geometry[0] * a[1] + geometry[1] * a[3]));
+    row[2] = (real)(f * geometry[2] / s0);
+    row[3] = (real)(f * geometry[4] / s1);
+    row[4] = (real)(f * geometry[3] * (s0 / s1 - s1 / s0));
+}

@@ -1,0 +1,79 @@
+// The picture on a lattice of points (oracle: raster/reference.py, forward; CPU: cpu/engine.cpp, render).
+//
+// A block is one tile of the stored grid and makes all points of the lattice that lie in it, 16 x 16 at a time: 256
+// pixels at the stored size, more when enlarged, some or none when points are sparse. No atomics, no order that timing
+// decides. Method and shared memory: blend.cuh.
+//
+// Buffers: offsets (T + 1,), indices (P,) i32 tile lists; means (N, 2), axes (N, 4) f64 from tile_bin.cu; features
+// (N, feature_stride) f32; background (C,) f32. The lattice: column_starts (tile columns + 1,) i32, the first column
+// that lies in each column of tiles, and columns (width,) real, its x relative to that tile's corner; rows likewise.
+// out: SAMPLE values at row * row_stride + column * pixel_stride + channel * channel_stride.
+//
+// PEAK 0 stores float32, 255 and 65535 store codes floor(clamp(v, 0, 1) * PEAK + 0.5).
+//
+// Floor at 2048 x 2048, 10K Gaussians, about 29 candidates a tile, C = 3: 12.6 or 50 MB out (4 or 15 us at 3.35 TB/s);
+// two walks of 2 x 29 x 4.2M evaluations at 6 operations and 29 x 4.2M x about 10 in exchanges and sums make 2.7 G
+// lane operations, 0.1 ms at 28 T/s. Arithmetic, not memory, is the limit.
+
+__device__ inline void store(SAMPLE* to, real value) {
+#if PEAK
+    const float v = fminf(fmaxf((float)value, 0.0f), 1.0f);
+    *to = (SAMPLE)(int)fmaf(v, (float)PEAK, 0.5f);
+#else
+    *to = (SAMPLE)value;
+#endif
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    blend_tiles(const int* offsets, const int* indices, const double* means, const double* axes, const float* features,
+                int feature_stride, const float* background, int n_channels, int tile_x0, int tile_y0,
+                int tile_columns, const int* column_starts, const real* columns, const int* row_starts,
+                const real* rows, long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out) {
+    __shared__ LocalAxes staged_axes[BATCH];
+    __shared__ real staged_features[BATCH * PASS];
+    const int tile = blockIdx.x, tile_x = tile % tile_columns, tile_y = tile / tile_columns;
+    const int column0 = column_starts[tile_x], column1 = column_starts[tile_x + 1];
+    const int row0 = row_starts[tile_y], row1 = row_starts[tile_y + 1];
+    if (column0 >= column1 || row0 >= row1) return;
+    const int first = offsets[tile];
+    TileList list = {indices + first, offsets[tile + 1] - first, (double)(tile_x0 + tile_x) * TILE_SIZE,
+                     (double)(tile_y0 + tile_y) * TILE_SIZE, means, axes, features, feature_stride, n_channels,
+                     staged_axes, staged_features, -1, -1};
+    for (int top = row0; top < row1; top += TILE_SIZE) {
+        for (int left = column0; left < column1; left += TILE_SIZE) {
+            const int column = left + point_column();
+            const bool inside_x = column < column1;
+            const real x = columns[inside_x ? column : column1 - 1];
+            Points at;
+            bool inside[PIXELS];
+            SAMPLE* to[PIXELS];
+#pragma unroll
+            for (int p = 0; p < PIXELS; ++p) {
+                const int row = top + point_row(p);
+                inside[p] = inside_x && row < row1;
+                at.x[p] = x;
+                at.y[p] = rows[row < row1 ? row : row1 - 1];
+                to[p] = out + row * row_stride + column * pixel_stride;
+            }
+            if (list.length == 0) {
+#pragma unroll
+                for (int p = 0; p < PIXELS; ++p)
+                    for (int c = 0; inside[p] && c < n_channels; ++c)
+                        store(to[p] + c * channel_stride, (real)background[c]);
+                continue;
+            }
+            Choice choice[PIXELS];
+            select(list, at, choice);
+            for (int channel = 0; channel < n_channels; channel += PASS) {
+                real values[PIXELS][PASS], inverse_total[PIXELS];
+                blend(list, at, choice, channel, values, inverse_total);
+#pragma unroll
+                for (int p = 0; p < PIXELS; ++p)
+#pragma unroll
+                    for (int c = 0; c < PASS; ++c)
+                        if (inside[p] && channel + c < n_channels)
+                            store(to[p] + (channel + c) * channel_stride, values[p][c]);
+            }
+        }
+    }
+}
