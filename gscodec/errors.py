@@ -67,3 +67,7 @@ class BackendUnavailable(Unsupported):
 
 class MissingExtra(Unsupported):
     """An optional package is not installed; the text has the pip command."""
+
+
+class OutOfDeviceMemory(GsCodecError):
+    """A card has too little free memory; the text has the bytes needed and free."""
