@@ -1,7 +1,25 @@
-"""Quality and rate of a decoded picture, in numpy alone."""
+"""Quality and rate of a decoded picture: numpy alone, but for FLIP and LPIPS, which are their authors' packages."""
 
+from gscodec.metrics.flip import flip, flip_map
+from gscodec.metrics.measure import METRICS, Metric, psnr_by_group
+from gscodec.metrics.normals import normal_error_deg
+from gscodec.metrics.perceptual import lpips
 from gscodec.metrics.psnr import mse, psnr
 from gscodec.metrics.rate import bpp, bppc
 from gscodec.metrics.ssim import ms_ssim, ssim
 
-__all__ = ["bpp", "bppc", "ms_ssim", "mse", "psnr", "ssim"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "bpp",
+    "bppc",
+    "flip",
+    "flip_map",
+    "lpips",
+    "ms_ssim",
+    "mse",
+    "normal_error_deg",
+    "psnr",
+    "psnr_by_group",
+    "ssim",
+]

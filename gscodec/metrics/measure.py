@@ -1,0 +1,94 @@
+"""Every metric behind one interface, for tables that measure a picture or a stack of maps in all of them.
+
+A metric that does not apply (FLIP to a height map, angles to a photograph) gives None, and so does nothing to a table
+but leave a cell empty. One whose package is missing says which.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role
+from gscodec.metrics.flip import flip, flip_missing
+from gscodec.metrics.normals import normal_error_deg
+from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
+from gscodec.metrics.psnr import psnr
+from gscodec.metrics.ssim import ms_ssim, ssim
+
+Samples = npt.NDArray[np.float32]
+Groups = Sequence[ChannelGroup]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a decoded picture against its source."""
+
+    name: str  # of a table's column
+    label: str  # for people, with its unit
+    higher_is_better: bool
+    measure: Callable[[Samples, Samples, Groups], float | None]
+    """Figure for source and decoded samples (H, W, C) in 0..1, whose channels are `groups`."""
+    missing: Callable[[], str | None] = lambda: None
+    """Why it cannot be measured here, or None."""
+
+
+def channel_spans(groups: Groups) -> list[tuple[ChannelGroup, slice]]:
+    """Each group with its channels."""
+    spans, start = [], 0
+    for group in groups:
+        spans.append((group, slice(start, start + group.n_channels)))
+        start += group.n_channels
+    return spans
+
+
+def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str, float]:
+    """PSNR in dB of each group of channels, by the group's name."""
+    return {
+        group.name: psnr(source[:, :, channels], decoded[:, :, channels]) for group, channels in channel_spans(groups)
+    }
+
+
+def visible(samples: Samples, groups: Groups) -> Samples | None:
+    """What an eye would see of a picture: gray or RGB, over black where it is transparent; None for stacks and data."""
+    if len(groups) != 1 or groups[0].role not in {Role.COLOR, Role.ALBEDO}:
+        return None
+    alpha = groups[0].alpha
+    if alpha is AlphaMode.NONE:
+        return samples if samples.shape[2] in {1, 3} else None
+    colour, cover = samples[:, :, :-1], samples[:, :, -1:]
+    return colour * cover if alpha is AlphaMode.STRAIGHT else colour
+
+
+def _seen(measure: Callable[[Any, Any], float | None]) -> Callable[[Samples, Samples, Groups], float | None]:
+    def measured(source: Samples, decoded: Samples, groups: Groups) -> float | None:
+        first, second = visible(source, groups), visible(decoded, groups)
+        return None if first is None or second is None else measure(first, second)
+
+    return measured
+
+
+def _lpips(first: Samples, second: Samples) -> float | None:
+    return lpips(first, second) if min(first.shape[:2]) >= MIN_SIDE else None
+
+
+def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | None:
+    """Of the first normal map there is."""
+    for group, channels in channel_spans(groups):
+        if group.role is Role.NORMAL and group.n_channels == 3:
+            return normal_error_deg(source[:, :, channels], decoded[:, :, channels])
+    return None
+
+
+_ALL = (
+    Metric("psnr", "PSNR (dB)", True, lambda a, b, _: psnr(a, b)),
+    Metric("ssim", "SSIM", True, lambda a, b, _: ssim(a, b)),
+    Metric("ms_ssim", "MS-SSIM", True, lambda a, b, _: ms_ssim(a, b)),
+    Metric("flip", "FLIP", False, _seen(flip), flip_missing),
+    Metric("lpips", "LPIPS (AlexNet)", False, _seen(_lpips), lpips_missing),
+    Metric("normal_deg", "normal error (degrees)", False, _normal_error),
+)
+METRICS = {metric.name: metric for metric in _ALL}
+"""All metrics by name, in the order of a table's columns."""
