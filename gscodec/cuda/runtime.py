@@ -1,0 +1,89 @@
+"""Where kernels run. All launch code is written once against `Runtime`.
+
+`CupyRuntime` is a card. The tests have another that compiles the same kernel text for the host, so that everything but
+the card itself is checked on machines without one.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = Any
+"""An array in the runtime's memory: cupy.ndarray on a card. Its dtype, shape, flags and views are NumPy's."""
+
+Define: TypeAlias = int | str
+"""Value of a macro of a kernel's text."""
+
+
+class Kernel(Protocol):
+    """One `__global__` function, compiled."""
+
+    def __call__(self, grid: int | tuple[int, ...], block: int, *args: Array | np.generic | None) -> None:
+        """Launches `grid` blocks of `block` threads, and does not wait.
+
+        Args:
+            grid: blocks; up to three numbers, x first.
+            args: exactly the kernel's parameters: an array or None (the null pointer) for a pointer, a NumPy scalar of
+                the parameter's very type for a value. A view passes its own first element. Kernels see neither shapes
+                nor strides: check those before.
+        """
+        ...
+
+
+class Runtime(Protocol):
+    """A device, its memory and the kernels compiled for it. Arrays of one runtime never go to another."""
+
+    @property
+    def name(self) -> str:
+        """As a user writes it: `cuda:0`."""
+        ...
+
+    @property
+    def xp(self) -> Any:
+        """The array module, cupy on a card: empty, zeros, full, asarray, arange, views, elementwise arithmetic."""
+        ...
+
+    def kernel(self, family: str, entry: str, **defines: Define) -> Kernel:
+        """Kernel `entry` of `family`.cu. A family is compiled once for each set of defines; later calls are a look-up.
+
+        Raises:
+            KeyError: no such family or entry.
+        """
+        ...
+
+    def upload(self, array: npt.NDArray[Any]) -> Array:
+        """A C-contiguous copy in the runtime's memory.
+
+        Raises:
+            OutOfDeviceMemory: it does not fit.
+        """
+        ...
+
+    def download(self, array: Array) -> npt.NDArray[Any]:
+        """A copy in host memory, made after everything launched so far has ended."""
+        ...
+
+    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+        """A function that repeats the launches `step` makes, as one CUDA graph where that is possible.
+
+        `step` may be called any number of times here or later, also not at all until the first repeat; it must make
+        the same launches with the same arguments every time, allocate nothing and read nothing back.
+        """
+        ...
+
+    def synchronize(self) -> None:
+        """Waits until everything launched so far has ended."""
+        ...
+
+    def __enter__(self) -> "Runtime":
+        """Makes device and stream current in this thread. May be nested."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restores what was current before; an out-of-memory error of the device becomes OutOfDeviceMemory."""
+        ...
