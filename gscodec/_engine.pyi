@@ -61,6 +61,7 @@ def fit_step(
     l1: float,
     l2: float,
     ssim: float,
+    subset: tuple[int, int, int],
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...

@@ -51,6 +51,8 @@ void fit_size(std::vector<float>& buffer, int64_t n) {
     if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(n);
 }
 
+constexpr Subset kWholeTile = {1, 0, 0};
+
 // The list of one tile, loaded into a workspace.
 class TileTask {
 public:
@@ -100,13 +102,16 @@ public:
         context_.kernels.blend(w, args, keep_weights);
     }
 
-    // All 256 pixel centres of the tile.
-    void load_pixels() {
+    // Centres of the tile's pixels that a subset has; returns how many.
+    int load_pixels(const Subset& subset) {
         Workspace& w = worker_.ws;
-        for (int p = 0; p < kBatch; ++p) {
-            w.x[p] = static_cast<float>(p % kTile) + 0.5f;
-            w.y[p] = static_cast<float>(p / kTile) + 0.5f;
-        }
+        int n = 0;
+        for (int64_t r = subset.y; r < kTile; r += subset.step)
+            for (int64_t c = subset.x; c < kTile; c += subset.step, ++n) {
+                w.x[n] = static_cast<float>(c) + 0.5f;
+                w.y[n] = static_cast<float>(r) + 0.5f;
+            }
+        return n;
     }
 
     // Part of the tile that lies in the image.
@@ -226,6 +231,19 @@ void tile_to_planes(const float* tile, const Model& m, const TileTask& task, flo
     }
 }
 
+// As tile_from_planes for the pixels of a subset.
+void subset_from_planes(const float* planes, const Model& m, const TileTask& task, const Subset& subset,
+                        const float* outside, float* tile) {
+    const int64_t rows = task.rows(), columns = task.columns();
+    for (int c = 0; c < m.n_channels; ++c) {
+        const float* plane = planes + c * m.height * m.width + task.plane_offset();
+        int p = c * kBatch;
+        for (int64_t y = subset.y; y < kTile; y += subset.step)
+            for (int64_t x = subset.x; x < kTile; x += subset.step, ++p)
+                tile[p] = y < rows && x < columns ? plane[y * m.width + x] : outside[p];
+    }
+}
+
 struct Sums {
     double pointwise[2] = {0, 0};  // |d|, d^2
     double ssim = 0;
@@ -311,7 +329,7 @@ void backward(const Context& context, const Model& model, const float* grad_imag
     parallel_for(model.rect.count(), context.threads, [&](int64_t tile) {
         TileTask task(context, model, axes, tile);
         if (task.args.n == 0) return;
-        task.load_pixels();
+        task.load_pixels(kWholeTile);
         task.blend(kBatch, true);
         tile_from_planes(grad_image, model, task, nullptr, task.ws().grad.data());
         context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
@@ -347,11 +365,13 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
 }
 
 LossValue fit_step(const Context& context, const Model& model, const float* target, const Weights& w,
-                   const Grads& grads) {
+                   const Subset& subset, const Grads& grads) {
     const std::vector<Axes> axes = all_axes(model.geometry);
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
-    const double count = static_cast<double>(plane) * model.n_channels;
+    const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
+    const int64_t sampled_columns = (model.width - subset.x + subset.step - 1) / subset.step;
+    const double count = static_cast<double>(sampled_rows * sampled_columns) * model.n_channels;
     const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
     StepScratch& scratch = step_scratch();
     fit_size(scratch.moments, model.offsets[n_tiles] * width);
@@ -366,12 +386,17 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, axes, tile);
-            task.load_pixels();
-            task.blend(kBatch, true);
+            const int n = task.load_pixels(subset);
+            task.blend(n, true);
             Workspace& ws = task.ws();
-            tile_from_planes(target, model, task, ws.out.data(), ws.grad.data());
-            context.kernels.pointwise(ws.out.data(), ws.grad.data(), model.n_channels * kBatch, l1, l2, ws.grad.data(),
-                                      parts[tile].pointwise);
+            if (n == kBatch)
+                tile_from_planes(target, model, task, ws.out.data(), ws.grad.data());
+            else
+                subset_from_planes(target, model, task, subset, ws.out.data(), ws.grad.data());
+            for (int c = 0; c < model.n_channels; ++c) {
+                float* const grad = ws.grad.data() + c * kBatch;
+                context.kernels.pointwise(ws.out.data() + c * kBatch, grad, n, l1, l2, grad, parts[tile].pointwise);
+            }
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, moments + task.first_pair() * width);
         });
@@ -382,7 +407,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         float* const thresholds = scratch.thresholds.data();
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, axes, tile);
-            task.load_pixels();
+            task.load_pixels(kWholeTile);
             task.blend(kBatch);
             tile_to_planes(task.ws().out.data(), model, task, image);
             std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
@@ -391,7 +416,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, axes, tile);
             if (task.args.n == 0) return;
-            task.load_pixels();
+            task.load_pixels(kWholeTile);
             std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
             tile_from_planes(grad, model, task, nullptr, task.ws().grad.data());

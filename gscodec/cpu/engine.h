@@ -66,7 +66,13 @@ struct LossValue {
 LossValue photometric_loss(const Context&, const float* image, const float* target, int n_channels, int64_t height,
                            int64_t width, const Weights&, float* grad);
 
-// Forward over the whole image, loss against the planar target, and backward, in one go.
-LossValue fit_step(const Context&, const Model&, const float* target, const Weights&, const Grads&);
+// Every step-th pixel in both directions, from (x, y) on; step is 1, 2 or 4.
+struct Subset {
+    int64_t step, x, y;
+};
+
+// Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
+// be 0 unless the subset is the whole image.
+LossValue fit_step(const Context&, const Model&, const float* target, const Weights&, const Subset&, const Grads&);
 
 }  // namespace gscodec

@@ -168,14 +168,16 @@ NB_MODULE(_engine, m) {
     });
 
     m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target, float l1, float l2,
-                         float ssim, const std::string& isa, int threads) {
+                         float ssim, const std::tuple<int64_t, int64_t, int64_t>& subset, const std::string& isa,
+                         int threads) {
         const Model model = scene.model(shape, rect, top_k);
         const Context context{kernels_for(isa), threads};
         GradArrays grads(model);
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = fit_step(context, model, target.data(), {l1, l2, ssim}, grads.view());
+            value = fit_step(context, model, target.data(), {l1, l2, ssim},
+                             {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
     });

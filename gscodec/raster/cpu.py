@@ -32,6 +32,19 @@ class FitStep:
     grads: GaussianGrads
 
 
+@dataclass(frozen=True)
+class Subset:
+    """The pixels (x + i step, y + j step) of a picture."""
+
+    step: int
+    x: int = 0
+    y: int = 0
+
+
+SUBSET_STEPS = (1, 2, 4)
+WHOLE = Subset(1)
+
+
 class CpuRasterizer:
     """`Rasterizer` over gscodec._engine.
 
@@ -125,15 +138,36 @@ class CpuRasterizer:
         return value, np.moveaxis(grad, 0, 2)
 
     def fit_step(
-        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, target_planes: Float32Array, weights: LossWeights
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        index: TileIndex,
+        target_planes: Float32Array,
+        weights: LossWeights,
+        subset: Subset = WHOLE,
     ) -> FitStep:
-        """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width)."""
+        """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width).
+
+        With a subset, loss and gradients are those of the mean over its pixels alone.
+
+        Raises:
+            InvalidArgument: shapes do not match, or a subset of pixels with an SSIM weight, which needs neighbours.
+        """
         expected = (gaussians.n_channels, grid.height, grid.width)
         if target_planes.shape != expected:
             raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
+        if subset.step not in SUBSET_STEPS or not (0 <= subset.x < subset.step and 0 <= subset.y < subset.step):
+            raise InvalidArgument(f"{subset}: the step is one of {SUBSET_STEPS}, x and y are below it")
+        if subset.step > 1 and (weights.ssim or subset.x >= grid.width or subset.y >= grid.height):
+            raise InvalidArgument(f"{subset}: no pixels, or an SSIM weight, which needs the whole picture")
         mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
-            *_scene(gaussians, grid, index), target_planes, *mix, self._isa, self._threads
+            *_scene(gaussians, grid, index),
+            target_planes,
+            *mix,
+            (subset.step, subset.x, subset.y),
+            self._isa,
+            self._threads,
         )
         return FitStep(value, mse, GaussianGrads(*grads))
 

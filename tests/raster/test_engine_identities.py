@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gscodec.errors import InvalidArgument
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights, OutputDtype, Rasterizer
-from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.cpu import CpuRasterizer, Subset
 from gscodec.raster.reference import window_points
 
 Scene = tuple[GaussianSet, Grid]
@@ -25,44 +26,45 @@ def scenes(scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene
 
 
 def test_a_sample_is_its_pixel(
-    isa: str, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene]
+    engine: Rasterizer, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene]
 ) -> None:
     rng = np.random.default_rng(0)
     for name, (gaussians, grid) in scenes(scene_of, extreme_scene_of):
-        engine = CpuRasterizer(threads=2, isa=isa)
         index = engine.bin(gaussians, grid)
         image = engine.forward(gaussians, grid, index, Window.whole(grid)).reshape(-1, gaussians.n_channels)
         points = window_points(Window.whole(grid))
         for count in (1, 5, len(points)):  # batches of every fill, in an order of their own
             some = rng.permutation(len(points))[:count]
-            assert np.array_equal(engine.sample(gaussians, grid, index, points[some]), image[some]), f"{isa}, {name}"
+            assert np.array_equal(engine.sample(gaussians, grid, index, points[some]), image[some]), (
+                f"{engine.name}, {name}"
+            )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "uint16"])
 def test_a_region_is_its_crop(
-    isa: str, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene], dtype: OutputDtype
+    engine: Rasterizer, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene], dtype: OutputDtype
 ) -> None:
     rng = np.random.default_rng(1)
     for name, (gaussians, grid) in scenes(scene_of, extreme_scene_of):
-        engine = CpuRasterizer(threads=2, isa=isa)
         index = engine.bin(gaussians, grid)
         image = engine.forward(gaussians, grid, index, Window.whole(grid), dtype)
         for _ in range(12):
             x0, x1 = np.sort(rng.integers(0, grid.width + 1, 2))
             y0, y1 = np.sort(rng.integers(0, grid.height + 1, 2))
             part = engine.forward(gaussians, grid, index, Window(x0, y0, int(y1 - y0), int(x1 - x0)), dtype)
-            assert np.array_equal(part, image[y0:y1, x0:x1]), f"{isa}, {name}: {x0}:{x1}, {y0}:{y1}"
+            assert np.array_equal(part, image[y0:y1, x0:x1]), f"{engine.name}, {name}: {x0}:{x1}, {y0}:{y1}"
 
 
 def test_a_lattice_is_its_samples(
-    isa: str, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene]
+    engine: Rasterizer, scene_of: Callable[..., Scene], extreme_scene_of: Callable[..., Scene]
 ) -> None:
     for name, (gaussians, grid) in scenes(scene_of, extreme_scene_of):
-        engine = CpuRasterizer(threads=2, isa=isa)
         index = engine.bin(gaussians, grid)
         window = Window(-2.3, 1.7, 50, 41, 1.37, 0.83)
         image = engine.forward(gaussians, grid, index, window).reshape(-1, gaussians.n_channels)
-        assert np.array_equal(engine.sample(gaussians, grid, index, window_points(window)), image), f"{isa}, {name}"
+        assert np.array_equal(engine.sample(gaussians, grid, index, window_points(window)), image), (
+            f"{engine.name}, {name}"
+        )
 
 
 def test_the_oracle_keeps_the_same_identities(oracle: Rasterizer, scene_of: Callable[..., Scene]) -> None:
@@ -146,10 +148,48 @@ def test_a_fit_step_is_forward_loss_and_backward(
             )
 
 
-def test_the_same_call_twice_gives_the_same_bytes(isa: str, scene_of: Callable[..., Scene]) -> None:
+@pytest.mark.parametrize("subset", [Subset(2), Subset(2, 1, 0), Subset(2, 0, 1), Subset(4, 3, 2)])
+@pytest.mark.parametrize("size", [(35, 43), (16, 16), (5, 4)])
+def test_a_subset_of_pixels_steps_by_their_gradient_alone(
+    isa: str, scene_of: Callable[..., Scene], subset: Subset, size: tuple[int, int]
+) -> None:
+    gaussians, grid = scene_of(6, 70, *size, 5)
+    engine = CpuRasterizer(threads=2, isa=isa)
+    index = engine.bin(gaussians, grid)
+    target = np.random.default_rng(6).random((*size, 5), dtype=np.float32)
+    planes = np.ascontiguousarray(np.moveaxis(target, 2, 0))
+    step = engine.fit_step(gaussians, grid, index, planes, LossWeights(l1=0.5, l2=1.0), subset)
+    there = np.s_[subset.y :: subset.step, subset.x :: subset.step]
+    image = np.asarray(engine.forward(gaussians, grid, index, Window.whole(grid)), np.float32)
+    value, grad = engine.loss(image[there], target[there], LossWeights(l1=0.5, l2=1.0))
+    spread = np.zeros_like(image)
+    spread[there] = grad
+    wanted = engine.backward(gaussians, grid, index, spread)
+    assert step.loss == pytest.approx(value, rel=1e-5)
+    for kind in ("means", "inv_scales", "rotations", "features"):
+        expected = getattr(wanted, kind)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(getattr(step.grads, kind), expected, rtol=1e-4, atol=1e-5 * scale, err_msg=kind)
+
+
+def test_subsets_without_pixels_or_with_ssim_are_refused(scene_of: Callable[..., Scene]) -> None:
+    gaussians, grid = scene_of(6, 20, 5, 1)
+    engine = CpuRasterizer(threads=1)
+    index = engine.bin(gaussians, grid)
+    planes = np.zeros((3, 5, 1), np.float32)
+    for subset, weights in [
+        (Subset(3), LossWeights(l2=1.0)),
+        (Subset(2, 2, 0), LossWeights(l2=1.0)),
+        (Subset(2, 1, 0), LossWeights(l2=1.0)),
+        (Subset(2), LossWeights(l2=1.0, ssim=0.1)),
+    ]:
+        with pytest.raises(InvalidArgument):
+            engine.fit_step(gaussians, grid, index, planes, weights, subset)
+
+
+def test_the_same_call_twice_gives_the_same_bytes(engine: Rasterizer, scene_of: Callable[..., Scene]) -> None:
     """Scratch memory is kept between calls, so a large scene in between must leave no trace."""
     gaussians, grid = scene_of(14, 70, 40, 47, 5)
-    engine = CpuRasterizer(threads=2, isa=isa)
     index = engine.bin(gaussians, grid)
     first = engine.forward(gaussians, grid, index, Window.whole(grid))
     large, large_grid = scene_of(15, 900, 60, 60, 12)
