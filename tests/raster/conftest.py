@@ -1,6 +1,6 @@
 """Scenes and judgements shared by the renderer tests. Every scene comes from a seed that the failure text shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import pytest
 from gscodec.constants import TOP_K
 from gscodec.gaussians import Float64Array, GaussianSet, Grid
 from gscodec.raster.base import Rasterizer, TileIndex
-from gscodec.raster.cpu import available_isas
+from gscodec.raster.cpu import CpuRasterizer, available_isas
 from gscodec.raster.reference import (
     ReferenceRasterizer,
     blend_points,
@@ -204,3 +204,14 @@ def lists_equal() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def differences() -> Callable[..., Float64Array]:
     return finite_difference
+
+
+@pytest.fixture(scope="session", params=available_isas())
+def engine(request: pytest.FixtureRequest) -> Rasterizer:
+    return CpuRasterizer(threads=2, isa=request.param)
+
+
+@pytest.fixture(scope="session")
+def thinned(engine: Rasterizer) -> Callable[[Iterable[int]], Iterable[int]]:
+    """A sweep's values: all of them, or a few for engines that compile for each."""
+    return lambda values: values if engine.name == "cpu" else [v for v in values if v in {1, 2, 9, 10, 11, 32}]

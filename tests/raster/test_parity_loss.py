@@ -5,7 +5,6 @@ import pytest
 
 from gscodec.gaussians import Float32Array
 from gscodec.raster.base import LossWeights, Rasterizer
-from gscodec.raster.cpu import CpuRasterizer
 
 WEIGHTS = [
     LossWeights(),
@@ -30,9 +29,11 @@ def pair(seed: int, shape: tuple[int, int, int], noise: float) -> tuple[Float32A
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_value_and_gradient(isa: str, oracle: Rasterizer, shape: tuple[int, int, int], weights: LossWeights) -> None:
+def test_value_and_gradient(
+    engine: Rasterizer, oracle: Rasterizer, shape: tuple[int, int, int], weights: LossWeights
+) -> None:
     image, target = pair(sum(shape), shape, 0.1)
-    value, grad = CpuRasterizer(threads=2, isa=isa).loss(image, target, weights)
+    value, grad = engine.loss(image, target, weights)
     expected, expected_grad = oracle.loss(image, target, weights)
     assert value == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert grad.dtype == np.float32
@@ -43,22 +44,22 @@ def test_value_and_gradient(isa: str, oracle: Rasterizer, shape: tuple[int, int,
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-3, 1.0])
-def test_near_and_far_images(isa: str, oracle: Rasterizer, noise: float) -> None:
+def test_near_and_far_images(engine: Rasterizer, oracle: Rasterizer, noise: float) -> None:
     image, target = pair(3, (40, 50, 3), noise)
     weights = LossWeights(l1=1.0, l2=1.0, ssim=1.0)
-    value, grad = CpuRasterizer(threads=2, isa=isa).loss(image, target, weights)
+    value, grad = engine.loss(image, target, weights)
     expected, expected_grad = oracle.loss(image, target, weights)
     assert value == pytest.approx(expected, rel=1e-3, abs=2e-6)
     scale = 1.0 / image.size  # the size of an L1 gradient
     np.testing.assert_allclose(grad, expected_grad, rtol=2e-3, atol=2e-3 * scale)
 
 
-def test_flat_images_stay_finite(isa: str, oracle: Rasterizer) -> None:
+def test_flat_images_stay_finite(engine: Rasterizer, oracle: Rasterizer) -> None:
     flat = np.full((25, 33, 2), 0.75, np.float32)
     weights = LossWeights(l1=1.0, l2=1.0, ssim=1.0)
     for level in (0.0, 0.75, 1.0):
         image = np.full_like(flat, level)
-        value, grad = CpuRasterizer(threads=1, isa=isa).loss(image, flat, weights)
+        value, grad = engine.loss(image, flat, weights)
         expected, _ = oracle.loss(image, flat, weights)
         assert value == pytest.approx(expected, rel=1e-3, abs=1e-5)
         assert np.isfinite(grad).all()
