@@ -23,8 +23,13 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Families, one .cu file each, and what stands in front of it, in order."""
 
-_EXACT: Final = frozenset({"tile_bin"})
-"""Families whose rounding is normative: tile lists must agree on every engine, so nothing may be contracted."""
+_OPTIONS: Final = {
+    # Rounding is normative: tile lists must agree on every engine, so nothing may be contracted.
+    "tile_bin": ("--fmad=false",),
+    # One division in an inner loop, of a number far above the denormals: the branch for those costs registers.
+    "loss": ("--prec-div=false",),
+}
+"""What families are compiled with besides the C++ version."""
 
 _ENTRY: Final = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(')
 _MACRO: Final = re.compile(r"[A-Za-z_]\w*\Z")
@@ -59,7 +64,7 @@ def entries(family: str) -> tuple[str, ...]:
 
 def options(family: str) -> tuple[str, ...]:
     """NVRTC's options for a family, apart from the architecture."""
-    return ("-std=c++17", "--fmad=false") if family in _EXACT else ("-std=c++17",)
+    return ("-std=c++17", *_OPTIONS.get(family, ()))
 
 
 def _preamble(defines: Mapping[str, Define]) -> str:

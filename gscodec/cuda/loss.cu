@@ -1,0 +1,241 @@
+// The photometric loss of planes and its gradient (oracle: raster/reference_loss.py; CPU: cpu/ssim.inl).
+//
+//   pointwise_loss   thread a few samples    L1 and L2
+//   ssim_loss        block a strip           L1, L2 and SSIM: the gradient of all three in one sweep over the picture
+//   sum_partials     one block               the blocks' partial sums, in float64
+//
+// ssim_loss. With G the 11-tap Gaussian, zero outside the image, SSIM of a pixel is a function of G*x, G*y and of the
+// blurred second moments, and its gradient takes three derivative planes through G once more. Two things make that
+// cheap:
+//
+// Sum and difference. With s = x + y and d = x - y the two variances enter SSIM only by their sum, so four blurs do the
+// work of five, and 1 - SSIM becomes products of small numbers instead of a difference of large ones:
+//     u, v = G*s, G*d;  z, w = G*s^2 - u^2, G*d^2 - v^2
+//     SSIM = (1 - a) (1 - b),  a = v^2 / ((u^2 + v^2) / 2 + C1),  b = w / ((z + w) / 2 + C2)
+//     gradient of 1 - SSIM = G*M + 2 s (G*Z) + 2 d (G*W)   with M, Z, W its derivatives to the mean, G*s^2 and G*d^2
+// Near the end of a fit d is small and float32 keeps its digits, where G*xy - G*x G*y loses them.
+//
+// One sweep. A block owns kOutputs columns and `rows` rows and goes down them. A thread owns a column: each row is
+// blurred along x out of shared memory and pushed into filters along y that live in registers. Such a filter holds what
+// the next eleven rows will be; to move on a row is to write each sum one place further, which a multiply-add does for
+// nothing. The derivative planes, five rows behind, pass through shared memory and three more filters, and the gradient
+// comes out ten rows behind. No plane but the gradient is ever stored, and a sample's gradient does not depend, to the
+// bit, on where blocks begin. Keeping the target's own blurs from step to step would not pay: it would save half of the
+// first of the two blurs and cost two more planes to read.
+//
+// Floor at 2048 x 2048 x 3 (12.6 M samples of 4 bytes): x and y read, gradient written: 151 MB, 45 us at 3.35 TB/s;
+// what blocks share is read again, 1.3 times in all, mostly from the L2. Two kernels with three planes in between would
+// move 550 MB, 165 us there and 550 us at 1 TB/s, however fast they compute. This one issues about 320 instructions a
+// row and warp (220 of them arithmetic) over 1.25 times the samples, 0.18 ms on 132 processors at 1.7 GHz, so it is
+// bound by issue; shared memory, 7.7 KB a row and warp, comes to three quarters of that. It has no bank conflicts:
+// lanes take neighbouring words. Registers limit it (128, four blocks a processor): two columns a thread would share
+// reads and addresses, but need 210. Counted from the compiler's output, not measured.
+//
+// Buffers: image, target, grad (C, H, W) f32; partials (blocks, 2 or 3) f32, see partial_sums.cuh.
+
+// Gradient of l1 |d| + l2 d^2, and what it adds to the sums. NaN stays NaN whatever the weights.
+struct Pointwise {
+    real absolute = 0, square = 0;
+
+    __device__ real add(real d, real l1, real l2) {
+        absolute += magnitude(d);
+        square = multiply_add(d, d, square);
+        return multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : real(0)));
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(POINT_THREADS)
+    pointwise_loss(const float* image, const float* target, long long size, float l1, float l2, float* grad,
+                   float* partials) {
+    Pointwise loss;
+    const long long first = (long long)blockIdx.x * (POINT_THREADS * POINT_EACH) + threadIdx.x;
+#pragma unroll
+    for (int k = 0; k < POINT_EACH; ++k) {
+        const long long i = first + k * POINT_THREADS;
+        if (i < size) grad[i] = (float)loss.add((real)image[i] - (real)target[i], (real)l1, (real)l2);
+    }
+    real sums[2] = {loss.absolute, loss.square};
+    block_sum<POINT_THREADS>(sums);
+    if (threadIdx.x == 0)
+        for (int k = 0; k < 2; ++k) partials[2LL * blockIdx.x + k] = (float)sums[k];
+}
+
+constexpr int kReach = SSIM_TAPS / 2;
+constexpr int kOutputs = SSIM_THREADS - 2 * kReach;    // columns of the gradient
+constexpr int kInputs = SSIM_THREADS + 2 * kReach;     // columns of the image; derivatives have a thread each
+
+// Weight at a distance from the centre, in px.
+__device__ constexpr real tap(int distance) {
+    constexpr real taps[] = {SSIM_WEIGHTS};
+    return taps[distance < 0 ? -distance : distance];
+}
+
+// A filter along y. sums[j] is what the rows so far add to the row j - kReach after the latest one.
+struct Column {
+    real sums[SSIM_TAPS];
+
+    __device__ void clear() {
+#pragma unroll
+        for (int j = 0; j < SSIM_TAPS; ++j) sums[j] = 0;
+    }
+    // Takes the next row, and gives the blurred row that it completes.
+    __device__ real push(real value) {
+#pragma unroll
+        for (int j = 0; j + 1 < SSIM_TAPS; ++j) sums[j] = multiply_add(tap(j - kReach), value, sums[j + 1]);
+        sums[SSIM_TAPS - 1] = tap(kReach) * value;
+        return sums[0];
+    }
+};
+
+struct alignas(2 * sizeof(real)) Pair {
+    real first, second;
+};
+
+// Image and target of one row on their way to shared memory, where they stand as sum and difference: a column a thread,
+// and the last columns for the first few threads.
+struct Row {
+    real x[2], y[2];
+
+    __device__ void load(const float* image, const float* target, int row, int height, int column, int width) {
+#pragma unroll
+        for (int part = 0; part < 2; ++part) {
+            const int c = column + part * SSIM_THREADS;
+            const bool inside = row < height && c >= 0 && c < width && (part == 0 || threadIdx.x < 2 * kReach);
+            x[part] = inside ? (real)image[row * width + c] : real(0);
+            y[part] = inside ? (real)target[row * width + c] : real(0);
+        }
+    }
+    __device__ void store(Pair* to) const {
+        to[threadIdx.x] = {x[0] + y[0], x[0] - y[0]};
+        if (threadIdx.x < 2 * kReach) to[threadIdx.x + SSIM_THREADS] = {x[1] + y[1], x[1] - y[1]};
+    }
+};
+
+// 1 - SSIM, and its derivatives to the mean of s and d together and to their second moments.
+struct Dissimilarity {
+    real value, to_mean, to_sum_square, to_difference_square;
+
+    __device__ static Dissimilarity of(real u, real v, real sum_square, real difference_square) {
+        const real w = difference_square - v * v;
+        const real b1 = multiply_add(real(0.5), multiply_add(u, u, v * v), (real)SSIM_C1);
+        const real b2 = multiply_add(real(0.5), sum_square - u * u + w, (real)SSIM_C2);
+        const real inverse = real(1) / (b1 * b2), inverse_1 = inverse * b2, inverse_2 = inverse * b1;
+        const real a = v * v * inverse_1, b = w * inverse_2;
+        const real half_b = real(0.5) * b, scale = (1 - a) * inverse_2;
+        Dissimilarity r;
+        r.value = multiply_add(-a, b, a + b);
+        r.to_sum_square = -half_b * scale;
+        r.to_difference_square = (1 - half_b) * scale;
+        const real through_a = (1 - b) * inverse_1 * ((2 - a) * v - a * u);
+        r.to_mean = through_a - 2 * multiply_add(u, r.to_sum_square, v * r.to_difference_square);
+        return r;
+    }
+};
+
+// Grid: strips of columns, blocks of rows, channels. Partials: sum |d|, sum d^2, sum (1 - SSIM).
+extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
+    ssim_loss(const float* image, const float* target, int height, int width, int rows, float l1, float l2, float ssim,
+              float* grad, float* partials) {
+    // Two of each, for even and odd rows: one is written while others still read the other, so a row takes one barrier.
+    __shared__ Pair inputs[2][kInputs];
+    __shared__ real means[2][kInputs];
+    __shared__ Pair squares[2][kInputs];
+
+    const int thread = threadIdx.x;
+    const int column = blockIdx.x * kOutputs + thread;  // of the gradient; derivatives and image lie further left
+    const int map_column = column - kReach, input_column = column - 2 * kReach;
+    const int row0 = blockIdx.y * rows, row1 = row0 + rows < height ? row0 + rows : height;
+    const int first = row0 > 2 * kReach ? row0 - 2 * kReach : 0, last = row1 + 2 * kReach;
+    const bool has_map = map_column >= 0 && map_column < width, has_output = thread < kOutputs && column < width;
+    const bool counts = has_map && thread >= kReach && thread < kReach + kOutputs;
+    const long long plane = (long long)blockIdx.z * height * width;
+    image += plane;
+    target += plane;
+    grad += plane;
+
+    Column sum, difference, sum_square, difference_square, mean, to_sum_square, to_difference_square;
+    Column* const filters[] = {&sum,  &difference,    &sum_square,          &difference_square,
+                               &mean, &to_sum_square, &to_difference_square};
+#pragma unroll
+    for (Column* filter : filters) filter->clear();
+    Pointwise loss;
+    real dissimilarity = 0;
+
+    if (thread < 2 * kReach) {  // read by the threads that have a derivative but no output
+        for (int place = 0; place < 2; ++place) {
+            means[place][SSIM_THREADS + thread] = 0;
+            squares[place][SSIM_THREADS + thread] = {0, 0};
+        }
+    }
+    Row next;
+    next.load(image, target, first, height, input_column, width);
+    next.store(inputs[0]);
+    next.load(image, target, first + 1, height, input_column, width);
+    __syncthreads();
+    for (int even = first; even < last; even += 2) {  // two rows at a time, so that most filters move without copies
+#pragma unroll
+        for (int place = 0; place < 2; ++place) {
+            const int row = even + place, map_row = row - kReach, output_row = row - 2 * kReach;
+            next.store(inputs[place ^ 1]);
+            next.load(image, target, row + 2, height, input_column, width);
+
+            const Pair* const at = inputs[place] + thread + kReach;
+            real s = tap(0) * at[0].first, ss = s * at[0].first;
+            real d = tap(0) * at[0].second, dd = d * at[0].second;
+#pragma unroll
+            for (int k = 1; k <= kReach; ++k) {
+                const Pair l = at[-k], r = at[k];
+                s = multiply_add(tap(k), l.first + r.first, s);
+                d = multiply_add(tap(k), l.second + r.second, d);
+                ss = multiply_add(tap(k), multiply_add(l.first, l.first, r.first * r.first), ss);
+                dd = multiply_add(tap(k), multiply_add(l.second, l.second, r.second * r.second), dd);
+            }
+            s = sum.push(s);
+            d = difference.push(d);
+            ss = sum_square.push(ss);
+            dd = difference_square.push(dd);
+            const Dissimilarity map = Dissimilarity::of(s, d, ss, dd);
+            const bool map_here = has_map && map_row >= 0 && map_row < height;  // there is none outside the image
+            dissimilarity += counts && map_row >= row0 && map_row < row1 ? map.value : real(0);
+            means[place][thread] = map_here ? map.to_mean : real(0);
+            squares[place][thread] = {map_here ? map.to_sum_square : real(0),
+                                      map_here ? map.to_difference_square : real(0)};
+            const bool output_here = has_output && output_row >= row0 && output_row < row1;
+            const int output = output_row * width + column;
+            const real x = output_here ? (real)image[output] : real(0);
+            const real y = output_here ? (real)target[output] : real(0);
+            __syncthreads();
+
+            const real* const m = means[place] + thread + kReach;
+            const Pair* const t = squares[place] + thread + kReach;
+            real to_mean = tap(0) * m[0], to_s = tap(0) * t[0].first, to_d = tap(0) * t[0].second;
+#pragma unroll
+            for (int k = 1; k <= kReach; ++k) {
+                to_mean = multiply_add(tap(k), m[-k] + m[k], to_mean);
+                to_s = multiply_add(tap(k), t[-k].first + t[k].first, to_s);
+                to_d = multiply_add(tap(k), t[-k].second + t[k].second, to_d);
+            }
+            to_mean = mean.push(to_mean);
+            to_s = to_sum_square.push(to_s);
+            to_d = to_difference_square.push(to_d);
+            if (output_here) {
+                const real by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
+                grad[output] = (float)multiply_add((real)ssim, by_ssim, loss.add(x - y, (real)l1, (real)l2));
+            }
+        }
+    }
+    real sums[LOSS_TERMS] = {loss.absolute, loss.square, dissimilarity};
+    block_sum<SSIM_THREADS>(sums);
+    const long long block = ((long long)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    if (thread == 0)
+        for (int k = 0; k < LOSS_TERMS; ++k) partials[block * LOSS_TERMS + k] = (float)sums[k];
+}
+
+// sums (LOSS_TERMS,) f64 of the columns of partials (n, width).
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
+    sum_partials(const float* partials, int n, int width, double* sums) {
+    double totals[LOSS_TERMS];
+    sum_rows<FINISH_THREADS>(partials, n, width, totals);
+    if (threadIdx.x == 0)
+        for (int k = 0; k < LOSS_TERMS; ++k) sums[k] = totals[k];
+}
