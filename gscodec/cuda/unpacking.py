@@ -17,7 +17,7 @@ from gscodec.gaussians import LodTable
 UNPACK_THREADS: Final = 256
 
 
-def unpack_records(
+def unpack_f16(
     runtime: Runtime, records: Records, lods: LodTable, lod: int, height: int, width: int
 ) -> DeviceGaussians:
     """The Gaussians that a LOD shows: the bits of `dequantize_records` with that level's gains.

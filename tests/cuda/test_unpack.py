@@ -6,7 +6,7 @@ from host_runtime import SCHEDULES, HostRuntime
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.cuda.runtime import Runtime
-from gscodec.cuda.unpacking import unpack_records
+from gscodec.cuda.unpacking import unpack_f16
 from gscodec.errors import InvalidArgument
 from gscodec.format.quantize import Records, check_records, dequantize_records
 from gscodec.gaussians import LodTable
@@ -27,7 +27,7 @@ def valid_records(n: int, n_channels: int, seed: int = 0) -> Records:
 
 
 def assert_same_bits(runtime: Runtime, records: Records, lods: LodTable, lod: int, height: int, width: int) -> None:
-    found = unpack_records(runtime, records, lods, lod, height, width)
+    found = unpack_f16(runtime, records, lods, lod, height, width)
     expected = lods.select(dequantize_records(records, height, width), lod)
     assert runtime.download(found.n_shown).tolist() == [len(expected)]
     assert len(found) == len(expected)
@@ -79,8 +79,8 @@ def test_levels_that_are_not_there_are_refused(device_runtime: Runtime) -> None:
     records = valid_records(20, 3)
     for lod in (-1, 3):
         with pytest.raises(InvalidArgument, match="LOD"):
-            unpack_records(device_runtime, records, LODS, lod, 8, 8)
+            unpack_f16(device_runtime, records, LODS, lod, 8, 8)
     with pytest.raises(InvalidArgument, match="records"):
-        unpack_records(device_runtime, records[:19], LODS, 0, 8, 8)
+        unpack_f16(device_runtime, records[:19], LODS, 0, 8, 8)
     with pytest.raises(InvalidArgument, match="records"):
-        unpack_records(device_runtime, records.astype(np.int32), LODS, 0, 8, 8)  # type: ignore[arg-type]
+        unpack_f16(device_runtime, records.astype(np.int32), LODS, 0, 8, 8)
