@@ -308,10 +308,11 @@ static bool make_fibers(unsigned n) {
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (made == MAP_FAILED) return false;
         m.stacks = (unsigned char*)made;
-        for (unsigned t = 0; t < kMaxThreads; ++t) mprotect(m.stacks + t * each, page_bytes(), PROT_NONE);
     }
     for (unsigned t = 0; t < n; ++t) {
         if (m.threads[t].entered) continue;
+        // Only for fibers in use: a process may have 65,530 mappings, and every library has fibers of its own.
+        mprotect(m.stacks + t * each, page_bytes(), PROT_NONE);
         ucontext_t& entry = m.threads[t].entry;
         getcontext(&entry);
         entry.uc_stack.ss_sp = m.stacks + t * each + page_bytes();
