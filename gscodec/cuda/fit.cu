@@ -1,0 +1,174 @@
+// What a training step does besides rendering (CPU: train/trainee.py, train/optimizer.py; the plan: train/plan.py).
+//
+//   begin_step    one thread          the step's decisions from the plan into `now`; the cursor moves on
+//   activate      thread a Gaussian   parameters as they train -> Gaussians as they are shown, at the level's gains
+//   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far
+//   adam_rows     block of ADAM_ROWS  gradients of the Gaussians -> of the parameters, Adam, widening, valid ranges
+//   step_gains    block a generation  the log gains of a coarse level
+//
+// A step is the same launches every time, so that it can be a CUDA graph: whatever changes from step to step lies in
+// device memory, and nothing is read back in between. A step that runs out of room for pairs is undone by the host.
+//
+// Buffers (N Gaussians, D = 5 + C columns, L levels, S steps):
+//   rows (N, D) f32              x, y (px), two scale parameters, rotation, features
+//   mean, square (N, D) f32      Adam's moments; row_steps (N,) i32 updates that a row has had
+//   units (N, D) f32             unit of each value's learning rate
+//   generation (N,) i32, counts (L,) i32    generation of a Gaussian; Gaussians up to and with a generation
+//   log_gains, gain_mean, gain_square (L, L) f32      row m: the gains of level step m
+//   best_rows (N, D), best_gains (L, L) f32           the state with the least error
+//   gain_terms (N,) f32          a row's share of the gradient to its generation's gain
+//   plan_ints (S, PLAN_INTS) i32 n_shown, level, shows_all, may_be_best; plan_factors (S,) f32 factor on all rates
+//   now_ints, now_floats         the step at hand and what became of it; places are the NOW_ macros
+//
+// Floor: adam_rows reads five and writes three values of 4 bytes a parameter, 2.6 MB for 10K Gaussians of 8 columns. It
+// all stays in the L2, so that each of these launches costs its start, about 2 us, and none is worth more cleverness.
+
+constexpr float kLargest = 3.402823466e38f;
+
+__device__ inline bool is_finite(float x) { return fabsf(x) <= kLargest; }
+
+// NaN stays NaN: it must come to light, not turn into a limit.
+__device__ inline float clamp(float x, float low, float high) { return x < low ? low : (x > high ? high : x); }
+
+// The inverse scale that a scale parameter stands for, gain aside.
+__device__ inline float inverse_scale(float parameter) { return LOG_SCALES ? expf(parameter) : parameter; }
+
+extern "C" __global__ void begin_step(const int* plan_ints, const float* plan_factors, int n_steps, int* now_ints,
+                                      float* now_floats) {
+    const int step = now_ints[NOW_CURSOR];
+    const bool planned = step < n_steps;  // beyond its room the plan shows nothing, and so moves nothing
+    const int* decisions = plan_ints + (long long)PLAN_INTS * step;
+    now_ints[NOW_SHOWN] = planned ? decisions[0] : 0;
+    now_ints[NOW_LEVEL] = planned ? decisions[1] : 0;
+    now_ints[NOW_SHOWS_ALL] = planned ? decisions[2] : 0;
+    now_ints[NOW_MAY_BE_BEST] = planned ? decisions[3] : 0;
+    now_ints[NOW_IMPROVED] = 0;
+    now_floats[NOW_FACTOR] = planned ? plan_factors[step] : 0;
+    now_ints[NOW_CURSOR] = step + 1;
+}
+
+extern "C" __global__ void __launch_bounds__(ACTIVATE_THREADS)
+    activate(int n_present, int n_columns, int n_levels, const float* rows, const float* log_gains,
+             const int* generation, int* now_ints, double* means, double* inv_scales, double* rotations) {
+    const int i = blockIdx.x * ACTIVATE_THREADS + threadIdx.x;
+    if (i >= n_present || i >= now_ints[NOW_SHOWN]) return;
+    const float* row = rows + (long long)i * n_columns;
+    const float gain = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
+    const float s0 = inverse_scale(row[2]) * gain, s1 = inverse_scale(row[3]) * gain;
+    means[2LL * i] = row[0];
+    means[2LL * i + 1] = row[1];
+    inv_scales[2LL * i] = s0;
+    inv_scales[2LL * i + 1] = s1;
+    rotations[i] = row[4];
+    bool valid = s0 > 0 && s1 > 0 && is_finite(s0) && is_finite(s1);
+    for (int k = 0; k < n_columns; ++k) valid = valid && is_finite(row[k]);
+    // Tile lists leave such a Gaussian out without a word. The lowest index is told, whatever the order of threads.
+    if (!valid) atomicMin(now_ints + NOW_INVALID, i);
+}
+
+// partials (n, width) f32: sums of |d|, d^2 and maybe 1 - SSIM; the weights are divided by the number of samples.
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
+    finish_loss(const float* partials, int n, int width, double l1, double l2, double ssim, double per_sample,
+                int n_gains, const float* log_gains, float* best_gains, int* now_ints, float* now_floats) {
+    double sums[LOSS_TERMS];
+    sum_rows<FINISH_THREADS>(partials, n, width, sums);
+    const float mse = (float)(sums[1] * per_sample);
+    // Every thread decides alike, before one of them writes.
+    const bool improved = now_ints[NOW_MAY_BE_BEST] && mse < now_floats[NOW_BEST_MSE];
+    const bool shows_all = now_ints[NOW_SHOWS_ALL] != 0;
+    __syncthreads();
+    if (improved)
+        for (int k = threadIdx.x; k < n_gains; k += FINISH_THREADS) best_gains[k] = log_gains[k];
+    if (threadIdx.x != 0) return;
+    now_floats[NOW_LOSS] = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
+    now_floats[NOW_MSE] = mse;
+    if (shows_all) now_floats[NOW_WHOLE_MSE] = mse;
+    if (improved) now_floats[NOW_BEST_MSE] = mse;
+    now_ints[NOW_IMPROVED] = improved;
+}
+
+// Adam as train/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since
+// a new row may begin out of range.
+extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
+    adam_rows(int n_present, int n_columns, int n_levels, const int* now_ints, const float* now_floats,
+              const real* grads, const float* units, const int* generation, const float* log_gains, float grad_scale,
+              float rate_mean, float rate_scale, float rate_rotation, float rate_feature, float mean_weight,
+              float square_weight, float beta2, float log_beta1, float log_beta2, float epsilon, float widening,
+              float width, float height, float scale_low, float scale_high, float feature_low, float feature_high,
+              float* rows, float* mean, float* square, int* row_steps, float* gain_terms, float* best_rows) {
+    __shared__ float corrections[ADAM_ROWS][2];  // 1 - beta^steps
+    __shared__ float gains[ADAM_ROWS];
+    __shared__ float terms[ADAM_ROWS][2];
+    const int first = blockIdx.x * ADAM_ROWS, thread = threadIdx.x;
+    const int count = n_present - first < ADAM_ROWS ? n_present - first : ADAM_ROWS;
+    const int n_shown = now_ints[NOW_SHOWN];
+    const bool improved = now_ints[NOW_IMPROVED] != 0;
+    const float factor = now_floats[NOW_FACTOR];
+    if (thread < count && first + thread < n_shown) {
+        const int i = first + thread, steps = row_steps[i] + 1;
+        row_steps[i] = steps;
+        // By expm1: 1 - pow would lose most digits of 1 - 0.999^t to cancellation.
+        corrections[thread][0] = -expm1f(steps * log_beta1);
+        corrections[thread][1] = -expm1f(steps * log_beta2);
+        gains[thread] = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
+    }
+    __syncthreads();
+    for (int e = thread; e < count * n_columns; e += ADAM_THREADS) {
+        const int j = e / n_columns, k = e - j * n_columns;
+        const long long place = (long long)first * n_columns + e;
+        const bool is_scale = k == 2 || k == 3;
+        float value = rows[place];
+        if (improved) best_rows[place] = value;
+        if (first + j < n_shown) {
+            float grad = (float)grads[place];
+            if (is_scale) {
+                const float inverse = inverse_scale(value);
+                terms[j][k - 2] = grad * inverse;
+                grad *= gains[j];
+                if (LOG_SCALES) grad *= inverse;
+            }
+            grad *= grad_scale;
+            float m = mean[place], s = square[place];
+            m = multiply_add(mean_weight, grad - m, m);
+            s = multiply_add(square_weight * grad, grad, beta2 * s);
+            mean[place] = m;
+            square[place] = s;
+            const float deviation = sqrtf(s / corrections[j][1]) + epsilon;
+            const float rate = k < 2 ? rate_mean : (is_scale ? rate_scale : (k == 4 ? rate_rotation : rate_feature));
+            value -= factor * rate * (m / corrections[j][0] / deviation) * units[place];
+            if (is_scale) value -= factor * widening;
+        }
+        if (k < 2)
+            value = clamp(value, 0, k == 0 ? width : height);
+        else if (is_scale)
+            value = clamp(value, scale_low, scale_high);
+        else if (k > 4)
+            value = clamp(value, feature_low, feature_high);
+        rows[place] = value;
+    }
+    __syncthreads();
+    if (thread < count && first + thread < n_shown) gain_terms[first + thread] = terms[thread][0] + terms[thread][1];
+}
+
+// A sign-like step of the shown level's log gains. The finest level shows its Gaussians as they are.
+extern "C" __global__ void __launch_bounds__(GAIN_THREADS)
+    step_gains(int n_levels, const int* now_ints, const float* now_floats, const int* counts, const float* gain_terms,
+               float grad_scale, float rate, float low, float high, float* log_gains, float* gain_mean,
+               float* gain_square) {
+    const int level = now_ints[NOW_LEVEL], n_shown = now_ints[NOW_SHOWN];
+    if (level >= n_levels - 1 || n_shown == 0) return;
+    const int begin = blockIdx.x ? counts[blockIdx.x - 1] : 0;
+    const int end = counts[blockIdx.x] < n_shown ? counts[blockIdx.x] : n_shown;
+    double sums[1] = {0};
+    for (int i = begin + threadIdx.x; i < end; i += GAIN_THREADS) sums[0] += gain_terms[i];
+    block_sum<GAIN_THREADS>(sums);
+    if (threadIdx.x != 0) return;
+    const int place = level * n_levels + blockIdx.x;
+    const float log_gain = log_gains[place];
+    const float grad = (float)sums[0] * expf(log_gain) * grad_scale;
+    const float m = multiply_add(0.1f, grad - gain_mean[place], gain_mean[place]);
+    const float s = multiply_add(0.01f, grad * grad - gain_square[place], gain_square[place]);
+    gain_mean[place] = m;
+    gain_square[place] = s;
+    log_gains[place] = clamp(log_gain - now_floats[NOW_FACTOR] * rate * (m / (sqrtf(s) + 1e-12f)), low, high);
+}

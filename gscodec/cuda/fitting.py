@@ -1,0 +1,464 @@
+"""The state of a fit on the device and the launches of fit.cu that move it.
+
+A step is `begin_step`, `activate`, tile lists, blending with the loss and its gradient, `finish_loss`, the gathering of
+gradients, `adam_rows`, `step_gains`: the same launches with the same arguments every time. Its decisions come from a
+plan in device memory, so the host need not look until it wants to know how things stand: `read_status`.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.cuda.binning import DeviceGaussians
+from gscodec.cuda.losses import FINISH_THREADS, LOSS_TERMS
+from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
+from gscodec.errors import InvalidArgument
+from gscodec.gaussians import Float32Array
+from gscodec.raster.base import LossWeights
+
+GEOMETRY: Final = 5
+"""Columns of a row of parameters before its features: x, y (px), two scale parameters, rotation."""
+
+PLAN_INTS: Final = 4
+"""Of a planned step: Gaussians shown, level step, whether those are all there are, whether it may be the best."""
+
+ACTIVATE_THREADS: Final = 128
+ADAM_THREADS: Final = 256
+ADAM_ROWS: Final = 32
+"""Rows a block updates; it counts their steps before anything else."""
+GAIN_THREADS: Final = 256
+
+_NONE: Final = 2**31 - 1
+
+
+class NowInt(IntEnum):
+    """Places in FitState.now_ints."""
+
+    CURSOR = 0  # steps begun
+    SHOWN = 1
+    LEVEL = 2
+    SHOWS_ALL = 3
+    MAY_BE_BEST = 4
+    IMPROVED = 5  # this step's state is the best so far
+    PAIRS_NEEDED = 6  # most pairs of a tile and a Gaussian that a step needed
+    INVALID = 7  # lowest index of a Gaussian that is not finite
+
+
+class NowFloat(IntEnum):
+    """Places in FitState.now_floats."""
+
+    FACTOR = 0
+    LOSS = 1
+    MSE = 2
+    WHOLE_MSE = 3  # of the last step that showed all Gaussians
+    BEST_MSE = 4
+
+
+_NOW_SIZE: Final = 8
+
+DEFINES: Final[dict[str, Define]] = {
+    "LOSS_TERMS": LOSS_TERMS,
+    "FINISH_THREADS": FINISH_THREADS,
+    "PLAN_INTS": PLAN_INTS,
+    "ACTIVATE_THREADS": ACTIVATE_THREADS,
+    "ADAM_THREADS": ADAM_THREADS,
+    "ADAM_ROWS": ADAM_ROWS,
+    "GAIN_THREADS": GAIN_THREADS,
+    **{f"NOW_{place.name}": int(place) for enum in (NowInt, NowFloat) for place in enum},
+}
+"""What fit.cu is compiled with, and LOG_SCALES of `FitSettings`."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What stays the same from the first step of a fit to the last."""
+
+    shape: tuple[int, int, int]  # (height, width, channels)
+    counts: tuple[int, ...]  # cumulative, as in LodTable
+    weights: LossWeights
+    log_scales: bool  # scale parameters are logarithms of inverse scales, or those themselves
+    rate_mean: float
+    rate_scale: float
+    rate_rotation: float
+    rate_feature: float
+    rate_gain: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    widening: float  # share of rate_scale by which Gaussians widen each step
+    grad_scale: float  # on all gradients
+    scale_range: tuple[float, float]  # of a scale parameter
+    feature_range: tuple[float, float]
+    log_gain_range: tuple[float, float]
+    learns_gains: bool  # coarse levels do
+
+    @property
+    def n_columns(self) -> int:
+        """Parameters of a Gaussian."""
+        return GEOMETRY + self.shape[2]
+
+
+@dataclass(frozen=True)
+class FitStatus:
+    """How a fit stands."""
+
+    steps: int  # begun so far
+    loss: float  # of the last step
+    mse: float  # per sample, of the last step that showed all Gaussians there were
+    best_mse: float  # of the best state kept; infinite before there is one
+    pairs_needed: int  # most pairs of a tile and a Gaussian that any step needed
+
+
+@dataclass
+class FitState:
+    """Everything that a fit's steps read and write, with room for all Gaussians from the start."""
+
+    settings: FitSettings
+    rows: Array  # float32 (N, D) parameters
+    mean: Array  # float32 (N, D)
+    square: Array  # float32 (N, D)
+    row_steps: Array  # int32 (N,)
+    units: Array  # float32 (N, D)
+    generation: Array  # int32 (N,)
+    counts: Array  # int32 (L,)
+    log_gains: Array  # float32 (L, L)
+    gain_mean: Array  # float32 (L, L)
+    gain_square: Array  # float32 (L, L)
+    gain_terms: Array  # float32 (N,)
+    best_rows: Array  # float32 (N, D)
+    best_gains: Array  # float32 (L, L)
+    plan_ints: Array  # int32 (S, PLAN_INTS)
+    plan_factors: Array  # float32 (S,)
+    now: Array  # int32 (2 * 8,): now_ints, then the bits of now_floats, so that one copy reads both
+    means: Array  # float64 (N, 2) px
+    inv_scales: Array  # float64 (N, 2) 1/px
+    rotations: Array  # float64 (N,) rad
+    n_present: int = 0  # rows that are there; steps recorded before it changes are void
+    n_planned: int = 0
+
+    @staticmethod
+    def of(runtime: Runtime, settings: FitSettings, log_gains: Float32Array, n_steps: int) -> "FitState":
+        """A state without Gaussians yet, and with room for a plan of n_steps.
+
+        Args:
+            log_gains: (L, L), row m for level step m.
+
+        Raises:
+            InvalidArgument: log_gains has another shape.
+        """
+        n, d, levels = settings.counts[-1], settings.n_columns, len(settings.counts)
+        if log_gains.shape != (levels, levels):
+            raise InvalidArgument(f"log_gains: {log_gains.shape} for {levels} levels")
+        xp, up = runtime.xp, runtime.upload
+        gains = np.ascontiguousarray(log_gains, np.float32)
+        generation = np.searchsorted(np.asarray(settings.counts[:-1], np.int64), np.arange(n), side="right")
+        ints, floats = np.zeros(_NOW_SIZE, np.int32), np.full(_NOW_SIZE, np.inf, np.float32)
+        ints[NowInt.INVALID] = _NONE
+        return FitState(
+            settings,
+            rows=xp.zeros((n, d), np.float32),
+            mean=xp.zeros((n, d), np.float32),
+            square=xp.zeros((n, d), np.float32),
+            row_steps=xp.zeros(n, np.int32),
+            units=xp.zeros((n, d), np.float32),
+            generation=up(generation.astype(np.int32)),
+            counts=up(np.asarray(settings.counts, np.int32)),
+            log_gains=up(gains),
+            gain_mean=xp.zeros(gains.shape, np.float32),
+            gain_square=xp.zeros(gains.shape, np.float32),
+            gain_terms=xp.zeros(n, np.float32),
+            best_rows=xp.zeros((n, d), np.float32),
+            best_gains=up(gains),
+            plan_ints=xp.zeros((n_steps, PLAN_INTS), np.int32),
+            plan_factors=xp.zeros(n_steps, np.float32),
+            now=up(np.concatenate([ints, floats.view(np.int32)])),
+            means=xp.zeros((n, 2), np.float64),
+            inv_scales=xp.zeros((n, 2), np.float64),
+            rotations=xp.zeros(n, np.float64),
+        )
+
+    @property
+    def now_ints(self) -> Array:
+        """int32 (8,), see NowInt."""
+        return self.now[:_NOW_SIZE]
+
+    @property
+    def now_floats(self) -> Array:
+        """float32 (8,), see NowFloat."""
+        return self.now[_NOW_SIZE:].view(np.float32)
+
+    @property
+    def pairs_needed(self) -> Array:
+        """int32 (1,) for `count_pairs` to raise."""
+        return self.now_ints[NowInt.PAIRS_NEEDED : NowInt.PAIRS_NEEDED + 1]
+
+    @property
+    def gaussians(self) -> DeviceGaussians:
+        """Those there are, as `activate` last made them; a step shows the first so many of them."""
+        n, c = self.n_present, self.settings.shape[2]
+        return DeviceGaussians(
+            self.now_ints[NowInt.SHOWN : NowInt.SHOWN + 1],
+            self.means[:n],
+            self.inv_scales[:n],
+            self.rotations[:n],
+            self.rows[:n, GEOMETRY:],
+            n_channels=c,
+            feature_stride=self.settings.n_columns,
+        )
+
+    def append(self, rows: Array, units: Array) -> None:
+        """Adds Gaussians with fresh moments after those present, whose state stays.
+
+        Args:
+            rows: float32 (n, D) in the runtime's memory; units: likewise, the unit of each value's learning rate.
+
+        Raises:
+            InvalidArgument: there is no room, or a shape or type is another.
+        """
+        room, d = self.rows.shape[0] - self.n_present, self.settings.n_columns
+        for name, array in (("rows", rows), ("units", units)):
+            if array.ndim != 2 or array.shape[1] != d or len(array) > room or array.dtype != np.float32:
+                raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not float32 of up to {room} rows of {d}")
+        if len(rows) != len(units):
+            raise InvalidArgument(f"{len(rows)} rows and {len(units)} units: one of each is needed")
+        end = self.n_present + len(rows)
+        self.rows[self.n_present : end] = rows
+        self.units[self.n_present : end] = units
+        self.n_present = end
+
+    def plan(self, runtime: Runtime, ints: npt.NDArray[np.int32], factors: Float32Array) -> None:
+        """Adds steps to the plan, which are carried out in order.
+
+        Args:
+            ints: (n, PLAN_INTS) Gaussians shown, level step, whether those are all, whether the state may be the best.
+            factors: (n,) factor on all learning rates.
+
+        Raises:
+            InvalidArgument: the plan is longer than there is room for, or shows more Gaussians than are there.
+        """
+        n, room = len(factors), len(self.plan_factors) - self.n_planned
+        if ints.shape != (n, PLAN_INTS) or n > room:
+            raise InvalidArgument(f"plan: {ints.shape} and {factors.shape}, with room for {room} steps of {PLAN_INTS}")
+        if n == 0:
+            return
+        levels = len(self.settings.counts)
+        if ints[:, 0].min() < 0 or ints[:, 0].max() > self.n_present:
+            raise InvalidArgument(f"plan: a step shows {ints[:, 0].max()} of {self.n_present} Gaussians")
+        if ints[:, 1].min() < 0 or ints[:, 1].max() >= levels:
+            raise InvalidArgument(f"plan: level step {ints[:, 1].max()} is not one of {levels}")
+        end = self.n_planned + n
+        self.plan_ints[self.n_planned : end] = runtime.upload(np.ascontiguousarray(ints, np.int32))
+        self.plan_factors[self.n_planned : end] = runtime.upload(np.ascontiguousarray(factors, np.float32))
+        self.n_planned = end
+
+
+_MOVED: Final = (
+    "rows",
+    "mean",
+    "square",
+    "row_steps",
+    "log_gains",
+    "gain_mean",
+    "gain_square",
+    "best_rows",
+    "best_gains",
+    "now",
+)
+"""What steps change and later steps read."""
+
+
+class FitSnapshot:
+    """A copy of what steps change, to go back to when a batch of them ran out of room for pairs."""
+
+    def __init__(self, state: FitState) -> None:
+        self._copies = {name: getattr(state, name).copy() for name in _MOVED}
+
+    def take(self, state: FitState) -> None:
+        """Copies the state as it is now, into the same memory."""
+        for name, copy in self._copies.items():
+            copy[...] = getattr(state, name)
+
+    def restore(self, state: FitState) -> None:
+        """Brings back the state of the last `take`. Gaussians appended and steps planned since then stay."""
+        for name, copy in self._copies.items():
+            getattr(state, name)[...] = copy
+
+
+def begin_step(runtime: Runtime, state: FitState) -> None:
+    """Makes the plan's next step the one at hand."""
+    _kernel(runtime, state, "begin_step")(
+        1, 1, state.plan_ints, state.plan_factors, np.int32(len(state.plan_factors)), state.now_ints, state.now_floats
+    )
+
+
+def activate(runtime: Runtime, state: FitState) -> None:
+    """Fills state.means, inv_scales and rotations with the Gaussians the step shows, at its level's gains."""
+    if state.n_present == 0:
+        return
+    _kernel(runtime, state, "activate")(
+        -(-state.n_present // ACTIVATE_THREADS),
+        ACTIVATE_THREADS,
+        *_sizes(state),
+        state.rows,
+        state.log_gains,
+        state.generation,
+        state.now_ints,
+        state.means,
+        state.inv_scales,
+        state.rotations,
+    )
+
+
+def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
+    """Adds up the step's loss, and notes whether its state is the best so far.
+
+    Args:
+        partials: float32 (n, 2), or (n, LOSS_TERMS) with SSIM, as `blending.backward` and `losses.launch_loss` fill it.
+
+    Raises:
+        InvalidArgument: it has another shape or type.
+    """
+    weights, n_samples = state.settings.weights, math.prod(state.settings.shape)
+    terms = LOSS_TERMS if weights.ssim else 2
+    if partials.ndim != 2 or partials.shape[1] != terms or not _is_plain(partials, np.float32):
+        raise InvalidArgument(f"partials: {partials.dtype} {partials.shape}, not contiguous float32 (n, {terms})")
+    _kernel(runtime, state, "finish_loss")(
+        1,
+        FINISH_THREADS,
+        partials,
+        np.int32(len(partials)),
+        np.int32(terms),
+        np.float64(weights.l1 / n_samples),
+        np.float64(weights.l2 / n_samples),
+        np.float64(weights.ssim / n_samples),
+        np.float64(1.0 / n_samples),
+        np.int32(state.log_gains.size),
+        state.log_gains,
+        state.best_gains,
+        state.now_ints,
+        state.now_floats,
+    )
+
+
+def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
+    """Moves the parameters of the Gaussians shown, once the state they leave is kept where it was the best.
+
+    Args:
+        grads: float32 (at least n_present, D), as `blending.gather` fills it: to means, inverse scales as shown,
+            rotations and features.
+
+    Raises:
+        InvalidArgument: it has another shape or type.
+    """
+    n, s = state.n_present, state.settings
+    if n == 0:
+        return
+    if grads.shape[0] < n or grads.shape[1:] != (s.n_columns,) or not _is_plain(grads, np.float32):
+        raise InvalidArgument(f"grads: {grads.dtype} {grads.shape}, not contiguous float32 {(n, s.n_columns)}")
+    height, width, _ = s.shape
+    scalars = (
+        s.grad_scale,
+        s.rate_mean,
+        s.rate_scale,
+        s.rate_rotation,
+        s.rate_feature,
+        1.0 - s.beta1,
+        1.0 - s.beta2,
+        s.beta2,
+        # The powers of what float32 makes of the betas, as on the CPU: their logarithms would tell 1e-5 from the exact.
+        math.log(np.float32(s.beta1)),
+        math.log(np.float32(s.beta2)),
+        s.epsilon,
+        s.rate_scale * s.widening,
+        width,
+        height,
+        *s.scale_range,
+        *s.feature_range,
+    )
+    _kernel(runtime, state, "adam_rows")(
+        -(-n // ADAM_ROWS),
+        ADAM_THREADS,
+        *_sizes(state),
+        state.now_ints,
+        state.now_floats,
+        grads,
+        state.units,
+        state.generation,
+        state.log_gains,
+        *(np.float32(scalar) for scalar in scalars),
+        state.rows,
+        state.mean,
+        state.square,
+        state.row_steps,
+        state.gain_terms,
+        state.best_rows,
+    )
+
+
+def step_gains(runtime: Runtime, state: FitState) -> None:
+    """Moves the gains of the level shown, where it is a coarse one and coarse levels learn. Goes after `adam_rows`."""
+    s = state.settings
+    if not s.learns_gains:
+        return
+    levels = len(s.counts)
+    _kernel(runtime, state, "step_gains")(
+        levels,
+        GAIN_THREADS,
+        np.int32(levels),
+        state.now_ints,
+        state.now_floats,
+        state.counts,
+        state.gain_terms,
+        np.float32(s.grad_scale),
+        np.float32(s.rate_gain),
+        np.float32(s.log_gain_range[0]),
+        np.float32(s.log_gain_range[1]),
+        state.log_gains,
+        state.gain_mean,
+        state.gain_square,
+    )
+
+
+def read_status(runtime: Runtime, state: FitState) -> FitStatus:
+    """How the fit stands, after everything launched so far. The one read from the device.
+
+    Raises:
+        InvalidArgument: a Gaussian is not finite, which no later step could mend.
+    """
+    now = runtime.download(state.now)
+    ints, floats = now[:_NOW_SIZE], now[_NOW_SIZE:].view(np.float32)
+    if ints[NowInt.INVALID] != _NONE:
+        raise InvalidArgument(
+            f"Gaussian {ints[NowInt.INVALID]} is not finite after {ints[NowInt.CURSOR]} steps; "
+            "look for samples of the picture that are not, or lower the learning rates"
+        )
+    return FitStatus(
+        steps=int(ints[NowInt.CURSOR]),
+        loss=float(floats[NowFloat.LOSS]),
+        mse=float(floats[NowFloat.WHOLE_MSE]),
+        best_mse=float(floats[NowFloat.BEST_MSE]),
+        pairs_needed=int(ints[NowInt.PAIRS_NEEDED]),
+    )
+
+
+def download_fit(runtime: Runtime, state: FitState, *, best: bool = False) -> tuple[Float32Array, Float32Array]:
+    """Parameters (n_present, D) and log gains (L, L): the present ones, or those of the best state kept."""
+    rows, gains = (state.best_rows, state.best_gains) if best else (state.rows, state.log_gains)
+    return runtime.download(rows[: state.n_present]), runtime.download(gains)
+
+
+def _kernel(runtime: Runtime, state: FitState, entry: str) -> Kernel:
+    return runtime.kernel("fit", entry, LOG_SCALES=int(state.settings.log_scales), **DEFINES)
+
+
+def _sizes(state: FitState) -> tuple[np.int32, np.int32, np.int32]:
+    s = state.settings
+    return np.int32(state.n_present), np.int32(s.n_columns), np.int32(len(s.counts))
+
+
+def _is_plain(array: Array, dtype: type[np.generic]) -> bool:
+    return bool(array.dtype == dtype and array.flags.c_contiguous)
