@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose. Each is one fact; its text is one line a user can act on."""
+"""Every error the library raises on purpose, and its one warning. Each is one fact, in one line a user can act on."""
 
 
 class GsCodecError(Exception):
@@ -71,3 +71,7 @@ class MissingExtra(Unsupported):
 
 class OutOfDeviceMemory(GsCodecError):
     """A card has too little free memory; the text has the bytes needed and free."""
+
+
+class DeviceFallback(UserWarning):
+    """Device `auto` goes on with the CPU although a card is there; the text says why."""

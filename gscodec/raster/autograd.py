@@ -1,16 +1,76 @@
 """torch on top of any engine: rendering and the photometric loss as differentiable functions.
 
-Engines take and give NumPy. The choice of tile
-lists and of the K nearest Gaussians is taken as constant, as in the paper (Section 3.3).
+Tensors on the CPU go to any engine as NumPy arrays; tensors on a card go to the CUDA engine of that card as they are,
+by DLPack, on torch's current stream. The choice of tile lists and of the K nearest Gaussians is taken as constant, as
+in the paper (Section 3.3).
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
+from gscodec.errors import InvalidArgument
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights, Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
+
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""means (N, 2) px, inv_scales (N, 2) 1/px, rotations (N,) rad, features (N, C); or their gradients."""
+
+
+class Bridge(Protocol):
+    """An engine that takes and gives detached tensors where they lie."""
+
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
+        """The (height, width, C) image, and what `backward` needs."""
+        ...
+
+    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
+        """Gradients for the gradient to an image that `render` gave."""
+        ...
+
+    def fit_step(
+        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights
+    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
+        """Loss, mean squared error (scalars), and the gradients of the loss."""
+        ...
+
+
+class HostBridge:
+    """`Bridge` to any engine, for tensors on the CPU."""
+
+    def __init__(self, rasterizer: Rasterizer) -> None:
+        self._rasterizer = rasterizer
+
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
+        """See `Bridge.render`."""
+        gaussians = to_gaussians(*tensors)
+        index = self._rasterizer.bin(gaussians, grid)
+        image = self._rasterizer.forward(gaussians, grid, index, Window.whole(grid))
+        return torch.from_numpy(image), (gaussians, grid, index)
+
+    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
+        """See `Bridge.backward`."""
+        gaussians, grid, index = scene
+        grads = self._rasterizer.backward(gaussians, grid, index, grad_image.contiguous().numpy())
+        return _tensors(grads.means, grads.inv_scales, grads.rotations, grads.features)
+
+    def fit_step(
+        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights
+    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
+        """See `Bridge.fit_step`."""
+        rasterizer = self._rasterizer
+        if not isinstance(rasterizer, CpuRasterizer):
+            raise InvalidArgument(f"fit_loss on CPU tensors takes the CPU engine, not {rasterizer.name}")
+        gaussians = to_gaussians(*tensors)
+        index = rasterizer.bin(gaussians, grid)
+        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights)
+        g = step.grads
+        return (
+            torch.tensor(step.loss),
+            torch.tensor(step.mse),
+            _tensors(g.means, g.inv_scales, g.rotations, g.features),
+        )
 
 
 def to_gaussians(
@@ -25,6 +85,69 @@ def to_gaussians(
     )
 
 
+def render(
+    means: torch.Tensor,
+    inv_scales: torch.Tensor,
+    rotations: torch.Tensor,
+    features: torch.Tensor,
+    grid: Grid,
+    rasterizer: Rasterizer,
+) -> torch.Tensor:
+    """float32 (height, width, C) image of the set over the whole grid, differentiable to the four tensors.
+
+    Args:
+        means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on one device; on a card
+            nothing is copied to the host, and their values are not checked.
+        grid: the stored image. rasterizer: the engine that computes; for tensors on a card the CUDA engine there.
+    Raises:
+        InvalidArgument: the engine cannot use tensors of that device.
+    """
+    bridge = bridge_to(rasterizer, means.device)
+    image: torch.Tensor = _Render.apply(means, inv_scales, rotations, features, grid, bridge)  # type: ignore[no-untyped-call]  # torch has no type
+    return image
+
+
+def fit_loss(
+    means: torch.Tensor,
+    inv_scales: torch.Tensor,
+    rotations: torch.Tensor,
+    features: torch.Tensor,
+    grid: Grid,
+    target_planes: torch.Tensor,
+    weights: LossWeights,
+    rasterizer: Rasterizer,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error: two scalars.
+
+    The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. No gradient flows
+    through the second.
+
+    Raises:
+        InvalidArgument: as `render`.
+    """
+    bridge = bridge_to(rasterizer, means.device)
+    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, grid, target_planes, weights, bridge)  # type: ignore[no-untyped-call]  # as in render
+    return loss, mse
+
+
+def bridge_to(rasterizer: Rasterizer, device: torch.device) -> Bridge:
+    """The way from tensors of a torch device to an engine.
+
+    Raises:
+        InvalidArgument: the engine computes elsewhere.
+    """
+    if device.type == "cpu":
+        return HostBridge(rasterizer)
+    from gscodec.raster.cuda import CudaRasterizer
+
+    if not isinstance(rasterizer, CudaRasterizer) or rasterizer.runtime.name != str(device):
+        engine = rasterizer.runtime.name if isinstance(rasterizer, CudaRasterizer) else rasterizer.name
+        raise InvalidArgument(f"tensors are on {device} and the engine is {engine}: take get_backend({str(device)!r})")
+    from gscodec.raster.device_bridge import DeviceBridge
+
+    return DeviceBridge(rasterizer.runtime, rasterizer.real)
+
+
 class _Render(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -34,21 +157,19 @@ class _Render(torch.autograd.Function):
         rotations: torch.Tensor,
         features: torch.Tensor,
         grid: Grid,
-        rasterizer: Rasterizer,
+        bridge: Bridge,
     ) -> torch.Tensor:
-        gaussians = to_gaussians(means, inv_scales, rotations, features)
-        index = rasterizer.bin(gaussians, grid)
-        image = rasterizer.forward(gaussians, grid, index, Window.whole(grid))
-        ctx.scene = (rasterizer, gaussians, grid, index)
-        ctx.dtypes = tuple(t.dtype for t in (means, inv_scales, rotations, features))
-        return torch.from_numpy(image)
+        tensors = means, inv_scales, rotations, features
+        image, scene = bridge.render(tensors, grid)
+        ctx.scene = bridge, scene
+        ctx.dtypes = tuple(t.dtype for t in tensors)
+        return image
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        rasterizer, gaussians, grid, index = ctx.scene
-        grads = rasterizer.backward(gaussians, grid, index, grad_outputs[0].contiguous().numpy())
-        arrays = (grads.means, grads.inv_scales, grads.rotations, grads.features)
-        return (*(torch.from_numpy(a).to(d) for a, d in zip(arrays, ctx.dtypes, strict=True)), None, None)
+        bridge, scene = ctx.scene
+        grads = bridge.backward(scene, grad_outputs[0])
+        return (*(g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None, None)
 
 
 class _FitLoss(torch.autograd.Function):
@@ -62,57 +183,19 @@ class _FitLoss(torch.autograd.Function):
         grid: Grid,
         target_planes: torch.Tensor,
         weights: LossWeights,
-        rasterizer: CpuRasterizer,
+        bridge: Bridge,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        gaussians = to_gaussians(means, inv_scales, rotations, features)
-        index = rasterizer.bin(gaussians, grid)
-        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights)
-        g = step.grads
-        arrays = (g.means, g.inv_scales, g.rotations, g.features)
-        tensors = (means, inv_scales, rotations, features)
-        ctx.save_for_backward(*(torch.from_numpy(a).to(t.dtype) for a, t in zip(arrays, tensors, strict=True)))
-        mse = torch.tensor(step.mse)
+        tensors = means, inv_scales, rotations, features
+        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights)
+        ctx.save_for_backward(*(g.to(t.dtype) for g, t in zip(grads, tensors, strict=True)))
         ctx.mark_non_differentiable(mse)
-        return torch.tensor(step.loss), mse
+        return loss, mse
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), None, None, None, None)
 
 
-def render(
-    means: torch.Tensor,
-    inv_scales: torch.Tensor,
-    rotations: torch.Tensor,
-    features: torch.Tensor,
-    grid: Grid,
-    rasterizer: Rasterizer,
-) -> torch.Tensor:
-    """float32 (height, width, C) image of the set over the whole grid, differentiable to the four tensors.
-
-    Args:
-        means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on the CPU.
-        grid: the stored image. rasterizer: the engine that computes.
-    """
-    image: torch.Tensor = _Render.apply(means, inv_scales, rotations, features, grid, rasterizer)  # type: ignore[no-untyped-call]  # torch has no type
-    return image
-
-
-def fit_loss(
-    means: torch.Tensor,
-    inv_scales: torch.Tensor,
-    rotations: torch.Tensor,
-    features: torch.Tensor,
-    grid: Grid,
-    target_planes: torch.Tensor,
-    weights: LossWeights,
-    rasterizer: CpuRasterizer,
-) -> tuple[torch.Tensor, float]:
-    """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error.
-
-    The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine.
-    """
-    loss, mse = _FitLoss.apply(  # type: ignore[no-untyped-call]  # as in render
-        means, inv_scales, rotations, features, grid, target_planes, weights, rasterizer
-    )
-    return loss, float(mse)
+def _tensors(means: Any, inv_scales: Any, rotations: Any, features: Any) -> Tensors:
+    from_numpy = torch.from_numpy
+    return from_numpy(means), from_numpy(inv_scales), from_numpy(rotations), from_numpy(features)

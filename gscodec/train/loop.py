@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gscodec.errors import InvalidArgument
+from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
+from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
@@ -42,7 +44,7 @@ def fit(
     n_gaussians: int,
     preset: Preset,
     *,
-    rasterizer: CpuRasterizer,
+    rasterizer: Rasterizer,
     grid: Grid,
     lods: int = 1,
     seed: int = 0,
@@ -51,16 +53,19 @@ def fit(
 ) -> Fit:
     """Gaussians that paint `target`.
 
-    The same arguments give the same result on the same machine, whatever the thread count.
+    The same arguments give the same result on the same device, whatever the thread count.
 
     Args:
         target: float32 (H, W, C) in the model's domain.
-        grid: its size, K, support and background.
+        rasterizer: the CPU or the CUDA engine.
+        grid: size of the target, K, support and background.
         lods: levels of detail wanted; small sets get fewer.
         steps: optimisation steps; None is the preset's number.
-        on_step: called whenever results are known: on the CPU after every step.
+        on_step: called whenever results are known: on the CPU after every step, on a card after every few.
     Raises:
         InvalidArgument: a count is below 1.
+        BackendUnavailable: the engine cannot train.
+        OutOfDeviceMemory: the card has too little memory.
     """
     steps = preset.steps if steps is None else steps
     if n_gaussians < 1 or steps < 1 or lods < 1:
@@ -68,7 +73,7 @@ def fit(
     height, width, channels = target.shape
     plan = FitPlan(preset, (height, width, channels), lod_counts(n_gaussians, lods), steps)
     rng = np.random.default_rng(seed)
-    trainee: Trainee = CpuTrainee(plan, target, grid, rasterizer, rng)
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed)
     started = time.perf_counter()
     for segment in plan.segments:
         trainee.grow(segment.n_gaussians)
@@ -83,6 +88,20 @@ def fit(
         mse = trainee.best_mse
         trainee.restore_best()
     return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), steps)
+
+
+def _trainee(
+    plan: FitPlan, target: Float32Array, grid: Grid, rasterizer: Rasterizer, rng: np.random.Generator, seed: int
+) -> Trainee:
+    if isinstance(rasterizer, CpuRasterizer):
+        return CpuTrainee(plan, target, grid, rasterizer, rng)
+    from gscodec.raster.cuda import CudaRasterizer
+
+    if isinstance(rasterizer, CudaRasterizer):
+        from gscodec.train.device_trainee import DeviceTrainee
+
+        return DeviceTrainee(plan, target, grid, rasterizer.runtime, ModuleDraws(rasterizer.runtime.xp, seed))
+    raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
 
 
 def _psnr(mse: float) -> float:

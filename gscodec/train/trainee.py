@@ -118,9 +118,7 @@ class CpuTrainee:
 
     def gaussians(self) -> GaussianSet:
         """See `Trainee.gaussians`."""
-        values = self._adam.values
-        inverse = self._inverse_scales(values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
-        return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+        return stored_gaussians(self._plan, self._adam.values)
 
     def lod_table(self) -> LodTable:
         """See `Trainee.lod_table`."""
@@ -130,20 +128,17 @@ class CpuTrainee:
         """float32 (H, W, C) of all Gaussians with the gains of the level they complete."""
         values = self._adam.values
         gains = self._log_gains[step_shown(self._plan.counts, len(self))][self._generation, None].exp()
-        inverse = self._inverse_scales(values) * gains
+        inverse = inverse_scales(self._plan, values) * gains
         shown = to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
         index = self._rasterizer.bin(shown, self._grid)
         image: Float32Array = self._rasterizer.forward(shown, self._grid, index, Window.whole(self._grid))
         return image
 
-    def _inverse_scales(self, values: torch.Tensor) -> torch.Tensor:
-        return values[:, 2:4].exp() if self._plan.preset.scale_parameter == "log" else values[:, 2:4]
-
     def _gradients(self, n: int, level: int) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Gradients of the loss to the first n rows and to the log gains of the level that shows them, and the MSE."""
         values = self._adam.values[:n].detach().requires_grad_()
         log_gains = self._log_gains[level].detach().requires_grad_()
-        inverse = self._inverse_scales(values) * log_gains[self._generation[:n], None].exp()
+        inverse = inverse_scales(self._plan, values) * log_gains[self._generation[:n], None].exp()
         loss, mse = fit_loss(
             values[:, :2],
             inverse,
@@ -157,7 +152,7 @@ class CpuTrainee:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
         assert values.grad is not None
         assert log_gains.grad is not None
-        return values.grad, log_gains.grad, mse
+        return values.grad, log_gains.grad, float(mse)
 
     def _update(self, step: Step, grad: torch.Tensor) -> None:
         """One step of the optimiser, then every parameter back into its valid range (paper, Section 3.1)."""
@@ -180,6 +175,17 @@ class CpuTrainee:
         move = self._gain_mean[level] / (self._gain_square[level].sqrt() + 1e-12)
         self._log_gains[level] -= step.factor * self._plan.preset.rate_gain * move
         self._log_gains[level].clamp_(*LOG_GAIN_RANGE)
+
+
+def inverse_scales(plan: FitPlan, values: torch.Tensor) -> torch.Tensor:
+    """(n, 2) inverse scales per px, gains aside, of rows of parameters (n, 5 + C)."""
+    return values[:, 2:4].exp() if plan.preset.scale_parameter == "log" else values[:, 2:4]
+
+
+def stored_gaussians(plan: FitPlan, values: torch.Tensor) -> GaussianSet:
+    """The Gaussians that rows of parameters (n, 5 + C) stand for, within the container's limits."""
+    inverse = inverse_scales(plan, values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
+    return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
 
 
 def start_log_gains(plan: FitPlan) -> torch.Tensor:

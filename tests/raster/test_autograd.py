@@ -88,7 +88,7 @@ def test_fit_loss_is_render_then_loss(oracle: Rasterizer, scene_of: Callable[...
     image = np.asarray(oracle.forward(gaussians, grid, index, Window.whole(grid)), np.float32)
     value, grad_image = oracle.loss(image, target, weights)
     assert float(loss.detach()) == pytest.approx(value, rel=1e-4)
-    assert mse == pytest.approx(float(((image.astype(np.float64) - target) ** 2).mean()), rel=1e-4)
+    assert float(mse) == pytest.approx(float(((image.astype(np.float64) - target) ** 2).mean()), rel=1e-4)
     expected = oracle.backward(gaussians, grid, index, grad_image)
     for kind, grad in zip(KINDS, grads_of(tensors), strict=True):
         wanted = 3.0 * np.asarray(getattr(expected, kind), np.float64)

@@ -1,0 +1,68 @@
+"""Picture, loss and gradient of a scene on a card, in buffers that are made before the first step."""
+
+import numpy as np
+
+from gscodec.cuda import blending
+from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
+from gscodec.cuda.losses import LossBuffers, launch_loss
+from gscodec.cuda.runtime import Array, Runtime
+from gscodec.gaussians import Grid, Window
+from gscodec.raster.base import LossWeights
+
+
+class LossPass:
+    """What every step of a fit does between tile lists and parameters. Nothing is allocated in a step.
+
+    With an SSIM term the picture is blended, compared, and blended again for the gradient; without one the last does
+    all three.
+
+    Args:
+        target: float32 (C, H, W) in the runtime's memory.
+    """
+
+    def __init__(self, runtime: Runtime, grid: Grid, target: Array, weights: LossWeights) -> None:
+        rows, columns = grid.tiles_shape
+        self._runtime = runtime
+        self._target = target
+        self._weights = weights
+        self._size = grid.height, grid.width
+        self._lattice = Lattice.of(runtime, Window.whole(grid), (0, 0, columns, rows))
+        self._buffers = LossBuffers.of(runtime, target.shape, weights) if weights.ssim else None
+        self._planes = runtime.xp.empty(target.shape, np.float32) if self._buffers else None
+        self._partials = self._buffers.partials if self._buffers else runtime.xp.empty((rows * columns, 2), np.float32)
+
+    def render(self, scene: Scene) -> Array:
+        """float32 (C, H, W) picture of the scene."""
+        planes = self._runtime.xp.empty(self._target.shape, np.float32) if self._planes is None else self._planes
+        blending.render(self._runtime, scene, self._lattice, planes, Strides.planes(*self._size))
+        return planes
+
+    def backward(self, scene: Scene, moments: Array) -> Array:
+        """Fills `moments` as `blending.backward` does, for the loss against the target.
+
+        Returns:
+            The partial sums that `finish_loss` takes.
+        """
+        weights, n_samples = self._weights, self._target.size
+        grad, target, partials = None, self._target, self._partials
+        if self._buffers:
+            launch_loss(self._runtime, self.render(scene), self._target, weights, self._buffers)
+            grad, target, partials = self._buffers.grad, None, None
+        blending.backward(
+            self._runtime,
+            scene,
+            self._size,
+            Strides.planes(*self._size),
+            grad_image=grad,
+            target=target,
+            l1=weights.l1 / n_samples,
+            l2=weights.l2 / n_samples,
+            loss_partials=partials,
+            moments=moments,
+        )
+        return self._partials
+
+
+def moments_of(runtime: Runtime, n_pairs: int, n_channels: int) -> Array:
+    """float32 room for the moments of so many pairs."""
+    return runtime.xp.empty((max(n_pairs, 1), MOMENTS + n_channels), np.float32)
