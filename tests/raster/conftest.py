@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 import pytest
+from devices import DEVICES, open_device
 
 from gscodec.constants import TOP_K
 from gscodec.gaussians import Float64Array, GaussianSet, Grid
 from gscodec.raster.base import Rasterizer, TileIndex
 from gscodec.raster.cpu import CpuRasterizer, available_isas
+from gscodec.raster.cuda import CudaRasterizer
 from gscodec.raster.reference import (
     ReferenceRasterizer,
     blend_points,
@@ -206,9 +208,14 @@ def differences() -> Callable[..., Float64Array]:
     return finite_difference
 
 
-@pytest.fixture(scope="session", params=available_isas())
+ENGINES = [*available_isas(), *DEVICES]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Rasterizer:
-    return CpuRasterizer(threads=2, isa=request.param)
+    if request.param in available_isas():
+        return CpuRasterizer(threads=2, isa=request.param)
+    return CudaRasterizer(open_device(request.param))
 
 
 @pytest.fixture(scope="session")

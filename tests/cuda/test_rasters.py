@@ -1,0 +1,233 @@
+"""Binning, blending and gradients on a device, where the renderer interface does not reach: schedules, capacities,
+layouts, prefixes, double precision, poisoned parameters. Parity with the oracle is tests/raster's."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from devices import DEVICES, open_device
+from host_runtime import SCHEDULES, HostRuntime, Schedule
+
+from gscodec.cuda import blending
+from gscodec.cuda.binning import Geometry, TileLists, count_pairs, list_tiles
+from gscodec.cuda.blending import MOMENTS, Scene, Strides
+from gscodec.cuda.runtime import Runtime
+from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
+from gscodec.errors import InvalidArgument
+from gscodec.gaussians import GaussianSet, Grid, Window
+from gscodec.raster.base import LossWeights
+from gscodec.raster.cuda import CudaRasterizer
+from gscodec.raster.reference import ReferenceRasterizer, blend_points, window_points
+
+HEIGHT, WIDTH, CHANNELS = 37, 53, 3
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return open_device(request.param)
+
+
+def picture(seed: int, n: int = 90, channels: int = CHANNELS, top_k: int = 10) -> tuple[GaussianSet, Grid]:
+    rng = np.random.default_rng(seed)
+    gaussians = GaussianSet(
+        rng.uniform(-3, [WIDTH + 3, HEIGHT + 3], (n, 2)),
+        1 / np.exp(rng.uniform(0, 2, (n, 2))),
+        rng.uniform(0, np.pi, n),
+        rng.random((n, channels), dtype=np.float32),
+    )
+    return gaussians, Grid(HEIGHT, WIDTH, rng.random(channels, dtype=np.float32), top_k=top_k, support_q=9.0)
+
+
+def on(runtime: Runtime, gaussians: GaussianSet, n_shown: int | None = None) -> Any:
+    up = runtime.upload
+    arrays = (gaussians.means, gaussians.inv_scales, gaussians.rotations, gaussians.features)
+    uploaded = device_gaussians(runtime, *(up(array) for array in arrays))
+    return uploaded if n_shown is None else replace(uploaded, n_shown=up(np.array([n_shown], np.int32)))
+
+
+def step(
+    runtime: Runtime, scene: Scene, target: npt.NDArray[np.float32], strides: Strides, weights: LossWeights
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Gradients (N, MOMENTS + C) and per-tile loss sums of a fused step."""
+    xp, width = runtime.xp, MOMENTS + scene.gaussians.n_channels
+    moments = xp.empty((max(scene.lists.capacity, 1), width), scene.real)
+    partials = xp.empty((scene.lists.n_tiles, 2), np.float32)
+    grads = xp.zeros((len(scene.gaussians), width), scene.real)
+    blending.backward(
+        runtime,
+        scene,
+        (HEIGHT, WIDTH),
+        strides,
+        grad_image=None,
+        target=runtime.upload(target),
+        l1=weights.l1 / target.size,
+        l2=weights.l2 / target.size,
+        loss_partials=partials,
+        moments=moments,
+    )
+    blending.gather(runtime, scene, moments, grads)
+    return runtime.download(grads), runtime.download(partials)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES[1:], ids=str)
+def test_results_do_not_hang_on_the_order_of_threads_and_blocks(schedule: Schedule) -> None:
+    results = []
+    for order in (SCHEDULES[0], schedule):
+        gaussians, grid = picture(1, n=150)
+        runtime = HostRuntime(order)
+        scene = bin_scene(runtime, on(runtime, gaussians), grid)
+        image = runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.float32)
+        render_window(runtime, scene, Window.whole(grid), image)
+        target = np.random.default_rng(2).random((CHANNELS, HEIGHT, WIDTH), dtype=np.float32)
+        grads, partials = step(runtime, scene, target, Strides.planes(HEIGHT, WIDTH), LossWeights(l1=0.5, l2=1.0))
+        points = runtime.upload(np.random.default_rng(3).uniform(0, 40, (100, 2)))
+        sampled = runtime.xp.empty((100, CHANNELS), np.float32)
+        blending.sample(runtime, scene, points, sampled)
+        lists = (scene.lists.offsets, scene.lists.indices, scene.lists.slots, scene.geometry.starts)
+        results.append([a.tobytes() for a in (*map(runtime.download, (*lists, image, sampled)), grads, partials)])
+    assert results[0] == results[1]
+
+
+def test_long_lists_are_sorted_whatever_the_order_of_arrival() -> None:
+    """2,500 Gaussians in one tile do not fit the shared memory of the sort."""
+    rng = np.random.default_rng(4)
+    n = 2500
+    gaussians = GaussianSet(
+        rng.uniform(4, 10, (n, 2)), np.full((n, 2), 1.0), np.zeros(n), rng.random((n, 1), dtype=np.float32)
+    )
+    grid = Grid(16, 32, np.zeros(1, np.float32), support_q=9.0)
+    for schedule in (Schedule("reverse"), Schedule("random", 5)):
+        runtime = HostRuntime(schedule)
+        lists = bin_scene(runtime, on(runtime, gaussians), grid).lists
+        offsets, indices = runtime.download(lists.offsets), runtime.download(lists.indices)
+        assert (np.diff(indices[: offsets[1]]) > 0).all()
+        assert offsets[1] > 2000
+
+
+def test_too_small_a_capacity_leaves_empty_lists_and_says_what_is_needed(runtime: Runtime) -> None:
+    gaussians, grid = picture(5)
+    uploaded = on(runtime, gaussians)
+    tiles = (0, 0, *grid.tiles_shape[::-1])
+    pairs = len(CudaRasterizer(runtime).bin(gaussians, grid).indices)
+    for capacity, shown in ((pairs, pairs), (pairs - 1, 0), (0, 0)):
+        geometry, needed = Geometry(runtime, len(gaussians)), runtime.xp.zeros(1, np.int32)
+        lists = TileLists(runtime, tiles, capacity)
+        count_pairs(runtime, uploaded, geometry, tiles, grid.support_q, capacity, needed)
+        list_tiles(runtime, uploaded, geometry, lists, grid.support_q)
+        assert runtime.download(needed)[0] == pairs
+        assert runtime.download(lists.offsets)[-1] == shown
+    background = runtime.upload(np.asarray(grid.background))
+    scene = Scene(uploaded, geometry, lists, background, grid.top_k)
+    target = np.zeros((CHANNELS, HEIGHT, WIDTH), np.float32)
+    grads, _ = step(runtime, scene, target, Strides.planes(HEIGHT, WIDTH), LossWeights(l2=1.0))
+    assert not grads.any()
+
+
+def test_a_prefix_is_the_set_of_its_gaussians(runtime: Runtime) -> None:
+    gaussians, grid = picture(6)
+    for n in (0, 1, 37, len(gaussians)):
+        images = []
+        for uploaded in (on(runtime, gaussians, n), on(runtime, gaussians[:n])):
+            scene = bin_scene(runtime, uploaded, grid)
+            out = runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.float32)
+            render_window(runtime, scene, Window.whole(grid), out)
+            images.append(runtime.download(out))
+        assert np.array_equal(images[0], images[1]), n
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8, 11])
+def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels: int) -> None:
+    """And planes are interleaved pixels: the same gradients to the bit."""
+    gaussians, grid = picture(7, channels=channels)
+    weights = LossWeights(l1=0.3, l2=0.7)
+    target = np.random.default_rng(8).random((HEIGHT, WIDTH, channels), dtype=np.float32)
+    oracle = ReferenceRasterizer()
+    index = oracle.bin(gaussians, grid)
+    image = np.asarray(oracle.forward(gaussians, grid, index, Window.whole(grid)), np.float32)
+    value, grad_image = oracle.loss(image, target, weights)
+    wanted = oracle.backward(gaussians, grid, index, grad_image)
+    scene = bin_scene(runtime, on(runtime, gaussians), grid)
+    grads, partials = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights)
+    sums = partials.sum(axis=0, dtype=np.float64) / target.size
+    assert 0.3 * sums[0] + 0.7 * sums[1] == pytest.approx(value, rel=1e-5)
+    columns: dict[str, Any] = {
+        "means": np.s_[:, :2],
+        "inv_scales": np.s_[:, 2:4],
+        "rotations": np.s_[:, 4],
+        "features": np.s_[:, 5:],
+    }
+    for kind, where in columns.items():
+        expected = np.asarray(getattr(wanted, kind), np.float64)
+        error = np.abs(grads[where] - expected).max()
+        assert error <= 2e-3 * np.abs(expected).max() + 1e-9, f"{kind}: {error:.3g}"
+    planes = np.ascontiguousarray(np.moveaxis(target, 2, 0))
+    again, sums_again = step(runtime, scene, planes, Strides.planes(HEIGHT, WIDTH), weights)
+    assert grads.tobytes() == again.tobytes()
+    assert partials.tobytes() == sums_again.tobytes()
+
+
+@pytest.mark.parametrize("channels", [3, 10])
+def test_double_precision_agrees_with_the_oracle_and_with_differences(runtime: Runtime, channels: int) -> None:
+    gaussians, grid = picture(9, n=9, channels=channels)  # N <= K: no choice that a step could change
+    engine, oracle = CudaRasterizer(runtime, np.float64), ReferenceRasterizer()
+    index = oracle.bin(gaussians, grid)
+    points = window_points(Window.whole(grid))
+    exact = blend_points(gaussians, grid, index, points)
+    image = engine.forward(gaussians, grid, index, Window.whole(grid))
+    assert image.dtype == np.float64
+    np.testing.assert_allclose(image.reshape(exact.shape), exact, rtol=1e-11, atol=1e-13)
+    grad_image = np.random.default_rng(10).standard_normal(image.shape).astype(np.float32)
+    got, wanted = (e.backward(gaussians, grid, index, grad_image) for e in (engine, oracle))
+    flat = grad_image.reshape(exact.shape).astype(np.float64)
+    rng = np.random.default_rng(11)
+    for kind in ("means", "inv_scales", "rotations"):
+        expected = np.asarray(getattr(wanted, kind))
+        np.testing.assert_allclose(getattr(got, kind), expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
+        for entry in rng.choice(expected.size, 5, replace=False):
+            ends = []
+            for sign in (1, -1):
+                moved = np.array(getattr(gaussians, kind))
+                moved.flat[entry] += sign * 1e-5
+                ends.append(
+                    float((blend_points(replace(gaussians, **{kind: moved}), grid, index, points) * flat).sum())
+                )
+            slope = (ends[0] - ends[1]) / 2e-5
+            scale = np.abs(expected).max()
+            assert np.asarray(getattr(got, kind)).flat[entry] == pytest.approx(slope, rel=1e-6, abs=1e-6 * scale)
+    np.testing.assert_allclose(got.features, wanted.features, rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["means", "inv_scales", "rotations"])
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e300])
+def test_poisoned_parameters_reach_no_memory_and_no_neighbour(runtime: Runtime, field: str, poison: float) -> None:
+    """A fit that diverges must not crash the device; the interface refuses such sets before they get there."""
+    gaussians, grid = picture(12, n=30)
+    array = np.array(getattr(gaussians, field))
+    array[3:5] = poison
+    poisoned = replace(gaussians, **{field: array})
+    scene = bin_scene(runtime, on(runtime, poisoned), grid)
+    out = runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.float32)
+    render_window(runtime, scene, Window.whole(grid), out)
+    image = runtime.download(out)
+    if field == "means" or not np.isfinite(poison):
+        offsets, indices = runtime.download(scene.lists.offsets), runtime.download(scene.lists.indices)
+        assert not np.isin(indices[: offsets[-1]], (3, 4)).any()
+        assert np.isfinite(image).all()
+    if not np.isfinite(poison):
+        with pytest.raises(InvalidArgument, match="not finite"):
+            CudaRasterizer(runtime).bin(poisoned, grid)
+
+
+def test_buffers_that_do_not_fit_are_refused_before_a_launch(runtime: Runtime) -> None:
+    gaussians, grid = picture(13, n=20)
+    scene = bin_scene(runtime, on(runtime, gaussians), grid)
+    small = runtime.xp.empty((HEIGHT, WIDTH - 1, CHANNELS), np.float32)
+    with pytest.raises(InvalidArgument, match="out"):
+        render_window(runtime, scene, Window.whole(grid), small)
+    with pytest.raises(InvalidArgument, match="dtype"):
+        render_window(runtime, scene, Window.whole(grid), runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.int64))
+    broken = replace(scene.gaussians, means=runtime.upload(np.zeros((20, 2), np.float32)))
+    with pytest.raises(InvalidArgument, match="means"):
+        bin_scene(runtime, broken, grid)
