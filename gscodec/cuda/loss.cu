@@ -31,16 +31,18 @@
 // lanes take neighbouring words. Registers limit it (128, four blocks a processor): two columns a thread would share
 // reads and addresses, but need 210. Counted from the compiler's output, not measured.
 //
+// Arithmetic is float32 whatever REAL is, since so is all that goes in and comes out.
+//
 // Buffers: image, target, grad (C, H, W) f32; partials (blocks, 2 or 3) f32, see partial_sums.cuh.
 
 // Gradient of l1 |d| + l2 d^2, and what it adds to the sums. NaN stays NaN whatever the weights.
 struct Pointwise {
-    real absolute = 0, square = 0;
+    float absolute = 0, square = 0;
 
-    __device__ real add(real d, real l1, real l2) {
+    __device__ float add(float d, float l1, float l2) {
         absolute += magnitude(d);
         square = multiply_add(d, d, square);
-        return multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : real(0)));
+        return multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : 0.0f));
     }
 };
 
@@ -52,12 +54,12 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
 #pragma unroll
     for (int k = 0; k < POINT_EACH; ++k) {
         const long long i = first + k * POINT_THREADS;
-        if (i < size) grad[i] = (float)loss.add((real)image[i] - (real)target[i], (real)l1, (real)l2);
+        if (i < size) grad[i] = loss.add(image[i] - target[i], l1, l2);
     }
-    real sums[2] = {loss.absolute, loss.square};
+    float sums[2] = {loss.absolute, loss.square};
     block_sum<POINT_THREADS>(sums);
     if (threadIdx.x == 0)
-        for (int k = 0; k < 2; ++k) partials[2LL * blockIdx.x + k] = (float)sums[k];
+        for (int k = 0; k < 2; ++k) partials[2LL * blockIdx.x + k] = sums[k];
 }
 
 constexpr int kReach = SSIM_TAPS / 2;
@@ -65,21 +67,21 @@ constexpr int kOutputs = SSIM_THREADS - 2 * kReach;    // columns of the gradien
 constexpr int kInputs = SSIM_THREADS + 2 * kReach;     // columns of the image; derivatives have a thread each
 
 // Weight at a distance from the centre, in px.
-__device__ constexpr real tap(int distance) {
-    constexpr real taps[] = {SSIM_WEIGHTS};
+__device__ constexpr float tap(int distance) {
+    constexpr float taps[] = {SSIM_WEIGHTS};
     return taps[distance < 0 ? -distance : distance];
 }
 
 // A filter along y. sums[j] is what the rows so far add to the row j - kReach after the latest one.
 struct Column {
-    real sums[SSIM_TAPS];
+    float sums[SSIM_TAPS];
 
     __device__ void clear() {
 #pragma unroll
         for (int j = 0; j < SSIM_TAPS; ++j) sums[j] = 0;
     }
     // Takes the next row, and gives the blurred row that it completes.
-    __device__ real push(real value) {
+    __device__ float push(float value) {
 #pragma unroll
         for (int j = 0; j + 1 < SSIM_TAPS; ++j) sums[j] = multiply_add(tap(j - kReach), value, sums[j + 1]);
         sums[SSIM_TAPS - 1] = tap(kReach) * value;
@@ -87,22 +89,22 @@ struct Column {
     }
 };
 
-struct alignas(2 * sizeof(real)) Pair {
-    real first, second;
+struct alignas(8) Pair {
+    float first, second;
 };
 
 // Image and target of one row on their way to shared memory, where they stand as sum and difference: a column a thread,
 // and the last columns for the first few threads.
 struct Row {
-    real x[2], y[2];
+    float x[2], y[2];
 
     __device__ void load(const float* image, const float* target, int row, int height, int column, int width) {
 #pragma unroll
         for (int part = 0; part < 2; ++part) {
             const int c = column + part * SSIM_THREADS;
             const bool inside = row < height && c >= 0 && c < width && (part == 0 || threadIdx.x < 2 * kReach);
-            x[part] = inside ? (real)image[row * width + c] : real(0);
-            y[part] = inside ? (real)target[row * width + c] : real(0);
+            x[part] = inside ? image[row * width + c] : 0.0f;
+            y[part] = inside ? target[row * width + c] : 0.0f;
         }
     }
     __device__ void store(Pair* to) const {
@@ -113,20 +115,20 @@ struct Row {
 
 // 1 - SSIM, and its derivatives to the mean of s and d together and to their second moments.
 struct Dissimilarity {
-    real value, to_mean, to_sum_square, to_difference_square;
+    float value, to_mean, to_sum_square, to_difference_square;
 
-    __device__ static Dissimilarity of(real u, real v, real sum_square, real difference_square) {
-        const real w = difference_square - v * v;
-        const real b1 = multiply_add(real(0.5), multiply_add(u, u, v * v), (real)SSIM_C1);
-        const real b2 = multiply_add(real(0.5), sum_square - u * u + w, (real)SSIM_C2);
-        const real inverse = real(1) / (b1 * b2), inverse_1 = inverse * b2, inverse_2 = inverse * b1;
-        const real a = v * v * inverse_1, b = w * inverse_2;
-        const real half_b = real(0.5) * b, scale = (1 - a) * inverse_2;
+    __device__ static Dissimilarity of(float u, float v, float sum_square, float difference_square) {
+        const float w = difference_square - v * v;
+        const float b1 = multiply_add(0.5f, multiply_add(u, u, v * v), (float)SSIM_C1);
+        const float b2 = multiply_add(0.5f, sum_square - u * u + w, (float)SSIM_C2);
+        const float inverse = 1 / (b1 * b2), inverse_1 = inverse * b2, inverse_2 = inverse * b1;
+        const float a = v * v * inverse_1, b = w * inverse_2;
+        const float half_b = 0.5f * b, scale = (1 - a) * inverse_2;
         Dissimilarity r;
         r.value = multiply_add(-a, b, a + b);
         r.to_sum_square = -half_b * scale;
         r.to_difference_square = (1 - half_b) * scale;
-        const real through_a = (1 - b) * inverse_1 * ((2 - a) * v - a * u);
+        const float through_a = (1 - b) * inverse_1 * ((2 - a) * v - a * u);
         r.to_mean = through_a - 2 * multiply_add(u, r.to_sum_square, v * r.to_difference_square);
         return r;
     }
@@ -138,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
               float* grad, float* partials) {
     // Two of each, for even and odd rows: one is written while others still read the other, so a row takes one barrier.
     __shared__ Pair inputs[2][kInputs];
-    __shared__ real means[2][kInputs];
+    __shared__ float means[2][kInputs];
     __shared__ Pair squares[2][kInputs];
 
     const int thread = threadIdx.x;
@@ -159,7 +161,7 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
 #pragma unroll
     for (Column* filter : filters) filter->clear();
     Pointwise loss;
-    real dissimilarity = 0;
+    float dissimilarity = 0;
 
     if (thread < 2 * kReach) {  // read by the threads that have a derivative but no output
         for (int place = 0; place < 2; ++place) {
@@ -180,8 +182,8 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
             next.load(image, target, row + 2, height, input_column, width);
 
             const Pair* const at = inputs[place] + thread + kReach;
-            real s = tap(0) * at[0].first, ss = s * at[0].first;
-            real d = tap(0) * at[0].second, dd = d * at[0].second;
+            float s = tap(0) * at[0].first, ss = s * at[0].first;
+            float d = tap(0) * at[0].second, dd = d * at[0].second;
 #pragma unroll
             for (int k = 1; k <= kReach; ++k) {
                 const Pair l = at[-k], r = at[k];
@@ -196,19 +198,19 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
             dd = difference_square.push(dd);
             const Dissimilarity map = Dissimilarity::of(s, d, ss, dd);
             const bool map_here = has_map && map_row >= 0 && map_row < height;  // there is none outside the image
-            dissimilarity += counts && map_row >= row0 && map_row < row1 ? map.value : real(0);
-            means[place][thread] = map_here ? map.to_mean : real(0);
-            squares[place][thread] = {map_here ? map.to_sum_square : real(0),
-                                      map_here ? map.to_difference_square : real(0)};
-            const bool output_here = has_output && output_row >= row0 && output_row < row1;
-            const int output = output_row * width + column;
-            const real x = output_here ? (real)image[output] : real(0);
-            const real y = output_here ? (real)target[output] : real(0);
+            dissimilarity += counts && map_row >= row0 && map_row < row1 ? map.value : 0.0f;
+            means[place][thread] = map_here ? map.to_mean : 0.0f;
+            squares[place][thread] = {map_here ? map.to_sum_square : 0.0f,
+                                      map_here ? map.to_difference_square : 0.0f};
             __syncthreads();
 
-            const real* const m = means[place] + thread + kReach;
+            const bool output_here = has_output && output_row >= row0 && output_row < row1;
+            const int output = output_row * width + column;
+            const float x = output_here ? image[output] : 0.0f;
+            const float y = output_here ? target[output] : 0.0f;
+            const float* const m = means[place] + thread + kReach;
             const Pair* const t = squares[place] + thread + kReach;
-            real to_mean = tap(0) * m[0], to_s = tap(0) * t[0].first, to_d = tap(0) * t[0].second;
+            float to_mean = tap(0) * m[0], to_s = tap(0) * t[0].first, to_d = tap(0) * t[0].second;
 #pragma unroll
             for (int k = 1; k <= kReach; ++k) {
                 to_mean = multiply_add(tap(k), m[-k] + m[k], to_mean);
@@ -219,16 +221,16 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
             to_s = to_sum_square.push(to_s);
             to_d = to_difference_square.push(to_d);
             if (output_here) {
-                const real by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
-                grad[output] = (float)multiply_add((real)ssim, by_ssim, loss.add(x - y, (real)l1, (real)l2));
+                const float by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
+                grad[output] = multiply_add(ssim, by_ssim, loss.add(x - y, l1, l2));
             }
         }
     }
-    real sums[LOSS_TERMS] = {loss.absolute, loss.square, dissimilarity};
+    float sums[LOSS_TERMS] = {loss.absolute, loss.square, dissimilarity};
     block_sum<SSIM_THREADS>(sums);
     const long long block = ((long long)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     if (thread == 0)
-        for (int k = 0; k < LOSS_TERMS; ++k) partials[block * LOSS_TERMS + k] = (float)sums[k];
+        for (int k = 0; k < LOSS_TERMS; ++k) partials[block * LOSS_TERMS + k] = sums[k];
 }
 
 // sums (LOSS_TERMS,) f64 of the columns of partials (n, width).
