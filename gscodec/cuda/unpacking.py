@@ -9,12 +9,15 @@ from typing import Final
 import numpy as np
 
 from gscodec.cuda.binning import DeviceGaussians
-from gscodec.cuda.runtime import Runtime
+from gscodec.cuda.runtime import Define, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.format.quantize import Records
 from gscodec.gaussians import LodTable
 
 UNPACK_THREADS: Final = 256
+
+DEFINES: Final[dict[str, Define]] = {"UNPACK_THREADS": UNPACK_THREADS}
+"""What unpack.cu is compiled with."""
 
 
 def unpack_f16(
@@ -39,7 +42,7 @@ def unpack_f16(
     means, inv_scales = xp.empty((n, 2), np.float64), xp.empty((n, 2), np.float64)
     rotations, features = xp.empty(n, np.float64), xp.empty((n, n_channels), np.float32)
     if n:
-        runtime.kernel("unpack", "unpack_f16", UNPACK_THREADS=UNPACK_THREADS)(
+        runtime.kernel("unpack", "unpack_f16", **DEFINES)(
             -(-n * records.shape[1] // UNPACK_THREADS),
             UNPACK_THREADS,
             up(np.ascontiguousarray(records[:n])),
