@@ -1,0 +1,119 @@
+"""gscodec itself, in every preset."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import gscodec
+from gscodec.bench.codecs.base import Codec, Layout, Picture
+from gscodec.errors import InvalidArgument
+from gscodec.image import ImageStack
+
+PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
+_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "train", "raster", "format", "cpu")
+"""What the bytes and pixels of a file depend on, below the package."""
+
+
+@dataclass(frozen=True)
+class Igs(Codec):
+    """gscodec with a preset; a setting is a rate, in bits per pixel, for stacks per pixel and channel.
+
+    The name says what differs from the preset: `gscodec:balanced`, `gscodec:balanced:lods1`,
+    `gscodec:fast:steps200:seed3`.
+    """
+
+    preset: str = "balanced"
+    lods: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+    layout = Layout.STACK
+    suffix = ".igs"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # an attribute of the others
+        """See the class."""
+        parts = [f"gscodec:{self.preset}"]
+        parts += [f"lods{self.lods}"] if self.lods is not None else []
+        parts += [f"steps{self.steps}"] if self.steps is not None else []
+        parts += [f"seed{self.seed}"] if self.seed else []
+        return ":".join(parts)
+
+    def available(self) -> str | None:
+        """See `Codec.available`."""
+        return None if find_spec("torch") else "torch is not installed: pip install 'gscodec[encode]'"
+
+    def version(self) -> str:
+        """The package's version and a fingerprint of the code that decides a file's bytes."""
+        return f"{gscodec.__version__}+{fingerprint()}"
+
+    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+        """The rates asked for."""
+        return [f"{rate:g}" for rate in rates]
+
+    def encode(self, stack: ImageStack, setting: str) -> bytes:
+        """See `Codec.encode`."""
+        rate: dict[str, Any] = {"bpp" if len(stack.groups) == 1 else "bppc": float(setting)}
+        return gscodec.encode(stack, **rate, **self.options()).data
+
+    def options(self) -> dict[str, Any]:
+        """What `gscodec.encode` takes beside a source and a target."""
+        return {
+            "preset": self.preset,
+            "lods": self.lods,
+            "steps": self.steps,
+            "seed": self.seed,
+            "device": self.device,
+            "threads": self.threads,
+        }
+
+    def decode(self, data: bytes, height: int, width: int) -> Picture:  # noqa: ARG002
+        """See `Codec.decode`."""
+        with gscodec.open(data, device=self.device, threads=self.threads) as image:
+            return image.render()
+
+    def refuses(self, stack: ImageStack) -> str | None:  # noqa: ARG002
+        """Nothing that a source can hold."""
+        return None
+
+
+def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
+    """The codec of a name such as `gscodec:balanced:lods1`.
+
+    Raises:
+        InvalidArgument: there is no such preset or option.
+    """
+    _, *parts = name.split(":")
+    preset = parts[0] if parts else "balanced"
+    if preset not in PRESET_NAMES:
+        raise InvalidArgument(f"codec {name}: there is no preset {preset!r}: use {', '.join(PRESET_NAMES)}")
+    options: dict[str, int] = {}
+    for part in parts[1:]:
+        found = re.fullmatch(r"(lods|steps|seed)(\d+)", part)
+        if not found:
+            raise InvalidArgument(f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN")
+        options[found[1]] = int(found[2])
+    return Igs(preset, device=device, threads=threads, **options)
+
+
+@cache
+def fingerprint() -> str:
+    """Eight digits that change with the source of the encoder, the container or the engines."""
+    root = Path(gscodec.__file__).parent
+    digest = hashlib.sha256()
+    for entry in _DECIDES:
+        path = root / entry
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in _SOURCES)
+        for file in files:
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+_SOURCES: Final = {".py", ".cpp", ".h", ".inl"}

@@ -1,0 +1,20 @@
+"""The suites by name, each a module of data on the shared runner."""
+
+from typing import Final
+
+from gscodec.bench.plan import Suite
+from gscodec.bench.suites import check, rd, stacks
+from gscodec.errors import InvalidArgument
+
+SUITES: Final = {suite.name: suite for suite in (rd.SUITE, stacks.SUITE, check.SUITE)}
+
+
+def get_suite(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    if name not in SUITES:
+        raise InvalidArgument(f"suite {name!r} is not known: use {', '.join(SUITES)}")
+    return SUITES[name]

@@ -1,0 +1,44 @@
+"""The regression guard: a few fits short enough to run before every change lands (`make bench-check`).
+
+Its rows are compared with committed ones by `gscodec bench --against`. JPEG is among them as a canary: should its row
+move, a library moved, and not gscodec.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from gscodec.bench import tables
+from gscodec.bench.plan import Notes, Plan, Results, Suite, Task
+from gscodec.bench.suites.compare import FIELDS, KEY, compare_tasks
+from gscodec.bench.write import write_text
+
+CODECS: Final = ("gscodec:fast", "gscodec:fast:lods1", "gscodec:paper:steps300", "jpeg")
+RATE: Final = 0.2
+
+
+def tasks(plan: Plan, notes: Notes) -> list[Task]:
+    """See `Suite.tasks`."""
+    return [
+        task
+        for task in compare_tasks(plan, notes, CODECS, (RATE,))
+        if task.keys[0]["codec"] != "jpeg" or task.keys[0]["setting"] == "35"
+    ]
+
+
+def write(results: Results) -> list[Path]:
+    """See `Suite.write`."""
+    about = "What `make bench-check` holds new measurements to: at most 0.1 dB and 1 % of the bytes may be lost."
+    columns = ("image", "codec", "setting", "bytes", "psnr", "ms_ssim", "encode_s", "decode_ms")
+    body = [[row[name] for name in columns] for row in results.rows]
+    lines = [*tables.front_matter(results, "Regression guard", about), *tables.markdown_table(columns, body), ""]
+    return [write_text(results.stem(".md"), "\n".join(lines))]
+
+
+SUITE: Final = Suite(
+    name="check",
+    summary="a few short fits, to be held to committed rows with --against",
+    fields=FIELDS,
+    key=KEY,
+    tasks=tasks,
+    write=write,
+)
