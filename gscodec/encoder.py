@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
-from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
 from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
 from gscodec.gaussians import Grid, Window
 from gscodec.image import ImageStack, from_array, load_image, to_native, to_unit
 from gscodec.metrics import psnr as psnr_between
-from gscodec.raster.base import get_backend
-from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
@@ -66,6 +65,16 @@ class EncodeResult:
     steps: int
     seconds: float
     target_met: bool
+    device: str  # engine that made it: cpu or cuda
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What was asked for; exactly one is not None."""
+
+    budget: int | None = None  # bytes of the file
+    count: int | None = None  # Gaussians
+    psnr: float | None = None  # dB of the decoded file
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class _Job:
     lods: int
     seed: int
     steps: int | None
-    rasterizer: CpuRasterizer
+    rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None
     started: float
 
@@ -115,14 +124,19 @@ def encode(
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack.
         preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
         lods: levels of detail; None is 5, except for `paper`, which has one.
-        seed: of the random placement; the same arguments give the same bytes.
+        device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
+        seed: of the random placement; the same arguments on the same device give the same bytes.
         steps: optimisation steps in place of the preset's.
-        progress: called after every step.
+        progress: called after every step, on a card after every few.
     Raises:
         InvalidArgument: no target or several, or a value out of range.
         BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be used.
         OutputExists: output is there and overwrite is False.
-        MissingExtra: torch is not installed. BackendUnavailable: the device cannot run here.
+        MissingExtra: torch, or cupy for a card, is not installed. BackendUnavailable: the device cannot run here.
+        OutOfDeviceMemory: the card named has too little memory.
+
+    Warns:
+        DeviceFallback: device `auto` found a card and goes on with the CPU.
     """
     started = time.perf_counter()
     targets = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
@@ -138,23 +152,21 @@ def encode(
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
     stack = _load(source)
     height, width, channels = stack.samples.shape
-    rasterizer = get_backend(device, threads)
-    if not isinstance(rasterizer, CpuRasterizer):
-        raise BackendUnavailable(f"device {device} cannot train; use --device cpu")
     background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
-    job = _Job(stack, grid, preset, lods, seed, steps, rasterizer, progress, started)
-
-    most = min(MAX_GAUSSIANS, height * width)
-    if psnr is not None:
-        result, met = _encode_to_psnr(job, psnr, most)
-    elif gaussians is not None:
-        result, met = _encode_count(job, min(gaussians, MAX_GAUSSIANS), None), gaussians <= MAX_GAUSSIANS
-    else:
-        pixels = height * width
-        budget = size if size is not None else int((bpp or 0.0) * pixels / 8 + (bppc or 0.0) * pixels * channels / 8)
-        result = _encode_count(job, _count_for(job, budget, most), budget)
-        met = len(result.data) <= budget
+    job = _Job(stack, grid, preset, lods, seed, steps, get_backend(device, threads), progress, started)
+    budget = size
+    if bpp is not None or bppc is not None:
+        budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
+    wish = _Target(budget, gaussians, psnr)
+    try:
+        result, met = _encode_target(job, wish)
+    except (BackendUnavailable, OutOfDeviceMemory) as fault:
+        if device != "auto":
+            raise
+        fall_back(fault)
+        job = replace(job, rasterizer=cpu_backend(threads))
+        result, met = _encode_target(job, wish)
     path = None
     if output is not None:
         path = Path(output)
@@ -169,6 +181,7 @@ def encode(
         steps=result.steps,
         seconds=time.perf_counter() - started,
         target_met=met,
+        device=job.rasterizer.name,
     )
 
 
@@ -179,6 +192,18 @@ class _Encoded:
     lods: int
     psnr: float
     steps: int
+
+
+def _encode_target(job: _Job, wish: _Target) -> tuple[_Encoded, bool]:
+    """The file, and whether it is what was asked for."""
+    most = min(MAX_GAUSSIANS, job.grid.height * job.grid.width)
+    if wish.psnr is not None:
+        return _encode_to_psnr(job, wish.psnr, most)
+    if wish.count is not None:
+        return _encode_count(job, min(wish.count, MAX_GAUSSIANS), None), wish.count <= MAX_GAUSSIANS
+    assert wish.budget is not None
+    result = _encode_count(job, _count_for(job, wish.budget, most), wish.budget)
+    return result, len(result.data) <= wish.budget
 
 
 def _count_for(job: _Job, budget: int, most: int) -> int:

@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from gscodec.cli import _console, bench, compare, decode, encode, info, sample, validate
+from gscodec.cli import _console, compare, decode, encode, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
+from gscodec.errors import DeviceFallback
 
 app = typer.Typer(
     name="gscodec",
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (encode, decode, info, validate, sample, compare, bench):
+for verb in (encode, decode, info, validate, sample, compare):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not sys.warnoptions and not _console.debugging():
                 warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
+            warnings.simplefilter("always", DeviceFallback)
+            warnings.showwarning = _show_warning
             result = typer.main.get_command(app).main(
                 args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
             )
@@ -69,6 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.IO
     except (Exception, KeyboardInterrupt) as error:
         return _report(error)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_also: object) -> None:
+    """One line on stderr, without the source line that is no use to the one at the prompt."""
+    kind = "" if category is DeviceFallback else f"{category.__name__}: "
+    _console.say(f"gscodec: warning: {kind}{message}")
 
 
 def _report(error: BaseException) -> int:

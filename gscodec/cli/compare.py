@@ -29,6 +29,7 @@ def command(
     min_psnr: Annotated[float | None, typer.Option(metavar="DB", help="Exit 7 if PSNR is below this.")] = None,
     min_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if SSIM is below this.")] = None,
     min_ms_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if MS-SSIM is below this.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Engine for .igs files: auto, cpu or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
@@ -43,7 +44,7 @@ def command(
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
     from gscodec import metrics
 
-    a, b = _load(first, threads), _load(second, threads)
+    a, b = _load(first, device, threads), _load(second, device, threads)
     if a.samples.shape != b.samples.shape:
         raise _console.fail(ExitCode.DIFFERS, f"{_shape(a)}, but {_shape(b)}: they cannot be compared")
     height, width, n_channels = a.samples.shape
@@ -70,7 +71,7 @@ def command(
         raise _console.fail(ExitCode.DIFFERS, "; ".join(missed))
 
 
-def _load(source: str, threads: int | None) -> _Picture:
+def _load(source: str, device: str, threads: int | None) -> _Picture:
     """A picture's samples; an .igs file is told by its content, whatever its name."""
     from gscodec.format import SIGNATURE
 
@@ -80,7 +81,7 @@ def _load(source: str, threads: int | None) -> _Picture:
         from gscodec.decode import open_igs
         from gscodec.image import to_unit
 
-        with open_igs(source if content is None else content, threads=threads) as image:
+        with open_igs(source if content is None else content, device=device, threads=threads) as image:
             return _Picture(name, to_unit(image.render(), image.groups))
     from gscodec.image import load_image
 

@@ -1,41 +1,29 @@
 """An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
 
+import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
 from gscodec.decode.scaled import shrink
-from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.decode.scene import Scene, TileRect, holds, load_scene
+from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded, OutOfDeviceMemory
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
-from gscodec.gaussians import Float32Array, GaussianSet, Window
+from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import full_range, native_dtype, to_native
-from gscodec.raster.base import OutputDtype, TileIndex, get_backend
+from gscodec.raster.base import OutputDtype, cpu_backend, fall_back, get_backend
 
-TileRect = tuple[int, int, int, int]
+_Result = TypeVar("_Result")
 
 _DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
 _SCATTERED_TILES: Final = 16
 """Up to this many tiles are read one by one; more points share one read of the rectangle around them."""
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """The Gaussians that a rectangle of tiles needs at one LOD, and the lists of those tiles."""
-
-    tiles: TileRect
-    gaussians: GaussianSet
-    index: TileIndex
-
-    def holds(self, tiles: TileRect) -> bool:
-        ours = self.tiles
-        return ours[0] <= tiles[0] and ours[1] <= tiles[1] and ours[2] >= tiles[2] and ours[3] >= tiles[3]
 
 
 def open_igs(source: SourceLike, device: str = "auto", threads: int | None = None) -> "IgsImage":
@@ -43,7 +31,7 @@ def open_igs(source: SourceLike, device: str = "auto", threads: int | None = Non
 
     Args:
         source: a path, bytes, a mapping or an open binary file.
-        device: `auto`, `cpu` or `reference`.
+        device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
         threads: CPU threads; None is one per processor.
 
     Raises:
@@ -61,8 +49,9 @@ class IgsImage:
 
     def __init__(self, source: SourceLike, *, device: str = "auto", threads: int | None = None) -> None:
         self._backend = get_backend(device, threads)
+        self._spare = functools.partial(cpu_backend, threads) if device == "auto" else None
         self._reader = IgsReader(source)
-        self._scenes: dict[int, _Scene] = {}
+        self._scenes: dict[int, Scene] = {}
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -147,10 +136,20 @@ class IgsImage:
         Raises:
             InvalidArgument: no such LOD, region, size or type.
             LimitExceeded: more than MAX_IMAGE_PIXELS, or more than memory holds.
+            OutOfDeviceMemory: more than the card that was named holds.
             TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
                 damaged.
         """
         self._check_open()
+        return self._with_spare(lambda: self._render(lod, region, size, dtype))
+
+    def _render(
+        self,
+        lod: int | None,
+        region: Sequence[int] | None,
+        size: Sequence[int] | None,
+        dtype: npt.DTypeLike | None,
+    ) -> npt.NDArray[Any]:
         x, y, region_width, region_height = self._region(region)
         height, width = (region_height, region_width) if size is None else _positive_pair(size)
         self._check_pixels(height, width, whole=region is None and size is None)
@@ -168,7 +167,7 @@ class IgsImage:
             if shrinks:
                 return self._shrunk(scene, (x, y, region_width, region_height), (height, width), finish)
             window = Window(x, y, height, width, region_width / width, region_height / height)
-            values = self._forward(scene, window, engine_dtype)
+            values = scene.forward(window, engine_dtype)
             return finish(values) if engine_dtype == "float32" else values
         except MemoryError as fault:
             raise LimitExceeded(
@@ -196,26 +195,66 @@ class IgsImage:
         rows, columns = self._reader.grid.tiles_shape
         tiles = np.minimum((place // TILE_SIZE).astype(np.int64), [columns - 1, rows - 1])
         result = np.empty((len(place), self.shape[2]), np.float32)
-        for rect, which in _clusters(tiles, self._scenes.get(level)):
-            scene = self._scene(level, rect)
-            result[which] = self._backend.sample(scene.gaussians, self._reader.grid, scene.index, place[which])
+
+        def fill() -> None:
+            for rect, which in _clusters(tiles, self._scenes.get(level)):
+                result[which] = self._scene(level, rect).sample(place[which])
+
+        self._with_spare(fill)
         return result
 
-    def _scene(self, lod: int, tiles: TileRect) -> _Scene:
-        scene = self._scenes.get(lod)
-        if scene is None or not scene.holds(tiles):
-            grid = self._reader.grid
-            whole = tiles == (0, 0, *grid.tiles_shape[::-1])
-            gaussians = self._reader.read(lod) if whole else self._reader.read_region(lod, tiles)
-            scene = self._scenes[lod] = _Scene(tiles, gaussians, self._backend.bin(gaussians, grid, tiles))
-        return scene
+    def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
+        """The whole picture at its stored size, in the memory of the card that this file was opened on.
 
-    def _forward(self, scene: _Scene, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
-        return self._backend.forward(scene.gaussians, self._reader.grid, scene.index, window, dtype)
+        Records go to the card as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
+        result to any library that takes DLPack: `torch.from_dlpack(image.render_device())`.
+
+        Args:
+            lod: as in `render`.
+            dtype: uint8, uint16 or float32 as in `render`; None is the file's own, which must be one of them.
+
+        Returns:
+            cupy.ndarray (height, width, C), computed on the stream that was current: torch's where torch uses the card.
+
+        Raises:
+            BackendUnavailable: the file is not open on a card.
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        engine_dtype, _ = self._output(dtype)
+        if dtype is None and engine_dtype != native_dtype(self.groups).name:
+            raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
+        self._check_pixels(*self.shape[:2], whole=True)
+        if not self._backend.name.startswith("cuda"):
+            raise BackendUnavailable(f"{self.name}: is open on {self._backend.name}; open it with device='cuda'")
+        from gscodec.decode.device import DeviceScene
+
+        grid = self._reader.grid
+        scene = self._scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
+        assert isinstance(scene, DeviceScene)
+        return scene.render(Window.whole(grid), engine_dtype)
+
+    def _with_spare(self, work: Callable[[], _Result]) -> _Result:
+        """Do the work, on the CPU where a card that nobody named cannot."""
+        try:
+            return work()
+        except (BackendUnavailable, OutOfDeviceMemory) as fault:
+            if self._spare is None:
+                raise
+            fall_back(fault)
+            self._backend, self._spare = self._spare(), None
+            self._scenes.clear()
+            return work()
+
+    def _scene(self, lod: int, tiles: TileRect) -> Scene:
+        scene = self._scenes.get(lod)
+        if scene is None or not holds(scene.tiles, tiles):
+            scene = self._scenes[lod] = load_scene(self._reader, self._backend, lod, tiles)
+        return scene
 
     def _shrunk(
         self,
-        scene: _Scene,
+        scene: Scene,
         region: tuple[int, int, int, int],
         size: tuple[int, int],
         finish: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
@@ -226,7 +265,7 @@ class IgsImage:
 
         def render(first: int, last: int) -> Float32Array:
             window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-            return self._forward(scene, window, "float32")
+            return scene.forward(window, "float32")
 
         parts = shrink(render, lattice, size, self.shape[2], y if step_y == 1 else 0)
         result: npt.NDArray[Any] | None = None
@@ -307,7 +346,7 @@ class IgsImage:
 
 
 def _clusters(
-    tiles: npt.NDArray[np.int64], known: _Scene | None
+    tiles: npt.NDArray[np.int64], known: Scene | None
 ) -> Iterator[tuple[TileRect, npt.NDArray[np.intp] | slice]]:
     """Rectangles of tiles to read, and which points lie in each.
 
@@ -317,7 +356,7 @@ def _clusters(
         return
     (x0, y0), (x1, y1) = tiles.min(axis=0).tolist(), tiles.max(axis=0).tolist()
     around = x0, y0, x1 + 1, y1 + 1
-    if known is not None and known.holds(around):
+    if known is not None and holds(known.tiles, around):
         yield around, slice(None)
         return
     distinct, owner = np.unique(tiles, axis=0, return_inverse=True)

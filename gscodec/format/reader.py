@@ -199,6 +199,14 @@ class IgsReader:
         n_pages = self._count_pages(lod)
         return self._decode(np.arange(n_pages), lod)
 
+    def stored(self, lod: int = 0) -> Records:
+        """(n, 5 + C) checked records of the Gaussians that a LOD shows, as they lie in the file.
+
+        Raises:
+            GsCodecError: as `read`.
+        """
+        return self.read_records(np.arange(self._count_pages(lod)))
+
     def read_region(self, lod: int, tile_rect: tuple[int, int, int, int]) -> GaussianSet:
         """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
 

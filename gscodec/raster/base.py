@@ -4,13 +4,14 @@ Binning is apart from blending so that each can be tested and timed alone. An en
 same arguments as `reference`; it may only be faster.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import BackendUnavailable, InvalidArgument
+from gscodec.errors import BackendUnavailable, DeviceFallback, InvalidArgument, MissingExtra
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 
 OutputDtype = Literal["float32", "uint8", "uint16"]
@@ -84,23 +85,54 @@ class Rasterizer(Protocol):
 
 
 def get_backend(device: str = "auto", threads: int | None = None) -> Rasterizer:
-    """The engine for a device name: `auto`, `cpu` or `reference`. `auto` is the fastest engine that can run here.
+    """The engine for a device name.
 
     Args:
+        device: `cpu`, `cuda` (the first card), `cuda:N`, `reference` (the slow oracle), or `auto`: a card where one can
+            be used, else the CPU.
         threads: worker threads of the CPU engine; None is one per processor.
 
     Raises:
         BackendUnavailable: the device is known but cannot run here.
+        MissingExtra: cupy, which the card needs, is not installed.
         InvalidArgument: no such device.
-    """
-    if device in {"auto", "cpu"}:
-        from gscodec.raster.cpu import CpuRasterizer
 
-        return CpuRasterizer(threads)
+    Warns:
+        DeviceFallback: `auto` found a card that cannot be used, and takes the CPU.
+    """
     if device == "reference":
         from gscodec.raster.reference import ReferenceRasterizer
 
         return ReferenceRasterizer()
     if device == "cuda" or device.startswith("cuda:"):
-        raise BackendUnavailable(f"device {device}: this build has no CUDA engine; use --device cpu")
-    raise InvalidArgument(f"device {device!r} is not known: use auto, cpu or reference")
+        return _cuda(device)
+    if device not in {"auto", "cpu"}:
+        raise InvalidArgument(f"device {device!r} is not known: use auto, cpu, cuda, cuda:N or reference")
+    if device == "auto":
+        from gscodec.cuda.device import cuda_devices
+
+        if cuda_devices():
+            try:
+                return _cuda("cuda")
+            except (BackendUnavailable, MissingExtra) as fault:
+                fall_back(fault)
+    return cpu_backend(threads)
+
+
+def cpu_backend(threads: int | None = None) -> Rasterizer:
+    """The engine that runs everywhere."""
+    from gscodec.raster.cpu import CpuRasterizer
+
+    return CpuRasterizer(threads)
+
+
+def fall_back(fault: Exception) -> None:
+    """Tell why device `auto` goes on with the CPU."""
+    warnings.warn(f"{fault}; going on with the CPU", DeviceFallback, stacklevel=3)
+
+
+def _cuda(device: str) -> Rasterizer:
+    from gscodec.cuda.device import open_runtime
+    from gscodec.raster.cuda import CudaRasterizer
+
+    return CudaRasterizer(open_runtime(device))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import gscodec
 from gscodec.constants import MAX_IMAGE_PIXELS
 from gscodec.decode import IgsImage, open_igs
+from gscodec.decode.scene import HostScene
 from gscodec.errors import BadMagic, InvalidArgument, LimitExceeded, TruncatedStream
 from gscodec.format import ChannelGroup, IgsReader, Role, SampleType
 from gscodec.gaussians import Window
@@ -309,6 +310,6 @@ def test_running_out_of_memory_is_a_limit(igs: bytes, monkeypatch: pytest.Monkey
         raise MemoryError
 
     with open_igs(igs) as image:
-        monkeypatch.setattr(image, "_forward", fail)
+        monkeypatch.setattr(HostScene, "forward", fail)
         with pytest.raises(LimitExceeded, match="memory"):
             image.render()

@@ -1,0 +1,54 @@
+"""A part of a picture in the memory of a card."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.cuda import blending
+from gscodec.cuda.runtime import Array, Runtime
+from gscodec.cuda.scenes import bin_scene, render_window, upload_gaussians
+from gscodec.cuda.unpacking import unpack_f16
+from gscodec.decode.scene import TileRect, is_whole, read_tiles
+from gscodec.format import IgsReader
+from gscodec.gaussians import Float32Array, Float64Array, Window
+from gscodec.raster.base import OutputDtype
+
+
+class DeviceScene:
+    """`Scene` on a card, where it stays. All of a LOD goes there as records, which the card unpacks.
+
+    Raises:
+        GsCodecError: as `IgsReader.read`.
+        LimitExceeded, OutOfDeviceMemory: too much for an engine, or for this card.
+    """
+
+    def __init__(self, reader: IgsReader, runtime: Runtime, lod: int, tiles: TileRect) -> None:
+        self.tiles = tiles
+        self._runtime = runtime
+        with runtime:
+            if is_whole(reader.grid, tiles):
+                grid = reader.grid
+                gaussians = unpack_f16(runtime, reader.stored(lod), reader.lods, lod, grid.height, grid.width)
+            else:
+                gaussians = upload_gaussians(runtime, read_tiles(reader, lod, tiles))
+            self._scene = bin_scene(runtime, gaussians, reader.grid, tiles)
+
+    def render(self, window: Window, dtype: OutputDtype) -> Array:
+        """(height, width, C) as `Scene.forward`, in the card's memory."""
+        with self._runtime:
+            shape = (window.height, window.width, self._scene.gaussians.n_channels)
+            image = self._runtime.xp.empty(shape, np.dtype(dtype))
+            render_window(self._runtime, self._scene, window, image)
+            return image
+
+    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+        """See `Scene.forward`."""
+        return self._runtime.download(self.render(window, dtype))
+
+    def sample(self, points: Float64Array) -> Float32Array:
+        """See `Scene.sample`."""
+        with self._runtime:
+            values = self._runtime.xp.empty((len(points), self._scene.gaussians.n_channels), np.float32)
+            blending.sample(self._runtime, self._scene, self._runtime.upload(points), values)
+            return self._runtime.download(values)

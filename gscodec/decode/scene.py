@@ -1,0 +1,79 @@
+"""What an open file keeps of a level of detail: the Gaussians that a rectangle of tiles needs, ready to render."""
+
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from gscodec.format import IgsReader
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.base import OutputDtype, Rasterizer
+
+TileRect = tuple[int, int, int, int]
+"""Half-open rectangle (tx0, ty0, tx1, ty1) of tiles."""
+
+
+class Scene(Protocol):
+    """Part of a picture, wherever it lies."""
+
+    tiles: TileRect
+
+    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+        """As `Rasterizer.forward`, for points in `tiles`."""
+        ...
+
+    def sample(self, points: Float64Array) -> Float32Array:
+        """As `Rasterizer.sample`, for points in `tiles`."""
+        ...
+
+
+class HostScene:
+    """`Scene` in host memory, rendered by any engine.
+
+    Raises:
+        GsCodecError: as `IgsReader.read`.
+    """
+
+    def __init__(self, reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect) -> None:
+        self.tiles = tiles
+        self._backend = backend
+        self._grid = reader.grid
+        self._gaussians = read_tiles(reader, lod, tiles)
+        self._index = backend.bin(self._gaussians, self._grid, tiles)
+
+    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+        """See `Scene.forward`."""
+        return self._backend.forward(self._gaussians, self._grid, self._index, window, dtype)
+
+    def sample(self, points: Float64Array) -> Float32Array:
+        """See `Scene.sample`."""
+        return self._backend.sample(self._gaussians, self._grid, self._index, points)
+
+
+def is_whole(grid: Grid, tiles: TileRect) -> bool:
+    """Whether the rectangle is all of the grid's tiles."""
+    return tiles == (0, 0, *grid.tiles_shape[::-1])
+
+
+def holds(outer: TileRect, inner: TileRect) -> bool:
+    """Whether one rectangle lies in another."""
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+
+
+def read_tiles(reader: IgsReader, lod: int, tiles: TileRect) -> GaussianSet:
+    """The Gaussians of a LOD that can show in some tiles, and perhaps more."""
+    return reader.read(lod) if is_whole(reader.grid, tiles) else reader.read_region(lod, tiles)
+
+
+def load_scene(reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect) -> Scene:
+    """Some tiles of a LOD where the engine wants them.
+
+    Raises:
+        GsCodecError: as `IgsReader.read`, and what the engine raises.
+    """
+    if backend.name.startswith("cuda"):
+        from gscodec.decode.device import DeviceScene
+        from gscodec.raster.cuda import CudaRasterizer
+
+        assert isinstance(backend, CudaRasterizer)
+        return DeviceScene(reader, backend.runtime, lod, tiles)
+    return HostScene(reader, backend, lod, tiles)

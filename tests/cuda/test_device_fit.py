@@ -1,0 +1,251 @@
+"""A fit by the kernels takes the steps of the fit on the CPU."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from host_runtime import SCHEDULES, HostRuntime, Schedule
+
+from gscodec.cuda.fitting import FitSnapshot
+from gscodec.cuda.runtime import Array, Runtime
+from gscodec.errors import InvalidArgument
+from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.raster.base import LossWeights
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.cuda import CudaRasterizer
+from gscodec.train import PRESETS, Fit, Preset, StepReport, device_trainee, fit
+from gscodec.train.device_trainee import DeviceTrainee
+from gscodec.train.plan import FitPlan
+from gscodec.train.schedule import lod_counts
+from gscodec.train.trainee import CpuTrainee, Trainee
+
+HEIGHT, WIDTH, N_GAUSSIANS = 40, 48, 60
+
+ODD = dataclasses.replace(
+    PRESETS["paper"],
+    name="odd",
+    loss=LossWeights(l1=0.3, l2=0.7),
+    joint_lods=True,
+    prefix_share=0.4,
+    gain_exponent=0.35,
+    rate_gain=0.02,
+    widening=0.06,
+    decay_from=0.2,
+    decay_to=0.1,
+)
+"""What no preset of its own has together: plain scales and image units, with levels that learn."""
+
+EVERY = [*PRESETS.values(), ODD]
+
+
+class SameDraws:
+    """The random numbers of the CPU's fit, in a runtime's memory."""
+
+    def __init__(self, runtime: Runtime, rng: np.random.Generator) -> None:
+        self._runtime = runtime
+        self._rng = rng
+
+    def random(self, size: tuple[int, ...]) -> Array:
+        return self._runtime.upload(self._rng.random(size))
+
+    def gumbel(self, *, size: int) -> Array:
+        return self._runtime.upload(self._rng.gumbel(size=size))
+
+
+@pytest.fixture(scope="module")
+def picture() -> Float32Array:
+    """An orange disc on a blue ramp: smooth areas and one edge."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
+    inside = 1 / (1 + np.exp((np.hypot(x - 26, y - 16) / HEIGHT - 0.3) * 60))
+    ramp = np.stack([0.1 + 0 * x, 0.2 + 0.3 * y / HEIGHT, 0.5 + 0.4 * x / WIDTH], axis=2)
+    return np.asarray(ramp + inside[..., None] * (np.array([0.9, 0.55, 0.1]) - ramp), np.float32)
+
+
+def grid_of(picture: Float32Array, preset: Preset) -> Grid:
+    return Grid(picture.shape[0], picture.shape[1], picture.mean(axis=(0, 1)), preset.top_k, preset.support_q)
+
+
+Outcome = tuple[GaussianSet, LodTable, float]
+
+
+def train(trainee: Trainee, plan: FitPlan, rng: np.random.Generator, stop: int | None = None) -> Outcome:
+    """What `fit` does, or its first `stop` steps."""
+    for segment in plan.segments:
+        last = segment.last if stop is None else min(segment.last, stop)
+        if segment.first < last:
+            trainee.grow(segment.n_gaussians)
+            steps = plan.steps(segment, rng)[: last - segment.first]
+            assert list(trainee.run(steps))[-1] == len(steps)
+    mse = trainee.measure()
+    if mse > trainee.best_mse:
+        mse = trainee.best_mse
+        trainee.restore_best()
+    return trainee.gaussians(), trainee.lod_table(), mse
+
+
+def plan_of(preset: Preset, steps: int) -> FitPlan:
+    return FitPlan(preset, (HEIGHT, WIDTH, 3), lod_counts(N_GAUSSIANS, 3), steps)
+
+
+def on_device(runtime: Runtime, picture: Float32Array, preset: Preset, steps: int, stop: int | None = None) -> Outcome:
+    plan, rng = plan_of(preset, steps), np.random.default_rng(9)
+    draws = SameDraws(runtime, rng)
+    return train(DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws), plan, rng, stop)
+
+
+def on_cpu(picture: Float32Array, preset: Preset, steps: int, stop: int | None = None) -> Outcome:
+    plan, rng = plan_of(preset, steps), np.random.default_rng(9)
+    return train(CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), rng), plan, rng, stop)
+
+
+def fields(gaussians: GaussianSet) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    return ((field.name, getattr(gaussians, field.name)) for field in dataclasses.fields(gaussians))
+
+
+def assert_same(first: GaussianSet, second: GaussianSet) -> None:
+    for name, values in fields(first):
+        assert np.array_equal(values, getattr(second, name)), name
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[tuple[Any, ...]]:
+    """Arguments of every call of a method from now on."""
+    calls: list[tuple[Any, ...]] = []
+    method = getattr(owner, name)
+
+    def listed(*args: Any) -> Any:
+        calls.append(args)
+        return method(*args)
+
+    monkeypatch.setattr(owner, name, listed)
+    return calls
+
+
+@pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
+def test_the_first_steps_give_the_cpu_s_parameters(
+    device_runtime: Runtime, picture: Float32Array, preset: Preset
+) -> None:
+    """Up to rounding, and no longer: Adam divides by the gradient's own size, so one that is nothing but rounding, as a
+    circle's to its rotation, soon makes a whole step of either sign."""
+    ours, our_lods, our_mse = on_device(device_runtime, picture, preset, steps=10, stop=4)
+    theirs, their_lods, their_mse = on_cpu(picture, preset, steps=10, stop=4)
+    assert len(ours) == len(theirs) > 20
+    for name, values in fields(ours):
+        np.testing.assert_allclose(values, getattr(theirs, name), rtol=2e-6, atol=1e-5, err_msg=name)
+    assert our_lods.counts == their_lods.counts
+    for row, expected in zip(our_lods.gains, their_lods.gains, strict=True):
+        assert row == pytest.approx(expected, rel=1e-5)
+    assert our_mse == pytest.approx(their_mse, rel=1e-5)
+
+
+@pytest.mark.parametrize("preset", [PRESETS["paper"], PRESETS["balanced"], ODD], ids=lambda preset: preset.name)
+def test_a_fit_reaches_the_cpu_s_quality_at_every_level(
+    device_runtime: Runtime, picture: Float32Array, preset: Preset
+) -> None:
+    engine, grid = CpuRasterizer(1), grid_of(picture, preset)
+
+    def psnrs(gaussians: GaussianSet, lods: LodTable) -> list[float]:
+        shown = [lods.select(gaussians, lod) for lod in range(len(lods))]
+        images = [engine.forward(s, grid, engine.bin(s, grid), Window.whole(grid)) for s in shown]
+        return [float(-10 * np.log10(np.square(image - picture).mean())) for image in images]
+
+    ours, our_lods, mse = on_device(device_runtime, picture, preset, 40)
+    theirs, their_lods, _ = on_cpu(picture, preset, 40)
+    figures = psnrs(ours, our_lods)
+    assert figures == pytest.approx(psnrs(theirs, their_lods), abs=0.1)
+    assert figures[0] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
+
+
+def test_the_public_fit_runs_on_a_device(device_runtime: Runtime, picture: Float32Array) -> None:
+    preset, reports = PRESETS["fast"], list[StepReport]()
+
+    def run(seed: int) -> Fit:
+        engine = CudaRasterizer(device_runtime)
+        return fit(
+            picture,
+            30,
+            preset,
+            rasterizer=engine,
+            grid=grid_of(picture, preset),
+            lods=2,
+            steps=30,
+            seed=seed,
+            on_step=reports.append,
+        )
+
+    first, second, other = run(1), run(1), run(2)
+    assert_same(first.gaussians, second.gaussians)
+    assert first.lods == second.lods
+    assert first.psnr > 20
+    assert not np.array_equal(first.gaussians.means, other.gaussians.means)
+    seen = reports[: len(reports) // 3]
+    assert [r.step for r in seen] == sorted({r.step for r in seen})
+    assert seen[-1].step == 30
+    assert seen[-1].psnr == pytest.approx(first.psnr, abs=3)
+
+
+def test_running_out_of_room_for_pairs_changes_nothing(
+    runtime: HostRuntime, picture: Float32Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone = calls_of(monkeypatch, FitSnapshot, "restore")
+    monkeypatch.setattr(device_trainee, "ROOM", 5.0)
+    roomy = on_device(runtime, picture, PRESETS["fast"], 24)
+    assert not undone
+    monkeypatch.setattr(device_trainee, "ROOM", 1.0)
+    monkeypatch.setattr(device_trainee, "ROOM_LEFT", 0.0)
+    monkeypatch.setattr(device_trainee, "BATCH", 5)
+    tight = on_device(runtime, picture, PRESETS["fast"], 24)
+    assert undone
+    assert_same(tight[0], roomy[0])
+    assert tight[1:] == roomy[1:]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES[1:3], ids=str)
+def test_no_result_depends_on_the_order_of_threads(
+    runtime: HostRuntime, picture: Float32Array, schedule: Schedule
+) -> None:
+    expected = on_device(runtime, picture, PRESETS["fast"], 8)
+    with runtime.scheduled(schedule):
+        found = on_device(runtime, picture, PRESETS["fast"], 8)
+    assert_same(found[0], expected[0])
+    assert found[1:] == expected[1:]
+
+
+def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
+    picture: Float32Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = HostRuntime()
+    recorded, read = calls_of(monkeypatch, HostRuntime, "record"), calls_of(monkeypatch, HostRuntime, "download")
+    monkeypatch.setattr(device_trainee, "BATCH", 10)
+    monkeypatch.setattr(device_trainee, "ROOM", 5.0)
+    plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (30,), 60)
+    rng = np.random.default_rng(0)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), runtime, SameDraws(runtime, rng))
+    for segment in plan.segments:
+        trainee.grow(segment.n_gaussians)
+        recorded.clear()
+        read.clear()
+        steps = plan.steps(segment, rng)
+        batches = len(list(trainee.run(steps)))
+        assert batches == -(-len(steps) // 10)
+        assert len(read) == batches
+        assert len(recorded) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 33, 3), (33, 1, 4), (17, 16, 9)])
+def test_pictures_of_any_shape_fit(device_runtime: Runtime, shape: tuple[int, int, int]) -> None:
+    flat = np.full(shape, 0.25, np.float32)
+    grid = Grid(shape[0], shape[1], np.zeros(shape[2], np.float32))
+    result = fit(flat, 5, PRESETS["fast"], rasterizer=CudaRasterizer(device_runtime), grid=grid, lods=5, steps=12)
+    assert len(result.gaussians) == 5
+    assert result.psnr > 40
+
+
+def test_a_picture_with_a_nan_is_told(runtime: HostRuntime, picture: Float32Array) -> None:
+    broken = picture.copy()
+    broken[3, 4, 1] = np.nan
+    grid = grid_of(picture, PRESETS["fast"])
+    with pytest.raises(InvalidArgument, match="not finite"):
+        fit(broken, 20, PRESETS["fast"], rasterizer=CudaRasterizer(runtime), grid=grid, steps=8)
