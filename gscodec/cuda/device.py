@@ -88,8 +88,10 @@ def open_runtime(device: str) -> Runtime:
         InvalidArgument: not a name of a card.
     """
     index = check_device(device, probe(), cupy_majors())
-    from gscodec.cuda.cupy_runtime import CupyRuntime
-
+    try:
+        from gscodec.cuda.cupy_runtime import CupyRuntime
+    except ImportError as error:
+        raise BackendUnavailable(f"device {device}: cupy does not load: {error}; use --device cpu") from error
     return CupyRuntime(index)
 
 

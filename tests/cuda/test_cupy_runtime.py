@@ -1,0 +1,282 @@
+"""What `CupyRuntime` asks of CuPy, by a stand-in for it: streams, graphs, null pointers, memory errors.
+
+What CuPy then does with it is tested on a card (test_runtime.py).
+"""
+
+import importlib
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class Log:
+    """What happened, in order; and what shall fail."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.streams: list[Stream] = []
+        self.answer = 42
+        self.capture_fails = False
+
+    @property
+    def stream(self) -> "Stream":
+        return self.streams[-1]
+
+
+LOG = Log()
+
+
+class Stream:
+    def __init__(self, name: str = "own", non_blocking: bool = False) -> None:
+        assert non_blocking or name != "own"
+        self.name = name
+        self.capturing = False
+
+    @staticmethod
+    def from_external(other: Any) -> "Stream":
+        version, address = other.__cuda_stream__()
+        assert version == 0
+        return Stream(f"external {address}")
+
+    def __enter__(self) -> None:
+        LOG.streams.append(self)
+
+    def __exit__(self, *error: object) -> None:
+        assert LOG.streams.pop() is self
+
+    def begin_capture(self) -> None:
+        self.capturing = True
+
+    def end_capture(self) -> Any:
+        self.capturing = False
+        if LOG.capture_fails:
+            raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated")
+        return types.SimpleNamespace(launch=lambda: LOG.events.append(("graph", LOG.stream.name)))
+
+    def synchronize(self) -> None:
+        LOG.events.append(("synchronize", self.name))
+
+
+class Function:
+    attributes = types.MappingProxyType({"num_regs": 40})
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, grid: Any, block: Any, args: Any) -> None:
+        assert isinstance(grid, tuple)
+        assert isinstance(block, tuple)
+        if self.name == "answer":
+            args[0][0] = LOG.answer
+        elif LOG.stream.capturing:
+            LOG.events.append(("captured", self.name))
+        else:
+            LOG.events.append((self.name, grid, block, args, LOG.stream.name))
+
+
+class Array(np.ndarray[Any, Any]):
+    def get(self, order: Literal["C"] = "C") -> Any:
+        assert order == "C"
+        return np.array(self, order=order)
+
+
+def make_cupy() -> types.ModuleType:
+    cupy: Any = types.ModuleType("cupy")
+    cupy.__version__ = "99"
+    cupy.int32 = np.int32
+    cupy.zeros = lambda n, dtype: np.zeros(n, dtype).view(Array)
+    cupy.array = lambda value, order: np.array(value, order=order).view(Array)
+
+    def raw_module(*, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> Any:
+        LOG.events.append(("compiled", options, backend, len(code) > 1000))
+        return types.SimpleNamespace(get_function=Function)
+
+    cupy.RawModule = raw_module
+
+    class Device:
+        mem_info = (1_000, 2_000_000)
+
+        def __init__(self, index: int) -> None:
+            self.id = index
+
+        def __enter__(self) -> None:
+            LOG.events.append(("device", self.id))
+
+        def __exit__(self, *error: object) -> None:
+            LOG.events.append(("device left", self.id))
+
+    Stream.null = Stream("null")  # type: ignore[attr-defined]
+    cupy.cuda = types.SimpleNamespace(
+        Device=Device,
+        Stream=Stream,
+        get_current_stream=lambda: LOG.stream,
+        memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        runtime=types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError),
+        driver=types.SimpleNamespace(CUDADriverError=CUDARuntimeError),
+    )
+    return cupy  # type: ignore[no-any-return]
+
+
+def make_torch(address: int | None) -> types.ModuleType:
+    """Torch as far as its current stream goes; None: CUDA is not in use."""
+    torch: Any = types.ModuleType("torch")
+    torch.cuda = types.SimpleNamespace(
+        is_initialized=lambda: address is not None,
+        current_stream=lambda index: types.SimpleNamespace(cuda_stream=address + index),
+    )
+    return torch  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    name = "gscodec.cuda.cupy_runtime"
+    monkeypatch.setitem(sys.modules, "cupy", make_cupy())
+    monkeypatch.setitem(sys.modules, "torch", make_torch(None))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    LOG.__init__()  # type: ignore[misc]
+    LOG.streams.append(Stream("cupy's"))
+    yield importlib.import_module(name)
+    assert [stream.name for stream in LOG.streams] == ["cupy's"]
+    sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def runtime(module: Any) -> Any:
+    made = module.CupyRuntime(0)
+    LOG.events.clear()
+    return made
+
+
+def test_a_family_is_compiled_once_for_each_set_of_defines(runtime: Any) -> None:
+    first = runtime.kernel("tile_bin", "sum_chunks", A=1, B=2)
+    assert first is runtime.kernel("tile_bin", "sum_chunks", B=2, A=1)
+    assert runtime.kernel("tile_bin", "scan_chunks", A=1, B=2) is not first
+    runtime.kernel("sample", "sample_points", A=1)
+    assert [event for event in LOG.events if event[0] == "compiled"] == [
+        ("compiled", ("-std=c++17", "--fmad=false"), "nvrtc", True),
+        ("compiled", ("-std=c++17",), "nvrtc", True),
+    ]
+    with pytest.raises(KeyError):
+        runtime.kernel("tile_bin", "no_such")
+    with pytest.raises(KeyError):
+        runtime.kernel("no_such", "sum_chunks")
+
+
+def test_a_null_pointer_is_eight_bytes(runtime: Any) -> None:
+    """CuPy would pass None on as an argument that has no storage at all."""
+    kernel = runtime.kernel("tile_bin", "sum_chunks")
+    kernel((3, 2), 64, None, np.int32(5))
+    name, grid, block, args, _ = LOG.events[-1]
+    assert (name, grid, block) == ("sum_chunks", (3, 2), (64,))
+    assert args == (0, 5)
+    assert [type(arg) for arg in args] == [np.uint64, np.int32]
+    assert kernel.attributes == {"num_regs": 40}
+
+
+@pytest.mark.parametrize(
+    ("address", "stream"), [(None, "cupy's"), (0, "null"), (4096, "external 4096")], ids=["unused", "default", "own"]
+)
+def test_work_goes_to_the_stream_of_torch_if_it_uses_cuda(
+    runtime: Any, monkeypatch: pytest.MonkeyPatch, address: int | None, stream: str
+) -> None:
+    kernel = runtime.kernel("tile_bin", "sum_chunks")
+    monkeypatch.setitem(sys.modules, "torch", make_torch(address))
+    with runtime, runtime:
+        kernel(1, 32)
+    assert next(event for event in LOG.events if event[0] == "sum_chunks")[-1] == stream
+    runtime.synchronize()
+    assert ("synchronize", stream) in LOG.events
+
+
+def test_a_step_is_called_then_captured_then_replayed(runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = runtime.kernel("tile_bin", "sum_chunks")
+    monkeypatch.setitem(sys.modules, "torch", make_torch(4096))
+
+    def step() -> None:
+        with runtime:
+            kernel(1, 32)
+            kernel(2, 32)
+
+    replay = runtime.record(step)
+    LOG.events.clear()
+    for _ in range(3):
+        replay()
+    what = [event[0] for event in LOG.events if not event[0].startswith("device")]
+    assert what == ["sum_chunks", "sum_chunks", "captured", "captured", "graph", "graph"]
+    assert ("graph", "external 4096") in LOG.events
+
+
+def test_a_step_that_no_graph_takes_is_called(runtime: Any) -> None:
+    kernel = runtime.kernel("tile_bin", "sum_chunks")
+    replay = runtime.record(lambda: kernel(1, 32))
+    LOG.capture_fails = True
+    LOG.events.clear()
+    for _ in range(3):
+        replay()
+    what = [event[0] for event in LOG.events if not event[0].startswith("device")]
+    assert what == ["sum_chunks", "captured", "sum_chunks", "sum_chunks"]
+
+
+def test_a_step_that_fails_leaves_no_capture_behind(runtime: Any) -> None:
+    calls = []
+
+    def step() -> None:
+        calls.append(LOG.stream.capturing)
+        if len(calls) == 2:
+            raise ValueError("of its own")
+
+    replay = runtime.record(step)
+    replay()
+    with pytest.raises(ValueError, match="of its own"):
+        replay()
+    replay()
+    assert calls == [False, True, True]
+
+
+def test_too_little_memory_names_bytes_needed_and_free(runtime: Any) -> None:
+    text = "device cuda:0: 1,234,567 bytes are needed, 1,000 of 2,000,000 bytes are free"
+    with pytest.raises(OutOfDeviceMemory) as caught, runtime, runtime:
+        raise OutOfMemoryError("Out of memory allocating 1,234,567 bytes (allocated so far: 5 bytes).")
+    assert str(caught.value) == text
+
+
+def test_arrays_cross_as_contiguous_copies(runtime: Any) -> None:
+    source = np.arange(12).reshape(3, 4).T
+    there = runtime.upload(source)
+    assert there.flags.c_contiguous
+    source[0, 0] = 99
+    back = runtime.download(there)
+    assert type(back) is np.ndarray
+    assert back[0, 0] == 0
+
+
+def test_a_card_that_does_not_work_is_one_line(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(**kwargs: Any) -> None:
+        assert set(kwargs) == {"code"}
+        raise RuntimeError('Failure finding "libnvrtc.so.12"\nand more')
+
+    monkeypatch.setattr(module.cupy, "RawModule", no_compiler)
+    with pytest.raises(BackendUnavailable) as caught:
+        module.CupyRuntime(1)
+    text = 'device cuda:1: CuPy 99 cannot use it: Failure finding "libnvrtc.so.12"; use --device cpu'
+    assert str(caught.value) == text
+
+
+def test_a_card_that_computes_nothing_is_found(module: Any) -> None:
+    LOG.answer = 41
+    with pytest.raises(BackendUnavailable, match="a first kernel had no effect"):
+        module.CupyRuntime(0)
