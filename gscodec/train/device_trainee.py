@@ -130,13 +130,9 @@ class DeviceTrainee:
 
     def _repeat(self, n_steps: int) -> int:
         """Carries out the plan's next steps. Returns the most pairs that a step has needed so far."""
-        if self._graph is None:
-            # As it is at first, since compiling and loading kernels has no place in a recording.
-            self._step()
-            n_steps -= 1
-            self._graph = self._runtime.record(self._step)
+        step = self._graph = self._graph or self._runtime.record(self._step)
         for _ in range(n_steps):
-            self._graph()
+            step()
         status = fitting.read_status(self._runtime, self._state)
         self.mse, self.best_mse = status.mse, status.best_mse
         return status.pairs_needed
