@@ -1,8 +1,10 @@
 # Everything a contributor does, from nothing: each target makes the virtual environment it needs.
-# Set PYTHON to choose another interpreter (3.11 or newer), WORKERS for the number of test processes.
+# Set PYTHON to choose another interpreter (3.11 or newer), WORKERS for the number of test processes, CUDA for the major
+# version that cupy is built for.
 
 PYTHON ?= python3
 WORKERS ?= 2
+CUDA ?= 12
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -12,10 +14,10 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit bench golden wheel clean
+.PHONY: help demo test lint types unit bench bench-gpu golden wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
 	@mkdir -p $(DEMO)
@@ -39,6 +41,9 @@ unit: $(VENV)/dev ## run the tests alone (pytest)
 bench: $(VENV)/bench ## time start-up and decoding beside AVIF and JPEG XL
 	$(BIN)/python benchmarks/startup.py --gscodec $(BIN)/gscodec
 	$(BIN)/python benchmarks/decode_speed.py
+
+bench-gpu: $(VENV)/cuda$(CUDA) ## time the CUDA engine on the card at hand (CUDA=13 for cupy on CUDA 13)
+	$(BIN)/python benchmarks/gpu.py
 
 golden: $(VENV)/dev ## add golden files for what has none yet; never overwrites one
 	$(BIN)/python tests/golden/make_golden.py
@@ -70,4 +75,8 @@ $(VENV)/dev: $(VENV)/installed
 
 $(VENV)/bench: $(VENV)/installed
 	@$(PIP) install --constraint constraints.txt --editable ".[encode,bench]"
+	@touch $@
+
+$(VENV)/cuda12 $(VENV)/cuda13: $(VENV)/cuda%: $(VENV)/installed
+	@$(PIP) install --constraint constraints.txt --editable ".[encode,cuda$*]"
 	@touch $@

@@ -80,7 +80,7 @@ def cuda_devices() -> tuple[Card, ...]:
 
 
 def open_runtime(device: str) -> Runtime:
-    """The runtime of `cuda`, which is the first card, or `cuda:N`.
+    """The runtime of `cuda`, which is the first card, or `cuda:N`. A process opens a card once, with its kernels.
 
     Raises:
         BackendUnavailable: there is no such card, or no driver that is new enough.
@@ -88,10 +88,15 @@ def open_runtime(device: str) -> Runtime:
         InvalidArgument: not a name of a card.
     """
     index = check_device(device, probe(), cupy_majors())
+    return _open(index)
+
+
+@cache
+def _open(index: int) -> Runtime:
     try:
         from gscodec.cuda.cupy_runtime import CupyRuntime
     except ImportError as error:
-        raise BackendUnavailable(f"device {device}: cupy does not load: {error}; use --device cpu") from error
+        raise BackendUnavailable(f"device cuda:{index}: cupy does not load: {error}; use --device cpu") from error
     return CupyRuntime(index)
 
 
