@@ -108,6 +108,11 @@ def igs_figures(codec: Codec, files: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
+def file_name(image: str, codec: str, setting: str) -> str:
+    """Name under which encoded files are kept."""
+    return f"{image}__{codec}__{setting}"
+
+
 def keep_files(folder: Path, name: str, codec: Codec, files: Sequence[bytes]) -> None:
     """Leave the encoded files in a folder, for reports and for whoever wants to look."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -189,10 +189,14 @@ def costs(rows: Sequence[Row]) -> list[str]:
 def _delta_cell(row: Mapping[str, str]) -> str:
     if not row["bd_rate_percent"] and not row["bd_quality"]:
         return "-"
-    rate = f"{float(row['bd_rate_percent']):+.0f} %" if row["bd_rate_percent"] else "no overlap"
-    quality = f"{float(row['bd_quality']):+.2f}" if row["bd_quality"] else "no overlap"
-    fewest = min(int(row["images_bd_rate"]) or 10**9, int(row["images_bd_quality"]) or 10**9)
-    return f"{rate} / {quality}" + (f" ({fewest} of {row['images']})" if fewest < int(row["images"]) else "")
+    parts = []
+    for value, count, form in (
+        (row["bd_rate_percent"], row["images_bd_rate"], "{:+.0f} %"),
+        (row["bd_quality"], row["images_bd_quality"], "{:+.2f}"),
+    ):
+        some = f" ({count} of {row['images']})" if value and count != row["images"] else ""
+        parts.append(form.format(float(value)) + some if value else "no overlap")
+    return " / ".join(parts)
 
 
 def _at(curves: Curves, names: Sequence[str], codec: str, rate: float, metric: str) -> list[float | None]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from gscodec.bench import plots, tables
 from gscodec.bench.plan import Results
+from gscodec.bench.report import write_report
 from gscodec.bench.table import Row, number
 from gscodec.format import write_atomic
 from gscodec.metrics import METRICS
@@ -41,11 +42,12 @@ def write_comparison(results: Results, title: str, about: str, rate_column: str,
         *tables.costs(rows),
         "",
     ]
-    paths = [write_text(results.stem(".md"), "\n".join(lines))]
-    paths.append(write_csv(results.stem("-bd.csv"), found))
+    markdown = "\n".join(lines)
+    paths = [write_text(results.stem(".md"), markdown), write_csv(results.stem("-bd.csv"), found)]
     for metric in measured:
         paths += plots.rate_distortion(rows, metric, rate_column, results.stem(f"-{metric}"))
-    return paths
+    drawn = [path for path in paths if path.suffix == ".svg"]
+    return [*paths, write_report(results, markdown, drawn, results.stem(".html"))]
 
 
 def write_text(path: Path, text: str) -> Path:

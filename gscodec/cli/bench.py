@@ -35,7 +35,9 @@ def command(
     skip: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths below PATH, as 'odd/*'; repeatable.")
     ] = None,
-    files: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep encoded files here.")] = None,
+    files: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of encoded files. Default: files in the output folder.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Exit 7 on a loss against this table's rows.")
     ] = None,
@@ -76,7 +78,7 @@ def command(
         quick=quick,
         device=device,
         threads=threads or max(1, usable_cores() // jobs),
-        files=files,
+        files=files or output / "files",
         skipped=tuple(skipped),
     )
     done: list[Done] = []

@@ -61,6 +61,10 @@ class Codec(ABC):
     def decode(self, data: bytes, height: int, width: int) -> Picture:
         """(height, width, C) samples at the file's depth; size as a renderer knows it, though the file holds less."""
 
+    def dial(self, level: float) -> str | None:  # noqa: ARG002 - for those that have a dial
+        """The setting that far from the smallest files (0) to the largest (1); None where there is no such dial."""
+        return None
+
     def refuses(self, stack: ImageStack) -> str | None:
         """Why a picture cannot be encoded, or None. The default is what 8-bit codecs without alpha have to say."""
         for group in stack.groups:

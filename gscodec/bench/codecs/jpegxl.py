@@ -38,6 +38,10 @@ class JpegXl(Codec):
         """Distances, whatever the rates asked for."""
         return list(QUICK_GRID if quick else GRID)
 
+    def dial(self, level: float) -> str:
+        """See `Codec.dial`."""
+        return f"{25 - 24.9 * level:.3f}"
+
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
         import imagecodecs

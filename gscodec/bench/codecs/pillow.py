@@ -35,6 +35,10 @@ class PillowCodec(Codec):
         """Qualities, whatever the rates asked for: these codecs are not asked for one."""
         return [str(quality) for quality in (self.quick_grid if quick else self.grid)]
 
+    def dial(self, level: float) -> str:
+        """See `Codec.dial`."""
+        return str(round(100 * level))
+
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
         file = io.BytesIO()

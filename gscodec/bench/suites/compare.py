@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gscodec.bench.codecs import Codec
-from gscodec.bench.measure import code, igs_figures, keep_files, quality_figures, rate_figures, time_figures
+from gscodec.bench.measure import code, file_name, igs_figures, keep_files, quality_figures, rate_figures, time_figures
 from gscodec.bench.plan import Notes, Plan, Task, load_all
 from gscodec.bench.sources import Source
 
@@ -80,8 +80,3 @@ def measure(
 def key_of(source: Source, codec: Codec, setting: str) -> dict[str, Any]:
     """Columns that say what was measured."""
     return {"image": source.name, "category": source.category, "codec": codec.name, "setting": setting}
-
-
-def file_name(image: str, codec: str, setting: str) -> str:
-    """Name under which encoded files are kept."""
-    return f"{image}__{codec}__{setting}"

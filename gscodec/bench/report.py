@@ -1,0 +1,132 @@
+"""One page of HTML that holds everything of a suite: tables, curves, and crops to flip through at equal bytes.
+
+It needs no server and no network: pictures are in it, and its script is a few lines of plain JavaScript.
+"""
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from gscodec.bench.crops import Crop, Samples, choose, data_uri, error_map
+from gscodec.bench.matched import Shown, shown_at
+from gscodec.bench.plan import Results, load_all
+from gscodec.bench.sources import Source
+from gscodec.bench.table import number
+from gscodec.bench.tables import is_ours
+from gscodec.image import ImageStack
+from gscodec.metrics import bpp
+
+MAX_PICTURES: Final = 6
+RATE_BPP: Final = 0.2
+"""Rate at which pictures are shown, where one of our files has it."""
+
+
+def write_report(results: Results, markdown: str, plots: Sequence[Path], path: Path) -> Path:
+    """The page of a suite of pictures.
+
+    Args:
+        markdown: the suite's tables.
+        plots: SVG files to put in.
+    """
+    sections = [to_html(markdown), "<h2>Curves</h2>"]
+    sections += [f'<p><img class="plot" alt="{html.escape(plot.stem)}" src="{_svg_uri(plot)}"></p>' for plot in plots]
+    viewers = [viewer for source, stack in _picked(results) for viewer in _viewers(results, source, stack)]
+    if viewers:
+        sections += ["<h2>Side by side at equal bytes</h2>", _resource("viewer_note.html"), *viewers]
+    page = _resource("page.html")
+    for name, text in {
+        "title": html.escape(markdown.splitlines()[0].lstrip("# ")),
+        "style": _resource("page.css"),
+        "body": "\n".join(sections),
+        "script": _resource("viewer.js"),
+    }.items():
+        page = page.replace("{{" + name + "}}", text)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _picked(results: Results) -> list[tuple[Source, ImageStack]]:
+    """Pictures to show: the first of each category, then the second, and so on."""
+    measured = {row["image"] for row in results.rows}
+    by_category: dict[str, list[Source]] = {}
+    for source in results.plan.sources:
+        if source.name in measured and not source.is_stack:
+            by_category.setdefault(source.category, []).append(source)
+    ranked = sorted(
+        ((rank, source) for sources in by_category.values() for rank, source in enumerate(sources)),
+        key=lambda pair: pair[0],
+    )
+    return load_all([source for _, source in ranked[:MAX_PICTURES]], results.notes)
+
+
+def _viewers(results: Results, source: Source, stack: ImageStack) -> Iterable[str]:
+    rows = [row for row in results.rows if row["image"] == source.name]
+    ours = [row for row in rows if is_ours(row["codec"])]
+    if not ours:
+        return
+    wanted = min(ours, key=lambda row: abs((number(row, "bpp") or 0.0) - RATE_BPP))
+    shown = shown_at(source, stack, rows, results.plan, int(wanted["bytes"]))
+    if not any(is_ours(one.codec) for one in shown):
+        return  # without our file there is nothing to hold the others to
+    for crop in choose(stack.samples):
+        yield _viewer(source, stack, crop, shown)
+
+
+def _viewer(source: Source, stack: ImageStack, crop: Crop, shown: Sequence[Shown]) -> str:
+    height, width, _ = stack.samples.shape
+    tiles = [_tile("source", f"{width}x{height} px", crop.of(stack.samples), None)]
+    for one in shown:
+        about = f"{bpp(one.n_bytes, height, width):.3f} bpp, {one.psnr:.2f} dB"
+        tiles.append(_tile(f"{one.codec} {one.setting}", about, crop.of(one.samples), crop.of(stack.samples)))
+    where = f"{crop.title}, {crop.width}x{crop.height} px at {crop.x},{crop.y}"
+    return (
+        f'<section class="viewer"><h3>{html.escape(source.name)}: {html.escape(where)}</h3>'
+        f'<div class="tiles">{"".join(tiles)}</div></section>'
+    )
+
+
+def _tile(name: str, about: str, samples: Samples, source: Samples | None) -> str:
+    error = "" if source is None else f' data-error="{data_uri(error_map(source, samples))}"'
+    return (
+        f'<figure><img alt="{html.escape(name)}" src="{data_uri(samples)}"{error}>'
+        f"<figcaption><b>{html.escape(name)}</b><br>{html.escape(about)}</figcaption></figure>"
+    )
+
+
+def to_html(markdown: str) -> str:
+    """HTML of the Markdown that suites write: headings, paragraphs, tables, lists and indented code."""
+    blocks = re.split(r"\n\s*\n", markdown.strip("\n"))
+    return "\n".join(_block(block.split("\n")) for block in blocks)
+
+
+def _block(lines: Sequence[str]) -> str:
+    first = lines[0]
+    if first.startswith("#"):
+        level = len(first) - len(first.lstrip("#"))
+        return f"<h{level}>{_inline(first[level:].strip())}</h{level}>"
+    if first.startswith("    "):
+        return "<pre>" + html.escape("\n".join(line[4:] for line in lines)) + "</pre>"
+    if first.startswith("|"):
+        head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+        top = "".join(f"<th>{_inline(cell)}</th>" for cell in head)
+        rest = "".join("<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in body)
+        return f"<table><tr>{top}</tr>{rest}</table>"
+    if first.startswith("- "):
+        return "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
+    return "<p>" + _inline(" ".join(lines)) + "</p>"
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+def _svg_uri(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _resource(name: str) -> str:
+    return (files("gscodec.bench") / "page" / name).read_text(encoding="utf-8")
