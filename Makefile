@@ -14,7 +14,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit bench bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit test-cuda kernels bench bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,18 @@ types: $(VENV)/dev ## check types (mypy --strict)
 
 unit: $(VENV)/dev ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
+
+test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, and where it is, compute-sanitizer
+	$(BIN)/pytest -q -m cuda
+	@command -v compute-sanitizer >/dev/null || echo "compute-sanitizer is not on PATH: accesses were not checked"
+	@for tool in $$(command -v compute-sanitizer >/dev/null && echo memcheck racecheck synccheck); do \
+		echo "compute-sanitizer --tool $$tool"; \
+		GSCODEC_NO_MEMORY_POOL=1 compute-sanitizer --tool $$tool --error-exitcode 9 \
+			$(BIN)/python -m pytest -q -m cuda tests/cuda tests/raster || exit; \
+	done
+
+kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no card
+	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)
 
 bench: $(VENV)/bench ## time start-up and decoding beside AVIF and JPEG XL
 	$(BIN)/python benchmarks/startup.py --gscodec $(BIN)/gscodec

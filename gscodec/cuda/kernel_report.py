@@ -1,0 +1,166 @@
+"""What every kernel takes of a multiprocessor, for each architecture we name: `python -m gscodec.cuda.kernel_report`.
+
+Needs NVRTC and nothing else: no card, no driver, no toolkit. Which macros a kernel is compiled with is not written here
+again: the launch code runs, on a runtime that notes what it asks for and launches nothing.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import TOP_K
+from gscodec.cuda import fitting, sources, unpacking
+from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
+from gscodec.cuda.runtime import Array, Define, Kernel
+from gscodec.gaussians import GaussianSet, Grid, Window
+from gscodec.raster.base import LossWeights
+from gscodec.raster.cuda import CudaRasterizer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A family with the macros that some launch compiles it with, and the kernels that launch uses."""
+
+    family: str
+    defines: tuple[tuple[str, Define], ...]
+    entries: frozenset[str]
+
+    def __str__(self) -> str:
+        """The macros that differ between variants of a family."""
+        names = ("REAL", "PASS", "TOP_K", "SAMPLE", "LOG_SCALES", "GATHER_LANES")
+        return ", ".join(f"{name} {value}" for name, value in self.defines if name in names)
+
+    def usages(self, architecture: str) -> tuple[Usage, ...]:
+        """Of this variant's kernels.
+
+        Raises:
+            KernelRefused: it does not compile without a warning.
+        """
+        text, options = sources.source(self.family, dict(self.defines)), sources.options(self.family)
+        return tuple(usage for usage in compile_usage(text, options, architecture) if usage.entry in self.entries)
+
+
+def main_variants() -> list[Variant]:
+    """What a picture with three channels is encoded and decoded with."""
+    return _noted([(3, TOP_K, np.float32)])
+
+
+def all_variants() -> list[Variant]:
+    """More: 1, 3, 4 and 8 channels a pass; K 1, 10 and 32; double precision, which gradient checks use."""
+    shapes: list[tuple[int, int, Any]] = [(c, k, np.float32) for c in (1, 3, 4, 8) for k in (1, TOP_K, 32)]
+    return _noted([*shapes, (3, TOP_K, np.float64), (8, 32, np.float64)])
+
+
+def report(variants: Iterable[Variant], architectures: Sequence[str], workers: int) -> Iterator[str]:
+    """Lines of a table, a family's variant after the other; where one is refused, why.
+
+    Yields:
+        str: a line; those of refusals begin with `REFUSED`.
+    """
+    yield f"{'kernel':<20}{'arch':<8}{'registers':>9}{'shared':>8}{'local':>7}{'spilled':>9}  macros"
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [(v, arch, pool.submit(v.usages, arch)) for v in variants for arch in architectures]
+        for variant, architecture, job in jobs:
+            try:
+                for u in job.result():
+                    numbers = f"{u.registers:>9}{u.shared_bytes:>8}{u.local_bytes:>7}{u.spill_bytes:>9}"
+                    yield f"{u.entry:<20}{architecture:<8}{numbers}  {variant}"
+            except KernelRefused as refusal:
+                yield f"REFUSED {variant.family} ({variant}): {refusal}"
+
+
+@dataclass
+class _Notes:
+    """A `Runtime` that launches nothing: arrays are NumPy's and hold zeros."""
+
+    name: str = "notes"
+    xp: Any = np
+    seen: dict[tuple[str, tuple[tuple[str, Define], ...]], set[str]] = field(default_factory=dict)
+
+    def kernel(self, family: str, entry: str, **defines: Define) -> Kernel:
+        self.seen.setdefault((family, tuple(sorted(defines.items()))), set()).add(entry)
+        return lambda *_: None
+
+    def upload(self, array: npt.NDArray[Any]) -> Array:
+        return np.array(array, order="C")
+
+    def download(self, array: Array) -> npt.NDArray[Any]:
+        return np.zeros_like(array)
+
+    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+        return step
+
+    def synchronize(self) -> None:
+        pass
+
+    def __enter__(self) -> "_Notes":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
+    """Variants for pictures of such (channels, K, arithmetic type)."""
+    notes = _Notes()
+    for n_channels, top_k, real in shapes:
+        _rasterize(CudaRasterizer(notes, real), n_channels, top_k)
+    _encode_codes(CudaRasterizer(notes))
+    for log_scales in (0, 1):
+        for entry in sources.entries("fit"):
+            notes.kernel("fit", entry, LOG_SCALES=log_scales, **fitting.DEFINES)
+    for entry in sources.entries("unpack"):
+        notes.kernel("unpack", entry, **unpacking.DEFINES)
+    return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]
+
+
+def _picture(n_channels: int, top_k: int) -> tuple[GaussianSet, Grid]:
+    """One Gaussian on one tile."""
+    features = np.zeros((1, n_channels), np.float32)
+    gaussians = GaussianSet(np.full((1, 2), 8.0), np.full((1, 2), 0.5), np.zeros(1), features)
+    return gaussians, Grid(16, 16, np.zeros(n_channels, np.float32), top_k)
+
+
+def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
+    """Everything an engine can do with floating point."""
+    gaussians, grid = _picture(n_channels, top_k)
+    index = engine.bin(gaussians, grid)
+    image = engine.forward(gaussians, grid, index, Window.whole(grid)).astype(np.float32)
+    engine.sample(gaussians, grid, index, np.full((1, 2), 8.0))
+    engine.backward(gaussians, grid, index, image)
+    engine.loss(image, image, LossWeights(l1=1.0))
+    engine.loss(image, image, LossWeights(ssim=1.0))
+
+
+def _encode_codes(engine: CudaRasterizer) -> None:
+    """Codes of 8 and 16 bits, which differ in one store."""
+    gaussians, grid = _picture(3, TOP_K)
+    index = engine.bin(gaussians, grid)
+    engine.forward(gaussians, grid, index, Window.whole(grid), "uint8")
+    engine.forward(gaussians, grid, index, Window.whole(grid), "uint16")
+
+
+def main() -> int:
+    """Prints the table; 1 when a kernel is refused."""
+    parser = argparse.ArgumentParser(prog="python -m gscodec.cuda.kernel_report", description=__doc__.splitlines()[0])
+    parser.add_argument("--arch", action="append", choices=ARCHITECTURES, help="this one, repeatable; default all")
+    parser.add_argument("--main", action="store_true", help="only what a picture with three channels takes")
+    parser.add_argument("-j", "--threads", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    variants = main_variants() if args.main else all_variants()
+    refused = 0
+    for line in report(variants, args.arch or ARCHITECTURES, args.threads):
+        refused += line.startswith("REFUSED")
+        print(line, flush=True)
+    return int(bool(refused))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

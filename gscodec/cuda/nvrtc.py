@@ -1,0 +1,111 @@
+"""NVRTC without a card, a driver or a toolkit: what a kernel's text compiles to for any architecture.
+
+CuPy compiles what runs. This is for checks: every kernel must compile for every architecture we name, without a
+warning, and what it takes of a multiprocessor should be known before it meets one.
+"""
+
+import ctypes
+import ctypes.util
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from gscodec.errors import GsCodecError, MissingExtra
+
+ARCHITECTURES: Final = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
+"""Turing, Ampere (data centre, desktop), Ada, Hopper, Blackwell (desktop): those that kernels are held to."""
+
+_CUPY_ADDS: Final = "-ftz=true"
+_ENTRY: Final = re.compile(r"Compiling entry function '(\w+)'")
+_STACK: Final = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_USED: Final = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
+
+
+class KernelRefused(GsCodecError):
+    """NVRTC does not compile a kernel's text, or warns of it; the text has its log."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one thread or block of a kernel takes of a multiprocessor."""
+
+    entry: str
+    registers: int
+    """Of a thread."""
+    shared_bytes: int
+    """Of a block."""
+    local_bytes: int
+    """Of a thread: arrays that are not kept in registers, and spilled registers."""
+    spill_bytes: int
+    """Of a thread: stored because registers ran out, however often that happens."""
+
+
+def compile_usage(text: str, options: Sequence[str], architecture: str) -> tuple[Usage, ...]:
+    """What the kernels of a text take, in the order of the text, compiled as CuPy does.
+
+    NVRTC runs without the interpreter's lock, so threads may compile side by side.
+
+    Raises:
+        KernelRefused: it does not compile, or not without a warning.
+        MissingExtra: NVRTC is not installed.
+    """
+    given = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
+    code, log = _compile(text, given)
+    complaints = [line for line in log.splitlines() if line.strip() and not line.startswith(("ptxas info", "ptxas  "))]
+    if code or complaints:
+        raise KernelRefused(f"{architecture}: {_nvrtc().nvrtcGetErrorString(code).decode()}\n" + "\n".join(complaints))
+    return _usages(log)
+
+
+def _compile(text: str, options: Sequence[str]) -> tuple[int, str]:
+    nvrtc, program, size = _nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
+    code = nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+    if code:
+        raise KernelRefused(nvrtc.nvrtcGetErrorString(code).decode())
+    try:
+        given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        code = nvrtc.nvrtcCompileProgram(program, len(given), given)
+        nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        log = ctypes.create_string_buffer(size.value)
+        nvrtc.nvrtcGetProgramLog(program, log)
+        return code, log.value.decode(errors="replace")
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _usages(log: str) -> tuple[Usage, ...]:
+    """From ptxas's words, whose kernels come last first."""
+    usages = []
+    for part in re.split("(?=Compiling entry function)", log)[1:]:
+        entry, stack, used = _ENTRY.search(part), _STACK.search(part), _USED.search(part)
+        if not (entry and stack and used):
+            raise KernelRefused(f"ptxas reports in words that are not known: {part.strip()}")
+        local, stored, _ = (int(number) for number in stack.groups())
+        usages.append(Usage(entry[1], int(used[1]), int(used[2] or 0), local, stored))
+    return tuple(reversed(usages))
+
+
+@cache
+def _nvrtc() -> Any:
+    for path in _candidates():
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        library.nvrtcGetErrorString.restype = ctypes.c_char_p
+        library.nvrtcGetErrorString.argtypes = (ctypes.c_int,)
+        return library
+    raise MissingExtra("NVRTC is not installed; pip install 'nvidia-cuda-nvrtc>=13'")
+
+
+def _candidates() -> list[Path]:
+    """Packages of the PyPI first, then what the system's loader finds."""
+    nvidia = importlib.util.find_spec("nvidia")
+    roots = [Path(place) for place in (nvidia.submodule_search_locations or ())] if nvidia else []
+    found = [path for root in roots for path in sorted(root.glob("*/lib/libnvrtc.so.*"), reverse=True)]
+    system = ctypes.util.find_library("nvrtc")
+    return [*found, *([Path(system)] if system else [])]

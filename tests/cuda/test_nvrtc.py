@@ -1,0 +1,99 @@
+"""Every kernel compiles for every architecture we name, as CuPy would do it, without a warning and without spills.
+
+What three channels take is compiled here; `make kernels` goes through the rest and prints a table.
+"""
+
+import sys
+
+import pytest
+
+from gscodec.cuda import sources
+from gscodec.cuda.kernel_report import Variant, all_variants, main_variants, report
+from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
+
+pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
+
+SPILL_BYTES = {"blend_tiles": 32, "ssim_loss": 16}
+"""Bytes a thread may spill, none where a kernel is not listed: a few registers, stored once, to keep more threads."""
+
+SHARED_BYTES = 48 << 10
+"""What every architecture gives a block without being asked."""
+
+
+def first_variants() -> dict[str, Variant]:
+    """One of each family, with all of the family's kernels."""
+    found: dict[str, Variant] = {}
+    for variant in main_variants():
+        found.setdefault(variant.family, variant)
+    return {
+        family: Variant(family, variant.defines, frozenset(sources.entries(family)))
+        for family, variant in found.items()
+    }
+
+
+def test_every_family_is_launched() -> None:
+    assert set(first_variants()) == set(sources.HEADERS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("family", sources.HEADERS)
+def test_every_kernel_compiles(family: str, architecture: str) -> None:
+    usages = first_variants()[family].usages(architecture)
+    assert tuple(usage.entry for usage in usages) == sources.entries(family)
+    for usage in usages:
+        assert usage.spill_bytes <= SPILL_BYTES.get(usage.entry, 0), usage
+        assert usage.shared_bytes <= SHARED_BYTES, usage
+
+
+def test_variants_cover_what_is_promised() -> None:
+    seen = {(dict(v.defines).get("PASS"), dict(v.defines).get("TOP_K")) for v in all_variants() if v.family == "sample"}
+    assert seen == {(c, k) for c in (1, 3, 4, 8) for k in (1, 10, 32)}
+    backward = [v for v in all_variants() if v.family == "raster_backward"]
+    assert {dict(v.defines)["REAL"] for v in backward} == {"float", "double"}
+    assert all(v.entries == {"backward_tiles", "gather_gradients"} for v in backward)
+
+
+def test_usage_is_read_from_the_compiler() -> None:
+    text = """
+    extern "C" __global__ void first(float* to) { to[threadIdx.x] = 1; }
+    extern "C" __global__ void __launch_bounds__(64) second(float* to, int n) {
+        __shared__ float staged[64];
+        volatile float kept[32];
+        for (int k = 0; k < 32; ++k) kept[k] = to[k];
+        staged[threadIdx.x] = kept[n & 31];
+        __syncthreads();
+        to[threadIdx.x] = staged[63 - threadIdx.x];
+    }"""
+    first, second = compile_usage(text, ("-std=c++17",), "sm_80")
+    assert (first.entry, second.entry) == ("first", "second")
+    assert 0 < first.registers <= second.registers
+    assert (first.shared_bytes, second.shared_bytes) == (0, 256)
+    assert (first.local_bytes, second.local_bytes) == (0, 128)
+    assert second.spill_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("__global__ void kernel() { nonsense(); }", 'identifier "nonsense" is undefined'),
+        ('#line 7 "blend.cuh"\n__global__ void kernel() { int unused; }', "blend.cuh(7): warning"),
+    ],
+)
+def test_errors_and_warnings_refuse_a_kernel(text: str, complaint: str) -> None:
+    with pytest.raises(KernelRefused) as caught:
+        compile_usage(text, (), "sm_80")
+    assert complaint in str(caught.value)
+
+
+def test_the_report_goes_on_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def usages(self: Variant, architecture: str) -> tuple[Usage, ...]:
+        if self.family == "fit":
+            raise KernelRefused(f"{architecture}: no")
+        return (Usage("kernel", 40, 256, 8, 4),)
+
+    monkeypatch.setattr(Variant, "usages", usages)
+    variants = [Variant("fit", (("LOG_SCALES", 1),), frozenset()), Variant("loss", (), frozenset())]
+    heading, refused, row = report(variants, ["sm_80"], 1)
+    assert heading.split() == ["kernel", "arch", "registers", "shared", "local", "spilled", "macros"]
+    assert refused == "REFUSED fit (LOG_SCALES 1): sm_80: no"
+    assert row.split() == ["kernel", "sm_80", "40", "256", "8", "4"]
