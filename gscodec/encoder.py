@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
+from gscodec.decode import IgsImage
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
-from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
-from gscodec.gaussians import Grid, Window
-from gscodec.image import ImageStack, from_array, load_image, to_native, to_unit
+from gscodec.format import Contents, file_size, pack, write_atomic
+from gscodec.gaussians import Grid
+from gscodec.image import ImageStack, from_array, load_image, to_unit
 from gscodec.metrics import psnr as psnr_between
 from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
 from gscodec.version import __version__
@@ -265,13 +266,9 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
 
 
 def _decoded_psnr(job: _Job, data: bytes) -> float:
-    """PSNR (dB) of a finished file's LOD 0 against the source, both at the source's bit depth."""
-    reader = IgsReader(data)
-    gaussians = reader.read(0)
-    index = job.rasterizer.bin(gaussians, reader.grid)
-    image = job.rasterizer.forward(gaussians, reader.grid, index, Window.whole(reader.grid))
-    groups = job.stack.groups
-    return psnr_between(to_unit(to_native(image, groups), groups), job.stack.samples)
+    """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth."""
+    with IgsImage(data, device=job.rasterizer) as image:
+        return psnr_between(to_unit(image.render(), job.stack.groups), job.stack.samples)
 
 
 def _encode_to_psnr(job: _Job, wanted: float, most: int) -> tuple[_Encoded, bool]:

@@ -1,7 +1,6 @@
 """An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
 
 import functools
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -11,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
+from gscodec.decode.requests import check_pixels, checked_lod, checked_points, checked_region, checked_size
 from gscodec.decode.scaled import shrink
 from gscodec.decode.scene import Scene, TileRect, holds, load_scene
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded, OutOfDeviceMemory
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import full_range, native_dtype, to_native
-from gscodec.raster.base import OutputDtype, cpu_backend, fall_back, get_backend
+from gscodec.raster.base import OutputDtype, Rasterizer, cpu_backend, fall_back, get_backend
 
 _Result = TypeVar("_Result")
 
@@ -26,12 +26,13 @@ _SCATTERED_TILES: Final = 16
 """Up to this many tiles are read one by one; more points share one read of the rectangle around them."""
 
 
-def open_igs(source: SourceLike, device: str = "auto", threads: int | None = None) -> "IgsImage":
+def open_igs(source: SourceLike, device: str | Rasterizer = "auto", threads: int | None = None) -> "IgsImage":
     """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
 
     Args:
         source: a path, bytes, a mapping or an open binary file.
-        device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
+        device: as `get_backend`, or an engine. `auto` goes on with the CPU when a card fails or has too little memory,
+            and warns.
         threads: CPU threads; None is one per processor.
 
     Raises:
@@ -47,8 +48,8 @@ class IgsImage:
     `render()` and a sample at a pixel's centre equals that pixel, bit for bit.
     """
 
-    def __init__(self, source: SourceLike, *, device: str = "auto", threads: int | None = None) -> None:
-        self._backend = get_backend(device, threads)
+    def __init__(self, source: SourceLike, *, device: str | Rasterizer = "auto", threads: int | None = None) -> None:
+        self._backend = get_backend(device, threads) if isinstance(device, str) else device
         self._spare = functools.partial(cpu_backend, threads) if device == "auto" else None
         self._reader = IgsReader(source)
         self._scenes: dict[int, Scene] = {}
@@ -150,9 +151,9 @@ class IgsImage:
         size: Sequence[int] | None,
         dtype: npt.DTypeLike | None,
     ) -> npt.NDArray[Any]:
-        x, y, region_width, region_height = self._region(region)
-        height, width = (region_height, region_width) if size is None else _positive_pair(size)
-        self._check_pixels(height, width, whole=region is None and size is None)
+        x, y, region_width, region_height = checked_region(region, self._reader.grid, self.name)
+        height, width = (region_height, region_width) if size is None else checked_size(size)
+        check_pixels(height, width, self.name, whole=region is None and size is None)
         shrinks = height < region_height or width < region_width
         if shrinks and region_height * region_width > MAX_IMAGE_PIXELS:
             raise LimitExceeded(
@@ -191,7 +192,7 @@ class IgsImage:
         """
         self._check_open()
         level = self._lod(lod)
-        place = self._points(points)
+        place = checked_points(points, self._reader.grid, self.name)
         rows, columns = self._reader.grid.tiles_shape
         tiles = np.minimum((place // TILE_SIZE).astype(np.int64), [columns - 1, rows - 1])
         result = np.empty((len(place), self.shape[2]), np.float32)
@@ -224,7 +225,7 @@ class IgsImage:
         engine_dtype, _ = self._output(dtype)
         if dtype is None and engine_dtype != native_dtype(self.groups).name:
             raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
-        self._check_pixels(*self.shape[:2], whole=True)
+        check_pixels(*self.shape[:2], self.name, whole=True)
         if not self._backend.name.startswith("cuda"):
             raise BackendUnavailable(f"{self.name}: is open on {self._backend.name}; open it with device='cuda'")
         from gscodec.decode.device import DeviceScene
@@ -297,48 +298,7 @@ class IgsImage:
     def _lod(self, lod: int | None) -> int:
         if lod is None:
             return next(iter(self.available_lods), 0)
-        level = _integer(lod, "lod")
-        if not 0 <= level < self.lods:
-            raise InvalidArgument(f"{self.name}: LOD {level} does not exist, there are 0 to {self.lods - 1}")
-        return level
-
-    def _region(self, region: Sequence[int] | None) -> tuple[int, int, int, int]:
-        height, width, _ = self.shape
-        if region is None:
-            return 0, 0, width, height
-        if len(region) != 4:
-            raise InvalidArgument(f"region {tuple(region)} is not (x, y, width, height)")
-        x, y, region_width, region_height = (_integer(value, "region") for value in region)
-        inside = 0 <= x < x + region_width <= width and 0 <= y < y + region_height <= height
-        if not inside:
-            raise InvalidArgument(
-                f"{self.name}: region {x},{y},{region_width},{region_height} is not a part of the {width}x{height} px"
-            )
-        return x, y, region_width, region_height
-
-    def _points(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        height, width, _ = self.shape
-        try:
-            place = np.asarray(points, np.float64)
-        except (TypeError, ValueError) as fault:
-            raise InvalidArgument("points are not (M, 2) numbers") from fault
-        if place.size == 0:
-            return np.zeros((0, 2))
-        if place.ndim != 2 or place.shape[1] != 2:
-            raise InvalidArgument(f"points of shape {place.shape} are not (M, 2)")
-        inside = ((place >= 0) & (place <= [width, height])).all(axis=1)  # false for NaN
-        if not inside.all():
-            x, y = place[np.argmin(inside)]
-            raise InvalidArgument(f"{self.name}: point {x:g},{y:g} is outside the {width}x{height} px")
-        return place
-
-    def _check_pixels(self, height: int, width: int, *, whole: bool) -> None:
-        if height * width > MAX_IMAGE_PIXELS:
-            kind = LimitExceeded if whole else InvalidArgument
-            raise kind(
-                f"{self.name}: {width}x{height} px is above the limit of {MAX_IMAGE_PIXELS} pixels; decode a region or "
-                "a smaller size"
-            )
+        return checked_lod(lod, self.lods, self.name)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -365,19 +325,3 @@ def _clusters(
         return
     for number, (x, y) in enumerate(distinct.tolist()):
         yield (x, y, x + 1, y + 1), np.flatnonzero(owner.reshape(-1) == number)
-
-
-def _integer(value: object, what: str) -> int:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]  # the check is what this is for
-    except TypeError as fault:
-        raise InvalidArgument(f"{what} {value!r} is not an integer") from fault
-
-
-def _positive_pair(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2:
-        raise InvalidArgument(f"size {tuple(size)} is not (height, width)")
-    height, width = (_integer(value, "size") for value in size)
-    if height < 1 or width < 1:
-        raise InvalidArgument(f"size {height}, {width} is not (height, width) of at least one pixel")
-    return height, width
