@@ -98,7 +98,7 @@ def command(
         name = "stdout" if destination is None else destination
         _console.say(
             f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {result.psnr:.2f} dB, "
-            f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s"
+            f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s on {result.device}"
         )
     if not result.target_met:
         wish = f"{given[0]} {targets[given[0]]}"
