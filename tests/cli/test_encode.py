@@ -40,7 +40,7 @@ def test_count_and_closing_line(run: "Run", picture: Path, tmp_path: Path) -> No
     assert reader.header.n_gaussians == 60
     line = outcome.stderr
     assert line.count("\n") == 1
-    for part in (f"{output}: {output.stat().st_size} bytes, ", " bpp, ", " dB, ", "60 Gaussians, ", " s\n"):
+    for part in (f"{output}: {output.stat().st_size} bytes, ", " bpp, ", " dB, ", "60 Gaussians, ", " s on "):
         assert part in line
 
 
