@@ -161,6 +161,8 @@ class HostModule:
         """The function of NumPy that this stands for, its result on the device."""
         self._check()
         result = self._part(*_plain(args), **_plain(kwargs))
+        if kwargs.get("out") is not None:
+            return kwargs["out"]
         return HostModule(result, self._check) if isinstance(result, np.random.Generator) else on_device(result)
 
 

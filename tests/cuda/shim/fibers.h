@@ -339,8 +339,8 @@ static void start_block(uint64_t index) {
     make_ready(0, m.n_threads, [](unsigned) { return true; });
 }
 
-static void on_signal(int, siginfo_t* info, void*) {
-    machine().request->address = (uint64_t)(uintptr_t)info->si_addr;
+static void on_signal(int signal, siginfo_t* info, void*) {
+    machine().request->address = signal == SIGFPE ? 0 : (uint64_t)(uintptr_t)info->si_addr;
     siglongjmp(machine().crashed, 1);
 }
 
