@@ -67,6 +67,12 @@ public:
         const int channels = model.n_channels;
         if (static_cast<int64_t>(ws.axes.size()) < n) ws.axes.resize(grow(n));
         if (static_cast<int64_t>(ws.weights.size()) < n * kBatch) ws.weights.resize(grow(n) * kBatch);
+        if (static_cast<int64_t>(ws.members.size()) < n * kGroups) {
+            ws.members.resize(grow(n) * kGroups);
+            ws.places.resize(grow(n) * kGroups);
+            ws.lower.resize(grow(n) * kGroupLanes);
+            ws.upper.resize(grow(n) * kGroupLanes);
+        }
         if (static_cast<int64_t>(ws.features.size()) < n * channels) ws.features.resize(grow(n) * channels);
         if (static_cast<int>(ws.out.size()) < channels * kBatch) {
             ws.out.resize(channels * kBatch);
@@ -79,7 +85,8 @@ public:
             const double dx = origin_x - model.geometry.means[2 * i], dy = origin_y - model.geometry.means[2 * i + 1];
             ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y),
                           static_cast<float>(a.u_x * dx + a.u_y * dy), static_cast<float>(a.v_x),
-                          static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy)};
+                          static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
+                           static_cast<float>(-dx), static_cast<float>(-dy)};
             std::copy_n(model.features + i * channels, channels, ws.features.data() + k * channels);
         }
     }
@@ -102,16 +109,27 @@ public:
         context_.kernels.blend(w, args, keep_weights);
     }
 
-    // Centres of the tile's pixels that a subset has; returns how many.
+    // Centres of the tile's pixels that a subset has; returns how many. Every tile's are the same.
     int load_pixels(const Subset& subset) {
         Workspace& w = worker_.ws;
-        int n = 0;
-        for (int64_t r = subset.y; r < kTile; r += subset.step)
-            for (int64_t c = subset.x; c < kTile; c += subset.step, ++n) {
-                w.x[n] = static_cast<float>(c) + 0.5f;
-                w.y[n] = static_cast<float>(r) + 0.5f;
-            }
-        return n;
+        const int side = static_cast<int>(kTile / subset.step), count = side * side;
+        const int layout = 1 + static_cast<int>((subset.step * kTile + subset.y) * kTile + subset.x);
+        if (w.layout == layout) return count;
+        for (int p = 0; p < count; ++p) {
+            const int column = side == kTile ? run_x(p / kRun) + p % kRun : p % side;
+            const int row = side == kTile ? run_y(p / kRun) : p / side;
+            w.x[p] = static_cast<float>(subset.x + column * subset.step) + 0.5f;
+            w.y[p] = static_cast<float>(subset.y + row * subset.step) + 0.5f;
+        }
+        w.layout = layout;
+        w.have_boxes = false;
+        return count;
+    }
+
+    // For points of their own.
+    void forget_layout() {
+        worker_.ws.layout = 0;
+        worker_.ws.have_boxes = false;
     }
 
     // Part of the tile that lies in the image.
@@ -172,62 +190,75 @@ void emit(const Context& context, TileTask& task, int n, const int64_t* pixels, 
     scatter_codes<uint16_t>(codes, n, channels, pixels, out);
 }
 
-// Sums the moments of every pair into parameter gradients, in pair order whatever the thread count: each task owns a
-// range of Gaussians and reads all pairs.
+// Sums the moments of every pair into parameter gradients, for each Gaussian in the order of its tiles.
 void gather_grads(const Context& context, const Model& m, const std::vector<Axes>& axes,
                   const float* moments, const Grads& grads) {
     const int width = kMoments + m.n_channels;
-    const int64_t n_pairs = m.offsets[m.rect.count()];
-    const int64_t n = m.geometry.n, n_tasks = std::min<int64_t>(std::max<int64_t>(n / 512, 1), 16);
-    parallel_for(n_tasks, context.threads, [&](int64_t task) {
-        const int64_t begin = n * task / n_tasks, end = n * (task + 1) / n_tasks;
-        std::vector<double> sums((end - begin) * width, 0.0);
-        for (int64_t pair = 0; pair < n_pairs; ++pair) {
-            const int64_t i = m.indices[pair];
-            if (i < begin || i >= end) continue;
-            double* sum = sums.data() + (i - begin) * width;
-            const float* row = moments + pair * width;
-            for (int k = 0; k < width; ++k) sum[k] += row[k];
-        }
-        for (int64_t i = begin; i < end; ++i) {
-            const double* sum = sums.data() + (i - begin) * width;
+    const int64_t n_pairs = m.offsets[m.rect.count()], n = m.geometry.n;
+    std::vector<int64_t> ends(n + 1, 0), pairs(n_pairs);
+    for (int64_t pair = 0; pair < n_pairs; ++pair) ++ends[m.indices[pair] + 1];
+    for (int64_t i = 0; i < n; ++i) ends[i + 1] += ends[i];
+    {
+        std::vector<int64_t> cursor(ends.begin(), ends.end() - 1);
+        for (int64_t pair = 0; pair < n_pairs; ++pair) pairs[cursor[m.indices[pair]]++] = pair;
+    }
+    constexpr int64_t kChunk = 256;
+    parallel_for((n + kChunk - 1) / kChunk, context.threads, [&](int64_t chunk) {
+        std::vector<double> sum(width);
+        for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
+            std::fill(sum.begin(), sum.end(), 0.0);
+            for (int64_t at = ends[i]; at < ends[i + 1]; ++at) {
+                const float* row = moments + pairs[at] * width;
+                for (int k = 0; k < width; ++k) sum[k] += row[k];
+            }
             const Axes& a = axes[i];
+            const double hu = a.u_x * sum[0] + a.u_y * sum[1], hv = a.v_x * sum[0] + a.v_y * sum[1];
+            const double huu = a.u_x * a.u_x * sum[2] + 2 * a.u_x * a.u_y * sum[3] + a.u_y * a.u_y * sum[4];
+            const double hvv = a.v_x * a.v_x * sum[2] + 2 * a.v_x * a.v_y * sum[3] + a.v_y * a.v_y * sum[4];
+            const double huv =
+                a.u_x * a.v_x * sum[2] + (a.u_x * a.v_y + a.u_y * a.v_x) * sum[3] + a.u_y * a.v_y * sum[4];
             // dL/dq = -h / 2, q = (U^2 + V^2) / k^2 in the scaled axes, so every term carries -1 / k^2.
             const double f = -1.0 / (kAxisScale * kAxisScale);
             const double s0 = m.geometry.inv_scales[2 * i], s1 = m.geometry.inv_scales[2 * i + 1];
-            grads.means[2 * i] = -f * (sum[0] * a.u_x + sum[1] * a.v_x);
-            grads.means[2 * i + 1] = -f * (sum[0] * a.u_y + sum[1] * a.v_y);
-            grads.inv_scales[2 * i] = f * sum[2] / s0;
-            grads.inv_scales[2 * i + 1] = f * sum[4] / s1;
-            grads.rotations[i] = f * sum[3] * (s0 / s1 - s1 / s0);
+            grads.means[2 * i] = -f * (hu * a.u_x + hv * a.v_x);
+            grads.means[2 * i + 1] = -f * (hu * a.u_y + hv * a.v_y);
+            grads.inv_scales[2 * i] = f * huu / s0;
+            grads.inv_scales[2 * i + 1] = f * hvv / s1;
+            grads.rotations[i] = f * huv * (s0 / s1 - s1 / s0);
             for (int c = 0; c < m.n_channels; ++c)
                 grads.features[i * m.n_channels + c] = static_cast<float>(sum[kMoments + c]);
         }
     });
 }
 
+// Pixels of the image in one run of a tile.
+int64_t run_length(const TileTask& task, int run) {
+    if (run_y(run) >= task.rows()) return 0;
+    return std::min<int64_t>(std::max<int64_t>(task.columns() - run_x(run), 0), kRun);
+}
+
 // Copies between the (C, 256) layout of a tile and a planar image. Where the tile leaves the image it shows `outside`,
 // of the same layout, or zero.
 void tile_from_planes(const float* planes, const Model& m, const TileTask& task, const float* outside, float* tile) {
-    const int64_t rows = task.rows(), columns = task.columns();
     for (int c = 0; c < m.n_channels; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
-        float* out = tile + c * kBatch;
-        if (rows < kTile || columns < kTile) {
+        for (int run = 0; run < kBatch / kRun; ++run) {
+            const int64_t n = run_length(task, run), p = c * kBatch + run * kRun;
+            std::copy_n(plane + run_y(run) * m.width + run_x(run), n, tile + p);
             if (outside)
-                std::copy_n(outside + c * kBatch, kBatch, out);
+                std::copy_n(outside + p + n, kRun - n, tile + p + n);
             else
-                std::fill_n(out, kBatch, 0.0f);
+                std::fill_n(tile + p + n, kRun - n, 0.0f);
         }
-        for (int64_t r = 0; r < rows; ++r) std::copy_n(plane + r * m.width, columns, out + r * kTile);
     }
 }
 
 void tile_to_planes(const float* tile, const Model& m, const TileTask& task, float* planes) {
-    const int64_t rows = task.rows(), columns = task.columns();
     for (int c = 0; c < m.n_channels; ++c) {
         float* plane = planes + c * m.height * m.width + task.plane_offset();
-        for (int64_t r = 0; r < rows; ++r) std::copy_n(tile + c * kBatch + r * kTile, columns, plane + r * m.width);
+        for (int run = 0; run < kBatch / kRun; ++run)
+            std::copy_n(tile + c * kBatch + run * kRun, run_length(task, run),
+                        plane + run_y(run) * m.width + run_x(run));
     }
 }
 
@@ -275,14 +306,20 @@ void render(const Context& context, const Model& model, const Lattice& lattice, 
         TileTask task(context, model, axes, tile);
         int64_t pixels[kBatch];
         int n = 0;
-        for (int64_t r = r0; r < r1; ++r) {
-            const double y = lattice.y + (static_cast<double>(r) + 0.5) * lattice.step_y - task.origin_y;
-            for (int64_t c = c0; c < c1; ++c) {
-                const double x = lattice.x + (static_cast<double>(c) + 0.5) * lattice.step_x - task.origin_x;
-                task.ws().x[n] = static_cast<float>(x);
-                task.ws().y[n] = static_cast<float>(y);
-                pixels[n++] = r * lattice.width + c;
-                if (n == kBatch || (r + 1 == r1 && c + 1 == c1)) {
+        // Blocks of 8 x 4 points, so that each shares one shortlist.
+        for (int64_t top = r0; top < r1; top += kGroup / kRun) {
+            for (int64_t left = c0; left < c1; left += kRun) {
+                for (int64_t r = top; r < std::min(top + kGroup / kRun, r1); ++r) {
+                    const double y = lattice.y + (static_cast<double>(r) + 0.5) * lattice.step_y - task.origin_y;
+                    for (int64_t c = left; c < std::min<int64_t>(left + kRun, c1); ++c) {
+                        const double x = lattice.x + (static_cast<double>(c) + 0.5) * lattice.step_x - task.origin_x;
+                        task.ws().x[n] = static_cast<float>(x);
+                        task.ws().y[n] = static_cast<float>(y);
+                        pixels[n++] = r * lattice.width + c;
+                    }
+                }
+                if (n + kGroup > kBatch || (top + kGroup / kRun >= r1 && left + kRun >= c1)) {
+                    task.forget_layout();
                     task.blend(n);
                     emit(context, task, n, pixels, type, out);
                     n = 0;
@@ -316,6 +353,7 @@ void sample_points(const Context& context, const Model& model, const double* poi
                 task.ws().x[p] = static_cast<float>(points[2 * order[first + p]] - task.origin_x);
                 task.ws().y[p] = static_cast<float>(points[2 * order[first + p] + 1] - task.origin_y);
             }
+            task.forget_layout();
             task.blend(n);
             emit(context, task, n, order.data() + first, Sample::kFloat32, out);
         }

@@ -1,18 +1,22 @@
 // The inner loops, compiled once per instruction set (simd.h).
 //
 // A batch is up to 256 points of one tile and the list of the n Gaussians whose support meets that tile. Stages:
-//   distances   weights[i][p] = q_i(p), scaled so that a weight is 2^-q
+//   shortlists  per group of 32 points, the Gaussians that may be among the K nearest of one of them. sqrt(q) is a
+//               distance in (U, V), so over the box around the points it stays within the box's reach of its value at
+//               the centre; whoever's least is above the K-th smallest of the largest is out. Lanes are groups
+//   distances   weights[j][p] = q_i(p) for member j of p's shortlist, scaled so that a weight is 2^-q
 //   thresholds  the K-th smallest q of each point. With n > K lists only a little longer than K are the rule, so the
 //               cheaper of two equal searches runs: keep the K smallest, or keep the n - K + 1 largest
-//   mix         weights[i][p] = 2^(q_min - q_i) where q_i is within the threshold, else 0; their sum; the blend
+//   mix         weights[j][p] = 2^(q_min - q_i) where q_i is within the threshold, else 0; their sum; the blend
 //   accumulate  per Gaussian, the moments that its gradient needs (raster/reference.py, backward)
-// Every point goes through the same operations in the same order whatever batch it is in: that is what makes a sample
-// equal its pixel to the bit.
+// Every point goes through the same operations in the same order whatever batch it is in, but for terms that are
+// exactly zero: that is what makes a sample equal its pixel to the bit.
 #include "kernels.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "simd.h"
@@ -21,14 +25,25 @@ namespace gscodec {
 namespace GSCODEC_ISA {
 namespace {
 
+constexpr float kTileSide = 16;
+// Vectors of a full tile that differ in x: two runs side by side, each one or more vectors wide.
+constexpr int kColumnsPerGroup = kLanes < kRun ? kRun / kLanes : 1;
+constexpr int kTileColumns = 2 * kColumnsPerGroup;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-void distances(Workspace& ws, const BlendArgs& args, int first, int last) {
-    for (int64_t i = 0; i < args.n; ++i) {
-        const LocalAxes a = ws.axes[i];
+// A range of points and the Gaussians that they choose from.
+struct Group {
+    int first, last;         // points
+    const int32_t* members;  // places in the tile's list, ascending
+    int64_t n;
+};
+
+void distances(Workspace& ws, const Group& group, int first, int last) {
+    for (int64_t j = 0; j < group.n; ++j) {
+        const LocalAxes a = ws.axes[group.members[j]];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
-        float* q = ws.weights.data() + i * kBatch;
+        float* q = ws.weights.data() + j * kBatch;
         for (int p = first; p < last; p += kLanes) {
             const Vec x = load(ws.x + p), y = load(ws.y + p);
             const Vec u = fma(ux, x, fma(uy, y, u0));
@@ -37,6 +52,11 @@ void distances(Workspace& ws, const BlendArgs& args, int first, int last) {
         }
     }
 }
+
+// What a search over n values a lane, kBatch or kGroupLanes apart, comes to.
+struct Found {
+    Vec kth, least;
+};
 
 // Inserts x into ascending kept[0 .. Depth): the largest falls out.
 template <int Depth>
@@ -57,36 +77,34 @@ inline void insert_largest(Vec (&kept)[Depth], Vec x) {
     }
 }
 
-// The Depth-th smallest (or largest) q of each point.
+// The Depth-th smallest (or largest) value of each lane.
 template <int Depth, bool Smallest>
-void search(Workspace& ws, const BlendArgs& args) {
-    for (int p = 0; p < args.n_points; p += kLanes) {
-        const float* q = ws.weights.data() + p;
-        Vec kept[Depth], nearest = splat(kInfinity);
-        for (int k = 0; k < Depth; ++k) kept[k] = splat(Smallest ? kInfinity : -kInfinity);
-        for (int64_t i = 0; i < args.n; ++i) {
-            const Vec x = load(q + i * kBatch);
-            if (!Smallest) nearest = min(nearest, x);
-            if (Smallest) {
-                if (any(less(x, kept[Depth - 1]))) insert_smallest(kept, x);
-            } else {
-                if (any(less(kept[Depth - 1], x))) insert_largest(kept, x);
-            }
+Found search(const float* q, int64_t stride, int64_t n) {
+    Vec kept[Depth], least = splat(kInfinity);
+    for (int k = 0; k < Depth; ++k) kept[k] = splat(Smallest ? kInfinity : -kInfinity);
+    for (int64_t i = 0; i < n; ++i) {
+        const Vec x = load(q + i * stride);
+        if (!Smallest) least = min(least, x);
+        if (Smallest) {
+            if (any(less(x, kept[Depth - 1]))) insert_smallest(kept, x);
+        } else {
+            if (any(less(kept[Depth - 1], x))) insert_largest(kept, x);
         }
-        store(ws.threshold + p, kept[Depth - 1]);
-        store(ws.nearest + p, Smallest ? kept[0] : nearest);
     }
+    return {kept[Depth - 1], Smallest ? kept[0] : least};
 }
 
 // Any depth, without registers to speak of.
-void search_any(Workspace& ws, const BlendArgs& args) {
-    std::vector<float> column(args.n);
-    for (int p = 0; p < args.n_points; ++p) {
-        for (int64_t i = 0; i < args.n; ++i) column[i] = ws.weights[i * kBatch + p];
-        std::nth_element(column.begin(), column.begin() + (args.top_k - 1), column.end());
-        ws.threshold[p] = column[args.top_k - 1];
-        ws.nearest[p] = *std::min_element(column.begin(), column.begin() + args.top_k);
+Found search_any(const float* q, int64_t stride, int64_t n, int top_k) {
+    std::vector<float> column(n);
+    float kth[kLanes], least[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+        for (int64_t i = 0; i < n; ++i) column[i] = q[i * stride + lane];
+        std::nth_element(column.begin(), column.begin() + (top_k - 1), column.end());
+        kth[lane] = column[top_k - 1];
+        least[lane] = *std::min_element(column.begin(), column.begin() + top_k);
     }
+    return {load(kth), load(least)};
 }
 
 // Ten values sorted by 29 exchanges, the fewest possible (Knuth, TAOCP vol. 3, 5.3.4). Checked on all 0-1 inputs.
@@ -107,76 +125,165 @@ inline void sort_network(Vec (&v)[kNetworkSize], std::index_sequence<I...>) {
 
 inline void sort_network(Vec (&v)[kNetworkSize]) { sort_network(v, std::make_index_sequence<29>()); }
 
-// thresholds for K = 10, the usual K, by blocks of ten: of two sorted blocks a and b, the ten smallest are
+// The search for K = 10, the usual K, by blocks of ten: of two sorted blocks a and b, the ten smallest are
 // min(a[i], b[9 - i]). Half the operations of insertion, and no branches.
-void search_by_network(Workspace& ws, const BlendArgs& args) {
-    for (int p = 0; p < args.n_points; p += kLanes) {
-        const float* q = ws.weights.data() + p;
-        Vec kept[kNetworkSize];
-        for (int k = 0; k < kNetworkSize; ++k) kept[k] = load(q + k * kBatch);
-        sort_network(kept);
-        Vec nearest = kept[0], threshold = kept[kNetworkSize - 1];
-        for (int64_t i = kNetworkSize; i < args.n; i += kNetworkSize) {
-            const int m = static_cast<int>(std::min<int64_t>(kNetworkSize, args.n - i));
-            Vec block[kNetworkSize];
-            for (int k = 0; k < kNetworkSize; ++k) block[k] = k < m ? load(q + (i + k) * kBatch) : splat(kInfinity);
-            sort_network(block);
-            nearest = min(nearest, block[0]);
-            for (int k = 0; k < kNetworkSize; ++k) kept[k] = min(kept[k], block[kNetworkSize - 1 - k]);
-            if (i + kNetworkSize < args.n) {
-                sort_network(kept);
-                threshold = kept[kNetworkSize - 1];
-            } else {
-                threshold = kept[0];
-                for (int k = 1; k < kNetworkSize; ++k) threshold = max(threshold, kept[k]);
-            }
+Found search_by_network(const float* q, int64_t stride, int64_t n) {
+    Vec kept[kNetworkSize];
+    for (int k = 0; k < kNetworkSize; ++k) kept[k] = load(q + k * stride);
+    sort_network(kept);
+    Vec least = kept[0], kth = kept[kNetworkSize - 1];
+    for (int64_t i = kNetworkSize; i < n; i += kNetworkSize) {
+        const int m = static_cast<int>(std::min<int64_t>(kNetworkSize, n - i));
+        Vec block[kNetworkSize];
+        for (int k = 0; k < kNetworkSize; ++k) block[k] = k < m ? load(q + (i + k) * stride) : splat(kInfinity);
+        sort_network(block);
+        least = min(least, block[0]);
+        for (int k = 0; k < kNetworkSize; ++k) kept[k] = min(kept[k], block[kNetworkSize - 1 - k]);
+        if (i + kNetworkSize < n) {
+            sort_network(kept);
+            kth = kept[kNetworkSize - 1];
+        } else {
+            kth = kept[0];
+            for (int k = 1; k < kNetworkSize; ++k) kth = max(kth, kept[k]);
         }
-        store(ws.threshold + p, threshold);
-        store(ws.nearest + p, nearest);
     }
+    return {kth, least};
 }
 
 constexpr int kMaxDepth = 12;  // what stays in registers with 16 of them, give or take a spill
 
 template <int Depth>
-void search_depth(Workspace& ws, const BlendArgs& args, int depth, bool smallest) {
+Found search_depth(const float* q, int64_t stride, int64_t n, int top_k, int depth, bool smallest) {
     if constexpr (Depth <= kMaxDepth) {
-        if (depth == Depth)
-            smallest ? search<Depth, true>(ws, args) : search<Depth, false>(ws, args);
-        else
-            search_depth<Depth + 1>(ws, args, depth, smallest);
+        if (depth == Depth) return smallest ? search<Depth, true>(q, stride, n) : search<Depth, false>(q, stride, n);
+        return search_depth<Depth + 1>(q, stride, n, top_k, depth, smallest);
     } else {
-        search_any(ws, args);
+        return search_any(q, stride, n, top_k);
     }
 }
 
-void nearest_only(Workspace& ws, const BlendArgs& args) {
-    for (int p = 0; p < args.n_points; p += kLanes) {
-        Vec nearest = splat(kInfinity);
-        for (int64_t i = 0; i < args.n; ++i) nearest = min(nearest, load(ws.weights.data() + i * kBatch + p));
-        store(ws.nearest + p, nearest);
+// The top_k-th smallest and the least of n > top_k values a lane.
+inline Found find(const float* q, int64_t stride, int64_t n, int top_k) {
+    if (top_k == kNetworkSize && n > kNetworkSize + 2) return search_by_network(q, stride, n);
+    const int64_t from_above = n - top_k + 1;
+    const bool smallest = top_k <= from_above;
+    return search_depth<1>(q, stride, n, top_k, static_cast<int>(smallest ? top_k : from_above), smallest);
+}
+
+inline Vec least_of(const float* q, int64_t n) {
+    Vec least = splat(kInfinity);
+    for (int64_t i = 0; i < n; ++i) least = min(least, load(q + i * kBatch));
+    return least;
+}
+
+void thresholds(Workspace& ws, const BlendArgs& args, const Group& group) {
+    for (int p = group.first; p < group.last; p += kLanes) {
+        const float* q = ws.weights.data() + p;
+        Found found = {splat(kInfinity), splat(kInfinity)};
+        if (group.n > args.top_k && !args.have_threshold)
+            found = find(q, kBatch, group.n, args.top_k);
+        else
+            found.least = least_of(q, group.n);
+        if (!args.have_threshold) store(ws.threshold + p, found.kth);
+        store(ws.nearest + p, found.least);
     }
 }
 
-void thresholds(Workspace& ws, const BlendArgs& args) {
-    if (args.n <= args.top_k) {
-        std::fill(ws.threshold, ws.threshold + args.n_points, kInfinity);
-        return nearest_only(ws, args);
+inline void extremes(Vec low, Vec high, float& least, float& largest) {
+    float l[kLanes], h[kLanes];
+    store(l, low);
+    store(h, high);
+    for (int width = kLanes / 2; width; width /= 2)
+        for (int i = 0; i < width; ++i) {
+            l[i] = l[i + width] < l[i] ? l[i + width] : l[i];
+            h[i] = h[i + width] > h[i] ? h[i + width] : h[i];
+        }
+    least = l[0];
+    largest = h[0];
+}
+
+void find_boxes(Workspace& ws, int n_points) {
+    for (int g = 0; g < kGroups; ++g) {
+        const int first = g * kGroup < n_points ? g * kGroup : 0, last = std::min(first + kGroup, n_points);
+        Vec left = load(ws.x + first), right = left, top = load(ws.y + first), bottom = top;
+        for (int p = first + kLanes; p < last; p += kLanes) {
+            const Vec x = load(ws.x + p), y = load(ws.y + p);
+            left = min(left, x), right = max(right, x);
+            top = min(top, y), bottom = max(bottom, y);
+        }
+        float x0, x1, y0, y1;
+        extremes(left, right, x0, x1);
+        extremes(top, bottom, y0, y1);
+        ws.boxes.x[g] = 0.5f * (x0 + x1);
+        ws.boxes.y[g] = 0.5f * (y0 + y1);
+        ws.boxes.half_x[g] = 0.5f * (x1 - x0);
+        ws.boxes.half_y[g] = 0.5f * (y1 - y0);
     }
-    if (args.top_k == kNetworkSize && args.n > kNetworkSize + 2) return search_by_network(ws, args);
-    const int64_t from_above = args.n - args.top_k + 1;
-    const bool smallest = args.top_k <= from_above;
-    search_depth<1>(ws, args, static_cast<int>(smallest ? args.top_k : from_above), smallest);
+    ws.have_boxes = true;
+}
+
+// Below this, what a shortlist saves is less than what it costs.
+constexpr int64_t kShortlistFrom = 24;
+
+// Fills members, places and n_members, or makes the whole list everybody's.
+void shortlists(Workspace& ws, const BlendArgs& args) {
+    const int64_t n = args.n;
+    int32_t* const members = ws.members.data();
+    ws.shortlisted = n >= kShortlistFrom && n > args.top_k;
+    if (!ws.shortlisted) {
+        std::iota(members, members + n, 0);
+        return;
+    }
+    if (!ws.have_boxes) find_boxes(ws, args.n_points);
+    const Boxes& boxes = ws.boxes;
+    for (int64_t i = 0; i < n; ++i) {
+        const LocalAxes a = ws.axes[i];
+        const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
+        const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
+        // What rounding may do to U and V, here and where the points' own are computed.
+        const float slope = std::abs(a.u_x) + std::abs(a.u_y) + std::abs(a.v_x) + std::abs(a.v_y);
+        const Vec slack = splat(1e-6f * (std::abs(a.u_0) + std::abs(a.v_0) + 2 * kTileSide * slope));
+        for (int g = 0; g < kGroups; g += kLanes) {
+            const Vec x = load(boxes.x + g), y = load(boxes.y + g);
+            const Vec hx = load(boxes.half_x + g), hy = load(boxes.half_y + g);
+            const Vec u = fma(ux, x, fma(uy, y, u0)), v = fma(vx, x, fma(vy, y, v0));
+            const Vec centre = root(fma(u, u, v * v));
+            const Vec u1 = ux * hx, u2 = uy * hy, v1 = vx * hx, v2 = vy * hy;
+            const Vec sum_u = u1 + u2, sum_v = v1 + v2, difference_u = u1 - u2, difference_v = v1 - v2;
+            const Vec reach = root(max(fma(sum_u, sum_u, sum_v * sum_v),
+                                       fma(difference_u, difference_u, difference_v * difference_v))) + slack;
+            store(ws.lower.data() + i * kGroupLanes + g, centre - reach);
+            store(ws.upper.data() + i * kGroupLanes + g, centre + reach);
+        }
+    }
+    alignas(64) float limit[kGroupLanes];
+    for (int g = 0; g < kGroups; g += kLanes)
+        store(limit + g, find(ws.upper.data() + g, kGroupLanes, n, args.top_k).kth * splat(1.000001f));
+    const int n_groups = (args.n_points + kGroup - 1) / kGroup;
+    int32_t* const places = ws.places.data();
+    std::fill(ws.n_members, ws.n_members + kGroups, 0);
+    for (int64_t i = 0; i < n; ++i) {
+        unsigned within = 0;
+        for (int g = 0; g < kGroups; g += kLanes)
+            within |= bits(less_equal(load(ws.lower.data() + i * kGroupLanes + g), load(limit + g))) << g;
+        for (int g = 0; g < n_groups; ++g) {
+            int64_t& count = ws.n_members[g];
+            const bool in = within >> g & 1;
+            members[g * n + count] = static_cast<int32_t>(i);
+            places[i * kGroups + g] = in ? static_cast<int32_t>(count) : -1;
+            count += in;
+        }
+    }
 }
 
 // More than K Gaussians are within the threshold of some point: equal distances. The lower indices stay, the rest
 // move to infinity.
-void break_ties(Workspace& ws, const BlendArgs& args, int first, int last) {
+void break_ties(Workspace& ws, const BlendArgs& args, const Group& group, int first, int last) {
     for (int p = first; p < last; ++p) {
         int room = args.top_k;
-        for (int64_t i = 0; i < args.n; ++i) room -= ws.weights[i * kBatch + p] < ws.threshold[p];
-        for (int64_t i = 0; i < args.n; ++i) {
-            float& q = ws.weights[i * kBatch + p];
+        for (int64_t j = 0; j < group.n; ++j) room -= ws.weights[j * kBatch + p] < ws.threshold[p];
+        for (int64_t j = 0; j < group.n; ++j) {
+            float& q = ws.weights[j * kBatch + p];
             if (q == ws.threshold[p] && room-- <= 0) q = kInfinity;
         }
     }
@@ -189,7 +296,7 @@ constexpr int64_t kBranchFrom = 28;
 // Blends points p .. p + Vectors * kLanes. C fixed at compile time keeps the sums in registers; C = 0 is any count.
 // Returns whether some point took more than K Gaussians, which equal distances can bring about.
 template <int C, int Vectors>
-inline bool mix_vectors(Workspace& ws, const BlendArgs& args, bool keep_weights, int p) {
+inline bool mix_vectors(Workspace& ws, const BlendArgs& args, const Group& group, bool keep_weights, int p) {
     const int n_channels = C ? C : args.n_channels;
     float* column = ws.weights.data() + p;
     Vec threshold[Vectors], nearest[Vectors], total[Vectors], count[Vectors], sum[C ? C : 1][Vectors];
@@ -202,11 +309,11 @@ inline bool mix_vectors(Workspace& ws, const BlendArgs& args, bool keep_weights,
         if (!C)
             for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p + v * kLanes, splat(0));
     }
-    const bool branch = args.n >= kBranchFrom;
-    for (int64_t i = 0; i < args.n; ++i) {
-        const float* feature = ws.features.data() + i * n_channels;
+    const bool branch = group.n >= kBranchFrom;
+    for (int64_t j = 0; j < group.n; ++j) {
+        const float* feature = ws.features.data() + group.members[j] * n_channels;
         for (int v = 0; v < Vectors; ++v) {
-            float* at = column + i * kBatch + v * kLanes;
+            float* at = column + j * kBatch + v * kLanes;
             const Vec q = load(at);
             const Mask near = less_equal(q, threshold[v]);
             if (branch && !any(near)) {
@@ -241,92 +348,122 @@ inline bool mix_vectors(Workspace& ws, const BlendArgs& args, bool keep_weights,
 }
 
 template <int C>
-void mix(Workspace& ws, const BlendArgs& args, bool keep_weights) {
-    for (int p = 0; p < args.n_points; p += kLanes) {
+void mix(Workspace& ws, const BlendArgs& args, const Group& group, bool keep_weights) {
+    for (int p = group.first; p < group.last; p += kLanes) {
         // Weights overwrite distances, so a crowded vector starts over from the distances.
-        if (mix_vectors<C, 1>(ws, args, keep_weights, p)) {
-            distances(ws, args, p, p + kLanes);
-            break_ties(ws, args, p, p + kLanes);
-            mix_vectors<C, 1>(ws, args, keep_weights, p);
+        if (mix_vectors<C, 1>(ws, args, group, keep_weights, p)) {
+            distances(ws, group, p, p + kLanes);
+            break_ties(ws, args, group, p, p + kLanes);
+            mix_vectors<C, 1>(ws, args, group, keep_weights, p);
         }
     }
 }
 
 void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
-    distances(ws, args, 0, args.n_points);
-    if (args.have_threshold)
-        nearest_only(ws, args);
-    else
-        thresholds(ws, args);
-    switch (args.n_channels) {
-        case 1: return mix<1>(ws, args, keep_weights);
-        case 3: return mix<3>(ws, args, keep_weights);
-        case 4: return mix<4>(ws, args, keep_weights);
-        default: return mix<0>(ws, args, keep_weights);
+    shortlists(ws, args);
+    for (int first = 0; first < args.n_points; first += kGroup) {
+        const int g = first / kGroup;
+        const int last = std::min(first + kGroup, args.n_points);
+        const Group group = ws.shortlisted ? Group{first, last, ws.members.data() + g * args.n, ws.n_members[g]}
+                                           : Group{first, last, ws.members.data(), args.n};
+        distances(ws, group, group.first, group.last);
+        thresholds(ws, args, group);
+        switch (args.n_channels) {
+            case 1: mix<1>(ws, args, group, keep_weights); break;
+            case 3: mix<3>(ws, args, group, keep_weights); break;
+            case 4: mix<4>(ws, args, group, keep_weights); break;
+            default: mix<0>(ws, args, group, keep_weights); break;
+        }
     }
 }
 
+// Sums over some points of h, h dy, h dy^2 and of w g, lane by lane: what gradients need of points that share their x.
+template <int C>
+struct LaneSums {
+    Vec h, hy, hyy, f[C ? C : 1];
+};
+
+// Moments of Gaussians in px relative to their means. Points come in columns: vectors whose lanes have the same x, so
+// that dx need not be multiplied in before a column is done.
 template <int C>
 void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
     const int n_channels = C ? C : args.n_channels;
-    // Per point: 1 / total in place of the total, and the dot product of gradient and blend.
-    float dot[kBatch];
+    const float* const grads = ws.grad.data();
+    const float* const weights = ws.weights.data();
+    // Per point: 1 / total in place of the total, and minus the dot product of gradient and blend.
+    alignas(64) float along[kBatch];
     for (int p = 0; p < args.n_points; p += kLanes) {
         Vec sum = splat(0);
         for (int c = 0; c < n_channels; ++c)
-            sum = fma(load(ws.grad.data() + c * kBatch + p), load(ws.out.data() + c * kBatch + p), sum);
-        store(dot + p, sum);
+            sum = fma(load(grads + c * kBatch + p), load(ws.out.data() + c * kBatch + p), sum);
+        store(along + p, splat(0) - sum);
         store(ws.total + p, splat(1) / load(ws.total + p));
     }
+    // A full tile has a left and a right half, in runs of kRun; its subsets and wide vectors repeat one pattern.
+    const bool full = args.n_points == kBatch;
+    const int n_columns = full ? kTileColumns : (kLanes < kRun ? kRun / kLanes : 1);
+    const bool shortlisted = ws.shortlisted;
     std::vector<float> feature_sums(C ? 0 : n_channels * kLanes);
     for (int64_t i = 0; i < args.n; ++i) {
-        const LocalAxes a = ws.axes[i];
-        const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
-        const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
-        const float* feature = ws.features.data() + i * n_channels;
-        const float* weights = ws.weights.data() + i * kBatch;
-        Vec mu = splat(0), mv = splat(0), muu = splat(0), muv = splat(0), mvv = splat(0);
-        Vec mf[C ? C : 1];
-        for (int c = 0; c < (C ? C : 1); ++c) mf[c] = splat(0);
+        const int32_t* const places = ws.places.data() + i * kGroups;
+        const float* const feature = ws.features.data() + i * n_channels;
+        const Vec mean_x = splat(ws.axes[i].mean_x), mean_y = splat(ws.axes[i].mean_y);
+        Vec mx = splat(0), my = splat(0), mxx = splat(0), mxy = splat(0), myy = splat(0);
+        LaneSums<C> sums;
+        for (int c = 0; c < (C ? C : 1); ++c) sums.f[c] = splat(0);
         std::fill(feature_sums.begin(), feature_sums.end(), 0.0f);
-        for (int p = 0; p < args.n_points; p += kLanes) {
-            const Vec raw = load(weights + p);
-            if (!any(less(splat(0), raw))) continue;
-            const Vec w = raw * load(ws.total + p);
-            Vec h = splat(0) - load(dot + p);
-            if (C) {
-                for (int c = 0; c < C; ++c) {
-                    const Vec g = load(ws.grad.data() + c * kBatch + p);
-                    h = fma(g, splat(feature[c]), h);
-                    mf[c] = fma(w, g, mf[c]);
-                }
-            } else {
-                for (int c = 0; c < n_channels; ++c) {
-                    const Vec g = load(ws.grad.data() + c * kBatch + p);
-                    h = fma(g, splat(feature[c]), h);
-                    float* sum = feature_sums.data() + c * kLanes;
-                    store(sum, fma(w, g, load(sum)));
+        for (int column = 0; column < n_columns; ++column) {
+            sums.h = sums.hy = sums.hyy = splat(0);
+            int first_point = -1;
+            for (int g = full ? column / kColumnsPerGroup : 0; g * kGroup < args.n_points; g += full ? 2 : 1) {
+                const int64_t place = shortlisted ? places[g] : i;
+                if (place < 0) continue;
+                const float* const row = weights + place * kBatch;
+                const int last = std::min((g + 1) * kGroup, args.n_points);
+                int p = g * kGroup + column % kColumnsPerGroup * kLanes;
+                for (; p < last; p += kColumnsPerGroup * kLanes) {
+                    const Vec raw = load(row + p);
+                    if (!any(less(splat(0), raw))) continue;
+                    first_point = p;
+                    const Vec w = raw * load(ws.total + p);
+                    Vec h = load(along + p);
+                    if (C) {
+                        for (int c = 0; c < C; ++c) {
+                            const Vec g_c = load(grads + c * kBatch + p);
+                            h = fma(g_c, splat(feature[c]), h);
+                            sums.f[c] = fma(w, g_c, sums.f[c]);
+                        }
+                    } else {
+                        for (int c = 0; c < n_channels; ++c) {
+                            const Vec g_c = load(grads + c * kBatch + p);
+                            h = fma(g_c, splat(feature[c]), h);
+                            float* sum = feature_sums.data() + c * kLanes;
+                            store(sum, fma(w, g_c, load(sum)));
+                        }
+                    }
+                    h = h * w;
+                    const Vec dy = load(ws.y + p) - mean_y, hy = h * dy;
+                    sums.h = sums.h + h;
+                    sums.hy = sums.hy + hy;
+                    sums.hyy = fma(hy, dy, sums.hyy);
                 }
             }
-            h = h * w;
-            const Vec x = load(ws.x + p), y = load(ws.y + p);
-            const Vec u = fma(ux, x, fma(uy, y, u0));
-            const Vec v = fma(vx, x, fma(vy, y, v0));
-            const Vec hu = h * u, hv = h * v;
-            mu = mu + hu;
-            mv = mv + hv;
-            muu = fma(hu, u, muu);
-            muv = fma(hu, v, muv);
-            mvv = fma(hv, v, mvv);
+            if (first_point < 0) continue;
+            const Vec dx = load(ws.x + first_point) - mean_x, hx = sums.h * dx;
+            mx = mx + hx;
+            my = my + sums.hy;
+            mxx = fma(hx, dx, mxx);
+            mxy = fma(sums.hy, dx, mxy);
+            myy = myy + sums.hyy;
         }
         float* row = moments + i * (kMoments + n_channels);
-        row[0] = sum_lanes(mu);
-        row[1] = sum_lanes(mv);
-        row[2] = sum_lanes(muu);
-        row[3] = sum_lanes(muv);
-        row[4] = sum_lanes(mvv);
+        row[0] = sum_lanes(mx);
+        row[1] = sum_lanes(my);
+        row[2] = sum_lanes(mxx);
+        row[3] = sum_lanes(mxy);
+        row[4] = sum_lanes(myy);
         for (int c = 0; c < n_channels; ++c)
-            row[kMoments + c] = C ? sum_lanes(mf[C ? c : 0]) : sum_lanes(load(feature_sums.data() + c * kLanes));
+            row[kMoments + c] = C ? sum_lanes(sums.f[C ? c : 0]) : sum_lanes(load(feature_sums.data() + c * kLanes));
     }
 }
 

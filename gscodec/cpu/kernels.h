@@ -6,24 +6,47 @@
 namespace gscodec {
 
 constexpr int kBatch = 256;  // points worked on together: one full tile
+constexpr int kGroup = 32;   // points that share a shortlist
+constexpr int kGroups = kBatch / kGroup;
+constexpr int kGroupLanes = 16;  // kGroups, rounded up to the widest vector
+
+// Of a full tile's points, run r of eight neighbours starts at (run_x(r), run_y(r)): a group is 8 x 4 pixels, so that
+// its shortlist is short.
+constexpr int kRun = 8;
+constexpr int run_x(int run) { return run / 4 % 2 * kRun; }
+constexpr int run_y(int run) { return run / 8 * 4 + run % 4; }
 
 // A Gaussian's affine map (x, y) -> (U, V) in coordinates relative to a tile's corner. Scaled by sqrt(log2(e) / 2), so
 // that exp(-q / 2) = 2^-(U^2 + V^2).
 struct LocalAxes {
     float u_x, u_y, u_0, v_x, v_y, v_0;
+    float mean_x, mean_y;
+};
+
+// Boxes around the points of each group: centres and half sides. Lanes without points repeat the first group's.
+struct Boxes {
+    alignas(64) float x[kGroupLanes], y[kGroupLanes], half_x[kGroupLanes], half_y[kGroupLanes];
 };
 
 // Scratch memory of one worker; grows to the longest tile list it meets.
 struct Workspace {
-    std::vector<float> weights;   // (n, kBatch) first q, then blending weights
+    std::vector<float> weights;   // (n, kBatch) q, then blending weights; a row is a place in a group's shortlist
     std::vector<float> features;  // (n, C)
     std::vector<LocalAxes> axes;  // (n,)
     std::vector<float> out;       // (C, kBatch)
     std::vector<float> grad;      // (C, kBatch)
+    std::vector<float> lower, upper;    // (n, kGroupLanes) bounds of sqrt(q) over a group's points
+    std::vector<int32_t> members;       // (kGroups, n) shortlists: places in the list, ascending
+    std::vector<int32_t> places;        // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
+    int64_t n_members[kGroups];
+    bool shortlisted = false;           // false: members holds the whole list, for all groups
+    Boxes boxes;
+    bool have_boxes = false;  // boxes are those of x and y
+    int layout = 0;           // what x and y hold: 0 points of their own, else a pattern that many tiles share
     alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], nearest[kBatch], total[kBatch];
 };
 
-// Gradient sums of one (tile, Gaussian) pair: h U, h V, h U^2, h U V, h V^2 in scaled axes, then C feature gradients.
+// Gradient sums of one (tile, Gaussian) pair: h dx, h dy, h dx^2, h dx dy, h dy^2 in px, then C feature gradients.
 constexpr int kMoments = 5;
 
 struct BlendArgs {

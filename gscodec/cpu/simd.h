@@ -1,6 +1,7 @@
 // One vector type per instruction set behind the same few functions. The file that includes this is compiled once per
 // set, with GSCODEC_ISA_<name> defined; the baseline uses compiler vectors of four floats (SSE2, NEON).
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -25,7 +26,9 @@ inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 inline bool any(Mask m) { return m != 0; }
+inline unsigned bits(Mask m) { return m; }
 inline Vec keep(Mask m, Vec v) { return _mm512_maskz_mov_ps(m, v); }
+inline Vec root(Vec v) { return _mm512_sqrt_ps(v); }
 inline Vec round_even(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale_by_power(Vec v, Vec n) {
     return _mm512_castsi512_ps(
@@ -47,7 +50,9 @@ inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 inline Mask less(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
+inline unsigned bits(Mask m) { return static_cast<unsigned>(_mm256_movemask_ps(m)); }
 inline Vec keep(Mask m, Vec v) { return _mm256_and_ps(m, v); }
+inline Vec root(Vec v) { return _mm256_sqrt_ps(v); }
 inline Vec round_even(Vec v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale_by_power(Vec v, Vec n) {
     return _mm256_castsi256_ps(
@@ -79,7 +84,9 @@ inline bool any(Mask m) {
     std::memcpy(half, &m, sizeof half);
     return (half[0] | half[1]) != 0;
 }
+inline unsigned bits(Mask m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
 inline Vec keep(Mask m, Vec v) { return reinterpret_cast<Vec>(m & reinterpret_cast<Mask>(v)); }
+inline Vec root(Vec v) { return Vec{std::sqrt(v[0]), std::sqrt(v[1]), std::sqrt(v[2]), std::sqrt(v[3])}; }
 // Nearest integer, ties to even, for |v| < 2^22: the sum's own rounding does it.
 inline Vec round_even(Vec v) {
     const Vec magic = splat(12582912.0f);
