@@ -109,7 +109,7 @@ def test_atomics_left_out_show_in_random_schedules(runtime: HostRuntime, make: M
     assert sums[2] < 256
 
 
-SHUFFLES = [
+SHUFFLES: list[tuple[str, Callable[[int], int]]] = [
     ("__shfl_sync(~0u, v, 5)", lambda _: 5),
     ("__shfl_sync(~0u, v, 37)", lambda _: 5),
     ("__shfl_sync(~0u, v, lane + 3, 8)", lambda lane: lane // 8 * 8 + (lane + 3) % 8),
@@ -370,13 +370,14 @@ def test_a_recorded_step_does_nothing_but_launch(runtime: HostRuntime, make: Mak
     replay()
     replay()
     assert int(out[0]) == 4
-    for forbidden in (
+    forbidden_steps: list[Callable[[], Any]] = [
         lambda: runtime.download(out),
         lambda: runtime.upload(np.zeros(1)),
         lambda: runtime.xp.empty(1),
         lambda: runtime.xp.zeros(1),
         runtime.synchronize,
-    ):
+    ]
+    for forbidden in forbidden_steps:
         with pytest.raises(KernelFault, match="a recorded step"):
             runtime.record(forbidden)()
     numbers = iter([1, 1, 2])
@@ -401,7 +402,12 @@ def test_arrays_of_the_device(runtime: HostRuntime) -> None:
     assert runtime.download(a).tolist() == [[1, 2, 3], [4, 5, 6]]
     assert xp.random.default_rng(3).random(4).shape == (4,)
     assert isinstance(xp.random.default_rng(3).random(4), xp.ndarray)
-    for mixed in (lambda: xp.add(a, np.ones(3)), lambda: xp.concatenate([a, np.ones((1, 3))]), lambda: a * np.ones(3)):
+    mixtures: list[Callable[[], Any]] = [
+        lambda: xp.add(a, np.ones(3)),
+        lambda: xp.concatenate([a, np.ones((1, 3))]),
+        lambda: a * np.ones(3),
+    ]
+    for mixed in mixtures:
         with pytest.raises(TypeError, match="upload or download one"):
             mixed()
     with pytest.raises(TypeError, match="not an array of the device"):
