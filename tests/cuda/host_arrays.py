@@ -17,7 +17,7 @@ POISON = np.uint32(0xFFFDFACE)
 
 _ALIGNMENT = 16  # what a kernel may assume for a vector load
 _PAGE = mmap.PAGESIZE
-_POISONED_PAGE = np.full(_PAGE // 4, POISON, np.uint32).view(np.uint8)
+_POISONED_PAGE = np.full(_PAGE // 4, POISON, np.uint32).tobytes()
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
@@ -37,7 +37,7 @@ class Block(mmap.mmap):
         inner = -(-max(room, 1) // _PAGE) * _PAGE
         block = Block(-1, inner + 2 * _PAGE)
         pages = np.frombuffer(block, np.uint8)
-        pages[_PAGE:-_PAGE].reshape(-1, _PAGE)[:] = _POISONED_PAGE
+        pages[_PAGE:-_PAGE].view(np.uint32).fill(POISON)
         block.start = int(pages.ctypes.data)
         block.n_bytes = n_bytes
         block.first = _PAGE + inner - room
@@ -48,11 +48,12 @@ class Block(mmap.mmap):
 
     def damage(self) -> int | None:
         """Offset from the data of a byte outside of it that was written, if there is one."""
-        pages = np.frombuffer(self, np.uint8)
         for begin, end in ((_PAGE, self.first), (self.first + self.n_bytes, len(self) - _PAGE)):
-            wrong = np.flatnonzero(pages[begin:end] != np.resize(_POISONED_PAGE, end)[begin:])
-            if len(wrong):
-                return int(begin + wrong[0] - self.first)
+            within = begin % _PAGE  # neither range reaches over the end of a page
+            found, expected = self[begin:end], _POISONED_PAGE[within : within + end - begin]
+            if found != expected:
+                wrong = next(k for k in range(len(found)) if found[k] != expected[k])
+                return begin + wrong - self.first
         return None
 
 
