@@ -4,7 +4,6 @@ A machine without a card, without a driver or without cupy is told apart, since 
 """
 
 import ctypes
-import importlib.metadata
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -131,6 +130,8 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
 def cupy_majors(names: Iterable[str] | None = None) -> tuple[int, ...]:
     """CUDA majors of the installed cupy packages, ascending; 0 for one built from source. Imports nothing."""
     if names is None:
+        import importlib.metadata  # takes longer to load than the driver to answer, and most machines have no card
+
         names = (str(found.metadata["Name"]) for found in importlib.metadata.distributions())
     majors = set()
     for name in names:
