@@ -30,6 +30,8 @@ _COLOURS: Final = {
 _OURS: Final = ("#d62728", "#1f77b4", "#ff7f0e", "#000000", "#f7b6d2", "#aec7e8")
 _MARKERS: Final = "osD^vP"
 PANEL_INCHES: Final = (4.2, 3.4)
+MIN_WIDTH_INCHES: Final = 7.5
+"""Room for a legend of four entries a row."""
 
 
 def figure(n_panels: int, columns: int = 3) -> "tuple[Figure, list[Axes]]":
@@ -47,7 +49,8 @@ def figure(n_panels: int, columns: int = 3) -> "tuple[Figure, list[Axes]]":
     mpl.rcParams.update({"svg.hashsalt": "gscodec", "svg.fonttype": "none", "font.size": 9})
     columns = min(columns, n_panels)
     rows = -(-n_panels // columns)
-    made = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
+    width = max(PANEL_INCHES[0] * columns, MIN_WIDTH_INCHES)
+    made = Figure(figsize=(width, PANEL_INCHES[1] * rows), layout="constrained")
     axes = made.subplots(rows, columns, squeeze=False).ravel().tolist()
     for spare in axes[n_panels:]:
         spare.set_axis_off()
@@ -95,7 +98,7 @@ def rate_distortion(rows: Sequence[Row], metric: str, rate_column: str, stem: Pa
                 (line,) = panel.plot(mean.rates, [sign * quality for quality in mean.qualities], **style)
                 shown.setdefault(codec, line)
         dress(panel, f"{category} ({len(images)})", rate_column, METRICS[metric].label, log_x=True)
-    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=min(6, max(1, len(shown))))
+    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4 if len(groups) < 3 else 6)
     return save(made, stem)
 
 
