@@ -1,9 +1,12 @@
 """Fixtures that several rooms share: where CUDA kernels run."""
 
+from collections.abc import Iterator
+
 import pytest
 from devices import DEVICES, open_device
 from host_runtime import HostRuntime
 
+from gscodec.cuda import device
 from gscodec.cuda.runtime import Runtime
 
 
@@ -17,3 +20,11 @@ def runtime() -> HostRuntime:
 def device_runtime(request: pytest.FixtureRequest) -> Runtime:
     """The host shim, then the card."""
     return open_device(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def auto_is_the_cpu() -> Iterator[None]:
+    """Tests that name no device see the same engine everywhere; those of a card name it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "cuda_devices", tuple)
+        yield

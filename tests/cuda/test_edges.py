@@ -53,6 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         found = tuple(Card(index, "Card", (9, 0), 1 << 33) for index in range(cards))
         probe = Probe((12, 8), found, None) if cards else Probe(None, (), "no NVIDIA driver is installed")
         monkeypatch.setattr(devices, "probe", lambda: probe)
+        monkeypatch.setattr(devices, "cuda_devices", lambda: found)
         monkeypatch.setattr(devices, "cupy_majors", lambda: cupy)
         if opened is not None:
 
