@@ -93,6 +93,9 @@ def _usages(log: str) -> tuple[Usage, ...]:
 def _nvrtc() -> Any:
     for path in _candidates():
         try:
+            # NVRTC 13.0 does not look beside itself for this one, unless it is loaded already.
+            for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
+                ctypes.CDLL(str(builtins))
             library = ctypes.CDLL(str(path))
         except OSError:
             continue
