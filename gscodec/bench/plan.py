@@ -64,6 +64,8 @@ class Suite:
     """Tables and plots from all rows, into the run's folder; the paths written."""
     wants: Callable[[Source], bool] = field(default=lambda _: True)
     """Which sources it measures."""
+    one_at_a_time: bool = False
+    """Whether tasks side by side would spoil its figures."""
 
     @property
     def columns(self) -> tuple[str, ...]:

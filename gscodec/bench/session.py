@@ -48,7 +48,7 @@ def run_suite(
     notes.skip_all(plan.skipped)
     table = ResultTable(folder / f"{suite.name}.csv", suite.columns, suite.key)
     tasks = suite.tasks(own, notes)
-    outcome = run(tasks, table, jobs=jobs, any_version=any_version, on_event=on_event)
+    outcome = run(tasks, table, jobs=1 if suite.one_at_a_time else jobs, any_version=any_version, on_event=on_event)
     for label, fault in outcome.failures:
         notes.skip(label, fault)
     results = Results(suite, own, folder, table.rows, notes, command)

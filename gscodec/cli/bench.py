@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gscodec.bench.runner import Event
     from gscodec.bench.session import Done
 
-SUITE_NAMES = ("rd", "stacks", "lod", "ablation", "restoration", "check")
+SUITE_NAMES = ("rd", "stacks", "lod", "ablation", "restoration", "speed", "check")
 """Kept here too, for --help to load nothing; a test compares them with the suites."""
 
 

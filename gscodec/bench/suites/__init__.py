@@ -3,11 +3,12 @@
 from typing import Final
 
 from gscodec.bench.plan import Suite
-from gscodec.bench.suites import ablation, check, lod, rd, restoration, stacks
+from gscodec.bench.suites import ablation, check, lod, rd, restoration, speed, stacks
 from gscodec.errors import InvalidArgument
 
 SUITES: Final = {
-    suite.name: suite for suite in (rd.SUITE, stacks.SUITE, lod.SUITE, ablation.SUITE, restoration.SUITE, check.SUITE)
+    suite.name: suite
+    for suite in (rd.SUITE, stacks.SUITE, lod.SUITE, ablation.SUITE, restoration.SUITE, speed.SUITE, check.SUITE)
 }
 
 
