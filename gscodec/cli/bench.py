@@ -31,7 +31,7 @@ def command(
     ] = None,
     metrics: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these, as psnr,flip.")] = None,
     anchor: Annotated[str, typer.Option(metavar="NAME", help="Codec that Bjontegaard deltas refer to.")] = "jpeg",
-    quick: Annotated[bool, typer.Option("--quick", help="Few codecs, rates and repetitions.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer presets, rates, steps and repetitions.")] = False,
     skip: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths below PATH, as 'odd/*'; repeatable.")
     ] = None,

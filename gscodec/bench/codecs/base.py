@@ -45,12 +45,12 @@ class Codec(ABC):
         """What the bytes depend on: rows measured with another version are measured again."""
 
     @abstractmethod
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:
+    def settings(self, rates: Sequence[float]) -> list[str]:
         """Points of the rate-distortion curve.
 
         Args:
-            rates: bits per pixel (pictures) or per pixel and channel (stacks), for codecs that are asked for a rate.
-            quick: few points.
+            rates: bits per pixel (pictures) or per pixel and channel (stacks), for codecs that are asked for a rate;
+                the others have a grid of their own.
         """
 
     @abstractmethod

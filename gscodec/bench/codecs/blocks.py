@@ -36,9 +36,9 @@ class BlockCodec(Codec):
         """See `Codec.version`."""
         return f"etcpak {version('etcpak')}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
         """Mip levels down to a sixteenth of the side."""
-        return ["mip0", "mip1", "mip2"] if quick else ["mip0", "mip1", "mip2", "mip3", "mip4"]
+        return ["mip0", "mip1", "mip2", "mip3", "mip4"]
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""

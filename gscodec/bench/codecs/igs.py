@@ -54,7 +54,7 @@ class Igs(Codec):
         """The package's version and a fingerprint of the code that decides a file's bytes."""
         return f"{gscodec.__version__}+{fingerprint()}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:
         """The rates asked for."""
         return [f"{rate:g}" for rate in rates]
 

@@ -11,7 +11,6 @@ from gscodec.image import ImageStack
 
 EFFORT: Final = 6
 GRID: Final = ("25", "18", "13", "9", "6.5", "4.5", "3", "2")
-QUICK_GRID: Final = ("25", "13", "6.5", "3")
 
 
 class JpegXl(Codec):
@@ -34,9 +33,9 @@ class JpegXl(Codec):
 
         return f"{imagecodecs.jpegxl_version()}, effort {EFFORT}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
         """Distances, whatever the rates asked for."""
-        return list(QUICK_GRID if quick else GRID)
+        return list(GRID)
 
     def dial(self, level: float) -> str:
         """See `Codec.dial`."""

@@ -18,7 +18,6 @@ class PillowCodec(Codec):
     format: ClassVar[str]
     feature: ClassVar[str]  # Pillow's name of the library
     grid: ClassVar[tuple[int, ...]]
-    quick_grid: ClassVar[tuple[int, ...]]
 
     def available(self) -> str | None:
         """See `Codec.available`."""
@@ -31,9 +30,9 @@ class PillowCodec(Codec):
         library = features.version("libjpeg_turbo") if self.feature == "jpg" else None
         return f"{self.format} {library or features.version(self.feature)}, Pillow {PIL.__version__}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
         """Qualities, whatever the rates asked for: these codecs are not asked for one."""
-        return [str(quality) for quality in (self.quick_grid if quick else self.grid)]
+        return [str(quality) for quality in self.grid]
 
     def dial(self, level: float) -> str:
         """See `Codec.dial`."""
@@ -65,7 +64,6 @@ class Jpeg(PillowCodec):
     format = "JPEG"
     feature = "jpg"
     grid = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 80)
-    quick_grid = (3, 12, 35, 65)
 
     def _picture(self, stack: ImageStack) -> Image.Image:
         samples = bytes_of(stack)
@@ -84,7 +82,6 @@ class WebP(PillowCodec):
     format = "WEBP"
     feature = "webp"
     grid = (0, 2, 5, 10, 20, 35, 50, 65, 80)
-    quick_grid = (0, 10, 35, 65)
 
     def _options(self, stack: ImageStack) -> dict[str, Any]:  # noqa: ARG002
         return {"method": 6}
@@ -98,7 +95,6 @@ class Avif(PillowCodec):
     format = "AVIF"
     feature = "avif"
     grid = (2, 6, 12, 20, 30, 40, 52, 64)
-    quick_grid = (2, 12, 30, 52)
 
     def _options(self, stack: ImageStack) -> dict[str, Any]:
         return {"speed": 6, "subsampling": "4:0:0" if stack.samples.shape[2] == 1 else "4:4:4"}

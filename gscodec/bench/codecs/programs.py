@@ -44,16 +44,10 @@ class Astc(Codec):
         """See `Codec.version`."""
         return f"astcenc {_said_version(_program(ASTC_PROGRAMS), '-version')}, {ASTC_QUALITY[1:]}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
         """Block sizes from 8 to 0.89 bits per texel, then mips."""
-        if quick:
-            return ["8x8/mip0", "12x12/mip0", "12x12/mip1", "12x12/mip2"]
-        return [f"{block}/mip0" for block in ("4x4", "6x6", "8x8", "12x12")] + [
-            "8x8/mip1",
-            "12x12/mip1",
-            "8x8/mip2",
-            "12x12/mip2",
-        ]
+        whole = [f"{block}/mip0" for block in ("4x4", "6x6", "8x8", "12x12")]
+        return [*whole, "8x8/mip1", "12x12/mip1", "8x8/mip2", "12x12/mip2"]
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
@@ -93,9 +87,9 @@ class Basis(Codec):
         """See `Codec.version`."""
         return f"basisu {_said_version(_program(('basisu',)), '-version')}"
 
-    def settings(self, stack: ImageStack, rates: Sequence[float], quick: bool) -> list[str]:  # noqa: ARG002
+    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
         """ETC1S from its smallest to its largest, then UASTC."""
-        return ["etc1s-1", "etc1s-64", "etc1s-255"] + ([] if quick else ["etc1s-16", "etc1s-128", "uastc"])
+        return ["etc1s-1", "etc1s-16", "etc1s-64", "etc1s-128", "etc1s-255", "uastc"]
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""

@@ -52,7 +52,7 @@ def compare_tasks(plan: Plan, notes: Notes, names: Sequence[str], rates: Sequenc
             if refusal:
                 notes.skip(f"{source.name} with {codec.name}", refusal)
                 continue
-            for setting in codec.settings(stack, plan.rates or rates, plan.quick):
+            for setting in codec.settings(plan.rates or rates):
                 work = partial(measure, source, codec, setting, plan.metrics, 1 if plan.quick else 3, plan.files)
                 stamps = {"source_sha256": sha256, "codec_version": codec.version()}
                 label = f"{source.name} {codec.name} {setting}"

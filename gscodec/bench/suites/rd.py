@@ -9,9 +9,9 @@ from gscodec.bench.suites.compare import FIELDS, KEY, compare_tasks
 from gscodec.bench.write import write_comparison
 
 OURS: Final = ("gscodec:paper", "gscodec:fast", "gscodec:balanced", "gscodec:best", "gscodec:balanced:lods1")
-QUICK: Final = ("gscodec:fast", "gscodec:balanced")
+QUICK: Final = ("gscodec:paper", "gscodec:fast", "gscodec:balanced")
 RATES: Final = (0.1, 0.2, 0.3, 0.5, 0.8)
-QUICK_RATES: Final = (0.2, 0.5)
+QUICK_RATES: Final = (0.1, 0.2, 0.5)
 
 
 def tasks(plan: Plan, notes: Notes) -> list[Task]:

@@ -67,7 +67,7 @@ def tasks(plan: Plan, notes: Notes) -> list[Task]:
         for codec in codecs:
             stamps["codec_version"] = codec.version()
             rates = plan.rates or (QUICK_RATES if plan.quick else RATES)
-            for setting in codec.settings(stack, rates, plan.quick):
+            for setting in codec.settings(rates):
                 for damage in QUICK_DAMAGE if plan.quick else DAMAGE:
                     key = {"image": source.name, "damage": damage, "codec": codec.name, "setting": setting}
                     label = " ".join(key.values())

@@ -12,9 +12,9 @@ from gscodec.bench.suites.compare import FIELDS, KEY, compare_tasks
 from gscodec.bench.write import write_comparison
 
 OURS: Final = ("gscodec:paper", "gscodec:fast", "gscodec:balanced")
-QUICK: Final = ("gscodec:fast",)
+QUICK: Final = ("gscodec:fast", "gscodec:balanced")
 RATES: Final = (0.05, 0.1, 0.2, 0.4)
-QUICK_RATES: Final = (0.05, 0.2)
+QUICK_RATES: Final = (0.05, 0.1, 0.2)
 
 
 def tasks(plan: Plan, notes: Notes) -> list[Task]:
