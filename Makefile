@@ -9,15 +9,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := .demo
+DATA ?= samples
+RESULTS ?= benchmarks/results/samples
+SUITES ?= all
+BENCH ?= --quick
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit test-cuda kernels bench bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit test-cuda kernels bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
 	@mkdir -p $(DEMO)
@@ -50,9 +54,13 @@ test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, an
 kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no card
 	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)
 
-bench: $(VENV)/bench ## time start-up and decoding beside AVIF and JPEG XL
-	$(BIN)/python benchmarks/startup.py --gscodec $(BIN)/gscodec
-	$(BIN)/python benchmarks/decode_speed.py
+bench: $(VENV)/bench ## measure beside rivals (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
+	$(BIN)/gscodec bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
+		--output $(RESULTS) --files out/files $(BENCH)
+
+bench-check: $(VENV)/bench ## hold a few short fits to the committed ones: at most 0.1 dB or 1 % of the bytes lost
+	$(BIN)/gscodec bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
+		--against benchmarks/results/check/check.csv
 
 bench-gpu: $(VENV)/cuda$(CUDA) ## time the CUDA engine on the card at hand (CUDA=13 for cupy on CUDA 13)
 	$(BIN)/python benchmarks/gpu.py
