@@ -41,6 +41,7 @@ def code(stack: ImageStack, codec: Codec, setting: str, decode_runs: int = 3) ->
     """
     height, width, _ = stack.samples.shape
     parts = split(stack, codec.layout)
+    codec.prepare()
     started, cpu_started = time.perf_counter(), _cpu_seconds()
     files = tuple(codec.encode(part, setting) for part in parts)
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started

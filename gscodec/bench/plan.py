@@ -1,6 +1,6 @@
 """What a run was asked for, and the tasks that a suite makes of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -112,13 +112,11 @@ class Results:
         return self.folder / f"{self.suite.name}{suffix}"
 
 
-def load_all(sources: Iterable[Source], notes: Notes) -> list[tuple[Source, ImageStack]]:
-    """Sources with their samples; the unreadable are noted."""
-    loaded = []
+def load_all(sources: Iterable[Source], notes: Notes) -> Iterator[tuple[Source, ImageStack]]:
+    """Sources with their samples, one at a time; the unreadable are noted."""
     for source in sources:
         stack = try_load(source)
         if isinstance(stack, str):
             notes.skip(source.name, stack)
         else:
-            loaded.append((source, stack))
-    return loaded
+            yield source, stack

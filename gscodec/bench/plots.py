@@ -3,19 +3,22 @@
 matplotlib is used through its objects, without pyplot, so that no window system and no global state come in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from gscodec.bench.curves import curves_of, mean_curve
 from gscodec.bench.table import Row
 from gscodec.bench.tables import ALL, categories_of, codecs_of, is_ours
-from gscodec.errors import MissingExtra
 from gscodec.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Arguments = ParamSpec("Arguments")
 
 _COLOURS: Final = {
     "jpeg": "#7f7f7f",
@@ -34,17 +37,26 @@ MIN_WIDTH_INCHES: Final = 7.5
 """Room for a legend of four entries a row."""
 
 
-def figure(n_panels: int, columns: int = 3) -> "tuple[Figure, list[Axes]]":
-    """A figure of panels of one size, three to a row.
+def missing() -> str | None:
+    """Why nothing can be plotted here, or None."""
+    return None if find_spec("matplotlib") else "matplotlib is not installed: pip install 'gscodec[bench]'"
 
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra("plots need matplotlib: pip install 'gscodec[bench]'") from error
+
+def if_possible(draw: Callable[Arguments, list[Path]]) -> Callable[Arguments, list[Path]]:
+    """The function, or one that draws nothing where nothing can be drawn: tables are worth having without plots."""
+
+    @wraps(draw)
+    def attempt(*arguments: Arguments.args, **options: Arguments.kwargs) -> list[Path]:
+        return [] if missing() else draw(*arguments, **options)
+
+    return attempt
+
+
+def figure(n_panels: int, columns: int = 3) -> "tuple[Figure, list[Axes]]":
+    """A figure of panels of one size, three to a row. Callers are decorated with `if_possible`."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     # Identifiers in SVG are hashes with this salt; texts stay texts, which keeps files small.
     mpl.rcParams.update({"svg.hashsalt": "gscodec", "svg.fonttype": "none", "font.size": 9})
     columns = min(columns, n_panels)
@@ -75,6 +87,7 @@ def style_of(codec: str, names: Sequence[str]) -> dict[str, Any]:
     return {"color": _COLOURS.get(codec, "#444444"), "marker": ".", "linewidth": 1.1, "linestyle": "--"}
 
 
+@if_possible
 def rate_distortion(rows: Sequence[Row], metric: str, rate_column: str, stem: Path) -> list[Path]:
     """A panel for each category: quality over rate, every codec a line, means over the category's pictures.
 
@@ -123,6 +136,7 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+@if_possible
 def bars(groups: Mapping[str, Mapping[str, float]], y: str, stem: Path) -> list[Path]:
     """A panel for each group, a bar for each of its values."""
     made, axes = figure(len(groups))

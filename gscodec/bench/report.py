@@ -60,7 +60,7 @@ def _picked(results: Results) -> list[tuple[Source, ImageStack]]:
         ((rank, source) for sources in by_category.values() for rank, source in enumerate(sources)),
         key=lambda pair: pair[0],
     )
-    return load_all([source for _, source in ranked[:MAX_PICTURES]], results.notes)
+    return list(load_all([source for _, source in ranked[:MAX_PICTURES]], results.notes))
 
 
 def _viewers(results: Results, source: Source, stack: ImageStack) -> Iterable[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gscodec.bench import plots
 from gscodec.bench.plan import Notes, Plan, Results, Suite
 from gscodec.bench.runner import Event, Outcome, run
 from gscodec.bench.table import ResultTable
@@ -41,11 +42,12 @@ def run_suite(
 
     Raises:
         InvalidArgument: a table with other columns is in the way.
-        MissingExtra: plots need matplotlib.
     """
     own = replace(plan, sources=tuple(source for source in plan.sources if suite.wants(source)))
     notes = Notes()
     notes.skip_all(plan.skipped)
+    if reason := plots.missing():
+        notes.skip("plots", reason)
     table = ResultTable(folder / f"{suite.name}.csv", suite.columns, suite.key)
     tasks = suite.tasks(own, notes)
     outcome = run(tasks, table, jobs=1 if suite.one_at_a_time else jobs, any_version=any_version, on_event=on_event)

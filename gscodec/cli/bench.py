@@ -96,6 +96,8 @@ def command(
                 )
             )
         _tell(done[-1], plan, quiet)
+    if not any(one.results.rows or one.outcome.failures for one in done):
+        raise InvalidArgument(f"{', '.join(map(str, paths))}: holds nothing that {suite} measures")
     if as_json:
         _console.emit_json({"suites": [_as_json(one) for one in done]})
     else:

@@ -62,7 +62,7 @@ def test_pictures_from_folder_to_tables(gallery: Path, tmp_path: Path, capsys: p
 
 
 def test_stacks_and_several_suites(gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = arguments(gallery, tmp_path, "--suite", "rd,stacks", "--codecs", "bc1,jpeg", "--json", "-q")
+    words = arguments(gallery, tmp_path, "--suite", "rd,stacks", "--codecs", "bc1,jpeg", "--json", "-q", "--jobs", "2")
     assert main(words) == ExitCode.OK
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -123,6 +123,21 @@ def test_unreadable_pictures_are_named(gallery: Path, tmp_path: Path) -> None:
     done = run_suite(SUITES["rd"], plan, tmp_path)
     assert any(entry.name == "odd/empty" for entry in done.results.notes.skipped)
     assert done.outcome.measured == 22
+
+
+def test_tables_come_without_plots_where_matplotlib_is_missing(
+    gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gscodec.bench.plots.find_spec", lambda _: None)
+    assert main(arguments(gallery / "photo", tmp_path, "--codecs", "jpeg", "-q")) == ExitCode.OK
+    assert "plots: matplotlib is not installed: pip install" in (tmp_path / "rd.md").read_text()
+    assert not list(tmp_path.glob("*.svg"))
+
+
+def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["bench", str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == ExitCode.USAGE
+    assert "holds nothing that rd measures" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

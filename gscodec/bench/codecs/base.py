@@ -61,6 +61,10 @@ class Codec(ABC):
     def decode(self, data: bytes, height: int, width: int) -> Picture:
         """(height, width, C) samples at the file's depth; size as a renderer knows it, though the file holds less."""
 
+    def prepare(self) -> None:
+        """Load what the first encode would otherwise load, and be timed with."""
+        return
+
     def dial(self, level: float) -> str | None:  # noqa: ARG002 - for those that have a dial
         """The setting that far from the smallest files (0) to the largest (1); None where there is no such dial."""
         return None

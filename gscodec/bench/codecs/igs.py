@@ -63,6 +63,10 @@ class Igs(Codec):
         rate: dict[str, Any] = {"bpp" if len(stack.groups) == 1 else "bppc": float(setting)}
         return gscodec.encode(stack, **rate, **self.options()).data
 
+    def prepare(self) -> None:
+        """Import torch."""
+        import gscodec.train  # noqa: F401
+
     def options(self) -> dict[str, Any]:
         """What `gscodec.encode` takes beside a source and a target."""
         return {

@@ -111,6 +111,7 @@ def write(results: Results) -> list[Path]:
     return [write_text(results.stem(".md"), "\n".join(lines)), *_draw(results)]
 
 
+@plots.if_possible
 def _draw(results: Results) -> list[Path]:
     """A panel for each picture: levels of each file as a line, files encoded alone as points."""
     pictures = list(dict.fromkeys(row["image"] for row in results.rows))

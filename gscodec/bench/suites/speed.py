@@ -227,6 +227,7 @@ def _grid(rows: list[Row], axis: str) -> list[str]:
     return tables.markdown_table(["stage", *map(str, values)], body)
 
 
+@plots.if_possible
 def _draw(results: Results) -> list[Path]:
     """A panel for each axis, logarithmic both ways, with the exponent beside each line's name."""
     drawn = list(_lines(results.rows))
