@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_TOP_K
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float64Array, GaussianSet, Grid, Window
-from gscodec.raster.base import TileIndex
+from gscodec.raster.base import SUBSET_STEPS, LossWeights, Subset, TileIndex
 
 
 def check_parameters(gaussians: GaussianSet) -> None:
@@ -78,3 +78,13 @@ def check_points(points: Float64Array) -> Float64Array:
     if place.ndim != 2 or place.shape[1] != 2 or not np.isfinite(place).all():
         raise InvalidArgument(f"points of shape {place.shape}: (M, 2) finite pixel positions are needed")
     return place
+
+
+def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) -> None:
+    """Refuse a subset that engines do not take, that a picture of (height, width) does not have, or under SSIM."""
+    if subset.step not in SUBSET_STEPS or not (0 <= subset.x < subset.step and 0 <= subset.y < subset.step):
+        raise InvalidArgument(f"{subset}: the step is one of {SUBSET_STEPS}, x and y are below it")
+    if subset.y >= size[0] or subset.x >= size[1]:
+        raise InvalidArgument(f"{subset}: a picture of {size[1]}x{size[0]} px has no such pixels")
+    if subset.step > 1 and weights.ssim:
+        raise InvalidArgument(f"{subset}: SSIM compares neighbours and needs the whole picture")

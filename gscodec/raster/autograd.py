@@ -11,7 +11,7 @@ import torch
 
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import LossWeights, Rasterizer
+from gscodec.raster.base import WHOLE, LossWeights, Rasterizer, Subset
 from gscodec.raster.cpu import CpuRasterizer
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -30,7 +30,7 @@ class Bridge(Protocol):
         ...
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights
+        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """Loss, mean squared error (scalars), and the gradients of the loss."""
         ...
@@ -56,7 +56,7 @@ class HostBridge:
         return _tensors(grads.means, grads.inv_scales, grads.rotations, grads.features)
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights
+        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
         rasterizer = self._rasterizer
@@ -64,7 +64,7 @@ class HostBridge:
             raise InvalidArgument(f"fit_loss on CPU tensors takes the CPU engine, not {rasterizer.name}")
         gaussians = to_gaussians(*tensors)
         index = rasterizer.bin(gaussians, grid)
-        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights)
+        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset)
         g = step.grads
         return (
             torch.tensor(step.loss),
@@ -116,17 +116,18 @@ def fit_loss(
     target_planes: torch.Tensor,
     weights: LossWeights,
     rasterizer: Rasterizer,
+    subset: Subset = WHOLE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error: two scalars.
 
     The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. No gradient flows
-    through the second.
+    through the second. With a subset, all of it is of those pixels alone.
 
     Raises:
-        InvalidArgument: as `render`.
+        InvalidArgument: as `render`, or a subset of pixels with an SSIM weight.
     """
     bridge = bridge_to(rasterizer, means.device)
-    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, grid, target_planes, weights, bridge)  # type: ignore[no-untyped-call]  # as in render
+    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, grid, target_planes, weights, subset, bridge)  # type: ignore[no-untyped-call]  # as in render
     return loss, mse
 
 
@@ -183,17 +184,18 @@ class _FitLoss(torch.autograd.Function):
         grid: Grid,
         target_planes: torch.Tensor,
         weights: LossWeights,
+        subset: Subset,
         bridge: Bridge,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         tensors = means, inv_scales, rotations, features
-        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights)
+        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights, subset)
         ctx.save_for_backward(*(g.to(t.dtype) for g, t in zip(grads, tensors, strict=True)))
         ctx.mark_non_differentiable(mse)
         return loss, mse
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), None, None, None, None)
+        return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), None, None, None, None, None)
 
 
 def _tensors(means: Any, inv_scales: Any, rotations: Any, features: Any) -> Tensors:

@@ -53,6 +53,21 @@ class LossWeights:
     ssim: float = 0.0
 
 
+@dataclass(frozen=True)
+class Subset:
+    """The pixels (x + i step, y + j step) of a picture. A training step may look at these alone."""
+
+    step: int
+    x: int = 0
+    y: int = 0
+
+
+SUBSET_STEPS = (1, 2, 4)
+"""Steps that engines take; each divides the side of a tile."""
+
+WHOLE = Subset(1)
+
+
 class Rasterizer(Protocol):
     """One engine."""
 

@@ -14,8 +14,16 @@ from gscodec import _engine
 from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
-from gscodec.raster.arguments import check_grid, check_index, check_parameters, check_points, check_window, rectangle
-from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
+from gscodec.raster.arguments import (
+    check_grid,
+    check_index,
+    check_parameters,
+    check_points,
+    check_subset,
+    check_window,
+    rectangle,
+)
+from gscodec.raster.base import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex
 
 
 def available_isas() -> list[str]:
@@ -30,19 +38,6 @@ class FitStep:
     loss: float
     mse: float  # mean squared error of the blend, per sample
     grads: GaussianGrads
-
-
-@dataclass(frozen=True)
-class Subset:
-    """The pixels (x + i step, y + j step) of a picture."""
-
-    step: int
-    x: int = 0
-    y: int = 0
-
-
-SUBSET_STEPS = (1, 2, 4)
-WHOLE = Subset(1)
 
 
 class CpuRasterizer:
@@ -156,10 +151,7 @@ class CpuRasterizer:
         expected = (gaussians.n_channels, grid.height, grid.width)
         if target_planes.shape != expected:
             raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
-        if subset.step not in SUBSET_STEPS or not (0 <= subset.x < subset.step and 0 <= subset.y < subset.step):
-            raise InvalidArgument(f"{subset}: the step is one of {SUBSET_STEPS}, x and y are below it")
-        if subset.step > 1 and (weights.ssim or subset.x >= grid.width or subset.y >= grid.height):
-            raise InvalidArgument(f"{subset}: no pixels, or an SSIM weight, which needs the whole picture")
+        check_subset(subset, (grid.height, grid.width), weights)
         mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
             *_scene(gaussians, grid, index),

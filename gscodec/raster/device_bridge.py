@@ -13,8 +13,9 @@ from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Grid, Window
+from gscodec.raster.arguments import check_subset
 from gscodec.raster.autograd import Tensors
-from gscodec.raster.base import LossWeights
+from gscodec.raster.base import WHOLE, LossWeights, Subset
 
 
 class DeviceBridge:
@@ -45,7 +46,7 @@ class DeviceBridge:
             return self._gradients(shown, grid, strides, grad_image=grad)
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights
+        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
         n_channels = tensors[3].shape[1]
@@ -57,11 +58,25 @@ class DeviceBridge:
             target = self._array(target_planes, torch.float32)
             planes = self._runtime.xp.empty(shape, np.float32)
             render_window(self._runtime, scene, Window.whole(grid), planes, planes=True)
-            loss, grad = loss_planes(self._runtime, planes, target, weights)
+            loss, grad = self._loss(planes, target, weights, subset)
             grads = self._gradients(scene, grid, Strides.planes(grid.height, grid.width), grad_image=grad)
             image = from_dlpack(planes)
-            mse = (image - target_planes.detach()).square().mean(dtype=torch.float64).float()
+            there = np.s_[:, subset.y :: subset.step, subset.x :: subset.step]
+            mse = (image[there] - target_planes.detach()[there]).square().mean(dtype=torch.float64).float()
             return torch.tensor(loss, device=image.device), mse, grads
+
+    def _loss(self, planes: Array, target: Array, weights: LossWeights, subset: Subset) -> tuple[float, Array]:
+        """Loss of a subset of the pixels, and its gradient to all of them."""
+        check_subset(subset, planes.shape[1:], weights)
+        if subset == WHOLE:
+            return loss_planes(self._runtime, planes, target, weights)
+        xp, there = self._runtime.xp, np.s_[:, subset.y :: subset.step, subset.x :: subset.step]
+        loss, part = loss_planes(
+            self._runtime, xp.ascontiguousarray(planes[there]), xp.ascontiguousarray(target[there]), weights
+        )
+        grad = xp.zeros(planes.shape, np.float32)
+        grad[there] = part
+        return loss, grad
 
     def _scene(self, tensors: Tensors, grid: Grid) -> Scene:
         means, inv_scales, rotations = (self._array(tensor, torch.float64) for tensor in tensors[:3])

@@ -21,7 +21,14 @@ from gscodec.train.plan import FitPlan
 
 
 def new_rows(
-    plan: FitPlan, target: Array, image: Array | None, n_present: int, n_wanted: int, draws: Draws, xp: Any = np
+    plan: FitPlan,
+    target: Array,
+    image: Array | None,
+    n_present: int,
+    n_wanted: int,
+    draws: Draws,
+    xp: Any = np,
+    stride: int = 1,
 ) -> tuple[Array, Array]:
     """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
 
@@ -30,8 +37,10 @@ def new_rows(
 
     Args:
         target: float32 (H, W, C).
-        image: float32 (H, W, C), what the present ones paint; None when there are none.
+        image: float32 (H, W, C), what the present ones paint, or its every stride-th pixel from stride // 2 on; None
+            when there are none.
         xp: module of the arrays.
+        stride: density is taken at every stride-th pixel and stands for the stride x stride px around it.
 
     Returns:
         float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
@@ -39,15 +48,18 @@ def new_rows(
     p = plan.preset
     height, width, _ = plan.shape
     spacing = math.sqrt(height * width / n_wanted)
+    seen = target[stride // 2 :: stride, stride // 2 :: stride]
     if image is None:
-        density, uniform_share, sigma = gradient_magnitude(target, xp), p.uniform_share, p.start_sigma
+        density, uniform_share, sigma = gradient_magnitude(seen, xp), p.uniform_share, p.start_sigma
     else:
-        error = xp.abs(image - target, dtype=np.float64)
-        density = box_blur((error**p.error_power).sum(axis=2), round(p.error_blur * spacing), xp)
+        error = xp.abs(image - seen, dtype=np.float64)
+        density = box_blur((error**p.error_power).sum(axis=2), round(p.error_blur * spacing / stride), xp)
         uniform_share, sigma = 0.0, p.growth_sigma
     sigma_px = sigma * spacing if p.sigma_unit == "spacing" else sigma
     probability = mix_with_uniform(density, uniform_share, xp)
     positions = draw_positions(draws, probability, n_wanted - n_present, p.jitter, xp)
+    if stride > 1:
+        positions = xp.clip(stride * positions + (stride // 2 + 0.5 - 0.5 * stride), 0.0, (width, height))
     rows = xp.zeros((len(positions), 5 + plan.shape[2]), np.float32)
     rows[:, :2] = positions
     rows[:, 2:4] = -math.log(sigma_px) if p.scale_parameter == "log" else 1.0 / sigma_px

@@ -71,7 +71,8 @@ def fit(
     if n_gaussians < 1 or steps < 1 or lods < 1:
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
     height, width, channels = target.shape
-    plan = FitPlan(preset, (height, width, channels), lod_counts(n_gaussians, lods), steps)
+    on_cpu = isinstance(rasterizer, CpuRasterizer)
+    plan = FitPlan(preset, (height, width, channels), lod_counts(n_gaussians, lods), steps, takes_subsets=on_cpu)
     rng = np.random.default_rng(seed)
     trainee = _trainee(plan, target, grid, rasterizer, rng, seed)
     started = time.perf_counter()

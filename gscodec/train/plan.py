@@ -13,8 +13,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.constants import TILE_SIZE
+from gscodec.raster.base import SUBSET_STEPS, WHOLE, Subset
 from gscodec.train.presets import Preset
-from gscodec.train.schedule import growth_schedule, rate_factor, step_shown
+from gscodec.train.schedule import growth_schedule, rate_factor, step_shown, subset_of
 
 MIN_SIGMA_PX: Final = 0.3
 """Narrower Gaussians fall between pixel centres and get no gradient."""
@@ -39,6 +41,7 @@ class Step:
     factor: float  # on all learning rates
     shows_all: bool  # none is left out: the error is that of the fit
     may_be_best: bool  # the set is complete and late enough for this state to be kept
+    subset: Subset = WHOLE  # the pixels that the loss is taken of
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class FitPlan:
     shape: tuple[int, int, int]
     counts: tuple[int, ...]  # cumulative, as in LodTable
     n_steps: int
+    takes_subsets: bool = False  # whether the engine can step on a subset of the pixels
 
     @property
     def n_gaussians(self) -> int:
@@ -77,6 +81,7 @@ class FitPlan:
         """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""
         p = self.preset
         finest = step_shown(self.counts, segment.n_gaussians)
+        stride = self.stride(segment.n_gaussians)
         steps = []
         for step in range(segment.first, segment.last):
             n, level = segment.n_gaussians, finest
@@ -86,8 +91,20 @@ class FitPlan:
                 n = self.counts[level]
             shows_all = n == segment.n_gaussians
             late = n == self.n_gaussians and step >= BEST_FROM * self.n_steps
-            steps.append(Step(n, level, rate_factor(p, step / self.n_steps), shows_all, shows_all and late))
+            # Errors of different pixels do not tell which state is better.
+            may_be_best = shows_all and late and stride == 1
+            factor = rate_factor(p, step / self.n_steps)
+            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride)))
         return steps
+
+    def stride(self, n_gaussians: int) -> int:
+        """Every how many pixels, in both directions, n_gaussians are trained on."""
+        height, width, _ = self.shape
+        samples = self.preset.samples_per_gaussian
+        if not self.takes_subsets or not samples or self.preset.loss.ssim:
+            return 1
+        enough = [s for s in SUBSET_STEPS if s * s * samples * n_gaussians <= height * width]
+        return max([1, *(s for s in enough if s * TILE_SIZE <= min(height, width))])
 
     def learns_gains(self, step: Step) -> bool:
         """Whether the step also moves its level's gains; the finest level shows its Gaussians as they are."""

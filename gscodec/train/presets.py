@@ -23,6 +23,10 @@ class Preset:
     top_k: int
     support_q: float
 
+    samples_per_gaussian: float
+    """Pixels that a step of the CPU engine looks at for each Gaussian, at least; 0 is all pixels, always. What lies
+    between the pixels of a step comes with the next ones."""
+
     scale_parameter: Literal["inverse", "log"]
     """What Adam moves: the inverse scale itself (paper, Section 4.1), or its logarithm."""
     position_unit: Literal["image", "sigma"]
@@ -75,6 +79,7 @@ PAPER: Final = Preset(
     loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
     top_k=10,  # Section 4.1: K
     support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
+    samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
     scale_parameter="inverse",  # Section 4.1
     position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
     rate_mean=5e-4,  # Section 4.1, as the next three
@@ -111,6 +116,7 @@ BALANCED: Final = Preset(
     loss=LossWeights(l2=1.0),
     top_k=TOP_K,
     support_q=SUPPORT_Q,
+    samples_per_gaussian=100.0,
     scale_parameter="log",
     position_unit="sigma",
     rate_mean=0.06,

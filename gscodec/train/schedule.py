@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from gscodec.raster.base import Subset
 from gscodec.train.presets import Preset
 
 
@@ -35,3 +36,17 @@ def rate_factor(preset: Preset, progress: float) -> float:
 def step_shown(counts: Sequence[int], n_gaussians: int) -> int:
     """The coarsest level step that shows all of the first n_gaussians."""
     return next(m for m, count in enumerate(counts) if count >= n_gaussians)
+
+
+def subset_of(step: int, stride: int) -> Subset:
+    """The pixels of a step: every stride-th, in an order that spreads early and comes round after stride^2 steps."""
+    x = y = 0
+    scale, k = 1, step % stride**2
+    while scale < stride:
+        k, corner = divmod(k, 4)
+        # The places of ordered dithering: across the diagonal first, at the coarsest scale first.
+        half = stride // (2 * scale)
+        x += half * (corner in {1, 3})
+        y += half * (corner in {1, 2})
+        scale *= 2
+    return Subset(stride, x, y)

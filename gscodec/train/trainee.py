@@ -9,6 +9,7 @@ import torch
 from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.autograd import fit_loss, to_gaussians
+from gscodec.raster.base import WHOLE, Subset
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.growth import new_rows
 from gscodec.train.optimizer import RowAdam
@@ -88,8 +89,9 @@ class CpuTrainee:
         present = len(self)
         if n_gaussians <= present:
             return
-        image = self._image() if present else None
-        rows, units = new_rows(self._plan, self._target, image, present, n_gaussians, self._rng)
+        stride = self._plan.stride(n_gaussians)
+        image = self._image(stride) if present else None
+        rows, units = new_rows(self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride)
         self._adam.append(torch.from_numpy(rows))
         self._units = torch.cat([self._units, torch.from_numpy(units)])
         self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
@@ -97,7 +99,7 @@ class CpuTrainee:
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
         for done, step in enumerate(steps, start=1):
-            grad, grad_gains, mse = self._gradients(step.n_shown, step.level)
+            grad, grad_gains, mse = self._gradients(step.n_shown, step.level, step.subset)
             if step.shows_all:
                 self.mse = mse
             if step.may_be_best and mse < self.best_mse:
@@ -124,17 +126,21 @@ class CpuTrainee:
         """See `Trainee.lod_table`."""
         return lod_table(self._plan.counts, self._log_gains)
 
-    def _image(self) -> Float32Array:
-        """float32 (H, W, C) of all Gaussians with the gains of the level they complete."""
+    def _image(self, stride: int) -> Float32Array:
+        """float32 (h, w, C) of all Gaussians with the gains of the level they complete, at every stride-th pixel."""
         values = self._adam.values
         gains = self._log_gains[step_shown(self._plan.counts, len(self))][self._generation, None].exp()
         inverse = inverse_scales(self._plan, values) * gains
         shown = to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
         index = self._rasterizer.bin(shown, self._grid)
-        image: Float32Array = self._rasterizer.forward(shown, self._grid, index, Window.whole(self._grid))
+        first = stride // 2  # as in new_rows
+        height, width = (len(range(first, size, stride)) for size in (self._grid.height, self._grid.width))
+        corner = first + 0.5 - 0.5 * stride
+        window = Window(corner, corner, height, width, stride, stride)
+        image: Float32Array = self._rasterizer.forward(shown, self._grid, index, window)
         return image
 
-    def _gradients(self, n: int, level: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Gradients of the loss to the first n rows and to the log gains of the level that shows them, and the MSE."""
         values = self._adam.values[:n].detach().requires_grad_()
         log_gains = self._log_gains[level].detach().requires_grad_()
@@ -148,6 +154,7 @@ class CpuTrainee:
             self._planes,
             self._plan.preset.loss,
             self._rasterizer,
+            subset,
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
         assert values.grad is not None

@@ -7,8 +7,8 @@ import pytest
 
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import LossWeights, OutputDtype, Rasterizer
-from gscodec.raster.cpu import CpuRasterizer, Subset
+from gscodec.raster.base import LossWeights, OutputDtype, Rasterizer, Subset
+from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.reference import window_points
 
 Scene = tuple[GaussianSet, Grid]

@@ -68,3 +68,27 @@ def test_few_gaussians_may_grow_wide_enough_to_meet() -> None:
     few = FitPlan(PRESETS["fast"], (2000, 3000, 3), (6,), 10)
     assert few.max_sigma_px == pytest.approx(2000.0)
     assert few.scale_range == pytest.approx((-np.log(2000.0), -np.log(0.3)))
+
+
+@pytest.mark.parametrize(
+    ("n_gaussians", "shape", "stride"),
+    [
+        (10, (400, 400, 3), 4),
+        (360, (400, 400, 3), 2),
+        (3000, (400, 400, 3), 1),
+        (1, (40, 400, 3), 2),
+        (1, (9, 9, 3), 1),
+    ],
+)
+def test_steps_see_enough_pixels_a_gaussian(n_gaussians: int, shape: tuple[int, int, int], stride: int) -> None:
+    plan = FitPlan(PRESETS["balanced"], shape, (n_gaussians,), 30, takes_subsets=True)
+    assert plan.stride(n_gaussians) == stride
+    *_, last = plan.segments
+    for step in plan.steps(last, np.random.default_rng(0)):
+        assert step.subset.step == stride
+        assert not (step.may_be_best and stride > 1)
+
+
+def test_all_pixels_are_seen_by_engines_and_losses_that_need_them() -> None:
+    assert FitPlan(PRESETS["balanced"], (400, 400, 3), (10,), 30).stride(10) == 1
+    assert FitPlan(PRESETS["paper"], (400, 400, 3), (10,), 30, takes_subsets=True).stride(10) == 1

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gscodec.raster.base import Subset
 from gscodec.train import PRESETS
-from gscodec.train.schedule import growth_schedule, lod_counts, rate_factor, step_shown
+from gscodec.train.schedule import growth_schedule, lod_counts, rate_factor, step_shown, subset_of
 
 
 @given(st.integers(1, 10**6), st.integers(1, 16))
@@ -52,3 +53,16 @@ def test_rates_fall_smoothly_to_their_end(name: str) -> None:
 
 def test_the_level_of_a_partial_set_is_the_one_it_is_filling() -> None:
     assert [step_shown((5, 10, 20), n) for n in (1, 5, 6, 10, 11, 20)] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_subsets_cover_every_pixel_once_a_round(stride: int) -> None:
+    round_ = [subset_of(step, stride) for step in range(7 * stride**2, 8 * stride**2)]
+    assert {(s.x, s.y) for s in round_} == {(x, y) for x in range(stride) for y in range(stride)}
+    assert subset_of(0, stride) == subset_of(stride**2, stride) == Subset(stride)
+
+
+def test_subsets_spread_before_they_fill() -> None:
+    """The first four of a round of sixteen are one in every quarter of the cell."""
+    first = [subset_of(step, 4) for step in range(4)]
+    assert {(s.x // 2, s.y // 2) for s in first} == {(0, 0), (1, 0), (0, 1), (1, 1)}
