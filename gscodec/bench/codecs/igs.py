@@ -15,7 +15,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.image import ImageStack
 
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
-_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "train", "raster", "format", "cpu")
+_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "train", "raster", "format", "cpu", "cuda")
 """What the bytes and pixels of a file depend on, below the package."""
 
 
@@ -51,8 +51,8 @@ class Igs(Codec):
         return None if find_spec("torch") else "torch is not installed: pip install 'gscodec[encode]'"
 
     def version(self) -> str:
-        """The package's version and a fingerprint of the code that decides a file's bytes."""
-        return f"{gscodec.__version__}+{fingerprint()}"
+        """The package's version, a fingerprint of the code that decides a file's bytes, and the engine."""
+        return f"{gscodec.__version__}+{fingerprint()} {_engine(self.device)}"
 
     def settings(self, rates: Sequence[float]) -> list[str]:
         """The rates asked for."""
@@ -108,6 +108,14 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
 
 
 @cache
+def _engine(device: str) -> str:
+    """The engine that a device name means here: files of different engines differ."""
+    from gscodec.raster.base import get_backend
+
+    return get_backend(device).name
+
+
+@cache
 def fingerprint() -> str:
     """Eight digits that change with the source of the encoder, the container or the engines."""
     root = Path(gscodec.__file__).parent
@@ -120,4 +128,4 @@ def fingerprint() -> str:
     return digest.hexdigest()[:8]
 
 
-_SOURCES: Final = {".py", ".cpp", ".h", ".inl"}
+_SOURCES: Final = {".py", ".cpp", ".h", ".inl", ".cu", ".cuh"}
