@@ -14,6 +14,7 @@ from gscodec.bench.measure import file_name, kept_files
 from gscodec.bench.plan import Plan
 from gscodec.bench.sources import Source
 from gscodec.bench.table import Row
+from gscodec.bench.tables import codecs_of
 from gscodec.image import ImageStack, to_unit
 from gscodec.metrics import psnr
 
@@ -49,9 +50,9 @@ def nearest_size(codec: Codec, stack: ImageStack, wanted: int, rounds: int = ROU
 
 
 def shown_at(source: Source, stack: ImageStack, rows: Sequence[Row], plan: Plan, n_bytes: int) -> list[Shown]:
-    """Every codec of the rows at about `n_bytes`: ours from kept files, rivals with a dial encoded for it."""
+    """Every codec of the rows at about `n_bytes`, ours first: ours from kept files, rivals with a dial encoded for it."""
     result = []
-    for name in dict.fromkeys(row["codec"] for row in rows if row["image"] == source.name):
+    for name in codecs_of([row for row in rows if row["image"] == source.name]):
         codec = get_codec(name, plan.device, plan.threads)
         mine = [row for row in rows if row["image"] == source.name and row["codec"] == name]
         if codec.dial(0.5) is not None:

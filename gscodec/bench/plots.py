@@ -52,14 +52,14 @@ def if_possible(draw: Callable[Arguments, list[Path]]) -> Callable[Arguments, li
     return attempt
 
 
-def figure(n_panels: int, columns: int = 3) -> "tuple[Figure, list[Axes]]":
-    """A figure of panels of one size, three to a row. Callers are decorated with `if_possible`."""
+def figure(n_panels: int) -> "tuple[Figure, list[Axes]]":
+    """A figure of panels of one size, two or three to a row. Callers are decorated with `if_possible`."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     # Identifiers in SVG are hashes with this salt; texts stay texts, which keeps files small.
     mpl.rcParams.update({"svg.hashsalt": "gscodec", "svg.fonttype": "none", "font.size": 9})
-    columns = min(columns, n_panels)
+    columns = min(2 if n_panels == 4 else 3, n_panels)
     rows = -(-n_panels // columns)
     width = max(PANEL_INCHES[0] * columns, MIN_WIDTH_INCHES)
     made = Figure(figsize=(width, PANEL_INCHES[1] * rows), layout="constrained")
@@ -111,7 +111,7 @@ def rate_distortion(rows: Sequence[Row], metric: str, rate_column: str, stem: Pa
                 (line,) = panel.plot(mean.rates, [sign * quality for quality in mean.qualities], **style)
                 shown.setdefault(codec, line)
         dress(panel, f"{category} ({len(images)})", rate_column, METRICS[metric].label, log_x=True)
-    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4 if len(groups) < 3 else 6)
+    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4 if len(groups) in {1, 2, 4} else 6)
     return save(made, stem)
 
 
