@@ -50,7 +50,7 @@ def nearest_size(codec: Codec, stack: ImageStack, wanted: int, rounds: int = ROU
 
 
 def shown_at(source: Source, stack: ImageStack, rows: Sequence[Row], plan: Plan, n_bytes: int) -> list[Shown]:
-    """Every codec of the rows at about `n_bytes`, ours first: ours from kept files, rivals with a dial encoded for it."""
+    """Codecs of the rows at about `n_bytes`, ours first: ours from kept files, rivals with a dial encoded for it."""
     result = []
     for name in codecs_of([row for row in rows if row["image"] == source.name]):
         codec = get_codec(name, plan.device, plan.threads)
