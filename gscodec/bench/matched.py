@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.bench.codecs import Codec, get_codec
-from gscodec.bench.codecs.base import channels_of
+from gscodec.bench.codecs import Codec, get_codec, join, split
 from gscodec.bench.measure import file_name, kept_files
 from gscodec.bench.plan import Plan
 from gscodec.bench.sources import Source
@@ -19,11 +18,15 @@ from gscodec.image import ImageStack, to_unit
 from gscodec.metrics import psnr
 
 ROUNDS: Final = 8
+SLACK: Final = 0.25
+"""How far from the size wanted a codec without a dial may be to be shown at all; its caption has what it took."""
+
+Files = tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A decoded picture, for people to look at."""
+    """A decoded picture or stack, for people to look at."""
 
     codec: str
     setting: str
@@ -32,33 +35,40 @@ class Shown:
     samples: npt.NDArray[np.float32]  # (H, W, C) in 0..1
 
 
-def nearest_size(codec: Codec, stack: ImageStack, wanted: int, rounds: int = ROUNDS) -> tuple[str, bytes] | None:
-    """Setting and file nearest to `wanted` bytes, by bisection of the codec's dial; None if it has no dial."""
+def nearest_size(codec: Codec, stack: ImageStack, wanted: int, rounds: int = ROUNDS) -> tuple[str, Files] | None:
+    """Setting and files nearest to `wanted` bytes together, by bisection of the codec's dial; None if it has none."""
     if codec.dial(0.0) is None:
         return None
-    low, high = 0.0, 1.0
-    tried: dict[str, bytes] = {}
-    for level in (low, high, *([None] * rounds)):
-        middle = (low + high) / 2 if level is None else level
-        setting = codec.dial(middle)
+    parts = split(stack, codec.layout)
+    tried: dict[str, Files] = {}
+
+    def size_at(level: float) -> int:
+        setting = codec.dial(level)
         assert setting is not None
         if setting not in tried:
-            tried[setting] = codec.encode(stack, setting)
-        if level is None:
-            low, high = (middle, high) if len(tried[setting]) < wanted else (low, middle)
-    return min(tried.items(), key=lambda item: abs(len(item[1]) - wanted))
+            tried[setting] = tuple(codec.encode(part, setting) for part in parts)
+        return sum(map(len, tried[setting]))
+
+    low, high = 0.0, 1.0
+    size_at(low)
+    size_at(high)
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        low, high = (middle, high) if size_at(middle) < wanted else (low, middle)
+    return min(tried.items(), key=lambda item: abs(sum(map(len, item[1])) - wanted))
 
 
 def shown_at(source: Source, stack: ImageStack, rows: Sequence[Row], plan: Plan, n_bytes: int) -> list[Shown]:
-    """Codecs of the rows at about `n_bytes`, ours first: ours from kept files, rivals with a dial encoded for it."""
+    """Codecs of the rows at about `n_bytes`, ours first: those with a dial encoded for it, others from kept files."""
     result = []
-    for name in codecs_of([row for row in rows if row["image"] == source.name]):
+    own = [row for row in rows if row["image"] == source.name]
+    for name in codecs_of(own):
         codec = get_codec(name, plan.device, plan.threads)
-        mine = [row for row in rows if row["image"] == source.name and row["codec"] == name]
-        if codec.dial(0.5) is not None:
-            found = nearest_size(codec, stack, n_bytes) if codec.available() is None else None
-        else:
-            found = _kept(codec, source, mine, plan.files, n_bytes)
+        if codec.available() is not None:
+            continue
+        found = nearest_size(codec, stack, n_bytes)
+        if found is None:
+            found = _kept(codec, source, [row for row in own if row["codec"] == name], plan.files, n_bytes)
         if found is not None:
             result.append(_shown(codec, stack, *found))
     return result
@@ -66,17 +76,17 @@ def shown_at(source: Source, stack: ImageStack, rows: Sequence[Row], plan: Plan,
 
 def _kept(
     codec: Codec, source: Source, rows: Sequence[Row], folder: Path | None, wanted: int
-) -> tuple[str, bytes] | None:
-    """The kept file nearest in size, if it is within a tenth."""
+) -> tuple[str, Files] | None:
+    """The kept files nearest in size, if they are near at all."""
     row = min(rows, key=lambda row: abs(int(row["bytes"]) - wanted))
-    if folder is None or abs(int(row["bytes"]) - wanted) > 0.1 * wanted:
+    if folder is None or abs(int(row["bytes"]) - wanted) > SLACK * wanted:
         return None
     files = kept_files(folder, file_name(source.name, codec.name, row["setting"]), codec)
-    return (row["setting"], files[0]) if len(files) == 1 else None
+    return (row["setting"], files) if files else None
 
 
-def _shown(codec: Codec, stack: ImageStack, setting: str, data: bytes) -> Shown:
-    height, width, channels = stack.samples.shape
-    decoded = codec.decode(data, height, width)
-    samples = to_unit(channels_of(decoded, channels), stack.groups)
-    return Shown(codec.name, setting, len(data), psnr(stack.samples, samples), samples)
+def _shown(codec: Codec, stack: ImageStack, setting: str, files: Files) -> Shown:
+    height, width, _ = stack.samples.shape
+    decoded = join([codec.decode(data, height, width) for data in files], stack, codec.layout)
+    samples = to_unit(decoded, stack.groups)
+    return Shown(codec.name, setting, sum(map(len, files)), psnr(stack.samples, samples), samples)

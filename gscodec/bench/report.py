@@ -15,26 +15,30 @@ from gscodec.bench.crops import Crop, Samples, choose, data_uri, error_map
 from gscodec.bench.matched import Shown, shown_at
 from gscodec.bench.plan import Results, load_all
 from gscodec.bench.sources import Source
-from gscodec.bench.table import number
 from gscodec.bench.tables import is_ours
+from gscodec.format import Role
 from gscodec.image import ImageStack
 from gscodec.metrics import bpp
+from gscodec.metrics.measure import channel_spans
 
 MAX_PICTURES: Final = 6
-RATE_BPP: Final = 0.2
-"""Rate at which pictures are shown, where one of our files has it."""
+SHOWN_RATE: Final = {"bpp": 0.2, "bppc": 0.1}
+"""Rate at which pictures and stacks are shown, where one of our files has it."""
+SHOWN_ROLES: Final = {Role.COLOR, Role.ALBEDO, Role.NORMAL}
+"""Maps of a stack that are shown."""
 
 
-def write_report(results: Results, markdown: str, plots: Sequence[Path], path: Path) -> Path:
-    """The page of a suite of pictures.
+def write_report(results: Results, markdown: str, plots: Sequence[Path], path: Path, rate_column: str) -> Path:
+    """The page of a rate-distortion suite.
 
     Args:
         markdown: the suite's tables.
         plots: SVG files to put in.
+        rate_column: of the rows, `bpp` or `bppc`.
     """
     sections = [to_html(markdown), "<h2>Curves</h2>"]
     sections += [f'<p><img class="plot" alt="{html.escape(plot.stem)}" src="{_svg_uri(plot)}"></p>' for plot in plots]
-    viewers = [viewer for source, stack in _picked(results) for viewer in _viewers(results, source, stack)]
+    viewers = [viewer for source, stack in _picked(results) for viewer in _viewers(results, source, stack, rate_column)]
     if viewers:
         sections += ["<h2>Side by side at equal bytes</h2>", _resource("viewer_note.html"), *viewers]
     page = _resource("page.html")
@@ -54,7 +58,7 @@ def _picked(results: Results) -> list[tuple[Source, ImageStack]]:
     measured = {row["image"] for row in results.rows}
     by_category: dict[str, list[Source]] = {}
     for source in results.plan.sources:
-        if source.name in measured and not source.is_stack:
+        if source.name in measured:
             by_category.setdefault(source.category, []).append(source)
     ranked = sorted(
         ((rank, source) for sources in by_category.values() for rank, source in enumerate(sources)),
@@ -63,28 +67,33 @@ def _picked(results: Results) -> list[tuple[Source, ImageStack]]:
     return list(load_all([source for _, source in ranked[:MAX_PICTURES]], results.notes))
 
 
-def _viewers(results: Results, source: Source, stack: ImageStack) -> Iterable[str]:
+def _viewers(results: Results, source: Source, stack: ImageStack, rate_column: str) -> Iterable[str]:
     rows = [row for row in results.rows if row["image"] == source.name]
     ours = [row for row in rows if is_ours(row["codec"])]
     if not ours:
         return
-    wanted = min(ours, key=lambda row: abs((number(row, "bpp") or 0.0) - RATE_BPP))
+    wanted = min(ours, key=lambda row: abs(float(row[rate_column]) - SHOWN_RATE[rate_column]))
     shown = shown_at(source, stack, rows, results.plan, int(wanted["bytes"]))
     if not any(is_ours(one.codec) for one in shown):
         return  # without our file there is nothing to hold the others to
     for crop in choose(stack.samples):
-        yield _viewer(source, stack, crop, shown)
+        for group, channels in channel_spans(stack.groups):
+            if group.role in SHOWN_ROLES:
+                name = f"{source.name}, {group.name}" if len(stack.groups) > 1 else source.name
+                yield _viewer(name, stack, channels, crop, shown, rate_column)
 
 
-def _viewer(source: Source, stack: ImageStack, crop: Crop, shown: Sequence[Shown]) -> str:
-    height, width, _ = stack.samples.shape
-    tiles = [_tile("source", f"{width}x{height} px", crop.of(stack.samples), None)]
+def _viewer(name: str, stack: ImageStack, channels: slice, crop: Crop, shown: Sequence[Shown], rate_column: str) -> str:
+    height, width, n_channels = stack.samples.shape
+    clean = crop.of(stack.samples)[:, :, channels]
+    tiles = [_tile("source", f"{width}x{height} px", clean, None)]
     for one in shown:
-        about = f"{bpp(one.n_bytes, height, width):.3f} bpp, {one.psnr:.2f} dB"
-        tiles.append(_tile(f"{one.codec} {one.setting}", about, crop.of(one.samples), crop.of(stack.samples)))
+        rate = bpp(one.n_bytes, height, width) / (n_channels if rate_column == "bppc" else 1)
+        about = f"{rate:.3f} {rate_column}, {one.psnr:.2f} dB"
+        tiles.append(_tile(f"{one.codec} {one.setting}", about, crop.of(one.samples)[:, :, channels], clean))
     where = f"{crop.title}, {crop.width}x{crop.height} px at {crop.x},{crop.y}"
     return (
-        f'<section class="viewer"><h3>{html.escape(source.name)}: {html.escape(where)}</h3>'
+        f'<section class="viewer"><h3>{html.escape(name)}: {html.escape(where)}</h3>'
         f'<div class="tiles">{"".join(tiles)}</div></section>'
     )
 

@@ -138,8 +138,9 @@ def decode(case: Case) -> dict[str, Timing]:
             codec = get_codec(name)
             found = nearest_size(codec, picture, len(data)) if codec.available() is None else None
             if found is not None:
-                sizes[name] = len(found[1])
-                work[name] = _decoder(name, found[1], case)
+                (peer,) = found[1]
+                sizes[name] = len(peer)
+                work[name] = _decoder(name, peer, case)
     timed = _times(work, case.runs, case.side**2 / 1e6, "Mpixel")
     return {name: replace(timing, n_bytes=sizes[name]) for name, timing in timed.items()}
 

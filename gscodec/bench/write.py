@@ -47,7 +47,7 @@ def write_comparison(results: Results, title: str, about: str, rate_column: str,
     for metric in measured:
         paths += plots.rate_distortion(rows, metric, rate_column, results.stem(f"-{metric}"))
     drawn = [path for path in paths if path.suffix == ".svg"]
-    return [*paths, write_report(results, markdown, drawn, results.stem(".html"))]
+    return [*paths, write_report(results, markdown, drawn, results.stem(".html"), rate_column)]
 
 
 def write_text(path: Path, text: str) -> Path:
