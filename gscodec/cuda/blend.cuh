@@ -194,3 +194,12 @@ __device__ inline void blend(TileList& list, const Points& at, const Choice (&ch
         for (int c = 0; c < PASS; ++c) values[p][c] *= inverse_total[p];
     }
 }
+
+// The values of an empty tile.
+__device__ inline void fill(const float* background, int n_channels, int channel, real (&values)[PIXELS][PASS]) {
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p)
+#pragma unroll
+        for (int c = 0; c < PASS; ++c)
+            values[p][c] = channel + c < n_channels ? (real)background[channel + c] : real(0);
+}

@@ -42,15 +42,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     TileList list = {indices + pair0, offsets[tile + 1] - pair0, (double)tile_x * TILE_SIZE,
                      (double)tile_y * TILE_SIZE, means, axes, features, feature_stride, n_channels,
                      staged_axes, staged_features, -1, -1};
-    const long long column = (long long)tile_x * TILE_SIZE + point_column();
     Points at;
-    bool inside[PIXELS];
-    long long offset[PIXELS];
 #pragma unroll
     for (int p = 0; p < PIXELS; ++p) {
-        const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
-        inside[p] = column < width && row < height;
-        offset[p] = row * row_stride + column * pixel_stride;
         at.x[p] = (real)point_column() + real(0.5);
         at.y[p] = (real)point_row(p) + real(0.5);
     }
@@ -59,25 +53,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     real absolute = 0, square = 0;
     for (int channel = 0; channel < n_channels; channel += PASS) {
         real values[PIXELS][PASS], inverse_total[PIXELS];
-        if (list.length) {
+        if (list.length)
             blend(list, at, choice, channel, values, inverse_total);
-        } else {
-#pragma unroll
-            for (int p = 0; p < PIXELS; ++p)
-#pragma unroll
-                for (int c = 0; c < PASS; ++c)
-                    values[p][c] = channel + c < n_channels ? (real)background[channel + c] : real(0);
-        }
+        else
+            fill(background, n_channels, channel, values);
         // Gradient to each value, and its product with the value.
         real grad[PIXELS][PASS], along[PIXELS];
 #pragma unroll
         for (int p = 0; p < PIXELS; ++p) {
+            const long long column = (long long)tile_x * TILE_SIZE + point_column();
+            const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
+            const bool inside = column < width && row < height;
+            const long long pixel = row * row_stride + column * pixel_stride;
             along[p] = 0;
 #pragma unroll
             for (int c = 0; c < PASS; ++c) {
                 real g = 0;
-                if (inside[p] && channel + c < n_channels) {
-                    const long long place = offset[p] + (channel + c) * channel_stride;
+                if (inside && channel + c < n_channels) {
+                    const long long place = pixel + (channel + c) * channel_stride;
                     if (grad_image) g = (real)grad_image[place];
                     if (target) {
                         const real d = values[p][c] - (real)target[place];

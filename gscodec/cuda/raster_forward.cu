@@ -42,37 +42,30 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (int top = row0; top < row1; top += TILE_SIZE) {
         for (int left = column0; left < column1; left += TILE_SIZE) {
             const int column = left + point_column();
-            const bool inside_x = column < column1;
-            const real x = columns[inside_x ? column : column1 - 1];
             Points at;
-            bool inside[PIXELS];
-            SAMPLE* to[PIXELS];
 #pragma unroll
             for (int p = 0; p < PIXELS; ++p) {
-                const int row = top + point_row(p);
-                inside[p] = inside_x && row < row1;
-                at.x[p] = x;
-                at.y[p] = rows[row < row1 ? row : row1 - 1];
-                to[p] = out + row * row_stride + column * pixel_stride;
-            }
-            if (list.length == 0) {
-#pragma unroll
-                for (int p = 0; p < PIXELS; ++p)
-                    for (int c = 0; inside[p] && c < n_channels; ++c)
-                        store(to[p] + c * channel_stride, (real)background[c]);
-                continue;
+                at.x[p] = columns[column < column1 ? column : column1 - 1];
+                at.y[p] = rows[top + point_row(p) < row1 ? top + point_row(p) : row1 - 1];
             }
             Choice choice[PIXELS];
-            select(list, at, choice);
+            if (list.length) select(list, at, choice);
             for (int channel = 0; channel < n_channels; channel += PASS) {
                 real values[PIXELS][PASS], inverse_total[PIXELS];
-                blend(list, at, choice, channel, values, inverse_total);
+                if (list.length)
+                    blend(list, at, choice, channel, values, inverse_total);
+                else
+                    fill(background, n_channels, channel, values);
+                // Addresses are worked out only now: registers are what limits the walks over the list.
 #pragma unroll
-                for (int p = 0; p < PIXELS; ++p)
+                for (int p = 0; p < PIXELS; ++p) {
+                    const int row = top + point_row(p);
+                    if (column >= column1 || row >= row1) continue;
+                    SAMPLE* to = out + row * row_stride + column * pixel_stride + channel * channel_stride;
 #pragma unroll
                     for (int c = 0; c < PASS; ++c)
-                        if (inside[p] && channel + c < n_channels)
-                            store(to[p] + (channel + c) * channel_stride, values[p][c]);
+                        if (channel + c < n_channels) store(to + c * channel_stride, values[p][c]);
+                }
             }
         }
     }
