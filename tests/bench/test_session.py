@@ -117,6 +117,16 @@ def test_a_codec_that_fails_is_named_and_the_rest_is_measured(
     assert "RuntimeError: out of ideas" in (tmp_path / "rd.md").read_text()
 
 
+def test_a_terminal_gets_a_bar(
+    gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(arguments(gallery / "photo", tmp_path, "--codecs", "jpeg")) == ExitCode.OK
+    error = capsys.readouterr().err
+    assert "one jpeg 1:" not in error  # the lines that a log would get
+    assert "rd: 11 measured" in error
+
+
 def test_unreadable_pictures_are_named(gallery: Path, tmp_path: Path) -> None:
     sources, _ = discover([gallery])
     plan = Plan(tuple(sources), codecs=("jpeg",), metrics=("psnr",), quick=True)
