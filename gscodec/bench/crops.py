@@ -11,7 +11,7 @@ from PIL import Image
 
 Samples = npt.NDArray[np.float32]
 
-CROP_PX: Final = 144
+CROP_PX: Final = 128
 ERROR_FULL_SCALE: Final = 0.25
 """Error, as a share of the sample range, that an error map shows white."""
 
