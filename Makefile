@@ -57,6 +57,7 @@ kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs 
 bench: $(VENV)/bench ## measure beside rivals (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
 	$(BIN)/gscodec bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
 		--output $(RESULTS) --files out/files $(BENCH)
+	$(BIN)/python benchmarks/readme_table.py
 
 bench-check: $(VENV)/bench ## hold a few short fits to the committed ones: at most 0.1 dB or 1 % of the bytes lost
 	$(BIN)/gscodec bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
