@@ -29,9 +29,14 @@ def front_matter(results: Results, title: str, about: str) -> list[str]:
     machines = sorted({row["machine"] for row in results.rows if row["machine"]})
     lines = [f"# {title}", "", about, "", f"Measured on: {'; '.join(machines) or 'nothing yet'}.", ""]
     lines += [f"    {results.command}", ""]
-    versions = {row["codec"]: row["codec_version"] for row in results.rows if "codec" in row}
+    versions: dict[str, list[str]] = {}
+    for row in results.rows:
+        known = versions.setdefault(row.get("codec", "gscodec"), [])
+        if row["codec_version"] not in known:
+            known.append(row["codec_version"])
     if versions:
-        lines += ["Codecs: " + "; ".join(f"{name} ({version})" for name, version in versions.items()) + ".", ""]
+        texts = (f"{name} ({' and '.join(known)})" for name, known in versions.items())
+        lines += ["Codecs: " + "; ".join(texts) + ".", ""]
     return lines + skipped_lines(results)
 
 
