@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,19 +60,16 @@ def fit(
         rasterizer: the CPU or the CUDA engine.
         grid: size of the target, K, support and background.
         lods: levels of detail wanted; small sets get fewer.
-        steps: optimisation steps; None is the preset's number.
+        steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.
         OutOfDeviceMemory: the card has too little memory.
     """
-    steps = preset.steps if steps is None else steps
-    if n_gaussians < 1 or steps < 1 or lods < 1:
+    if n_gaussians < 1 or lods < 1 or (steps is not None and steps < 1):
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
-    height, width, channels = target.shape
-    on_cpu = isinstance(rasterizer, CpuRasterizer)
-    plan = FitPlan(preset, (height, width, channels), lod_counts(n_gaussians, lods), steps, takes_subsets=on_cpu)
+    plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
     rng = np.random.default_rng(seed)
     trainee = _trainee(plan, target, grid, rasterizer, rng, seed)
     started = time.perf_counter()
@@ -83,12 +80,31 @@ def fit(
             if on_step is not None:
                 shown = decided[done - 1].n_shown
                 seconds = time.perf_counter() - started
-                on_step(StepReport(segment.first + done, steps, shown, _psnr(trainee.mse), seconds))
+                on_step(StepReport(segment.first + done, plan.n_steps, shown, _psnr(trainee.mse), seconds))
     mse = trainee.measure()
     if mse > trainee.best_mse:
         mse = trainee.best_mse
         trainee.restore_best()
-    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), steps)
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
+
+
+def plan_of(
+    shape: tuple[int, ...],
+    n_gaussians: int,
+    preset: Preset,
+    rasterizer: Rasterizer,
+    lods: int,
+    steps: int | None,
+) -> FitPlan:
+    """The plan of a fit of (H, W, C) samples on an engine, with as many steps as the preset has for it by default."""
+    height, width, channels = shape
+    counts = lod_counts(n_gaussians, lods)
+    plan = FitPlan(
+        preset, (height, width, channels), counts, steps or preset.steps, isinstance(rasterizer, CpuRasterizer)
+    )
+    if steps is None and plan.stride(n_gaussians) > 1:
+        return replace(plan, n_steps=round(preset.steps * preset.sparse_steps))
+    return plan
 
 
 def _trainee(

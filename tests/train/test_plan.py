@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.reference import ReferenceRasterizer
 from gscodec.train import PRESETS
+from gscodec.train.loop import plan_of as plan_for
 from gscodec.train.plan import BEST_FROM, FitPlan, Step
 from gscodec.train.schedule import lod_counts
 
@@ -92,3 +95,11 @@ def test_steps_see_enough_pixels_a_gaussian(n_gaussians: int, shape: tuple[int, 
 def test_all_pixels_are_seen_by_engines_and_losses_that_need_them() -> None:
     assert FitPlan(PRESETS["balanced"], (400, 400, 3), (10,), 30).stride(10) == 1
     assert FitPlan(PRESETS["paper"], (400, 400, 3), (10,), 30, takes_subsets=True).stride(10) == 1
+
+
+def test_a_preset_takes_more_steps_where_each_sees_less() -> None:
+    fast, cpu = PRESETS["fast"], CpuRasterizer(threads=1)
+    assert plan_for((400, 400, 3), 360, fast, cpu, 1, None).n_steps == 600
+    assert plan_for((400, 400, 3), 3000, fast, cpu, 1, None).n_steps == 400
+    assert plan_for((400, 400, 3), 360, fast, ReferenceRasterizer(), 1, None).n_steps == 400, "it takes all pixels"
+    assert plan_for((400, 400, 3), 360, fast, cpu, 1, 50).n_steps == 50, "asked for"
