@@ -1,0 +1,58 @@
+"""What is committed under benchmarks/results belongs to the pictures and the code beside it."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from gscodec.bench import tables
+from gscodec.bench.plan import Notes, Plan
+from gscodec.bench.sources import discover
+from gscodec.bench.suites import SUITES
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "benchmarks" / "results" / "samples"
+CHECK = ROOT / "benchmarks" / "results" / "check" / "check.csv"
+RIVALS = ("jpeg", "webp", "avif", "jxl")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def committed() -> list[Path]:
+    return sorted(path for path in (*SAMPLES.glob("*.csv"), CHECK) if not path.stem.endswith("-bd"))
+
+
+@pytest.mark.parametrize("path", committed(), ids=lambda path: path.stem)
+def test_a_table_has_its_suites_columns_and_todays_pictures(path: Path) -> None:
+    rows = rows_of(path)
+    assert rows
+    assert tuple(rows[0]) == SUITES[path.stem].columns
+    hashes = {source.name: source.sha256() for source in discover([ROOT / "samples"])[0]}
+    for row in rows:
+        if "image" in row:
+            assert row["source_sha256"] == hashes[row["image"]], row["image"]
+
+
+def test_every_suite_has_its_table() -> None:
+    assert {path.stem for path in committed()} == set(SUITES)
+
+
+def test_the_guard_measures_exactly_what_is_committed() -> None:
+    sources, _ = discover([ROOT / "samples"], skip=["readme_*"])
+    tasks = SUITES["check"].tasks(Plan(tuple(sources), device="cpu"), Notes())
+    key = SUITES["check"].key
+    measured = {tuple(task.keys[0][name] for name in key) for task in tasks}
+    assert measured == {tuple(row[name] for name in key) for row in rows_of(CHECK)}
+
+
+def test_the_readme_shows_the_committed_curve_and_table() -> None:
+    assert "](benchmarks/results/samples/rd-psnr.png)" in README
+    rows = [row for row in rows_of(SAMPLES / "rd.csv") if row["codec"] in {"gscodec:balanced", *RIVALS}]
+    expected = [line for line in tables.leads(rows, "psnr", "bpp") if line.startswith("|")]
+    shown = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
+    assert "\n".join(expected) + "\n" in shown
