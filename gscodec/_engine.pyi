@@ -65,3 +65,25 @@ def fit_step(
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
+
+class CodedLattice:
+    def __init__(
+        self,
+        scale_step: int,
+        position_offset: int,
+        rotation_from: npt.NDArray[np.uint8],
+        counts: npt.NDArray[np.uint16],
+        table_ends: npt.NDArray[np.int32],
+        lows: npt.NDArray[np.int32],
+    ) -> None: ...
+
+def decode_pages(
+    lattice: CodedLattice,
+    data: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    shapes: npt.NDArray[np.int64],
+    threads: int,
+) -> tuple[npt.NDArray[np.int32], int]: ...
+def encode_pages(
+    lattice: CodedLattice, rows: npt.NDArray[np.int32], shapes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]: ...

@@ -36,8 +36,8 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
     if facts["truncated"]:
         yield f"          cut: only {facts['stored_size']} bytes are here"
     yield (
-        f"content   {facts['n_gaussians']} Gaussians of {facts['record_size']} bytes in {facts['n_pages']} pages, "
-        f"K {facts['top_k']}, Q {facts['support_q']:g}"
+        f"content   {facts['n_gaussians']} Gaussians of {facts['bits_per_gaussian']:.1f} bits, "
+        f"{facts['n_pages']} pages, K {facts['top_k']}, Q {facts['support_q']:g}"
     )
     for group in facts["groups"]:
         details = [f"{group['n_channels']} x {group['bit_depth']}-bit {group['sample_type']}", group["transfer"]]

@@ -5,9 +5,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "engine.h"
+#include "page_codec.h"
+#include "thread_pool.h"
 
 namespace nb = nanobind;
 using namespace gscodec;
@@ -68,6 +71,36 @@ struct Scene {
             throw std::invalid_argument("scene arrays do not match");
         return {geometry, features.data(), static_cast<int>(features.shape(1)), background.data(), top_k,
                 std::get<0>(shape), std::get<1>(shape), tiles, offsets.data(), indices.data()};
+    }
+};
+
+// What profile `coded` knows of a file, as format/coded.py hands it over.
+struct CodedLattice {
+    In<uint8_t, 1> rotation_from;   // (12,)
+    In<uint16_t, 1> counts;         // of all tables, one after the other
+    In<int32_t, 1> table_ends;      // (T,) in counts
+    In<int32_t, 1> lows;            // (T,)
+    PageLattice lattice;
+
+    CodedLattice(int scale_step, int position_offset, In<uint8_t, 1> from, In<uint16_t, 1> all, In<int32_t, 1> ends,
+                 In<int32_t, 1> low)
+        : rotation_from(from), counts(all), table_ends(ends), lows(low) {
+        if (from.shape(0) != 12 || ends.shape(0) < 4 || low.shape(0) != ends.shape(0))
+            throw std::invalid_argument("coded tables do not match");
+        lattice.scale_step = scale_step;
+        lattice.position_offset = position_offset;
+        lattice.rotation_from = from.data();
+        int32_t first = 0;
+        for (size_t t = 0; t < ends.shape(0); ++t) {
+            const int32_t last = ends.data()[t];
+            if (last <= first || last - first > kMaxTokens || last > static_cast<int32_t>(all.shape(0)))
+                throw std::invalid_argument("coded tables do not match");
+            uint32_t total = 0;
+            for (int32_t i = first; i < last; ++i) total += all.data()[i];
+            if (total != 1u << kTableBits) throw std::invalid_argument("a coded table has another sum");
+            lattice.tables.push_back({low.data()[t], all.data() + first, last - first});
+            first = last;
+        }
     }
 };
 
@@ -180,5 +213,59 @@ NB_MODULE(_engine, m) {
                              {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
+    });
+
+    nb::class_<CodedLattice>(m, "CodedLattice")
+        .def(nb::init<int, int, In<uint8_t, 1>, In<uint16_t, 1>, In<int32_t, 1>, In<int32_t, 1>>());
+
+    // Rows of all pages and the first page that is none, or -1. `shapes` has count, cell_log2 and cell_bits of each.
+    m.def("decode_pages", [](const CodedLattice& coded, In<uint8_t, 1> data, In<int64_t, 1> ends, In<int64_t, 2> shapes,
+                             int threads) {
+        const int64_t n_pages = static_cast<int64_t>(ends.shape(0));
+        if (static_cast<int64_t>(shapes.shape(0)) != n_pages || shapes.shape(1) != 3)
+            throw std::invalid_argument("pages do not match");
+        std::vector<int64_t> firsts(static_cast<size_t>(n_pages) + 1, 0);
+        for (int64_t p = 0; p < n_pages; ++p) {
+            if (ends.data()[p] < (p ? ends.data()[p - 1] : 0) || ends.data()[p] > static_cast<int64_t>(data.shape(0)) ||
+                shapes.data()[3 * p] < 1 || shapes.data()[3 * p] > (1 << 16) || shapes.data()[3 * p + 2] < 0 ||
+                shapes.data()[3 * p + 2] > 30)
+                throw std::invalid_argument("pages do not match");
+            firsts[p + 1] = firsts[p] + shapes.data()[3 * p];
+        }
+        const size_t n_columns = static_cast<size_t>(coded.lattice.n_columns());
+        auto rows = make_array<int32_t>({static_cast<size_t>(firsts[n_pages]), n_columns});
+        std::vector<uint8_t> good(static_cast<size_t>(n_pages), 0);
+        {
+            nb::gil_scoped_release release;
+            const PageDecoder decoder(coded.lattice);
+            parallel_for(n_pages, threads, [&](int64_t p) {
+                const int64_t first = p ? ends.data()[p - 1] : 0;
+                const int64_t* shape = shapes.data() + 3 * p;
+                good[p] = decoder.decode({shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
+                                         data.data() + first, ends.data()[p] - first, rows.data() + firsts[p] * n_columns);
+            });
+        }
+        const auto bad = std::find(good.begin(), good.end(), 0);
+        return nb::make_tuple(rows, bad == good.end() ? -1 : static_cast<int64_t>(bad - good.begin()));
+    });
+
+    // Bytes of all pages and where each ends.
+    m.def("encode_pages", [](const CodedLattice& coded, In<int32_t, 2> rows, In<int64_t, 2> shapes) {
+        const int64_t n_pages = static_cast<int64_t>(shapes.shape(0));
+        int64_t first = 0;
+        std::vector<uint8_t> bytes;
+        std::vector<int64_t> ends;
+        if (shapes.shape(1) != 3 || static_cast<int>(rows.shape(1)) != coded.lattice.n_columns())
+            throw std::invalid_argument("pages do not match");
+        for (int64_t p = 0; p < n_pages; ++p) {
+            const int64_t* shape = shapes.data() + 3 * p;
+            if (shape[0] < 1 || first + shape[0] > static_cast<int64_t>(rows.shape(0)))
+                throw std::invalid_argument("pages do not match");
+            encode_page(coded.lattice, {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
+                        rows.data() + first * static_cast<int64_t>(rows.shape(1)), bytes);
+            ends.push_back(static_cast<int64_t>(bytes.size()));
+            first += shape[0];
+        }
+        return nb::make_tuple(take_vector(std::move(bytes)), take_vector(std::move(ends)));
     });
 }

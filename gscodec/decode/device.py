@@ -16,7 +16,7 @@ from gscodec.raster.base import OutputDtype
 
 
 class DeviceScene:
-    """`Scene` on a card, where it stays. All of a LOD goes there as records, which the card unpacks.
+    """`Scene` on a card, where it stays. All of a LOD in profile `f16` goes there as records, which the card unpacks.
 
     Raises:
         GsCodecError: as `IgsReader.read`.
@@ -29,7 +29,12 @@ class DeviceScene:
         with runtime:
             if is_whole(reader.grid, tiles):
                 grid = reader.grid
-                gaussians = unpack_f16(runtime, reader.stored(lod), reader.lods, lod, grid.height, grid.width)
+                records = reader.records(lod)
+                gaussians = (
+                    upload_gaussians(runtime, reader.read(lod))
+                    if records is None
+                    else unpack_f16(runtime, records, reader.lods, lod, grid.height, grid.width)
+                )
             else:
                 gaussians = upload_gaussians(runtime, read_tiles(reader, lod, tiles))
             self._scene = bin_scene(runtime, gaussians, reader.grid, tiles)

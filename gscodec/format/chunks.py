@@ -21,10 +21,13 @@ from gscodec.format.layout import (
     GAUS,
     HEADER,
     KNOWN_CHUNKS,
+    PROFILE_F16,
+    PROFILE_NAMES,
     SIGNATURE,
     TOC_ENTRY,
     Header,
     record_size,
+    required_chunks,
 )
 from gscodec.format.source import ByteSource
 
@@ -148,6 +151,8 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
     if header_crc(start, toc) != header.header_crc:
         raise ChecksumMismatch(f"{name}: the header does not match its CRC32C, the file is damaged")
     HEADER.check(values, name)
+    if header.profile not in PROFILE_NAMES:
+        raise UnsupportedChunk(f"{name}: profile {header.profile} is not known; use a newer reader")
     chunks = _parse_toc(toc, header, name)
     if source.size > header.file_size:
         extra = source.size - header.file_size
@@ -167,14 +172,14 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
         del values["reserved"]
         chunks.append(ChunkEntry(**values, offset=offset))
         offset += values["stored_size"]
-    _check_chunks(chunks, name)
+    _check_chunks(chunks, header.profile, name)
     if offset != header.file_size:
         raise CorruptField(f"{name}: the chunks end at byte {offset}, the header says {header.file_size}")
     data = next(chunk for chunk in chunks if chunk.fourcc == GAUS)
     if data.offset != header.data_offset:
         raise CorruptField(f"{name}: GAUS begins at byte {data.offset}, the header says {header.data_offset}")
     size = header.n_gaussians * record_size(header.n_channels)
-    if data.stored_size != size:
+    if header.profile == PROFILE_F16 and data.stored_size != size:
         raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
     for chunk in chunks:
         if chunk.offset > data.offset and chunk.critical:
@@ -182,7 +187,7 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     return tuple(chunks)
 
 
-def _check_chunks(chunks: Sequence[ChunkEntry], name: str) -> None:
+def _check_chunks(chunks: Sequence[ChunkEntry], profile: int, name: str) -> None:
     """The rules between the fields of each entry, and which chunks there must be."""
     seen = set()
     for chunk in chunks:
@@ -206,9 +211,11 @@ def _check_chunks(chunks: Sequence[ChunkEntry], name: str) -> None:
             raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
         if chunk.fourcc == GAUS and chunk.crc:
             raise CorruptField(f"{name}: GAUS has CRC {chunk.crc:#010x}, must be 0: its pages have their own")
-    missing = [fourcc.decode() for fourcc, critical in KNOWN_CHUNKS.items() if critical and fourcc not in seen]
-    if missing:
-        raise CorruptField(f"{name}: chunk {missing[0]} is missing")
+    required = required_chunks(profile)
+    for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical):
+        if (fourcc in required) != (fourcc in seen):
+            fact = "is missing" if fourcc in required else f"does not belong into profile {PROFILE_NAMES[profile]}"
+            raise CorruptField(f"{name}: chunk {fourcc.decode()} {fact}")
 
 
 def load_chunk(source: ByteSource, chunk: ChunkEntry, cap: int, name: str) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.format.channels import ChannelGroup
+from gscodec.format.lattice import Lattice
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 Json: TypeAlias = Any
@@ -22,3 +23,4 @@ class Contents:
     icc: bytes | None = None  # ICC profile, as found in the source
     meta: dict[str, Json] | None = None  # provenance; never changes pixels
     page_size: int = DEFAULT_PAGE_SIZE  # records per page
+    lattice: Lattice | None = None  # steps of profile `coded`; None is profile `f16`

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gscodec.format.channels import ChannelGroup
-from gscodec.format.layout import CODEC_DEFLATE, record_size
+from gscodec.format.layout import CODEC_DEFLATE, PROFILE_F16, PROFILE_NAMES, record_size
 from gscodec.format.reader import IgsReader
 
 
@@ -36,6 +36,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
     """
     header, lods = reader.header, reader.lods
     pixels = header.width * header.height
+    payload = int(reader.pages.edges[-1])
     groups, at = [], 0
     for group in reader.groups:
         background = [float(value) for value in reader.grid.background[at : at + group.n_channels]]
@@ -58,7 +59,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         )
     return {
         "version": f"{header.version_major}.{header.version_minor}",
-        "profile": "f16",
+        "profile": PROFILE_NAMES[header.profile],
         "width": header.width,
         "height": header.height,
         "n_channels": header.n_channels,
@@ -70,9 +71,10 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         "truncated": reader.truncated,
         "bpp": _rate(header.file_size, pixels),
         "bppc": _rate(header.file_size, pixels) / header.n_channels,
-        "payload_bpp": _rate(header.n_gaussians * record_size(header.n_channels), pixels),
+        "payload_bpp": _rate(payload, pixels),
+        "bits_per_gaussian": _rate(payload, max(header.n_gaussians, 1)),
         "data_offset": header.data_offset,
-        "record_size": record_size(header.n_channels),
+        "record_size": record_size(header.n_channels) if header.profile == PROFILE_F16 else None,
         "page_size": header.page_size,
         "n_pages": len(reader.pages),
         "groups": groups,

@@ -118,7 +118,9 @@ class Table:
 SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 
 PROFILE_F16: Final = 0
-VERSION: Final = (1, 0)
+PROFILE_CODED: Final = 2
+PROFILE_NAMES: Final = {PROFILE_F16: "f16", PROFILE_CODED: "coded"}
+VERSION: Final = (1, 1)
 MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
 MIN_GAIN: Final = 1 / 64
@@ -130,7 +132,7 @@ HEADER: Final = Table(
         Field("signature", "u8[12]"),
         Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
         Field("version_minor", "u8", 0, 255),
-        Field("profile", "u8", PROFILE_F16, PROFILE_F16, UnsupportedChunk, UnsupportedChunk),
+        Field("profile", "u8", PROFILE_F16, PROFILE_CODED, UnsupportedChunk, UnsupportedChunk),
         Field("lod_count", "u8", 1, MAX_LODS, above=LimitExceeded),
         Field("file_size", "u64"),
         Field("width", "u32", 1, MAX_DIMENSION, above=LimitExceeded),
@@ -201,6 +203,8 @@ PAGE_ENTRY: Final = Table(
     ),
 )
 
+SIZED_PAGE_ENTRY: Final = Table("Sized page entry", (*PAGE_ENTRY.fields, Field("n_bytes", "u32")))
+
 RECORD: Final = Table(
     "Record",
     (
@@ -219,12 +223,18 @@ CODEC_DEFLATE: Final = 1
 CHAN: Final = b"CHAN"
 LODS: Final = b"LODS"
 PAGI: Final = b"PAGI"
+QUAN: Final = b"QUAN"
 ICCP: Final = b"ICCP"
 GAUS: Final = b"GAUS"
 META: Final = b"META"
 
-KNOWN_CHUNKS: Final = {CHAN: True, LODS: True, PAGI: True, ICCP: False, GAUS: True, META: False}
-"""Chunk types of version 1.0, in the order they are written, and whether each is critical."""
+KNOWN_CHUNKS: Final = {CHAN: True, LODS: True, PAGI: True, QUAN: True, ICCP: False, GAUS: True, META: False}
+"""Chunk types of version 1.1, in the order they are written, and whether each is critical."""
+
+
+def required_chunks(profile: int) -> tuple[bytes, ...]:
+    """Chunks that a file of such a profile must have."""
+    return (CHAN, LODS, PAGI, GAUS) if profile == PROFILE_F16 else (CHAN, LODS, PAGI, QUAN, GAUS)
 
 
 def record_size(n_channels: int) -> int:

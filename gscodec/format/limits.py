@@ -7,7 +7,7 @@ import numpy as np
 
 from gscodec.constants import MAX_CHANNELS, TILE_SIZE
 from gscodec.errors import LimitExceeded
-from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, ErrorClass
+from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, PROFILE_F16, SIZED_PAGE_ENTRY, ErrorClass
 
 MAX_ICC_BYTES: Final = 16 << 20
 """Raw bytes of an ICC profile; the largest lookup-table profiles have a few MiB."""
@@ -35,6 +35,11 @@ def generation_sizes(counts: Sequence[int]) -> list[int]:
     return [count - before for before, count in zip((0, *counts[:-1]), counts, strict=True)]
 
 
+def generations_of(counts: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(N,) generation of each Gaussian."""
+    return np.repeat(np.arange(len(counts)), generation_sizes(counts))
+
+
 def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorClass = LimitExceeded) -> int:
     """Pages that hold the given generations; each generation starts a new one.
 
@@ -47,9 +52,9 @@ def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorC
     return pages
 
 
-def pagi_bytes(n_pages: int) -> int:
+def pagi_bytes(n_pages: int, profile: int) -> int:
     """Raw bytes of the PAGI chunk."""
-    return PAGE_ENTRY.size * n_pages
+    return (PAGE_ENTRY if profile == PROFILE_F16 else SIZED_PAGE_ENTRY).size * n_pages
 
 
 def tile_counts(height: int, width: int) -> tuple[int, int]:

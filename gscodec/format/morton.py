@@ -18,6 +18,25 @@ def morton_codes(x: npt.NDArray[np.integer], y: npt.NDArray[np.integer]) -> npt.
     return _spread(x.astype(np.uint64)) | (_spread(y.astype(np.uint64)) << np.uint64(1))
 
 
+def interleave(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(N,) Morton codes of x and y, 0 <= x, y < 2^31, as signed integers."""
+    return morton_codes(x, y).astype(np.int64)
+
+
+def deinterleave(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(N,) x and y of Morton codes of 0 to 2^62 - 1."""
+    values = codes.astype(np.uint64)
+    return _gather(values), _gather(values >> np.uint64(1))
+
+
+def _gather(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The bits at even places of 64, side by side."""
+    values = values & np.uint64(0x5555555555555555)
+    for shift, mask in ((1, _SPREADS[3][1]), (2, _SPREADS[2][1]), (4, _SPREADS[1][1]), (8, _SPREADS[0][1])):
+        values = (values | (values >> np.uint64(shift))) & np.uint64(mask)
+    return ((values | (values >> np.uint64(16))) & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
 def morton_order(x: npt.NDArray[np.uint16], y: npt.NDArray[np.uint16], height: int, width: int) -> npt.NDArray[np.intp]:
     """Indices that sort stored means (unorm16 of width and height) along the curve; equal means keep their order.
 

@@ -17,6 +17,7 @@ _SLACK: Final = 1e-6  # px and ratio: far above float64 rounding of any tile tes
 PAGE_DTYPE: Final = np.dtype(
     [("tx_first", "<u2"), ("ty_first", "<u2"), ("tx_last", "<u2"), ("ty_last", "<u2"), ("crc", "<u4")]
 )
+SIZED_PAGE_DTYPE: Final = np.dtype([*PAGE_DTYPE.descr, ("n_bytes", "<u4")])
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class PageIndex:
     starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
     boxes: npt.NDArray[np.int64]  # (P, 4) tx_first, ty_first, tx_last, ty_last, inclusive
     crcs: npt.NDArray[np.uint32]  # (P,)
+    edges: npt.NDArray[np.int64]  # (P + 1,) where each page begins in GAUS, in bytes, then its size
 
     def __len__(self) -> int:
         return len(self.crcs)
@@ -100,15 +102,12 @@ def page_crcs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> np
     return crcs
 
 
-def check_pages(
-    data: npt.NDArray[np.uint8], index: PageIndex, pages: npt.NDArray[np.intp], record_bytes: int, where: str
-) -> None:
+def check_pages(data: npt.NDArray[np.uint8], index: PageIndex, pages: npt.NDArray[np.intp], where: str) -> None:
     """Compare the CRCs of some pages, whose bytes follow each other in data.
 
     Raises:
         ChecksumMismatch: a page was changed after it was written.
     """
-    lengths = (index.starts[pages + 1] - index.starts[pages]) * record_bytes
-    wrong = np.flatnonzero(page_crcs(data, lengths) != index.crcs[pages])
+    wrong = np.flatnonzero(page_crcs(data, index.edges[pages + 1] - index.edges[pages]) != index.crcs[pages])
     if len(wrong):
         raise ChecksumMismatch(f"{where}: page {int(pages[wrong[0]])} does not match its CRC32C, the file is damaged")

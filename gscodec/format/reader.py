@@ -10,8 +10,9 @@ import numpy.typing as npt
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
+from gscodec.format.coded import max_quan_bytes, unpack_quan
 from gscodec.format.contents import Json
-from gscodec.format.layout import CHAN, ICCP, LODS, META, PAGI, Header, record_size
+from gscodec.format.layout import CHAN, GAUS, ICCP, LODS, META, PAGI, PROFILE_F16, QUAN, Header
 from gscodec.format.limits import (
     MAX_CHAN_BYTES,
     MAX_ICC_BYTES,
@@ -22,7 +23,8 @@ from gscodec.format.limits import (
 )
 from gscodec.format.meta import unpack_meta
 from gscodec.format.pages import PageIndex, check_pages
-from gscodec.format.quantize import Records, check_records, dequantize_records
+from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PageDecoder
+from gscodec.format.quantize import Records
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
@@ -55,8 +57,27 @@ def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
 
 def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageIndex:
     """The page index, after its size has been worked out and capped."""
-    size = pagi_bytes(count_pages(lods.counts, preamble.header.page_size, name))
-    return unpack_pages(load_table(source, preamble, PAGI, size, name), lods.counts, preamble.header, name)
+    header = preamble.header
+    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
+    data_size = require_chunk(preamble, GAUS).stored_size
+    return unpack_pages(load_table(source, preamble, PAGI, size, name), lods.counts, header, data_size, name)
+
+
+def load_decoder(
+    source: ByteSource,
+    preamble: Preamble,
+    groups: tuple[ChannelGroup, ...],
+    grid: Grid,
+    counts: tuple[int, ...],
+    name: str,
+) -> PageDecoder:
+    """What turns the file's pages into Gaussians."""
+    header = preamble.header
+    if header.profile == PROFILE_F16:
+        return F16PageDecoder(grid, header.n_channels, name)
+    cap = max_quan_bytes(header.lod_count, groups)
+    data = load_chunk(source, require_chunk(preamble, QUAN), cap, name)
+    return CodedPageDecoder(unpack_quan(data, header.lod_count, groups, grid, name), grid, counts, name)
 
 
 class IgsReader:
@@ -83,11 +104,13 @@ class IgsReader:
             self._groups, background = unpack_channels(channels, self.header.n_channels, self.name)
             self._lods = load_lods(self._source, self._preamble, self.name)
             self._pages = load_pages(self._source, self._preamble, self._lods, self.name)
+            header = self.header
+            self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
+            counts = self._lods.counts
+            self._decoder = load_decoder(self._source, self._preamble, self._groups, self._grid, counts, self.name)
         except BaseException:
             self._source.close()
             raise
-        header = self.header
-        self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
 
     def __enter__(self) -> Self:
         return self
@@ -159,8 +182,8 @@ class IgsReader:
         """
         if not 0 <= lod < len(self._lods):
             raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
-        n_shown = self._lods.counts[len(self._lods) - 1 - lod]
-        return self.header.data_offset + n_shown * record_size(self.header.n_channels)
+        n_pages = self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+        return self.header.data_offset + int(self._pages.edges[n_pages])
 
     @cached_property
     def icc(self) -> bytes | None:
@@ -199,13 +222,18 @@ class IgsReader:
         n_pages = self._count_pages(lod)
         return self._decode(np.arange(n_pages), lod)
 
-    def stored(self, lod: int = 0) -> Records:
+    def records(self, lod: int = 0) -> Records | None:
         """(n, 5 + C) checked records of the Gaussians that a LOD shows, as they lie in the file.
+
+        None where the file has another profile than `f16`.
 
         Raises:
             GsCodecError: as `read`.
         """
-        return self.read_records(np.arange(self._count_pages(lod)))
+        if not isinstance(self._decoder, F16PageDecoder):
+            return None
+        pages = np.arange(self._count_pages(lod))
+        return self._decoder.records(self._read_pages(pages), self._pages, pages)
 
     def read_region(self, lod: int, tile_rect: tuple[int, int, int, int]) -> GaussianSet:
         """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
@@ -227,35 +255,28 @@ class IgsReader:
         return self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
 
     def _decode(self, pages: npt.NDArray[np.intp], lod: int) -> GaussianSet:
-        records = self.read_records(pages)
-        header = self.header
-        stored = dequantize_records(records, header.height, header.width)
+        stored = self._decoder.decode(self._read_pages(pages), self._pages, pages)
         sizes = self._pages.starts[pages + 1] - self._pages.starts[pages]
         generations = np.searchsorted(np.asarray(self._lods.counts), self._pages.starts[pages], side="right")
         gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
         gain = np.repeat(gains[generations], sizes)
         return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
 
-    def read_records(self, pages: npt.NDArray[np.intp]) -> Records:
-        """(n, 5 + C) checked records of some pages, given in ascending order.
+    def _read_pages(self, pages: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        """Checked bytes of some pages, given in ascending order, one after the other.
 
         Raises:
             ChecksumMismatch: a page is damaged.
-            CorruptField: a record is outside its valid range.
         """
-        width = record_size(self.header.n_channels)
-        starts = self._pages.starts
+        edges = self._pages.edges
         breaks = np.flatnonzero(np.diff(pages) != 1) + 1  # neighbouring pages are read in one go
-        runs = [run for run in np.split(pages, breaks) if len(run)]
         parts = []
-        for run in runs:
-            first, last = int(starts[run[0]]), int(starts[run[-1] + 1])
-            stored = self._source.read_at(self.header.data_offset + first * width, (last - first) * width)
+        for run in (run for run in np.split(pages, breaks) if len(run)):
+            first, last = int(edges[run[0]]), int(edges[run[-1] + 1])
+            stored = self._source.read_at(self.header.data_offset + first, last - first)
             data = np.frombuffer(stored, np.uint8)
-            check_pages(data, self._pages, run, width, self.name)
-            records: Records = data.view("<u2").reshape(last - first, -1).astype(np.uint16, copy=False)
-            check_records(records, self.name, first)
-            parts.append(records)
+            check_pages(data, self._pages, run, self.name)
+            parts.append(data)
         if not parts:
-            return np.zeros((0, 5 + self.header.n_channels), np.uint16)
+            return np.zeros(0, np.uint8)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

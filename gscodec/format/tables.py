@@ -19,9 +19,9 @@ from gscodec.format.channels import (
     code_of,
     member_of,
 )
-from gscodec.format.layout import GROUP, LOD_ROW, Header
+from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_F16, Header, record_size
 from gscodec.format.limits import tile_counts
-from gscodec.format.pages import PAGE_DTYPE, PageIndex, page_starts
+from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
 from gscodec.gaussians import Float32Array, LodTable
 
 
@@ -146,26 +146,39 @@ def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
     return LodTable(tuple(counts), tuple(gains))
 
 
-def pack_pages(boxes: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32]) -> bytes:
-    """The PAGI chunk of tile boxes (P, 4) and page CRCs (P,)."""
-    table = np.empty(len(crcs), PAGE_DTYPE)
+def pack_pages(
+    boxes: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64] | None
+) -> bytes:
+    """The PAGI chunk of tile boxes (P, 4), page CRCs (P,) and lengths in bytes (P,) where they differ."""
+    table = np.empty(len(crcs), PAGE_DTYPE if lengths is None else SIZED_PAGE_DTYPE)
+    if lengths is not None:
+        table["n_bytes"] = lengths
     for column, field in enumerate(("tx_first", "ty_first", "tx_last", "ty_last")):
         table[field] = boxes[:, column]
     table["crc"] = crcs
     return table.tobytes()
 
 
-def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, name: str) -> PageIndex:
+def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, data_size: int, name: str) -> PageIndex:
     """The page index of a PAGI chunk whose size fits the counts.
 
     Raises:
-        CorruptField: a box is empty or leaves the grid.
+        CorruptField: a box is empty or leaves the grid, or the pages do not fill the data_size bytes of GAUS.
     """
-    table = np.frombuffer(data, PAGE_DTYPE)
+    fixed = header.profile == PROFILE_F16
+    table = np.frombuffer(data, PAGE_DTYPE if fixed else SIZED_PAGE_DTYPE)
     boxes = np.stack([table[field] for field in ("tx_first", "ty_first", "tx_last", "ty_last")], axis=1)
     rows, columns = tile_counts(header.height, header.width)
     bad = (boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3]) | (boxes[:, 2] >= columns) | (boxes[:, 3] >= rows)
     if bad.any():
         page = int(np.argmax(bad))
         raise CorruptField(f"{name}: page {page} has tile box {boxes[page].tolist()}, outside {columns} x {rows} tiles")
-    return PageIndex(page_starts(counts, header.page_size), boxes.astype(np.int64), table["crc"].astype(np.uint32))
+    starts = page_starts(counts, header.page_size)
+    edges = starts * record_size(header.n_channels)
+    if not fixed:
+        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(table["n_bytes"], dtype=np.int64)])
+        if (table["n_bytes"] == 0).any():
+            raise CorruptField(f"{name}: page {int(np.argmin(table['n_bytes']))} has no bytes")
+    if edges[-1] != data_size:
+        raise CorruptField(f"{name}: GAUS has {data_size} bytes, its pages take {edges[-1]}")
+    return PageIndex(starts, boxes.astype(np.int64), table["crc"].astype(np.uint32), edges)

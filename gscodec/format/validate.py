@@ -7,16 +7,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from gscodec.errors import ChecksumMismatch, FileAccessError, GsCodecError
+from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
+from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import CHAN, ICCP, KNOWN_CHUNKS, META, record_size
+from gscodec.format.layout import CHAN, ICCP, KNOWN_CHUNKS, META
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
 from gscodec.format.meta import unpack_meta
 from gscodec.format.morton import morton_order
 from gscodec.format.pages import PageIndex, support_boxes
-from gscodec.format.quantize import dequantize_records, record_fault
-from gscodec.format.reader import load_lods, load_pages, require_chunk
+from gscodec.format.profiles import F16PageDecoder, PageDecoder
+from gscodec.format.reader import load_decoder, load_lods, load_pages, require_chunk
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels
 from gscodec.gaussians import Grid, LodTable
@@ -88,23 +89,28 @@ class _Inspection:
         if source.size < header.file_size:
             message = f"{name}: cut at byte {source.size}, the whole file has {header.file_size}"
             yield Severity.ERROR, "file", message
-        self._attempt("CHAN", lambda: self._channels(preamble))
+        groups = self._attempt("CHAN", lambda: self._channels(preamble))
+        grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
         lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
         pages = None
         if lods is not None:
             pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, name))
+        decoder = None
+        if lods is not None and groups is not None:
+            decoder = self._attempt("QUAN", lambda: load_decoder(source, preamble, groups, grid, lods.counts, name))
         for chunk in preamble.chunks:
             if chunk.offset + chunk.stored_size <= source.size:
                 self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk))  # type: ignore[misc]
         yield from self._flush()
         if lods is not None and pages is not None:
-            yield from self._check_pages(preamble, lods, pages)
+            if decoder is not None:
+                yield from self._check_pages(preamble, lods, pages, grid, decoder)
             if header.n_gaussians >= len(lods) and len(set(lods.counts)) < len(lods):
                 yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
 
-    def _channels(self, preamble: Preamble) -> None:
+    def _channels(self, preamble: Preamble) -> tuple[ChannelGroup, ...]:
         data = load_chunk(self._source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, self._name)
-        unpack_channels(data, preamble.header.n_channels, self._name)
+        return unpack_channels(data, preamble.header.n_channels, self._name)[0]
 
     def _ancillary(self, chunk: ChunkEntry) -> None:
         if chunk.fourcc == ICCP:
@@ -116,32 +122,33 @@ class _Inspection:
             if crc32c(bytes(data)) != chunk.crc:
                 raise ChecksumMismatch(f"{self._name}: chunk {chunk.label} does not match its CRC32C")
 
-    def _check_pages(self, preamble: Preamble, lods: LodTable, index: PageIndex) -> Iterator[_Finding]:
+    def _check_pages(
+        self, preamble: Preamble, lods: LodTable, index: PageIndex, grid: Grid, decoder: PageDecoder
+    ) -> Iterator[_Finding]:
         """Faults of the pages that are wholly there: checksums, values, and boxes that miss a Gaussian."""
         header = preamble.header
-        width = record_size(header.n_channels)
-        grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
         smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
-        ends = header.data_offset + index.starts[1:] * width
-        n_present = int(np.searchsorted(ends, self._source.size, side="right"))
+        n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
         for page in range(n_present):
             first, last = int(index.starts[page]), int(index.starts[page + 1])
-            stored = self._source.read_at(header.data_offset + first * width, (last - first) * width)
-            data = np.frombuffer(stored, np.uint8)
+            begin, end = int(index.edges[page]), int(index.edges[page + 1])
+            data = np.frombuffer(self._source.read_at(header.data_offset + begin, end - begin), np.uint8)
             if crc32c(data.tobytes()) != index.crcs[page]:
                 yield self._page_error(page, "does not match its CRC32C")
                 continue  # its values mean nothing
-            records = data.view("<u2").reshape(last - first, -1).astype(np.uint16, copy=False)
-            fault = record_fault(records, first)
-            if fault:
-                yield self._page_error(page, f"is out of range: {fault}")
+            try:
+                gaussians = decoder.decode(data, index, np.array([page]))
+            except CorruptField as fault:
+                yield Severity.ERROR, f"page {page}", str(fault)
                 continue
-            gaussians = dequantize_records(records, header.height, header.width)
             generation = int(np.searchsorted(np.asarray(lods.counts), first, side="right"))
             boxes = support_boxes(gaussians, np.full(last - first, smallest[generation]), grid, slack=0.0)
             low, high = index.boxes[page, :2], index.boxes[page, 2:]
             if (boxes[:, :2] < low).any() or (boxes[:, 2:] > high).any():
                 yield self._page_error(page, "has a tile box that misses one of its Gaussians")
+            if not isinstance(decoder, F16PageDecoder):
+                continue  # other profiles have no other order
+            records = decoder.records(data, index, np.array([page]))
             order = morton_order(records[:, 0], records[:, 1], header.height, header.width)
             if (np.diff(order) < 0).any():
                 message = f"{self._name}: page {page} is not in Morton order, regions read more than they need"

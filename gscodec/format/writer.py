@@ -4,32 +4,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.errors import InvalidArgument
 from gscodec.format.channels import ChannelGroup, check_groups, round_f32
 from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.coded import PageCodec, cell_bits, fit_tables, gaps_of, pack_quan, quantize_in_order
 from gscodec.format.contents import Contents, Json
+from gscodec.format.lattice import Lattice, dequantize
 from gscodec.format.layout import (
     CHAN,
     GAUS,
     HEADER,
     ICCP,
-    KNOWN_CHUNKS,
     LOD_ROW,
     LODS,
     META,
     PAGI,
+    PROFILE_CODED,
     PROFILE_F16,
+    QUAN,
     SIGNATURE,
     TOC_ENTRY,
     VERSION,
     record_size,
+    required_chunks,
 )
 from gscodec.format.limits import (
     MAX_ICC_BYTES,
     count_pages,
     generation_sizes,
+    generations_of,
     lods_bytes,
     page_lengths,
     pagi_bytes,
@@ -45,31 +51,51 @@ _WHERE = "cannot pack"
 
 
 def pack(contents: Contents) -> bytes:
-    """The `.igs` file of some contents: quantised to `f16`, Gaussians in Morton order inside each generation.
+    """The `.igs` file of some contents, Gaussians in Morton order inside each generation.
+
+    Quantised on the contents' lattice to profile `coded`, or to `f16` where there is none.
 
     Raises:
         InvalidArgument: the contents have a value that no file may hold.
     """
     contents = _rounded(contents)
     grid, lods = contents.grid, contents.lods
-    records = _sorted_records(contents)
-    stored = dequantize_records(records, grid.height, grid.width)
-    data = records.astype("<u2").tobytes()
     starts = page_starts(lods.counts, contents.page_size)
-    crcs = page_crcs(
-        np.frombuffer(data, np.uint8),
-        page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels),
-    )
-    tables = {
-        CHAN: pack_channels(contents.groups, grid.background),
-        LODS: pack_lods(lods),
-        PAGI: pack_pages(page_boxes(stored, lods, grid, starts), crcs),
-    }
-    chunks = [StoredChunk.plain(fourcc, raw) for fourcc, raw in tables.items()]
+    chunks = [
+        StoredChunk.plain(CHAN, pack_channels(contents.groups, grid.background)),
+        StoredChunk.plain(LODS, pack_lods(lods)),
+    ]
+    if contents.lattice is None:
+        records = _sorted_records(contents)
+        stored = dequantize_records(records, grid.height, grid.width)
+        data = records.astype("<u2").tobytes()
+        lengths = page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels)
+        crcs = page_crcs(np.frombuffer(data, np.uint8), lengths)
+        chunks.append(StoredChunk.plain(PAGI, pack_pages(page_boxes(stored, lods, grid, starts), crcs, None)))
+    else:
+        stored, codec, data, lengths = _coded_pages(contents, contents.lattice, starts)
+        crcs = page_crcs(np.frombuffer(data, np.uint8), lengths)
+        pages = pack_pages(page_boxes(stored, lods, grid, starts), crcs, lengths)
+        chunks.append(StoredChunk.deflated(PAGI, pages))
+        chunks.append(StoredChunk.deflated(QUAN, pack_quan(codec, contents.groups)))
     chunks += _optional(ICCP, contents.icc)
     chunks.append(StoredChunk.plain(GAUS, data))
     chunks += _optional(META, _meta_bytes(contents.meta))
     return _assemble(contents, chunks)
+
+
+def _coded_pages(
+    contents: Contents, lattice: Lattice, starts: npt.NDArray[np.int64]
+) -> tuple[GaussianSet, PageCodec, bytes, npt.NDArray[np.int64]]:
+    """What a reader gets back, what the pages are coded with, their bytes, and the length of each."""
+    grid, counts = contents.grid, contents.lods.counts
+    generations = generations_of(counts)
+    codes = quantize_in_order(contents.gaussians, lattice, grid, generations)
+    bits = tuple(cell_bits(grid, cell) for cell in lattice.cell_log2)
+    codec = PageCodec(lattice, fit_tables(codes, gaps_of(codes.cells, starts)), bits)
+    of_pages = np.searchsorted(np.asarray(counts), starts[:-1], side="right")
+    data, lengths = codec.encode(codes, np.diff(starts), of_pages)
+    return dequantize(codes, lattice, generations), codec, data, lengths
 
 
 def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
@@ -77,8 +103,8 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": VERSION[1],
-        "profile": PROFILE_F16,
+        "version_minor": 0 if contents.lattice is None else VERSION[1],
+        "profile": PROFILE_F16 if contents.lattice is None else PROFILE_CODED,
         "lod_count": len(contents.lods),
         "width": grid.width,
         "height": grid.height,
@@ -100,6 +126,9 @@ def quantize(contents: Contents) -> Contents:
         InvalidArgument: as `pack`.
     """
     contents = _rounded(contents)
+    if contents.lattice is not None:
+        starts = page_starts(contents.lods.counts, contents.page_size)
+        return replace(contents, gaussians=_coded_pages(contents, contents.lattice, starts)[0])
     records = _sorted_records(contents)
     return replace(contents, gaussians=dequantize_records(records, contents.grid.height, contents.grid.width))
 
@@ -112,7 +141,7 @@ def file_size(
     meta: dict[str, Json] | None,
     page_size: int = DEFAULT_PAGE_SIZE,
 ) -> int:
-    """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
+    """Bytes of `pack` in profile `f16` for a picture whose cumulative LOD counts would be `counts`; exact.
 
     Raises:
         InvalidArgument: as `pack`, as far as these arguments tell.
@@ -121,13 +150,12 @@ def file_size(
     _check_counts(counts, page_size)
     n_channels = sum(group.n_channels for group in groups)
     optional = [*_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
-    n_critical = sum(KNOWN_CHUNKS.values())
     return (
         HEADER.size
-        + TOC_ENTRY.size * (n_critical + len(optional))
+        + TOC_ENTRY.size * (len(required_chunks(PROFILE_F16)) + len(optional))
         + len(pack_channels(groups, grid.background))
         + lods_bytes(len(counts))
-        + pagi_bytes(count_pages(counts, page_size, _WHERE, InvalidArgument))
+        + pagi_bytes(count_pages(counts, page_size, _WHERE, InvalidArgument), PROFILE_F16)
         + counts[-1] * record_size(n_channels)
         + sum(len(chunk.stored) for chunk in optional)
     )

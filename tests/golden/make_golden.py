@@ -138,7 +138,7 @@ def made_extreme_records() -> bytes:
     tables = [
         chunks[0],
         StoredChunk.plain(b"LODS", pack_lods(lods)),
-        StoredChunk.plain(b"PAGI", pack_pages(boxes, crcs)),
+        StoredChunk.plain(b"PAGI", pack_pages(boxes, crcs, None)),
         StoredChunk(b"GAUS", FLAG_CRITICAL, 0, data.tobytes(), data.nbytes),
     ]
     return assemble({**values, "top_k": 1, "support_q": 64.0}, tables)

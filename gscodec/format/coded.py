@@ -1,0 +1,218 @@
+"""Profile `coded`: quantised Gaussians <-> range-coded pages and the QUAN chunk that explains them."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec import _engine
+from gscodec.errors import CorruptField, LimitExceeded
+from gscodec.format.channels import ChannelGroup
+from gscodec.format.entropy import GAP_SPLIT, MAX_TOKENS, MAX_WEIGHT, VALUE_SPLIT, TokenTable, coded_bits, fit_table
+from gscodec.format.lattice import (
+    MAX_CELL_LOG2,
+    MAX_CELLS_LOG2,
+    ROTATION_CLASSES,
+    Codes,
+    Lattice,
+    quantize,
+    shapes,
+)
+from gscodec.gaussians import GaussianSet, Grid
+
+Int64Array = npt.NDArray[np.int64]
+
+_FIXED: Final = struct.Struct("<BBh12s")
+_TABLE: Final = struct.Struct("<iH")
+_N_SHAPE_STREAMS: Final = 3  # gaps between cells, narrow scales, elongations; the features follow
+MAX_SCALE_STEP: Final = 64
+
+
+@dataclass(frozen=True)
+class PageCodec:
+    """What the pages of one file are coded with."""
+
+    lattice: Lattice
+    tables: tuple[TokenTable, ...]  # gaps, narrow, elongation, one per feature
+    grid_cells: tuple[int, ...]  # per generation, bits of a cell's number
+
+    @cached_property
+    def _engine_lattice(self) -> "_engine.CodedLattice":
+        counts = [table.counts for table in self.tables]
+        return _engine.CodedLattice(
+            self.lattice.scale_step,
+            self.lattice.position_offset,
+            np.array(self.lattice.rotation_from, np.uint8),
+            np.concatenate(counts),
+            np.cumsum([len(part) for part in counts]).astype(np.int32),
+            np.array([table.low for table in self.tables], np.int32),
+        )
+
+    def _shapes(self, sizes: Int64Array, generations: Int64Array) -> Int64Array:
+        cells = np.asarray(self.lattice.cell_log2, np.int64)[generations]
+        return np.stack([sizes, cells, np.asarray(self.grid_cells, np.int64)[generations]], axis=1)
+
+    def encode(self, codes: Codes, sizes: Int64Array, generations: Int64Array) -> tuple[bytes, Int64Array]:
+        """Bytes of pages, and the length of each.
+
+        Args:
+            codes: in file order, by cell within each page.
+            sizes, generations: (P,) of the pages.
+        """
+        rows = np.column_stack(
+            [codes.cells, codes.offsets, codes.narrow, codes.elongation, codes.rotations, codes.features]
+        )
+        data, ends = _engine.encode_pages(
+            self._engine_lattice, np.ascontiguousarray(rows, np.int32), self._shapes(sizes, generations)
+        )
+        return data.tobytes(), np.diff(ends, prepend=0)
+
+    def decode(
+        self, data: npt.NDArray[np.uint8], lengths: Int64Array, sizes: Int64Array, generations: Int64Array
+    ) -> tuple[Codes, int]:
+        """Integers of pages that follow each other in data, and the number of the first bad page, or -1.
+
+        Args:
+            lengths, sizes, generations: (P,) bytes, Gaussians and generation of each page.
+        """
+        rows, bad = _engine.decode_pages(
+            self._engine_lattice, data, np.cumsum(lengths), self._shapes(sizes, generations), 0
+        )
+        wide = rows.astype(np.int64)
+        return Codes(wide[:, 0], wide[:, 1:3], wide[:, 3], wide[:, 4], wide[:, 5], wide[:, 6:]), int(bad)
+
+
+def cell_bits(grid: Grid, cell_log2: int) -> int:
+    """Bits that the number of a cell of such a grid takes."""
+    return 2 * ((max(grid.width, grid.height) - 1) >> cell_log2).bit_length()
+
+
+def fit_tables(codes: Codes, gaps: Int64Array) -> tuple[TokenTable, ...]:
+    """Tables for some integers in file order; gaps as `gaps_of`."""
+    columns = [codes.narrow, codes.elongation, *codes.features.T]
+    return (fit_table(gaps, GAP_SPLIT), *(fit_table(column, VALUE_SPLIT) for column in columns))
+
+
+def gaps_of(cells: Int64Array, starts: Int64Array) -> Int64Array:
+    """Steps from each cell to the next one in file order, within pages that begin at `starts` (P + 1,)."""
+    inside = np.ones(len(cells), np.bool_)
+    inside[starts[:-1]] = False
+    return np.diff(cells, prepend=0)[inside]
+
+
+def payload_bits(codes: Codes, lattice: Lattice, generations: Int64Array, starts: Int64Array) -> float:
+    """Bits of the pages of some integers in file order, to within a byte or two a page.
+
+    Args:
+        generations: (n,) of the Gaussians. starts: (P + 1,) of the pages.
+    """
+    gaps = gaps_of(codes.cells, starts)
+    tables = fit_tables(codes, gaps)
+    cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations]
+    bits = shapes(lattice, codes.narrow, codes.elongation, codes.rotations, cell_log2)
+    total = float(bits.rotation_bits.sum() + bits.position_bits.sum()) + coded_bits(gaps, tables[0], GAP_SPLIT)
+    columns = [codes.narrow, codes.elongation, *codes.features.T]
+    total += sum(coded_bits(column, table, VALUE_SPLIT) for column, table in zip(columns, tables[1:], strict=True))
+    return total + 60 * (len(starts) - 1)
+
+
+def file_order(cells: Int64Array, generations: Int64Array) -> npt.NDArray[np.intp]:
+    """Indices that sort Gaussians by generation, and by cell within each."""
+    return np.lexsort((cells, generations))
+
+
+def quantize_in_order(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: Int64Array) -> Codes:
+    """`quantize`, by cell within each generation."""
+    codes = quantize(gaussians, lattice, grid, generations)
+    return codes[file_order(codes.cells, generations)]
+
+
+def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
+    """The raw QUAN chunk."""
+    lattice = codec.lattice
+    parts = [
+        _FIXED.pack(lattice.scale_step, 0, lattice.position_offset, bytes(lattice.rotation_from)),
+        bytes(lattice.cell_log2),
+        lattice.feature_steps.astype("<f4").tobytes(),
+    ]
+    at = 0
+    for group in groups:
+        block = slice(at, at + group.n_channels)
+        parts.append(lattice.transform[block, block].astype("<f2").tobytes())
+        at += group.n_channels
+    for table in codec.tables:
+        parts.append(_TABLE.pack(table.low, len(table.weights)))
+        parts.append(np.diff(table.weights, prepend=np.uint8(0)).astype(np.uint8).tobytes())
+    return b"".join(parts)
+
+
+def max_quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
+    """Most raw bytes a QUAN chunk of such a file can have."""
+    n_channels = sum(group.n_channels for group in groups)
+    matrices = sum(2 * group.n_channels**2 for group in groups)
+    tables = (_N_SHAPE_STREAMS + n_channels) * (_TABLE.size + MAX_TOKENS)
+    return _FIXED.size + lod_count + 4 * n_channels + matrices + tables
+
+
+def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> PageCodec:
+    """What a raw QUAN chunk says.
+
+    Raises:
+        CorruptField: a value is outside its range, or the chunk has another length.
+        LimitExceeded: cells too small for the picture.
+    """
+    where = f"{name}: chunk QUAN"
+    n_channels = sum(group.n_channels for group in groups)
+    sizes = [_FIXED.size, lod_count, 4 * n_channels, sum(2 * group.n_channels**2 for group in groups)]
+    ends = np.cumsum(sizes)
+    if len(data) < ends[-1]:
+        raise CorruptField(f"{where} ends early, at byte {len(data)}")
+    scale_step, reserved, position_offset, thresholds = _FIXED.unpack_from(data)
+    rotation_from = tuple(thresholds)
+    if not 1 <= scale_step <= MAX_SCALE_STEP or reserved:
+        raise CorruptField(f"{where} has scale_step {scale_step} and reserved {reserved}, must be 1..64 and 0")
+    if list(rotation_from) != sorted(rotation_from) or len(rotation_from) != ROTATION_CLASSES:
+        raise CorruptField(f"{where} has values of rotation_from that fall")
+    cell_log2 = tuple(data[ends[0] : ends[1]])
+    if max(cell_log2) > MAX_CELL_LOG2:
+        raise CorruptField(f"{where} has cell_log2 {max(cell_log2)}, must be 0..{MAX_CELL_LOG2}")
+    bits = tuple(cell_bits(grid, cell) for cell in cell_log2)
+    if max(bits) > 2 * MAX_CELLS_LOG2:
+        raise LimitExceeded(f"{where} has cells of 2^{min(cell_log2)} px, too small for the picture")
+    steps = np.frombuffer(data, "<f4", n_channels, int(ends[1])).astype(np.float32)
+    if not (np.isfinite(steps) & (steps > 0)).all():
+        raise CorruptField(f"{where} has a feature_step that is not positive")
+    transform = np.zeros((n_channels, n_channels))
+    at, first = int(ends[2]), 0
+    for group in groups:
+        n = group.n_channels
+        block = np.frombuffer(data, "<f2", n * n, at).astype(np.float64).reshape(n, n)
+        transform[first : first + n, first : first + n] = block
+        at, first = at + 2 * n * n, first + n
+    if not np.isfinite(transform).all():
+        raise CorruptField(f"{where} has a transform that is not finite")
+    lattice = Lattice(scale_step, position_offset, rotation_from, cell_log2, steps, transform)
+    return PageCodec(lattice, _unpack_tables(data, at, _N_SHAPE_STREAMS + n_channels, where), bits)
+
+
+def _unpack_tables(data: bytes, at: int, n_tables: int, where: str) -> tuple[TokenTable, ...]:
+    tables = []
+    for _ in range(n_tables):
+        if len(data) < at + _TABLE.size:
+            raise CorruptField(f"{where} ends early, at byte {len(data)}")
+        low, n_tokens = _TABLE.unpack_from(data, at)
+        at += _TABLE.size
+        if not 1 <= n_tokens <= MAX_TOKENS or len(data) < at + n_tokens:
+            raise CorruptField(f"{where} has a table of {n_tokens} tokens, must be 1..{MAX_TOKENS} and there")
+        weights = np.cumsum(np.frombuffer(data, np.uint8, n_tokens, at), dtype=np.uint8)
+        if weights.max() > MAX_WEIGHT or not weights.any():
+            raise CorruptField(f"{where} has a weight above {MAX_WEIGHT}, or a table without one")
+        tables.append(TokenTable(low, weights))
+        at += n_tokens
+    if at != len(data):
+        raise CorruptField(f"{where} has {len(data) - at} bytes too many")
+    return tuple(tables)
