@@ -15,7 +15,8 @@ from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.decode import IgsImage
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
 from gscodec.format import Contents, file_size, pack, write_atomic
-from gscodec.gaussians import Grid
+from gscodec.format.lattice import Lattice
+from gscodec.gaussians import GaussianSet, Grid
 from gscodec.image import ImageStack, from_array, load_image, to_unit
 from gscodec.metrics import psnr as psnr_between
 from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
@@ -29,6 +30,21 @@ META_SHARE = 0.01
 
 META_SLACK = 8
 """Bytes left free because provenance is deflated, and its digits are not known when Gaussians are counted."""
+
+PROFILES = ("coded", "f16")
+
+CODED_PAGE_SIZE = 512
+"""Records of a coded page: about as many bytes as 160 records of RGB in `f16`."""
+
+SHAPE_BITS = 28.0
+"""Bits a coded Gaussian takes without its features, where there is no better guess; how finely they are stored is what
+makes a file as large as it was asked to be."""
+
+FEATURE_BITS = 4.3
+"""Bits of each coded feature, likewise."""
+
+CODED_OVERHEAD = 420
+"""Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
 PSNR_ROUNDS = 6
 """Fits that a PSNR target may take before the best file so far is kept."""
@@ -86,6 +102,7 @@ class _Job:
     lods: int
     seed: int
     steps: int | None
+    profile: str
     rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None
     started: float
@@ -109,6 +126,7 @@ def encode(
     preset: str = "balanced",
     device: str = "auto",
     lods: int | None = None,
+    profile: str | None = None,
     seed: int = 0,
     steps: int | None = None,
     threads: int | None = None,
@@ -125,6 +143,8 @@ def encode(
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack.
         preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
         lods: levels of detail; None is 5, except for `paper`, which has one.
+        profile: `coded`, entropy-coded records, or `f16`, 16-bit records that can be mapped; None is `coded`, except
+            for `paper`.
         device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
         seed: of the random placement; the same arguments on the same device give the same bytes.
         steps: optimisation steps in place of the preset's.
@@ -151,11 +171,14 @@ def encode(
     lods = lods if lods is not None else (DEFAULT_LODS if recipe.joint_lods else 1)
     if not 1 <= lods <= MAX_LODS:
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
+    profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
+    if profile not in PROFILES:
+        raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
     stack = _load(source)
     height, width, channels = stack.samples.shape
     background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
-    job = _Job(stack, grid, preset, lods, seed, steps, get_backend(device, threads), progress, started)
+    job = _Job(stack, grid, preset, lods, seed, steps, profile, get_backend(device, threads), progress, started)
     budget = size
     if bpp is not None or bppc is not None:
         budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
@@ -208,12 +231,20 @@ def _encode_target(job: _Job, wish: _Target) -> tuple[_Encoded, bool]:
 
 
 def _count_for(job: _Job, budget: int, most: int) -> int:
-    """The most Gaussians whose file, provenance included where it fits, has at most `budget` bytes; at least one."""
+    """The most Gaussians whose file, provenance included where it fits, has at most `budget` bytes; at least one.
+
+    In profile `coded`, as many as are likely to fit at the steps that suit them.
+    """
     meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
+    spare = META_SLACK if meta else 0
+    if job.profile == "coded":
+        overhead = job.size_of(1, meta) + spare + CODED_OVERHEAD
+        bits = SHAPE_BITS + FEATURE_BITS * job.stack.samples.shape[2]
+        return min(most, max(1, int(8 * (budget - overhead) / bits)))
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
-        if job.size_of(middle, meta) + (META_SLACK if meta else 0) <= budget:
+        if job.size_of(middle, meta) + spare <= budget:
             low = middle
         else:
             high = middle - 1
@@ -236,33 +267,69 @@ def _meta_fits(job: _Job, budget: int | None) -> bool:
 
 def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
     training = _training()
+    preset = training.get_preset(job.preset_name)
+    settling = 0
+    if job.profile == "coded":
+        settling = preset.settle_steps if job.steps is None else max(1, round(0.15 * job.steps))
 
-    def report(state: Any) -> None:
+    def report(step: int, of: int, present: int, psnr: float) -> None:
         if job.progress is not None:
-            left = state.seconds * (state.total_steps - state.step) / state.step
-            bpp = 8 * job.size_of(state.n_gaussians, None) / (job.grid.height * job.grid.width)
             elapsed = time.perf_counter() - job.started
-            job.progress(Progress(state.step, state.total_steps, state.n_gaussians, state.psnr, bpp, elapsed, left))
+            bpp = 8 * job.size_of(present, None) / (job.grid.height * job.grid.width)
+            job.progress(Progress(step, of, present, psnr, bpp, elapsed, elapsed * (of - step) / step))
 
     fit = training.fit(
         job.stack.samples,
         n_gaussians,
-        training.get_preset(job.preset_name),
+        preset,
         rasterizer=job.rasterizer,
         grid=job.grid,
         lods=job.lods,
         seed=job.seed,
         steps=job.steps,
-        on_step=report,
+        on_step=lambda state: report(state.step, state.total_steps + settling, state.n_gaussians, state.psnr),
     )
     contents = Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc)
+    if settling:
+        contents = _settled(job, contents, fit, settling, budget, report)
     psnr = _decoded_psnr(job, pack(contents))
     data = b""
     if _meta_fits(job, budget):
-        data = pack(Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc, _meta(job, psnr)))
+        data = pack(replace(contents, meta=_meta(job, psnr)))
     if not data or (budget is not None and len(data) > budget):
         data = pack(contents)
-    return _Encoded(data, n_gaussians, len(fit.lods), psnr, fit.steps)
+    return _Encoded(data, n_gaussians, len(fit.lods), psnr, fit.steps + settling)
+
+
+def _settled(
+    job: _Job,
+    contents: Contents,
+    fit: Any,
+    n_steps: int,
+    budget: int | None,
+    report: Callable[[int, int, int, float], None],
+) -> Contents:
+    """The contents of a fit on the lattice of a coded file of at most `budget` bytes, provenance included."""
+    training = _training()
+    contents = replace(contents, page_size=CODED_PAGE_SIZE)
+    meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
+
+    def size_of(gaussians: GaussianSet, lattice: Lattice) -> int:
+        return len(pack(replace(contents, gaussians=gaussians, lattice=lattice, meta=meta)))
+
+    settled = training.settle(
+        training.SettleTask(
+            job.stack.samples, job.grid, job.stack.groups, fit.plan, fit.lods, job.rasterizer, job.seed
+        ),
+        fit.gaussians,
+        n_steps,
+        size_of=size_of,
+        budget=None if budget is None else budget - (META_SLACK if meta else 0),
+        on_step=lambda done, mse: report(
+            fit.steps + done, fit.steps + n_steps, len(fit.gaussians), -10 * math.log10(max(mse, 1e-12))
+        ),
+    )
+    return replace(contents, gaussians=settled.gaussians, lattice=settled.lattice)
 
 
 def _decoded_psnr(job: _Job, data: bytes) -> float:

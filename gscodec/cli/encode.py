@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,6 +39,10 @@ def command(
         float | None, typer.Option(metavar="DB", help="Target: quality; the file grows until it is met.")
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
+    profile: Annotated[
+        Literal["coded", "f16"] | None,
+        typer.Option(help="How Gaussians are stored: entropy-coded, or 16 bits a value. Default: coded; paper: f16."),
+    ] = None,
     lods: Annotated[
         int | None,
         typer.Option(
@@ -86,6 +90,7 @@ def command(
             preset=preset.value,
             device=device,
             lods=lods,
+            profile=profile,
             seed=seed,
             threads=threads,
             overwrite=overwrite,

@@ -118,8 +118,8 @@ def _sine(fifteenths: Int64Array) -> Int64Array:
 
 def _floor_log2(values: Int64Array) -> Int64Array:
     """Of positive integers below 2^53."""
-    exponents: Int64Array = np.frexp(values.astype(np.float64))[1].astype(np.int64)
-    return exponents - 1
+    exponents: npt.NDArray[np.int32] = np.frexp(values.astype(np.float64))[1]
+    return exponents.astype(np.int64) - 1
 
 
 def quantize(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: Int64Array) -> Codes:

@@ -37,6 +37,7 @@ class Fit:
     lods: LodTable
     psnr: float  # dB, of the unquantised blend
     steps: int
+    plan: FitPlan  # what was carried out
 
 
 def fit(
@@ -85,7 +86,7 @@ def fit(
     if mse > trainee.best_mse:
         mse = trainee.best_mse
         trainee.restore_best()
-    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps, plan)
 
 
 def plan_of(

@@ -132,8 +132,14 @@ class FitPlan:
     @property
     def scale_range(self) -> tuple[float, float]:
         """Least and greatest value of a scale parameter."""
-        low, high = 1.0 / self.max_sigma_px, 1.0 / MIN_SIGMA_PX
-        return (math.log(low), math.log(high)) if self.preset.scale_parameter == "log" else (low, high)
+        if self.preset.scale_parameter == "log":
+            return self.log_scale_range
+        return 1.0 / self.max_sigma_px, 1.0 / MIN_SIGMA_PX
+
+    @property
+    def log_scale_range(self) -> tuple[float, float]:
+        """Least and greatest logarithm of an inverse scale."""
+        return math.log(1.0 / self.max_sigma_px), math.log(1.0 / MIN_SIGMA_PX)
 
     @property
     def grad_scale(self) -> float:

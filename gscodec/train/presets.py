@@ -26,6 +26,8 @@ class Preset:
     samples_per_gaussian: float
     """Pixels that a step of the CPU engine looks at for each Gaussian, at least; 0 is all pixels, always. What lies
     between the pixels of a step comes with the next ones."""
+    settle_steps: int
+    """Steps in which a finished fit settles on the lattice of profile `coded`."""
     sparse_steps: float
     """Factor on `steps` where even the whole set is trained on subsets: such steps cost a third and say less each."""
 
@@ -82,6 +84,7 @@ PAPER: Final = Preset(
     top_k=10,  # Section 4.1: K
     support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
     samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
+    settle_steps=500,  # not in the paper, which stores 16-bit values
     sparse_steps=1.0,
     scale_parameter="inverse",  # Section 4.1
     position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
@@ -120,6 +123,7 @@ BALANCED: Final = Preset(
     top_k=TOP_K,
     support_q=SUPPORT_Q,
     samples_per_gaussian=100.0,
+    settle_steps=200,
     sparse_steps=1.75,
     scale_parameter="log",
     position_unit="sigma",
@@ -151,8 +155,8 @@ BALANCED: Final = Preset(
     rate_gain=0.02,
 )
 
-FAST: Final = replace(BALANCED, name="fast", steps=400, sparse_steps=1.5)
-BEST: Final = replace(BALANCED, name="best", steps=4000)
+FAST: Final = replace(BALANCED, name="fast", steps=400, settle_steps=80, sparse_steps=1.5)
+BEST: Final = replace(BALANCED, name="best", steps=4000, settle_steps=600)
 
 PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
 

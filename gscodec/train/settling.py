@@ -1,0 +1,239 @@
+"""The last phase of a fit for profile `coded`: Gaussians settle on a lattice, one value after the other.
+
+Rounding a finished fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means and
+features, and those still free go on training and make up for what the fixed ones are off by. Gradients passed straight
+through the rounding of all values at once do worse: they never come to rest.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+
+from gscodec.format.channels import ChannelGroup
+from gscodec.format.lattice import Lattice
+from gscodec.format.limits import generations_of
+from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.raster.autograd import fit_loss
+from gscodec.raster.base import Rasterizer
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.train.lattices import TYPICAL_SHARE, Steps, balance, choose_transform, make_lattice, snap
+from gscodec.train.optimizer import RowAdam
+from gscodec.train.plan import FEATURE_RANGE, FitPlan
+from gscodec.train.schedule import subset_of
+
+WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
+"""Shares of the steps in which scales, rotations, means and features are fixed."""
+
+RATE_SHARE: Final = 0.1
+"""Of the fit's learning rates."""
+
+BUDGET_SHARE: Final = 0.997
+"""Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
+
+_COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Gaussians that a lattice holds exactly."""
+
+    gaussians: GaussianSet
+    lattice: Lattice
+
+
+@dataclass(frozen=True)
+class SettleTask:
+    """What `settle` works on."""
+
+    target: Float32Array  # (H, W, C) in the model's domain
+    grid: Grid
+    groups: tuple[ChannelGroup, ...]
+    plan: FitPlan
+    lods: LodTable
+    rasterizer: Rasterizer
+    seed: int
+
+
+def settle(
+    task: SettleTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    *,
+    size_of: Callable[[GaussianSet, Lattice], int],
+    budget: int | None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Settled:
+    """A finished fit on the lattice that suits it.
+
+    Args:
+        gaussians: of the fit, float.
+        size_of: bytes of the file of a set on a lattice.
+        budget: most bytes of the file; None takes the steps at which more Gaussians would gain as much as finer ones.
+        on_step: called after every step with its number, from 1, and the mean squared error.
+    """
+    counts, grid = task.lods.counts, task.grid
+    transform = choose_transform(gaussians.features.astype(np.float64), task.groups, Steps().feature)
+    steps_at = balance(gaussians, transform, grid, counts, lambda shown: _error(task, shown))
+    share = TYPICAL_SHARE
+
+    def lattice_at(value: float) -> Lattice:
+        return make_lattice(steps_at(value), transform, grid, counts)
+
+    if budget is not None:
+        aim = int(BUDGET_SHARE * budget)
+        share = _least(lambda v: size_of(gaussians, lattice_at(v)) <= aim, 1e-4, 3.0)
+    lattice = lattice_at(share)
+    training = _Training(task, gaussians)
+    schedule = training.schedule(n_steps)
+    for step in range(n_steps):
+        if budget is not None and step == round(WINDOWS[3][0] * n_steps):
+            lattice = _fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
+        training.fix(schedule, step, lattice)
+        mse = training.step(step)
+        if on_step is not None:
+            on_step(step + 1, mse)
+    loose = training.gaussians()
+    if budget is not None and size_of(loose, lattice) > budget:
+        lattice = _fitting_features(loose, lattice, size_of, budget)
+    return Settled(snap(loose, lattice, grid, generations_of(counts)), lattice)
+
+
+def _fitting_features(
+    gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
+) -> Lattice:
+    """The lattice with the finest steps of features at which a set takes at most `budget` bytes."""
+
+    def at(factor: float) -> Lattice:
+        return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
+
+    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 0.25, 16.0))
+
+
+def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
+    """The least value, to a hundredth, from which on `fits` holds; `high` where it never does."""
+    for _ in range(10):
+        middle = math.sqrt(low * high)
+        if fits(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _error(task: SettleTask, gaussians: GaussianSet) -> float:
+    index = task.rasterizer.bin(gaussians, task.grid)
+    image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
+    return float(np.mean((np.asarray(image) - task.target) ** 2, dtype=np.float64))
+
+
+class _Training:
+    """Rows of x, y (px), two log inverse scales, rotation and C features, of which more and more stand still."""
+
+    def __init__(self, task: SettleTask, gaussians: GaussianSet) -> None:
+        self._task = task
+        self._preset = task.plan.preset
+        rows = np.concatenate(
+            [
+                gaussians.means,
+                np.log(gaussians.inv_scales),
+                gaussians.rotations[:, None],
+                gaussians.features.astype(np.float64),
+            ],
+            axis=1,
+        )
+        self._generations = generations_of(task.lods.counts)
+        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(task.target, 2, 0)))
+        sizes = 1.0 / np.sqrt(gaussians.inv_scales.prod(axis=1))
+        units = np.ones_like(rows)
+        units[:, :2] = sizes[:, None]
+        self._units = torch.from_numpy(units.astype(np.float32))
+        rates = torch.tensor(
+            [SETTLE_RATES[0]] * 2 + [SETTLE_RATES[1]] * 2 + [SETTLE_RATES[2]] + [SETTLE_RATES[3]] * task.target.shape[2]
+        )
+        self._adam = RowAdam(torch.from_numpy(rows.astype(np.float32)), rates, beta1=0.9, beta2=0.99, epsilon=1e-12)
+        self._exact = rows  # float64 (n, 5 + C); where fixed, what the lattice holds
+        self._fixed = np.zeros(rows.shape, np.bool_)
+        self._rng = np.random.default_rng(task.seed)
+        self._stride = task.plan.stride(len(rows)) if isinstance(task.rasterizer, CpuRasterizer) else 1
+        self._mse = math.nan
+
+    def schedule(self, n_steps: int) -> np.ndarray:
+        """(n, 5 + C) the step at which each value is fixed, at random within the window of its kind."""
+        when = np.empty(self._exact.shape)
+        latest = np.zeros(len(when))
+        for columns, (first, last) in zip(_COLUMNS, WINDOWS, strict=True):
+            # A value's step depends on those before it, which must stand still by then.
+            latest = np.maximum(latest, (first + (last - first) * self._rng.random(len(when))) * n_steps)
+            when[:, columns] = latest[:, None]
+        return when
+
+    def fix(self, schedule: np.ndarray, step: int, lattice: Lattice) -> None:
+        """Let those values rest on the lattice whose time has come."""
+        due = (schedule <= step) & ~self._fixed
+        if not due.any():
+            return
+        near = _rows(snap(self.gaussians(), lattice, self._task.grid, self._generations))
+        self._exact[due] = near[due]
+        self._fixed |= due
+        self._units[torch.from_numpy(due)] = 0.0
+        self._adam.values[torch.from_numpy(due)] = torch.from_numpy(near[due].astype(np.float32))
+
+    def step(self, step: int) -> float:
+        """One step of the optimiser for what is free; the mean squared error of the whole set, or the last known."""
+        counts = self._task.lods.counts
+        level = len(counts) - 1
+        if level and self._rng.random() < self._preset.prefix_share:
+            level = max(0, level - int(self._rng.geometric(0.5)))
+        n = counts[level]
+        values = self._adam.values[:n].detach().requires_grad_()
+        gains = torch.tensor(self._task.lods.gains[level], dtype=torch.float32)[torch.from_numpy(self._generations[:n])]
+        loss, mse = fit_loss(
+            values[:, :2],
+            values[:, 2:4].exp() * gains[:, None],
+            values[:, 4],
+            values[:, 5:],
+            self._task.grid,
+            self._planes,
+            self._preset.loss,
+            self._task.rasterizer,
+            subset_of(step, self._stride),
+        )
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
+        assert values.grad is not None
+        grad = values.grad * float(self._planes[0].numel())
+        self._adam.step(grad, 1.0, self._units[:n])
+        height, width = self._planes.shape[1:]
+        rows = self._adam.values
+        rows[:, 0].clamp_(0, width)
+        rows[:, 1].clamp_(0, height)
+        rows[:, 2:4].clamp_(*self._task.plan.log_scale_range)
+        rows[:, 5:].clamp_(*FEATURE_RANGE)
+        fixed = torch.from_numpy(self._fixed)
+        rows[fixed] = torch.from_numpy(self._exact[self._fixed].astype(np.float32))
+        if level == len(counts) - 1:
+            self._mse = float(mse)
+        return self._mse
+
+    def gaussians(self) -> GaussianSet:
+        """All of them; what is fixed to the last bit as the lattice has it."""
+        rows = np.where(self._fixed, self._exact, self._adam.values.numpy().astype(np.float64))
+        return GaussianSet(
+            np.ascontiguousarray(rows[:, :2]),
+            np.exp(rows[:, 2:4]),
+            np.ascontiguousarray(rows[:, 4]),
+            np.ascontiguousarray(rows[:, 5:], np.float32),
+        )
+
+
+SETTLE_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
+"""Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
+
+
+def _rows(gaussians: GaussianSet) -> np.ndarray:
+    return np.concatenate(
+        [gaussians.means, np.log(gaussians.inv_scales), gaussians.rotations[:, None], gaussians.features], axis=1
+    )
