@@ -1,6 +1,5 @@
 """Profile `coded`: quantised Gaussians <-> range-coded pages and the QUAN chunk that explains them."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,22 +13,18 @@ from gscodec.errors import CorruptField, LimitExceeded
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.entropy import GAP_SPLIT, MAX_TOKENS, MAX_WEIGHT, VALUE_SPLIT, TokenTable, coded_bits, fit_table
 from gscodec.format.lattice import (
-    MAX_CELL_LOG2,
     MAX_CELLS_LOG2,
-    ROTATION_CLASSES,
     Codes,
     Lattice,
     quantize,
     shapes,
 )
+from gscodec.format.layout import QUANTISER, TOKEN_TABLE
 from gscodec.gaussians import GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
 
-_FIXED: Final = struct.Struct("<BBh12s")
-_TABLE: Final = struct.Struct("<iH")
 _N_SHAPE_STREAMS: Final = 3  # gaps between cells, narrow scales, elongations; the features follow
-MAX_SCALE_STEP: Final = 64
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,14 @@ def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
     """The raw QUAN chunk."""
     lattice = codec.lattice
     parts = [
-        _FIXED.pack(lattice.scale_step, 0, lattice.position_offset, bytes(lattice.rotation_from)),
+        QUANTISER.pack(
+            {
+                "scale_step": lattice.scale_step,
+                "reserved": 0,
+                "position_offset": lattice.position_offset,
+                "rotation_from": bytes(lattice.rotation_from),
+            }
+        ),
         bytes(lattice.cell_log2),
         lattice.feature_steps.astype("<f4").tobytes(),
     ]
@@ -145,7 +147,7 @@ def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
         parts.append(lattice.transform[block, block].astype("<f2").tobytes())
         at += group.n_channels
     for table in codec.tables:
-        parts.append(_TABLE.pack(table.low, len(table.weights)))
+        parts.append(TOKEN_TABLE.pack({"low": table.low, "n_tokens": len(table.weights)}))
         parts.append(np.diff(table.weights, prepend=np.uint8(0)).astype(np.uint8).tobytes())
     return b"".join(parts)
 
@@ -154,8 +156,8 @@ def max_quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
     """Most raw bytes a QUAN chunk of such a file can have."""
     n_channels = sum(group.n_channels for group in groups)
     matrices = sum(2 * group.n_channels**2 for group in groups)
-    tables = (_N_SHAPE_STREAMS + n_channels) * (_TABLE.size + MAX_TOKENS)
-    return _FIXED.size + lod_count + 4 * n_channels + matrices + tables
+    tables = (_N_SHAPE_STREAMS + n_channels) * (TOKEN_TABLE.size + MAX_TOKENS)
+    return QUANTISER.size + lod_count + 4 * n_channels + matrices + tables
 
 
 def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> PageCodec:
@@ -167,19 +169,17 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
     """
     where = f"{name}: chunk QUAN"
     n_channels = sum(group.n_channels for group in groups)
-    sizes = [_FIXED.size, lod_count, 4 * n_channels, sum(2 * group.n_channels**2 for group in groups)]
+    sizes = [QUANTISER.size, lod_count, 4 * n_channels, sum(2 * group.n_channels**2 for group in groups)]
     ends = np.cumsum(sizes)
     if len(data) < ends[-1]:
         raise CorruptField(f"{where} ends early, at byte {len(data)}")
-    scale_step, reserved, position_offset, thresholds = _FIXED.unpack_from(data)
-    rotation_from = tuple(thresholds)
-    if not 1 <= scale_step <= MAX_SCALE_STEP or reserved:
-        raise CorruptField(f"{where} has scale_step {scale_step} and reserved {reserved}, must be 1..64 and 0")
-    if list(rotation_from) != sorted(rotation_from) or len(rotation_from) != ROTATION_CLASSES:
+    values = QUANTISER.unpack(data)
+    QUANTISER.check(values, name)
+    rotation_from = tuple(values["rotation_from"])
+    if list(rotation_from) != sorted(rotation_from):
         raise CorruptField(f"{where} has values of rotation_from that fall")
     cell_log2 = tuple(data[ends[0] : ends[1]])
-    if max(cell_log2) > MAX_CELL_LOG2:
-        raise CorruptField(f"{where} has cell_log2 {max(cell_log2)}, must be 0..{MAX_CELL_LOG2}")
+    QUANTISER.check({"cell_log2": max(cell_log2)}, name)
     bits = tuple(cell_bits(grid, cell) for cell in cell_log2)
     if max(bits) > 2 * MAX_CELLS_LOG2:
         raise LimitExceeded(f"{where} has cells of 2^{min(cell_log2)} px, too small for the picture")
@@ -195,23 +195,25 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
         at, first = at + 2 * n * n, first + n
     if not np.isfinite(transform).all():
         raise CorruptField(f"{where} has a transform that is not finite")
-    lattice = Lattice(scale_step, position_offset, rotation_from, cell_log2, steps, transform)
+    lattice = Lattice(values["scale_step"], values["position_offset"], rotation_from, cell_log2, steps, transform)
     return PageCodec(lattice, _unpack_tables(data, at, _N_SHAPE_STREAMS + n_channels, where), bits)
 
 
 def _unpack_tables(data: bytes, at: int, n_tables: int, where: str) -> tuple[TokenTable, ...]:
     tables = []
     for _ in range(n_tables):
-        if len(data) < at + _TABLE.size:
+        if len(data) < at + TOKEN_TABLE.size:
             raise CorruptField(f"{where} ends early, at byte {len(data)}")
-        low, n_tokens = _TABLE.unpack_from(data, at)
-        at += _TABLE.size
-        if not 1 <= n_tokens <= MAX_TOKENS or len(data) < at + n_tokens:
-            raise CorruptField(f"{where} has a table of {n_tokens} tokens, must be 1..{MAX_TOKENS} and there")
+        values = TOKEN_TABLE.unpack(data, at)
+        TOKEN_TABLE.check(values, where)
+        n_tokens = values["n_tokens"]
+        at += TOKEN_TABLE.size
+        if len(data) < at + n_tokens:
+            raise CorruptField(f"{where} ends early, at byte {len(data)}")
         weights = np.cumsum(np.frombuffer(data, np.uint8, n_tokens, at), dtype=np.uint8)
         if weights.max() > MAX_WEIGHT or not weights.any():
             raise CorruptField(f"{where} has a weight above {MAX_WEIGHT}, or a table without one")
-        tables.append(TokenTable(low, weights))
+        tables.append(TokenTable(values["low"], weights))
         at += n_tokens
     if at != len(data):
         raise CorruptField(f"{where} has {len(data) - at} bytes too many")

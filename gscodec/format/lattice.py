@@ -18,14 +18,13 @@ Int64Array = npt.NDArray[np.int64]
 OCTAVE: Final = 32
 """Units that double a length."""
 
-MAX_EXPONENT: Final = 14 * OCTAVE
-"""Least and greatest binary logarithm of an inverse scale, in units: 2^-14 and 64 per px."""
+LEAST_EXPONENT: Final = 14 * OCTAVE
+"""Inverse scales are 2^-14 to 2^6 per px; this is the lower end, downwards, in units."""
 TOP_EXPONENT: Final = 6 * OCTAVE
 
 ROTATION_CLASSES: Final = 12
 """Most bits of a rotation."""
 MAX_POSITION_BITS: Final = 16
-MAX_CELL_LOG2: Final = 20
 MAX_CELLS_LOG2: Final = 15
 """A side has at most 2^15 cells, so that the number of a cell has 30 bits."""
 
@@ -34,7 +33,7 @@ _MANTISSA: Final = np.array([round(2.0 ** (30 - i / OCTAVE)) for i in range(OCTA
 
 @dataclass(frozen=True)
 class Lattice:
-    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "QUAN")."""
+    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "Quantiser")."""
 
     scale_step: int  # units between neighbouring scales, 1..64
     position_offset: int  # units; an octave more halves the steps of positions
@@ -113,7 +112,8 @@ def _sine(fifteenths: Int64Array) -> Int64Array:
     """sin(pi / 2 * v / 2^15) * 2^15 by a polynomial, for v of 0 to 2^15; off by at most 1e-4 of the whole."""
     square = (fifteenths * fifteenths) >> 15
     inner = 21077 - ((square * 2382) >> 15)
-    return np.minimum((fifteenths * (51465 - ((square * inner) >> 15))) >> 15, 1 << 15)
+    result: Int64Array = np.minimum((fifteenths * (51465 - ((square * inner) >> 15))) >> 15, 1 << 15)
+    return result
 
 
 def _floor_log2(values: Int64Array) -> Int64Array:
@@ -132,7 +132,7 @@ def quantize(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: 
     wide_first = gaussians.inv_scales[:, 0] < gaussians.inv_scales[:, 1]
     ordered = np.where(wide_first[:, None], gaussians.inv_scales[:, ::-1], gaussians.inv_scales)
     turned = np.where(wide_first, gaussians.rotations + np.pi / 2, gaussians.rotations)
-    floor, top = -(MAX_EXPONENT // step), TOP_EXPONENT // step
+    floor, top = -(LEAST_EXPONENT // step), TOP_EXPONENT // step
     levels = np.floor(np.log2(ordered) * (OCTAVE / step) + 0.5).astype(np.int64).clip(floor, top)
     narrow, elongation = levels[:, 0], np.minimum(levels[:, 0] - levels[:, 1], 255)
     bits = rotation_bits(lattice, elongation)

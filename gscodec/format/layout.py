@@ -12,7 +12,7 @@ from typing import Any, Final
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, UnsupportedChunk, UnsupportedVersion
 
-_CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f16": "e", "f32": "f"}
+_CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i16": "h", "i32": "i", "f16": "e", "f32": "f"}
 
 ErrorClass = type[GsCodecError]
 
@@ -213,6 +213,28 @@ RECORD: Final = Table(
         Field("inv_scale", "f16[2]", 2.0**-14, 64),
         Field("rotation", "u16", 0, 65535),
         Field("feature", "f16[C]", -65504, 65504),
+    ),
+)
+
+QUANTISER: Final = Table(
+    "Quantiser",
+    (
+        Field("scale_step", "u8", 1, 64),
+        Field("reserved", "u8", 0, 0),
+        Field("position_offset", "i16"),
+        Field("rotation_from", "u8[12]"),
+        Field("cell_log2", "u8[L]", 0, 20),
+        Field("feature_step", "f32[C]"),
+        Field("transform", "f16[T]"),
+    ),
+)
+
+TOKEN_TABLE: Final = Table(
+    "Token table",
+    (
+        Field("low", "i32"),
+        Field("n_tokens", "u16", 1, 352),
+        Field("weight_delta", "u8[n_tokens]"),
     ),
 )
 

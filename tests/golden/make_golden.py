@@ -27,6 +27,7 @@ from gscodec.format import (
     pack,
 )
 from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
 from gscodec.format.pages import page_crcs
 from gscodec.format.tables import pack_lods, pack_pages
@@ -91,6 +92,35 @@ def stack() -> bytes:
         ChannelGroup("data", Role.DATA, 2),
     )
     return pack(replace(contents_of(5, (10, 21), 23, (30, 30), 8), groups=groups))
+
+
+def coded_of(contents: Contents, scale_step: int, transform: np.ndarray) -> Contents:
+    """The same in profile `coded`, on a lattice that is part of the golden file."""
+    lattice = Lattice(
+        scale_step,
+        75,
+        (1, 1, 3, 4, 6, 10, 15, 21, 29, 38, 48, 60),
+        tuple(3 + len(contents.lods) - m for m in range(len(contents.lods))),
+        np.linspace(0.01, 0.04, contents.gaussians.n_channels).astype(np.float32),
+        transform,
+    )
+    return replace(contents, lattice=lattice)
+
+
+def coded_rgb() -> bytes:
+    """Profile `coded`: three levels, several pages, features turned."""
+    turn = np.array([[0.5, 0.5, 0.5], [0.75, 0, -0.75], [-0.5, 1, -0.5]])
+    return pack(replace(coded_of(contents_of(11, (20, 60, 150), 3, (70, 90), 32), 4, turn), meta={"encoder": "golden"}))
+
+
+def coded_stack() -> bytes:
+    """Profile `coded`: two groups, values beyond the split of their tables, one Gaussian on the coarsest level."""
+    contents = contents_of(12, (1, 40), 4, (33, 200), 16)
+    groups = (ChannelGroup("color", n_channels=3), ChannelGroup("height", Role.HEIGHT, 1))
+    wild = contents.gaussians.features * np.array([1, 1, 1, 50], np.float32)
+    return pack(
+        replace(coded_of(contents, 1, np.eye(4)), groups=groups, gaussians=replace(contents.gaussians, features=wild))
+    )
 
 
 def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
@@ -158,6 +188,8 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         empty,
         channels_64,
         stack,
+        coded_rgb,
+        coded_stack,
         made_unknown_ancillary,
         made_deflated_tables,
         made_extreme_records,

@@ -29,9 +29,12 @@ from gscodec.format.layout import (
     MAX_CHUNKS,
     MAX_PAGE_SIZE,
     PAGE_ENTRY,
+    QUANTISER,
     RECORD,
     SIGNATURE,
+    SIZED_PAGE_ENTRY,
     TOC_ENTRY,
+    TOKEN_TABLE,
     Table,
     record_size,
 )
@@ -55,6 +58,8 @@ SECTIONS = {
     "Levels of detail": LOD_ROW,
     "Pages": PAGE_ENTRY,
     "Gaussian records": RECORD,
+    "Quantiser": QUANTISER,
+    "Token tables": TOKEN_TABLE,
 }
 
 
@@ -109,6 +114,7 @@ def test_sizes_in_the_text() -> None:
     assert re.search(rf"header; +// +{HEADER.size} bytes", layout)
     assert re.search(rf"toc\[header.chunk_count\]; +// +{TOC_ENTRY.size} bytes each", layout)
     assert f"{PAGE_ENTRY.size} P bytes" in section("Pages")
+    assert f"{SIZED_PAGE_ENTRY.size} P bytes" in section("Pages")
     assert "10 + 2 C" in section("Gaussian records")
     assert record_size(5) == RECORD.size + 2 * 5 == 20
     assert "4 L + 2 L (L + 1) bytes" in section("Levels of detail")
