@@ -14,9 +14,9 @@ import numpy.typing as npt
 from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.decode import IgsImage
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
-from gscodec.format import Contents, file_size, pack, write_atomic
+from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
 from gscodec.format.lattice import Lattice
-from gscodec.gaussians import GaussianSet, Grid
+from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.image import ImageStack, from_array, load_image, to_unit
 from gscodec.metrics import psnr as psnr_between
 from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
@@ -43,7 +43,10 @@ makes a file as large as it was asked to be."""
 FEATURE_BITS = 4.3
 """Bits of each coded feature, likewise."""
 
-CODED_OVERHEAD = 420
+SETTLE_SHARE = 0.15
+"""Of a number of steps that was asked for, as many come on top for profile `coded`."""
+
+CODED_OVERHEAD = 300
 """Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
 PSNR_ROUNDS = 6
@@ -106,6 +109,22 @@ class _Job:
     rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None
     started: float
+
+    @property
+    def preset(self) -> Any:
+        """The preset of that name."""
+        return _training().get_preset(self.preset_name)
+
+    def likely_size(self, n_gaussians: int) -> int:
+        """Bytes of a file without provenance: exact in profile `f16`, a guess in `coded`."""
+        if self.profile == "f16":
+            return self.size_of(n_gaussians, None)
+        return self.size_of(1, None) + CODED_OVERHEAD + int(n_gaussians * self.coded_bits / 8)
+
+    @property
+    def coded_bits(self) -> float:
+        """Likely bits of a coded Gaussian."""
+        return SHAPE_BITS + FEATURE_BITS * len(self.grid.background)
 
     def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
         from gscodec.train.schedule import lod_counts
@@ -239,8 +258,7 @@ def _count_for(job: _Job, budget: int, most: int) -> int:
     spare = META_SLACK if meta else 0
     if job.profile == "coded":
         overhead = job.size_of(1, meta) + spare + CODED_OVERHEAD
-        bits = SHAPE_BITS + FEATURE_BITS * job.stack.samples.shape[2]
-        return min(most, max(1, int(8 * (budget - overhead) / bits)))
+        return min(most, max(1, int(8 * (budget - overhead) / job.coded_bits)))
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -267,15 +285,20 @@ def _meta_fits(job: _Job, budget: int | None) -> bool:
 
 def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
     training = _training()
-    preset = training.get_preset(job.preset_name)
+    preset = job.preset
     settling = 0
     if job.profile == "coded":
-        settling = preset.settle_steps if job.steps is None else max(1, round(0.15 * job.steps))
+        settling = preset.settle_steps if job.steps is None else math.ceil(SETTLE_SHARE * job.steps)
+
+    coded = _CodedFile(job, budget) if settling else None
 
     def report(step: int, of: int, present: int, psnr: float) -> None:
         if job.progress is not None:
             elapsed = time.perf_counter() - job.started
-            bpp = 8 * job.size_of(present, None) / (job.grid.height * job.grid.width)
+            n_bytes = job.likely_size(present)
+            if coded is not None and coded.count is not None and budget is not None:
+                n_bytes = budget * present // coded.count
+            bpp = 8 * n_bytes / (job.grid.height * job.grid.width)
             job.progress(Progress(step, of, present, psnr, bpp, elapsed, elapsed * (of - step) / step))
 
     fit = training.fit(
@@ -288,48 +311,68 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
         seed=job.seed,
         steps=job.steps,
         on_step=lambda state: report(state.step, state.total_steps + settling, state.n_gaussians, state.psnr),
+        recount=coded.recount if coded is not None and budget is not None else None,
     )
     contents = Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc)
-    if settling:
-        contents = _settled(job, contents, fit, settling, budget, report)
+    if coded is not None:
+        total = fit.steps + settling
+        contents = coded.settle(
+            fit,
+            settling,
+            lambda done, mse: report(fit.steps + done, total, len(fit.gaussians), -10 * math.log10(max(mse, 1e-12))),
+        )
     psnr = _decoded_psnr(job, pack(contents))
     data = b""
     if _meta_fits(job, budget):
         data = pack(replace(contents, meta=_meta(job, psnr)))
     if not data or (budget is not None and len(data) > budget):
         data = pack(contents)
-    return _Encoded(data, n_gaussians, len(fit.lods), psnr, fit.steps + settling)
+    return _Encoded(data, len(fit.gaussians), len(fit.lods), psnr, fit.steps + settling)
 
 
-def _settled(
-    job: _Job,
-    contents: Contents,
-    fit: Any,
-    n_steps: int,
-    budget: int | None,
-    report: Callable[[int, int, int, float], None],
-) -> Contents:
-    """The contents of a fit on the lattice of a coded file of at most `budget` bytes, provenance included."""
-    training = _training()
-    contents = replace(contents, page_size=CODED_PAGE_SIZE)
-    meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
+class _CodedFile:
+    """A file of profile `coded` on its way: how many Gaussians it holds, and which lattice they lie on."""
 
-    def size_of(gaussians: GaussianSet, lattice: Lattice) -> int:
-        return len(pack(replace(contents, gaussians=gaussians, lattice=lattice, meta=meta)))
+    def __init__(self, job: _Job, budget: int | None) -> None:
+        self._job = job
+        self.count: int | None = None  # as recounted
+        self._meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
+        self._budget = None if budget is None else budget - (META_SLACK if self._meta else 0)
+        self._training = _training()
 
-    settled = training.settle(
-        training.SettleTask(
-            job.stack.samples, job.grid, job.stack.groups, fit.plan, fit.lods, job.rasterizer, job.seed
-        ),
-        fit.gaussians,
-        n_steps,
-        size_of=size_of,
-        budget=None if budget is None else budget - (META_SLACK if meta else 0),
-        on_step=lambda done, mse: report(
-            fit.steps + done, fit.steps + n_steps, len(fit.gaussians), -10 * math.log10(max(mse, 1e-12))
-        ),
-    )
-    return replace(contents, gaussians=settled.gaussians, lattice=settled.lattice)
+    def _task(self, lods: LodTable) -> Any:
+        job = self._job
+        return self._training.SettleTask(
+            job.stack.samples, job.grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
+        )
+
+    def _contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
+        stack = self._job.stack
+        return Contents(self._job.grid, stack.groups, lods, gaussians, stack.icc, self._meta, CODED_PAGE_SIZE, lattice)
+
+    def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
+        """How many Gaussians the budget will hold, judged by those there are."""
+
+        def size_of(shown: GaussianSet, lattice: Lattice) -> tuple[int, int]:
+            data = pack(self._contents(shown, lods, lattice))
+            with IgsReader(data) as reader:
+                return len(data), int(reader.pages.edges[-1])
+
+        assert self._budget is not None
+        self.count = self._training.count_for(self._task(lods), gaussians, size_of, self._budget)
+        return self.count
+
+    def settle(self, fit: Any, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
+        """The contents of a finished fit, without provenance."""
+        settled = self._training.settle(
+            self._task(fit.lods),
+            fit.gaussians,
+            n_steps,
+            size_of=lambda shown, lattice: len(pack(self._contents(shown, fit.lods, lattice))),
+            budget=self._budget,
+            on_step=on_step,
+        )
+        return replace(self._contents(settled.gaussians, fit.lods, settled.lattice), meta=None)
 
 
 def _decoded_psnr(job: _Job, data: bytes) -> float:

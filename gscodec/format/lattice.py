@@ -142,7 +142,8 @@ def quantize(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: 
     cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations]
     shape = shapes(lattice, narrow, elongation, rotations, cell_log2)
     steps_px = np.exp2(cell_log2[:, None] - shape.position_bits)
-    last = np.ceil(np.array([grid.width, grid.height]) / steps_px) - 1
+    # The last place whose middle lies inside; a cell is at most twice a side, so that there is one.
+    last = np.floor(np.array([grid.width, grid.height]) / steps_px - 0.5)
     column = np.clip(np.floor(gaussians.means[:, 0] / steps_px[:, 0]), 0, last[:, 0])
     x = (column + 0.5) * steps_px[:, 0]
     # What x was off by is made good where the ellipse leans: the nearest y in the Gaussian's own metric.

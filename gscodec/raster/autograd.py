@@ -7,11 +7,12 @@ in the paper (Section 3.3).
 
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import WHOLE, LossWeights, Rasterizer, Subset
+from gscodec.raster.base import WHOLE, LossWeights, Rasterizer, Subset, TileIndex
 from gscodec.raster.cpu import CpuRasterizer
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -60,10 +61,10 @@ class HostBridge:
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
         rasterizer = self._rasterizer
-        if not isinstance(rasterizer, CpuRasterizer):
-            raise InvalidArgument(f"fit_loss on CPU tensors takes the CPU engine, not {rasterizer.name}")
         gaussians = to_gaussians(*tensors)
         index = rasterizer.bin(gaussians, grid)
+        if not isinstance(rasterizer, CpuRasterizer):
+            return self._separate_steps(gaussians, grid, index, target_planes, weights, subset)
         step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset)
         g = step.grads
         return (
@@ -71,6 +72,26 @@ class HostBridge:
             torch.tensor(step.mse),
             _tensors(g.means, g.inv_scales, g.rotations, g.features),
         )
+
+    def _separate_steps(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        index: TileIndex,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
+        """`fit_step` by the methods that every engine has."""
+        engine = self._rasterizer
+        if subset != WHOLE:
+            raise InvalidArgument(f"the {engine.name} engine does not step on subsets of the pixels")
+        target = np.ascontiguousarray(np.moveaxis(target_planes.numpy(), 0, 2))
+        image = engine.forward(gaussians, grid, index, Window.whole(grid))
+        loss, grad_image = engine.loss(image, target, weights)
+        g = engine.backward(gaussians, grid, index, grad_image)
+        mse = float(np.mean((image - target) ** 2, dtype=np.float64))
+        return torch.tensor(loss), torch.tensor(mse), _tensors(g.means, g.inv_scales, g.rotations, g.features)
 
 
 def to_gaussians(

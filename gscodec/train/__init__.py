@@ -2,6 +2,17 @@
 
 from gscodec.train.loop import Fit, StepReport, fit
 from gscodec.train.presets import PRESETS, Preset, get_preset
-from gscodec.train.settling import Settled, SettleTask, settle
+from gscodec.train.settling import Settled, SettleTask, count_for, settle
 
-__all__ = ["PRESETS", "Fit", "Preset", "SettleTask", "Settled", "StepReport", "fit", "get_preset", "settle"]
+__all__ = [
+    "PRESETS",
+    "Fit",
+    "Preset",
+    "SettleTask",
+    "Settled",
+    "StepReport",
+    "count_for",
+    "fit",
+    "get_preset",
+    "settle",
+]

@@ -48,6 +48,7 @@ class DeviceTrainee:
 
     def __init__(self, plan: FitPlan, target: Float32Array, grid: Grid, runtime: Runtime, draws: Draws) -> None:
         self.mse = self.best_mse = np.inf
+        self.capacity: int | None = plan.n_gaussians
         self._plan = plan
         self._grid = grid
         self._runtime = runtime
@@ -59,13 +60,17 @@ class DeviceTrainee:
             self._background = runtime.upload(np.asarray(grid.background, np.float32))
             self._pass = LossPass(runtime, grid, self._target, plan.preset.loss)
             # Besides its steps, every segment is looked at twice, and the finished set once.
-            n_steps = plan.n_steps + 2 * len(list(plan.segments)) + 1
+            n_steps = plan.n_steps + 2 * len(plan.segments) + 1
             self._state = fitting.FitState.of(runtime, fit_settings(plan), start_log_gains(plan).numpy(), n_steps)
             self._snapshot = fitting.FitSnapshot(self._state)
             self._make_room(0)
 
     def __len__(self) -> int:
         return self._state.n_present
+
+    def replan(self, plan: FitPlan) -> None:
+        """See `Trainee.replan`."""
+        self._plan = plan
 
     def grow(self, n_gaussians: int) -> None:
         """See `Trainee.grow`."""

@@ -53,15 +53,15 @@ def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tupl
     """The lattice of such steps for a set with such cumulative counts."""
     side = max(grid.width, grid.height)
     smallest = max(0, (side - 1).bit_length() - MAX_CELLS_LOG2)
-    spacings = [
-        math.sqrt(grid.height * grid.width / (CELLS_PER_GAUSSIAN * max(n, 1))) for n in generation_sizes(counts)
-    ]
+    largest = (2 * min(grid.width, grid.height)).bit_length() - 1  # else no middle of a cell need lie inside
+    area = grid.height * grid.width / CELLS_PER_GAUSSIAN
+    sides = [round(0.5 * math.log2(max(area / max(size, 1), 1.0))) for size in generation_sizes(counts)]
     scale_step = max(1, round(steps.scale))
     return Lattice(
         scale_step,
         round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2,
         _rotation_from(scale_step, steps.rotation),
-        tuple(max(smallest, round(math.log2(max(spacing, 1.0)))) for spacing in spacings),
+        tuple(min(largest, max(smallest, cell)) for cell in sides),
         np.full(len(transform), steps.feature, np.float32),
         transform,
     )

@@ -37,7 +37,6 @@ class Fit:
     lods: LodTable
     psnr: float  # dB, of the unquantised blend
     steps: int
-    plan: FitPlan  # what was carried out
 
 
 def fit(
@@ -51,6 +50,7 @@ def fit(
     seed: int = 0,
     steps: int | None = None,
     on_step: Callable[[StepReport], None] | None = None,
+    recount: Callable[[GaussianSet, LodTable], int] | None = None,
 ) -> Fit:
     """Gaussians that paint `target`.
 
@@ -62,6 +62,8 @@ def fit(
         grid: size of the target, K, support and background.
         lods: levels of detail wanted; small sets get fewer.
         steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
+        recount: asked once, before the finest generation, how many Gaussians there shall be, given those there are and
+            the levels that show them; on a card there will not be more than n_gaussians.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
     Raises:
         InvalidArgument: a count is below 1.
@@ -74,19 +76,26 @@ def fit(
     rng = np.random.default_rng(seed)
     trainee = _trainee(plan, target, grid, rasterizer, rng, seed)
     started = time.perf_counter()
-    for segment in plan.segments:
+    for number in range(len(plan.segments)):
+        segment = plan.segments[number]
+        if recount is not None and segment.n_gaussians > plan.n_before_finest and len(trainee):
+            levels = trainee.lod_table()
+            shown = LodTable(tuple(min(count, len(trainee)) for count in levels.counts), levels.gains)
+            plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)), trainee.capacity)
+            trainee.replan(plan)
+            segment, recount = plan.segments[number], None
         trainee.grow(segment.n_gaussians)
         decided = plan.steps(segment, rng)
         for done in trainee.run(decided):
             if on_step is not None:
-                shown = decided[done - 1].n_shown
+                n_shown = decided[done - 1].n_shown
                 seconds = time.perf_counter() - started
-                on_step(StepReport(segment.first + done, plan.n_steps, shown, _psnr(trainee.mse), seconds))
+                on_step(StepReport(segment.first + done, plan.n_steps, n_shown, _psnr(trainee.mse), seconds))
     mse = trainee.measure()
     if mse > trainee.best_mse:
         mse = trainee.best_mse
         trainee.restore_best()
-    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps, plan)
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
 
 
 def plan_of(

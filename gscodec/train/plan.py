@@ -6,7 +6,7 @@ that an engine may carry out many of them before it looks at a result.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -69,8 +69,21 @@ class FitPlan:
         return self.counts[-1]
 
     @property
-    def segments(self) -> Iterator[Segment]:
+    def n_before_finest(self) -> int:
+        """Gaussians of the set without its finest generation, or half of a set that has one."""
+        return self.counts[-2] if len(self.counts) > 1 else self.counts[-1] // 2
+
+    def resized(self, n_gaussians: int, capacity: int | None) -> "FitPlan":
+        """The same with another finest generation: n_gaussians in all, but at most four times those before it."""
+        most = min(capacity or n_gaussians, max(4 * self.n_before_finest, 1))
+        return replace(self, counts=(*self.counts[:-1], max(min(n_gaussians, most), self.n_before_finest, 1)))
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
         """In order, from step 0 to the last."""
+        return tuple(self._segments())
+
+    def _segments(self) -> Iterator[Segment]:
         growth = sorted(growth_schedule(self.preset, self.n_steps, self.n_gaussians).items())
         present = 0
         for (first, wanted), last in zip(growth, [*(step for step, _ in growth[1:]), self.n_steps], strict=True):

@@ -23,6 +23,7 @@ from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.lattices import TYPICAL_SHARE, Steps, balance, choose_transform, make_lattice, snap
 from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FEATURE_RANGE, FitPlan
+from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
@@ -33,6 +34,9 @@ RATE_SHARE: Final = 0.1
 
 BUDGET_SHARE: Final = 0.997
 """Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
+
+LATER_BITS: Final = 2.0
+"""Bits that a Gaussian of the whole set takes beyond those of half of it, whose greater error allows coarser steps."""
 
 _COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
 
@@ -52,7 +56,7 @@ class SettleTask:
     target: Float32Array  # (H, W, C) in the model's domain
     grid: Grid
     groups: tuple[ChannelGroup, ...]
-    plan: FitPlan
+    preset: Preset
     lods: LodTable
     rasterizer: Rasterizer
     seed: int
@@ -75,14 +79,8 @@ def settle(
         budget: most bytes of the file; None takes the steps at which more Gaussians would gain as much as finer ones.
         on_step: called after every step with its number, from 1, and the mean squared error.
     """
-    counts, grid = task.lods.counts, task.grid
-    transform = choose_transform(gaussians.features.astype(np.float64), task.groups, Steps().feature)
-    steps_at = balance(gaussians, transform, grid, counts, lambda shown: _error(task, shown))
+    lattice_at = lattices_for(task, gaussians)
     share = TYPICAL_SHARE
-
-    def lattice_at(value: float) -> Lattice:
-        return make_lattice(steps_at(value), transform, grid, counts)
-
     if budget is not None:
         aim = int(BUDGET_SHARE * budget)
         share = _least(lambda v: size_of(gaussians, lattice_at(v)) <= aim, 1e-4, 3.0)
@@ -97,9 +95,30 @@ def settle(
         if on_step is not None:
             on_step(step + 1, mse)
     loose = training.gaussians()
-    if budget is not None and size_of(loose, lattice) > budget:
+    if budget is not None and not 0.97 * budget <= size_of(loose, lattice) <= budget:
         lattice = _fitting_features(loose, lattice, size_of, budget)
-    return Settled(snap(loose, lattice, grid, generations_of(counts)), lattice)
+    return Settled(snap(loose, lattice, task.grid, generations_of(task.lods.counts)), lattice)
+
+
+def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
+    """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
+    transform = choose_transform(gaussians.features.astype(np.float64), task.groups, Steps().feature)
+    steps_at = balance(gaussians, transform, task.grid, task.lods.counts, lambda shown: _error(task, shown))
+    return lambda share: make_lattice(steps_at(share), transform, task.grid, task.lods.counts)
+
+
+def count_for(
+    task: SettleTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]], budget: int
+) -> int:
+    """How many Gaussians a file of `budget` bytes is likely to hold, judged by a part of them.
+
+    Args:
+        gaussians: those there are, which the levels of task.lods show.
+        size_of: bytes of the file of a set on a lattice, and those of its pages.
+    """
+    whole, payload = size_of(gaussians, lattices_for(task, gaussians)(TYPICAL_SHARE))
+    bits = 8 * payload / len(gaussians) + LATER_BITS
+    return max(1, int(8 * (BUDGET_SHARE * budget - (whole - payload)) / bits))
 
 
 def _fitting_features(
@@ -110,12 +129,12 @@ def _fitting_features(
     def at(factor: float) -> Lattice:
         return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
 
-    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 0.25, 16.0))
+    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 1 / 64, 16.0))
 
 
 def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
     """The least value, to a hundredth, from which on `fits` holds; `high` where it never does."""
-    for _ in range(10):
+    for _ in range(12):
         middle = math.sqrt(low * high)
         if fits(middle):
             high = middle
@@ -135,7 +154,10 @@ class _Training:
 
     def __init__(self, task: SettleTask, gaussians: GaussianSet) -> None:
         self._task = task
-        self._preset = task.plan.preset
+        self._preset = task.preset
+        height, width, channels = task.target.shape
+        takes_subsets = isinstance(task.rasterizer, CpuRasterizer)
+        self._plan = FitPlan(task.preset, (height, width, channels), task.lods.counts, 1, takes_subsets)
         rows = np.concatenate(
             [
                 gaussians.means,
@@ -158,7 +180,7 @@ class _Training:
         self._exact = rows  # float64 (n, 5 + C); where fixed, what the lattice holds
         self._fixed = np.zeros(rows.shape, np.bool_)
         self._rng = np.random.default_rng(task.seed)
-        self._stride = task.plan.stride(len(rows)) if isinstance(task.rasterizer, CpuRasterizer) else 1
+        self._stride = self._plan.stride(len(rows))
         self._mse = math.nan
 
     def schedule(self, n_steps: int) -> np.ndarray:
@@ -210,7 +232,7 @@ class _Training:
         rows = self._adam.values
         rows[:, 0].clamp_(0, width)
         rows[:, 1].clamp_(0, height)
-        rows[:, 2:4].clamp_(*self._task.plan.log_scale_range)
+        rows[:, 2:4].clamp_(*self._plan.log_scale_range)
         rows[:, 5:].clamp_(*FEATURE_RANGE)
         fixed = torch.from_numpy(self._fixed)
         rows[fixed] = torch.from_numpy(self._exact[self._fixed].astype(np.float32))

@@ -25,7 +25,14 @@ class Trainee(Protocol):
     best_mse: float
     """Of the best state kept; infinite while there is none."""
 
+    capacity: int | None
+    """Most Gaussians there can be; None is as many as there is memory for."""
+
     def __len__(self) -> int: ...
+
+    def replan(self, plan: FitPlan) -> None:
+        """Go on with a plan that differs in its finest generation, of which there is nothing yet."""
+        ...
 
     def grow(self, n_gaussians: int) -> None:
         """Add Gaussians until there are n_gaussians."""
@@ -65,6 +72,7 @@ class CpuTrainee:
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
         self.mse = self.best_mse = np.inf
+        self.capacity: int | None = None
         self._plan = plan
         self._target = target
         self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))
@@ -83,6 +91,10 @@ class CpuTrainee:
 
     def __len__(self) -> int:
         return len(self._adam.values)
+
+    def replan(self, plan: FitPlan) -> None:
+        """See `Trainee.replan`."""
+        self._plan = plan
 
     def grow(self, n_gaussians: int) -> None:
         """See `Trainee.grow`."""

@@ -9,7 +9,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Grid
 from gscodec.raster import autograd
 from gscodec.raster.autograd import bridge_to, fit_loss, render
-from gscodec.raster.base import LossWeights
+from gscodec.raster.base import LossWeights, Subset
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import CudaRasterizer
 from gscodec.raster.device_bridge import DeviceBridge
@@ -111,8 +111,21 @@ def test_tensors_go_to_the_engine_of_their_device(runtime: HostRuntime) -> None:
     ):
         with pytest.raises(InvalidArgument, match=rf"cuda:1 and the engine is {name}: take get_backend\('cuda:1'\)"):
             bridge_to(engine, card)
-    with pytest.raises(InvalidArgument, match="takes the CPU engine"):
-        fit_loss(*scene(), GRID, torch.zeros(3, 33, 41), LossWeights(l2=1.0), ReferenceRasterizer())
+
+
+def test_the_loss_on_the_host_takes_any_engine(runtime: HostRuntime) -> None:
+    planes = torch.zeros(3, 33, 41)
+    for weights in (LossWeights(l2=1.0), LossWeights(l1=1.0, ssim=0.1)):
+        expected, expected_mse = fit_loss(*scene(), GRID, planes, weights, CpuRasterizer())
+        for engine in (ReferenceRasterizer(), CudaRasterizer(runtime)):
+            tensors = scene()
+            loss, mse = fit_loss(*tensors, GRID, planes, weights, engine)
+            loss.backward()  # type: ignore[no-untyped-call]
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+            assert mse.item() == pytest.approx(expected_mse.item(), rel=1e-4)
+            assert all(tensor.grad is not None and tensor.grad.abs().sum() > 0 for tensor in tensors)
+    with pytest.raises(InvalidArgument, match="does not step on subsets"):
+        fit_loss(*scene(), GRID, planes, LossWeights(l2=1.0), ReferenceRasterizer(), Subset(2))
 
 
 @pytest.mark.usefixtures("bridge")

@@ -9,6 +9,7 @@ import pytest
 import gscodec
 from gscodec.encoder import PSNR_ROUNDS, PSNR_SLACK_DB, Progress, _next_count, encode
 from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array
 from gscodec.metrics import psnr
 
@@ -87,11 +88,33 @@ def test_the_same_arguments_give_the_same_bytes(pixels: Pixels) -> None:
 
 def test_progress_tells_steps_rate_and_time(pixels: Pixels) -> None:
     seen: list[Progress] = []
-    result = encode(pixels, gaussians=40, preset="fast", steps=12, progress=seen.append)
+    result = encode(pixels, gaussians=40, preset="fast", steps=12, profile="f16", progress=seen.append)
     assert [p.step for p in seen] == list(range(1, 13))
     assert seen[-1].bpp <= result.bpp
     assert seen[-1].seconds_left == 0
     assert all(np.isfinite(p.psnr) or p.step == 1 for p in seen)
+
+
+def test_progress_counts_the_steps_on_the_lattice(pixels: Pixels) -> None:
+    seen: list[Progress] = []
+    result = encode(pixels, bpp=3.0, preset="fast", steps=12, progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 15))
+    assert {p.total_steps for p in seen} == {14}
+    assert result.steps == 14
+    assert seen[-1].n_gaussians == result.n_gaussians
+    assert abs(seen[-1].bpp / result.bpp - 1) < 0.3
+
+
+def test_profiles(pixels: Pixels) -> None:
+    coded = encode(pixels, gaussians=60, preset="fast", steps=8)
+    plain = encode(pixels, gaussians=60, preset="fast", steps=8, profile="f16")
+    with IgsReader(coded.data) as one, IgsReader(plain.data) as other:
+        assert (one.header.profile, other.header.profile) == (2, 0)
+        assert one.pages.edges[-1] < 0.5 * other.pages.edges[-1]
+    with IgsReader(encode(pixels, gaussians=60, preset="paper", steps=8).data) as reader:
+        assert reader.header.profile == 0
+    with pytest.raises(InvalidArgument, match="profile 'zip' is not known: use coded, f16"):
+        encode(pixels, gaussians=60, profile="zip")
 
 
 def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> None:
