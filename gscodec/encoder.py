@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,15 @@ from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, Ou
 from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
 from gscodec.format.lattice import Lattice
 from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.image import ImageStack, from_array, load_image, to_unit
+from gscodec.image import ImageStack, from_array, load_source, to_unit
 from gscodec.metrics import psnr as psnr_between
 from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
     import PIL.Image
+
+    Source = str | os.PathLike[str] | npt.NDArray[Any] | PIL.Image.Image | ImageStack
 
 META_SHARE = 0.01
 """Provenance is left out of a file in which it would take more than this share of the bytes."""
@@ -130,11 +132,11 @@ class _Job:
         from gscodec.train.schedule import lod_counts
 
         counts = lod_counts(n_gaussians, self.lods)
-        return file_size(self.grid, self.stack.groups, counts, self.stack.icc, meta)
+        return file_size(self.grid, self.stack.groups, counts, self.stack.icc, meta, files=self.stack.files)
 
 
 def encode(
-    source: "str | os.PathLike[str] | npt.NDArray[Any] | PIL.Image.Image | ImageStack",
+    source: "Source | Sequence[str | os.PathLike[str]]",
     output: str | os.PathLike[str] | None = None,
     *,
     bpp: float | None = None,
@@ -149,6 +151,8 @@ def encode(
     seed: int = 0,
     steps: int | None = None,
     threads: int | None = None,
+    part: str | None = None,
+    nan: str = "error",
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> EncodeResult:
@@ -159,13 +163,16 @@ def encode(
     that can be written is written even where the bound is below it, with `target_met` False.
 
     Args:
-        source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack.
+        source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
+            or the maps of a material: a folder, a manifest, or a list of paths.
         preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
         lods: levels of detail; None is 5, except for `paper`, which has one.
         profile: `coded`, entropy-coded records, or `f16`, 16-bit records that can be mapped; None is `coded`, except
             for `paper`.
         device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
         seed: of the random placement; the same arguments on the same device give the same bytes.
+        part: of an OpenEXR file that has several, by name or number.
+        nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
         steps: optimisation steps in place of the preset's.
         progress: called after every step, on a card after every few.
     Raises:
@@ -193,7 +200,7 @@ def encode(
     profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
     if profile not in PROFILES:
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
-    stack = _load(source)
+    stack = _load(source, part, nan)
     height, width, channels = stack.samples.shape
     background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
@@ -313,7 +320,8 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
         on_step=lambda state: report(state.step, state.total_steps + settling, state.n_gaussians, state.psnr),
         recount=coded.recount if coded is not None and budget is not None else None,
     )
-    contents = Contents(job.grid, job.stack.groups, fit.lods, fit.gaussians, job.stack.icc)
+    stack = job.stack
+    contents = Contents(job.grid, stack.groups, fit.lods, fit.gaussians, stack.icc, files=stack.files)
     if coded is not None:
         total = fit.steps + settling
         contents = coded.settle(
@@ -348,7 +356,17 @@ class _CodedFile:
 
     def _contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
         stack = self._job.stack
-        return Contents(self._job.grid, stack.groups, lods, gaussians, stack.icc, self._meta, CODED_PAGE_SIZE, lattice)
+        return Contents(
+            self._job.grid,
+            stack.groups,
+            lods,
+            gaussians,
+            stack.icc,
+            self._meta,
+            CODED_PAGE_SIZE,
+            lattice,
+            stack.files,
+        )
 
     def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
         """How many Gaussians the budget will hold, judged by those there are."""
@@ -415,11 +433,13 @@ def _next_count(psnrs: dict[int, float], wanted: float, most: int) -> int:
     return min(most, max(1, round(end * math.exp2(doublings))))
 
 
-def _load(source: Any) -> ImageStack:
+def _load(source: Any, part: str | None, nan: str) -> ImageStack:
     if isinstance(source, ImageStack):
         return source
     if isinstance(source, str | os.PathLike):
-        return load_image(source)
+        return load_source([source], part=part, nan=nan)
+    if isinstance(source, list | tuple):
+        return load_source(source)
     return from_array(source)
 
 

@@ -21,7 +21,7 @@ from gscodec.format import ChannelGroup, NormalConvention, Role, Transfer
 from gscodec.image import ImageStack, load_image
 
 PICTURE_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".qoi"}
-UNREAD_SUFFIXES: Final = {".exr": "OpenEXR is not encoded yet", ".hdr": "Radiance HDR is not encoded yet"}
+UNREAD_SUFFIXES: Final = dict.fromkeys((".exr", ".hdr"), "the rivals have no pictures of floats")
 
 MAP_ROLES: Final = {
     "albedo": Role.ALBEDO,

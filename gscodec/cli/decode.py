@@ -14,7 +14,16 @@ from gscodec.errors import InvalidArgument
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
     output: Annotated[
-        str | None, typer.Argument(metavar="[OUT]", help="Picture to write; - is stdout. Default: IN with .png.")
+        str | None,
+        typer.Argument(
+            metavar="[OUT]",
+            help="Picture to write, - for stdout, or a folder for the maps of a stack. "
+            "Default: IN with .png, or without suffix.",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Of a stack only these maps, by file, name or role: normal,ao."),
     ] = None,
     lod: Annotated[
         int | None,
@@ -27,7 +36,10 @@ def command(
         Dimensions | None, typer.Option(parser=parse_dimensions, metavar="WxH", help="Size of the output picture.")
     ] = None,
     scale: Annotated[float | None, typer.Option(metavar="FACTOR", help="Output size as a factor of the input.")] = None,
-    bits: Annotated[Literal["8", "16"] | None, typer.Option(help="Bits per sample. Default: the file's own.")] = None,
+    bits: Annotated[
+        Literal["8", "16", "32"] | None,
+        typer.Option(help="Bits per sample; 16 and 32 of float files are floats. Default: the file's own."),
+    ] = None,
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="png, webp, tiff ... Default: OUT's suffix, or png.")
     ] = None,
@@ -37,7 +49,7 @@ def command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
-    """Decode an .igs file to a picture.
+    """Decode an .igs file to a picture, or a stack to its maps.
 
     All of it or a region, at any size and level of detail. A file that was cut short decodes at the levels it holds.
     """
@@ -45,13 +57,13 @@ def command(
         raise InvalidArgument("--size and --scale exclude each other: give one")
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise InvalidArgument(f"--scale {scale}: a factor must be above 0")
-    suffix = f".{format_name.lower()}" if format_name else ".png"
-    destination = output_path(source, output, suffix, overwrite)
 
     import numpy as np
 
+    from gscodec.cli._maps import MapTarget, is_one_picture, usual_suffix
     from gscodec.decode import open_igs
     from gscodec.image import save_image
+    from gscodec.image.levels import has_floats
 
     with open_igs(igs_source(source), device=device, threads=threads) as image:
         if lod is None and image.available_lods and image.available_lods[0] > 0:
@@ -59,15 +71,28 @@ def command(
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))
-        picture = image.render(
-            lod=lod, region=region, size=size, dtype={None: None, "8": np.uint8, "16": np.uint16}[bits]
-        )
+        depth = None if bits is None else int(bits)
+        names = None if only is None else [name.strip() for name in only.split(",") if name.strip()]
+        if names is not None or (len(image.files) > 1 and not is_one_picture(image.groups, output)):
+            target = MapTarget(source, output, format_name, depth, overwrite)
+            chosen = target.check(image.select(names))
+            target.write(image.render_files([entry.name for entry in chosen], lod, region, size), image.icc)
+            return
+        suffix = f".{format_name.lower()}" if format_name else usual_suffix(image.files[0])
+        destination = output_path(source, output, suffix, overwrite)
+        if image.has_file_chunk:
+            (restored,) = image.render_files(None, lod, region, size).values()
+            picture, groups, exr = restored.samples, restored.groups, restored.entry.exr
+        else:
+            dtype = None if has_floats(image.groups) else {None: None, 8: np.uint8, 16: np.uint16, 32: None}[depth]
+            picture, groups, exr = image.render(lod, region, size, dtype), image.groups, {}
         save_image(
             _console.STREAM if destination is None else destination,
             picture,
-            image.groups,
+            groups,
             image.icc,
-            bit_depth=None if bits is None else int(bits),
-            format=format_name,
+            bit_depth=depth,
+            format=format_name or (suffix if destination is None else None),
             overwrite=overwrite,
+            exr=exr,
         )

@@ -24,9 +24,16 @@ class Preset(StrEnum):
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Picture to encode; - reads stdin.")],
-    output: Annotated[
-        str | None, typer.Argument(metavar="[OUT]", help="File to write; - is stdout. Default: IN with .igs.")
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help="Picture to encode, - for stdin; or the maps of a material: a folder, files, or a manifest .toml. "
+            "OUT ends in .igs or is -, stdout. Default: IN with .igs.",
+        ),
+    ],
+    named_output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="OUT", help="File to write, whatever its name.")
     ] = None,
     bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel.")] = None,
     bppc: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel and channel.")] = None,
@@ -57,10 +64,17 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Part of an OpenEXR file that has several, by name or number.")
+    ] = None,
+    nan: Annotated[
+        Literal["error", "zero", "hole"],
+        typer.Option(help="NaN and infinite samples: refuse, make 0, or fill from around."),
+    ] = "error",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
-    """Encode a picture to an .igs file.
+    """Encode a picture, or the maps of a material as one, to an .igs file.
 
     Give exactly one target: --bpp, --bppc, --size, --gaussians or --psnr. A rate or size counts the whole file, which
     comes out at most that large. Exit code 8 if the target is not met; the file is written all the same.
@@ -70,11 +84,13 @@ def command(
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is there"
         raise InvalidArgument(f"give exactly one of {', '.join(targets)}: {found}")
+    sources, output = _split(paths, named_output)
+    source = sources[0]
     destination = output_path(source, output, ".igs", overwrite)
 
-    from gscodec.image import load_image
+    from gscodec.image import load_source
 
-    stack = load_image(source)  # before torch comes in: a wrong path is told at once
+    stack = load_source(sources, part=part, nan=nan)  # before torch comes in: a wrong path is told at once
 
     from gscodec.encoder import encode
 
@@ -108,3 +124,16 @@ def command(
     if not result.target_met:
         wish = f"{given[0]} {targets[given[0]]}"
         raise _console.fail(ExitCode.TARGET_NOT_MET, f"{wish} was not met; the file is written all the same")
+
+
+def _split(paths: list[str], named_output: str | None) -> tuple[list[str], str | None]:
+    """The inputs, and what the user asked for as output."""
+    if named_output is not None:
+        return paths, named_output
+    last = paths[-1]
+    if len(paths) == 1:
+        return paths, None
+    is_map = len(paths) > 2 or (Path(last).is_file() and last != paths[0])
+    if last != _console.STREAM and not last.lower().endswith(".igs") and is_map:
+        raise InvalidArgument(f"{len(paths)} inputs and no output: name a file that ends in .igs last, or use --output")
+    return paths[:-1], last

@@ -45,6 +45,8 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         if group["source"]:
             details.append(f"from {group['source']}")
         yield f"channels  {group['name']} ({group['role']}): {', '.join(details)}"
+    for entry in facts["files"]:
+        yield f"file      {_file(entry)}"
     if facts["icc_bytes"] is not None:
         yield f"profile   ICC, {facts['icc_bytes']} bytes"
     yield "LOD  Gaussians       bytes      bpp"
@@ -53,3 +55,13 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"{level['lod']:3d} {level['n_gaussians']:10d} {level['bytes']:11d} {level['bpp']:8.4f}{mark}"
     for key, value in (facts["meta"] or {}).items():
         yield f"meta      {key}: {_console.compact_json(value)}"
+
+
+def _file(entry: dict[str, Any]) -> str:
+    """What a source file is made of."""
+    size = f"{entry['name']}: {entry['width']} x {entry['height']} px"
+    if entry["constant"]:
+        return f"{size}, all {' '.join(format(value, '.3f') for value in entry['constant'])}"
+    channels = f"{entry['n_channels']} channel{'s' if entry['n_channels'] != 1 else ''}"
+    notes = [text for key, text in (("unit_z", "Z from X and Y"), ("binary", "0 or 1")) if entry[key]]
+    return ", ".join([size, channels, *notes, f"from {' '.join(entry['groups'])}"])

@@ -15,8 +15,10 @@ from gscodec.decode.scaled import shrink
 from gscodec.decode.scene import Scene, TileRect, holds, load_scene
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded, OutOfDeviceMemory
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
+from gscodec.format.files import FileEntry
 from gscodec.gaussians import Float32Array, Window
-from gscodec.image.levels import full_range, native_dtype, to_native
+from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
+from gscodec.image.restore import Restored, plain_files, restore
 from gscodec.raster.base import OutputDtype, Rasterizer, cpu_backend, fall_back, get_backend
 
 _Result = TypeVar("_Result")
@@ -127,9 +129,9 @@ class IgsImage:
             lod: level of detail, 0 the finest; None is the finest that a cut file holds.
             region: (x, y, width, height) in stored pixels; None is all.
             size: (height, width) of the result; None is the region's own.
-            dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped. None is the
-                source's type: uint8 up to 8 bits, else uint16 or float32, and at other depths than 8 and 16 only the
-                values that the depth has (`gscodec.image.to_native`).
+            dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped, of float groups
+                in the source's units. None is the source's type: uint8 up to 8 bits, else uint16 or float32, and at
+                other depths than 8 and 16 only the values that the depth has (`gscodec.image.to_native`).
 
         Returns:
             (height, width, C).
@@ -168,12 +170,77 @@ class IgsImage:
             if shrinks:
                 return self._shrunk(scene, (x, y, region_width, region_height), (height, width), finish)
             window = Window(x, y, height, width, region_width / width, region_height / height)
-            values = scene.forward(window, engine_dtype)
-            return finish(values) if engine_dtype == "float32" else values
+            if engine_dtype != "float32":
+                return scene.forward(window, engine_dtype)
+            return finish(to_values(scene.forward(window, engine_dtype), self.groups))
         except MemoryError as fault:
             raise LimitExceeded(
                 f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
             ) from fault
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The source files, one picture each: maps of a stack, or the one picture there was."""
+        self._check_open()
+        height, width, _ = self.shape
+        return self._reader.files or plain_files(self.groups, height, width)
+
+    @property
+    def has_file_chunk(self) -> bool:
+        """Whether the file says more of its sources than that they were one picture, or groups without a file."""
+        return bool(self._reader.files)
+
+    def select(self, names: Sequence[str] | None) -> list[FileEntry]:
+        """Those of `files` that have one of the names: of a file, with or without suffix, of a group, or a role.
+
+        Raises:
+            InvalidArgument: nothing has such a name.
+        """
+        if names is None:
+            return list(self.files)
+        for wanted in names:
+            if not any(self._matches(entry, [wanted]) for entry in self.files):
+                known = ", ".join(entry.name for entry in self.files)
+                raise InvalidArgument(f"{self.name}: holds no {wanted!r}; there are {known}")
+        return [entry for entry in self.files if self._matches(entry, names)]
+
+    def render_files(
+        self,
+        only: Sequence[str] | None = None,
+        lod: int | None = 0,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+    ) -> dict[str, Restored]:
+        """The source files' pictures by file name, each at its own size, depth and number of channels.
+
+        Args:
+            only: names of files, with or without suffix, of groups, or roles; None is all.
+            lod, region, size: as in `render`; with a region or a size, all pictures have that.
+
+        Raises:
+            InvalidArgument: nothing has such a name.
+            GsCodecError: as `render`.
+        """
+        chosen = self.select(only)
+        level = self._lod(lod)
+        rendered: dict[tuple[int, int], Float32Array] = {}
+        result = {}
+        for entry in chosen:
+            own = (entry.height, entry.width) if region is None and size is None else size
+            if own is None:
+                own = checked_region(region, self._reader.grid, self.name)[:1:-1]
+            key = (int(own[0]), int(own[1]))
+            if key not in rendered and entry.groups:
+                rendered[key] = self.render(level, region, key, np.float32)
+            result[entry.name] = restore(entry, self.groups, rendered.get(key), key)
+        return result
+
+    def _matches(self, entry: FileEntry, names: Sequence[str]) -> bool:
+        groups = [group for group in self.groups if group.name in entry.groups]
+        if entry.constant_group is not None:
+            groups.append(entry.constant_group)
+        known = {entry.name, entry.name.rpartition(".")[0], *(text for g in groups for text in (g.name, g.role.value))}
+        return any(name in known for name in names)
 
     def sample(self, points: npt.ArrayLike, lod: int | None = 0) -> Float32Array:
         """Values at single points. Only the pages that the points' tiles need are read.
@@ -184,7 +251,7 @@ class IgsImage:
             lod: as in `render`.
 
         Returns:
-            float32 (M, C), the blend itself, not clamped.
+            float32 (M, C): the blend itself, not clamped; float groups in the source's units.
 
         Raises:
             InvalidArgument: no such LOD, or a point outside the picture.
@@ -202,7 +269,7 @@ class IgsImage:
                 result[which] = self._scene(level, rect).sample(place[which])
 
         self._with_spare(fill)
-        return result
+        return to_values(result, self.groups)
 
     def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
         """The whole picture at its stored size, in the memory of the card that this file was opened on.
@@ -225,6 +292,8 @@ class IgsImage:
         engine_dtype, _ = self._output(dtype)
         if dtype is None and engine_dtype != native_dtype(self.groups).name:
             raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
+        if has_floats(self.groups) and dtype is not None and np.dtype(dtype) != np.float32:
+            raise InvalidArgument(f"{self.name}: has float samples, which a card gives as float32 only")
         check_pixels(*self.shape[:2], self.name, whole=True)
         if not self._backend.name.startswith("cuda"):
             raise BackendUnavailable(f"{self.name}: is open on {self._backend.name}; open it with device='cuda'")
@@ -233,6 +302,8 @@ class IgsImage:
         grid = self._reader.grid
         scene = self._scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
         assert isinstance(scene, DeviceScene)
+        if has_floats(self.groups):
+            return scene.render_values(Window.whole(grid), self.groups)
         return scene.render(Window.whole(grid), engine_dtype)
 
     def _with_spare(self, work: Callable[[], _Result]) -> _Result:
@@ -266,7 +337,7 @@ class IgsImage:
 
         def render(first: int, last: int) -> Float32Array:
             window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-            return scene.forward(window, "float32")
+            return to_values(scene.forward(window, "float32"), self.groups)
 
         parts = shrink(render, lattice, size, self.shape[2], y if step_y == 1 else 0)
         result: npt.NDArray[Any] | None = None
@@ -293,7 +364,7 @@ class IgsImage:
             raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
         if wanted.name not in _DTYPES:
             raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
-        return _DTYPES[wanted.name], lambda values: full_range(values, wanted)
+        return "float32" if has_floats(groups) else _DTYPES[wanted.name], lambda values: full_range(values, wanted)
 
     def _lod(self, lod: int | None) -> int:
         if lod is None:

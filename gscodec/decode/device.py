@@ -1,5 +1,6 @@
 """A part of a picture in the memory of a card."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, render_window, upload_gaussians
 from gscodec.cuda.unpacking import unpack_f16
 from gscodec.decode.scene import TileRect, is_whole, read_tiles
-from gscodec.format import IgsReader
+from gscodec.format import ChannelGroup, IgsReader, SampleType
 from gscodec.gaussians import Float32Array, Float64Array, Window
+from gscodec.image.transfer import from_model
 from gscodec.raster.base import OutputDtype
 
 
@@ -46,6 +48,18 @@ class DeviceScene:
             image = self._runtime.xp.empty(shape, np.dtype(dtype))
             render_window(self._runtime, self._scene, window, image)
             return image
+
+    def render_values(self, window: Window, groups: Sequence[ChannelGroup]) -> Array:
+        """float32 (height, width, C) in the card's memory, float groups in the source's units."""
+        image = self.render(window, "float32")
+        with self._runtime:
+            at = 0
+            for group in groups:
+                if group.sample_type is SampleType.FLOAT:
+                    part = image[:, :, at : at + group.n_channels]
+                    part[...] = from_model(part, group, self._runtime.xp)
+                at += group.n_channels
+        return image
 
     def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
         """See `Scene.forward`."""

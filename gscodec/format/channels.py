@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Transfer(StrEnum):
     SRGB = "srgb"
     LINEAR = "linear"
     LOG = "log"
+    ASINH = "asinh"
 
 
 class AlphaMode(StrEnum):
@@ -78,7 +79,11 @@ class ChannelGroup:
     value_min: float = 0.0  # what a feature of 0 stands for
     value_max: float = 1.0  # what a feature of 1 stands for
     source: str = ""  # bare file name that a stack's map came from
+    knee_log2: int = 0  # of transfer asinh: log2 of the value up to which it is about linear, -64..63
 
+
+KNEE_BIAS: Final = 64
+"""What a file adds to knee_log2."""
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -93,7 +98,7 @@ def member_of(kind: type[Member], code: int) -> Member:
     return list(kind)[code]
 
 
-def _text_fault(text: str, *, is_file_name: bool) -> str | None:
+def text_fault(text: str, *, is_file_name: bool) -> str | None:
     """Why a name cannot stand in a file, or None. Control characters would reach terminals and file systems."""
     if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
         return "has a control character"
@@ -125,7 +130,7 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
             raise error(f"{label} appears twice, names must be unique")
         names.add(group.name)
         for field, text in (("name", group.name), ("source", group.source)):
-            fault = _text_fault(text, is_file_name=field == "source")
+            fault = text_fault(text, is_file_name=field == "source")
             if fault:
                 raise error(f"{where}: channel group {field} {text!r} {fault}")
         if group.sample_type is SampleType.UINT and group.bit_depth > 16:
@@ -136,6 +141,12 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
             raise error(f"{label} has an alpha but only one channel")
         if not (math.isfinite(group.value_min) and math.isfinite(group.value_max)):
             raise error(f"{label} has a value range that is not finite")
+        if not -KNEE_BIAS <= group.knee_log2 < KNEE_BIAS:
+            raise error(f"{label} has knee_log2 {group.knee_log2}, must be {-KNEE_BIAS}..{KNEE_BIAS - 1}")
+        if group.knee_log2 and group.transfer is not Transfer.ASINH:
+            raise error(f"{label} has a knee, which transfer {group.transfer} has not")
+        if group.transfer is Transfer.ASINH and group.sample_type is not SampleType.FLOAT:
+            raise error(f"{label} has transfer asinh, which only float samples have")
         if not group.value_min < group.value_max:
             raise error(f"{label} has value range {group.value_min}..{group.value_max}, must increase")
     total = sum(group.n_channels for group in groups)

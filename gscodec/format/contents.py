@@ -1,12 +1,15 @@
 """Everything one `.igs` file holds, before or after it is bytes."""
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+if TYPE_CHECKING:
+    from gscodec.format.files import FileEntry
 
 Json: TypeAlias = Any
 """A JSON value: dict with text keys, list, str, int, finite float, bool or None."""
@@ -24,3 +27,4 @@ class Contents:
     meta: dict[str, Json] | None = None  # provenance; never changes pixels
     page_size: int = DEFAULT_PAGE_SIZE  # records per page
     lattice: Lattice | None = None  # steps of profile `coded`; None is profile `f16`
+    files: "tuple[FileEntry, ...]" = ()  # what the source files were, where that is more than one picture

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gscodec.format.channels import ChannelGroup
+from gscodec.format.files import FileEntry
 from gscodec.format.layout import CODEC_DEFLATE, PROFILE_F16, PROFILE_NAMES, record_size
 from gscodec.format.reader import IgsReader
 
@@ -23,8 +24,22 @@ def _group(group: ChannelGroup, background: list[float]) -> dict[str, Any]:
         "normal": group.normal.value,
         "value_min": group.value_min,
         "value_max": group.value_max,
+        "knee_log2": group.knee_log2,
         "source": group.source,
         "background": background,
+    }
+
+
+def _file(entry: FileEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "width": entry.width,
+        "height": entry.height,
+        "n_channels": entry.n_channels,
+        "groups": list(entry.groups),
+        "unit_z": entry.unit_z,
+        "binary": entry.binary,
+        "constant": list(entry.constant) or None,
     }
 
 
@@ -78,6 +93,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         "page_size": header.page_size,
         "n_pages": len(reader.pages),
         "groups": groups,
+        "files": [_file(entry) for entry in reader.files],
         "lods": levels,
         "chunks": [
             {

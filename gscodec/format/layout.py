@@ -170,10 +170,10 @@ GROUP: Final = Table(
         Field("role", "u8", 0, 10),
         Field("bit_depth", "u8", 1, 32),
         Field("sample_type", "u8", 0, 1),
-        Field("transfer", "u8", 0, 2),
+        Field("transfer", "u8", 0, 3),
         Field("alpha", "u8", 0, 2),
         Field("normal", "u8", 0, 2),
-        Field("reserved", "u8", 0, 0),
+        Field("knee", "u8", 0, 127),
         Field("value_min", "f32"),
         Field("value_max", "f32"),
         Field("background", "f32[n_channels]"),
@@ -247,10 +247,20 @@ LODS: Final = b"LODS"
 PAGI: Final = b"PAGI"
 QUAN: Final = b"QUAN"
 ICCP: Final = b"ICCP"
+FILE: Final = b"FILE"
 GAUS: Final = b"GAUS"
 META: Final = b"META"
 
-KNOWN_CHUNKS: Final = {CHAN: True, LODS: True, PAGI: True, QUAN: True, ICCP: False, GAUS: True, META: False}
+KNOWN_CHUNKS: Final = {
+    CHAN: True,
+    LODS: True,
+    PAGI: True,
+    QUAN: True,
+    FILE: False,
+    ICCP: False,
+    GAUS: True,
+    META: False,
+}
 """Chunk types of version 1.1, in the order they are written, and whether each is critical."""
 
 

@@ -12,7 +12,8 @@ from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
 from gscodec.format.coded import max_quan_bytes, unpack_quan
 from gscodec.format.contents import Json
-from gscodec.format.layout import CHAN, GAUS, ICCP, LODS, META, PAGI, PROFILE_F16, QUAN, Header
+from gscodec.format.files import FileEntry, unpack_files
+from gscodec.format.layout import CHAN, FILE, GAUS, ICCP, LODS, META, PAGI, PROFILE_F16, QUAN, Header
 from gscodec.format.limits import (
     MAX_CHAN_BYTES,
     MAX_ICC_BYTES,
@@ -203,6 +204,16 @@ class IgsReader:
         """
         data = self._load_optional(META, MAX_META_BYTES)
         return None if data is None else unpack_meta(data, self.name)
+
+    @cached_property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The source files, where the file says more of them than that they were one picture.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_files`.
+        """
+        data = self._load_optional(FILE, MAX_META_BYTES)
+        return () if data is None else unpack_files(data, self._groups, self.name)
 
     def _load_optional(self, fourcc: bytes, cap: int) -> bytes | None:
         chunk = self._preamble.find(fourcc)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import CorruptField, LimitExceeded
 from gscodec.format.channels import (
+    KNEE_BIAS,
     AlphaMode,
     ChannelGroup,
     NormalConvention,
@@ -65,7 +66,7 @@ def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> b
             "transfer": code_of(group.transfer),
             "alpha": code_of(group.alpha),
             "normal": code_of(group.normal),
-            "reserved": 0,
+            "knee": group.knee_log2 + KNEE_BIAS if group.transfer is Transfer.ASINH else 0,
             "value_min": group.value_min,
             "value_max": group.value_max,
         }
@@ -92,6 +93,9 @@ def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[Chan
     for _ in range(group_count):
         values = GROUP.unpack(cursor.take(GROUP.size))
         GROUP.check(values, name)
+        transfer = member_of(Transfer, values["transfer"])
+        if values["knee"] and transfer is not Transfer.ASINH:
+            raise CorruptField(f"{name}: a channel group has knee {values['knee']}, which transfer {transfer} has not")
         backgrounds.append(cursor.floats(values["n_channels"]))
         groups.append(
             ChannelGroup(
@@ -99,7 +103,8 @@ def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[Chan
                 role=member_of(Role, values["role"]),
                 bit_depth=values["bit_depth"],
                 sample_type=member_of(SampleType, values["sample_type"]),
-                transfer=member_of(Transfer, values["transfer"]),
+                transfer=transfer,
+                knee_log2=values["knee"] - KNEE_BIAS if transfer is Transfer.ASINH else 0,
                 alpha=member_of(AlphaMode, values["alpha"]),
                 normal=member_of(NormalConvention, values["normal"]),
                 value_min=values["value_min"],

@@ -11,7 +11,8 @@ from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCo
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import CHAN, ICCP, KNOWN_CHUNKS, META
+from gscodec.format.files import unpack_files
+from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
 from gscodec.format.meta import unpack_meta
 from gscodec.format.morton import morton_order
@@ -100,7 +101,7 @@ class _Inspection:
             decoder = self._attempt("QUAN", lambda: load_decoder(source, preamble, groups, grid, lods.counts, name))
         for chunk in preamble.chunks:
             if chunk.offset + chunk.stored_size <= source.size:
-                self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk))  # type: ignore[misc]
+                self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk, groups))  # type: ignore[misc]
         yield from self._flush()
         if lods is not None and pages is not None:
             if decoder is not None:
@@ -112,14 +113,18 @@ class _Inspection:
         data = load_chunk(self._source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, self._name)
         return unpack_channels(data, preamble.header.n_channels, self._name)[0]
 
-    def _ancillary(self, chunk: ChunkEntry) -> None:
+    def _ancillary(self, chunk: ChunkEntry, groups: tuple[ChannelGroup, ...] | None) -> None:
         if chunk.fourcc == ICCP:
             load_chunk(self._source, chunk, MAX_ICC_BYTES, self._name)
         elif chunk.fourcc == META:
             unpack_meta(load_chunk(self._source, chunk, MAX_META_BYTES, self._name), self._name)
+        elif chunk.fourcc == FILE:
+            data = load_chunk(self._source, chunk, MAX_META_BYTES, self._name)
+            if groups is not None:
+                unpack_files(data, groups, self._name)
         elif chunk.fourcc not in KNOWN_CHUNKS:
-            data = self._source.read_at(chunk.offset, chunk.stored_size)
-            if crc32c(bytes(data)) != chunk.crc:
+            stored = self._source.read_at(chunk.offset, chunk.stored_size)
+            if crc32c(bytes(stored)) != chunk.crc:
                 raise ChecksumMismatch(f"{self._name}: chunk {chunk.label} does not match its CRC32C")
 
     def _check_pages(

@@ -12,9 +12,11 @@ from gscodec.format.channels import ChannelGroup, check_groups, round_f32
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.coded import PageCodec, cell_bits, fit_tables, gaps_of, pack_quan, quantize_in_order
 from gscodec.format.contents import Contents, Json
+from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.lattice import Lattice, dequantize
 from gscodec.format.layout import (
     CHAN,
+    FILE,
     GAUS,
     HEADER,
     ICCP,
@@ -78,6 +80,8 @@ def pack(contents: Contents) -> bytes:
         pages = pack_pages(page_boxes(stored, lods, grid, starts), crcs, lengths)
         chunks.append(StoredChunk.deflated(PAGI, pages))
         chunks.append(StoredChunk.deflated(QUAN, pack_quan(codec, contents.groups)))
+    if contents.files:
+        chunks += _optional(FILE, pack_files(contents.files, _WHERE, InvalidArgument))
     chunks += _optional(ICCP, contents.icc)
     chunks.append(StoredChunk.plain(GAUS, data))
     chunks += _optional(META, _meta_bytes(contents.meta))
@@ -103,7 +107,7 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": 0 if contents.lattice is None else VERSION[1],
+        "version_minor": 0 if contents.lattice is None and not contents.files else VERSION[1],
         "profile": PROFILE_F16 if contents.lattice is None else PROFILE_CODED,
         "lod_count": len(contents.lods),
         "width": grid.width,
@@ -140,6 +144,7 @@ def file_size(
     icc: bytes | None,
     meta: dict[str, Json] | None,
     page_size: int = DEFAULT_PAGE_SIZE,
+    files: Sequence[FileEntry] = (),
 ) -> int:
     """Bytes of `pack` in profile `f16` for a picture whose cumulative LOD counts would be `counts`; exact.
 
@@ -149,7 +154,8 @@ def file_size(
     _check_grid(grid, groups, page_size)
     _check_counts(counts, page_size)
     n_channels = sum(group.n_channels for group in groups)
-    optional = [*_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
+    listed = pack_files(files, _WHERE, InvalidArgument) if files else None
+    optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
     return (
         HEADER.size
         + TOC_ENTRY.size * (len(required_chunks(PROFILE_F16)) + len(optional))

@@ -2,6 +2,7 @@
 
 from gscodec.image.levels import full_range, native_dtype, to_native, to_unit
 from gscodec.image.load import load_image
+from gscodec.image.maps import load_source
 from gscodec.image.save import save_image
 from gscodec.image.stack import ImageStack, from_array
 
@@ -10,6 +11,7 @@ __all__ = [
     "from_array",
     "full_range",
     "load_image",
+    "load_source",
     "native_dtype",
     "save_image",
     "to_native",

@@ -30,9 +30,6 @@ trust, and some run programs."""
 _MODULES: Final = {kind: "WebP" if kind == "WEBP" else kind.title() for kind in _READ}
 
 _KNOWN: Final = {
-    b"\x76\x2f\x31\x01": "OpenEXR",
-    b"#?RADIANCE": "Radiance HDR",
-    b"#?RGBE": "Radiance HDR",
     b"PF\n": "PFM",
     b"Pf\n": "PFM",
     b"DDS ": "DDS",
@@ -90,7 +87,9 @@ def _kind(head: bytes, name: str) -> str:
         known = "AVIF or HEIF"
     if known:
         raise UnsupportedImage(f"{name}: {known} pictures are not read; convert it to PNG or TIFF")
-    raise BadImage(f"{name}: is not a picture of a known type; PNG, JPEG, TIFF, WebP, BMP, PPM, GIF and QOI are read")
+    raise BadImage(
+        f"{name}: is not a picture of a known type; PNG, JPEG, TIFF, WebP, BMP, PPM, GIF, QOI, OpenEXR and HDR are"
+    )
 
 
 def _is_pnm(head: bytes) -> bool:

@@ -13,15 +13,21 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
 from gscodec.format.channels import ChannelGroup, SampleType
+from gscodec.image.transfer import from_model, to_model
 
 Array = npt.NDArray[Any]
 
 
 def native_dtype(groups: Sequence[ChannelGroup]) -> np.dtype[Any]:
     """Type of a picture's samples: uint8 up to 8 bits, uint16 up to 16, float32 if any group has floats."""
-    if any(group.sample_type is SampleType.FLOAT for group in groups):
+    if has_floats(groups):
         return np.dtype(np.float32)
     return np.dtype(np.uint8 if max(group.bit_depth for group in groups) <= 8 else np.uint16)
+
+
+def has_floats(groups: Sequence[ChannelGroup]) -> bool:
+    """Whether any group has float samples."""
+    return any(group.sample_type is SampleType.FLOAT for group in groups)
 
 
 def full_range(values: Array, dtype: npt.DTypeLike) -> Array:
@@ -64,7 +70,7 @@ def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
         groups: what the C channels are.
 
     Returns:
-        (H, W, C) of native_dtype(groups). Floats come back as float32, whatever their value.
+        (H, W, C) of native_dtype(groups): where any group has floats, float32 as `to_values`.
 
     Raises:
         InvalidArgument: the channels do not fit the groups, samples of another type or not finite.
@@ -72,7 +78,7 @@ def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
     check_channels(values, groups)
     dtype = native_dtype(groups)
     if dtype.kind == "f":
-        return full_range(values, dtype)
+        return to_values(full_range(values, dtype), groups)
     top = int(np.iinfo(dtype).max)
     if all((1 << group.bit_depth) - 1 == top for group in groups):
         return full_range(values, dtype)
@@ -88,7 +94,7 @@ def to_unit(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.flo
     """The model's values of samples: level / (2^bits - 1) for integers, so that sources and decodes compare exactly.
 
     Args:
-        values: (H, W, C) uint8, uint16, or floats, which come back as they are.
+        values: (H, W, C) uint8, uint16, or floats: of a float group in the source's units, else as they are.
         groups: what the C channels are.
 
     Returns:
@@ -98,15 +104,31 @@ def to_unit(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.flo
         InvalidArgument: the channels do not fit the groups, or samples of another type.
     """
     check_channels(values, groups)
-    if values.dtype.kind == "f":
-        return values.astype(np.float32, copy=False)
     result = np.empty(values.shape, np.float32)
     for channels, group in _spans(groups):
         if group.sample_type is SampleType.FLOAT:
-            result[:, :, channels] = full_range(values[:, :, channels], np.float32)
+            result[:, :, channels] = to_model(full_range(values[:, :, channels], np.float32), group)
+        elif values.dtype.kind == "f":
+            result[:, :, channels] = values[:, :, channels]
         else:
             steps = (1 << group.bit_depth) - 1
             result[:, :, channels] = _divided(_levels(values[:, :, channels], steps), steps)
+    return result
+
+
+def to_values(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
+    """Blended features as numbers: those of float groups in the source's units, others as they are.
+
+    Args:
+        values: (..., C) floats of the model's domain.
+        groups: what the C channels are.
+    """
+    if not has_floats(groups):
+        return values.astype(np.float32, copy=False)
+    result = np.array(values, np.float32)
+    for channels, group in _spans(groups):
+        if group.sample_type is SampleType.FLOAT:
+            result[..., channels] = from_model(result[..., channels], group)
     return result
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import FileAccessError, LimitExceeded, UnsupportedImage
+from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, UnsupportedImage
 from gscodec.format.limits import MAX_ICC_BYTES
-from gscodec.image import png
+from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
 from gscodec.image.kinds import one_line_errors, open_pillow
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
-from gscodec.image.stack import ImageStack, check_dimensions, picture_groups
+from gscodec.image.stack import CMYK_GROUPS, ImageStack, check_dimensions, picture_groups
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,44 +27,50 @@ _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, whi
 _ORIENTATION_TAG: Final = 0x0112
 _BITS_TAG, _PHOTOMETRIC_TAG, _PLANAR_TAG = 258, 262, 284  # TIFF 6.0, section 8
 _REFUSED_MODES: Final = {
-    "CMYK": "CMYK pictures are not read yet; convert it to RGB",
     "LAB": "CIELAB pictures are not read; convert it to RGB",
     "HSV": "HSV pictures are not read; convert it to RGB",
-    "F": "float samples are not read yet; convert it to 16-bit integers",
     "I": "32-bit integer samples are not read; convert it to 16 bits",
 }
 
 
-def load_image(source: str | os.PathLike[str] | bytes | BinaryIO, name: str | None = None) -> ImageStack:
+def load_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    name: str | None = None,
+    *,
+    part: str | None = None,
+    nan: str = "error",
+) -> ImageStack:
     """The picture in a file: gray or RGB, with alpha where the file has transparency; of an animation, the first frame.
 
-    PNG, JPEG, TIFF, WebP, BMP, PBM/PGM/PPM, GIF and QOI are told by content. Samples keep their depth of 1, 2, 4, 8, 12
-    or 16 bits; palettes become RGB. EXIF orientation is applied. Alpha is straight. Colour is taken as sRGB or whatever
-    the ICC profile says, which is kept and not applied.
+    PNG, JPEG, TIFF, WebP, BMP, PBM/PGM/PPM, GIF, QOI, OpenEXR and Radiance HDR are told by content. Samples keep their
+    depth of 1, 2, 4, 8, 12 or 16 bits, or stay floats; palettes become RGB, CMYK stays CMYK. EXIF orientation is
+    applied. Alpha is straight. Colour is taken as sRGB or whatever the ICC profile says, which is kept and not applied.
 
     Args:
         source: a path, `-` for stdin, the bytes of a file, or an open binary file, which stays open.
         name: what messages call it; the path where none is given.
+        part: of an OpenEXR file that has several, by name or number.
+        nan: what becomes of NaN and infinities: `error`, `zero`, or `hole`, which fills them from around.
 
     Raises:
         FileAccessError: the operating system refused.
         BadImage: damaged, cut off, or no picture.
-        UnsupportedImage: a picture of a kind that is not read (CMYK, floats, OpenEXR ...).
+        UnsupportedImage: a picture of a kind that is not read (CIELAB, deep OpenEXR ...).
         LimitExceeded: more than MAX_IMAGE_PIXELS; no memory was taken.
     """
     if isinstance(source, bytes):
-        return _load(io.BytesIO(source), name or "(bytes)")
+        return _load(io.BytesIO(source), name or "(bytes)", part, nan)
     if not isinstance(source, str | os.PathLike):
-        return _load(_seekable(source, name or "(stream)"), name or "(stream)")
+        return _load(_seekable(source, name or "(stream)"), name or "(stream)", part, nan)
     if os.fspath(source) == "-":
-        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin")
+        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin", part, nan)
     name = name or os.fspath(source)
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - closed below
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         raise FileAccessError(f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}") from fault
     with file:
-        return _load(_seekable(file, name), name)
+        return _load(_seekable(file, name), name, part, nan)
 
 
 def from_pillow(image: "Image", name: str) -> ImageStack:
@@ -86,8 +92,13 @@ def _seekable(file: BinaryIO, name: str) -> BinaryIO:
         raise FileAccessError(f"{name}: cannot be read: {fault.strerror or fault}") from fault
 
 
-def _load(file: BinaryIO, name: str) -> ImageStack:
+def _load(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack:
     with one_line_errors(name):
+        floats = _load_floats(file, name, part, nan)
+        if floats is not None:
+            return floats
+        if part is not None:
+            raise InvalidArgument(f"{name}: has no parts; only OpenEXR files have")
         image = open_pillow(file, name)
         if image.format == "PNG":
             png.check_chunks(file, name)
@@ -100,6 +111,20 @@ def _load(file: BinaryIO, name: str) -> ImageStack:
         else:
             levels, largest = _levels(image, name)
         return _stack(image, levels, largest, name)
+
+
+def _load_floats(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack | None:
+    """The picture in a file of float samples; None for any other."""
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    if head.startswith(exr.SIGNATURE):
+        return exr.read_exr(file, name, part, nan)
+    if head.startswith(radiance.SIGNATURES):
+        return radiance.read_radiance(file, name)
+    if head[:4] in float_tiff.SIGNATURES:
+        return float_tiff.read_float_tiff(file, name, nan)
+    return None
 
 
 def _tiff_bits(image: "Image") -> tuple[int, ...]:
@@ -127,7 +152,7 @@ def _levels(image: "Image", name: str) -> tuple[Levels, int]:
     if mode in {"P", "PA"}:
         image.load()  # an animation's first frame gets its palette here
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif mode not in {"1", "L", "LA", "RGB", "RGBA"}:  # RGBX, YCbCr, La, RGBa
+    elif mode not in {"1", "L", "LA", "RGB", "RGBA", "CMYK"}:  # RGBX, YCbCr, La, RGBa
         image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB"))
     samples = np.asarray(image)
     if image.mode == "1":
@@ -164,7 +189,7 @@ def _stack(image: "Image", levels: Levels, largest: int, name: str) -> ImageStac
     icc = image.info.get("icc_profile") or None
     if icc is not None and len(icc) > MAX_ICC_BYTES:
         raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
-    groups = picture_groups(samples.shape[2], largest.bit_length())
+    groups = CMYK_GROUPS if image.mode == "CMYK" else picture_groups(samples.shape[2], largest.bit_length())
     return ImageStack(np.ascontiguousarray(samples), groups, icc, name)
 
 

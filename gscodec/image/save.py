@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from gscodec.errors import FileAccessError, InvalidArgument, UnsupportedImage
 from gscodec.format import write_atomic
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
-from gscodec.image.levels import check_channels, full_range, native_dtype, to_native
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
+from gscodec.image.stack import CMYK_GROUPS, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
@@ -33,11 +34,14 @@ _SUFFIXES: Final = {
     ".pbm": "PPM",
     ".pnm": "PPM",
     ".tga": "TGA",
+    ".exr": "EXR",
+    ".hdr": "HDR",
 }
 """The usual ones, so that not all of Pillow's plugins are loaded to look them up."""
 
 _ALPHA: Final = {"PNG", "TIFF", "WEBP", "TGA", "AVIF", "DDS", "JPEG2000", "QOI", "SGI"}
 _REFUSED: Final = {"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"}  # written by Pillow, but not as these very pixels
+_LIGHT: Final = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
 _MODES: Final = {1: ("L", "RGB"), 2: ("LA", "RGBA"), 3: ("RGB",), 4: ("RGBA",)}
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # the picture has been through one lossy codec already
@@ -55,6 +59,7 @@ def save_image(
     bit_depth: int | None = None,
     format: str | None = None,  # noqa: A002 - the word that Pillow and everyone uses
     overwrite: bool = False,
+    exr: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a picture, whole or not at all.
 
@@ -69,6 +74,7 @@ def save_image(
         bit_depth: 8 or 16; None is the depth of the groups, up to what the format has.
         format: Pillow's name for it or a suffix, in any case; None goes by the path's suffix, PNG without one.
         overwrite: whether an existing file may be replaced.
+        exr: what an OpenEXR source had beside its samples (`FileEntry.exr`), for OpenEXR.
 
     Raises:
         InvalidArgument: no such format, a depth or an alpha that the format does not have, or an array that does not
@@ -77,7 +83,7 @@ def save_image(
         OutputExists, FileAccessError: as `write_atomic`.
     """
     target = os.fspath(path)
-    data = encode_image(target, array, groups, icc, bit_depth=bit_depth, format_name=format)
+    data = encode_image(target, array, groups, icc, bit_depth=bit_depth, format_name=format, exr=exr)
     if target != "-":
         write_atomic(target, data, overwrite)
         return
@@ -98,10 +104,18 @@ def encode_image(
     *,
     bit_depth: int | None,
     format_name: str | None,
+    exr: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The bytes that `save_image` writes. `name` gives the format where `format_name` is None."""
     kind = _format(name, format_name)
     check_channels(array, groups)
+    if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
+        return _float_file(kind, array, tuple(groups), exr or {}, bit_depth, name)
+    if array.dtype.kind == "f" and has_floats(groups):
+        array = _displayable(array, groups, name, kind in _ALPHA)
+        groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
+    if tuple(groups) == CMYK_GROUPS:
+        return _inks(full_range(array, np.uint8), kind, icc, name)
     n_channels = _picture_channels(groups, name)
     has_alpha = n_channels in {2, 4}
     if has_alpha and kind not in _ALPHA:
@@ -123,6 +137,69 @@ def encode_image(
         # few programs, Pillow not among them, read TIFFs of 16-bit gray with alpha
         return write_deep_tiff(deep[:, :, [0, 0, 0, 1]] if n_channels == 2 else deep, icc)
     return _with_pillow(full_range(array, np.uint8), _MODES[n_channels], kind, icc, name)
+
+
+def _float_file(
+    kind: str,
+    array: npt.NDArray[Any],
+    groups: tuple[ChannelGroup, ...],
+    exr: Mapping[str, Any],
+    bit_depth: int | None,
+    name: str,
+) -> bytes:
+    """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light."""
+    if bit_depth not in {None, 16, 32}:
+        raise InvalidArgument(f"{name}: {kind} has samples of 16 or 32 bits, not {bit_depth}")
+    values = to_values(array, ()) if array.dtype.kind == "f" else _light(array, groups)
+    if kind == "EXR":
+        from gscodec.image.exr import write_exr
+
+        return write_exr(values, groups, exr, bit_depth)
+    if kind == "TIFF":
+        from gscodec.image.float_tiff import write_float_tiff
+
+        return write_float_tiff(values, bit_depth or max(group.bit_depth for group in groups))
+    from gscodec.image.radiance import write_radiance
+
+    if values.shape[2] not in {1, 3, 4}:
+        raise InvalidArgument(f"{name}: Radiance HDR has three channels, not {values.shape[2]}; write OpenEXR")
+    return write_radiance(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[:, :, :3])
+
+
+def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
+    """Integer samples as floats in 0..1, colour of transfer srgb as linear light."""
+    values = full_range(array, np.float32)
+    at = 0
+    for group in groups:
+        last = at + group.n_channels - (group.alpha is not AlphaMode.NONE)
+        if group.transfer is Transfer.SRGB and group.role in _LIGHT:
+            part = values[:, :, at:last]
+            values[:, :, at:last] = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+        at += group.n_channels
+    return values
+
+
+def _displayable(
+    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, takes_alpha: bool
+) -> npt.NDArray[np.float32]:
+    """The first light among float samples, and its alpha, for a file of integers.
+
+    Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1).
+    """
+    starts = np.cumsum([0, *(group.n_channels for group in groups)])
+    light = next((k for k, group in enumerate(groups) if group.role in _LIGHT and group.n_channels in {1, 3}), None)
+    if light is None:
+        light = next((k for k, group in enumerate(groups) if group.n_channels in {1, 3}), None)
+    if light is None:
+        raise UnsupportedImage(f"{name}: {array.shape[2]} channels are not one gray or colour picture; write OpenEXR")
+    values = np.clip(array[:, :, starts[light] : starts[light + 1]].astype(np.float32), 0, 1)
+    if groups[light].role in _LIGHT:
+        values = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055).astype(np.float32)
+    alpha = next((k for k, group in enumerate(groups) if group.role is Role.OPACITY and group.n_channels == 1), None)
+    if alpha is not None and takes_alpha and groups[alpha].name.removesuffix("A") in {"", "alpha"}:
+        opacity = np.clip(array[:, :, starts[alpha] : starts[alpha + 1]].astype(np.float32), 0, 1)
+        values = np.concatenate([values, opacity], axis=2)
+    return values
 
 
 def _format(name: str, format_name: str | None) -> str:
@@ -155,11 +232,21 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture")
 
 
+def _inks(array: npt.NDArray[np.uint8], kind: str, icc: bytes | None, name: str) -> bytes:
+    """CMYK where the format has it, else RGB by the plain formula, without the profile."""
+    from PIL import Image
+
+    if kind not in {"TIFF", "JPEG"}:
+        colour = np.asarray(Image.fromarray(array, "CMYK").convert("RGB"))
+        return _with_pillow(colour, ("RGB",), kind, None, name)
+    return _with_pillow(array, ("CMYK",), kind, icc, name)
+
+
 def _with_pillow(array: npt.NDArray[np.uint8], modes: Sequence[str], kind: str, icc: bytes | None, name: str) -> bytes:
     """The file in the first of the modes that the format takes."""
     from PIL import Image
 
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array, "CMYK" if modes[0] == "CMYK" else None)
     options = dict(_OPTIONS.get(kind, {}))
     if icc:
         options["icc_profile"] = icc

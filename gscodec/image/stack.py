@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_IMAGE_PIXELS
 from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.format.files import FileEntry
 from gscodec.image.levels import check_channels, full_range
 
 if TYPE_CHECKING:
@@ -24,11 +26,24 @@ class ImageStack:
     groups: tuple[ChannelGroup, ...]  # of the C channels, in order
     icc: bytes | None = None  # ICC profile, as found
     source_name: str = ""  # for messages
+    files: tuple[FileEntry, ...] = ()  # what the samples came from, where that is not one plain picture
 
     def __post_init__(self) -> None:
         check_channels(self.samples, self.groups)
         if self.samples.dtype != np.float32:
             raise InvalidArgument(f"ImageStack: samples are {self.samples.dtype}, not float32")
+
+
+CMYK_GROUPS: Final = (ChannelGroup("cmyk", Role.DATA, 4, 8, transfer=Transfer.LINEAR),)
+"""A picture of four inks, 1 full ink."""
+
+
+def bare_name(name: str, suffix: str) -> str:
+    """The file's own name, where a message's name is a path to a file of that type, else `picture` and the suffix."""
+    last = PurePath(name).name
+    wanted = {suffix, ".tif"} if suffix == ".tiff" else {suffix}
+    usable = last.isprintable() and "\\" not in last and len(last.encode(errors="replace")) <= 255
+    return last if usable and PurePath(last).suffix.lower() in wanted else f"picture{suffix}"
 
 
 def picture_groups(n_channels: int, bit_depth: int) -> tuple[ChannelGroup, ...]:

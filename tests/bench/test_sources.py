@@ -16,7 +16,7 @@ def test_pictures_stacks_and_what_is_left_out(gallery: Path) -> None:
         ("photo/one", "photo", 1),
         ("rock/rock", "stack", 3),
     ]
-    assert skipped == [Skipped("sky.exr", "OpenEXR is not encoded yet")]
+    assert skipped == [Skipped("sky.exr", "the rivals have no pictures of floats")]
 
 
 def test_a_folder_of_bare_maps_is_a_stack_named_after_it(tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def test_render_device_gives_the_file_s_own_type_where_there_is_one() -> None:
     for name, dtype in (("rgb", np.uint8), ("stack", np.float32)):
         with open_igs(GOLDEN / f"{name}.igs") as image:
             assert image.render_device().dtype == image.render().dtype == dtype
+            if dtype == np.float32:
+                with pytest.raises(InvalidArgument, match="as float32 only"):
+                    image.render_device(dtype=np.uint8)
             with pytest.raises(InvalidArgument, match="LOD 99"):
                 image.render_device(lod=99)
     gaussians = GaussianSet(np.ones((1, 2)), np.ones((1, 2)), np.zeros(1), np.ones((1, 1), np.float32))

@@ -27,6 +27,7 @@ from gscodec.format import (
     pack,
 )
 from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.files import FileEntry
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
 from gscodec.format.pages import page_crcs
@@ -123,6 +124,32 @@ def coded_stack() -> bytes:
     )
 
 
+def source_files() -> bytes:
+    """A stack with what its files were: a normal map without Z, a mask, a constant, and layers of OpenEXR."""
+    contents = contents_of(13, (9, 30), 6, (24, 40), 16)
+    radiance = ChannelGroup(
+        "radiance", Role.COLOR, 1, 16, SampleType.FLOAT, Transfer.ASINH, value_min=-2.0, value_max=900.0, knee_log2=-5
+    )
+    groups = (
+        ChannelGroup("normal", Role.NORMAL, 2, transfer=Transfer.LINEAR, normal=NormalConvention.DX, source="n.png"),
+        ChannelGroup("mask", Role.MASK, 1, transfer=Transfer.LINEAR, source="m.tif"),
+        radiance,
+        ChannelGroup("depth", Role.DATA, 2, 32, SampleType.FLOAT, Transfer.LINEAR, value_max=1e6),
+    )
+    exr = {
+        "channels": [{"name": "Y", "type": "half", "place": 0}, {"name": "Z", "type": "float", "place": 2}],
+        "data_window": [-3, 2, 16, 13],
+        "display_window": [0, 0, 15, 15],
+    }
+    files = (
+        FileEntry("n.png", 40, 24, 3, ("normal",), unit_z=True),
+        FileEntry("m.tif", 80, 48, 4, ("mask",), binary=True),
+        FileEntry("ao.png", 8, 8, 1, (), constant=(0.25,), constant_group=ChannelGroup("ao", Role.AO, 1)),
+        FileEntry("light.exr", 20, 12, 2, ("radiance", "depth"), exr=exr),
+    )
+    return pack(replace(contents, groups=groups, files=files))
+
+
 def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
     reader = IgsReader(data)
     chunks = [
@@ -190,6 +217,7 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         stack,
         coded_rgb,
         coded_stack,
+        source_files,
         made_unknown_ancillary,
         made_deflated_tables,
         made_extreme_records,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,16 @@ def test_description(name: str) -> None:
     expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     with IgsReader(FOLDER / f"{name}.igs") as reader:
         told = json.loads(json.dumps(describe(reader)))
-    assert {key: told[key] for key in expected} == expected  # later versions may tell more
+    assert _known_part(told, expected) == expected
+
+
+def _known_part(told: Any, expected: Any) -> Any:
+    """What is told, without the members that later versions added."""
+    if isinstance(expected, dict) and isinstance(told, dict):
+        return {key: _known_part(told.get(key), value) for key, value in expected.items()}
+    if isinstance(expected, list) and isinstance(told, list) and len(told) == len(expected):
+        return [_known_part(part, value) for part, value in zip(told, expected, strict=True)]
+    return told
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -56,12 +56,16 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = blocks("python")
     rows, columns = np.mgrid[0:200, 0:380]
     Image.fromarray(np.stack([rows, columns // 2, rows // 2], axis=-1).astype(np.uint8)).save(tmp_path / "photo.png")
+    for name, plane in (("rock_col.png", rows), ("rock_nor.png", columns // 2)):
+        Image.fromarray(plane.astype(np.uint8)).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(code.replace("bpp=0.2", "gaussians=50, preset='fast', steps=5"), names)  # the same calls, in less time
+    quick = "gaussians=50, preset='fast', steps=5"
+    exec(code.replace("bpp=0.2", quick).replace("bppc=0.1", quick), names)  # the same calls, in less time
     assert names["picture"].shape == (200, 380, 3)
     assert names["part"].shape == (256, 512, 3)
     assert names["values"].shape == (1, 3)
+    assert names["maps"]["rock_nor.png"].samples.shape == (200, 380, 1)
 
 
 def test_links_and_pictures_lead_somewhere() -> None:

@@ -1,0 +1,97 @@
+"""Where the maps of a stack go: a folder, each under its own name."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+
+from gscodec.cli import _console
+from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
+
+if TYPE_CHECKING:
+    from gscodec.format import ChannelGroup
+    from gscodec.format.files import FileEntry
+    from gscodec.image.restore import Restored
+
+_WRITTEN: Final = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".exr", ".hdr"}
+"""Suffixes of sources that a decode can write again; others come back as PNG, floats as OpenEXR."""
+
+
+def usual_suffix(entry: "FileEntry") -> str:
+    """What a picture is written as where nobody says."""
+    return ".exr" if entry.exr or PurePath(entry.name).suffix.lower() in {".exr", ".hdr"} else ".png"
+
+
+def is_one_picture(groups: "Sequence[ChannelGroup]", output: str | None) -> bool:
+    """Whether groups that name no files are asked for as one picture: colour with an opacity that is its alpha."""
+    from gscodec.format import Role
+
+    wanted = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in _WRITTEN)
+    return wanted and len(groups) == 2 and groups[1].role is Role.OPACITY and not any(g.source for g in groups)
+
+
+class MapTarget:
+    """What `decode` was told about its output, for the maps of a stack."""
+
+    def __init__(
+        self, source: str, output: str | None, format_name: str | None, depth: int | None, overwrite: bool
+    ) -> None:
+        self._source, self._output = source, output
+        self._format, self._depth, self._overwrite = format_name, depth, overwrite
+        self._paths: dict[str, str] = {}
+
+    def check(self, entries: "Sequence[FileEntry]") -> "Sequence[FileEntry]":
+        """The maps, after a look at where they would go.
+
+        Raises:
+            InvalidArgument: several maps for one file. OutputExists, FileAccessError: a path that cannot be written.
+        """
+        output = self._output
+        is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in _WRITTEN)
+        if is_file and output is not None and not Path(output).is_dir():
+            if len(entries) > 1:
+                names = ", ".join(entry.name for entry in entries)
+                raise InvalidArgument(f"{output}: cannot hold {names}; name a folder, or one of them with --only")
+            self._paths = {entries[0].name: output}
+        else:
+            if output is None and self._source == _console.STREAM:
+                raise InvalidArgument("stdin holds a stack of maps: name a folder for them")
+            folder = Path(output) if output is not None else Path(self._source).with_suffix("")
+            if folder.exists() and not folder.is_dir():
+                raise FileAccessError(f"{folder}: is a file; name a folder for the maps")
+            self._paths = {entry.name: str(folder / self._name(entry)) for entry in entries}
+            if len({path.casefold() for path in self._paths.values()}) < len(self._paths):
+                self._paths = {name: str(folder / f"{name}.{self._format}") for name in self._paths}
+        for path in self._paths.values():
+            if path != _console.STREAM and Path(path).exists() and not self._overwrite:
+                raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+        return entries
+
+    def write(self, maps: "dict[str, Restored]", icc: bytes | None) -> None:
+        """Every map into its file, each whole or not at all; the folder is made where it is missing."""
+        from gscodec.image import save_image
+
+        for name, restored in maps.items():
+            path = self._paths[name]
+            if path != _console.STREAM:
+                folder = Path(path).parent
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except OSError as fault:
+                    raise FileAccessError(f"{folder}: cannot be made: {fault.strerror}") from fault
+            is_colour = restored.groups[0].role.value in {"color", "albedo", "emissive"}
+            save_image(
+                path,
+                restored.samples,
+                restored.groups,
+                icc if is_colour else None,
+                bit_depth=self._depth,
+                format=self._format,
+                overwrite=self._overwrite,
+                exr=restored.entry.exr,
+            )
+
+    def _name(self, entry: "FileEntry") -> str:
+        path = PurePath(entry.name)
+        if self._format:
+            return f"{path.stem}.{self._format.lower()}"
+        return entry.name if path.suffix.lower() in _WRITTEN else f"{path.stem}{usual_suffix(entry)}"

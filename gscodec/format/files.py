@@ -1,0 +1,285 @@
+"""The FILE chunk: how the files that a picture came from are put together again. It never changes samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION
+from gscodec.errors import CorruptField, GsCodecError
+from gscodec.format.channels import (
+    AlphaMode,
+    ChannelGroup,
+    NormalConvention,
+    Role,
+    SampleType,
+    Transfer,
+    check_groups,
+    text_fault,
+)
+from gscodec.format.contents import Json
+from gscodec.format.layout import ErrorClass
+from gscodec.format.meta import pack_meta, unpack_meta
+
+MAX_FILES: Final = 256
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One source file: a picture of its own size, made of the samples of some groups, or of one value.
+
+    From its only group, a picture gets `n_channels` channels so: with `unit_z`, the third is what makes X and Y a unit
+    vector; one channel is repeated for three; an alpha that is missing is opaque. `binary` samples are 0 or 1.
+    """
+
+    name: str  # bare file name
+    width: int  # px
+    height: int
+    n_channels: int  # of the picture in the file
+    groups: tuple[str, ...]  # names of the channel groups that hold its samples; none for a constant
+    unit_z: bool = False
+    binary: bool = False
+    constant: tuple[float, ...] = ()  # value of each of constant_group's channels, 0..1
+    constant_group: ChannelGroup | None = None
+    exr: dict[str, Json] = field(default_factory=dict)  # what an OpenEXR file has beside samples
+
+
+def pack_files(files: Sequence[FileEntry], where: str, error: ErrorClass) -> bytes:
+    """The FILE chunk.
+
+    Raises:
+        GsCodecError: `error`, where a file could not be read back.
+    """
+    data = pack_meta({"files": [_to_json(entry) for entry in files]}, where, error)
+    try:
+        _parse(unpack_meta(data, where), where)
+    except CorruptField as fault:
+        raise error(str(fault)) from fault
+    return data
+
+
+def unpack_files(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tuple[FileEntry, ...]:
+    """Entries of a FILE chunk.
+
+    Raises:
+        CorruptField: not as spec/igs.md, "Source files" has it, or a group that is not there.
+    """
+    files = _parse(unpack_meta(data, name), name)
+    known = {group.name: group for group in groups}
+    for entry in files:
+        for group in entry.groups:
+            if group not in known:
+                raise CorruptField(f"{name}: file {entry.name!r} needs channel group {group!r}, which is not there")
+        if entry.exr:
+            n_samples = sum(known[group].n_channels for group in entry.groups)
+            if any(channel["place"] >= n_samples for channel in entry.exr["channels"]):
+                raise CorruptField(f"{name}: file {entry.name!r} has an OpenEXR channel outside its groups")
+        elif len(entry.groups) == 1:
+            check_recipe(entry, known[entry.groups[0]], name)
+    return files
+
+
+def check_recipe(entry: FileEntry, group: ChannelGroup, name: str) -> None:
+    """Refuse a picture whose channels do not come out of its group.
+
+    Raises:
+        CorruptField: so it is.
+    """
+    if entry.n_channels not in channels_from(group, entry.unit_z):
+        raise CorruptField(f"{name}: file {entry.name!r} has {entry.n_channels} channels, its group {group.n_channels}")
+
+
+def channels_from(group: ChannelGroup, unit_z: bool) -> set[int]:
+    """How many channels a picture may be given from a group."""
+    if unit_z:
+        return {3, 4} if group.n_channels == 2 and group.alpha is AlphaMode.NONE else set()
+    if group.alpha is not AlphaMode.NONE or group.n_channels > 3:
+        return {group.n_channels}
+    return {1: {1, 2, 3, 4}, 2: {2}, 3: {3, 4}}[group.n_channels]
+
+
+def _to_json(entry: FileEntry) -> dict[str, Json]:
+    values: dict[str, Json] = {
+        "name": entry.name,
+        "width": entry.width,
+        "height": entry.height,
+        "channels": entry.n_channels,
+    }
+    if entry.groups:
+        values["groups"] = list(entry.groups)
+    for key in ("unit_z", "binary"):
+        if getattr(entry, key):
+            values[key] = True
+    group = entry.constant_group
+    if group is not None:
+        values["constant"] = {
+            "values": list(entry.constant),
+            "name": group.name,
+            "role": group.role.value,
+            "bit_depth": group.bit_depth,
+            "sample_type": group.sample_type.value,
+            "transfer": group.transfer.value,
+            "alpha": group.alpha.value,
+            "normal": group.normal.value,
+            "value_min": group.value_min,
+            "value_max": group.value_max,
+            "knee_log2": group.knee_log2,
+        }
+    if entry.exr:
+        values["exr"] = entry.exr
+    return values
+
+
+def _parse(value: Json, name: str) -> tuple[FileEntry, ...]:
+    try:
+        entries = _list(value, "files")
+        if not 1 <= len(entries) <= MAX_FILES:
+            raise _Wrong(f"has {len(entries)} files, must be 1..{MAX_FILES}")
+        files = tuple(_entry(entry) for entry in entries)
+        names = [entry.name.casefold() for entry in files]
+        if len(set(names)) != len(names):
+            raise _Wrong("has a file name twice")
+    except _Wrong as fault:
+        raise CorruptField(f"{name}: chunk FILE {fault}") from fault
+    return files
+
+
+class _Wrong(ValueError):
+    """What is wrong, in words."""
+
+
+def _get(values: Json, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    if not isinstance(values, dict):
+        raise _Wrong("has something else where an object belongs")
+    found = values.get(key, default)
+    if not isinstance(found, kind) or (isinstance(found, bool) and kind is int):
+        raise _Wrong(f"has no proper {key!r}")
+    return found
+
+
+def _list(values: Json, key: str, default: Any = None) -> list[Json]:
+    found: list[Json] = _get(values, key, list, default)
+    return found
+
+
+def _integer(values: Json, key: str, low: int, high: int) -> int:
+    found: int = _get(values, key, int)
+    if not low <= found <= high:
+        raise _Wrong(f"has {key!r} {found}, must be {low}..{high}")
+    return found
+
+
+def _entry(value: Json) -> FileEntry:
+    name: str = _get(value, "name", str)
+    fault = "is empty" if not name else text_fault(name, is_file_name=True)
+    if fault:
+        raise _Wrong(f"has a file name {name!r} that {fault}")
+    groups = _list(value, "groups", [])
+    if not all(isinstance(group, str) for group in groups):
+        raise _Wrong("has a group that is not a name")
+    constant = value.get("constant")
+    if (constant is None) == (not groups):
+        raise _Wrong(f"must have either groups or a constant for {name!r}")
+    values, group = _constant(constant) if constant is not None else ((), None)
+    n_channels = _integer(value, "channels", 1, MAX_CHANNELS)
+    entry = FileEntry(
+        name,
+        _integer(value, "width", 1, MAX_DIMENSION),
+        _integer(value, "height", 1, MAX_DIMENSION),
+        n_channels,
+        tuple(groups),
+        _get(value, "unit_z", bool, False),
+        _get(value, "binary", bool, False),
+        values,
+        group,
+        _exr(_get(value, "exr", dict, {}), n_channels),
+    )
+    if group is not None and not entry.exr:
+        if entry.n_channels not in channels_from(group, entry.unit_z):
+            raise _Wrong(f"has {entry.n_channels} channels for {name!r}, its value has {group.n_channels}")
+    elif not entry.exr and len(groups) != 1:
+        raise _Wrong(f"has {len(groups)} groups for {name!r}, a picture has one")
+    return entry
+
+
+def _constant(value: Json) -> tuple[tuple[float, ...], ChannelGroup]:
+    numbers = _list(value, "values")
+    if not 1 <= len(numbers) <= MAX_CHANNELS or not all(
+        isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 1e30 for number in numbers
+    ):
+        raise _Wrong("has a constant that is not a few numbers")
+    try:
+        group = ChannelGroup(
+            _get(value, "name", str),
+            Role(_get(value, "role", str)),
+            len(numbers),
+            _integer(value, "bit_depth", 1, 32),
+            SampleType(_get(value, "sample_type", str)),
+            Transfer(_get(value, "transfer", str)),
+            AlphaMode(_get(value, "alpha", str)),
+            NormalConvention(_get(value, "normal", str)),
+            float(_get(value, "value_min", (int, float))),
+            float(_get(value, "value_max", (int, float))),
+            knee_log2=_get(value, "knee_log2", int),
+        )
+        check_groups((group,), len(numbers), "a constant", CorruptField)
+    except (ValueError, OverflowError, GsCodecError) as fault:
+        raise _Wrong(f"has a constant of an impossible kind: {fault}") from fault
+    return tuple(float(number) for number in numbers), group
+
+
+def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
+    """Members of `exr` that are known, checked."""
+    if not value:
+        return {}
+    channels = _list(value, "channels")
+    if len(channels) != n_channels:
+        raise _Wrong(f"has {len(channels)} OpenEXR channels of {n_channels}")
+    checked = []
+    for channel in channels:
+        entry = {
+            "name": _text(channel, "name"),
+            "type": _get(channel, "type", str),
+            "place": _integer(channel, "place", 0, MAX_CHANNELS - 1),
+        }
+        if entry["type"] not in {"half", "float"}:
+            raise _Wrong(f"has an OpenEXR channel of type {entry['type']!r}")
+        checked.append(entry)
+    if len({entry["name"] for entry in checked}) != len(checked):
+        raise _Wrong("has an OpenEXR channel twice")
+    result: dict[str, Json] = {"channels": checked}
+    for key in ("data_window", "display_window"):
+        if key in value:
+            window = result[key] = _integers(value, key, 4, -(2**30), 2**30)
+            if window[2] < window[0] or window[3] < window[1]:
+                raise _Wrong(f"has a {key} that is empty")
+    if "chromaticities" in value:
+        numbers = _list(value, "chromaticities")
+        if len(numbers) != 8 or not all(isinstance(n, int | float) and abs(n) < 1e6 for n in numbers):
+            raise _Wrong("has chromaticities that are not eight numbers")
+        result["chromaticities"] = [float(number) for number in numbers]
+    if "pixel_aspect" in value:
+        aspect = _get(value, "pixel_aspect", (int, float))
+        if not 1e-6 <= aspect <= 1e6:
+            raise _Wrong("has a pixel aspect that is not above 0")
+        result["pixel_aspect"] = float(aspect)
+    for key in ("part", "view"):
+        if key in value:
+            result[key] = _text(value, key)
+    return result
+
+
+def _text(values: Json, key: str) -> str:
+    found: str = _get(values, key, str)
+    fault = "is empty" if not found else text_fault(found, is_file_name=False)
+    if fault:
+        raise _Wrong(f"has a {key} {found!r} that {fault}")
+    return found
+
+
+def _integers(values: Json, key: str, count: int, low: int, high: int) -> list[int]:
+    found = _list(values, key)
+    if len(found) != count or not all(
+        isinstance(n, int) and not isinstance(n, bool) and low <= n <= high for n in found
+    ):
+        raise _Wrong(f"has a {key} that is not {count} integers")
+    return [int(number) for number in found]

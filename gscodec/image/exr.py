@@ -1,0 +1,262 @@
+"""OpenEXR files: every channel of one part in, with the names, types and windows that a decode gives back."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import MAX_CHANNELS
+from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage
+from gscodec.format.channels import ChannelGroup, Role
+from gscodec.format.files import FileEntry
+from gscodec.image.floats import finite, float_group, model_samples
+from gscodec.image.stack import ImageStack, bare_name, check_dimensions
+
+SIGNATURE: Final = b"\x76\x2f\x31\x01"
+
+_TYPES: Final = {"float16": "half", "float32": "float"}
+_DTYPES: Final = {"half": np.float16, "float": np.float32}
+_LAYERS: Final = (("R", "G", "B"), ("Y",))
+"""Channels that are light, as the last parts of their names."""
+
+
+def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "error") -> ImageStack:
+    """One part of an OpenEXR file: the R, G and B of each layer as a colour group, every other channel by itself.
+
+    Scanline and tiled files, half and float channels; subsampled ones are enlarged, and stay so. Of several
+    resolutions the finest.
+
+    Args:
+        part: name or number, from 0, of the part; None is the only one.
+        nan: what becomes of values that are not finite, see `floats.finite`.
+
+    Raises:
+        UnsupportedImage: deep data, unsigned integer channels, or several parts and none chosen.
+        BadImage: damaged or cut off. LimitExceeded: too large. InvalidArgument: no such part.
+    """
+    content = file.read()
+    number, header = _choose(content, name, part)
+    window, display = (_window(header, key, name) for key in ("dataWindow", "displayWindow"))
+    width, height = window[2] - window[0] + 1, window[3] - window[1] + 1
+    if width < 1 or height < 1:
+        raise BadImage(f"{name}: {width}x{height} px is not a picture")
+    check_dimensions(height, width, name)
+    n_channels = len(header.get("channels", ()))
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise LimitExceeded(f"{name}: {n_channels} channels, must be 1..{MAX_CHANNELS}; split the layers")
+    channels = _channels(content, number, name)
+    groups: list[ChannelGroup] = []
+    samples: list[npt.NDArray[np.float32]] = []
+    listed: list[dict[str, Any]] = []
+    source = bare_name(name, ".exr")
+    for group_name, role, members in _layers(list(channels)):
+        planes = [_plane(channels[member].pixels, height, width, f"{name}: channel {member}") for member in members]
+        values = finite(np.stack(planes, axis=2), nan, name)
+        group = float_group(group_name, values, role, _depth(channels[members[0]]), source)
+        for member in members:
+            listed.append({"name": member, "type": _type(channels[member]), "place": len(listed)})
+        groups.append(group)
+        samples.append(model_samples(values, group))
+    exr = {"channels": listed, "data_window": window, "display_window": display} | _attributes(header)
+    entry = FileEntry(source, width, height, len(listed), tuple(group.name for group in groups), exr=exr)
+    return ImageStack(np.concatenate(samples, axis=2), tuple(groups), None, name, (entry,))
+
+
+def write_exr(
+    values: npt.NDArray[np.float32], groups: tuple[ChannelGroup, ...], exr: Mapping[str, Any], bit_depth: int | None
+) -> bytes:
+    """An OpenEXR file, ZIP-compressed, of float samples (H, W, C).
+
+    Args:
+        groups: what the channels are; they name the file's channels where `exr` does not.
+        exr: as `FileEntry.exr`, checked.
+        bit_depth: 16 or 32 in place of each channel's own type.
+    """
+    openexr = _openexr()
+    height, width, n_channels = values.shape
+    listed = exr.get("channels") or _default_channels(groups, n_channels)
+    header: dict[str, Any] = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    window = exr.get("data_window")
+    fits = window is not None and (window[2] - window[0] + 1, window[3] - window[1] + 1) == (width, height)
+    if window is not None and fits:
+        header["dataWindow"] = _corners(window)
+        if "display_window" in exr:
+            header["displayWindow"] = _corners(exr["display_window"])
+    if "chromaticities" in exr:
+        header["chromaticities"] = tuple(float(value) for value in exr["chromaticities"])
+    if "pixel_aspect" in exr:
+        header["pixelAspectRatio"] = float(exr["pixel_aspect"])
+    for key, attribute in (("part", "name"), ("view", "view")):
+        if key in exr:
+            header[attribute] = exr[key]
+    channels = {}
+    for channel in listed:
+        kind = {16: "half", 32: "float", None: channel["type"]}[bit_depth]
+        plane = values[:, :, channel["place"]]
+        if kind == "half":
+            plane = np.clip(plane, -65504, 65504)
+        pixels = np.ascontiguousarray(plane.astype(_DTYPES[kind]))
+        channels[channel["name"]] = openexr.Channel(pixels)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "out.exr"
+        openexr.File(header, channels).write(os.fspath(path))  # the library writes to paths only
+        return path.read_bytes()
+
+
+def _default_channels(groups: tuple[ChannelGroup, ...], n_channels: int) -> list[dict[str, Any]]:
+    """R, G, B, A or Y, A for one picture; else the groups' names."""
+    names = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}.get(n_channels, [])
+    if len(groups) > 1 or not names:
+        names = [f"{group.name}.{number}" for group in groups for number in range(group.n_channels)]
+    kinds = ["half" if group.bit_depth == 16 else "float" for group in groups for _ in range(group.n_channels)]
+    return [{"name": name, "type": kinds[place], "place": place} for place, name in enumerate(names)]
+
+
+def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str, Any]]:
+    """Number and header of the part wanted."""
+    with _quiet():
+        try:
+            headers = [dict(found.header) for found in _openexr().File(io.BytesIO(content), header_only=True).parts]
+        except Exception as fault:
+            raise BadImage(f"{name}: the OpenEXR header is damaged ({_one_line(fault)})") from fault
+    names = [str(header.get("name", number)) for number, header in enumerate(headers)]
+    if not headers:
+        raise BadImage(f"{name}: an OpenEXR file without parts")
+    if part is None and len(headers) > 1:
+        raise UnsupportedImage(f"{name}: has {len(headers)} parts ({', '.join(names)[:160]}); choose one with --part")
+    if part is None:
+        number = 0
+    elif part in names:
+        number = names.index(part)
+    elif part.isdecimal() and int(part) < len(headers):
+        number = int(part)
+    else:
+        raise InvalidArgument(f"{name}: has no part {part!r}; there are {', '.join(names)[:160]}")
+    if "deep" in str(headers[number].get("type", "")):
+        raise UnsupportedImage(f"{name}: deep data is not read; flatten it first")
+    return number, headers[number]
+
+
+def _channels(content: bytes, number: int, name: str) -> dict[str, Any]:
+    with _quiet():
+        try:
+            parts = _openexr().File(io.BytesIO(content), separate_channels=True).parts
+            channels = dict(parts[number].channels)  # the library leaves out parts that it cannot read
+        except Exception as fault:
+            raise BadImage(f"{name}: the OpenEXR data is damaged or cut off ({_one_line(fault)})") from fault
+    for channel, found in channels.items():
+        if getattr(found.pixels, "ndim", 0) != 2 or not found.pixels.size:
+            raise BadImage(f"{name}: channel {channel} of the OpenEXR data is damaged")
+        if str(found.pixels.dtype) not in _TYPES:
+            raise UnsupportedImage(
+                f"{name}: channel {channel} has unsigned integers (ids), which a lossy codec cannot keep; leave it out"
+            )
+    if not channels:
+        raise BadImage(f"{name}: the OpenEXR data is damaged or cut off")
+    return channels
+
+
+def _type(channel: Any) -> str:
+    return _TYPES[str(channel.pixels.dtype)]
+
+
+def _depth(channel: Any) -> int:
+    return 16 if _type(channel) == "half" else 32
+
+
+def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
+    """Groups by name, role and channels: light first in each layer, every other channel by itself."""
+    found = []
+    left = dict.fromkeys(names)
+    for name in names:
+        layer, dot, last = name.rpartition(".")
+        if name not in left:
+            continue
+        light = next(([layer + dot + each for each in kind] for kind in _LAYERS if last in kind), [])
+        if light and all(each in left for each in light):
+            found.append((layer or "color", Role.COLOR, light))
+            for each in light:
+                del left[each]
+    found += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]
+    taken: set[str] = set()
+    unique = []
+    for name, role, members in found:
+        chosen = name if name not in taken else f"{name}_{len(taken)}"
+        taken.add(chosen)
+        unique.append((chosen, role, members))
+    return unique
+
+
+def _plane(pixels: npt.NDArray[Any], height: int, width: int, where: str) -> npt.NDArray[np.float32]:
+    plane = pixels.astype(np.float32)
+    if plane.shape == (height, width):
+        return plane
+    if plane.shape[0] > height or plane.shape[1] > width:
+        raise BadImage(f"{where} has {plane.shape[1]}x{plane.shape[0]} px, the picture {width}x{height}")
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _window(header: Mapping[str, Any], key: str, name: str) -> list[int]:
+    try:
+        (left, top), (right, bottom) = header[key]
+        return [int(left), int(top), int(right), int(bottom)]
+    except (KeyError, TypeError, ValueError) as fault:
+        raise BadImage(f"{name}: the OpenEXR header has no {key}") from fault
+
+
+def _corners(window: list[int]) -> tuple[Any, Any]:
+    return np.array(window[:2], np.int32), np.array(window[2:], np.int32)
+
+
+def _attributes(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a decode writes again."""
+    found: dict[str, Any] = {}
+    chromaticities = header.get("chromaticities")
+    if chromaticities is not None:
+        numbers = [float(value) for value in np.ravel(np.asarray(chromaticities))]
+        if len(numbers) == 8 and np.isfinite(numbers).all():
+            found["chromaticities"] = numbers
+    aspect = header.get("pixelAspectRatio", 1.0)
+    if isinstance(aspect, float) and np.isfinite(aspect) and aspect > 0 and aspect != 1.0:
+        found["pixel_aspect"] = aspect
+    for attribute, key in (("name", "part"), ("view", "view")):
+        text = header.get(attribute)
+        if isinstance(text, str) and text and text.isprintable() and len(text.encode()) <= 255:
+            found[key] = text
+    return found
+
+
+def _openexr() -> Any:
+    import OpenEXR
+
+    return OpenEXR
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library prints what it finds wrong, to both streams of the process, beside raising it."""
+    kept: list[tuple[int, int]] = []
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), Path(os.devnull).open("wb") as nothing:
+        try:
+            for stream in (1, 2):
+                with suppress(OSError):  # no such stream
+                    kept.append((os.dup(stream), stream))
+                    os.dup2(nothing.fileno(), stream)
+            yield
+        finally:
+            for copy, stream in kept:
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+def _one_line(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:160] or type(fault).__name__

@@ -1,0 +1,100 @@
+"""Float samples into the model's domain: their range, the transfer that suits them, and what is not finite."""
+
+import math
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import InvalidArgument, UnsupportedImage
+from gscodec.format.channels import KNEE_BIAS, ChannelGroup, Role, SampleType, Transfer
+from gscodec.image.transfer import to_model
+
+NanPolicy = Literal["error", "zero", "hole"]
+
+KNEE_SHARE: Final = 1 / 16
+"""Of the median value: below it light is taken as dark, and steps stay even."""
+
+WIDE_RANGE: Final = 64.0
+"""Ratio of the largest to the median value from which plain data, too, is kept in even ratios."""
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
+_CHROMA: Final = ("RY", "BY")
+
+
+def finite(samples: npt.NDArray[Any], nan: str, name: str) -> npt.NDArray[np.float32]:
+    """float32 samples (H, W, C) without NaN and infinities.
+
+    Args:
+        nan: `error` refuses them; `zero` puts 0 in their place; `hole` what lies around them, so that they cost least.
+
+    Raises:
+        UnsupportedImage: there are some, and `nan` is error.
+        InvalidArgument: no such policy.
+    """
+    if nan not in get_args(NanPolicy):
+        raise InvalidArgument(f"nan {nan!r} is not known: use {', '.join(get_args(NanPolicy))}")
+    values = samples.astype(np.float32)
+    good = np.isfinite(values)
+    if good.all():
+        return values
+    if nan == "error":
+        count = int((~good).sum())
+        raise UnsupportedImage(f"{name}: {count} samples are NaN or infinite; choose --nan zero or --nan hole")
+    values[~good] = 0.0
+    if nan == "hole":
+        for channel in range(values.shape[2]):
+            values[:, :, channel] = _filled(values[:, :, channel], good[:, :, channel])
+    return values
+
+
+def _filled(values: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Holes filled from coarser and coarser means of what is good."""
+    if good.all() or not good.any():
+        return values
+    if min(values.shape) == 1 and max(values.shape) == 1:
+        return values
+    height, width = (2 * math.ceil(side / 2) for side in values.shape)
+    pad = ((0, height - values.shape[0]), (0, width - values.shape[1]))
+    weight = np.pad(good.astype(np.float64), pad)
+    known = np.pad(np.where(good, values, 0.0).astype(np.float64), pad)
+    total, count = (part.reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3)) for part in (known, weight))
+    coarse = _filled((total / np.maximum(count, 1)).astype(np.float32), count > 0)
+    spread = np.repeat(np.repeat(coarse, 2, axis=0), 2, axis=1)[: values.shape[0], : values.shape[1]]
+    return np.where(good, values, spread)
+
+
+def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_depth: int, source: str) -> ChannelGroup:
+    """The group of finite float samples (H, W, C): their range, and even steps or even ratios.
+
+    Light goes over many orders of magnitude, and is seen and kept in ratios, down to a small share of the median;
+    so does data of such range. Opacity and chroma have even steps.
+    """
+    low, high = float(samples.min()), float(samples.max())
+    sizes = np.abs(samples[samples != 0]) if (samples != 0).any() else np.ones(1, np.float32)
+    median = float(np.median(sizes))
+    is_light = role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
+    is_wide = float(sizes.max()) > WIDE_RANGE * median
+    transfer, knee = Transfer.LINEAR, 0
+    if role is not Role.OPACITY and name.rpartition(".")[2] not in _CHROMA and (is_light or is_wide) and low < high:
+        transfer = Transfer.ASINH
+        knee = min(max(math.floor(math.log2(KNEE_SHARE * median)), 1 - KNEE_BIAS), KNEE_BIAS - 1)
+    if low == high:
+        low, high = (low, low + max(1.0, abs(low))) if low < _LARGEST / 4 else (low / 2, low)
+    return ChannelGroup(
+        name,
+        role,
+        samples.shape[2],
+        bit_depth,
+        SampleType.FLOAT,
+        transfer,
+        value_min=low,
+        value_max=high,
+        source=source,
+        knee_log2=knee,
+    )
+
+
+def model_samples(samples: npt.NDArray[np.float32], group: ChannelGroup) -> npt.NDArray[np.float32]:
+    """The group's samples in 0..1."""
+    return np.clip(to_model(samples, group), 0.0, 1.0)

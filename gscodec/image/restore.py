@@ -1,0 +1,85 @@
+"""From the samples of a stack back to the files that they came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType
+from gscodec.format.files import FileEntry
+from gscodec.image.levels import to_native, to_values
+
+Array = npt.NDArray[Any]
+
+
+def channels_of(group: ChannelGroup, groups: Sequence[ChannelGroup]) -> slice:
+    """Where a group's channels stand among those of all groups."""
+    at = sum(other.n_channels for other in groups[: list(groups).index(group)])
+    return slice(at, at + group.n_channels)
+
+
+def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tuple[FileEntry, ...]:
+    """A file for each group, where nothing else is known."""
+    return tuple(
+        FileEntry(group.source or f"{group.name}.png", width, height, group.n_channels, (group.name,))
+        for group in groups
+    )
+
+
+def unit_z_of(samples: Array) -> npt.NDArray[np.float32]:
+    """(H, W) Z, as a sample 0..1, of unit vectors whose X and Y are the samples (H, W, 2); never below 0.5."""
+    vectors = 2.0 * samples.astype(np.float32) - 1.0
+    squared = 1.0 - np.square(vectors).sum(axis=2)
+    return np.asarray(0.5 + 0.5 * np.sqrt(np.maximum(squared, 0.0)), np.float32)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A source file's picture."""
+
+    entry: FileEntry
+    samples: Array  # (H, W, C) of the source's type, as `to_native`
+    groups: tuple[ChannelGroup, ...]  # of the C channels
+
+
+def restore(
+    entry: FileEntry, groups: Sequence[ChannelGroup], values: npt.NDArray[np.float32] | None, size: tuple[int, int]
+) -> Restored:
+    """A file's picture.
+
+    Args:
+        groups: of the C channels of `values`.
+        values: (H, W, C) as `IgsImage.render` gives float32; not looked at for a constant.
+        size: (H, W).
+    """
+    if entry.constant_group is not None:
+        part: Array = np.broadcast_to(np.asarray(entry.constant, np.float32), (*size, len(entry.constant)))
+        part = to_values(part, (entry.constant_group,))
+        own: tuple[ChannelGroup, ...] = (entry.constant_group,)
+    else:
+        assert values is not None
+        own = tuple(group for name in entry.groups for group in groups if group.name == name)
+        part = np.concatenate([values[:, :, channels_of(group, groups)] for group in own], axis=2)
+    if entry.exr:
+        return Restored(entry, part, own)
+    return Restored(entry, *_picture(entry, own[0], part))
+
+
+def _picture(entry: FileEntry, group: ChannelGroup, values: Array) -> tuple[Array, tuple[ChannelGroup, ...]]:
+    """Samples with the channels of the file, and their one group."""
+    if entry.unit_z:
+        values = np.concatenate([values, unit_z_of(np.clip(values, 0, 1))[:, :, None]], axis=2)
+    if entry.binary:
+        values = (values >= 0.5).astype(np.float32)
+    if group.n_channels == 1 and entry.n_channels in {3, 4}:
+        values = np.repeat(values, 3, axis=2)
+    alpha = group.alpha
+    if values.shape[2] < entry.n_channels:
+        values = np.concatenate([values, np.ones((*values.shape[:2], 1), np.float32)], axis=2)
+        alpha = AlphaMode.STRAIGHT
+    whole = (replace(group, n_channels=values.shape[2], alpha=alpha),)
+    if group.sample_type is SampleType.FLOAT:
+        return values, whole
+    return to_native(values, whole), whole

@@ -1,0 +1,82 @@
+"""What a texture file is, told by its name: the habits of Poly Haven, ambientCG, Substance, glTF and game engines."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from gscodec.format.channels import NormalConvention, Role
+
+_GL, _DX, _NONE = NormalConvention.GL, NormalConvention.DX, NormalConvention.NONE
+
+
+@dataclass(frozen=True)
+class MapName:
+    """What a file name says."""
+
+    stem: str  # what the maps of one material share, lower case; empty for a name such as `albedo.png`
+    kind: str  # the map's own word: `albedo`, `normal`, `orm` ...
+    role: Role
+    normal: NormalConvention = NormalConvention.NONE
+
+
+_ROLES: Final = {
+    Role.ALBEDO: "albedo basecolor basecolour diffuse diff color colour col bc",
+    Role.NORMAL: "normal normals nor nrm norm nrml normalmap",
+    Role.AO: "ao ambientocclusion occlusion occ",
+    Role.ROUGHNESS: "roughness rough rgh",
+    Role.METALNESS: "metalness metallic metal mtl",
+    Role.HEIGHT: "height displacement disp bump parallax",
+    Role.OPACITY: "opacity alpha transparency",
+    Role.MASK: "mask matid uvmask",
+    Role.EMISSIVE: "emissive emission emit glow",
+    # Several scalar maps in one file, a channel each.
+    Role.DATA: "orm arm rma mra rmo aorm mraoh occlusionroughnessmetallic metallicroughness roughnessmetallic "
+    "metallicsmoothness specular spec glossiness gloss smoothness translucency sss thickness curvature flow id",
+}
+_WORDS: Final = {word: (role, words.split()[0]) for role, words in _ROLES.items() for word in words.split()}
+_MOST_WORDS: Final = 3
+"""Of which a map's word may be made up, as `OcclusionRoughnessMetallic` is."""
+
+_CONVENTIONS: Final = {"gl": _GL, "opengl": _GL, "ogl": _GL, "dx": _DX, "directx": _DX, "d3d": _DX}
+_GLUED: Final = re.compile(rf"(normal|nor|nrm)({'|'.join(_CONVENTIONS)})")
+_UDIM: Final = re.compile(r"1\d{3}")
+_NOISE: Final = re.compile(
+    r"\d{1,2}k|128|256|512|1024|2048|4096|8192|16384|\d{3,5}x\d{3,5}|\d{1,2}bit|jpe?g|png|exr|tiff?|srgb|linear|raw"
+)
+"""Sizes, file types and colour spaces, which say nothing about the material."""
+
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
+
+
+def map_name(path: str | PurePath) -> MapName | None:
+    """What the name of a file says that it is; None where it names no map.
+
+    The last words of the name decide, without its size and colour space: `rock_07_nor_gl_2k.png` is the normal map of
+    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own.
+    """
+    words = _words(PurePath(path).stem)
+    udim = [words.pop()] if len(words) > 1 and _UDIM.fullmatch(words[-1]) else []
+    words = [word for word in words if not _NOISE.fullmatch(word)]
+    convention = _CONVENTIONS[words.pop()] if len(words) > 1 and words[-1] in _CONVENTIONS else _NONE
+    for count in range(min(_MOST_WORDS, len(words)), 0, -1):
+        found = _WORDS.get("".join(words[-count:]))
+        if found is None:
+            continue
+        role, usual = found
+        if role is not Role.NORMAL and convention is not _NONE:
+            return None
+        if role is Role.NORMAL and convention is _NONE:
+            convention = _GL
+        kind = "".join(words[-count:]) if role is Role.DATA else usual
+        return MapName("_".join(words[:-count] + udim), kind, role, convention)
+    return None
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words of a name: what stands between separators, and the parts of `NormalGL` and `baseColor`."""
+    for name in ("OpenGL", "DirectX"):
+        text = text.replace(name, f"_{name.lower()}")
+    words = [word.lower() for part in re.split(r"[ _\-.]+", text) for word in _CAMEL.split(part) if word]
+    glued = _GLUED.fullmatch(words[-1]) if words else None
+    return [*words[:-1], glued[1], glued[2]] if glued else words
