@@ -4,7 +4,7 @@ Written over an array module, NumPy or CuPy: on a card the picture, its error an
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,8 +16,12 @@ from gscodec.train.placement import (
     draw_positions,
     gradient_magnitude,
     mix_with_uniform,
+    structure,
 )
 from gscodec.train.plan import FitPlan
+
+STRUCTURE_RADIUS: Final = 0.5
+"""Spacings over which the picture's structure is averaged."""
 
 
 def new_rows(
@@ -32,8 +36,8 @@ def new_rows(
 ) -> tuple[Array, Array]:
     """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
 
-    The first are drawn by the picture's gradient (Eq. 6), later ones by the error of those present (Eq. 7). All are
-    isotropic and have the target's colour.
+    The first are drawn by the picture's gradient (Eq. 6), later ones by the error of those present (Eq. 7). They have
+    the target's colour, and are isotropic unless the preset stretches them.
 
     Args:
         target: float32 (H, W, C).
@@ -63,6 +67,12 @@ def new_rows(
     rows = xp.zeros((len(positions), 5 + plan.shape[2]), np.float32)
     rows[:, :2] = positions
     rows[:, 2:4] = -math.log(sigma_px) if p.scale_parameter == "log" else 1.0 / sigma_px
+    if p.stretch:
+        angle, coherence = structure(target, round(STRUCTURE_RADIUS * spacing), xp)
+        along = colours_at(xp.stack([angle, p.stretch * coherence], axis=2), positions, xp)
+        rows[:, 4] = along[:, 0]
+        rows[:, 2] += along[:, 1]  # narrow across the edge
+        rows[:, 3] -= along[:, 1]
     rows[:, 5:] = colours_at(target, positions, xp)
     units = xp.ones_like(rows)
     units[:, :2] = xp.asarray([width, height], np.float32) if p.position_unit == "image" else sigma_px

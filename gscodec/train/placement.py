@@ -55,6 +55,18 @@ def mix_with_uniform(density: Array, uniform_share: float, xp: Any = np) -> Arra
     return (1.0 - uniform_share) * density / total + uniform_share / density.size
 
 
+def structure(image: Array, radius: int, xp: Any = np) -> tuple[Array, Array]:
+    """Direction of steepest change, rad, and how much it is the only one, 0 to 1: float64 (H, W) each.
+
+    The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels (Bigun and Granlund 1987).
+    """
+    gray = image.mean(axis=2, dtype=np.float64)
+    gradients = [xp.gradient(gray, axis=axis) if gray.shape[axis] > 1 else xp.zeros_like(gray) for axis in (0, 1)]
+    xx, xy, yy = (box_blur(gradients[a] * gradients[b], max(1, radius), xp) for a, b in ((1, 1), (0, 1), (0, 0)))
+    coherence = xp.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
+    return 0.5 * xp.arctan2(2 * xy, xx - yy), coherence
+
+
 def box_blur(values: Array, radius: int, xp: Any = np) -> Array:
     """Mean of float64 (H, W) over (2 radius + 1)^2 pixels, edges repeated."""
     if radius < 1:

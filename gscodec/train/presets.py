@@ -63,6 +63,9 @@ class Preset:
     start_sigma: float
     growth_sigma: float
     sigma_unit: Literal["px", "spacing"]
+    stretch: float
+    """New Gaussians lie along the picture's structure: half the logarithm of their widths' ratio on a straight edge; 0
+    begins with circles."""
     max_sigma_px: float
     widening: float
     """Share of rate_scale by which Gaussians widen each step against the loss. Under normalised blending sharpness is
@@ -108,6 +111,7 @@ PAPER: Final = Preset(
     start_sigma=5.0,  # Section 4.1: 5 pixels
     growth_sigma=5.0,
     sigma_unit="px",
+    stretch=0.0,
     max_sigma_px=512.0,  # Section 3.1 clips to valid ranges without naming them
     widening=0.0,
     joint_lods=False,
@@ -122,7 +126,7 @@ BALANCED: Final = Preset(
     loss=LossWeights(l2=1.0),
     top_k=TOP_K,
     support_q=SUPPORT_Q,
-    samples_per_gaussian=100.0,
+    samples_per_gaussian=40.0,
     settle_steps=200,
     sparse_steps=1.75,
     scale_parameter="log",
@@ -147,6 +151,7 @@ BALANCED: Final = Preset(
     start_sigma=0.5,
     growth_sigma=0.3,
     sigma_unit="spacing",
+    stretch=0.0,
     max_sigma_px=64.0,
     widening=0.06,
     joint_lods=True,
@@ -155,7 +160,18 @@ BALANCED: Final = Preset(
     rate_gain=0.02,
 )
 
-FAST: Final = replace(BALANCED, name="fast", steps=400, settle_steps=80, sparse_steps=1.5)
+FAST: Final = replace(
+    BALANCED,
+    name="fast",
+    steps=400,
+    settle_steps=80,
+    sparse_steps=1.5,
+    rate_mean=0.1,
+    rate_scale=0.13,
+    rate_rotation=0.05,
+    rate_feature=0.025,
+    stretch=0.6,
+)
 BEST: Final = replace(BALANCED, name="best", steps=4000, settle_steps=600)
 
 PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
