@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,7 @@ class _Job:
     rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None
     started: float
+    notes: Mapping[str, Any]
 
     @property
     def preset(self) -> Any:
@@ -153,6 +154,7 @@ def encode(
     threads: int | None = None,
     part: str | None = None,
     nan: str = "error",
+    meta: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> EncodeResult:
@@ -173,6 +175,7 @@ def encode(
         seed: of the random placement; the same arguments on the same device give the same bytes.
         part: of an OpenEXR file that has several, by name or number.
         nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
+        meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
         steps: optimisation steps in place of the preset's.
         progress: called after every step, on a card after every few.
     Raises:
@@ -204,7 +207,9 @@ def encode(
     height, width, channels = stack.samples.shape
     background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
-    job = _Job(stack, grid, preset, lods, seed, steps, profile, get_backend(device, threads), progress, started)
+    job = _Job(
+        stack, grid, preset, lods, seed, steps, profile, get_backend(device, threads), progress, started, meta or {}
+    )
     budget = size
     if bpp is not None or bppc is not None:
         budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
@@ -283,11 +288,15 @@ def _meta(job: _Job, psnr: float) -> dict[str, Any]:
         "preset": job.preset_name,
         "seed": job.seed,
         "psnr": round(min(psnr, 999.0), 2),
-    }
+    } | dict(job.notes)
 
 
 def _meta_fits(job: _Job, budget: int | None) -> bool:
-    return budget is None or job.size_of(1, _meta(job, 0.0)) - job.size_of(1, None) <= META_SHARE * budget
+    return (
+        budget is None
+        or bool(job.notes)
+        or job.size_of(1, _meta(job, 0.0)) - job.size_of(1, None) <= META_SHARE * budget
+    )
 
 
 def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
@@ -333,7 +342,7 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
     data = b""
     if _meta_fits(job, budget):
         data = pack(replace(contents, meta=_meta(job, psnr)))
-    if not data or (budget is not None and len(data) > budget):
+    if not data or (budget is not None and len(data) > budget and not job.notes):
         data = pack(contents)
     return _Encoded(data, len(fit.gaussians), len(fit.lods), psnr, fit.steps + settling)
 

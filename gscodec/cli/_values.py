@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from typer import BadParameter
 
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmg]?i?)b?", re.IGNORECASE)
+from gscodec.units import bytes_of
 
 
 class Point(NamedTuple):
@@ -38,13 +37,10 @@ class Dimensions(NamedTuple):
 
 def parse_byte_size(text: str) -> int:
     """Bytes meant by `12345`, `10k`, `10kB` (thousands) or `10KiB`, `1.5MiB` (powers of 1024)."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or match[2].lower() not in _UNITS:
-        raise BadParameter(f"{text!r} is not a size: write bytes, or a number with k, M, KiB or MiB")
-    size = int(float(match[1]) * _UNITS[match[2].lower()])
-    if size < 1:
-        raise BadParameter("a size must be at least one byte")
-    return size
+    try:
+        return bytes_of(text)
+    except ValueError as fault:
+        raise BadParameter(str(fault)) from None
 
 
 def parse_point(text: str) -> Point:
@@ -82,3 +78,18 @@ def human_bytes(size: int) -> str:
     if size < 10_000:
         return f"{size} bytes"
     return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.2f} MB"
+
+
+class Shard(NamedTuple):
+    """One part of a batch."""
+
+    number: int  # from 1
+    of: int
+
+
+def parse_shard(text: str) -> Shard:
+    """The part meant by `i/n`."""
+    number, slash, of = text.partition("/")
+    if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
+        raise BadParameter(f"{text!r} is no part: write i/n, from 1/n to n/n")
+    return Shard(int(number), int(of))

@@ -1,0 +1,124 @@
+"""A byte budget for a whole batch, spread so that a byte more would gain the same everywhere.
+
+Each item is probed by two quick fits. Between and beyond them its squared error D is taken as a power of its bytes R,
+D = a R^-b, so that the slope -dD/dR is the same over all items at R = (a b / slope)^(1 / (b + 1)) (Shoham and Gersho
+1988). The one slope at which all R add up to the budget is found by halving.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gscodec.batch.plan import Item
+from gscodec.batch.settings import Settings
+from gscodec.batch.work import Options, Outcome, Status
+from gscodec.errors import GsCodecError, InvalidArgument
+
+PROBE_STEPS: Final = 120
+PROBE_PIXELS: Final = 128 * 128
+"""A larger picture is probed on an area-averaged copy of about so many pixels."""
+
+PROBE_BPPC: Final = (0.15, 0.6)
+LEAST_BYTES: Final = 1024
+EXPONENTS: Final = (0.2, 2.0)
+"""Range of b that a probe is believed."""
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Squared error, summed over an item's samples, as a power of its bytes."""
+
+    name: str
+    a: float
+    b: float
+    most: int  # bytes beyond which nothing is gained
+
+    def bytes_at(self, slope: float) -> float:
+        """Bytes at which one byte more takes `slope` off the squared error."""
+        wanted: float = (self.a * self.b / slope) ** (1 / (self.b + 1))
+        return min(max(wanted, LEAST_BYTES), max(self.most, LEAST_BYTES))
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """The probe of one item, for a worker."""
+
+    item: Item
+    options: Options
+
+    @property
+    def name(self) -> str:
+        """The item's."""
+        return self.item.name
+
+    def run(self, report: Callable[[Any], None]) -> Slope | str:
+        """The slope, or why there is none."""
+        del report
+        try:
+            return probe(self.item, self.options)
+        except (GsCodecError, OSError, MemoryError) as fault:
+            return " ".join(str(fault).split())
+
+
+def probe(item: Item, options: Options) -> Slope:
+    """Measure an item with two short fits.
+
+    Raises:
+        GsCodecError: it cannot be read.
+    """
+    from gscodec.encoder import encode
+    from gscodec.image import load_source
+
+    stack = load_source(item.sources, part=item.settings.part, nan=item.settings.nan)
+    height, width, channels = stack.samples.shape
+    step = max(1, math.ceil(math.sqrt(height * width / PROBE_PIXELS)))
+    cut = stack.samples[: height // step * step, : width // step * step]
+    shape = (height // step, step, width // step, step, channels)
+    small = replace(stack, samples=cut.reshape(shape).mean(axis=(1, 3)) if step > 1 else stack.samples, files=())
+    points = []
+    for bppc in PROBE_BPPC:
+        # Header and tables weigh more in a small picture, so that they come on top.
+        size = int(bppc * small.samples.size / 8) + LEAST_BYTES
+        result = encode(small, size=size, preset="fast", steps=PROBE_STEPS, lods=1, threads=options.threads)
+        points.append((len(result.data), 10 ** (-result.psnr / 10)))
+    (r0, d0), (r1, d1) = points
+    b = math.log(max(d0, 1e-12) / max(d1, 1e-12)) / math.log(r1 / r0) if r1 > r0 else EXPONENTS[0]
+    b = min(max(b, EXPONENTS[0]), EXPONENTS[1])
+    scale = height * width / (small.samples.shape[0] * small.samples.shape[1])
+    a = d1 * stack.samples.size * (r1 * scale) ** b
+    return Slope(item.name, a, b, stack.samples.size * 2)
+
+
+def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
+    """Bytes of each item, `total` in all at most.
+
+    Raises:
+        InvalidArgument: the budget holds not even the smallest files.
+    """
+    if total < LEAST_BYTES * len(slopes):
+        raise InvalidArgument(
+            f"a total of {total} bytes is too little for {len(slopes)} items; allow {LEAST_BYTES * len(slopes)} or more"
+        )
+    low, high = 1e-30, 1e30  # slopes: the steeper, the fewer bytes
+    for _ in range(200):
+        middle = math.sqrt(low * high)
+        if sum(slope.bytes_at(middle) for slope in slopes) > total:
+            low = middle
+        else:
+            high = middle
+    return {slope.name: int(slope.bytes_at(high)) for slope in slopes}
+
+
+def with_sizes(items: Sequence[Item], found: Sequence[Slope | str], total: int) -> tuple[list[Item], list[Outcome]]:
+    """Items with a size each, and the outcomes of those that could not be read."""
+    slopes = [slope for slope in found if isinstance(slope, Slope)]
+    sizes = spread(slopes, total) if slopes else {}
+    planned, failed = [], []
+    for item, slope in zip(items, found, strict=True):
+        if isinstance(slope, Slope):
+            settings: Settings = item.settings.changed({"size": sizes[item.name]}, item.name)
+            planned.append(replace(item, settings=settings))
+        else:
+            failed.append(Outcome(item.name, Status.FAILED, str(item.output), slope))
+    return planned, failed

@@ -1,0 +1,59 @@
+"""The same tasks on a Dask cluster: one future an item, retried where a worker is lost."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from gscodec.batch.pool import Event, LostWorkerError, Task
+from gscodec.errors import BackendUnavailable, MissingExtra
+
+RETRIES: Final = 2
+CONNECT_SECONDS: Final = 20
+
+
+def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> Iterator[Event]:
+    """Do all tasks on the workers of a scheduler, which see the same files under the same paths.
+
+    Args:
+        scheduler: its address, as `tcp://host:8786`, or a scheduler file.
+        use_gpus: take one unit of the resource GPU for each item.
+
+    Raises:
+        MissingExtra: distributed is not installed. BackendUnavailable: no scheduler answers.
+    """
+    try:
+        import distributed as engine
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a cluster needs distributed: pip install 'gscodec[cluster]'") from error
+    distributed: Any = engine
+    where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
+    try:
+        client = distributed.Client(**where, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as fault:
+        raise BackendUnavailable(f"{scheduler}: no Dask scheduler answers there") from fault
+    resources = {"GPU": 1} if use_gpus else None
+    try:
+        futures = {
+            client.submit(
+                _run, task, key=f"gscodec-{number}-{task.name}", retries=RETRIES, pure=False, resources=resources
+            ): number
+            for number, task in enumerate(tasks)
+        }
+        for number in futures.values():
+            yield "begin", number, None
+        for future in distributed.as_completed(list(futures)):
+            number = futures.pop(future)
+            if future.status == "finished":
+                yield "done", number, future.result()
+            else:
+                text = " ".join(str(future.exception()).split())[:200]
+                yield "lost", number, LostWorkerError(f"{tasks[number].name}: its worker was lost: {text}")
+            future.release()
+    finally:
+        for future in list(futures):
+            future.cancel()
+        client.close()
+
+
+def _run(task: Task) -> Any:
+    silent: Callable[[Any], None] = lambda _: None  # noqa: E731 - a name for what nobody hears
+    return task.run(silent)

@@ -1,0 +1,119 @@
+"""Worker processes, each with one item at a time: what one of them does to itself costs its own item only."""
+
+import contextlib
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final, Protocol
+
+from gscodec.errors import GsCodecError
+
+PROGRESS_SECONDS: Final = 0.5
+"""Between two reports of a worker."""
+
+
+class Task(Protocol):
+    """What a worker does: called with a function that takes reports on the way. Must be picklable."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    def run(self, report: Callable[[Any], None]) -> Any:
+        """The result, which must be picklable."""
+        ...
+
+
+class LostWorkerError(GsCodecError):
+    """A worker ended in the middle of its item."""
+
+
+Event = tuple[str, int, Any]
+"""`begin`, `report`, `done` or `lost`, the number of the task, and the report, the result or the error."""
+
+
+def run_tasks(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
+    """Do all tasks in up to `jobs` processes; events as they happen.
+
+    Closing the iterator ends all workers at once.
+    """
+    context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
+    waiting = deque(range(len(tasks)))
+    workers: dict[Connection, tuple[Any, int]] = {}
+
+    def start() -> Connection:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        workers[ours] = (process, -1)
+        return ours
+
+    def give(pipe: Connection) -> Iterator[Event]:
+        if not waiting:
+            _stop(pipe, workers)
+            return
+        number = waiting.popleft()
+        workers[pipe] = (workers[pipe][0], number)
+        yield "begin", number, None
+        with contextlib.suppress(OSError):  # a dead worker is seen below
+            pipe.send(tasks[number])
+
+    try:
+        for _ in range(min(jobs, len(tasks))):
+            yield from give(start())
+        while workers:
+            for pipe in wait(list(workers)):
+                assert isinstance(pipe, Connection)
+                process, number = workers[pipe]
+                try:
+                    kind, value = pipe.recv()
+                except (EOFError, OSError):
+                    process.join()
+                    del workers[pipe]
+                    pipe.close()
+                    yield "lost", number, LostWorkerError(f"{tasks[number].name}: {_end_of(process.exitcode)}")
+                    if waiting:
+                        yield from give(start())
+                    continue
+                yield kind, number, value
+                if kind == "done":
+                    yield from give(pipe)
+    finally:
+        for process, _ in workers.values():
+            process.terminate()
+        for pipe in list(workers):
+            _stop(pipe, workers)
+
+
+def _stop(pipe: Connection, workers: dict[Connection, tuple[Any, int]]) -> None:
+    process, _ = workers.pop(pipe)
+    with contextlib.suppress(OSError):
+        pipe.send(None)
+    pipe.close()
+    process.join()
+
+
+def _end_of(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        reason = " (most likely out of memory)" if -code == signal.SIGKILL else ""
+        return f"its worker was killed by {name}{reason}"
+    return f"its worker ended with code {code}"
+
+
+def _work(pipe: Connection) -> None:
+    """The life of a worker: items in, reports and results out, until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        if task is None:
+            return
+        result = task.run(lambda value: pipe.send(("report", value)))
+        pipe.send(("done", result))

@@ -1,0 +1,87 @@
+"""What became of a batch, for people and for the next program."""
+
+import csv
+import html
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+from gscodec.batch.work import Outcome, Status
+from gscodec.errors import InvalidArgument
+from gscodec.format.atomic import write_atomic
+
+_KINDS: Final = (".json", ".csv", ".html")
+
+
+def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
+    """Totals: items by status, bytes, seconds."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    return {
+        "items": len(outcomes),
+        "by_status": {status.value: counts[status] for status in Status if counts[status]},
+        "bytes": sum(outcome.n_bytes for outcome in outcomes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def check_report(path: Path) -> None:
+    """Refuse a report that cannot be written, before the work.
+
+    Raises:
+        InvalidArgument: its suffix says nothing.
+    """
+    if path.suffix.lower() not in _KINDS:
+        raise InvalidArgument(f"{path}: a report ends in {', '.join(_KINDS)}")
+
+
+def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """A JSON, CSV or HTML file, by its suffix; an old one is replaced.
+
+    Raises:
+        FileAccessError: it cannot be written.
+    """
+    check_report(path)
+    build = {".json": _json, ".csv": _csv, ".html": _html}[path.suffix.lower()]
+    write_atomic(path, build(outcomes, seconds).encode(), overwrite=True)
+
+
+def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
+    """Summary and items."""
+    return summary(outcomes, seconds) | {"outcomes": [asdict(outcome) for outcome in outcomes]}
+
+
+def _json(outcomes: Sequence[Outcome], seconds: float) -> str:
+    return json.dumps(as_json(outcomes, seconds), indent=1, ensure_ascii=False) + "\n"
+
+
+def _csv(outcomes: Sequence[Outcome], seconds: float) -> str:
+    del seconds
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in fields(Outcome)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(outcome) for outcome in outcomes)
+    return stream.getvalue()
+
+
+def _html(outcomes: Sequence[Outcome], seconds: float) -> str:
+    total = summary(outcomes, seconds)
+    counts = ", ".join(f"{count} {status}" for status, count in total["by_status"].items())
+    rows = "\n".join(
+        f'<tr class="{o.status}"><td>{html.escape(o.name)}<td>{o.status}<td>{o.n_bytes}<td>{o.bpp:.4f}'
+        f"<td>{'' if o.psnr is None else format(o.psnr, '.2f')}<td>{o.n_gaussians}<td>{o.seconds:.1f}"
+        f"<td>{html.escape(o.message)}"
+        for o in outcomes
+    )
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>gscodec batch</title>
+<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.2em .8em;text-align:right}}td:first-child,td:last-child,
+th:first-child,th:last-child{{text-align:left}}tr.failed{{background:#fdd}}tr.missed{{background:#ffd}}</style>
+<h1>gscodec batch</h1><p>{total["items"]} items: {counts}; {total["bytes"]} bytes, {total["seconds"]:.1f} s</p>
+<table><tr><th>item<th>status<th>bytes<th>bpp<th>PSNR<th>Gaussians<th>seconds<th>message
+{rows}
+</table></html>
+"""

@@ -1,0 +1,105 @@
+"""How an item is encoded, and the key that says whether a file still is what it would be encoded to."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+
+from gscodec.errors import InvalidArgument
+from gscodec.format.layout import VERSION
+from gscodec.image.stack import ImageStack
+from gscodec.units import bytes_of
+from gscodec.version import __version__
+
+TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
+KEY_DIGITS: Final = 32
+"""Hexadecimal digits of a key: 128 bits of SHA-256."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that changes the bytes of a file, except the picture. At most one target is not None."""
+
+    bpp: float | None = None
+    bppc: float | None = None
+    size: int | None = None
+    gaussians: int | None = None
+    psnr: float | None = None
+    preset: str = "balanced"
+    profile: str | None = None
+    lods: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    part: str | None = None
+    nan: str = "error"
+
+    @property
+    def target(self) -> str | None:
+        """Name of the target that is given."""
+        return next((name for name in TARGETS if getattr(self, name) is not None), None)
+
+    def changed(self, values: Mapping[str, Any], where: str) -> "Settings":
+        """These settings with others on top; a target takes the place of another.
+
+        Raises:
+            InvalidArgument: a key that is no setting, a value of another type, or two targets.
+        """
+        known = {field.name: field.type for field in fields(self)}
+        given = [name for name in TARGETS if name in values]
+        if len(given) > 1:
+            raise InvalidArgument(f"{where}: give one of {' and '.join(given)}")
+        checked = {}
+        for name, value in values.items():
+            if name not in known:
+                raise InvalidArgument(f"{where}: {name!r} is no setting; there are {', '.join(known)}")
+            checked[name] = _checked(name, value, where)
+        others: dict[str, Any] = dict.fromkeys(TARGETS if given else ())
+        return replace(self, **(others | checked))
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `gscodec.encode`."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "bpp": (int, float),
+    "bppc": (int, float),
+    "psnr": (int, float),
+    "size": (int,),
+    "gaussians": (int,),
+    "lods": (int,),
+    "steps": (int,),
+    "seed": (int,),
+}
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    wanted = _TYPES.get(name, (str,))
+    if name == "size" and isinstance(value, str):
+        try:
+            return bytes_of(value)
+        except ValueError as fault:
+            raise InvalidArgument(f"{where}: size {fault}") from fault
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise InvalidArgument(f"{where}: {name} {value!r} is not {'a text' if wanted == (str,) else 'a number'}")
+    return float(str(value)) if wanted == (int, float) else value
+
+
+def key_of(stack: ImageStack, settings: Settings) -> str:
+    """What a file is known by: decoded samples and what they are, settings, format and encoder; no path, no time."""
+    digest = hashlib.sha256()
+    head = {
+        "settings": asdict(settings),
+        "format": list(VERSION),
+        "encoder": __version__,
+        "shape": list(stack.samples.shape),
+        "groups": [asdict(group) for group in stack.groups],
+        "files": [asdict(entry) for entry in stack.files],
+        "icc": hashlib.sha256(stack.icc or b"").hexdigest(),
+    }
+    digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False, default=str).encode())
+    digest.update(np.ascontiguousarray(stack.samples).tobytes())
+    return digest.hexdigest()[:KEY_DIGITS]

@@ -1,0 +1,139 @@
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gscodec.batch.budget import LEAST_BYTES, Slope, spread
+from gscodec.batch.emit import openjd_template, slurm_script
+from gscodec.batch.plan import Item, Manifest, make_items, read_manifest, shard
+from gscodec.batch.settings import Settings, key_of
+from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.image import load_image
+from tests.batch.conftest import Painter
+
+
+def names(items: list[Item]) -> list[str]:
+    return [item.name for item in items]
+
+
+def test_a_folder_is_mirrored(tree: Path, tmp_path: Path) -> None:
+    items = make_items(Manifest(tmp_path / "dst", tree), Settings(bpp=0.5))
+    assert names(items) == ["a/y", "a/z", "rock", "x"]
+    assert items[0].output == tmp_path / "dst" / "a" / "y.igs"
+    assert [path.name for path in items[2].sources] == ["albedo.png", "ao.png"]
+    assert make_items(Manifest(tree, tree), Settings())[0].output == tree / "a" / "y.igs"
+
+
+def test_what_is_wanted(tree: Path, tmp_path: Path) -> None:
+    assert names(make_items(Manifest(tmp_path, tree, include=("a/*",)), Settings())) == ["a/y", "a/z"]
+    assert names(make_items(Manifest(tmp_path, tree, exclude=("a/*", "rock/*")), Settings())) == ["x"]
+    with pytest.raises(FileAccessError, match="no pictures that are wanted"):
+        make_items(Manifest(tmp_path, tree, include=("*.tif",)), Settings())
+    with pytest.raises(FileAccessError, match="is no folder"):
+        make_items(Manifest(tmp_path, tmp_path / "none"), Settings())
+
+
+def test_names_that_differ_in_the_suffix_alone(tmp_path: Path, paint: Painter) -> None:
+    paint(tmp_path / "s" / "x.png")
+    paint(tmp_path / "s" / "x.bmp")
+    assert names(make_items(Manifest(tmp_path / "d", tmp_path / "s"), Settings())) == ["x.bmp", "x.png"]
+
+
+def test_manifest_rules_and_items(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(
+        'source = "src"\noutput = "out"\nexclude = ["x.*"]\npreset = "fast"\nbpp = 0.5\ntotal_size = "40kB"\n'
+        '[[rule]]\nmatch = "a/*"\nsize = "2kB"\n[[rule]]\nmatch = "a/z"\npreset = "best"\n'
+        '[[rule]]\nmatch = "rock"\nskip = true\n'
+        '[[item]]\nname = "extra/one"\nfiles = ["src/x.png"]\nseed = 7\n',
+        encoding="utf-8",
+    )
+    manifest = read_manifest(path)
+    items = {item.name: item for item in make_items(manifest, Settings(bppc=0.1))}
+    assert list(items) == ["a/y", "a/z", "extra/one"]
+    assert (items["a/y"].settings.size, items["a/y"].settings.bpp) == (2000, None)
+    assert (items["a/y"].settings.preset, items["a/z"].settings.preset) == ("fast", "best")
+    assert (items["extra/one"].settings.bpp, items["extra/one"].settings.seed) == (0.5, 7)
+    assert items["extra/one"].output == tmp_path / "out" / "extra" / "one.igs"
+    assert manifest.total_size == "40kB"
+    assert tree.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("output = 'o'\n[", "not a TOML file"),
+        ("source = 's'", "names no output"),
+        ("output = 'o'", "neither a source folder nor items"),
+        ("output = 'o'\nsource = 's'\nspeed = 3", "'speed' is no setting"),
+        ("output = 'o'\nsource = 's'\nbpp = 'x'", "is not a number"),
+        ("output = 'o'\nsource = 's'\nbpp = 1.0\nsize = 3", "one of bpp and size"),
+        ("output = 'o'\nsource = 's'\n[[rule]]\nbpp = 1", "needs match"),
+        ("output = 'o'\n[[item]]\nname = '../x'\nfiles = ['a']", "leaves the output folder"),
+        ("output = 'o'\n[[item]]\nname = 'x'", "needs name and files"),
+        ("output = 'o'\nsource = 's'\ninclude = 'x'", "not a list of texts"),
+        ("output = 'o'\nsource = 's'\nsize = '3 parsec'", "is not a size"),
+    ],
+)
+def test_manifests_that_are_wrong(text: str, fact: str, tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    path = tmp_path / "m.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidArgument, match=fact):
+        make_items(read_manifest(path), Settings())
+
+
+def test_two_items_of_one_name(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "X"\nfiles = ["src/x.png"]\n', encoding="utf-8")
+    with pytest.raises(InvalidArgument, match="two items have this name"):
+        make_items(read_manifest(path), Settings())
+    assert tree.exists()
+
+
+def test_shards_share_all_items_out(tree: Path, tmp_path: Path) -> None:
+    items = make_items(Manifest(tmp_path, tree), Settings())
+    parts = [shard(items, number, 3) for number in (1, 2, 3)]
+    assert sorted(names([item for part in parts for item in part])) == names(items)
+    assert parts == [shard(items[::-1], number, 3)[::-1] for number in (1, 2, 3)]
+
+
+def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Painter) -> None:
+    one, same, other = (paint(tmp_path / name, seed) for name, seed in (("a.png", 1), ("b.bmp", 1), ("c.png", 2)))
+    base = Settings(bpp=0.5)
+    keys = {
+        "one": key_of(load_image(one), base),
+        "same": key_of(load_image(same), base),
+        "other": key_of(load_image(other), base),
+        "settings": key_of(load_image(one), Settings(bpp=0.6)),
+    }
+    assert keys["one"] == keys["same"]
+    assert len(set(keys.values())) == 3
+
+
+def test_a_budget_goes_where_it_gains() -> None:
+    slopes = [Slope("plain", 1e3, 1.0, 10**9), Slope("busy", 1e7, 1.0, 10**9), Slope("tiny", 1e9, 1.0, 3000)]
+    sizes = spread(slopes, 100_000)
+    assert sizes["tiny"] == 3000
+    assert sizes["busy"] > 5 * sizes["plain"] >= 5 * LEAST_BYTES
+    assert 99_000 <= sum(sizes.values()) <= 100_000
+    gains = [s.a * s.b * sizes[s.name] ** (-s.b - 1) for s in slopes if LEAST_BYTES < sizes[s.name] < s.most]
+    assert max(gains) / min(gains) < 1.01
+    with pytest.raises(InvalidArgument, match="too little for 3 items"):
+        spread(slopes, 3000)
+
+
+def test_job_files() -> None:
+    arguments = ["batch", "my textures", "out", "--bpp", "0.5"]
+    script = slurm_script(arguments, 12, 4)
+    assert "#SBATCH --array=1-12\n" in script
+    command = shlex.split(script.splitlines()[-1])
+    assert command == ["exec", "gscodec", *arguments, "--shard", "${SLURM_ARRAY_TASK_ID}/12"]
+    template = json.loads(openjd_template(arguments, 12, 4))
+    assert template["specificationVersion"] == "jobtemplate-2023-09"
+    (step,) = template["steps"]
+    assert step["parameterSpace"]["taskParameterDefinitions"] == [{"name": "Shard", "type": "INT", "range": "1-12"}]
+    action = step["script"]["actions"]["onRun"]
+    assert (action["command"], action["args"]) == ("gscodec", [*arguments, "--shard", "{{Task.Param.Shard}}/12"])
+    assert step["hostRequirements"] == {"amounts": [{"name": "amount.worker.vcpu", "min": 4}]}

@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+QUICK = ("--gaussians", 20, "--preset", "fast", "--steps", 5, "--jobs", 1)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    source = tmp_path / "src"
+    (source / "a").mkdir(parents=True)
+    for number, name in enumerate(("x.png", "a/y.png")):
+        pixels = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(np.kron(pixels, np.ones((6, 6, 1), np.uint8))).save(source / name)
+    return source
+
+
+def test_there_and_back(run: "Run", tree: Path, tmp_path: Path) -> None:
+    (tree / "bad.png").write_bytes(b"no picture")
+    packed, report = tmp_path / "packed", tmp_path / "r.json"
+    outcome = run("batch", tree, packed, *QUICK, "--report", report)
+    assert outcome.code == 9
+    assert "1 of 3 items failed" in outcome.stderr
+    told = json.loads(report.read_text())
+    assert told["by_status"] == {"encoded": 2, "failed": 1}
+    (tree / "bad.png").unlink()
+    outcome = run("batch", tree, packed, *QUICK, "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.text)["by_status"] == {"current": 2}
+    back = tmp_path / "back"
+    assert run("batch", "--decode", packed, back, "--jobs", 1).code == 0
+    assert sorted(path.relative_to(back).as_posix() for path in back.rglob("*.png")) == ["a/y.png", "x.png"]
+    outcome = run("batch", "--decode", packed, back, "--jobs", 1)
+    assert (outcome.code, "2 current" in outcome.stderr) == (0, True)
+
+
+def test_plans_and_job_files_do_nothing(run: "Run", tree: Path, tmp_path: Path) -> None:
+    target = tmp_path / "packed"
+    outcome = run("batch", tree, target, "--bpp", "0.5", "--dry-run")
+    assert outcome.code == 0
+    assert "waiting  a/y: y.png (bpp 0.5, balanced)" in outcome.text
+    one, two = (run("batch", tree, target, "--dry-run", "--shard", f"{n}/2").text for n in (1, 2))
+    assert sorted((one + two).splitlines()) == sorted(run("batch", tree, target, "--dry-run").text.splitlines())
+    assert run("batch", tree, target, "--emit", "slurm").text.startswith("#!/bin/bash\n")
+    assert json.loads(run("batch", tree, target, "--emit", "openjd").text)["name"] == "gscodec batch"
+    assert not target.exists()
+
+
+def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
+    target = tmp_path / "packed"
+    outcome = run("batch", tree, target, "--total-size", "5kB", "--preset", "fast", "--steps", 5, "--jobs", 1)
+    assert outcome.code == 0
+    assert 4000 <= sum(path.stat().st_size for path in target.rglob("*.igs")) <= 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (("--bpp", "1", "--psnr", "30"), "give one of --bpp"),
+        (("--engine", "dask"), "needs --scheduler"),
+        (("--shard", "3/2"), "write i/n"),
+        (("--report", "r.txt"), "a report ends in"),
+    ],
+)
+def test_what_cannot_be_asked(run: "Run", tree: Path, tmp_path: Path, arguments: tuple[str, ...], fact: str) -> None:
+    outcome = run("batch", tree, tmp_path / "o", *arguments)
+    assert outcome.code == 1
+    assert fact in outcome.stderr
