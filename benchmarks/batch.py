@@ -1,4 +1,4 @@
-"""What `gscodec batch` promises, measured: a second run, runs that are killed, and a cluster, on a tree of small pictures.
+"""What `gscodec batch` promises, measured: second runs, runs that are killed, and a cluster, on many small pictures.
 
     python benchmarks/batch.py FOLDER_OF_PICTURES [N_FILES]
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
