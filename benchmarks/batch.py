@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -80,7 +79,7 @@ def killed_runs(tree: Path, target: Path, seconds: float) -> int:
 def dask_run(tree: Path, target: Path) -> float:
     import distributed
 
-    with distributed.LocalCluster(
+    with distributed.LocalCluster(  # type: ignore[no-untyped-call]  # its stubs leave it untyped
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:
         return timed(command(tree, target, "--engine", "dask", "--scheduler", cluster.scheduler_address, "-j", "1"))
