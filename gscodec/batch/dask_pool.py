@@ -31,17 +31,31 @@ def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> 
     except (OSError, ValueError) as fault:
         raise BackendUnavailable(f"{scheduler}: no Dask scheduler answers there") from fault
     resources = {"GPU": 1} if use_gpus else None
+    futures: dict[Any, int] = {}
+
+    def submit(number: int, attempt: str) -> Any:
+        key = f"gscodec-{number}-{tasks[number].name}{attempt}"
+        future = client.submit(_run, tasks[number], key=key, retries=RETRIES, pure=False, resources=resources)
+        futures[future] = number
+        return future
+
     try:
-        futures = {
-            client.submit(
-                _run, task, key=f"gscodec-{number}-{task.name}", retries=RETRIES, pure=False, resources=resources
-            ): number
-            for number, task in enumerate(tasks)
-        }
-        for number in futures.values():
+        for number in range(len(tasks)):
+            submit(number, "")
             yield "begin", number, None
+        suspects = []
         for future in distributed.as_completed(list(futures)):
             number = futures.pop(future)
+            if future.status == "finished":
+                yield "done", number, future.result()
+            else:
+                suspects.append(number)
+            future.release()
+        # Dask gives up whatever waited on the workers that died, guilty or not. Alone, only the guilty fail.
+        for number in sorted(suspects):
+            future = submit(number, "-alone")
+            distributed.wait([future])
+            del futures[future]
             if future.status == "finished":
                 yield "done", number, future.result()
             else:
