@@ -65,6 +65,7 @@ def fit_step(
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
+def farthest_owned(scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, threads: int) -> _F32: ...
 
 class CodedLattice:
     def __init__(

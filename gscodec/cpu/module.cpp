@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "coverage.h"
 #include "engine.h"
 #include "page_codec.h"
 #include "thread_pool.h"
@@ -213,6 +214,16 @@ NB_MODULE(_engine, m) {
                              {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
+    });
+
+    m.def("farthest_owned", [](const Scene& scene, Shape shape, Rect rect, int top_k, int threads) {
+        const Model model = scene.model(shape, rect, top_k);
+        auto out = make_array<float>({static_cast<size_t>(model.geometry.n), 2});
+        {
+            nb::gil_scoped_release release;
+            farthest_owned(model.geometry, model.height, model.width, model.offsets, model.indices, threads, out.data());
+        }
+        return out;
     });
 
     nb::class_<CodedLattice>(m, "CodedLattice")

@@ -163,6 +163,15 @@ class CpuRasterizer:
         )
         return FitStep(value, mse, GaussianGrads(*grads))
 
+    def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
+        """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point that it is the nearest Gaussian of.
+
+        q is their sum; 0 where it is nearest to none of the points, which are 16 pixel centres of each tile. `index`
+        covers the whole grid and may list Gaussians beyond their support.
+        """
+        result: Float32Array = _engine.farthest_owned(*_scene(gaussians, grid, index), self._threads)
+        return result
+
 
 def _planes(image: Float32Array) -> Float32Array:
     return np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float32)

@@ -18,12 +18,14 @@ from gscodec.cuda.blending import Scene
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import LimitExceeded
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.device_pass import LossPass, moments_of
 from gscodec.train.growth import new_rows
 from gscodec.train.placement import Draws
 from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.train.schedule import step_shown
-from gscodec.train.trainee import lod_table, start_log_gains, stored_gaussians
+from gscodec.train.trainee import least_needed, lod_table, shown_gaussians, start_log_gains, stored_gaussians
+from gscodec.train.upkeep import missing_reach, removal_cost
 
 BATCH: Final = 25
 """Steps between two looks: a look costs tens of microseconds, a step of a small picture a hundred."""
@@ -53,14 +55,15 @@ class DeviceTrainee:
         self._grid = grid
         self._runtime = runtime
         self._draws = draws
+        self._host = CpuRasterizer()
         self._takes_best = False
         self._graph: Callable[[], None] | None = None
         with runtime:
             self._target = runtime.upload(np.moveaxis(target, 2, 0))
             self._background = runtime.upload(np.asarray(grid.background, np.float32))
             self._pass = LossPass(runtime, grid, self._target, plan.preset.loss)
-            # Besides its steps, every segment is looked at twice, and the finished set once.
-            n_steps = plan.n_steps + 2 * len(plan.segments) + 1
+            # Besides its steps, every segment is looked at up to four times, and the finished set once.
+            n_steps = plan.n_steps + 4 * len(plan.segments) + 1
             self._state = fitting.FitState.of(runtime, fit_settings(plan), start_log_gains(plan).numpy(), n_steps)
             self._snapshot = fitting.FitSnapshot(self._state)
             self._make_room(0)
@@ -84,6 +87,23 @@ class DeviceTrainee:
             self._geometry = Geometry(runtime, n_gaussians)
             self._grads = xp.empty((n_gaussians, self._state.rows.shape[1]), np.float32)
             self._show_all()  # makes room for the new ones
+
+    def relocate(self, n_moved: int) -> None:
+        """See `Trainee.relocate`. What there is to gain is judged on the host, a few times in a fit."""
+        n, xp = len(self), self._runtime.xp
+        where = least_needed(self._plan, removal_cost(self._host, self._shown(), self._grid), n_moved)
+        with self._runtime:
+            image = xp.moveaxis(self._pass.render(self._show_all()), 0, 2)
+            target = xp.moveaxis(self._target, 0, 2)
+            rows, units = new_rows(self._plan, target, image, n - len(where), n, self._draws, xp)
+            self._state.replace(self._runtime.upload(where), rows, units)
+            self._show_all()
+
+    def widen(self) -> None:
+        """See `Trainee.widen`. Who is to widen is found on the host."""
+        moves = missing_reach(self._host, self._shown(), self._grid, self._plan.preset.reach)
+        with self._runtime:
+            self._state.rows[: len(self), 2:4] -= self._runtime.upload(moves)
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
@@ -121,6 +141,11 @@ class DeviceTrainee:
     def lod_table(self) -> LodTable:
         """See `Trainee.lod_table`."""
         return lod_table(self._plan.counts, self._download()[1])
+
+    def _shown(self) -> GaussianSet:
+        with self._runtime:
+            rows, log_gains = fitting.download_fit(self._runtime, self._state, best=False)
+        return shown_gaussians(self._plan, torch.from_numpy(rows), torch.from_numpy(log_gains))
 
     def _download(self) -> tuple[torch.Tensor, torch.Tensor]:
         with self._runtime:

@@ -85,6 +85,10 @@ def fit(
             trainee.replan(plan)
             segment, recount = plan.segments[number], None
         trainee.grow(segment.n_gaussians)
+        if segment.n_moved:
+            trainee.relocate(segment.n_moved)
+        if segment.widens:
+            trainee.widen()
         decided = plan.steps(segment, rng)
         for done in trainee.run(decided):
             if on_step is not None:

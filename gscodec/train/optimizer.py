@@ -32,6 +32,12 @@ class RowAdam:
         self._square = torch.cat([self._square, empty])
         self._steps = torch.cat([self._steps, empty[:, :1]])
 
+    def replace(self, where: torch.Tensor, rows: torch.Tensor) -> None:
+        """Other values, with fresh state, in rows `where` (k,)."""
+        self.values[where] = rows
+        for state in (self._mean, self._square, self._steps):
+            state[where] = 0.0
+
     def step(self, grad: torch.Tensor, factor: float, row_units: torch.Tensor) -> None:
         """One update of the first n rows.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gscodec.constants import TILE_SIZE
 from gscodec.raster.base import SUBSET_STEPS, WHOLE, Subset
 from gscodec.train.presets import Preset
-from gscodec.train.schedule import growth_schedule, rate_factor, step_shown, subset_of
+from gscodec.train.schedule import growth_schedule, rate_factor, relocation_schedule, step_shown, subset_of
 
 MIN_SIGMA_PX: Final = 0.3
 """Narrower Gaussians fall between pixel centres and get no gradient."""
@@ -27,6 +27,9 @@ FEATURE_RANGE: Final = (-0.5, 1.5)
 LOG_GAIN_RANGE: Final = (-3.0, 0.0)
 """A coarse level shows Gaussians as wide as stored or wider. Left free, gains follow the loss towards sharpness until
 tiles are empty, which no gradient shows: an anime frame lost 7 dB at LOD 1 to holes."""
+
+WIDEN_EVERY: Final = 20
+"""Steps between two looks at who reaches too short."""
 
 BEST_FROM: Final = 0.7
 """Share of the steps after which the best state seen is kept."""
@@ -46,11 +49,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps `first` to `last` - 1, with `n_gaussians` there from the start."""
+    """Steps `first` to `last` - 1, with `n_gaussians` there from the start, and what is done before them."""
 
     n_gaussians: int
     first: int
     last: int
+    n_moved: int = 0  # Gaussians that begin anew elsewhere
+    widens: bool = False  # whether Gaussians that reach too short are widened
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,15 @@ class FitPlan:
         return tuple(self._segments())
 
     def _segments(self) -> Iterator[Segment]:
-        growth = sorted(growth_schedule(self.preset, self.n_steps, self.n_gaussians).items())
+        growth = growth_schedule(self.preset, self.n_steps, self.n_gaussians)
+        moves = relocation_schedule(self.preset, self.n_steps)
+        widens = set(range(WIDEN_EVERY, self.n_steps, WIDEN_EVERY)) if self.preset.reach else set()
+        events = sorted({*growth, *moves, *widens})
         present = 0
-        for (first, wanted), last in zip(growth, [*(step for step, _ in growth[1:]), self.n_steps], strict=True):
-            present = max(present, wanted)
-            yield Segment(present, first, last)
+        for first, last in zip(events, [*events[1:], self.n_steps], strict=True):
+            present = max(present, growth.get(first, 0))
+            n_moved = round(self.preset.relocated_share * present) if first in moves else 0
+            yield Segment(present, first, last, n_moved, first in widens)
 
     def steps(self, segment: Segment, rng: np.random.Generator) -> list[Step]:
         """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""

@@ -54,6 +54,12 @@ class Preset:
     growth: Literal["linear", "geometric"]
     uniform_share: float
     """Lambda of Eq. 6."""
+    relocations: int
+    """Times, evenly from growth_until to relocation_until, that Gaussians which carry little move to where error is."""
+    relocated_share: float
+    """Of the Gaussians, each time."""
+    relocation_until: float
+
     error_power: float
     """New positions are drawn by |error|^power (Eq. 7 has 1)."""
     error_blur: float
@@ -70,6 +76,9 @@ class Preset:
     widening: float
     """Share of rate_scale by which Gaussians widen each step against the loss. Under normalised blending sharpness is
     nearly free in the loss, so Gaussians shrink until tiles lose those that paint them, which no gradient sees."""
+
+    reach: float
+    """Share of the support, in q, within which Gaussians are kept near the tiles they paint; 0 leaves them alone."""
 
     joint_lods: bool
     """Train prefixes together with the whole; otherwise LODs are slices of the finished fit."""
@@ -105,6 +114,9 @@ PAPER: Final = Preset(
     growth_until=0.4,
     growth="linear",
     uniform_share=0.3,  # Section 4.1: lambda_init
+    relocations=0,  # not in the paper, as the next two
+    relocated_share=0.0,
+    relocation_until=0.4,
     error_power=1.0,  # Eq. 7
     error_blur=0.0,
     jitter=False,  # Section 3.3: only pixel centres are sampled
@@ -114,6 +126,7 @@ PAPER: Final = Preset(
     stretch=0.0,
     max_sigma_px=512.0,  # Section 3.1 clips to valid ranges without naming them
     widening=0.0,
+    reach=0.0,
     joint_lods=False,
     prefix_share=0.0,
     gain_exponent=0.0,
@@ -132,7 +145,7 @@ BALANCED: Final = Preset(
     scale_parameter="log",
     position_unit="sigma",
     rate_mean=0.06,
-    rate_scale=0.1,
+    rate_scale=0.12,
     rate_rotation=0.03,
     rate_feature=0.015,
     beta1=0.9,
@@ -145,6 +158,9 @@ BALANCED: Final = Preset(
     growth_until=0.5,
     growth="geometric",
     uniform_share=0.3,
+    relocations=3,
+    relocated_share=0.06,
+    relocation_until=0.65,
     error_power=2.0,
     error_blur=0.35,
     jitter=True,
@@ -153,7 +169,8 @@ BALANCED: Final = Preset(
     sigma_unit="spacing",
     stretch=0.0,
     max_sigma_px=64.0,
-    widening=0.06,
+    widening=0.025,
+    reach=0.95,
     joint_lods=True,
     prefix_share=0.12,
     gain_exponent=0.35,

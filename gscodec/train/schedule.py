@@ -25,6 +25,12 @@ def growth_schedule(preset: Preset, steps: int, n_gaussians: int) -> dict[int, i
     return schedule
 
 
+def relocation_schedule(preset: Preset, steps: int) -> set[int]:
+    """Steps before which Gaussians that carry little move: evenly spread, after the set is complete."""
+    span = (preset.relocation_until - preset.growth_until) / max(preset.relocations, 1)
+    return {int(steps * (preset.growth_until + span * (k + 1))) for k in range(preset.relocations)}
+
+
 def rate_factor(preset: Preset, progress: float) -> float:
     """Factor on all learning rates at a share `progress` of the steps: constant, then half a cosine."""
     if progress < preset.decay_from:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.autograd import fit_loss, to_gaussians
 from gscodec.raster.base import WHOLE, Subset
 from gscodec.raster.cpu import CpuRasterizer
@@ -15,6 +16,7 @@ from gscodec.train.growth import new_rows
 from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.train.schedule import step_shown
+from gscodec.train.upkeep import missing_reach, removal_cost
 
 
 class Trainee(Protocol):
@@ -36,6 +38,14 @@ class Trainee(Protocol):
 
     def grow(self, n_gaussians: int) -> None:
         """Add Gaussians until there are n_gaussians."""
+        ...
+
+    def relocate(self, n_moved: int) -> None:
+        """Let n_moved Gaussians that carry little begin anew where the error is."""
+        ...
+
+    def widen(self) -> None:
+        """Widen Gaussians that barely reach the tiles they paint."""
         ...
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
@@ -108,6 +118,20 @@ class CpuTrainee:
         self._units = torch.cat([self._units, torch.from_numpy(units)])
         self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
 
+    def relocate(self, n_moved: int) -> None:
+        """See `Trainee.relocate`."""
+        n, stride = len(self), self._plan.stride(len(self))
+        where = least_needed(self._plan, removal_cost(self._rasterizer, self._shown(), self._grid), n_moved)
+        image = self._image(stride)
+        rows, units = new_rows(self._plan, self._target, image, n - len(where), n, self._rng, stride=stride)
+        self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
+        self._units[torch.from_numpy(where)] = torch.from_numpy(units)
+
+    def widen(self) -> None:
+        """See `Trainee.widen`."""
+        moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
+        self._adam.values[:, 2:4] -= torch.from_numpy(moves)
+
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
         for done, step in enumerate(steps, start=1):
@@ -138,12 +162,13 @@ class CpuTrainee:
         """See `Trainee.lod_table`."""
         return lod_table(self._plan.counts, self._log_gains)
 
+    def _shown(self) -> GaussianSet:
+        """All Gaussians with the gains of the level they complete."""
+        return shown_gaussians(self._plan, self._adam.values, self._log_gains)
+
     def _image(self, stride: int) -> Float32Array:
         """float32 (h, w, C) of all Gaussians with the gains of the level they complete, at every stride-th pixel."""
-        values = self._adam.values
-        gains = self._log_gains[step_shown(self._plan.counts, len(self))][self._generation, None].exp()
-        inverse = inverse_scales(self._plan, values) * gains
-        shown = to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+        shown = self._shown()
         index = self._rasterizer.bin(shown, self._grid)
         first = stride // 2  # as in new_rows
         height, width = (len(range(first, size, stride)) for size in (self._grid.height, self._grid.width))
@@ -205,6 +230,18 @@ def stored_gaussians(plan: FitPlan, values: torch.Tensor) -> GaussianSet:
     """The Gaussians that rows of parameters (n, 5 + C) stand for, within the container's limits."""
     inverse = inverse_scales(plan, values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
     return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+
+
+def shown_gaussians(plan: FitPlan, values: torch.Tensor, log_gains: torch.Tensor) -> GaussianSet:
+    """The Gaussians of rows (n, 5 + C) with the gains of the level they complete."""
+    gains = log_gains[step_shown(plan.counts, len(values))][torch.from_numpy(plan.generations(len(values))), None].exp()
+    return to_gaussians(values[:, :2], inverse_scales(plan, values) * gains, values[:, 4], values[:, 5:])
+
+
+def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray[np.int64]:
+    """Indices of the n_moved Gaussians of least cost, of those that no coarser level shows."""
+    first = plan.n_before_finest if len(plan.counts) > 1 else 0
+    return first + np.argsort(cost[first:], kind="stable")[:n_moved]
 
 
 def start_log_gains(plan: FitPlan) -> torch.Tensor:

@@ -77,6 +77,10 @@ def train(trainee: Trainee, plan: FitPlan, rng: np.random.Generator, stop: int |
         last = segment.last if stop is None else min(segment.last, stop)
         if segment.first < last:
             trainee.grow(segment.n_gaussians)
+            if segment.n_moved:
+                trainee.relocate(segment.n_moved)
+            if segment.widens:
+                trainee.widen()
             steps = plan.steps(segment, rng)[: last - segment.first]
             assert list(trainee.run(steps))[-1] == len(steps)
     mse = trainee.measure()

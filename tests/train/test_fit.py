@@ -14,7 +14,7 @@ def psnr_of(result: Fit, grid: Grid, picture: Float32Array, lod: int = 0) -> flo
     engine = CpuRasterizer()
     shown = result.lods.select(result.gaussians, lod)
     image = engine.forward(shown, grid, engine.bin(shown, grid), Window.whole(grid))
-    return float(-10 * np.log10(np.square(image - picture).mean()))
+    return float(-10 * np.log10(max(np.square(image - picture).mean(), 1e-12)))
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

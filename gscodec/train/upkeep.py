@@ -1,0 +1,56 @@
+"""What a fit does between steps for the Gaussians it has: which of them carry little, and which reach too short."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.base import Rasterizer
+from gscodec.raster.cpu import CpuRasterizer
+
+SEARCH: Final = 3.0
+"""Supports, in q, among which the nearest Gaussian of a point is looked for: beyond, there is none worth widening."""
+
+MOST_AT_ONCE: Final = 0.2
+"""Of a logarithm of an inverse scale."""
+
+
+def removal_cost(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) -> Float64Array:
+    """(n,) roughly what taking out each Gaussian alone would add to the squared error.
+
+    Without Gaussian i of weight u a pixel moves by u / (1 - u) (c - c_i). Summed here is u |c - c_i|^2, which the
+    gradient of the features gives, with a picture of 1, c and |c|^2 in place of the error's.
+    """
+    image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
+    ones = np.ones((*image.shape[:2], 1), np.float32)
+    probe = np.concatenate([ones, image, (image**2).sum(axis=2, keepdims=True)], axis=2)
+    own = gaussians.features.astype(np.float64)
+    sums = _weighted_sums(rasterizer, gaussians, grid, probe)
+    cost: Float64Array = sums[:, -1] - 2 * (sums[:, 1:-1] * own).sum(axis=1) + sums[:, 0] * (own**2).sum(axis=1)
+    return cost
+
+
+def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, picture: Float32Array) -> Float64Array:
+    """(n, P) each Gaussian's weight times a (H, W, P) picture, summed over the pixels."""
+    shape = len(gaussians), picture.shape[2]
+    blank = replace(gaussians, features=np.zeros(shape, np.float32))
+    plain = replace(grid, background=np.zeros(shape[1], np.float32))
+    return rasterizer.backward(blank, plain, rasterizer.bin(blank, plain), picture).features.astype(np.float64)
+
+
+def missing_reach(engine: CpuRasterizer, gaussians: GaussianSet, grid: Grid, limit: float) -> Float32Array:
+    """(n, 2) by how much the logarithms of inverse scales must fall so that Gaussians keep the tiles they paint.
+
+    A tile lists who reaches it. The nearest Gaussian of one of its points that barely does is lost at the next small
+    step: the tile then takes the colour of others, and no gradient brings the right one back. Such Gaussians widen,
+    most along the axis that the tile lies on, until q at the tile's closest point is `limit` of the support.
+    """
+    wide = replace(grid, support_q=SEARCH * grid.support_q)
+    squares = engine.farthest_owned(gaussians, wide, engine.bin(gaussians, wide)).astype(np.float64)
+    q = squares.sum(axis=1)
+    excess = np.maximum(q - limit * grid.support_q, 0.0)
+    # Along the gradient of q by both logarithms, 2 U^2 and 2 V^2, as far as it must go to first order.
+    moves = (excess / np.maximum(2 * (squares**2).sum(axis=1), 1e-12))[:, None] * squares
+    bounded: Float32Array = np.minimum(moves, MOST_AT_ONCE).astype(np.float32)
+    return bounded
