@@ -2,7 +2,8 @@
 //
 //   begin_step    one thread          the step's decisions from the plan into `now`; the cursor moves on
 //   activate      thread a Gaussian   parameters as they train -> Gaussians as they are shown, at the level's gains
-//   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far
+//   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far;
+//                                     how much the step's gradients weigh
 //   adam_rows     block of ADAM_ROWS  gradients of the Gaussians -> of the parameters, Adam, widening, valid ranges
 //   step_gains    block a generation  the log gains of a coarse level
 //
@@ -69,7 +70,8 @@ extern "C" __global__ void __launch_bounds__(ACTIVATE_THREADS)
 // partials (n, width) f32: sums of |d|, d^2 and maybe 1 - SSIM; the weights are divided by the number of samples.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     finish_loss(const float* partials, int n, int width, double l1, double l2, double ssim, double per_sample,
-                int n_gains, const float* log_gains, float* best_gains, int* now_ints, float* now_floats) {
+                float prefix_power, int n_gains, const float* log_gains, float* best_gains, int* now_ints,
+                float* now_floats) {
     double sums[LOSS_TERMS];
     sum_rows<FINISH_THREADS>(partials, n, width, sums);
     const float mse = (float)(sums[1] * per_sample);
@@ -82,6 +84,9 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     if (threadIdx.x != 0) return;
     now_floats[NOW_LOSS] = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
     now_floats[NOW_MSE] = mse;
+    const float whole = now_floats[NOW_WHOLE_MSE];
+    const float share = fminf(whole / fmaxf(mse, 1e-30f), 1.0f);
+    now_floats[NOW_WEIGHT] = shows_all || !is_finite(whole) ? 1.0f : powf(share, prefix_power);
     if (shows_all) now_floats[NOW_WHOLE_MSE] = mse;
     if (improved) now_floats[NOW_BEST_MSE] = mse;
     now_ints[NOW_IMPROVED] = improved;
@@ -103,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     const int count = n_present - first < ADAM_ROWS ? n_present - first : ADAM_ROWS;
     const int n_shown = now_ints[NOW_SHOWN];
     const bool improved = now_ints[NOW_IMPROVED] != 0;
-    const float factor = now_floats[NOW_FACTOR];
+    const float factor = now_floats[NOW_FACTOR], grad_weight = grad_scale * now_floats[NOW_WEIGHT];
     if (thread < count && first + thread < n_shown) {
         const int i = first + thread, steps = row_steps[i] + 1;
         row_steps[i] = steps;
@@ -127,7 +132,7 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
                 grad *= gains[j];
                 if (LOG_SCALES) grad *= inverse;
             }
-            grad *= grad_scale;
+            grad *= grad_weight;
             float m = mean[place], s = square[place];
             m = multiply_add(mean_weight, grad - m, m);
             s = multiply_add(square_weight * grad, grad, beta2 * s);

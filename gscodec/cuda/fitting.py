@@ -56,6 +56,7 @@ class NowFloat(IntEnum):
     MSE = 2
     WHOLE_MSE = 3  # of the last step that showed all Gaussians
     BEST_MSE = 4
+    WEIGHT = 5  # of the step's gradients
 
 
 _NOW_SIZE: Final = 8
@@ -89,6 +90,7 @@ class FitSettings:
     beta1: float
     beta2: float
     epsilon: float
+    prefix_power: float  # gradients of coarse levels weigh (error of the whole / their own)^prefix_power
     widening: float  # share of rate_scale by which Gaussians widen each step
     grad_scale: float  # on all gradients
     scale_range: tuple[float, float]  # of a scale parameter
@@ -343,6 +345,7 @@ def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
         np.float64(weights.l2 / n_samples),
         np.float64(weights.ssim / n_samples),
         np.float64(1.0 / n_samples),
+        np.float32(state.settings.prefix_power),
         np.int32(state.log_gains.size),
         state.log_gains,
         state.best_gains,

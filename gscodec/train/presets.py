@@ -84,6 +84,9 @@ class Preset:
     """Train prefixes together with the whole; otherwise LODs are slices of the finished fit."""
     prefix_share: float
     """Share of the steps spent on a coarser LOD."""
+    prefix_power: float
+    """Gradients of a coarser LOD count (error of the whole / its own)^prefix_power: with 0 the greater errors of coarse
+    levels lead, with 1 all levels gain alike in dB."""
     gain_exponent: float
     """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md has why)."""
     rate_gain: float
@@ -129,6 +132,7 @@ PAPER: Final = Preset(
     reach=0.0,
     joint_lods=False,
     prefix_share=0.0,
+    prefix_power=0.0,
     gain_exponent=0.0,
     rate_gain=0.0,
 )
@@ -155,12 +159,12 @@ BALANCED: Final = Preset(
     decay_to=0.02,
     start_share=1 / 16,
     growth_events=8,
-    growth_until=0.5,
+    growth_until=0.4,
     growth="geometric",
     uniform_share=0.3,
     relocations=3,
     relocated_share=0.06,
-    relocation_until=0.65,
+    relocation_until=0.6,
     error_power=2.0,
     error_blur=0.35,
     jitter=True,
@@ -172,7 +176,8 @@ BALANCED: Final = Preset(
     widening=0.025,
     reach=0.95,
     joint_lods=True,
-    prefix_share=0.12,
+    prefix_share=0.15,
+    prefix_power=0.5,
     gain_exponent=0.35,
     rate_gain=0.02,
 )

@@ -25,6 +25,7 @@ from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FEATURE_RANGE, FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
+from gscodec.train.trainee import prefix_weight
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
 """Shares of the steps in which scales, rotations, means and features are fixed."""
@@ -227,6 +228,8 @@ class _Training:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
         assert values.grad is not None
         grad = values.grad * float(self._planes[0].numel())
+        if level < len(counts) - 1:
+            grad *= prefix_weight(self._preset, self._mse, float(mse))
         self._adam.step(grad, 1.0, self._units[:n])
         height, width = self._planes.shape[1:]
         rows = self._adam.values

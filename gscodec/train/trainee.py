@@ -1,5 +1,6 @@
 """Gaussians in training: what every engine of a fit does, and the engine that does it with torch on the CPU."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.growth import new_rows
 from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.train.presets import Preset
 from gscodec.train.schedule import step_shown
 from gscodec.train.upkeep import missing_reach, removal_cost
 
@@ -138,6 +140,8 @@ class CpuTrainee:
             grad, grad_gains, mse = self._gradients(step.n_shown, step.level, step.subset)
             if step.shows_all:
                 self.mse = mse
+            else:
+                grad *= prefix_weight(self._plan.preset, self.mse, mse)
             if step.may_be_best and mse < self.best_mse:
                 self.best_mse = mse
                 self._best = self._adam.values.clone(), self._log_gains.clone()
@@ -242,6 +246,13 @@ def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray
     """Indices of the n_moved Gaussians of least cost, of those that no coarser level shows."""
     first = plan.n_before_finest if len(plan.counts) > 1 else 0
     return first + np.argsort(cost[first:], kind="stable")[:n_moved]
+
+
+def prefix_weight(preset: Preset, whole_mse: float, mse: float) -> float:
+    """What the gradients of a coarser level's step count, at most 1, by the last known error of the whole and its own."""
+    if not math.isfinite(whole_mse):
+        return 1.0
+    return float(min(whole_mse / max(mse, 1e-30), 1.0) ** preset.prefix_power)
 
 
 def start_log_gains(plan: FitPlan) -> torch.Tensor:

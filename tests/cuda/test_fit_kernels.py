@@ -52,6 +52,7 @@ def settings_of(plan: FitPlan) -> FitSettings:
         beta1=p.beta1,
         beta2=p.beta2,
         epsilon=p.epsilon,
+        prefix_power=p.prefix_power,
         widening=p.widening,
         grad_scale=plan.grad_scale,
         scale_range=plan.scale_range,
