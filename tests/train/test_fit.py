@@ -71,7 +71,7 @@ def test_pictures_of_any_shape_fit(shape: tuple[int, int, int]) -> None:
     picture = np.full(shape, 0.25, np.float32)
     grid = Grid(shape[0], shape[1], np.zeros(shape[2], np.float32))
     result = fit(picture, 5, PRESETS["fast"], rasterizer=CpuRasterizer(), grid=grid, lods=5, steps=20)
-    assert psnr_of(result, grid, picture) > 45
+    assert psnr_of(result, grid, picture) > 40
 
 
 def test_the_best_state_is_kept_not_the_last(picture: Float32Array, grid: Grid) -> None:

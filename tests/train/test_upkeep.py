@@ -88,7 +88,7 @@ def test_any_number_of_threads_finds_the_same(picture: Float32Array, grid: Grid)
 def test_a_plan_says_when_gaussians_move_and_widen() -> None:
     plan = FitPlan(PRESETS["balanced"], (64, 64, 3), (50, 100), 1000)
     moves = {segment.first: segment.n_moved for segment in plan.segments if segment.n_moved}
-    assert moves == {550: 6, 600: 6, 650: 6}
+    assert moves == {466: 6, 533: 6, 600: 6}
     assert [s.first for s in plan.segments if s.widens] == list(range(WIDEN_EVERY, 1000, WIDEN_EVERY))
     assert [s.first for s in plan.segments[1:]] == [s.last for s in plan.segments[:-1]]
     published = FitPlan(PRESETS["paper"], (64, 64, 3), (100,), 1000)
