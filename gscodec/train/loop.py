@@ -62,8 +62,8 @@ def fit(
         grid: size of the target, K, support and background.
         lods: levels of detail wanted; small sets get fewer.
         steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
-        recount: asked once, before the finest generation, how many Gaussians there shall be, given those there are and
-            the levels that show them; on a card there will not be more than n_gaussians.
+        recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
+            are and the levels that show them; on a card there will not be more than n_gaussians.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
     Raises:
         InvalidArgument: a count is below 1.
@@ -78,12 +78,13 @@ def fit(
     started = time.perf_counter()
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
-        if recount is not None and segment.n_gaussians > plan.n_before_finest and len(trainee):
+        grows = segment.n_gaussians > len(trainee)
+        if recount is not None and grows and segment.n_gaussians > plan.n_before_finest and len(trainee):
             levels = trainee.lod_table()
             shown = LodTable(tuple(min(count, len(trainee)) for count in levels.counts), levels.gains)
             plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)), trainee.capacity)
             trainee.replan(plan)
-            segment, recount = plan.segments[number], None
+            segment = plan.segments[number]
         trainee.grow(segment.n_gaussians)
         if segment.n_moved:
             trainee.relocate(segment.n_moved)
