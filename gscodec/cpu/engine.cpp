@@ -70,6 +70,8 @@ public:
         if (static_cast<int64_t>(ws.members.size()) < n * kGroups) {
             ws.members.resize(grow(n) * kGroups);
             ws.places.resize(grow(n) * kGroups);
+            ws.active.resize(grow(n));
+            ws.touched.resize(grow(n));
             ws.lower.resize(grow(n) * kGroupLanes);
             ws.upper.resize(grow(n) * kGroupLanes);
         }
