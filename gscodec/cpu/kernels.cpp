@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -407,7 +408,7 @@ struct LaneSums {
 };
 
 template <int C>
-void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
+void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* slots, float* moments) {
     const int n_channels = C ? C : args.n_channels;
     const int width = kMoments + n_channels;
     float* const grads = ws.grad.data();
@@ -464,14 +465,17 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
         }
         Vec about[kMoments], block[kSumBlock];
         sums.about(ws.axes[i].mean_x - kTileSide / 2, ws.axes[i].mean_y - kTileSide / 2, about);
-        float* const row = moments + i * width;
+        float* const row = moments + slots[i] * int64_t{width};
         float sum[kSumBlock];
         constexpr int kFirst = kSumBlock - kMoments;  // channels in the first block
         for (int k = 0; k < kMoments; ++k) block[k] = about[k];
         for (int c = 0; c < kFirst; ++c)
             block[kMoments + c] = C ? (c < C ? f[c < C ? c : 0] : splat(0)) : load(feature_sums.data() + c * kLanes);
         sum_lanes(block, sum);
-        std::copy_n(sum, std::min(width, kSumBlock), row);
+        if (C + kMoments == kSumBlock)
+            std::memcpy(row, sum, sizeof sum);
+        else
+            std::copy_n(sum, std::min(width, kSumBlock), row);
         for (int first = kFirst; first < n_channels; first += kSumBlock) {
             for (int c = 0; c < kSumBlock; ++c)
                 block[c] = C ? (first + c < C ? f[first + c < C ? first + c : 0] : splat(0))
@@ -482,12 +486,12 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
     }
 }
 
-void accumulate(Workspace& ws, const BlendArgs& args, float* moments) {
+void accumulate(Workspace& ws, const BlendArgs& args, const int32_t* slots, float* moments) {
     switch (args.n_channels) {
-        case 1: return accumulate_channels<1>(ws, args, moments);
-        case 3: return accumulate_channels<3>(ws, args, moments);
-        case 4: return accumulate_channels<4>(ws, args, moments);
-        default: return accumulate_channels<0>(ws, args, moments);
+        case 1: return accumulate_channels<1>(ws, args, slots, moments);
+        case 3: return accumulate_channels<3>(ws, args, slots, moments);
+        case 4: return accumulate_channels<4>(ws, args, slots, moments);
+        default: return accumulate_channels<0>(ws, args, slots, moments);
     }
 }
 

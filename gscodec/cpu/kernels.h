@@ -75,8 +75,9 @@ struct KernelTable {
     int lanes;
     // Fills out (C, kBatch), total, threshold and, if keep_weights, leaves the unnormalised weights in the workspace.
     void (*blend)(Workspace&, const BlendArgs&, bool keep_weights);
-    // After blend with keep_weights: moments (n, kMoments + C) from grad (C, kBatch) to out.
-    void (*accumulate)(Workspace&, const BlendArgs&, float* moments);
+    // After blend with keep_weights: sums from grad (C, kBatch) to out. Row slots[k] of moments (.., kMoments + C) gets
+    // those of the list's k-th Gaussian.
+    void (*accumulate)(Workspace&, const BlendArgs&, const int32_t* slots, float* moments);
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
     // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].
