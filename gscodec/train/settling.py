@@ -25,6 +25,7 @@ from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FEATURE_RANGE, FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
+from gscodec.train.threads import one_torch_thread
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
 """Shares of the steps in which scales, rotations, means and features are fixed."""
@@ -62,6 +63,7 @@ class SettleTask:
     seed: int
 
 
+@one_torch_thread()
 def settle(
     task: SettleTask,
     gaussians: GaussianSet,
