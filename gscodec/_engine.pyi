@@ -66,6 +66,19 @@ def fit_step(
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
 def farthest_owned(scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, threads: int) -> _F32: ...
+def adam_step(
+    values: _F32,
+    mean: _F32,
+    square: _F32,
+    steps: _F32,
+    units: _F32,
+    grad: _F32,
+    columns: _F32,
+    betas: tuple[float, float, float],
+    grad_scale: float,
+    factor: float,
+    threads: int,
+) -> None: ...
 
 class CodedLattice:
     def __init__(

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "coverage.h"
+#include "adam.h"
 #include "engine.h"
 #include "page_codec.h"
 #include "thread_pool.h"
@@ -20,6 +21,8 @@ namespace {
 
 template <class T, int Dims>
 using In = nb::ndarray<const T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+template <int Dims>
+using Inout = nb::ndarray<float, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
 
@@ -224,6 +227,25 @@ NB_MODULE(_engine, m) {
             farthest_owned(model.geometry, model.height, model.width, model.offsets, model.indices, threads, out.data());
         }
         return out;
+    });
+
+    // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
+    m.def("adam_step", [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units,
+                          In<float, 2> grad, In<float, 2> columns, const std::tuple<double, double, double>& betas,
+                          float grad_scale, float factor, int threads) {
+        const size_t n = values.shape(0), d = values.shape(1);
+        for (const auto* state : {&mean, &square})
+            if (state->shape(0) != n || state->shape(1) != d) throw std::invalid_argument("Adam's arrays do not match");
+        if (steps.shape(0) != n || grad.shape(0) > n || units.shape(0) < grad.shape(0) || units.shape(1) != d ||
+            grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
+            throw std::invalid_argument("Adam's arrays do not match");
+        const float* c = columns.data();
+        nb::gil_scoped_release release;
+        adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
+                   steps.data(), units.data()},
+                  {c, c + d, c + 2 * d, c + 3 * d},
+                  {std::get<0>(betas), std::get<1>(betas), std::get<2>(betas), grad_scale, factor}, grad.data(),
+                  static_cast<int64_t>(grad.shape(0)), threads);
     });
 
     nb::class_<CodedLattice>(m, "CodedLattice")
