@@ -241,6 +241,47 @@ void emit(const Context& context, TileTask& task, int n, const int64_t* pixels, 
     scatter_codes<uint16_t>(codes, n, channels, pixels, out);
 }
 
+// Eight pixels of three codes below 256 each, one after the other.
+void pack_run(const int32_t* codes, uint8_t* to) {
+    uint64_t pixel[kRun];
+    for (int p = 0; p < kRun; ++p)
+        pixel[p] = static_cast<uint32_t>(codes[p] | codes[kBatch + p] << 8 | codes[2 * kBatch + p] << 16);
+    const uint64_t words[3] = {pixel[0] | pixel[1] << 24 | pixel[2] << 48,
+                               pixel[2] >> 16 | pixel[3] << 8 | pixel[4] << 32 | pixel[5] << 56,
+                               pixel[5] >> 8 | pixel[6] << 16 | pixel[7] << 40};
+    std::memcpy(to, words, sizeof words);
+}
+
+constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
+// A whole tile of values or codes to rows of `stride` entries.
+template <class From, class To>
+void rows_from_tile(const From* planar, int channels, int64_t stride, To* out) {
+    for (int run = 0; run < kBatch / kRun; ++run) {
+        const From* from = planar + run * kRun;
+        To* to = out + run_y(run) * stride + run_x(run) * channels;
+        if constexpr (kLittleEndian && std::is_same<To, uint8_t>::value) {
+            if (channels == 3) {
+                pack_run(from, to);
+                continue;
+            }
+        }
+        for (int p = 0; p < kRun; ++p)
+            for (int c = 0; c < channels; ++c) to[p * channels + c] = static_cast<To>(from[c * kBatch + p]);
+    }
+}
+
+// As emit, for all pixels of a tile; first is the place of the tile's corner in out.
+void emit_tile(const Context& context, TileTask& task, int64_t first, int64_t stride, Sample type, void* out) {
+    const int channels = task.args.n_channels;
+    if (type == Sample::kFloat32)
+        return rows_from_tile(task.ws().out.data(), channels, stride, static_cast<float*>(out) + first);
+    int32_t* codes = task.worker().codes.data();
+    context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
+    if (type == Sample::kUint8) return rows_from_tile(codes, channels, stride, static_cast<uint8_t*>(out) + first);
+    rows_from_tile(codes, channels, stride, static_cast<uint16_t*>(out) + first);
+}
+
 // Where the moments of each pair go: by Gaussian, and by tile for each. Neighbouring tiles then write to neighbouring
 // places, and a Gaussian's sums are read in one go. ends (N + 1,) delimits the Gaussians.
 void assign_slots(const Model& m, std::vector<int32_t>& slots, std::vector<int64_t>& ends) {
@@ -373,11 +414,21 @@ void render(const Context& context, const Model& model, const Lattice& lattice, 
     const int64_t tile_columns = rect.x1 - rect.x0;
     const auto column_starts = lattice_starts(lattice.x, lattice.step_x, lattice.width, rect.x0, rect.x1);
     const auto row_starts = lattice_starts(lattice.y, lattice.step_y, lattice.height, rect.y0, rect.y1);
+    // Points are pixels: a tile that has all of its own needs no list of them.
+    const bool is_plain = lattice.step_x == 1 && lattice.step_y == 1 && lattice.x == std::floor(lattice.x) &&
+                          lattice.y == std::floor(lattice.y);
     parallel_for(rect.count(), context.threads, [&](int64_t tile) {
         const int64_t c0 = column_starts[tile % tile_columns], c1 = column_starts[tile % tile_columns + 1];
         const int64_t r0 = row_starts[tile / tile_columns], r1 = row_starts[tile / tile_columns + 1];
         if (c0 >= c1 || r0 >= r1) return;
         TileTask task(context, model, records, tile);
+        if (is_plain && c1 - c0 == kTile && r1 - r0 == kTile) {
+            const int64_t channels = model.n_channels, stride = lattice.width * channels;
+            task.load_pixels(kWholeTile);
+            task.blend(kBatch);
+            emit_tile(context, task, r0 * stride + c0 * channels, stride, type, out);
+            return;
+        }
         int64_t pixels[kBatch];
         int n = 0;
         // Blocks of 8 x 4 points, so that each shares one shortlist.
