@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "coverage.h"
+#include "crc32c.h"
 #include "adam.h"
 #include "engine.h"
 #include "page_codec.h"
@@ -280,6 +281,45 @@ NB_MODULE(_engine, m) {
         }
         const auto bad = std::find(good.begin(), good.end(), 0);
         return nb::make_tuple(rows, bad == good.end() ? -1 : static_cast<int64_t>(bad - good.begin()));
+    });
+
+    // Means, inverse scales and rotations of the rows of all pages.
+    m.def("place_pages", [](const CodedLattice& coded, In<int32_t, 2> rows, In<int64_t, 2> shapes, int threads) {
+        const int64_t n_pages = static_cast<int64_t>(shapes.shape(0)), n_rows = static_cast<int64_t>(rows.shape(0));
+        const int n_columns = coded.lattice.n_columns();
+        std::vector<int64_t> firsts(static_cast<size_t>(n_pages) + 1, 0);
+        if (shapes.shape(1) != 3 || static_cast<int>(rows.shape(1)) != n_columns)
+            throw std::invalid_argument("pages do not match");
+        for (int64_t p = 0; p < n_pages; ++p) {
+            if (shapes.data()[3 * p] < 0) throw std::invalid_argument("pages do not match");
+            firsts[p + 1] = firsts[p] + shapes.data()[3 * p];
+        }
+        if (firsts[n_pages] != n_rows) throw std::invalid_argument("pages do not match");
+        auto means = make_array<double>({rows.shape(0), 2}), scales = make_array<double>({rows.shape(0), 2});
+        auto rotations = make_array<double>({rows.shape(0)});
+        {
+            nb::gil_scoped_release release;
+            parallel_for(n_pages, threads, [&](int64_t p) {
+                const int64_t* shape = shapes.data() + 3 * p;
+                place_page(coded.lattice, {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
+                           rows.data() + firsts[p] * n_columns, means.data() + 2 * firsts[p],
+                           scales.data() + 2 * firsts[p], rotations.data() + firsts[p]);
+            });
+        }
+        return nb::make_tuple(means, scales, rotations);
+    });
+
+    // CRC32C of each of the runs of bytes that follow one another in data.
+    m.def("crc32c_runs", [](In<uint8_t, 1> data, In<int64_t, 1> lengths) {
+        auto crcs = make_array<uint32_t>({lengths.shape(0)});
+        int64_t at = 0;
+        for (size_t p = 0; p < lengths.shape(0); ++p) {
+            const int64_t n = lengths.data()[p];
+            if (n < 0 || n > static_cast<int64_t>(data.shape(0)) - at) throw std::invalid_argument("runs do not match");
+            crcs.data()[p] = crc32c(data.data() + at, n);
+            at += n;
+        }
+        return crcs;
     });
 
     // Bytes of all pages and where each ends.
