@@ -66,6 +66,19 @@ def fit_step(
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
 def farthest_owned(scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, threads: int) -> _F32: ...
+def adam_step(
+    values: _F32,
+    mean: _F32,
+    square: _F32,
+    steps: _F32,
+    units: _F32,
+    grad: _F32,
+    columns: _F32,
+    betas: tuple[float, float, float],
+    grad_scale: float,
+    factor: float,
+    threads: int,
+) -> None: ...
 
 class CodedLattice:
     def __init__(
@@ -85,6 +98,10 @@ def decode_pages(
     shapes: npt.NDArray[np.int64],
     threads: int,
 ) -> tuple[npt.NDArray[np.int32], int]: ...
+def place_pages(
+    lattice: CodedLattice, rows: npt.NDArray[np.int32], shapes: npt.NDArray[np.int64], threads: int
+) -> tuple[_F64, _F64, _F64]: ...
+def crc32c_runs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]: ...
 def encode_pages(
     lattice: CodedLattice, rows: npt.NDArray[np.int32], shapes: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]: ...

@@ -14,13 +14,56 @@ namespace {
 // exp(-q / 2) = 2^-(k^2 q) with this k, so the kernels' axes carry the change of base.
 const double kAxisScale = std::sqrt(0.5 / std::log(2.0));
 
-std::vector<Axes> all_axes(const Geometry& g) {
-    std::vector<Axes> axes(g.n);
-    for (int64_t i = 0; i < g.n; ++i)
-        axes[i] = make_axes(kAxisScale * g.inv_scales[2 * i], kAxisScale * g.inv_scales[2 * i + 1],
-                            std::cos(g.rotations[i]), std::sin(g.rotations[i]));
-    return axes;
-}
+// What tiles need of a Gaussian, its features behind it: up to four share a cache line with the rest, so that a list
+// costs one miss a Gaussian.
+struct Record {
+    Axes axes;
+    double mean_x, mean_y;
+};
+
+class Records {
+public:
+    // Throws nothing but std::bad_alloc. Memory of an earlier call is used again.
+    void fill(const Model& model, int threads) {
+        channels_ = model.n_channels;
+        constexpr int64_t kLine = 64;
+        stride_ = (static_cast<int64_t>(sizeof(Record)) + 4 * channels_ + kLine - 1) / kLine * kLine;
+        const int64_t size = model.geometry.n * stride_ + kLine;
+        if (static_cast<int64_t>(bytes_.size()) < size) bytes_.resize(size);
+        first_ = bytes_.data() + (kLine - reinterpret_cast<uintptr_t>(bytes_.data()) % kLine) % kLine;
+        const Geometry& g = model.geometry;
+        constexpr int64_t kChunk = 1024;
+        parallel_for((g.n + kChunk - 1) / kChunk, threads, [&](int64_t chunk) {
+            for (int64_t i = chunk * kChunk; i < std::min(g.n, (chunk + 1) * kChunk); ++i) {
+                const Record record = {make_axes(kAxisScale * g.inv_scales[2 * i], kAxisScale * g.inv_scales[2 * i + 1],
+                                                 std::cos(g.rotations[i]), std::sin(g.rotations[i])),
+                                       g.means[2 * i], g.means[2 * i + 1]};
+                std::memcpy(first_ + i * stride_, &record, sizeof record);
+                std::memcpy(first_ + i * stride_ + sizeof record, model.features + i * channels_, 4 * channels_);
+            }
+        });
+    }
+
+    Record at(int64_t i) const {
+        Record record;
+        std::memcpy(&record, first_ + i * stride_, sizeof record);
+        return record;
+    }
+    void features(int64_t i, float* to) const {
+        const unsigned char* from = first_ + i * stride_ + sizeof(Record);
+        if (channels_ == 3)  // a size that is known costs no call
+            std::memcpy(to, from, 12);
+        else
+            std::memcpy(to, from, 4 * channels_);
+    }
+    void prefetch(int64_t i) const { __builtin_prefetch(first_ + i * stride_); }
+
+private:
+    std::vector<unsigned char> bytes_;
+    unsigned char* first_ = nullptr;
+    int64_t stride_ = 0;
+    int channels_ = 0;
+};
 
 int64_t grow(int64_t n) { return std::max<int64_t>(64, n + n / 2); }
 
@@ -39,6 +82,9 @@ Worker& this_worker() {
 // Whole-image buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a
 // pass over the picture.
 struct StepScratch {
+    Records records;
+    std::vector<int32_t> slots;
+    std::vector<int64_t> ends;
     std::vector<float> moments, image, grad, thresholds;
 };
 
@@ -56,7 +102,7 @@ constexpr Subset kWholeTile = {1, 0, 0};
 // The list of one tile, loaded into a workspace.
 class TileTask {
 public:
-    TileTask(const Context& context, const Model& model, const std::vector<Axes>& axes, int64_t tile)
+    TileTask(const Context& context, const Model& model, const Records& records, int64_t tile)
         : context_(context), model_(model), worker_(this_worker()), tile_(tile) {
         const int64_t columns = model.rect.x1 - model.rect.x0;
         origin_x = static_cast<double>((model.rect.x0 + tile % columns) * kTile);
@@ -70,6 +116,8 @@ public:
         if (static_cast<int64_t>(ws.members.size()) < n * kGroups) {
             ws.members.resize(grow(n) * kGroups);
             ws.places.resize(grow(n) * kGroups);
+            ws.active.resize(grow(n));
+            ws.touched.resize(grow(n));
             ws.lower.resize(grow(n) * kGroupLanes);
             ws.upper.resize(grow(n) * kGroupLanes);
         }
@@ -80,14 +128,17 @@ public:
             worker_.codes.resize(channels * kBatch);
         }
         for (int64_t k = 0; k < n; ++k) {
+            constexpr int64_t kAhead = 8;
+            if (k + kAhead < n) records.prefetch(model.indices[first + k + kAhead]);
             const int64_t i = model.indices[first + k];
-            const Axes& a = axes[i];
-            const double dx = origin_x - model.geometry.means[2 * i], dy = origin_y - model.geometry.means[2 * i + 1];
+            const Record record = records.at(i);
+            const Axes& a = record.axes;
+            const double dx = origin_x - record.mean_x, dy = origin_y - record.mean_y;
             ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y),
                           static_cast<float>(a.u_x * dx + a.u_y * dy), static_cast<float>(a.v_x),
                           static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
-                           static_cast<float>(-dx), static_cast<float>(-dy)};
-            std::copy_n(model.features + i * channels, channels, ws.features.data() + k * channels);
+                          static_cast<float>(-dx), static_cast<float>(-dy)};
+            records.features(i, ws.features.data() + k * channels);
         }
     }
 
@@ -190,28 +241,74 @@ void emit(const Context& context, TileTask& task, int n, const int64_t* pixels, 
     scatter_codes<uint16_t>(codes, n, channels, pixels, out);
 }
 
-// Sums the moments of every pair into parameter gradients, for each Gaussian in the order of its tiles.
-void gather_grads(const Context& context, const Model& m, const std::vector<Axes>& axes,
-                  const float* moments, const Grads& grads) {
-    const int width = kMoments + m.n_channels;
+// Eight pixels of three codes below 256 each, one after the other.
+void pack_run(const int32_t* codes, uint8_t* to) {
+    uint64_t pixel[kRun];
+    for (int p = 0; p < kRun; ++p)
+        pixel[p] = static_cast<uint32_t>(codes[p] | codes[kBatch + p] << 8 | codes[2 * kBatch + p] << 16);
+    const uint64_t words[3] = {pixel[0] | pixel[1] << 24 | pixel[2] << 48,
+                               pixel[2] >> 16 | pixel[3] << 8 | pixel[4] << 32 | pixel[5] << 56,
+                               pixel[5] >> 8 | pixel[6] << 16 | pixel[7] << 40};
+    std::memcpy(to, words, sizeof words);
+}
+
+constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
+// A whole tile of values or codes to rows of `stride` entries.
+template <class From, class To>
+void rows_from_tile(const From* planar, int channels, int64_t stride, To* out) {
+    for (int run = 0; run < kBatch / kRun; ++run) {
+        const From* from = planar + run * kRun;
+        To* to = out + run_y(run) * stride + run_x(run) * channels;
+        if constexpr (kLittleEndian && std::is_same<To, uint8_t>::value) {
+            if (channels == 3) {
+                pack_run(from, to);
+                continue;
+            }
+        }
+        for (int p = 0; p < kRun; ++p)
+            for (int c = 0; c < channels; ++c) to[p * channels + c] = static_cast<To>(from[c * kBatch + p]);
+    }
+}
+
+// As emit, for all pixels of a tile; first is the place of the tile's corner in out.
+void emit_tile(const Context& context, TileTask& task, int64_t first, int64_t stride, Sample type, void* out) {
+    const int channels = task.args.n_channels;
+    if (type == Sample::kFloat32)
+        return rows_from_tile(task.ws().out.data(), channels, stride, static_cast<float*>(out) + first);
+    int32_t* codes = task.worker().codes.data();
+    context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
+    if (type == Sample::kUint8) return rows_from_tile(codes, channels, stride, static_cast<uint8_t*>(out) + first);
+    rows_from_tile(codes, channels, stride, static_cast<uint16_t*>(out) + first);
+}
+
+// Where the moments of each pair go: by Gaussian, and by tile for each. Neighbouring tiles then write to neighbouring
+// places, and a Gaussian's sums are read in one go. ends (N + 1,) delimits the Gaussians.
+void assign_slots(const Model& m, std::vector<int32_t>& slots, std::vector<int64_t>& ends) {
     const int64_t n_pairs = m.offsets[m.rect.count()], n = m.geometry.n;
-    std::vector<int64_t> ends(n + 1, 0), pairs(n_pairs);
+    if (static_cast<int64_t>(slots.size()) < n_pairs) slots.resize(n_pairs);
+    ends.assign(n + 1, 0);
     for (int64_t pair = 0; pair < n_pairs; ++pair) ++ends[m.indices[pair] + 1];
     for (int64_t i = 0; i < n; ++i) ends[i + 1] += ends[i];
-    {
-        std::vector<int64_t> cursor(ends.begin(), ends.end() - 1);
-        for (int64_t pair = 0; pair < n_pairs; ++pair) pairs[cursor[m.indices[pair]]++] = pair;
-    }
+    std::vector<int32_t> cursor(ends.begin(), ends.end() - 1);
+    for (int64_t pair = 0; pair < n_pairs; ++pair) slots[pair] = cursor[m.indices[pair]]++;
+}
+
+// Sums the moments of every pair, which lie by Gaussian, into parameter gradients.
+void gather_grads(const Context& context, const Model& m, const Records& records, const std::vector<int64_t>& ends,
+                  const float* moments, const Grads& grads) {
+    const int width = kMoments + m.n_channels;
+    const int64_t n = m.geometry.n;
     constexpr int64_t kChunk = 256;
     parallel_for((n + kChunk - 1) / kChunk, context.threads, [&](int64_t chunk) {
         std::vector<double> sum(width);
         for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
             std::fill(sum.begin(), sum.end(), 0.0);
             for (int64_t at = ends[i]; at < ends[i + 1]; ++at) {
-                const float* row = moments + pairs[at] * width;
+                const float* row = moments + at * width;
                 for (int k = 0; k < width; ++k) sum[k] += row[k];
             }
-            const Axes& a = axes[i];
+            const Axes a = records.at(i).axes;
             const double hu = a.u_x * sum[0] + a.u_y * sum[1], hv = a.v_x * sum[0] + a.v_y * sum[1];
             const double huu = a.u_x * a.u_x * sum[2] + 2 * a.u_x * a.u_y * sum[3] + a.u_y * a.u_y * sum[4];
             const double hvv = a.v_x * a.v_x * sum[2] + 2 * a.v_x * a.v_y * sum[3] + a.v_y * a.v_y * sum[4];
@@ -242,6 +339,11 @@ int64_t run_length(const TileTask& task, int run) {
 void tile_from_planes(const float* planes, const Model& m, const TileTask& task, const float* outside, float* tile) {
     for (int c = 0; c < m.n_channels; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
+        if (task.rows() == kTile && task.columns() == kTile) {
+            for (int run = 0; run < kBatch / kRun; ++run)
+                std::memcpy(tile + c * kBatch + run * kRun, plane + run_y(run) * m.width + run_x(run), 4 * kRun);
+            continue;
+        }
         for (int run = 0; run < kBatch / kRun; ++run) {
             const int64_t n = run_length(task, run), p = c * kBatch + run * kRun;
             std::copy_n(plane + run_y(run) * m.width + run_x(run), n, tile + p);
@@ -275,6 +377,18 @@ void subset_from_planes(const float* planes, const Model& m, const TileTask& tas
     }
 }
 
+// Rows of a tile lie a picture's width apart, which no processor foresees: ask for them while the tile is blended.
+void prefetch_planes(const float* planes, const Model& m, const TileTask& task, const Subset& subset) {
+    const int64_t rows = task.rows(), last = task.columns() - 1;
+    for (int c = 0; c < m.n_channels; ++c) {
+        const float* plane = planes + c * m.height * m.width + task.plane_offset();
+        for (int64_t y = subset.y; y < rows; y += subset.step) {
+            __builtin_prefetch(plane + y * m.width);
+            __builtin_prefetch(plane + y * m.width + last);
+        }
+    }
+}
+
 struct Sums {
     double pointwise[2] = {0, 0};  // |d|, d^2
     double ssim = 0;
@@ -294,16 +408,27 @@ LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count)
 }  // namespace
 
 void render(const Context& context, const Model& model, const Lattice& lattice, Sample type, void* out) {
-    const std::vector<Axes> axes = all_axes(model.geometry);
+    Records records;
+    records.fill(model, context.threads);
     const TileRect& rect = model.rect;
     const int64_t tile_columns = rect.x1 - rect.x0;
     const auto column_starts = lattice_starts(lattice.x, lattice.step_x, lattice.width, rect.x0, rect.x1);
     const auto row_starts = lattice_starts(lattice.y, lattice.step_y, lattice.height, rect.y0, rect.y1);
+    // Points are pixels: a tile that has all of its own needs no list of them.
+    const bool is_plain = lattice.step_x == 1 && lattice.step_y == 1 && lattice.x == std::floor(lattice.x) &&
+                          lattice.y == std::floor(lattice.y);
     parallel_for(rect.count(), context.threads, [&](int64_t tile) {
         const int64_t c0 = column_starts[tile % tile_columns], c1 = column_starts[tile % tile_columns + 1];
         const int64_t r0 = row_starts[tile / tile_columns], r1 = row_starts[tile / tile_columns + 1];
         if (c0 >= c1 || r0 >= r1) return;
-        TileTask task(context, model, axes, tile);
+        TileTask task(context, model, records, tile);
+        if (is_plain && c1 - c0 == kTile && r1 - r0 == kTile) {
+            const int64_t channels = model.n_channels, stride = lattice.width * channels;
+            task.load_pixels(kWholeTile);
+            task.blend(kBatch);
+            emit_tile(context, task, r0 * stride + c0 * channels, stride, type, out);
+            return;
+        }
         int64_t pixels[kBatch];
         int n = 0;
         // Blocks of 8 x 4 points, so that each shares one shortlist.
@@ -330,7 +455,8 @@ void render(const Context& context, const Model& model, const Lattice& lattice, 
 }
 
 void sample_points(const Context& context, const Model& model, const double* points, int64_t n_points, float* out) {
-    const std::vector<Axes> axes = all_axes(model.geometry);
+    Records records;
+    records.fill(model, context.threads);
     const TileRect& rect = model.rect;
     const int64_t columns = rect.x1 - rect.x0;
     std::vector<int64_t> starts(rect.count() + 1, 0), order(n_points), tiles(n_points);
@@ -346,7 +472,7 @@ void sample_points(const Context& context, const Model& model, const double* poi
     }
     parallel_for(rect.count(), context.threads, [&](int64_t tile) {
         if (starts[tile] == starts[tile + 1]) return;
-        TileTask task(context, model, axes, tile);
+        TileTask task(context, model, records, tile);
         for (int64_t first = starts[tile]; first < starts[tile + 1]; first += kBatch) {
             const int n = static_cast<int>(std::min<int64_t>(kBatch, starts[tile + 1] - first));
             for (int p = 0; p < n; ++p) {
@@ -361,18 +487,22 @@ void sample_points(const Context& context, const Model& model, const double* poi
 }
 
 void backward(const Context& context, const Model& model, const float* grad_image, const Grads& grads) {
-    const std::vector<Axes> axes = all_axes(model.geometry);
+    Records records;
+    records.fill(model, context.threads);
     const int width = kMoments + model.n_channels;
     std::vector<float> moments(model.offsets[model.rect.count()] * width);
+    std::vector<int32_t> slots;
+    std::vector<int64_t> ends;
+    assign_slots(model, slots, ends);
     parallel_for(model.rect.count(), context.threads, [&](int64_t tile) {
-        TileTask task(context, model, axes, tile);
+        TileTask task(context, model, records, tile);
         if (task.args.n == 0) return;
         task.load_pixels(kWholeTile);
         task.blend(kBatch, true);
         tile_from_planes(grad_image, model, task, nullptr, task.ws().grad.data());
-        context.kernels.accumulate(task.ws(), task.args, moments.data() + task.first_pair() * width);
+        context.kernels.accumulate(task.ws(), task.args, slots.data() + task.first_pair(), moments.data());
     });
-    gather_grads(context, model, axes, moments.data(), grads);
+    gather_grads(context, model, records, ends, moments.data(), grads);
 }
 
 LossValue photometric_loss(const Context& context, const float* image, const float* target, int n_channels,
@@ -404,7 +534,6 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
 
 LossValue fit_step(const Context& context, const Model& model, const float* target, const Weights& w,
                    const Subset& subset, const Grads& grads) {
-    const std::vector<Axes> axes = all_axes(model.geometry);
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
@@ -412,6 +541,10 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
     const double count = static_cast<double>(sampled_rows * sampled_columns) * model.n_channels;
     const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
     StepScratch& scratch = step_scratch();
+    const Records& records = scratch.records;
+    scratch.records.fill(model, context.threads);
+    assign_slots(model, scratch.slots, scratch.ends);
+    const int32_t* const slots = scratch.slots.data();
     fit_size(scratch.moments, model.offsets[n_tiles] * width);
     fit_size(scratch.image, size);
     fit_size(scratch.grad, size);
@@ -423,7 +556,8 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         std::vector<Sums> parts(n_tiles);
         const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
-            TileTask task(context, model, axes, tile);
+            TileTask task(context, model, records, tile);
+            prefetch_planes(target, model, task, subset);
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
@@ -436,7 +570,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 context.kernels.pointwise(ws.out.data() + c * kBatch, grad, n, l1, l2, grad, parts[tile].pointwise);
             }
             if (task.args.n == 0) return;
-            context.kernels.accumulate(ws, task.args, moments + task.first_pair() * width);
+            context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);
         });
         value = finish(parts, w, count);
     } else {
@@ -444,7 +578,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         float* const grad = scratch.grad.data();
         float* const thresholds = scratch.thresholds.data();
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
-            TileTask task(context, model, axes, tile);
+            TileTask task(context, model, records, tile);
             task.load_pixels(kWholeTile);
             task.blend(kBatch);
             tile_to_planes(task.ws().out.data(), model, task, image);
@@ -452,16 +586,16 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         });
         value = photometric_loss(context, image, target, model.n_channels, model.height, model.width, w, grad);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
-            TileTask task(context, model, axes, tile);
+            TileTask task(context, model, records, tile);
             if (task.args.n == 0) return;
             task.load_pixels(kWholeTile);
             std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
             tile_from_planes(grad, model, task, nullptr, task.ws().grad.data());
-            context.kernels.accumulate(task.ws(), task.args, moments + task.first_pair() * width);
+            context.kernels.accumulate(task.ws(), task.args, slots + task.first_pair(), moments);
         });
     }
-    gather_grads(context, model, axes, moments, grads);
+    gather_grads(context, model, records, scratch.ends, moments, grads);
     return value;
 }
 

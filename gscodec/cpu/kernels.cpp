@@ -4,10 +4,11 @@
 //   shortlists  per group of 32 points, the Gaussians that may be among the K nearest of one of them. sqrt(q) is a
 //               distance in (U, V), so over the box around the points it stays within the box's reach of its value at
 //               the centre; whoever's least is above the K-th smallest of the largest is out. Lanes are groups
-//   distances   weights[j][p] = q_i(p) for member j of p's shortlist, scaled so that a weight is 2^-q
+//   distances   q_i(p) for the members of p's shortlist, scaled so that a weight is 2^-q
 //   thresholds  the K-th smallest q of each point. With n > K lists only a little longer than K are the rule, so the
 //               cheaper of two equal searches runs: keep the K smallest, or keep the n - K + 1 largest
-//   mix         weights[j][p] = 2^(q_min - q_i) where q_i is within the threshold, else 0; their sum; the blend
+//   mix         per vector of points, which members are within the threshold of one of them; of those 2^(q_min - q_i),
+//               or 0 at points whose threshold is nearer, in place of q_i; their sum; the blend
 //   accumulate  per Gaussian, the moments that its gradient needs (raster/reference.py, backward)
 // Every point goes through the same operations in the same order whatever batch it is in, but for terms that are
 // exactly zero: that is what makes a sample equal its pixel to the bit.
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -26,9 +28,6 @@ namespace GSCODEC_ISA {
 namespace {
 
 constexpr float kTileSide = 16;
-// Vectors of a full tile that differ in x: two runs side by side, each one or more vectors wide.
-constexpr int kColumnsPerGroup = kLanes < kRun ? kRun / kLanes : 1;
-constexpr int kTileColumns = 2 * kColumnsPerGroup;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // A range of points and the Gaussians that they choose from.
@@ -36,14 +35,28 @@ struct Group {
     int first, last;         // points
     const int32_t* members;  // places in the tile's list, ascending
     int64_t n;
+    float* q;      // of point p and member j: q[j * stride + p - first]; later the weight
+    int64_t stride;
 };
+
+// Rows of a batch lie as close as its groups allow: a group then works within the first-level cache, where rows a full
+// tile apart would share a few of its sets.
+inline int64_t row_stride(int n_points) { return std::min(n_points, kGroup); }
+
+inline Group group_at(Workspace& ws, const BlendArgs& args, int g) {
+    const int64_t stride = row_stride(args.n_points);
+    const int first = g * kGroup;
+    const bool own = ws.shortlisted;
+    return {first, std::min(first + kGroup, args.n_points), ws.members.data() + (own ? g * args.n : 0),
+            own ? ws.n_members[g] : args.n, ws.weights.data() + g * args.n * stride, stride};
+}
 
 void distances(Workspace& ws, const Group& group, int first, int last) {
     for (int64_t j = 0; j < group.n; ++j) {
-        const LocalAxes a = ws.axes[group.members[j]];
+        const LocalAxes& a = ws.axes[group.members[j]];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
-        float* q = ws.weights.data() + j * kBatch;
+        float* q = group.q + j * group.stride - group.first;
         for (int p = first; p < last; p += kLanes) {
             const Vec x = load(ws.x + p), y = load(ws.y + p);
             const Vec u = fma(ux, x, fma(uy, y, u0));
@@ -53,7 +66,7 @@ void distances(Workspace& ws, const Group& group, int first, int last) {
     }
 }
 
-// What a search over n values a lane, kBatch or kGroupLanes apart, comes to.
+// What a search over n values a lane, some stride apart, comes to.
 struct Found {
     Vec kth, least;
 };
@@ -170,20 +183,20 @@ inline Found find(const float* q, int64_t stride, int64_t n, int top_k) {
     return search_depth<1>(q, stride, n, top_k, static_cast<int>(smallest ? top_k : from_above), smallest);
 }
 
-inline Vec least_of(const float* q, int64_t n) {
+inline Vec least_of(const float* q, int64_t stride, int64_t n) {
     Vec least = splat(kInfinity);
-    for (int64_t i = 0; i < n; ++i) least = min(least, load(q + i * kBatch));
+    for (int64_t i = 0; i < n; ++i) least = min(least, load(q + i * stride));
     return least;
 }
 
 void thresholds(Workspace& ws, const BlendArgs& args, const Group& group) {
     for (int p = group.first; p < group.last; p += kLanes) {
-        const float* q = ws.weights.data() + p;
+        const float* q = group.q + p - group.first;
         Found found = {splat(kInfinity), splat(kInfinity)};
         if (group.n > args.top_k && !args.have_threshold)
-            found = find(q, kBatch, group.n, args.top_k);
+            found = find(q, group.stride, group.n, args.top_k);
         else
-            found.least = least_of(q, group.n);
+            found.least = least_of(q, group.stride, group.n);
         if (!args.have_threshold) store(ws.threshold + p, found.kth);
         store(ws.nearest + p, found.least);
     }
@@ -236,22 +249,24 @@ void shortlists(Workspace& ws, const BlendArgs& args) {
     }
     if (!ws.have_boxes) find_boxes(ws, args.n_points);
     const Boxes& boxes = ws.boxes;
+    // One reach serves all groups: in a full tile their boxes are alike.
+    const float half_x = *std::max_element(boxes.half_x, boxes.half_x + kGroups);
+    const float half_y = *std::max_element(boxes.half_y, boxes.half_y + kGroups);
     for (int64_t i = 0; i < n; ++i) {
-        const LocalAxes a = ws.axes[i];
+        const LocalAxes& a = ws.axes[i];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
+        const float u1 = a.u_x * half_x, u2 = a.u_y * half_y, v1 = a.v_x * half_x, v2 = a.v_y * half_y;
+        const float across = std::max((u1 + u2) * (u1 + u2) + (v1 + v2) * (v1 + v2),
+                                      (u1 - u2) * (u1 - u2) + (v1 - v2) * (v1 - v2));
         // What rounding may do to U and V, here and where the points' own are computed.
         const float slope = std::abs(a.u_x) + std::abs(a.u_y) + std::abs(a.v_x) + std::abs(a.v_y);
-        const Vec slack = splat(1e-6f * (std::abs(a.u_0) + std::abs(a.v_0) + 2 * kTileSide * slope));
+        const float slack = 1e-6f * (std::abs(a.u_0) + std::abs(a.v_0) + 2 * kTileSide * slope);
+        const Vec reach = splat(std::sqrt(across) + slack);
         for (int g = 0; g < kGroups; g += kLanes) {
             const Vec x = load(boxes.x + g), y = load(boxes.y + g);
-            const Vec hx = load(boxes.half_x + g), hy = load(boxes.half_y + g);
             const Vec u = fma(ux, x, fma(uy, y, u0)), v = fma(vx, x, fma(vy, y, v0));
             const Vec centre = root(fma(u, u, v * v));
-            const Vec u1 = ux * hx, u2 = uy * hy, v1 = vx * hx, v2 = vy * hy;
-            const Vec sum_u = u1 + u2, sum_v = v1 + v2, difference_u = u1 - u2, difference_v = v1 - v2;
-            const Vec reach = root(max(fma(sum_u, sum_u, sum_v * sum_v),
-                                       fma(difference_u, difference_u, difference_v * difference_v))) + slack;
             store(ws.lower.data() + i * kGroupLanes + g, centre - reach);
             store(ws.upper.data() + i * kGroupLanes + g, centre + reach);
         }
@@ -281,91 +296,85 @@ void shortlists(Workspace& ws, const BlendArgs& args) {
 void break_ties(Workspace& ws, const BlendArgs& args, const Group& group, int first, int last) {
     for (int p = first; p < last; ++p) {
         int room = args.top_k;
-        for (int64_t j = 0; j < group.n; ++j) room -= ws.weights[j * kBatch + p] < ws.threshold[p];
+        for (int64_t j = 0; j < group.n; ++j) 
+            room -= group.q[j * group.stride + p - group.first] < ws.threshold[p];
         for (int64_t j = 0; j < group.n; ++j) {
-            float& q = ws.weights[j * kBatch + p];
+            float& q = group.q[j * group.stride + p - group.first];
             if (q == ws.threshold[p] && room-- <= 0) q = kInfinity;
         }
     }
 }
 
-// Long lists hold many Gaussians that no point of a vector is near to: there a branch saves the exponential. In short
-// ones it is mostly taken, and mispredicted otherwise.
-constexpr int64_t kBranchFrom = 28;
-
-// Blends points p .. p + Vectors * kLanes. C fixed at compile time keeps the sums in registers; C = 0 is any count.
-// Returns whether some point took more than K Gaussians, which equal distances can bring about.
-template <int C, int Vectors>
-inline bool mix_vectors(Workspace& ws, const BlendArgs& args, const Group& group, bool keep_weights, int p) {
+// Blends the points p .. p + kLanes. C fixed at compile time keeps the sums in registers; C = 0 is any count. Returns
+// whether some point took more than K Gaussians, which equal distances can bring about.
+template <int C>
+inline bool mix_vector(Workspace& ws, const BlendArgs& args, const Group& group, bool keep_weights, int p) {
     const int n_channels = C ? C : args.n_channels;
-    float* column = ws.weights.data() + p;
-    Vec threshold[Vectors], nearest[Vectors], total[Vectors], count[Vectors], sum[C ? C : 1][Vectors];
-    for (int v = 0; v < Vectors; ++v) {
-        // Infinity marks what break_ties put out of reach, so it must stay above every threshold.
-        threshold[v] = min(load(ws.threshold + p + v * kLanes), splat(std::numeric_limits<float>::max()));
-        nearest[v] = load(ws.nearest + p + v * kLanes);
-        total[v] = count[v] = splat(0);
-        for (int c = 0; c < (C ? C : 1); ++c) sum[c][v] = splat(0);
-        if (!C)
-            for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p + v * kLanes, splat(0));
-    }
-    const bool branch = group.n >= kBranchFrom;
+    float* const column = group.q + p - group.first;
+    // Infinity marks what break_ties put out of reach, so it must stay above every threshold.
+    const Vec threshold = min(load(ws.threshold + p), splat(std::numeric_limits<float>::max()));
+    const Vec nearest = load(ws.nearest + p);
+    // A branch that asks for each member whether some point is near is a coin toss; a list of those near is not.
+    int32_t* const active = ws.active.data();
+    int64_t n_active = 0;
+    int n_near = 0;
     for (int64_t j = 0; j < group.n; ++j) {
-        const float* feature = ws.features.data() + group.members[j] * n_channels;
-        for (int v = 0; v < Vectors; ++v) {
-            float* at = column + j * kBatch + v * kLanes;
-            const Vec q = load(at);
-            const Mask near = less_equal(q, threshold[v]);
-            if (branch && !any(near)) {
-                if (keep_weights) store(at, splat(0));
-                continue;
-            }
-            const Vec w = keep(near, exp2_nonpositive(nearest[v] - q));
-            if (keep_weights) store(at, w);
-            count[v] = count[v] + keep(near, splat(1));
-            total[v] = total[v] + w;
-            if (C) {
-                for (int c = 0; c < C; ++c) sum[c][v] = fma(w, splat(feature[c]), sum[c][v]);
-            } else {
-                for (int c = 0; c < n_channels; ++c) {
-                    float* out = ws.out.data() + c * kBatch + p + v * kLanes;
-                    store(out, fma(w, splat(feature[c]), load(out)));
-                }
+        const unsigned near = bits(less_equal(load(column + j * group.stride), threshold));
+        active[n_active] = static_cast<int32_t>(j);
+        n_active += near != 0;
+        n_near += __builtin_popcount(near);
+    }
+    // Every point has K within its threshold.
+    if (group.n > args.top_k && n_near > args.top_k * kLanes) return true;
+    Vec total = splat(0), sum[C ? C : 1];
+    for (int c = 0; c < (C ? C : 1); ++c) sum[c] = splat(0);
+    if (!C)
+        for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p, splat(0));
+    const uint64_t bit = uint64_t{1} << p / kLanes;
+    for (int64_t a = 0; a < n_active; ++a) {
+        const int32_t member = group.members[active[a]];
+        const float* const feature = ws.features.data() + member * n_channels;
+        float* const at = column + active[a] * group.stride;
+        const Vec q = load(at);
+        const Vec w = keep(less_equal(q, threshold), exp2_nonpositive(nearest - q));
+        if (keep_weights) {
+            store(at, w);
+            ws.touched[member] |= bit;
+        }
+        total = total + w;
+        if (C) {
+            for (int c = 0; c < C; ++c) sum[c] = fma(w, splat(feature[c]), sum[c]);
+        } else {
+            for (int c = 0; c < n_channels; ++c) {
+                float* out = ws.out.data() + c * kBatch + p;
+                store(out, fma(w, splat(feature[c]), load(out)));
             }
         }
     }
-    bool crowded = false;
-    for (int v = 0; v < Vectors; ++v) {
-        store(ws.total + p + v * kLanes, total[v]);
-        const Vec inverse = splat(1) / total[v];
-        for (int c = 0; c < n_channels; ++c) {
-            float* out = ws.out.data() + c * kBatch + p + v * kLanes;
-            store(out, (C ? sum[C ? c : 0][v] : load(out)) * inverse);
-        }
-        crowded |= any(less(splat(static_cast<float>(args.top_k)), count[v]));
+    store(ws.total + p, total);
+    const Vec inverse = splat(1) / total;
+    for (int c = 0; c < n_channels; ++c) {
+        float* out = ws.out.data() + c * kBatch + p;
+        store(out, (C ? sum[C ? c : 0] : load(out)) * inverse);
     }
-    return crowded;
+    return false;
 }
 
 template <int C>
 void mix(Workspace& ws, const BlendArgs& args, const Group& group, bool keep_weights) {
     for (int p = group.first; p < group.last; p += kLanes) {
-        // Weights overwrite distances, so a crowded vector starts over from the distances.
-        if (mix_vectors<C, 1>(ws, args, group, keep_weights, p)) {
-            distances(ws, group, p, p + kLanes);
+        if (mix_vector<C>(ws, args, group, keep_weights, p)) {
             break_ties(ws, args, group, p, p + kLanes);
-            mix_vectors<C, 1>(ws, args, group, keep_weights, p);
+            mix_vector<C>(ws, args, group, keep_weights, p);
         }
     }
 }
 
 void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
     shortlists(ws, args);
-    for (int first = 0; first < args.n_points; first += kGroup) {
-        const int g = first / kGroup;
-        const int last = std::min(first + kGroup, args.n_points);
-        const Group group = ws.shortlisted ? Group{first, last, ws.members.data() + g * args.n, ws.n_members[g]}
-                                           : Group{first, last, ws.members.data(), args.n};
+    if (keep_weights) std::fill_n(ws.touched.begin(), args.n, uint64_t{0});
+    for (int g = 0; g * kGroup < args.n_points; ++g) {
+        const Group group = group_at(ws, args, g);
         distances(ws, group, group.first, group.last);
         thresholds(ws, args, group);
         switch (args.n_channels) {
@@ -377,102 +386,112 @@ void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
     }
 }
 
-// Sums over some points of h, h dy, h dy^2 and of w g, lane by lane: what gradients need of points that share their x.
-template <int C>
-struct LaneSums {
-    Vec h, hy, hyy, f[C ? C : 1];
+// Per point what accumulate multiplies weights with, x and y about the tile's centre.
+struct PointTerms {
+    alignas(64) float along[kBatch];  // minus the dot product of gradient and blend, by total
+    alignas(64) float x[kBatch], y[kBatch], xx[kBatch], xy[kBatch], yy[kBatch];
 };
 
-// Moments of Gaussians in px relative to their means. Points come in columns: vectors whose lanes have the same x, so
-// that dx need not be multiplied in before a column is done.
-template <int C>
-void accumulate_channels(Workspace& ws, const BlendArgs& args, float* moments) {
-    const int n_channels = C ? C : args.n_channels;
-    const float* const grads = ws.grad.data();
-    const float* const weights = ws.weights.data();
-    // Per point: 1 / total in place of the total, and minus the dot product of gradient and blend.
-    alignas(64) float along[kBatch];
-    for (int p = 0; p < args.n_points; p += kLanes) {
-        Vec sum = splat(0);
-        for (int c = 0; c < n_channels; ++c)
-            sum = fma(load(grads + c * kBatch + p), load(ws.out.data() + c * kBatch + p), sum);
-        store(along + p, splat(0) - sum);
-        store(ws.total + p, splat(1) / load(ws.total + p));
+// The moments about the tile's centre that gradients need, lane by lane, and what they are about a Gaussian's mean.
+struct LaneSums {
+    Vec h = splat(0), hx = splat(0), hy = splat(0), hxx = splat(0), hxy = splat(0), hyy = splat(0);
+
+    void about(float mean_x, float mean_y, Vec (&moments)[kMoments]) const {
+        const Vec x = splat(-mean_x), y = splat(-mean_y);
+        const Vec mx = fma(x, h, hx), my = fma(y, h, hy);
+        moments[0] = mx;
+        moments[1] = my;
+        moments[2] = fma(x, hx + mx, hxx);
+        moments[3] = fma(y, mx, fma(x, hy, hxy));
+        moments[4] = fma(y, hy + my, hyy);
     }
-    // A full tile has a left and a right half, in runs of kRun; its subsets and wide vectors repeat one pattern.
-    const bool full = args.n_points == kBatch;
-    const int n_columns = full ? kTileColumns : (kLanes < kRun ? kRun / kLanes : 1);
-    const bool shortlisted = ws.shortlisted;
-    std::vector<float> feature_sums(C ? 0 : n_channels * kLanes);
+};
+
+template <int C>
+void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* slots, float* moments) {
+    const int n_channels = C ? C : args.n_channels;
+    const int width = kMoments + n_channels;
+    float* const grads = ws.grad.data();
+    const Vec middle = splat(kTileSide / 2);
+    PointTerms terms;
+    // Gradients by total, so that unnormalised weights serve.
+    for (int p = 0; p < args.n_points; p += kLanes) {
+        const Vec inverse = splat(1) / load(ws.total + p);
+        Vec sum = splat(0);
+        for (int c = 0; c < n_channels; ++c) {
+            const Vec g = load(grads + c * kBatch + p) * inverse;
+            sum = fma(g, load(ws.out.data() + c * kBatch + p), sum);
+            store(grads + c * kBatch + p, g);
+        }
+        store(terms.along + p, splat(0) - sum);
+        const Vec x = load(ws.x + p) - middle, y = load(ws.y + p) - middle;
+        store(terms.x + p, x);
+        store(terms.y + p, y);
+        store(terms.xx + p, x * x);
+        store(terms.xy + p, x * y);
+        store(terms.yy + p, y * y);
+    }
+    const int64_t stride = row_stride(args.n_points), group_size = args.n * stride;
+    std::vector<float> feature_sums(C ? 0 : (n_channels + kSumBlock) * kLanes);
     for (int64_t i = 0; i < args.n; ++i) {
         const int32_t* const places = ws.places.data() + i * kGroups;
         const float* const feature = ws.features.data() + i * n_channels;
-        const Vec mean_x = splat(ws.axes[i].mean_x), mean_y = splat(ws.axes[i].mean_y);
-        Vec mx = splat(0), my = splat(0), mxx = splat(0), mxy = splat(0), myy = splat(0);
-        LaneSums<C> sums;
-        for (int c = 0; c < (C ? C : 1); ++c) sums.f[c] = splat(0);
+        LaneSums sums;
+        Vec f[C ? C : 1];
+        for (int c = 0; c < (C ? C : 1); ++c) f[c] = splat(0);
         std::fill(feature_sums.begin(), feature_sums.end(), 0.0f);
-        for (int column = 0; column < n_columns; ++column) {
-            sums.h = sums.hy = sums.hyy = splat(0);
-            int first_point = -1;
-            for (int g = full ? column / kColumnsPerGroup : 0; g * kGroup < args.n_points; g += full ? 2 : 1) {
-                const int64_t place = shortlisted ? places[g] : i;
-                if (place < 0) continue;
-                const float* const row = weights + place * kBatch;
-                const int last = std::min((g + 1) * kGroup, args.n_points);
-                int p = g * kGroup + column % kColumnsPerGroup * kLanes;
-                for (; p < last; p += kColumnsPerGroup * kLanes) {
-                    const Vec raw = load(row + p);
-                    if (!any(less(splat(0), raw))) continue;
-                    first_point = p;
-                    const Vec w = raw * load(ws.total + p);
-                    Vec h = load(along + p);
-                    if (C) {
-                        for (int c = 0; c < C; ++c) {
-                            const Vec g_c = load(grads + c * kBatch + p);
-                            h = fma(g_c, splat(feature[c]), h);
-                            sums.f[c] = fma(w, g_c, sums.f[c]);
-                        }
-                    } else {
-                        for (int c = 0; c < n_channels; ++c) {
-                            const Vec g_c = load(grads + c * kBatch + p);
-                            h = fma(g_c, splat(feature[c]), h);
-                            float* sum = feature_sums.data() + c * kLanes;
-                            store(sum, fma(w, g_c, load(sum)));
-                        }
-                    }
-                    h = h * w;
-                    const Vec dy = load(ws.y + p) - mean_y, hy = h * dy;
-                    sums.h = sums.h + h;
-                    sums.hy = sums.hy + hy;
-                    sums.hyy = fma(hy, dy, sums.hyy);
+        for (uint64_t left = ws.touched[i]; left; left &= left - 1) {
+            const int p = __builtin_ctzll(left) * kLanes, g = p / kGroup;
+            const int64_t place = ws.shortlisted ? places[g] : i;
+            const Vec w = load(ws.weights.data() + g * group_size + place * stride + p % kGroup);
+            Vec h = load(terms.along + p);
+            for (int c = 0; c < n_channels; ++c) {
+                const Vec g_c = load(grads + c * kBatch + p);
+                h = fma(g_c, splat(feature[c]), h);
+                if (C) {
+                    f[C ? c : 0] = fma(w, g_c, f[C ? c : 0]);
+                } else {
+                    float* sum = feature_sums.data() + c * kLanes;
+                    store(sum, fma(w, g_c, load(sum)));
                 }
             }
-            if (first_point < 0) continue;
-            const Vec dx = load(ws.x + first_point) - mean_x, hx = sums.h * dx;
-            mx = mx + hx;
-            my = my + sums.hy;
-            mxx = fma(hx, dx, mxx);
-            mxy = fma(sums.hy, dx, mxy);
-            myy = myy + sums.hyy;
+            h = h * w;
+            sums.h = sums.h + h;
+            sums.hx = fma(h, load(terms.x + p), sums.hx);
+            sums.hy = fma(h, load(terms.y + p), sums.hy);
+            sums.hxx = fma(h, load(terms.xx + p), sums.hxx);
+            sums.hxy = fma(h, load(terms.xy + p), sums.hxy);
+            sums.hyy = fma(h, load(terms.yy + p), sums.hyy);
         }
-        float* row = moments + i * (kMoments + n_channels);
-        row[0] = sum_lanes(mx);
-        row[1] = sum_lanes(my);
-        row[2] = sum_lanes(mxx);
-        row[3] = sum_lanes(mxy);
-        row[4] = sum_lanes(myy);
-        for (int c = 0; c < n_channels; ++c)
-            row[kMoments + c] = C ? sum_lanes(sums.f[C ? c : 0]) : sum_lanes(load(feature_sums.data() + c * kLanes));
+        Vec about[kMoments], block[kSumBlock];
+        sums.about(ws.axes[i].mean_x - kTileSide / 2, ws.axes[i].mean_y - kTileSide / 2, about);
+        float* const row = moments + slots[i] * int64_t{width};
+        float sum[kSumBlock];
+        constexpr int kFirst = kSumBlock - kMoments;  // channels in the first block
+        for (int k = 0; k < kMoments; ++k) block[k] = about[k];
+        for (int c = 0; c < kFirst; ++c)
+            block[kMoments + c] = C ? (c < C ? f[c < C ? c : 0] : splat(0)) : load(feature_sums.data() + c * kLanes);
+        sum_lanes(block, sum);
+        if (C + kMoments == kSumBlock)
+            std::memcpy(row, sum, sizeof sum);
+        else
+            std::copy_n(sum, std::min(width, kSumBlock), row);
+        for (int first = kFirst; first < n_channels; first += kSumBlock) {
+            for (int c = 0; c < kSumBlock; ++c)
+                block[c] = C ? (first + c < C ? f[first + c < C ? first + c : 0] : splat(0))
+                             : load(feature_sums.data() + (first + c) * kLanes);
+            sum_lanes(block, sum);
+            std::copy_n(sum, std::min(n_channels - first, kSumBlock), row + kMoments + first);
+        }
     }
 }
 
-void accumulate(Workspace& ws, const BlendArgs& args, float* moments) {
+void accumulate(Workspace& ws, const BlendArgs& args, const int32_t* slots, float* moments) {
     switch (args.n_channels) {
-        case 1: return accumulate_channels<1>(ws, args, moments);
-        case 3: return accumulate_channels<3>(ws, args, moments);
-        case 4: return accumulate_channels<4>(ws, args, moments);
-        default: return accumulate_channels<0>(ws, args, moments);
+        case 1: return accumulate_channels<1>(ws, args, slots, moments);
+        case 3: return accumulate_channels<3>(ws, args, slots, moments);
+        case 4: return accumulate_channels<4>(ws, args, slots, moments);
+        default: return accumulate_channels<0>(ws, args, slots, moments);
     }
 }
 

@@ -30,7 +30,7 @@ struct Boxes {
 
 // Scratch memory of one worker; grows to the longest tile list it meets.
 struct Workspace {
-    std::vector<float> weights;   // (n, kBatch) q, then blending weights; a row is a place in a group's shortlist
+    std::vector<float> weights;   // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
     std::vector<float> features;  // (n, C)
     std::vector<LocalAxes> axes;  // (n,)
     std::vector<float> out;       // (C, kBatch)
@@ -38,6 +38,8 @@ struct Workspace {
     std::vector<float> lower, upper;    // (n, kGroupLanes) bounds of sqrt(q) over a group's points
     std::vector<int32_t> members;       // (kGroups, n) shortlists: places in the list, ascending
     std::vector<int32_t> places;        // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
+    std::vector<int32_t> active;        // (n,) of a vector of points, the members near one of them
+    std::vector<uint64_t> touched;      // (n,) vectors of points, a bit each, that a Gaussian has weights at
     int64_t n_members[kGroups];
     bool shortlisted = false;           // false: members holds the whole list, for all groups
     Boxes boxes;
@@ -73,8 +75,9 @@ struct KernelTable {
     int lanes;
     // Fills out (C, kBatch), total, threshold and, if keep_weights, leaves the unnormalised weights in the workspace.
     void (*blend)(Workspace&, const BlendArgs&, bool keep_weights);
-    // After blend with keep_weights: moments (n, kMoments + C) from grad (C, kBatch) to out.
-    void (*accumulate)(Workspace&, const BlendArgs&, float* moments);
+    // After blend with keep_weights: sums from grad (C, kBatch) to out. Row slots[k] of moments (.., kMoments + C) gets
+    // those of the list's k-th Gaussian.
+    void (*accumulate)(Workspace&, const BlendArgs&, const int32_t* slots, float* moments);
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
     // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].

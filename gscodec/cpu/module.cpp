@@ -6,9 +6,17 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 #include <stdexcept>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "coverage.h"
+#include "crc32c.h"
+#include "adam.h"
 #include "engine.h"
 #include "page_codec.h"
 #include "thread_pool.h"
@@ -20,15 +28,30 @@ namespace {
 
 template <class T, int Dims>
 using In = nb::ndarray<const T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+template <int Dims>
+using Inout = nb::ndarray<float, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
+
+// Memory for a result. Large ones ask for large pages: the first touch of each small one costs about a microsecond,
+// a tenth of a picture's decoding.
+void* allocate(size_t n_bytes) {
+    constexpr size_t kHuge = size_t{1} << 21, kLarge = 2 * kHuge;
+    void* data = n_bytes < kLarge ? std::malloc(std::max<size_t>(n_bytes, 1))
+                                  : std::aligned_alloc(kHuge, (n_bytes + kHuge - 1) / kHuge * kHuge);
+    if (!data) throw std::bad_alloc();
+#ifdef __linux__
+    if (n_bytes >= kLarge) madvise(data, n_bytes, MADV_HUGEPAGE);  // a wish: refused, it is memory all the same
+#endif
+    return data;
+}
 
 template <class T>
 Out<T> make_array(std::vector<size_t> shape) {
     size_t size = 1;
     for (size_t n : shape) size *= n;
-    T* data = new T[std::max<size_t>(size, 1)];
-    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    T* data = static_cast<T*>(allocate(size * sizeof(T)));
+    nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
     return Out<T>(data, shape.size(), shape.data(), owner);
 }
 
@@ -226,6 +249,25 @@ NB_MODULE(_engine, m) {
         return out;
     });
 
+    // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
+    m.def("adam_step", [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units,
+                          In<float, 2> grad, In<float, 2> columns, const std::tuple<double, double, double>& betas,
+                          float grad_scale, float factor, int threads) {
+        const size_t n = values.shape(0), d = values.shape(1);
+        for (const auto* state : {&mean, &square})
+            if (state->shape(0) != n || state->shape(1) != d) throw std::invalid_argument("Adam's arrays do not match");
+        if (steps.shape(0) != n || grad.shape(0) > n || units.shape(0) < grad.shape(0) || units.shape(1) != d ||
+            grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
+            throw std::invalid_argument("Adam's arrays do not match");
+        const float* c = columns.data();
+        nb::gil_scoped_release release;
+        adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
+                   steps.data(), units.data()},
+                  {c, c + d, c + 2 * d, c + 3 * d},
+                  {std::get<0>(betas), std::get<1>(betas), std::get<2>(betas), grad_scale, factor}, grad.data(),
+                  static_cast<int64_t>(grad.shape(0)), threads);
+    });
+
     nb::class_<CodedLattice>(m, "CodedLattice")
         .def(nb::init<int, int, In<uint8_t, 1>, In<uint16_t, 1>, In<int32_t, 1>, In<int32_t, 1>>());
 
@@ -258,6 +300,45 @@ NB_MODULE(_engine, m) {
         }
         const auto bad = std::find(good.begin(), good.end(), 0);
         return nb::make_tuple(rows, bad == good.end() ? -1 : static_cast<int64_t>(bad - good.begin()));
+    });
+
+    // Means, inverse scales and rotations of the rows of all pages.
+    m.def("place_pages", [](const CodedLattice& coded, In<int32_t, 2> rows, In<int64_t, 2> shapes, int threads) {
+        const int64_t n_pages = static_cast<int64_t>(shapes.shape(0)), n_rows = static_cast<int64_t>(rows.shape(0));
+        const int n_columns = coded.lattice.n_columns();
+        std::vector<int64_t> firsts(static_cast<size_t>(n_pages) + 1, 0);
+        if (shapes.shape(1) != 3 || static_cast<int>(rows.shape(1)) != n_columns)
+            throw std::invalid_argument("pages do not match");
+        for (int64_t p = 0; p < n_pages; ++p) {
+            if (shapes.data()[3 * p] < 0) throw std::invalid_argument("pages do not match");
+            firsts[p + 1] = firsts[p] + shapes.data()[3 * p];
+        }
+        if (firsts[n_pages] != n_rows) throw std::invalid_argument("pages do not match");
+        auto means = make_array<double>({rows.shape(0), 2}), scales = make_array<double>({rows.shape(0), 2});
+        auto rotations = make_array<double>({rows.shape(0)});
+        {
+            nb::gil_scoped_release release;
+            parallel_for(n_pages, threads, [&](int64_t p) {
+                const int64_t* shape = shapes.data() + 3 * p;
+                place_page(coded.lattice, {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
+                           rows.data() + firsts[p] * n_columns, means.data() + 2 * firsts[p],
+                           scales.data() + 2 * firsts[p], rotations.data() + firsts[p]);
+            });
+        }
+        return nb::make_tuple(means, scales, rotations);
+    });
+
+    // CRC32C of each of the runs of bytes that follow one another in data.
+    m.def("crc32c_runs", [](In<uint8_t, 1> data, In<int64_t, 1> lengths) {
+        auto crcs = make_array<uint32_t>({lengths.shape(0)});
+        int64_t at = 0;
+        for (size_t p = 0; p < lengths.shape(0); ++p) {
+            const int64_t n = lengths.data()[p];
+            if (n < 0 || n > static_cast<int64_t>(data.shape(0)) - at) throw std::invalid_argument("runs do not match");
+            crcs.data()[p] = crc32c(data.data() + at, n);
+            at += n;
+        }
+        return crcs;
     });
 
     // Bytes of all pages and where each ends.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -167,6 +168,30 @@ Bits bits_of(const PageLattice& lattice, int32_t narrow, int32_t elongation, int
     return {bits, clamp_bits((base + low + leading) >> 5), clamp_bits((base + high - leading) >> 5)};
 }
 
+// The even bits of a number, together.
+int64_t even_bits(uint32_t v) {
+    v &= 0x55555555u;
+    v = (v | v >> 1) & 0x33333333u;
+    v = (v | v >> 2) & 0x0f0f0f0fu;
+    v = (v | v >> 4) & 0x00ff00ffu;
+    return (v | v >> 8) & 0x0000ffffu;
+}
+
+// x 2^exponent, exact or what ldexp makes of it.
+double scaled(double x, int64_t exponent) {
+    if (exponent < -900 || exponent > 900) return std::ldexp(x, static_cast<int>(exponent));
+    const uint64_t bits = static_cast<uint64_t>(1023 + exponent) << 52;
+    double factor;
+    std::memcpy(&factor, &bits, sizeof factor);
+    return x * factor;
+}
+
+// power() of format/lattice.py.
+double power(int64_t units) {
+    const int64_t octaves = (units + 31) >> 5;
+    return scaled(static_cast<double>(kMantissa[32 * octaves - units]), octaves - 30);
+}
+
 // Values no writer makes would overflow what follows: far beyond 2^-14 .. 64 per px at any step.
 bool plausible(int64_t narrow, int64_t elongation) {
     return narrow >= -(1 << 15) && narrow <= (1 << 15) && elongation >= 0 && elongation <= (1 << 15);
@@ -227,6 +252,24 @@ bool PageDecoder::decode(const PageShape& shape, const uint8_t* data, int64_t si
         if (bits.failed()) return false;
     }
     return bits.finished();
+}
+
+void place_page(const PageLattice& lattice, const PageShape& shape, const int32_t* rows, double* means,
+                double* inv_scales, double* rotations) {
+    const int n_columns = lattice.n_columns();
+    for (int64_t i = 0; i < shape.count; ++i) {
+        const int32_t* row = rows + i * n_columns;
+        const int32_t narrow = row[kColumnNarrow], elongation = row[kColumnElongation];
+        const Bits bits = bits_of(lattice, narrow, elongation, row[kColumnRotation], shape.cell_log2);
+        const uint32_t cell = static_cast<uint32_t>(row[kColumnCell]);
+        const int64_t x = (even_bits(cell) << bits.x) + row[kColumnX], y = (even_bits(cell >> 1) << bits.y) + row[kColumnY];
+        means[2 * i] = scaled(static_cast<double>(x) + 0.5, shape.cell_log2 - bits.x);
+        means[2 * i + 1] = scaled(static_cast<double>(y) + 0.5, shape.cell_log2 - bits.y);
+        inv_scales[2 * i] = power(static_cast<int64_t>(narrow) * lattice.scale_step);
+        inv_scales[2 * i + 1] = power((static_cast<int64_t>(narrow) - elongation) * lattice.scale_step);
+        constexpr double kPi = 3.14159265358979323846;
+        rotations[i] = static_cast<double>(static_cast<int64_t>(row[kColumnRotation]) << (16 - bits.rotation)) * (kPi / 65536);
+    }
 }
 
 void encode_page(const PageLattice& lattice, const PageShape& shape, const int32_t* rows, std::vector<uint8_t>& out) {

@@ -46,6 +46,11 @@ class PageDecoder {
     std::vector<std::vector<Slot>> lookups_;  // (2^kTableBits,) of each stream
 };
 
+// Means (n, 2) px, inverse scales (n, 2) 1/px, rotations (n,) rad that a page's rows stand for: dequantize() of
+// format/lattice.py, to the bit.
+void place_page(const PageLattice& lattice, const PageShape& shape, const int32_t* rows, double* means,
+                double* inv_scales, double* rotations);
+
 // Appends the page's bytes. Throws std::invalid_argument for a value that its table does not hold.
 void encode_page(const PageLattice& lattice, const PageShape& shape, const int32_t* rows, std::vector<uint8_t>& out);
 

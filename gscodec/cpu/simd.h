@@ -103,7 +103,39 @@ inline void store_truncated(int32_t* p, Vec v) {
 
 #endif
 
-// Sum of the lanes, always in the same order.
+constexpr int kSumBlock = 8;
+
+// Sums of the lanes of each, always in the same order.
+#if defined(GSCODEC_ISA_avx512)
+
+inline Vec fold(Vec a, Vec b) {  // quarters of a, then of b, summed by twos
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+inline void sum_lanes(const Vec (&v)[kSumBlock], float* sums) {
+    const Vec a = fold(fold(v[0], v[1]), fold(v[2], v[3])), b = fold(fold(v[4], v[5]), fold(v[6], v[7]));
+    // A quarter of a and of b now holds four partial sums of each vector.
+    const Vec pairs = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+    const Vec all = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0xb1));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm256_storeu_ps(sums, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, all)));
+}
+
+#elif defined(GSCODEC_ISA_avx2)
+
+inline void sum_lanes(const Vec (&v)[kSumBlock], float* sums) {
+    const Vec a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    const Vec b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+    _mm256_storeu_ps(sums, _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)));
+}
+
+#else
+
+inline void sum_lanes(const Vec (&v)[kSumBlock], float* sums) {
+    for (int k = 0; k < kSumBlock; ++k) sums[k] = (v[k][0] + v[k][1]) + (v[k][2] + v[k][3]);
+}
+
+#endif
+
 inline float sum_lanes(Vec v) {
     float lane[kLanes];
     store(lane, v);

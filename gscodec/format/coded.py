@@ -16,6 +16,7 @@ from gscodec.format.lattice import (
     MAX_CELLS_LOG2,
     Codes,
     Lattice,
+    feature_values,
     quantize,
     shapes,
 )
@@ -74,11 +75,25 @@ class PageCodec:
         Args:
             lengths, sizes, generations: (P,) bytes, Gaussians and generation of each page.
         """
-        rows, bad = _engine.decode_pages(
-            self._engine_lattice, data, np.cumsum(lengths), self._shapes(sizes, generations), 0
-        )
+        rows, bad = self._rows(data, lengths, self._shapes(sizes, generations))
         wide = rows.astype(np.int64)
-        return Codes(wide[:, 0], wide[:, 1:3], wide[:, 3], wide[:, 4], wide[:, 5], wide[:, 6:]), int(bad)
+        return Codes(wide[:, 0], wide[:, 1:3], wide[:, 3], wide[:, 4], wide[:, 5], wide[:, 6:]), bad
+
+    def decode_gaussians(
+        self, data: npt.NDArray[np.uint8], lengths: Int64Array, sizes: Int64Array, generations: Int64Array
+    ) -> tuple[GaussianSet | None, int]:
+        """`decode` and `dequantize` in one, to the bit; None for the Gaussians where a page is bad."""
+        page_shapes = self._shapes(sizes, generations)
+        rows, bad = self._rows(data, lengths, page_shapes)
+        if bad >= 0:
+            return None, bad
+        means, inv_scales, rotations = _engine.place_pages(self._engine_lattice, rows, page_shapes, 0)
+        return GaussianSet(means, inv_scales, rotations, feature_values(rows[:, 6:], self.lattice)), bad
+
+    def _rows(
+        self, data: npt.NDArray[np.uint8], lengths: Int64Array, page_shapes: Int64Array
+    ) -> tuple[npt.NDArray[np.int32], int]:
+        return _engine.decode_pages(self._engine_lattice, data, np.cumsum(lengths), page_shapes, 0)
 
 
 def cell_bits(grid: Grid, cell_log2: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.format.morton import deinterleave, interleave
-from gscodec.gaussians import Float64Array, GaussianSet, Grid
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -186,6 +186,12 @@ def dequantize(codes: Codes, lattice: Lattice, generations: Int64Array) -> Gauss
     high = codes.narrow * lattice.scale_step
     low = (codes.narrow - codes.elongation) * lattice.scale_step
     rotations = (codes.rotations << (16 - shape.rotation_bits)).astype(np.float64) * (np.pi / 65536)
-    transformed = codes.features * lattice.feature_steps.astype(np.float64)
-    features = (transformed @ lattice.transform).astype(np.float32)
+    features = feature_values(codes.features, lattice)
     return GaussianSet(means, np.stack([power(high), power(low)], axis=1), rotations, features)
+
+
+def feature_values(codes: npt.NDArray[np.integer], lattice: Lattice) -> Float32Array:
+    """float32 (n, C) features of such integers."""
+    transformed = codes * lattice.feature_steps.astype(np.float64)
+    features: Float32Array = (transformed @ lattice.transform).astype(np.float32)
+    return features

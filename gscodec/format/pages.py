@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
 from gscodec.errors import ChecksumMismatch
-from gscodec.format.crc32c import crc32c_rows
+from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.limits import generation_sizes, page_lengths
 from gscodec.gaussians import Float64Array, GaussianSet, Grid, LodTable
 
@@ -92,14 +92,7 @@ def page_boxes(
 
 def page_crcs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
     """(P,) CRC32C of pages of given lengths in bytes that follow each other in data."""
-    crcs = np.empty(len(lengths), np.uint32)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    breaks = (np.flatnonzero(np.diff(lengths)) + 1).tolist()  # pages of equal length make a matrix
-    for first, last in zip([0, *breaks], [*breaks, len(lengths)], strict=True):
-        if first < last:
-            run = data[offsets[first] : offsets[last]]
-            crcs[first:last] = crc32c_rows(run.reshape(last - first, -1))
-    return crcs
+    return crc32c_runs(data, lengths)
 
 
 def check_pages(data: npt.NDArray[np.uint8], index: PageIndex, pages: npt.NDArray[np.intp], where: str) -> None:

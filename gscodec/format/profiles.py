@@ -8,7 +8,6 @@ import numpy.typing as npt
 from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.errors import CorruptField
 from gscodec.format.coded import PageCodec
-from gscodec.format.lattice import dequantize
 from gscodec.format.pages import PageIndex
 from gscodec.format.quantize import MAX_FEATURE, Records, check_records, dequantize_records
 from gscodec.gaussians import GaussianSet, Grid
@@ -57,10 +56,9 @@ class CodedPageDecoder:
         """See `PageDecoder.decode`."""
         sizes = np.diff(index.starts)[pages]
         generations = np.searchsorted(self._counts, index.starts[pages], side="right")
-        codes, bad = self._codec.decode(data, np.diff(index.edges)[pages], sizes, generations)
-        if bad >= 0:
+        gaussians, bad = self._codec.decode_gaussians(data, np.diff(index.edges)[pages], sizes, generations)
+        if gaussians is None:
             raise CorruptField(f"{self._name}: page {int(pages[bad])} is not a coded page of {sizes[bad]} Gaussians")
-        gaussians = dequantize(codes, self._codec.lattice, np.repeat(generations, sizes))
         fault = _fault(gaussians, self._grid)
         if fault:
             page = int(pages[np.searchsorted(np.cumsum(sizes), fault[0], side="right")])

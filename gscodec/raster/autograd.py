@@ -99,10 +99,10 @@ def to_gaussians(
 ) -> GaussianSet:
     """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C), in memory of its own."""
     return GaussianSet(
-        means.detach().double().numpy().copy(),
-        inv_scales.detach().double().numpy().copy(),
-        rotations.detach().double().numpy().copy(),
-        features.detach().float().numpy().copy(),
+        np.array(means.detach().numpy(), np.float64, order="C"),
+        np.array(inv_scales.detach().numpy(), np.float64, order="C"),
+        np.array(rotations.detach().numpy(), np.float64, order="C"),
+        np.array(features.detach().numpy(), np.float32, order="C"),
     )
 
 

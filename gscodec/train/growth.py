@@ -16,7 +16,7 @@ from gscodec.train.placement import (
     draw_positions,
     gradient_magnitude,
     mix_with_uniform,
-    structure,
+    structure_at,
 )
 from gscodec.train.plan import FitPlan
 
@@ -68,11 +68,10 @@ def new_rows(
     rows[:, :2] = positions
     rows[:, 2:4] = -math.log(sigma_px) if p.scale_parameter == "log" else 1.0 / sigma_px
     if p.stretch:
-        angle, coherence = structure(target, round(STRUCTURE_RADIUS * spacing), xp)
-        along = colours_at(xp.stack([angle, p.stretch * coherence], axis=2), positions, xp)
-        rows[:, 4] = along[:, 0]
-        rows[:, 2] += along[:, 1]  # narrow across the edge
-        rows[:, 3] -= along[:, 1]
+        angle, coherence = structure_at(target, positions, round(STRUCTURE_RADIUS * spacing), xp)
+        rows[:, 4] = angle
+        rows[:, 2] += p.stretch * coherence  # narrow across the edge
+        rows[:, 3] -= p.stretch * coherence
     rows[:, 5:] = colours_at(target, positions, xp)
     units = xp.ones_like(rows)
     units[:, :2] = xp.asarray([width, height], np.float32) if p.position_unit == "image" else sigma_px

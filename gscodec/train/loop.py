@@ -15,6 +15,7 @@ from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
+from gscodec.train.threads import one_torch_thread
 from gscodec.train.trainee import CpuTrainee, Trainee
 
 
@@ -39,6 +40,7 @@ class Fit:
     steps: int
 
 
+@one_torch_thread()
 def fit(
     target: Float32Array,
     n_gaussians: int,

@@ -4,7 +4,11 @@ torch.optim.Adam counts steps per tensor and has one rate per tensor. A set that
 whose positions move in units of each Gaussian's own size needs both per row; the update is otherwise the same.
 """
 
+import numpy as np
 import torch
+
+from gscodec import _engine
+from gscodec.gaussians import Float32Array
 
 
 class RowAdam:
@@ -38,19 +42,42 @@ class RowAdam:
         for state in (self._mean, self._square, self._steps):
             state[where] = 0.0
 
-    def step(self, grad: torch.Tensor, factor: float, row_units: torch.Tensor) -> None:
+    def step(
+        self,
+        grad: torch.Tensor,
+        factor: float,
+        row_units: torch.Tensor,
+        *,
+        grad_scale: float = 1.0,
+        drift: Float32Array | None = None,
+        limits: Float32Array | None = None,
+        threads: int = 0,
+    ) -> None:
         """One update of the first n rows.
 
         Args:
             grad: (n, D) gradient. factor: multiplies every rate.
-            row_units: (n, D) or broadcastable; multiplies the update of each value.
+            row_units: (n or more, D); multiplies the update of each value.
+            grad_scale: multiplies the gradient.
+            drift: (D,) taken off every value that moves, after its update.
+            limits: (2, D) least and greatest value of each column, of all rows there are.
+            threads: of the engine; 0 is one per processor.
         """
-        n = len(grad)
-        beta1, beta2 = self._betas
-        mean, square, steps = self._mean[:n], self._square[:n], self._steps[:n]
-        steps += 1
-        mean.lerp_(grad, 1 - beta1)
-        square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        deviation = (square / (1 - beta2**steps)).sqrt_().add_(self._epsilon)
-        update = mean / (1 - beta1**steps) / deviation
-        self.values[:n] -= factor * self.rates * update * row_units
+        n_columns = self.values.shape[1]
+        columns = np.empty((4, n_columns), np.float32)
+        columns[0] = self.rates.numpy()
+        columns[1] = 0.0 if drift is None else drift
+        columns[2:] = [[-np.inf], [np.inf]] if limits is None else limits
+        _engine.adam_step(
+            self.values.numpy(),
+            self._mean.numpy(),
+            self._square.numpy(),
+            self._steps.numpy()[:, 0],
+            np.ascontiguousarray(row_units.numpy()),
+            np.ascontiguousarray(grad.numpy()),
+            columns,
+            (*self._betas, self._epsilon),
+            grad_scale,
+            factor,
+            threads,
+        )

@@ -3,11 +3,14 @@
 Each function takes the module of its arrays, NumPy or CuPy, as `xp`.
 """
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on a card
+
+_WINDOW_PIXELS: Final = 1 << 18
+"""Looked at together by `structure_at`: what a second-level cache holds."""
 
 
 class Draws(Protocol):
@@ -55,14 +58,28 @@ def mix_with_uniform(density: Array, uniform_share: float, xp: Any = np) -> Arra
     return (1.0 - uniform_share) * density / total + uniform_share / density.size
 
 
-def structure(image: Array, radius: int, xp: Any = np) -> tuple[Array, Array]:
-    """Direction of steepest change, rad, and how much it is the only one, 0 to 1: float64 (H, W) each.
+def structure_at(image: Array, positions: Array, radius: int, xp: Any = np) -> tuple[Array, Array]:
+    """Direction of steepest change, rad, and how much it is the only one, 0 to 1: float64 (n,) each.
 
-    The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels (Bigun and Granlund 1987).
+    The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels around each position, edges
+    repeated (Bigun and Granlund 1987). Only there: windows of a spacing's width around new Gaussians hold fewer pixels
+    than the picture.
     """
-    gray = image.mean(axis=2, dtype=np.float64)
-    gradients = [xp.gradient(gray, axis=axis) if gray.shape[axis] > 1 else xp.zeros_like(gray) for axis in (0, 1)]
-    xx, xy, yy = (box_blur(gradients[a] * gradients[b], max(1, radius), xp) for a, b in ((1, 1), (0, 1), (0, 0)))
+    gray = image.mean(axis=2, dtype=np.float32)
+    down, across = (xp.gradient(gray, axis=a) if gray.shape[a] > 1 else xp.zeros_like(gray) for a in (0, 1))
+    reach = xp.arange(-max(1, radius), max(1, radius) + 1)
+    rows, columns = (
+        xp.clip(xp.clip(positions[:, axis].astype(np.int64), 0, n - 1)[:, None] + reach, 0, n - 1)
+        for axis, n in ((1, gray.shape[0]), (0, gray.shape[1]))
+    )
+    xx, xy, yy = xp.empty((3, len(positions)))
+    step = max(1, _WINDOW_PIXELS // len(reach) ** 2)
+    for first in range(0, len(positions), step):
+        part = slice(first, first + step)
+        where = rows[part, :, None], columns[part, None, :]
+        gx, gy = across[where].astype(np.float64), down[where].astype(np.float64)
+        for mean, product in ((xx, gx * gx), (xy, gx * gy), (yy, gy * gy)):
+            mean[part] = product.mean(axis=(1, 2))
     coherence = xp.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
     return 0.5 * xp.arctan2(2 * xy, xx - yy), coherence
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
+from gscodec.gaussians import Float32Array
 from gscodec.raster.base import SUBSET_STEPS, WHOLE, Subset
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import growth_schedule, rate_factor, relocation_schedule, step_shown, subset_of
@@ -162,6 +163,13 @@ class FitPlan:
     def log_scale_range(self) -> tuple[float, float]:
         """Least and greatest logarithm of an inverse scale."""
         return math.log(1.0 / self.max_sigma_px), math.log(1.0 / MIN_SIGMA_PX)
+
+    def limits(self, scale_range: tuple[float, float]) -> Float32Array:
+        """float32 (2, 5 + C) least and greatest value of each column of the parameters (paper, Section 3.1)."""
+        height, width, n_channels = self.shape
+        unbounded = (-math.inf, math.inf)
+        columns = [(0.0, width), (0.0, height), scale_range, scale_range, unbounded] + [FEATURE_RANGE] * n_channels
+        return np.array(columns, np.float32).T.copy()
 
     @property
     def grad_scale(self) -> float:

@@ -17,14 +17,15 @@ from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.raster.autograd import fit_loss
+from gscodec.raster.autograd import HostBridge
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.lattices import TYPICAL_SHARE, Steps, balance, choose_transform, make_lattice, snap
 from gscodec.train.optimizer import RowAdam
-from gscodec.train.plan import FEATURE_RANGE, FitPlan
+from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
+from gscodec.train.threads import one_torch_thread
 from gscodec.train.trainee import prefix_weight
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
@@ -67,6 +68,7 @@ class SettleTask:
     seed: int
 
 
+@one_torch_thread()
 def settle(
     task: SettleTask,
     gaussians: GaussianSet,
@@ -216,31 +218,23 @@ class _Training:
         if level and self._rng.random() < self._preset.prefix_share:
             level = max(0, level - int(self._rng.geometric(0.5)))
         n = counts[level]
-        values = self._adam.values[:n].detach().requires_grad_()
+        values = self._adam.values[:n]
         gains = torch.tensor(self._task.lods.gains[level], dtype=torch.float32)[torch.from_numpy(self._generations[:n])]
-        loss, mse = fit_loss(
-            values[:, :2],
-            values[:, 2:4].exp() * gains[:, None],
-            values[:, 4],
-            values[:, 5:],
+        inverse = values[:, 2:4].exp() * gains[:, None]
+        _, mse, grads = HostBridge(self._task.rasterizer).fit_step(
+            (values[:, :2], inverse, values[:, 4], values[:, 5:]),
             self._task.grid,
             self._planes,
             self._preset.loss,
-            self._task.rasterizer,
             subset_of(step, self._stride),
         )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
-        assert values.grad is not None
-        grad = values.grad * float(self._planes[0].numel())
-        if level < len(counts) - 1:
-            grad *= prefix_weight(self._preset, self._mse, float(mse))
-        self._adam.step(grad, 1.0, self._units[:n])
-        height, width = self._planes.shape[1:]
+        means, inverses, rotations, features = (part[:n].float() for part in grads)
+        grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)
+        weight = 1.0 if level == len(counts) - 1 else prefix_weight(self._preset, self._mse, float(mse))
+        limits = self._plan.limits(self._plan.log_scale_range)
+        grad_scale = weight * float(self._planes[0].numel())
+        self._adam.step(grad, 1.0, self._units, grad_scale=grad_scale, limits=limits)
         rows = self._adam.values
-        rows[:, 0].clamp_(0, width)
-        rows[:, 1].clamp_(0, height)
-        rows[:, 2:4].clamp_(*self._plan.log_scale_range)
-        rows[:, 5:].clamp_(*FEATURE_RANGE)
         fixed = torch.from_numpy(self._fixed)
         rows[fixed] = torch.from_numpy(self._exact[self._fixed].astype(np.float32))
         if level == len(counts) - 1:

@@ -10,12 +10,12 @@ import torch
 
 from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, Window
-from gscodec.raster.autograd import fit_loss, to_gaussians
+from gscodec.raster.autograd import HostBridge, to_gaussians
 from gscodec.raster.base import WHOLE, Subset
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.growth import new_rows
 from gscodec.train.optimizer import RowAdam
-from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.train.plan import LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import step_shown
 from gscodec.train.upkeep import missing_reach, removal_cost
@@ -183,37 +183,28 @@ class CpuTrainee:
 
     def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Gradients of the loss to the first n rows and to the log gains of the level that shows them, and the MSE."""
-        values = self._adam.values[:n].detach().requires_grad_()
-        log_gains = self._log_gains[level].detach().requires_grad_()
-        inverse = inverse_scales(self._plan, values) * log_gains[self._generation[:n], None].exp()
-        loss, mse = fit_loss(
-            values[:, :2],
-            inverse,
-            values[:, 4],
-            values[:, 5:],
-            self._grid,
-            self._planes,
-            self._plan.preset.loss,
-            self._rasterizer,
-            subset,
+        values, generation = self._adam.values[:n], self._generation[:n]
+        gains = self._log_gains[level].exp()[generation, None]
+        inverse = inverse_scales(self._plan, values) * gains
+        tensors = values[:, :2], inverse, values[:, 4], values[:, 5:]
+        # The chain rule by hand: torch's graph would cost as much again as all else outside the engine.
+        _, mse, grads = HostBridge(self._rasterizer).fit_step(
+            tensors, self._grid, self._planes, self._plan.preset.loss, subset
         )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs leave it untyped
-        assert values.grad is not None
-        assert log_gains.grad is not None
-        return values.grad, log_gains.grad, float(mse)
+        means, inverses, rotations, features = (part[:n].float() for part in grads)
+        to_logs = inverses * inverse  # an inverse scale's logarithm is the scale's and the gain's, summed
+        to_scales = to_logs if self._plan.preset.scale_parameter == "log" else inverses * gains
+        grad = torch.cat([means, to_scales, rotations[:, None], features], dim=1)
+        grad_gains = torch.zeros_like(self._log_gains[level]).index_add_(0, generation, to_logs.sum(dim=1))
+        return grad, grad_gains, float(mse)
 
     def _update(self, step: Step, grad: torch.Tensor) -> None:
         """One step of the optimiser, then every parameter back into its valid range (paper, Section 3.1)."""
-        plan, p, n = self._plan, self._plan.preset, step.n_shown
-        self._adam.step(grad * plan.grad_scale, step.factor, self._units[:n])
-        values = self._adam.values
-        if p.widening:
-            values[:n, 2:4] -= step.factor * p.rate_scale * p.widening
-        height, width, _ = plan.shape
-        values[:, 0].clamp_(0, width)
-        values[:, 1].clamp_(0, height)
-        values[:, 2:4].clamp_(*plan.scale_range)
-        values[:, 5:].clamp_(*FEATURE_RANGE)
+        plan, p = self._plan, self._plan.preset
+        drift = np.zeros(self._adam.values.shape[1], np.float32)
+        drift[2:4] = step.factor * p.rate_scale * p.widening
+        limits = plan.limits(plan.scale_range)
+        self._adam.step(grad, step.factor, self._units, grad_scale=plan.grad_scale, drift=drift, limits=limits)
 
     def _step_gains(self, step: Step, grad: torch.Tensor) -> None:
         """A sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
@@ -249,7 +240,7 @@ def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray
 
 
 def prefix_weight(preset: Preset, whole_mse: float, mse: float) -> float:
-    """What the gradients of a coarser level's step count, at most 1, by the last known error of the whole and its own."""
+    """What the gradients of a coarser level's step count, at most 1, by the last errors of the whole and its own."""
     if not math.isfinite(whole_mse):
         return 1.0
     return float(min(whole_mse / max(mse, 1e-30), 1.0) ** preset.prefix_power)

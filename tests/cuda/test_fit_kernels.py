@@ -16,6 +16,7 @@ from gscodec.cuda.fitting import FitSettings, FitSnapshot, FitState, NowInt
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, Grid
+from gscodec.raster.autograd import Tensors
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
@@ -128,17 +129,16 @@ class Twins:
         do_step(self.runtime, self.state, self.runtime.upload(padded), partials_of(self.runtime, self.state, self.mse))
         assert list(self.cpu.run([step])) == [1]
 
-    def fake_fit_loss(self, *fields: Any) -> tuple[torch.Tensor, float]:
-        """A loss with the gradients of the step at hand. Also holds what the device shows to what the CPU shows."""
-        n, parts = len(self.grads), fields[:4]
+    def fit_step(self, parts: Tensors, *_: Any) -> tuple[float, float, Tensors]:
+        """`Bridge.fit_step` with the gradients of the step at hand. Also holds what the device shows to the CPU's."""
+        n = len(self.grads)
         shown = (self.state.means, self.state.inv_scales, self.state.rotations, self.state.rows[:, 5:])
         for k, (ours, theirs) in enumerate(zip(shown, parts, strict=True)):
             if k < 3:  # features have moved on already
                 there = self.runtime.download(ours[:n])
                 np.testing.assert_allclose(there, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
         g = torch.from_numpy(self.grads)
-        columns = (g[:, :2], g[:, 2:4], g[:, 4], g[:, 5:])
-        return sum(((a * b).sum() for a, b in zip(columns, parts, strict=True)), torch.zeros(())), self.mse
+        return 0.0, self.mse, (g[:, :2], g[:, 2:4], g[:, 4], g[:, 5:])
 
     def assert_alike(self) -> None:
         state, adam = self.state, self.cpu._adam
@@ -172,7 +172,7 @@ def twins(monkeypatch: pytest.MonkeyPatch, device_runtime: Runtime) -> Callable[
         cpu = CpuTrainee(plan, target, grid, CpuRasterizer(1), np.random.default_rng(8))
         state = state_of(device_runtime, plan)
         made = Twins(device_runtime, plan, cpu, state, rng, np.zeros((0, 0), np.float32), 0.0)
-        monkeypatch.setattr("gscodec.train.trainee.fit_loss", made.fake_fit_loss)
+        monkeypatch.setattr("gscodec.train.trainee.HostBridge", lambda _: made)
         return made
 
     return make

@@ -19,7 +19,7 @@ from gscodec.format.entropy import GAP_SPLIT, TOTAL, VALUE_SPLIT, TokenTable, fi
 from gscodec.format.lattice import Lattice, dequantize, power, quantize, rotation_bits
 from gscodec.format.limits import generations_of
 from gscodec.format.pages import page_starts
-from gscodec.gaussians import GaussianSet
+from gscodec.gaussians import GaussianSet, LodTable
 
 MakeContents = Callable[..., Contents]
 
@@ -411,3 +411,19 @@ def test_groups_have_their_own_transform(make_contents: MakeContents) -> None:
         np.floor(contents.gaussians.features[:, 3] * 32 + 0.5).tolist()
     )
     assert np.abs(np.sort(got.features[:, 0]) - np.sort(contents.gaussians.features[:, 0])).max() < 1 / 32
+
+
+def test_the_engine_s_geometry_is_that_of_the_lattice_to_the_bit(make_contents: MakeContents) -> None:
+    contents = coded(make_contents, n=500, channels=3, page_size=64)
+    assert contents.lattice is not None
+    generations = generations_of(contents.lods.counts)
+    codes = quantize_in_order(contents.gaussians, contents.lattice, contents.grid, generations)
+    expected = dequantize(codes, contents.lattice, generations)
+    with IgsReader(pack(replace(contents, lods=LodTable(contents.lods.counts, unit_gains(contents))))) as reader:
+        got = reader.read(0)
+    for name in ("means", "inv_scales", "rotations", "features"):
+        assert np.array_equal(getattr(got, name), getattr(expected, name)), name
+
+
+def unit_gains(contents: Contents) -> tuple[tuple[float, ...], ...]:
+    return tuple((1.0,) * len(row) for row in contents.lods.gains)

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import torch
+
+from gscodec.gaussians import Grid
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.train import StepReport, fit, get_preset
+from gscodec.train.threads import one_torch_thread
+
+
+def test_torch_has_its_threads_back_even_after_a_fault() -> None:
+    before = torch.get_num_threads()
+
+    @one_torch_thread()
+    def fail() -> None:
+        raise KeyError(torch.get_num_threads())
+
+    with pytest.raises(KeyError, match="1"):
+        fail()
+    assert torch.get_num_threads() == before
+
+
+def test_a_fit_keeps_torch_on_one_thread() -> None:
+    seen = []
+
+    def look(_: StepReport) -> None:
+        seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    target = np.random.default_rng(0).random((24, 24, 1), np.float32)
+    grid = Grid(24, 24, np.full(1, 0.5, np.float32))
+    fit(target, 4, get_preset("fast"), rasterizer=CpuRasterizer(), grid=grid, steps=3, on_step=look)
+    assert seen
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
