@@ -344,7 +344,7 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
         data = pack(replace(contents, meta=_meta(job, psnr)))
     if not data or (budget is not None and len(data) > budget and not job.notes):
         data = pack(contents)
-    return _Encoded(data, len(fit.gaussians), len(fit.lods), psnr, fit.steps + settling)
+    return _Encoded(data, len(contents.gaussians), len(fit.lods), psnr, fit.steps + settling)
 
 
 class _CodedFile:
@@ -395,11 +395,12 @@ class _CodedFile:
             self._task(fit.lods),
             fit.gaussians,
             n_steps,
-            size_of=lambda shown, lattice: len(pack(self._contents(shown, fit.lods, lattice))),
+            size_of=lambda shown, lattice: len(pack(self._contents(shown, fit.lods.ending_at(len(shown)), lattice))),
             budget=self._budget,
             on_step=on_step,
         )
-        return replace(self._contents(settled.gaussians, fit.lods, settled.lattice), meta=None)
+        lods = fit.lods.ending_at(len(settled.gaussians))
+        return replace(self._contents(settled.gaussians, lods, settled.lattice), meta=None)
 
 
 def _decoded_psnr(job: _Job, data: bytes) -> float:

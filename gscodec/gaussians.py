@@ -114,6 +114,10 @@ class LodTable:
         """One level that shows everything as stored."""
         return LodTable((n_gaussians,), ((1.0,),))
 
+    def ending_at(self, n_gaussians: int) -> "LodTable":
+        """The same with another finest generation, up to n_gaussians in all."""
+        return LodTable((*self.counts[:-1], n_gaussians), self.gains)
+
     def bounds(self, generation: int) -> tuple[int, int]:
         """First and one-past-last index of a generation's Gaussians."""
         return (self.counts[generation - 1] if generation else 0), self.counts[generation]

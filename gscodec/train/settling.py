@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gscodec.format.channels import ChannelGroup
@@ -27,6 +28,7 @@ from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
 from gscodec.train.threads import one_torch_thread
 from gscodec.train.trainee import prefix_weight
+from gscodec.train.upkeep import removal_cost
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
 """Shares of the steps in which scales, rotations, means and features are fixed."""
@@ -36,6 +38,9 @@ RATE_SHARE: Final = 0.1
 
 BUDGET_SHARE: Final = 0.997
 """Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
+
+MOST_PRUNED: Final = 0.05
+"""Of the Gaussians go at most where the last values settled at more bytes than was thought."""
 
 LATER_BITS: Final = 2.0
 """Bits that a Gaussian of the whole set takes beyond those of half of it, whose greater error allows coarser steps."""
@@ -49,7 +54,7 @@ _COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
 
 @dataclass(frozen=True)
 class Settled:
-    """Gaussians that a lattice holds exactly."""
+    """Gaussians that a lattice holds exactly; some of the finest generation may be gone."""
 
     gaussians: GaussianSet
     lattice: Lattice
@@ -82,7 +87,7 @@ def settle(
 
     Args:
         gaussians: of the fit, float.
-        size_of: bytes of the file of a set on a lattice.
+        size_of: bytes of the file of a set, or of one that lacks some of its finest generation, on a lattice.
         budget: most bytes of the file; None takes the steps at which more Gaussians would gain as much as finer ones.
         on_step: called after every step with its number, from 1, and the mean squared error.
     """
@@ -101,10 +106,41 @@ def settle(
         mse = training.step(step)
         if on_step is not None:
             on_step(step + 1, mse)
-    loose = training.gaussians()
-    if budget is not None and not 0.97 * budget <= size_of(loose, lattice) <= budget:
-        lattice = _fitting_features(loose, lattice, size_of, budget)
-    return Settled(snap(loose, lattice, task.grid, generations_of(task.lods.counts)), lattice)
+    settled = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
+    if budget is not None:
+        kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice))
+        if kept is not None:
+            return Settled(settled[kept], lattice)
+        lattice = _fitting_features(settled, lattice, size_of, budget)
+        settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
+    return Settled(settled, lattice)
+
+
+def _affordable(
+    task: SettleTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int]
+) -> npt.NDArray[np.int64] | None:
+    """Indices of as many Gaussians as a file of `budget` bytes holds: all but some of the finest that carry least.
+
+    None if so many had to go that coarser steps do better.
+    """
+    n, first = len(gaussians), task.lods.counts[-2] if len(task.lods) > 1 else 0
+    if size_of(gaussians) <= budget:
+        return np.arange(n)
+    order = first + np.argsort(removal_cost(task.rasterizer, gaussians, task.grid)[first:], kind="stable")
+
+    def without(n_pruned: int) -> npt.NDArray[np.int64]:
+        return np.setdiff1d(np.arange(n), order[:n_pruned])
+
+    low, high = 0, min(int(MOST_PRUNED * n), len(order) - 1)
+    if high < 1 or size_of(gaussians[without(high)]) > budget:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if size_of(gaussians[without(middle)]) <= budget:
+            high = middle
+        else:
+            low = middle
+    return without(high)
 
 
 def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:

@@ -17,11 +17,11 @@ def disc(height: int, width: int) -> Float32Array:
     return picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def picture() -> Float32Array:
     return disc(48, 72)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def grid(picture: Float32Array) -> Grid:
     return Grid(picture.shape[0], picture.shape[1], picture.mean(axis=(0, 1)))

@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+
+from gscodec.format.channels import ChannelGroup
+from gscodec.format.lattice import Lattice
+from gscodec.format.limits import generations_of
+from gscodec.gaussians import Float32Array, GaussianSet, Grid
+from gscodec.image import from_array
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.train import PRESETS, Fit, Settled, SettleTask, fit, settle
+from gscodec.train.lattices import bits_of, snap
+
+ENGINE = CpuRasterizer(1)
+PAGE = 512
+
+
+@pytest.fixture(scope="module")
+def groups(picture: Float32Array) -> tuple[ChannelGroup, ...]:
+    return from_array(picture).groups
+
+
+@pytest.fixture(scope="module")
+def finished(picture: Float32Array, grid: Grid) -> Fit:
+    return fit(picture, 120, PRESETS["fast"], rasterizer=ENGINE, grid=grid, lods=3, steps=120)
+
+
+@pytest.fixture(scope="module")
+def task(picture: Float32Array, grid: Grid, finished: Fit, groups: tuple[ChannelGroup, ...]) -> SettleTask:
+    return SettleTask(picture, grid, groups, PRESETS["fast"], finished.lods, ENGINE, seed=3)
+
+
+def size_of(task: SettleTask, gaussians: GaussianSet, lattice: Lattice) -> int:
+    counts = task.lods.ending_at(len(gaussians)).counts
+    return math.ceil(bits_of(gaussians, lattice, task.grid, counts, PAGE) / 8)
+
+
+def settled_at(task: SettleTask, finished: Fit, budget: int | None) -> Settled:
+    return settle(task, finished.gaussians, 30, size_of=lambda g, on: size_of(task, g, on), budget=budget)
+
+
+def same(first: GaussianSet, second: GaussianSet) -> bool:
+    return all(np.array_equal(getattr(first, k), getattr(second, k)) for k in first.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("bits", [28, 40, 64])
+def test_a_budget_is_used_up_and_never_exceeded(task: SettleTask, finished: Fit, bits: int) -> None:
+    budget = bits * 120 // 8
+    result = settled_at(task, finished, budget)
+    assert 0.95 * budget < size_of(task, result.gaussians, result.lattice) <= budget
+
+
+@pytest.mark.parametrize("budget", [None, 600])
+def test_what_has_settled_lies_on_the_lattice(task: SettleTask, finished: Fit, budget: int | None) -> None:
+    result = settled_at(task, finished, budget)
+    generations = generations_of(task.lods.ending_at(len(result.gaussians)).counts)
+    again = snap(result.gaussians, result.lattice, task.grid, generations)
+    np.testing.assert_allclose(again.means, result.gaussians.means)
+    np.testing.assert_allclose(again.inv_scales, result.gaussians.inv_scales)
+    np.testing.assert_allclose(again.features, result.gaussians.features, atol=1e-6)
+
+
+def test_the_same_task_settles_alike(task: SettleTask, finished: Fit) -> None:
+    assert same(settled_at(task, finished, 600).gaussians, settled_at(task, finished, 600).gaussians)
+
+
+def test_where_the_last_values_cost_more_than_thought_the_least_needed_of_the_finest_go(
+    task: SettleTask, finished: Fit
+) -> None:
+    """Here every Gaussian takes ten bytes on any lattice, so that steps alone meet no budget."""
+    fewer, more = (
+        settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=budget).gaussians
+        for budget in (1175, 1199)
+    )
+    assert (len(fewer), len(more)) == (117, 119)
+    coarser = task.lods.counts[-2]
+    assert same(fewer[:coarser], more[:coarser])
+    assert {tuple(mean) for mean in fewer.means.tolist()} < {tuple(mean) for mean in more.means.tolist()}
+
+
+def test_no_budget_prunes_more_than_a_twentieth(task: SettleTask, finished: Fit) -> None:
+    result = settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
+    assert len(result.gaussians) == 120
