@@ -166,7 +166,7 @@ BALANCED: Final = Preset(
     relocated_share=0.06,
     relocation_until=0.6,
     error_power=2.0,
-    error_blur=0.35,
+    error_blur=0.2,
     jitter=True,
     start_sigma=0.5,
     growth_sigma=0.3,
@@ -185,7 +185,7 @@ BALANCED: Final = Preset(
 FAST: Final = replace(
     BALANCED,
     name="fast",
-    steps=400,
+    steps=500,
     settle_steps=80,
     sparse_steps=1.5,
     rate_mean=0.1,
@@ -194,7 +194,7 @@ FAST: Final = replace(
     rate_feature=0.025,
     stretch=0.6,
 )
-BEST: Final = replace(BALANCED, name="best", steps=4000, settle_steps=600)
+BEST: Final = replace(BALANCED, name="best", steps=6000, settle_steps=600)
 
 PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
 
