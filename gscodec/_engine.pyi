@@ -65,6 +65,7 @@ def fit_step(
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
+def crc32c(data: npt.NDArray[np.uint8], ends: _I64) -> npt.NDArray[np.uint32]: ...
 
 class CodedLattice:
     def __init__(

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "crc32c.h"
 #include "engine.h"
 #include "page_codec.h"
 #include "thread_pool.h"
@@ -213,6 +214,23 @@ NB_MODULE(_engine, m) {
                              {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
+    });
+
+    // CRC32C of spans of data that follow each other; `ends` says where each ends.
+    m.def("crc32c", [](In<uint8_t, 1> data, In<int64_t, 1> ends) {
+        const int64_t n_spans = static_cast<int64_t>(ends.shape(0));
+        for (int64_t s = 0; s < n_spans; ++s)
+            if (ends.data()[s] < (s ? ends.data()[s - 1] : 0) || ends.data()[s] > static_cast<int64_t>(data.shape(0)))
+                throw std::invalid_argument("spans do not match");
+        auto out = make_array<uint32_t>({static_cast<size_t>(n_spans)});
+        {
+            nb::gil_scoped_release release;
+            for (int64_t s = 0; s < n_spans; ++s) {
+                const int64_t first = s ? ends.data()[s - 1] : 0;
+                out.data()[s] = crc32c(data.data() + first, ends.data()[s] - first);
+            }
+        }
+        return out;
     });
 
     nb::class_<CodedLattice>(m, "CodedLattice")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gscodec.format.crc32c import crc32c, crc32c_rows
+from gscodec.format.crc32c import crc32c, crc32c_spans
 
 
 def slow_crc32c(data: bytes) -> int:
@@ -28,15 +28,18 @@ def test_equals_the_definition_at_any_length(length: int) -> None:
     assert crc32c(data) == slow_crc32c(data)
 
 
-def test_blocks_join() -> None:
-    data = np.random.default_rng(3).integers(0, 256, (2 << 20) + 77, dtype=np.uint8)
-    assert crc32c(data.tobytes()) == int(crc32c_rows(data[None, :])[0])
+def test_spans_equal_single_calls() -> None:
+    data = np.random.default_rng(4).integers(0, 256, 1000, dtype=np.uint8)
+    lengths = np.array([3, 0, 500, 17, 480])
+    parts = np.split(data, np.cumsum(lengths)[:-1])
+    assert crc32c_spans(data, lengths).tolist() == [slow_crc32c(part.tobytes()) for part in parts]
+    assert crc32c_spans(data[:0], lengths[:0]).shape == (0,)
 
 
-def test_rows_equal_single_calls() -> None:
-    rows = np.random.default_rng(4).integers(0, 256, (9, 123), dtype=np.uint8)
-    assert [crc32c(row.tobytes()) for row in rows] == crc32c_rows(rows).tolist()
-    assert crc32c_rows(rows[:0]).shape == (0,)
+def test_spans_stay_inside_the_data() -> None:
+    for lengths in ([1001], [5, -1], [500, 501]):
+        with pytest.raises(ValueError, match="spans"):
+            crc32c_spans(np.zeros(1000, np.uint8), np.array(lengths))
 
 
 def test_takes_views() -> None:
