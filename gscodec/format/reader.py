@@ -136,8 +136,8 @@ class IgsReader:
 
     def __init__(self, source: SourceLike, name: str | None = None) -> None:
         self.name = name or source_name(source)
-        self.pages_read = 0
-        """Pages decoded so far, each as often as it was."""
+        self.pages_read = self.gaussians_read = 0
+        """Pages and Gaussians decoded so far, each as often as it was."""
         self._source = open_source(source, self.name)
         try:
             self._preamble = read_preamble(self._source, self.name)
@@ -358,4 +358,5 @@ class IgsReader:
         data = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
         check_pages(data, pages, self.name)
         self.pages_read += len(pages)
+        self.gaussians_read += int(pages.sizes.sum())
         return data
