@@ -1,9 +1,9 @@
 """Which level of detail a request gets that names none, and how a much smaller picture is made of it.
 
 Regions of up to EXACT_PIXELS are shown at the finest level, every stored pixel counted. Of larger ones, a request for
-at most half of the stored size along both axes gets the coarsest level that still has GAUSSIANS_PER_PIXEL for each pixel
-of the result. From a quarter on, each pixel is the mean of OVERSAMPLING^2 points and not of all the stored pixels that
-it covers, which for a thumbnail of a huge picture are millions (`gscodec.decode.reduced`).
+at most half of the stored size along both axes gets the coarsest level that still has GAUSSIANS_PER_PIXEL for each
+pixel of the result. From a quarter on, each pixel is the mean of OVERSAMPLING^2 points and not of all the pixels it
+covers, which for a thumbnail of a huge picture are millions (`gscodec.decode.reduced`).
 """
 
 from collections.abc import Sequence
