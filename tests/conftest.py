@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from _range_server import RangeServer, serve
 from devices import DEVICES, open_device
 from host_runtime import HostRuntime
 
@@ -20,6 +21,13 @@ def runtime() -> HostRuntime:
 def device_runtime(request: pytest.FixtureRequest) -> Runtime:
     """The host shim, then the card."""
     return open_device(request.param)
+
+
+@pytest.fixture
+def server() -> Iterator[RangeServer]:
+    """An HTTP server on this machine."""
+    with serve() as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

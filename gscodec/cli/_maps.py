@@ -5,6 +5,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from gscodec.cli import _console
+from gscodec.cli._mips import check_mips, mip_path
+from gscodec.cli._paths import stem_of
 from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
 
 if TYPE_CHECKING:
@@ -39,11 +41,12 @@ class MapTarget:
         self._format, self._depth, self._overwrite = format_name, depth, overwrite
         self._paths: dict[str, str] = {}
 
-    def check(self, entries: "Sequence[FileEntry]") -> "Sequence[FileEntry]":
-        """The maps, after a look at where they would go.
+    def check(self, entries: "Sequence[FileEntry]", mips: bool = False) -> "Sequence[FileEntry]":
+        """The maps, after a look at where they, or their mip chains, would go.
 
         Raises:
-            InvalidArgument: several maps for one file. OutputExists, FileAccessError: a path that cannot be written.
+            InvalidArgument: several maps for one file, or several mips for stdout.
+            OutputExists, FileAccessError: a path that cannot be written.
         """
         output = self._output
         is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in _WRITTEN)
@@ -55,23 +58,33 @@ class MapTarget:
         else:
             if output is None and self._source == _console.STREAM:
                 raise InvalidArgument("stdin holds a stack of maps: name a folder for them")
-            folder = Path(output) if output is not None else Path(self._source).with_suffix("")
+            folder = Path(output) if output is not None else stem_of(self._source).with_suffix("")
             if folder.exists() and not folder.is_dir():
                 raise FileAccessError(f"{folder}: is a file; name a folder for the maps")
             self._paths = {entry.name: str(folder / self._name(entry)) for entry in entries}
             if len({path.casefold() for path in self._paths.values()}) < len(self._paths):
                 self._paths = {name: str(folder / f"{name}.{self._format}") for name in self._paths}
-        for path in self._paths.values():
-            if path != _console.STREAM and Path(path).exists() and not self._overwrite:
+        for entry in entries:
+            path = self._paths[entry.name]
+            if mips and path == _console.STREAM:
+                raise InvalidArgument("--mips writes several pictures: name an output file")
+            if mips:
+                check_mips(path, entry.height, entry.width, self._overwrite)
+            elif path != _console.STREAM and Path(path).exists() and not self._overwrite:
                 raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
         return entries
 
-    def write(self, maps: "dict[str, Restored]", icc: bytes | None) -> None:
-        """Every map into its file, each whole or not at all; the folder is made where it is missing."""
+    def write(self, maps: "dict[str, Restored]", icc: bytes | None, level: int = 0) -> None:
+        """Every map into its file, each whole or not at all; the folder is made where it is missing.
+
+        Args:
+            level: of the maps' mip chains.
+        """
         from gscodec.image import save_image
 
         for name, restored in maps.items():
             path = self._paths[name]
+            path = path if path == _console.STREAM else mip_path(path, level)
             if path != _console.STREAM:
                 folder = Path(path).parent
                 try:

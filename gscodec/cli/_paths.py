@@ -21,7 +21,7 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
         FileAccessError: the output is a folder or its folder is missing.
     """
     if output is None:
-        output = STREAM if source == STREAM else str(Path(source).with_suffix(suffix))
+        output = STREAM if source == STREAM else str(stem_of(source).with_suffix(suffix))
     if output == STREAM:
         refuse_terminal()
         return None
@@ -29,7 +29,7 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
     if path.is_dir():
         raise FileAccessError(f"{path}: is a folder; name a file in it")
     if path.exists():
-        if source != STREAM and Path(source).exists() and path.samefile(source):
+        if source != STREAM and not is_url(source) and Path(source).exists() and path.samefile(source):
             raise InvalidArgument(f"{path}: is the input; name another output")
         if not overwrite:
             raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
@@ -38,11 +38,34 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
     return path
 
 
-def igs_source(source: str) -> Path | bytes:
-    """What a reader of `.igs` files takes: the path, or all of stdin for `-`."""
-    return read_stdin() if source == STREAM else Path(source)
+def igs_source(source: str) -> str | Path | bytes:
+    """What a reader of `.igs` files takes: the path or URL, or all of stdin for `-`."""
+    if source == STREAM:
+        return read_stdin()
+    return source if is_url(source) else Path(source)
+
+
+def stem_of(source: str) -> Path:
+    """The path that a result is named after: the input's, or the last part of a URL's in the current folder."""
+    if not is_url(source):
+        return Path(source)
+    name = source.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return Path(name or "picture.igs")
 
 
 def display_name(source: str) -> str:
-    """How messages and results name an input."""
-    return "stdin" if source == STREAM else source
+    """How messages and results name an input; a URL without its secrets."""
+    if not is_url(source):
+        return "stdin" if source == STREAM else source
+    from gscodec.format.source import source_name
+
+    return source_name(source)
+
+
+def is_url(source: str) -> bool:
+    """Whether an input is a URL; without a look at what reads it, which takes NumPy to load."""
+    if "://" not in source:
+        return False
+    from gscodec.format.source import is_url as looks_like_url
+
+    return looks_like_url(source)

@@ -1,18 +1,44 @@
 """`gscodec decode`: an `.igs` file, or a part of it, to a picture."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._mips import check_mips, mip_path
 from gscodec.cli._paths import display_name, igs_source, output_path
-from gscodec.cli._values import Dimensions, Region, parse_dimensions, parse_region
+from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
 from gscodec.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gscodec.decode.decoder import IgsImage
+    from gscodec.format import ChannelGroup
+
+
+class _Output(NamedTuple):
+    """What was asked of the pictures written."""
+
+    target: str | None
+    format_name: str | None
+    depth: int | None
+    overwrite: bool
+
+
+class _Picture(NamedTuple):
+    """One picture to write."""
+
+    samples: "npt.NDArray[Any]"  # (height, width, C)
+    groups: "tuple[ChannelGroup, ...]"
+    exr: Mapping[str, Any]
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     output: Annotated[
         str | None,
         typer.Argument(
@@ -27,7 +53,14 @@ def command(
     ] = None,
     lod: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest. Default: the finest there is."),
+        typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest. Default: what suits the size."),
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(parser=parse_byte_size, metavar="BYTES", help="Best level of detail within so many bytes of IN."),
+    ] = None,
+    max_gaussians: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Best level of detail of at most N Gaussians.")
     ] = None,
     region: Annotated[
         Region | None, typer.Option(parser=parse_region, metavar="X,Y,W,H", help="Only this part, in stored pixels.")
@@ -40,6 +73,9 @@ def command(
         Literal["8", "16", "32"] | None,
         typer.Option(help="Bits per sample; 16 and 32 of float files are floats. Default: the file's own."),
     ] = None,
+    mips: Annotated[
+        bool, typer.Option("--mips", help="The mip chain: OUT, then OUT.mip1 and so on, halved until 1x1.")
+    ] = False,
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="png, webp, tiff ... Default: OUT's suffix, or png.")
     ] = None,
@@ -47,52 +83,93 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Decode an .igs file to a picture, or a stack to its maps.
 
     All of it or a region, at any size and level of detail. A file that was cut short decodes at the levels it holds.
+    At half its size or less, a picture of more than a megapixel is made of the level that suits; --lod 0 averages
+    every pixel instead.
     """
     if size is not None and scale is not None:
         raise InvalidArgument("--size and --scale exclude each other: give one")
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise InvalidArgument(f"--scale {scale}: a factor must be above 0")
+    if lod is not None and (max_bytes is not None or max_gaussians is not None):
+        raise InvalidArgument("--lod excludes --max-bytes and --max-gaussians: give one")
+    if mips and any(given is not None for given in (size, scale, region, max_bytes, max_gaussians)):
+        raise InvalidArgument("--mips makes all sizes of the whole picture: give no size, region or bound")
 
-    import numpy as np
-
-    from gscodec.cli._maps import MapTarget, is_one_picture, usual_suffix
+    from gscodec.cli._maps import is_one_picture
     from gscodec.decode import open_igs
-    from gscodec.image import save_image
-    from gscodec.image.levels import has_floats
 
-    with open_igs(igs_source(source), device=device, threads=threads) as image:
+    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats) as image:
         if lod is None and image.available_lods and image.available_lods[0] > 0:
             _console.say(f"{display_name(source)}: cut short; LOD {image.available_lods[0]} is the finest it holds")
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))
-        depth = None if bits is None else int(bits)
+        request: dict[str, Any] = {"lod": lod}
+        if not mips:
+            request |= {"region": region, "size": size, "max_bytes": max_bytes, "max_gaussians": max_gaussians}
         names = None if only is None else [name.strip() for name in only.split(",") if name.strip()]
+        wanted = _Output(output, format_name, None if bits is None else int(bits), overwrite)
         if names is not None or (len(image.files) > 1 and not is_one_picture(image.groups, output)):
-            target = MapTarget(source, output, format_name, depth, overwrite)
-            chosen = target.check(image.select(names))
-            target.write(image.render_files([entry.name for entry in chosen], lod, region, size), image.icc)
-            return
-        suffix = f".{format_name.lower()}" if format_name else usual_suffix(image.files[0])
-        destination = output_path(source, output, suffix, overwrite)
-        if image.has_file_chunk:
-            (restored,) = image.render_files(None, lod, region, size).values()
-            picture, groups, exr = restored.samples, restored.groups, restored.entry.exr
+            _decode_maps(image, source, names, wanted, request, mips)
         else:
-            dtype = None if has_floats(image.groups) else {None: None, 8: np.uint8, 16: np.uint16, 32: None}[depth]
-            picture, groups, exr = image.render(lod, region, size, dtype), image.groups, {}
+            _decode_picture(image, source, wanted, request, mips)
+        if stats:
+            from gscodec.cli._stats import say_stats
+
+            say_stats(image.stats)
+
+
+def _decode_maps(
+    image: "IgsImage", source: str, names: list[str] | None, wanted: _Output, request: dict[str, Any], mips: bool
+) -> None:
+    from gscodec.cli._maps import MapTarget
+
+    target = MapTarget(source, *wanted)
+    chosen = [entry.name for entry in target.check(image.select(names), mips)]
+    levels = image.mip_files(chosen, **request) if mips else [image.render_files(chosen, **request)]
+    for level, maps in enumerate(levels):
+        target.write(maps, image.icc, level)
+
+
+def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: dict[str, Any], mips: bool) -> None:
+    from gscodec.cli._maps import usual_suffix
+    from gscodec.image import save_image
+
+    suffix = f".{wanted.format_name.lower()}" if wanted.format_name else usual_suffix(image.files[0])
+    destination = output_path(source, wanted.target, suffix, wanted.overwrite)
+    if mips:
+        if destination is None:
+            raise InvalidArgument("--mips writes several pictures: name an output file")
+        check_mips(destination, image.files[0].height, image.files[0].width, wanted.overwrite)
+    for level, picture in enumerate(_pictures(image, wanted.depth, request, mips)):
         save_image(
-            _console.STREAM if destination is None else destination,
-            picture,
-            groups,
+            _console.STREAM if destination is None else Path(mip_path(destination, level)),
+            picture.samples,
+            picture.groups,
             image.icc,
-            bit_depth=depth,
-            format=format_name or (suffix if destination is None else None),
-            overwrite=overwrite,
-            exr=exr,
+            bit_depth=wanted.depth,
+            format=wanted.format_name or (suffix if destination is None else None),
+            overwrite=wanted.overwrite,
+            exr=picture.exr,
         )
+
+
+def _pictures(image: "IgsImage", depth: int | None, request: dict[str, Any], mips: bool) -> Iterator[_Picture]:
+    """The picture, or its mip chain."""
+    import numpy as np
+
+    from gscodec.image.levels import has_floats
+
+    if image.has_file_chunk:
+        for maps in image.mip_files(None, **request) if mips else [image.render_files(None, **request)]:
+            yield from (_Picture(one.samples, one.groups, one.entry.exr) for one in maps.values())
+        return
+    dtype = None if has_floats(image.groups) else {None: None, 8: np.uint8, 16: np.uint16, 32: None}[depth]
+    for samples in image.mips(dtype=dtype, **request) if mips else [image.render(dtype=dtype, **request)]:
+        yield _Picture(samples, image.groups, {})

@@ -10,7 +10,7 @@ from gscodec.cli._paths import display_name, igs_source
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     as_json: Annotated[bool, typer.Option("--json", help="Everything in the file, as JSON.")] = False,
 ) -> None:
     """Show what an .igs file holds.

@@ -1,61 +1,77 @@
 """`gscodec sample`: values at single points of an `.igs` file."""
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gscodec.cli import _console
 from gscodec.cli._paths import igs_source
-from gscodec.cli._values import Point, parse_point
-from gscodec.errors import InvalidArgument
+from gscodec.cli._points import Format, read_points, write_values
+from gscodec.cli._values import parse_point
+from gscodec.errors import InvalidArgument, OutputExists
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     at: Annotated[
         list[str] | None,
         typer.Option(metavar="X,Y", help="A point in stored pixels; repeatable. - or none: points from stdin."),
+    ] = None,
+    points_file: Annotated[
+        str | None,
+        typer.Option("--points", metavar="FILE", help="Points as CSV, lines of x y, or NPY (M, 2); - reads stdin."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to. Default: stdout.")
+    ] = None,
+    format_name: Annotated[
+        Format | None,
+        typer.Option("--format", help="Of the result; npy has values alone. Default: the suffix of --output, or text."),
     ] = None,
     lod: Annotated[int, typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest.")] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
 ) -> None:
-    """Print the channel values at single points.
+    """Print the channel values at points, one or millions.
 
     One line a point: x, y, then a value for each channel; nothing else is decoded. Pixel (0, 0) has its centre at
     0.5,0.5. Values of integer samples run from 0 to 1.
     """
-    from_stdin = not at or at == [_console.STREAM]
-    if from_stdin and source == _console.STREAM:
+    if at and points_file is not None:
+        raise InvalidArgument("--at and --points exclude each other: give one")
+    if as_json and format_name not in {None, "json"}:
+        raise InvalidArgument(f"--json and --format {format_name} exclude each other: give one")
+    if at == [_console.STREAM] or (not at and points_file is None):
+        points_file = _console.STREAM
+    if points_file == _console.STREAM and source == _console.STREAM:
         raise InvalidArgument("stdin cannot be both the file and the points: give the points with --at")
-    points = _points_from_stdin() if from_stdin else [parse_point(text) for text in at or ()]
+    target = output or _console.STREAM
+    if target != _console.STREAM and Path(target).exists() and not overwrite:
+        raise OutputExists(f"{target}: exists already; use --overwrite to replace it")
+    suffix = Path(target).suffix.lower().removeprefix(".")
+    named: Format = "csv" if suffix == "csv" else "json" if suffix == "json" else "npy" if suffix == "npy" else "text"
+    kind = "json" if as_json else format_name or named
 
     import numpy as np
 
     from gscodec.decode import open_igs
 
-    with open_igs(igs_source(source), device=device, threads=threads) as image:
-        values = image.sample(np.array(points, dtype=np.float64).reshape(-1, 2), lod=lod)
+    if points_file is not None:
+        points = read_points(points_file)
+    else:
+        points = np.array([parse_point(text) for text in at or ()], np.float64).reshape(-1, 2)
+    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats) as image:
+        values = image.sample(points, lod=lod)
         channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
-    if as_json:
-        rows = [{"at": list(point), "values": row.tolist()} for point, row in zip(points, values, strict=True)]
-        _console.emit_json({"lod": lod, "channels": channels, "points": rows})
-        return
-    for point, row in zip(points, values, strict=True):
-        _console.emit(" ".join([f"{point.x:.10g}", f"{point.y:.10g}", *(f"{value:.6f}" for value in row)]))
+        cost = image.stats
+    write_values(target, kind, lod, channels, points, values)
+    if stats:
+        from gscodec.cli._stats import say_stats
 
-
-def _points_from_stdin() -> list[Point]:
-    """One point a line, `x,y` or `x y`; empty lines and lines that begin with # do not count."""
-    points = []
-    for number, line in enumerate(sys.stdin, start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            try:
-                points.append(parse_point(line))
-            except typer.BadParameter as error:
-                raise InvalidArgument(f"stdin, line {number}: {error.message}") from None
-    return points
+        say_stats(cost)

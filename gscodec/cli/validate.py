@@ -10,7 +10,7 @@ from gscodec.cli.exit import ExitCode
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
 ) -> None:
     """List what is wrong with an .igs file.

@@ -389,6 +389,24 @@ void prefetch_planes(const float* planes, const Model& m, const TileTask& task, 
     }
 }
 
+// Puts a tile's points into the order of the blocks of 8 x 4 px they lie in, so that those that share a shortlist are
+// near each other. Values do not depend on it.
+void gather_neighbours(const double* points, int64_t* order, int64_t n, const TileTask& task) {
+    if (n <= kGroup) return;
+    thread_local std::vector<int64_t> sorted;
+    sorted.resize(n);
+    const auto block = [&](int64_t p) {
+        const int column = static_cast<int>((points[2 * p] - task.origin_x) / kRun);
+        const int row = static_cast<int>((points[2 * p + 1] - task.origin_y) / (kGroup / kRun));
+        return std::clamp(row, 0, kGroups / 2 - 1) * 2 + std::clamp(column, 0, 1);
+    };
+    int64_t ends[kGroups] = {};
+    for (int64_t k = 0; k < n; ++k) ++ends[block(order[k])];
+    for (int b = 1; b < kGroups; ++b) ends[b] += ends[b - 1];
+    for (int64_t k = n - 1; k >= 0; --k) sorted[--ends[block(order[k])]] = order[k];
+    std::copy(sorted.begin(), sorted.end(), order);
+}
+
 struct Sums {
     double pointwise[2] = {0, 0};  // |d|, d^2
     double ssim = 0;
@@ -473,6 +491,7 @@ void sample_points(const Context& context, const Model& model, const double* poi
     parallel_for(rect.count(), context.threads, [&](int64_t tile) {
         if (starts[tile] == starts[tile + 1]) return;
         TileTask task(context, model, records, tile);
+        gather_neighbours(points, order.data() + starts[tile], starts[tile + 1] - starts[tile], task);
         for (int64_t first = starts[tile]; first < starts[tile + 1]; first += kBatch) {
             const int n = static_cast<int>(std::min<int64_t>(kBatch, starts[tile + 1] - first));
             for (int p = 0; p < n; ++p) {

@@ -1,46 +1,56 @@
 """An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import operator
+import os
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
+from gscodec.decode.automatic import Bounds, finest_within, is_much_smaller, lod_for_size
+from gscodec.decode.clusters import clusters
+from gscodec.decode.mips import mip_levels
+from gscodec.decode.painting import Request, output_for, paint, paint_thumbnail
 from gscodec.decode.requests import check_pixels, checked_lod, checked_points, checked_region, checked_size
-from gscodec.decode.scaled import shrink
-from gscodec.decode.scene import Scene, TileRect, holds, load_scene
-from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded, OutOfDeviceMemory
+from gscodec.decode.statistics import AccessStats, WorkTally
+from gscodec.decode.store import SceneStore, fits, tiles_of
+from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
 from gscodec.gaussians import Float32Array, Window
-from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
+from gscodec.image.levels import has_floats, native_dtype, to_values
 from gscodec.image.restore import Restored, plain_files, restore
-from gscodec.raster.base import OutputDtype, Rasterizer, cpu_backend, fall_back, get_backend
+from gscodec.raster.base import Rasterizer, cpu_backend, get_backend
 
-_Result = TypeVar("_Result")
+_BLOCK_PX: Final = 8192
+"""Width that `tiles` loads at a time."""
 
-_DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
-_SCATTERED_TILES: Final = 16
-"""Up to this many tiles are read one by one; more points share one read of the rectangle around them."""
+_AHEAD: Final = 64
+"""Rectangles whose pages are fetched together."""
 
 
-def open_igs(source: SourceLike, device: str | Rasterizer = "auto", threads: int | None = None) -> "IgsImage":
+def open_igs(
+    source: SourceLike, device: str | Rasterizer = "auto", threads: int | None = None, *, count_work: bool = False
+) -> "IgsImage":
     """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
 
     Args:
-        source: a path, bytes, a mapping or an open binary file.
+        source: a path, which is mapped, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that
+            are needed are fetched, bytes, a mapping or an open binary file.
         device: as `get_backend`, or an engine. `auto` goes on with the CPU when a card fails or has too little memory,
             and warns.
         threads: CPU threads; None is one per processor.
+        count_work: whether `stats` counts the Gaussians looked at for each point, too.
 
     Raises:
         GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
     """
-    return IgsImage(source, device=device, threads=threads)
+    return IgsImage(source, device=device, threads=threads, count_work=count_work)
 
 
 class IgsImage:
@@ -48,13 +58,25 @@ class IgsImage:
 
     Any region, size or point agrees with the whole picture: at the stored size a region equals that part of
     `render()` and a sample at a pixel's centre equals that pixel, bit for bit.
+
+    Threads may share an open file, and forked processes one that was opened by path or URL. One that was opened by
+    path, URL or bytes can be pickled: it is opened again.
     """
 
-    def __init__(self, source: SourceLike, *, device: str | Rasterizer = "auto", threads: int | None = None) -> None:
-        self._backend = get_backend(device, threads) if isinstance(device, str) else device
-        self._spare = functools.partial(cpu_backend, threads) if device == "auto" else None
+    def __init__(
+        self,
+        source: SourceLike,
+        *,
+        device: str | Rasterizer = "auto",
+        threads: int | None = None,
+        count_work: bool = False,
+    ) -> None:
+        self._opening = (source, device, threads, count_work)
+        backend = get_backend(device, threads) if isinstance(device, str) else device
+        spare = functools.partial(cpu_backend, threads) if device == "auto" else None
         self._reader = IgsReader(source)
-        self._scenes: dict[int, Scene] = {}
+        self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
+        self._store = SceneStore(self._reader, backend, spare, self._tally)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -65,6 +87,12 @@ class IgsImage:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        source, device, threads, count_work = self._opening
+        if not isinstance(source, str | bytes | os.PathLike) or not isinstance(device, str):
+            raise TypeError(f"{self.name}: cannot be pickled; open it by path, URL or bytes, and its device by name")
+        return functools.partial(IgsImage, device=device, threads=threads, count_work=count_work), (source,)
+
     def __repr__(self) -> str:
         height, width, n_channels = self.shape
         return f"<IgsImage {self.name}: {width}x{height} px, {n_channels} channels, {self.lods} LODs>"
@@ -72,7 +100,7 @@ class IgsImage:
     def close(self) -> None:
         """Let go of the file and of everything read; a file that was passed in open stays open."""
         self._closed = True
-        self._scenes.clear()
+        self._store.clear()
         self._reader.close()
 
     @property
@@ -113,12 +141,32 @@ class IgsImage:
         self._check_open()
         return describe(self._reader)
 
+    @property
+    def stats(self) -> AccessStats:
+        """What was read and computed since the file was opened."""
+        reader, tally = self._reader, self._tally or WorkTally(1)
+        return AccessStats(
+            reader.file_size,
+            reader.traffic.n_bytes,
+            reader.traffic.n_reads,
+            reader.pages_read,
+            reader.n_pages,
+            reader.gaussians_read,
+            tally.points,
+            tally.candidates,
+            tally.blended,
+            self.shape[2],
+        )
+
     def render(
         self,
-        lod: int | None = 0,
+        lod: int | None = None,
         region: Sequence[int] | None = None,
         size: Sequence[int] | None = None,
         dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
     ) -> npt.NDArray[Any]:
         """The picture, or a part of it, at the stored or another size.
 
@@ -126,9 +174,14 @@ class IgsImage:
         shrunk, stored pixels are averaged over the area of each new one.
 
         Args:
-            lod: level of detail, 0 the finest; None is the finest that a cut file holds.
+            lod: level of detail, 0 the finest, shown as written above. None is the finest that the file holds; but of
+                more than a megapixel, for at most half the size along both axes, the coarsest that has a Gaussian for
+                each pixel of the result, and from a quarter on each pixel is the mean of 4 x 4 points and not of all
+                that it covers: a thumbnail costs what it shows, whatever the size of the picture.
             region: (x, y, width, height) in stored pixels; None is all.
             size: (height, width) of the result; None is the region's own.
+            max_bytes: without a LOD, the most bytes of the file's beginning that it may take.
+            max_gaussians: without a LOD, the most Gaussians that it may have.
             dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped, of float groups
                 in the source's units. None is the source's type: uint8 up to 8 bits, else uint16 or float32, and at
                 other depths than 8 and 16 only the values that the depth has (`gscodec.image.to_native`).
@@ -137,43 +190,30 @@ class IgsImage:
             (height, width, C).
 
         Raises:
-            InvalidArgument: no such LOD, region, size or type.
+            InvalidArgument: no such LOD, region, size or type, or no LOD within the bounds.
             LimitExceeded: more than MAX_IMAGE_PIXELS, or more than memory holds.
             OutOfDeviceMemory: more than the card that was named holds.
             TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
                 damaged.
         """
         self._check_open()
-        return self._with_spare(lambda: self._render(lod, region, size, dtype))
+        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        check_pixels(*shown, self.name, whole=region is None and size is None)
+        if lod is not None:
+            return self._render(Request(self._lod(lod), part, shown), dtype, thumbnail=False)
+        level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
+        return self._render(Request(level, part, shown), dtype, thumbnail=is_much_smaller(part, shown))
 
-    def _render(
-        self,
-        lod: int | None,
-        region: Sequence[int] | None,
-        size: Sequence[int] | None,
-        dtype: npt.DTypeLike | None,
-    ) -> npt.NDArray[Any]:
-        x, y, region_width, region_height = checked_region(region, self._reader.grid, self.name)
-        height, width = (region_height, region_width) if size is None else checked_size(size)
-        check_pixels(height, width, self.name, whole=region is None and size is None)
-        shrinks = height < region_height or width < region_width
-        if shrinks and region_height * region_width > MAX_IMAGE_PIXELS:
-            raise LimitExceeded(
-                f"{self.name}: shrinking {region_width}x{region_height} px takes more than the limit of "
-                f"{MAX_IMAGE_PIXELS} pixels; decode a smaller region"
-            )
-        engine_dtype, finish = self._output(dtype)
-        right, bottom = -(-(x + region_width) // TILE_SIZE), -(-(y + region_height) // TILE_SIZE)
-        tiles = (x // TILE_SIZE, y // TILE_SIZE, right, bottom)
+    def _render(self, request: Request, dtype: npt.DTypeLike | None, *, thumbnail: bool) -> npt.NDArray[Any]:
+        output = output_for(self.groups, dtype)
         try:
-            scene = self._scene(self._lod(lod), tiles)
-            if shrinks:
-                return self._shrunk(scene, (x, y, region_width, region_height), (height, width), finish)
-            window = Window(x, y, height, width, region_width / width, region_height / height)
-            if engine_dtype != "float32":
-                return scene.forward(window, engine_dtype)
-            return finish(to_values(scene.forward(window, engine_dtype), self.groups))
+            if thumbnail:
+                return self._store.with_spare(lambda: paint_thumbnail(self._store, request, output))
+            return self._store.with_spare(lambda: paint(self._store, request, output))
         except MemoryError as fault:
+            height, width = request.size
             raise LimitExceeded(
                 f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
             ) from fault
@@ -210,19 +250,26 @@ class IgsImage:
         lod: int | None = 0,
         region: Sequence[int] | None = None,
         size: Sequence[int] | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
     ) -> dict[str, Restored]:
         """The source files' pictures by file name, each at its own size, depth and number of channels.
 
         Args:
             only: names of files, with or without suffix, of groups, or roles; None is all.
-            lod, region, size: as in `render`; with a region or a size, all pictures have that.
+            lod, region, size: as in `render`; with a region or a size, all pictures have that. At their own sizes, no
+                LOD is the finest.
+            max_bytes, max_gaussians: as in `render`.
 
         Raises:
             InvalidArgument: nothing has such a name.
             GsCodecError: as `render`.
         """
         chosen = self.select(only)
-        level = self._lod(lod)
+        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        if lod is None and size is None:
+            lod, bounds = finest_within(self._reader, bounds)[0], Bounds()
         rendered: dict[tuple[int, int], Float32Array] = {}
         result = {}
         for entry in chosen:
@@ -231,7 +278,14 @@ class IgsImage:
                 own = checked_region(region, self._reader.grid, self.name)[:1:-1]
             key = (int(own[0]), int(own[1]))
             if key not in rendered and entry.groups:
-                rendered[key] = self.render(level, region, key, np.float32)
+                rendered[key] = self.render(
+                    lod,
+                    region,
+                    key,
+                    np.float32,
+                    max_bytes=bounds.max_bytes,
+                    max_gaussians=bounds.max_gaussians,
+                )
             result[entry.name] = restore(entry, self.groups, rendered.get(key), key)
         return result
 
@@ -241,6 +295,85 @@ class IgsImage:
             groups.append(entry.constant_group)
         known = {entry.name, entry.name.rpartition(".")[0], *(text for g in groups for text in (g.name, g.role.value))}
         return any(name in known for name in names)
+
+    def tiles(
+        self,
+        size: int = 256,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """All of a picture, or a region, in square pieces: what is in memory at a time does not depend on its size.
+
+        Args:
+            size: side of a piece, px. Those at the right and bottom edges are cut.
+            lod, region, dtype: as in `render`.
+
+        Yields:
+            x and y of a piece's corner in stored pixels, and the piece as `render` gives it, row by row.
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        if operator.index(size) < 1:
+            raise InvalidArgument(f"tiles of {size} px: the side of a tile must be at least 1")
+        left, top, width, height = checked_region(region, self._reader.grid, self.name)
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        block = max(1, _BLOCK_PX // size) * size  # neighbours share pages, so that several tiles are loaded at once
+        for y, x0 in itertools.product(range(top, top + height, size), range(left, left + width, block)):
+            part = (min(block, left + width - x0), min(size, top + height - y))
+            tiles = tiles_of((x0, y, *part))
+            if fits(tiles):
+                self._store.with_spare(functools.partial(self._store.scene, level, tiles))
+            for x in range(x0, x0 + part[0], size):
+                piece = (x, y, min(size, x0 + part[0] - x), part[1])
+                yield x, y, self.render(level, piece, None, dtype)
+
+    def mips(self, lod: int | None = None, dtype: npt.DTypeLike | None = None) -> Iterator[npt.NDArray[Any]]:
+        """The mip chain, finest first: level m has sides of max(1, side >> m), and is the area average of the whole.
+
+        Args:
+            lod, dtype: as in `render`; no LOD is the finest that the file holds.
+
+        Yields:
+            (height, width, C) for each level, as `render` of that size with that LOD gives it, but for rounding.
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        height, width, _ = self.shape
+        finish = output_for(self.groups, dtype).finish
+        for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32)):
+            yield finish(values)
+
+    def mip_files(self, only: Sequence[str] | None = None, lod: int | None = None) -> Iterator[dict[str, Restored]]:
+        """The mip chains of the source files, as `render_files` gives them: one level of each, finest first.
+
+        A file whose chain is shorter is missing from the later levels.
+
+        Raises:
+            GsCodecError: as `render_files`.
+        """
+        self._check_open()
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        entries = self.select(only)
+        chains = {
+            size: mip_levels(*size, lambda part: self.render(level, None, part, np.float32))
+            for size in {(entry.height, entry.width) for entry in entries}
+        }
+        while True:
+            rendered = {size: next(chain, None) for size, chain in chains.items()}
+            found = {}
+            for entry in entries:
+                values = rendered[entry.height, entry.width]
+                if values is not None:
+                    found[entry.name] = restore(entry, self.groups, values, values.shape[:2])
+            if not found:
+                return
+            yield found
 
     def sample(self, points: npt.ArrayLike, lod: int | None = 0) -> Float32Array:
         """Values at single points. Only the pages that the points' tiles need are read.
@@ -260,15 +393,19 @@ class IgsImage:
         self._check_open()
         level = self._lod(lod)
         place = checked_points(points, self._reader.grid, self.name)
-        rows, columns = self._reader.grid.tiles_shape
-        tiles = np.minimum((place // TILE_SIZE).astype(np.int64), [columns - 1, rows - 1])
+        rects = list(clusters(place, self._reader.grid, self._store.held(level)))
         result = np.empty((len(place), self.shape[2]), np.float32)
 
         def fill() -> None:
-            for rect, which in _clusters(tiles, self._scenes.get(level)):
-                result[which] = self._scene(level, rect).sample(place[which])
+            for number, (rect, which) in enumerate(rects):
+                if number % _AHEAD == 0:
+                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
+                if isinstance(which, slice):  # all of them: no copy
+                    result[:] = self._store.scene(level, rect).sample(place)
+                else:
+                    result[which] = self._store.scene(level, rect).sample(place[which])
 
-        self._with_spare(fill)
+        self._store.with_spare(fill)
         return to_values(result, self.groups)
 
     def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
@@ -289,110 +426,34 @@ class IgsImage:
             GsCodecError: as `render`.
         """
         self._check_open()
-        engine_dtype, _ = self._output(dtype)
+        engine_dtype = output_for(self.groups, dtype).engine
         if dtype is None and engine_dtype != native_dtype(self.groups).name:
             raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
         if has_floats(self.groups) and dtype is not None and np.dtype(dtype) != np.float32:
             raise InvalidArgument(f"{self.name}: has float samples, which a card gives as float32 only")
         check_pixels(*self.shape[:2], self.name, whole=True)
-        if not self._backend.name.startswith("cuda"):
-            raise BackendUnavailable(f"{self.name}: is open on {self._backend.name}; open it with device='cuda'")
+        if not self._store.backend.name.startswith("cuda"):
+            raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
         from gscodec.decode.device import DeviceScene
 
         grid = self._reader.grid
-        scene = self._scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
+        scene = self._store.scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
         assert isinstance(scene, DeviceScene)
         if has_floats(self.groups):
             return scene.render_values(Window.whole(grid), self.groups)
         return scene.render(Window.whole(grid), engine_dtype)
-
-    def _with_spare(self, work: Callable[[], _Result]) -> _Result:
-        """Do the work, on the CPU where a card that nobody named cannot."""
-        try:
-            return work()
-        except (BackendUnavailable, OutOfDeviceMemory) as fault:
-            if self._spare is None:
-                raise
-            fall_back(fault)
-            self._backend, self._spare = self._spare(), None
-            self._scenes.clear()
-            return work()
-
-    def _scene(self, lod: int, tiles: TileRect) -> Scene:
-        scene = self._scenes.get(lod)
-        if scene is None or not holds(scene.tiles, tiles):
-            scene = self._scenes[lod] = load_scene(self._reader, self._backend, lod, tiles)
-        return scene
-
-    def _shrunk(
-        self,
-        scene: Scene,
-        region: tuple[int, int, int, int],
-        size: tuple[int, int],
-        finish: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
-    ) -> npt.NDArray[Any]:
-        x, y, region_width, region_height = region
-        lattice = max(region_height, size[0]), max(region_width, size[1])
-        step_y, step_x = region_height / lattice[0], region_width / lattice[1]
-
-        def render(first: int, last: int) -> Float32Array:
-            window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-            return to_values(scene.forward(window, "float32"), self.groups)
-
-        parts = shrink(render, lattice, size, self.shape[2], y if step_y == 1 else 0)
-        result: npt.NDArray[Any] | None = None
-        for row, values in parts:
-            finished = finish(values)
-            if result is None:
-                result = np.empty((*size, self.shape[2]), finished.dtype)
-            result[row : row + len(finished)] = finished
-        assert result is not None
-        return result
-
-    def _output(
-        self, dtype: npt.DTypeLike | None
-    ) -> tuple[OutputDtype, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]:
-        """What to ask of the engine, and what makes the result of float32."""
-        groups = self.groups
-        native = native_dtype(groups)
-        depths = {group.bit_depth for group in groups}
-        if dtype is None and native.kind == "u" and depths != {8 * native.itemsize}:
-            return "float32", lambda values: to_native(values, groups)
-        try:
-            wanted = native if dtype is None else np.dtype(dtype)
-        except TypeError as fault:
-            raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
-        if wanted.name not in _DTYPES:
-            raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
-        return "float32" if has_floats(groups) else _DTYPES[wanted.name], lambda values: full_range(values, wanted)
 
     def _lod(self, lod: int | None) -> int:
         if lod is None:
             return next(iter(self.available_lods), 0)
         return checked_lod(lod, self.lods, self.name)
 
+    def _bounds(self, lod: int | None, max_bytes: int | None, max_gaussians: int | None) -> Bounds:
+        bounds = Bounds(max_bytes, max_gaussians)
+        if lod is not None and bounds.any:
+            raise InvalidArgument("lod and max_bytes or max_gaussians exclude each other: give one")
+        return bounds
+
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument(f"{self.name}: was closed")
-
-
-def _clusters(
-    tiles: npt.NDArray[np.int64], known: Scene | None
-) -> Iterator[tuple[TileRect, npt.NDArray[np.intp] | slice]]:
-    """Rectangles of tiles to read, and which points lie in each.
-
-    Few tiles are read one by one, since the rectangle around two far corners is the whole picture.
-    """
-    if not len(tiles):
-        return
-    (x0, y0), (x1, y1) = tiles.min(axis=0).tolist(), tiles.max(axis=0).tolist()
-    around = x0, y0, x1 + 1, y1 + 1
-    if known is not None and holds(known.tiles, around):
-        yield around, slice(None)
-        return
-    distinct, owner = np.unique(tiles, axis=0, return_inverse=True)
-    if len(distinct) > _SCATTERED_TILES:
-        yield around, slice(None)
-        return
-    for number, (x, y) in enumerate(distinct.tolist()):
-        yield (x, y, x + 1, y + 1), np.flatnonzero(owner.reshape(-1) == number)

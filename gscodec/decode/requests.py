@@ -53,8 +53,8 @@ def checked_points(points: npt.ArrayLike, grid: Grid, name: str) -> Float64Array
         return np.zeros((0, 2))
     if place.ndim != 2 or place.shape[1] != 2:
         raise InvalidArgument(f"points of shape {place.shape} are not (M, 2)")
-    inside = ((place >= 0) & (place <= [grid.width, grid.height])).all(axis=1)  # false for NaN
-    if not inside.all():
+    if not ((place.min(axis=0) >= 0) & (place.max(axis=0) <= [grid.width, grid.height])).all():  # true for NaN
+        inside = ((place >= 0) & (place <= [grid.width, grid.height])).all(axis=1)
         x, y = place[np.argmin(inside)]
         raise InvalidArgument(f"{name}: point {x:g},{y:g} is outside the {grid.width}x{grid.height} px")
     return place

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from gscodec.decode.statistics import WorkTally
 from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.base import OutputDtype, Rasterizer
@@ -33,8 +34,11 @@ class HostScene:
         GsCodecError: as `IgsReader.read`.
     """
 
-    def __init__(self, reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect) -> None:
+    def __init__(
+        self, reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None = None
+    ) -> None:
         self.tiles = tiles
+        self._tally = tally
         self._backend = backend
         self._grid = reader.grid
         self._gaussians = read_tiles(reader, lod, tiles)
@@ -42,10 +46,14 @@ class HostScene:
 
     def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
         """See `Scene.forward`."""
+        if self._tally is not None:
+            self._tally.add_window(self._index, self.tiles, window)
         return self._backend.forward(self._gaussians, self._grid, self._index, window, dtype)
 
     def sample(self, points: Float64Array) -> Float32Array:
         """See `Scene.sample`."""
+        if self._tally is not None:
+            self._tally.add_points(self._index, self.tiles, points)
         return self._backend.sample(self._gaussians, self._grid, self._index, points)
 
 
@@ -64,8 +72,13 @@ def read_tiles(reader: IgsReader, lod: int, tiles: TileRect) -> GaussianSet:
     return reader.read(lod) if is_whole(reader.grid, tiles) else reader.read_region(lod, tiles)
 
 
-def load_scene(reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect) -> Scene:
+def load_scene(
+    reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None = None
+) -> Scene:
     """Some tiles of a LOD where the engine wants them.
+
+    Args:
+        tally: counts what is computed in host memory.
 
     Raises:
         GsCodecError: as `IgsReader.read`, and what the engine raises.
@@ -76,4 +89,4 @@ def load_scene(reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect
 
         assert isinstance(backend, CudaRasterizer)
         return DeviceScene(reader, backend.runtime, lod, tiles)
-    return HostScene(reader, backend, lod, tiles)
+    return HostScene(reader, backend, lod, tiles, tally)

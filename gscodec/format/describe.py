@@ -51,7 +51,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
     """
     header, lods = reader.header, reader.lods
     pixels = header.width * header.height
-    payload = int(reader.pages.edges[-1])
+    payload = reader.payload_size
     groups, at = [], 0
     for group in reader.groups:
         background = [float(value) for value in reader.grid.background[at : at + group.n_channels]]
@@ -91,7 +91,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         "data_offset": header.data_offset,
         "record_size": record_size(header.n_channels) if header.profile == PROFILE_F16 else None,
         "page_size": header.page_size,
-        "n_pages": len(reader.pages),
+        "n_pages": reader.n_pages,
         "groups": groups,
         "files": [_file(entry) for entry in reader.files],
         "lods": levels,

@@ -120,7 +120,7 @@ SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 PROFILE_F16: Final = 0
 PROFILE_CODED: Final = 2
 PROFILE_NAMES: Final = {PROFILE_F16: "f16", PROFILE_CODED: "coded"}
-VERSION: Final = (1, 1)
+VERSION: Final = (1, 2)
 MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
 MIN_GAIN: Final = 1 / 64
@@ -205,6 +205,14 @@ PAGE_ENTRY: Final = Table(
 
 SIZED_PAGE_ENTRY: Final = Table("Sized page entry", (*PAGE_ENTRY.fields, Field("n_bytes", "u32")))
 
+PAGE_TREE: Final = Table(
+    "Page tree",
+    (
+        Field("block_size", "u16", 1, 4096),
+        Field("reserved", "u16", 0, 0),
+    ),
+)
+
 RECORD: Final = Table(
     "Record",
     (
@@ -244,6 +252,7 @@ CODEC_DEFLATE: Final = 1
 
 CHAN: Final = b"CHAN"
 LODS: Final = b"LODS"
+PAGT: Final = b"PAGT"
 PAGI: Final = b"PAGI"
 QUAN: Final = b"QUAN"
 ICCP: Final = b"ICCP"
@@ -254,6 +263,7 @@ META: Final = b"META"
 KNOWN_CHUNKS: Final = {
     CHAN: True,
     LODS: True,
+    PAGT: False,
     PAGI: True,
     QUAN: True,
     FILE: False,
@@ -261,7 +271,8 @@ KNOWN_CHUNKS: Final = {
     GAUS: True,
     META: False,
 }
-"""Chunk types of version 1.1, in the order they are written, and whether each is critical."""
+"""Chunk types of version 1.2, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
+comes right before GAUS."""
 
 
 def required_chunks(profile: int) -> tuple[bytes, ...]:

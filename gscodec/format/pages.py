@@ -1,7 +1,8 @@
 """Pages: runs of records with the tiles they touch, so that a region reads only what it needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from gscodec.gaussians import Float64Array, GaussianSet, Grid, LodTable
 
 _SLACK: Final = 1e-6  # px and ratio: far above float64 rounding of any tile test, far below a tile
 
+TileRect = tuple[int, int, int, int]
+"""Half-open rectangle (tx0, ty0, tx1, ty1) of tiles."""
+
 PAGE_DTYPE: Final = np.dtype(
     [("tx_first", "<u2"), ("ty_first", "<u2"), ("tx_last", "<u2"), ("ty_last", "<u2"), ("crc", "<u4")]
 )
@@ -21,8 +25,57 @@ SIZED_PAGE_DTYPE: Final = np.dtype([*PAGE_DTYPE.descr, ("n_bytes", "<u4")])
 
 
 @dataclass(frozen=True)
+class PageRefs:
+    """Some pages of a file, in ascending order: what reading and decoding them takes."""
+
+    numbers: npt.NDArray[np.int64]  # (n,)
+    starts: npt.NDArray[np.int64]  # (n,) first record of each
+    sizes: npt.NDArray[np.int64]  # (n,) records of each
+    offsets: npt.NDArray[np.int64]  # (n,) where each begins in GAUS, in bytes
+    lengths: npt.NDArray[np.int64]  # (n,) bytes of each
+    crcs: npt.NDArray[np.uint32]  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @staticmethod
+    def join(parts: Sequence["PageRefs"]) -> "PageRefs":
+        """The pages of all parts, which ascend."""
+        names = PageRefs.__dataclass_fields__
+        return PageRefs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+class Pages(Protocol):
+    """What a reader asks about the pages of a file. `n_pages` leading ones are those of whole generations."""
+
+    def __len__(self) -> int:
+        """Number of pages, P."""
+        ...
+
+    def until(self, n_gaussians: int) -> int:
+        """Number of leading pages that hold the first n_gaussians, where a generation ends."""
+        ...
+
+    def end_of(self, n_pages: int) -> int:
+        """Bytes of GAUS that the first n_pages take."""
+        ...
+
+    def leading(self, n_pages: int) -> PageRefs:
+        """The first n_pages."""
+        ...
+
+    def meeting(self, tile_rect: TileRect, n_pages: int) -> PageRefs:
+        """Those of the first n_pages whose box meets a half-open rectangle of tiles."""
+        ...
+
+    def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:
+        """Read what `meeting` of these rectangles will want, together."""
+        ...
+
+
+@dataclass(frozen=True)
 class PageIndex:
-    """Where the pages of a file lie and what they touch."""
+    """Where the pages of a file lie and what they touch. `Pages`, all in memory."""
 
     starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
     boxes: npt.NDArray[np.int64]  # (P, 4) tx_first, ty_first, tx_last, ty_last, inclusive
@@ -33,17 +86,38 @@ class PageIndex:
         return len(self.crcs)
 
     def until(self, n_gaussians: int) -> int:
-        """Number of leading pages that hold the first n_gaussians, where a generation ends."""
+        """See `Pages.until`."""
         return int(np.searchsorted(self.starts, n_gaussians))
 
-    def meeting(self, tile_rect: tuple[int, int, int, int], n_pages: int) -> npt.NDArray[np.intp]:
-        """Those of the first n_pages whose box meets a half-open tile rectangle (tx0, ty0, tx1, ty1)."""
-        tx0, ty0, tx1, ty1 = tile_rect
-        if tx0 >= tx1 or ty0 >= ty1:
-            return np.zeros(0, np.intp)
-        boxes = self.boxes[:n_pages]
-        meets = (boxes[:, 0] < tx1) & (boxes[:, 2] >= tx0) & (boxes[:, 1] < ty1) & (boxes[:, 3] >= ty0)
-        return np.flatnonzero(meets)
+    def end_of(self, n_pages: int) -> int:
+        """See `Pages.end_of`."""
+        return int(self.edges[n_pages])
+
+    def refs(self, pages: npt.NDArray[np.intp]) -> PageRefs:
+        """Pages by number, ascending."""
+        starts, edges = self.starts[pages], self.edges[pages]
+        sizes, lengths = self.starts[pages + 1] - starts, self.edges[pages + 1] - edges
+        return PageRefs(pages.astype(np.int64), starts, sizes, edges, lengths, self.crcs[pages])
+
+    def leading(self, n_pages: int) -> PageRefs:
+        """See `Pages.leading`."""
+        return self.refs(np.arange(n_pages))
+
+    def meeting(self, tile_rect: TileRect, n_pages: int) -> PageRefs:
+        """See `Pages.meeting`."""
+        return self.refs(boxes_meeting(self.boxes[:n_pages], tile_rect))
+
+    def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:
+        """See `Pages.prepare`. There is nothing to do."""
+
+
+def boxes_meeting(boxes: npt.NDArray[np.int64], tile_rect: TileRect) -> npt.NDArray[np.intp]:
+    """Numbers of the boxes (n, 4), inclusive, that meet a half-open rectangle of tiles."""
+    tx0, ty0, tx1, ty1 = tile_rect
+    if tx0 >= tx1 or ty0 >= ty1:
+        return np.zeros(0, np.intp)
+    meets = (boxes[:, 0] < tx1) & (boxes[:, 2] >= tx0) & (boxes[:, 1] < ty1) & (boxes[:, 3] >= ty0)
+    return np.flatnonzero(meets)
 
 
 def page_starts(counts: tuple[int, ...], page_size: int) -> npt.NDArray[np.int64]:
@@ -90,17 +164,13 @@ def page_boxes(
     return np.concatenate([low, high], axis=1)
 
 
-def page_crcs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-    """(P,) CRC32C of pages of given lengths in bytes that follow each other in data."""
-    return crc32c_runs(data, lengths)
-
-
-def check_pages(data: npt.NDArray[np.uint8], index: PageIndex, pages: npt.NDArray[np.intp], where: str) -> None:
+def check_pages(data: npt.NDArray[np.uint8], pages: PageRefs, where: str) -> None:
     """Compare the CRCs of some pages, whose bytes follow each other in data.
 
     Raises:
         ChecksumMismatch: a page was changed after it was written.
     """
-    wrong = np.flatnonzero(page_crcs(data, index.edges[pages + 1] - index.edges[pages]) != index.crcs[pages])
+    wrong = np.flatnonzero(crc32c_runs(data, pages.lengths) != pages.crcs)
     if len(wrong):
-        raise ChecksumMismatch(f"{where}: page {int(pages[wrong[0]])} does not match its CRC32C, the file is damaged")
+        number = int(pages.numbers[wrong[0]])
+        raise ChecksumMismatch(f"{where}: page {number} does not match its CRC32C, the file is damaged")

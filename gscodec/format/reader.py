@@ -1,5 +1,6 @@
 """Reading an `.igs` file: what stands before the Gaussians on opening, then only the pages asked for."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,21 @@ from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preambl
 from gscodec.format.coded import max_quan_bytes, unpack_quan
 from gscodec.format.contents import Json
 from gscodec.format.files import FileEntry, unpack_files
-from gscodec.format.layout import CHAN, FILE, GAUS, ICCP, LODS, META, PAGI, PROFILE_F16, QUAN, Header
+from gscodec.format.layout import (
+    CHAN,
+    CODEC_NONE,
+    FILE,
+    GAUS,
+    ICCP,
+    LODS,
+    META,
+    PAGE_TREE,
+    PAGI,
+    PAGT,
+    PROFILE_F16,
+    QUAN,
+    Header,
+)
 from gscodec.format.limits import (
     MAX_CHAN_BYTES,
     MAX_ICC_BYTES,
@@ -23,10 +38,11 @@ from gscodec.format.limits import (
     pagi_bytes,
 )
 from gscodec.format.meta import unpack_meta
-from gscodec.format.pages import PageIndex, check_pages
+from gscodec.format.page_tree import PageTree, unpack_tree
+from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
 from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PageDecoder
 from gscodec.format.quantize import Records
-from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
+from gscodec.format.source import ByteSource, SourceLike, Traffic, open_source, source_name
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
@@ -54,6 +70,28 @@ def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
     """The levels of detail."""
     header = preamble.header
     return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
+
+
+def load_tree(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageTree | None:
+    """The page tree of a file that has one.
+
+    Raises:
+        CorruptField: the page index that it stands for is compressed; also as `unpack_tree`.
+    """
+    chunk, index = preamble.find(PAGT), require_chunk(preamble, PAGI)
+    if chunk is None:
+        return None
+    header = preamble.header
+    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
+    if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > header.data_offset:
+        raise CorruptField(f"{name}: has a page tree, but a page index of {index.raw_size} bytes that it does not fit")
+    data = load_chunk(source, chunk, PAGE_TREE.size + size, name)
+
+    def load(spans: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        return source.read_many([(index.offset + first, length) for first, length in spans])
+
+    gaus = require_chunk(preamble, GAUS)
+    return unpack_tree(data, lods.counts, header, gaus.stored_size, load, name)
 
 
 def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageIndex:
@@ -98,13 +136,16 @@ class IgsReader:
 
     def __init__(self, source: SourceLike, name: str | None = None) -> None:
         self.name = name or source_name(source)
+        self.pages_read = self.gaussians_read = 0
+        """Pages and Gaussians decoded so far, each as often as it was."""
         self._source = open_source(source, self.name)
         try:
             self._preamble = read_preamble(self._source, self.name)
             channels = load_chunk(self._source, require_chunk(self._preamble, CHAN), MAX_CHAN_BYTES, self.name)
             self._groups, background = unpack_channels(channels, self.header.n_channels, self.name)
             self._lods = load_lods(self._source, self._preamble, self.name)
-            self._pages = load_pages(self._source, self._preamble, self._lods, self.name)
+            tree = load_tree(self._source, self._preamble, self._lods, self.name)
+            self._pages: Pages = tree or load_pages(self._source, self._preamble, self._lods, self.name)
             header = self.header
             self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
             counts = self._lods.counts
@@ -150,10 +191,27 @@ class IgsReader:
         """Counts and gains of the levels of detail."""
         return self._lods
 
-    @property
+    @cached_property
     def pages(self) -> PageIndex:
-        """Where the pages lie and what they touch."""
-        return self._pages
+        """Where all the pages lie and what they touch; read now where the file has a page tree."""
+        if isinstance(self._pages, PageIndex):
+            return self._pages
+        return load_pages(self._source, self._preamble, self._lods, self.name)
+
+    @property
+    def n_pages(self) -> int:
+        """Pages of the whole file."""
+        return len(self._pages)
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of all pages."""
+        return require_chunk(self._preamble, GAUS).stored_size
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has been read of the source so far."""
+        return self._source.traffic
 
     @property
     def file_size(self) -> int:
@@ -184,7 +242,7 @@ class IgsReader:
         if not 0 <= lod < len(self._lods):
             raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
         n_pages = self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
-        return self.header.data_offset + int(self._pages.edges[n_pages])
+        return self.header.data_offset + self._pages.end_of(n_pages)
 
     @cached_property
     def icc(self) -> bytes | None:
@@ -230,8 +288,7 @@ class IgsReader:
             ChecksumMismatch: a page is damaged.
             CorruptField: a record is outside its valid range.
         """
-        n_pages = self._count_pages(lod)
-        return self._decode(np.arange(n_pages), lod)
+        return self._decode(self._pages.leading(self._count_pages(lod)), lod)
 
     def records(self, lod: int = 0) -> Records | None:
         """(n, 5 + C) checked records of the Gaussians that a LOD shows, as they lie in the file.
@@ -243,10 +300,10 @@ class IgsReader:
         """
         if not isinstance(self._decoder, F16PageDecoder):
             return None
-        pages = np.arange(self._count_pages(lod))
-        return self._decoder.records(self._read_pages(pages), self._pages, pages)
+        pages = self._pages.leading(self._count_pages(lod))
+        return self._decoder.records(self._read_pages(pages), pages)
 
-    def read_region(self, lod: int, tile_rect: tuple[int, int, int, int]) -> GaussianSet:
+    def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
         """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
 
         Only the pages that meet the rectangle are read. Order is kept, so that rendering those tiles from this set
@@ -265,29 +322,41 @@ class IgsReader:
             raise TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
         return self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
 
-    def _decode(self, pages: npt.NDArray[np.intp], lod: int) -> GaussianSet:
-        stored = self._decoder.decode(self._read_pages(pages), self._pages, pages)
-        sizes = self._pages.starts[pages + 1] - self._pages.starts[pages]
-        generations = np.searchsorted(np.asarray(self._lods.counts), self._pages.starts[pages], side="right")
+    def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
+        """Fetch what `read_region` of several rectangles will want, together. Of use where reads take long.
+
+        Raises:
+            GsCodecError: as `read_region`.
+        """
+        if self._source.far and len(tile_rects) > 1:
+            n_pages = self._count_pages(lod)
+            self._pages.prepare(tile_rects, n_pages)
+            found = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
+            ranges = {(int(at), int(size)) for at, size in zip(found.offsets, found.lengths, strict=True)}
+            self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
+
+    def _decode(self, pages: PageRefs, lod: int) -> GaussianSet:
+        stored = self._decoder.decode(self._read_pages(pages), pages)
+        generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
         gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
-        gain = np.repeat(gains[generations], sizes)
+        gain = np.repeat(gains[generations], pages.sizes)
         return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
 
-    def _read_pages(self, pages: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
-        """Checked bytes of some pages, given in ascending order, one after the other.
+    def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
+        """Checked bytes of some pages, one after the other.
 
         Raises:
             ChecksumMismatch: a page is damaged.
         """
-        edges = self._pages.edges
-        breaks = np.flatnonzero(np.diff(pages) != 1) + 1  # neighbouring pages are read in one go
-        parts = []
-        for run in (run for run in np.split(pages, breaks) if len(run)):
-            first, last = int(edges[run[0]]), int(edges[run[-1] + 1])
-            stored = self._source.read_at(self.header.data_offset + first, last - first)
-            data = np.frombuffer(stored, np.uint8)
-            check_pages(data, self._pages, run, self.name)
-            parts.append(data)
-        if not parts:
-            return np.zeros(0, np.uint8)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        firsts, lengths = pages.offsets, pages.lengths
+        if not self._source.far:  # neighbouring pages are read in one go
+            begins = np.flatnonzero(np.diff(pages.numbers, prepend=-2) != 1)
+            firsts, lengths = firsts[begins], np.add.reduceat(lengths, begins) if len(begins) else lengths
+        base = self.header.data_offset
+        ranges = [(base + at, size) for at, size in zip(firsts.tolist(), lengths.tolist(), strict=True)]
+        parts = [np.frombuffer(part, np.uint8) for part in self._source.read_many(ranges)]
+        data = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
+        check_pages(data, pages, self.name)
+        self.pages_read += len(pages)
+        self.gaussians_read += int(pages.sizes.sum())
+        return data

@@ -1,7 +1,11 @@
-"""Where the bytes of a file come from: memory, a path or an open file, read at offsets."""
+"""Where the bytes of a file come from: memory, a path, an open file or a URL, read at offsets."""
 
 import os
-from mmap import mmap
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final, Protocol
@@ -10,17 +14,37 @@ from gscodec.errors import FileAccessError, TruncatedStream
 from gscodec.format.layout import HEADER, SIGNATURE
 
 _BLOCK: Final = 1 << 20
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9+.-]+::[A-Za-z]")
 
 SourceLike = bytes | bytearray | memoryview | mmap | BinaryIO | str | os.PathLike[str]
 
 
+@dataclass
+class Traffic:
+    """What was read of a source. Threads that read at once may go uncounted."""
+
+    n_bytes: int = 0
+    n_reads: int = 0  # spans of a file in reach, requests of a server
+
+    def add(self, n_bytes: int, n_reads: int = 1) -> None:
+        """Count some reads."""
+        self.n_bytes += n_bytes
+        self.n_reads += n_reads
+
+
 class ByteSource(Protocol):
-    """Bytes at offsets."""
+    """Bytes at offsets. Threads may read at the same time."""
 
     size: int
+    far: bool  # whether reads take so long that several are worth joining
+    traffic: Traffic
 
     def read_at(self, offset: int, n_bytes: int) -> bytes | memoryview:
         """Exactly n_bytes from offset; the caller has compared both with size."""
+        ...
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """As `read_at` for several pairs of offset and length."""
         ...
 
     def close(self) -> None:
@@ -31,25 +55,68 @@ class ByteSource(Protocol):
 class MemorySource:
     """Bytes that are in memory or mapped into it. Nothing is copied."""
 
+    far = False
+
     def __init__(self, data: bytes | bytearray | memoryview | mmap) -> None:
         self._view = memoryview(data).cast("B")
         self.size = len(self._view)
+        self.traffic = Traffic()
 
     def read_at(self, offset: int, n_bytes: int) -> memoryview:
         """A view of n_bytes from offset."""
+        self.traffic.add(n_bytes)
         return self._view[offset : offset + n_bytes]
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """See `ByteSource.read_many`."""
+        return [self.read_at(offset, n_bytes) for offset, n_bytes in ranges]
 
     def close(self) -> None:
         """Let go of the buffer, so that a mapping can be closed."""
         self._view.release()
 
 
+class MappedSource(MemorySource):
+    """A regular file, mapped. Threads and forked processes share it without taking turns.
+
+    A mapping of a file that becomes shorter kills the process that touches the missing part, so the size is looked at
+    before every read.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
+        self._map = mmap(file.fileno(), 0, access=ACCESS_READ)
+        if hasattr(self._map, "madvise"):
+            from mmap import MADV_RANDOM
+
+            self._map.madvise(MADV_RANDOM)  # else the system reads far more than the pages that are asked for
+        super().__init__(self._map)
+
+    def read_at(self, offset: int, n_bytes: int) -> memoryview:
+        """A view of n_bytes from offset.
+
+        Raises:
+            TruncatedStream: the file became shorter since it was opened.
+        """
+        if os.fstat(self._file.fileno()).st_size < offset + n_bytes:
+            raise TruncatedStream(f"{self._name}: became shorter while it was read")
+        return super().read_at(offset, n_bytes)
+
+    def close(self) -> None:
+        """Close the file. The mapping goes with the last array that looks at it."""
+        super().close()
+        self._file.close()
+
+
 class FileSource:
-    """A seekable binary file. Reads from several threads take turns."""
+    """A seekable binary file. Reads from several threads take turns; processes must not share it."""
+
+    far = False
 
     def __init__(self, file: BinaryIO, name: str, *, owned: bool) -> None:
         self._file, self._name, self._owned = file, name, owned
         self._lock = Lock()
+        self.traffic = Traffic()
         try:
             self.size = file.seek(0, os.SEEK_END)
         except OSError as fault:
@@ -74,7 +141,12 @@ class FileSource:
                     missing -= len(part)
         except (OSError, ValueError) as fault:  # ValueError: the caller has closed the file
             raise FileAccessError(f"{self._name}: cannot be read: {fault}") from fault
+        self.traffic.add(n_bytes)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `ByteSource.read_many`."""
+        return [self.read_at(offset, n_bytes) for offset, n_bytes in ranges]
 
     def close(self) -> None:
         """Close the file if it was opened here."""
@@ -100,8 +172,15 @@ def _drain(stream: BinaryIO, name: str) -> bytes:
     return bytes(data)
 
 
+def is_url(source: object) -> bool:
+    """Whether a source is a URL, as fsspec writes them, and not a path."""
+    return isinstance(source, str) and _URL.match(source) is not None
+
+
 def source_name(source: SourceLike) -> str:
-    """What messages call a source."""
+    """What messages call a source: a URL goes without user, password and query, which may be secrets."""
+    if isinstance(source, str) and is_url(source):
+        return re.sub(r"(?<=://)[^/@]*@", "", source).partition("?")[0]
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     name = getattr(source, "name", None)
@@ -109,28 +188,45 @@ def source_name(source: SourceLike) -> str:
 
 
 def open_source(source: SourceLike, name: str) -> ByteSource:
-    """A source over bytes, a mapping, a path or a binary file; a pipe is read into memory.
+    """A source over bytes, a mapping, a path, a URL or a binary file; a pipe is read into memory.
 
     Raises:
-        FileAccessError: a path cannot be opened, or a stream cannot be read.
+        FileAccessError: a path or URL cannot be opened, or a stream cannot be read.
+        MissingExtra: a URL, and what opens it is not installed.
     """
     if isinstance(source, bytes | bytearray | memoryview | mmap):
         return MemorySource(source)
+    if isinstance(source, str) and is_url(source):
+        from gscodec.format.remote import open_remote
+
+        return open_remote(source, name)
     if not isinstance(source, str | os.PathLike):
         seekable = getattr(source, "seekable", None)
         if seekable is not None and seekable():
             return FileSource(source, name, owned=False)
         return MemorySource(_drain(source, name))
     try:
-        file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - FileSource closes it
+        file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - the source closes it
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         raise FileAccessError(f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}") from fault
     try:
-        if file.seekable():
-            return FileSource(file, name, owned=True)
-        data = _drain(file, name)
+        opened = _opened(file, name)
     except BaseException:
         file.close()
         raise
-    file.close()
-    return MemorySource(data)
+    if isinstance(opened, MemorySource) and not isinstance(opened, MappedSource):
+        file.close()
+    return opened
+
+
+def _opened(file: BinaryIO, name: str) -> ByteSource:
+    """The best source for a path: mapped, else read, else drained."""
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size:
+        try:
+            return MappedSource(file, name)
+        except (OSError, ValueError):  # a file system that does not map
+            return FileSource(file, name, owned=True)
+    if file.seekable():
+        return FileSource(file, name, owned=True)
+    return MemorySource(_drain(file, name))

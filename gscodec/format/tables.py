@@ -164,26 +164,47 @@ def pack_pages(
     return table.tobytes()
 
 
-def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, data_size: int, name: str) -> PageIndex:
-    """The page index of a PAGI chunk whose size fits the counts.
+def parse_pages(
+    data: bytes, header: Header, first: int | None, name: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.int64] | None]:
+    """Boxes (P, 4), CRCs (P,) and, where the profile has them, lengths in bytes (P,) of entries of PAGI or PAGT.
+
+    Args:
+        first: number of the first page, for messages; None for blocks of a page tree.
 
     Raises:
-        CorruptField: a box is empty or leaves the grid, or the pages do not fill the data_size bytes of GAUS.
+        CorruptField: a box is empty or leaves the grid, or a page has no bytes.
     """
     fixed = header.profile == PROFILE_F16
     table = np.frombuffer(data, PAGE_DTYPE if fixed else SIZED_PAGE_DTYPE)
     boxes = np.stack([table[field] for field in ("tx_first", "ty_first", "tx_last", "ty_last")], axis=1)
     rows, columns = tile_counts(header.height, header.width)
     bad = (boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3]) | (boxes[:, 2] >= columns) | (boxes[:, 3] >= rows)
+    what, base = ("page", first) if first is not None else ("block", 0)
     if bad.any():
-        page = int(np.argmax(bad))
-        raise CorruptField(f"{name}: page {page} has tile box {boxes[page].tolist()}, outside {columns} x {rows} tiles")
+        at = int(np.argmax(bad))
+        raise CorruptField(
+            f"{name}: {what} {base + at} has tile box {boxes[at].tolist()}, outside {columns} x {rows} tiles"
+        )
+    crcs = table["crc"].astype(np.uint32)
+    if fixed:
+        return boxes.astype(np.int64), crcs, None
+    if (table["n_bytes"] == 0).any():
+        raise CorruptField(f"{name}: {what} {base + int(np.argmin(table['n_bytes']))} has no bytes")
+    return boxes.astype(np.int64), crcs, table["n_bytes"].astype(np.int64)
+
+
+def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, data_size: int, name: str) -> PageIndex:
+    """The page index of a PAGI chunk whose size fits the counts.
+
+    Raises:
+        CorruptField: as `parse_pages`, or the pages do not fill the data_size bytes of GAUS.
+    """
+    boxes, crcs, lengths = parse_pages(data, header, 0, name)
     starts = page_starts(counts, header.page_size)
     edges = starts * record_size(header.n_channels)
-    if not fixed:
-        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(table["n_bytes"], dtype=np.int64)])
-        if (table["n_bytes"] == 0).any():
-            raise CorruptField(f"{name}: page {int(np.argmin(table['n_bytes']))} has no bytes")
+    if lengths is not None:
+        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{name}: GAUS has {data_size} bytes, its pages take {edges[-1]}")
-    return PageIndex(starts, boxes.astype(np.int64), table["crc"].astype(np.uint32), edges)
+    return PageIndex(starts, boxes, crcs, edges)

@@ -3,22 +3,23 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
 from gscodec.format.crc32c import crc32c
 from gscodec.format.files import unpack_files
-from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META
+from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META, PAGT
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
 from gscodec.format.meta import unpack_meta
 from gscodec.format.morton import morton_order
 from gscodec.format.pages import PageIndex, support_boxes
 from gscodec.format.profiles import F16PageDecoder, PageDecoder
-from gscodec.format.reader import load_decoder, load_lods, load_pages, require_chunk
+from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree, require_chunk
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels
 from gscodec.gaussians import Grid, LodTable
@@ -40,6 +41,8 @@ class Issue:
     message: str  # one line
     where: str  # header, a chunk's four characters, `page 7` or `file`
 
+
+_BATCH_BYTES: Final = 1 << 22
 
 _Finding = tuple[Severity, str, str]
 _T = TypeVar("_T")
@@ -96,6 +99,8 @@ class _Inspection:
         pages = None
         if lods is not None:
             pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, name))
+        if lods is not None and pages is not None and preamble.find(PAGT) is not None:
+            self._attempt("PAGT", lambda: self._check_tree(preamble, lods, pages))
         decoder = None
         if lods is not None and groups is not None:
             decoder = self._attempt("QUAN", lambda: load_decoder(source, preamble, groups, grid, lods.counts, name))
@@ -134,15 +139,13 @@ class _Inspection:
         header = preamble.header
         smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
         n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
-        for page in range(n_present):
+        for page, data in self._pages_of(index, header.data_offset, n_present):
             first, last = int(index.starts[page]), int(index.starts[page + 1])
-            begin, end = int(index.edges[page]), int(index.edges[page + 1])
-            data = np.frombuffer(self._source.read_at(header.data_offset + begin, end - begin), np.uint8)
             if crc32c(data.tobytes()) != index.crcs[page]:
                 yield self._page_error(page, "does not match its CRC32C")
                 continue  # its values mean nothing
             try:
-                gaussians = decoder.decode(data, index, np.array([page]))
+                gaussians = decoder.decode(data, index.refs(np.array([page])))
             except CorruptField as fault:
                 yield Severity.ERROR, f"page {page}", str(fault)
                 continue
@@ -153,11 +156,39 @@ class _Inspection:
                 yield self._page_error(page, "has a tile box that misses one of its Gaussians")
             if not isinstance(decoder, F16PageDecoder):
                 continue  # other profiles have no other order
-            records = decoder.records(data, index, np.array([page]))
+            records = decoder.records(data, index.refs(np.array([page])))
             order = morton_order(records[:, 0], records[:, 1], header.height, header.width)
             if (np.diff(order) < 0).any():
                 message = f"{self._name}: page {page} is not in Morton order, regions read more than they need"
                 yield Severity.WARNING, f"page {page}", message
+
+    def _pages_of(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """Numbers and bytes of the first n_pages, read some megabytes at a time."""
+        first = 0
+        while first < n_pages:
+            last = int(np.searchsorted(index.edges, index.edges[first] + _BATCH_BYTES, side="right")) - 1
+            last = min(max(last, first + 1), n_pages)
+            refs = index.refs(np.arange(first, last))
+            ranges = [(base + at, size) for at, size in zip(refs.offsets.tolist(), refs.lengths.tolist(), strict=True)]
+            for page, data in enumerate(self._source.read_many(ranges), first):
+                yield page, np.frombuffer(data, np.uint8)
+            first = last
+
+    def _check_tree(self, preamble: Preamble, lods: LodTable, index: PageIndex) -> None:
+        """Hold the page tree against the page index.
+
+        Raises:
+            CorruptField, ChecksumMismatch: they do not agree.
+        """
+        tree = load_tree(self._source, preamble, lods, self._name)
+        if tree is None:
+            return
+        tree.leading(len(index))  # checks the blocks' CRCs and sizes
+        firsts = tree.blocks[:-1]
+        low = np.minimum.reduceat(index.boxes[:, :2], firsts, axis=0)
+        high = np.maximum.reduceat(index.boxes[:, 2:], firsts, axis=0)
+        if (tree.boxes[:, :2] > low).any() or (tree.boxes[:, 2:] < high).any():
+            raise CorruptField(f"{self._name}: chunk PAGT has a tile box that misses one of its pages")
 
     def _page_error(self, page: int, fact: str) -> _Finding:
         return Severity.ERROR, f"page {page}", f"{self._name}: page {page} {fact}"

@@ -12,6 +12,7 @@ from gscodec.format.channels import ChannelGroup, check_groups, round_f32
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.coded import PageCodec, cell_bits, fit_tables, gaps_of, pack_quan, quantize_in_order
 from gscodec.format.contents import Contents, Json
+from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.lattice import Lattice, dequantize
 from gscodec.format.layout import (
@@ -24,6 +25,7 @@ from gscodec.format.layout import (
     LODS,
     META,
     PAGI,
+    PAGT,
     PROFILE_CODED,
     PROFILE_F16,
     QUAN,
@@ -44,7 +46,8 @@ from gscodec.format.limits import (
 )
 from gscodec.format.meta import pack_meta
 from gscodec.format.morton import morton_order
-from gscodec.format.pages import page_boxes, page_crcs, page_starts
+from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
+from gscodec.format.pages import page_boxes, page_starts
 from gscodec.format.quantize import Records, dequantize_records, quantize_records
 from gscodec.format.tables import pack_channels, pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
@@ -63,29 +66,46 @@ def pack(contents: Contents) -> bytes:
     contents = _rounded(contents)
     grid, lods = contents.grid, contents.lods
     starts = page_starts(lods.counts, contents.page_size)
-    chunks = [
-        StoredChunk.plain(CHAN, pack_channels(contents.groups, grid.background)),
-        StoredChunk.plain(LODS, pack_lods(lods)),
-    ]
     if contents.lattice is None:
         records = _sorted_records(contents)
         stored = dequantize_records(records, grid.height, grid.width)
         data = records.astype("<u2").tobytes()
         lengths = page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels)
-        crcs = page_crcs(np.frombuffer(data, np.uint8), lengths)
-        chunks.append(StoredChunk.plain(PAGI, pack_pages(page_boxes(stored, lods, grid, starts), crcs, None)))
+        quan = []
     else:
         stored, codec, data, lengths = _coded_pages(contents, contents.lattice, starts)
-        crcs = page_crcs(np.frombuffer(data, np.uint8), lengths)
-        pages = pack_pages(page_boxes(stored, lods, grid, starts), crcs, lengths)
-        chunks.append(StoredChunk.deflated(PAGI, pages))
-        chunks.append(StoredChunk.deflated(QUAN, pack_quan(codec, contents.groups)))
+        quan = [StoredChunk.deflated(QUAN, pack_quan(codec, contents.groups))]
+    crcs = crc32c_runs(np.frombuffer(data, np.uint8), lengths)
+    tree, index = _index_chunks(contents, page_boxes(stored, lods, grid, starts), crcs, lengths)
+    chunks = [
+        StoredChunk.plain(CHAN, pack_channels(contents.groups, grid.background)),
+        StoredChunk.plain(LODS, pack_lods(lods)),
+        *(tree or index),
+        *quan,
+    ]
     if contents.files:
         chunks += _optional(FILE, pack_files(contents.files, _WHERE, InvalidArgument))
     chunks += _optional(ICCP, contents.icc)
+    if tree:  # the first bytes of the file then hold all but the index itself
+        chunks += index
     chunks.append(StoredChunk.plain(GAUS, data))
     chunks += _optional(META, _meta_bytes(contents.meta))
     return _assemble(contents, chunks)
+
+
+def _index_chunks(
+    contents: Contents,
+    boxes: npt.NDArray[np.int64],
+    crcs: npt.NDArray[np.uint32],
+    lengths: npt.NDArray[np.int64],
+) -> tuple[list[StoredChunk], list[StoredChunk]]:
+    """PAGT, where the page index is long, and PAGI."""
+    sized = None if contents.lattice is None else lengths
+    pagi = pack_pages(boxes, crcs, sized)
+    if len(pagi) >= TREE_FROM_BYTES:
+        tree = make_tree(pagi, boxes, sized, contents.lods.counts, contents.page_size)
+        return [StoredChunk.plain(PAGT, tree)], [StoredChunk.plain(PAGI, pagi)]
+    return [], [StoredChunk.plain(PAGI, pagi) if sized is None else StoredChunk.deflated(PAGI, pagi)]
 
 
 def _coded_pages(
@@ -107,7 +127,7 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": 0 if contents.lattice is None and not contents.files else VERSION[1],
+        "version_minor": _minor_version(contents, chunks),
         "profile": PROFILE_F16 if contents.lattice is None else PROFILE_CODED,
         "lod_count": len(contents.lods),
         "width": grid.width,
@@ -121,6 +141,13 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
         "reserved_1": 0,
     }
     return assemble(values, chunks)
+
+
+def _minor_version(contents: Contents, chunks: Sequence[StoredChunk]) -> int:
+    """The first version that has all that the file has."""
+    if any(chunk.fourcc == PAGT for chunk in chunks):
+        return 2
+    return 0 if contents.lattice is None and not contents.files else 1
 
 
 def quantize(contents: Contents) -> Contents:
@@ -156,12 +183,15 @@ def file_size(
     n_channels = sum(group.n_channels for group in groups)
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
+    n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
+    tree = tree_bytes(counts, page_size, n_pages, PROFILE_F16)
     return (
         HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(PROFILE_F16)) + len(optional))
+        + TOC_ENTRY.size * (len(required_chunks(PROFILE_F16)) + len(optional) + bool(tree))
         + len(pack_channels(groups, grid.background))
         + lods_bytes(len(counts))
-        + pagi_bytes(count_pages(counts, page_size, _WHERE, InvalidArgument), PROFILE_F16)
+        + tree
+        + pagi_bytes(n_pages, PROFILE_F16)
         + counts[-1] * record_size(n_channels)
         + sum(len(chunk.stored) for chunk in optional)
     )

@@ -272,7 +272,8 @@ def test_a_cut_file_shows_what_it_holds(igs: bytes) -> None:
             np.testing.assert_array_equal(cut.render(lod), whole.render(lod))
         np.testing.assert_array_equal(cut.render(None), whole.render(1))
         np.testing.assert_array_equal(cut.sample([[3, 4]], None), whole.sample([[3, 4]], 1))
-        for call in (lambda: cut.render(0), lambda: cut.render(region=(0, 0, 1, 1)), lambda: cut.sample([[1, 1]])):
+        np.testing.assert_array_equal(cut.render(), whole.render(1))
+        for call in (lambda: cut.render(0), lambda: cut.render(0, (0, 0, 1, 1)), lambda: cut.sample([[1, 1]])):
             with pytest.raises(TruncatedStream, match="LOD it holds is 1"):
                 call()
 
@@ -297,7 +298,7 @@ def test_huge_pictures_are_refused_before_memory_is_taken(build: Builder) -> Non
         with pytest.raises(LimitExceeded, match="region"):
             image.render()
         with pytest.raises(LimitExceeded, match="smaller region"):
-            image.render(size=(10, 10))
+            image.render(0, size=(10, 10))
         with pytest.raises(InvalidArgument, match=str(MAX_IMAGE_PIXELS)):
             image.render(region=(0, 0, 1 << 16, 1 << 16))
         corner = image.render(region=(side - 3, side - 2, 3, 2))

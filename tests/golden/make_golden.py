@@ -27,10 +27,10 @@ from gscodec.format import (
     pack,
 )
 from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
-from gscodec.format.pages import page_crcs
 from gscodec.format.tables import pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
@@ -189,7 +189,7 @@ def made_extreme_records() -> bytes:
         [0, 65535, 0x5400, 0x0400, 1, 0x03FF, 0x3C00],
     ]
     data = np.array(words, "<u2")
-    crcs = page_crcs(data.reshape(-1).view(np.uint8), np.array([28, 28]))
+    crcs = crc32c_runs(data.reshape(-1).view(np.uint8), np.array([28, 28]))
     boxes = np.array([[0, 0, 5, 3]] * 2)
     lods = LodTable((2, 4), ((1 / 64,), (64.0, 1 / 64)))
     tables = [

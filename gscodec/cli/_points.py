@@ -1,0 +1,147 @@
+"""Points of `gscodec sample`, from text, CSV or NPY, and their values, to the same and JSON. Millions of each."""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import typer
+
+from gscodec.cli import _console
+from gscodec.cli._values import parse_point
+from gscodec.errors import FileAccessError, InvalidArgument
+
+if TYPE_CHECKING:
+    from gscodec.gaussians import Float32Array, Float64Array
+
+Format = Literal["text", "csv", "json", "npy"]
+
+_NPY: Final = b"\x93NUMPY"
+_ROWS: Final = 1 << 16
+
+
+def read_points(source: str) -> "Float64Array":
+    """(M, 2) points of a file, or of stdin for `-`.
+
+    NPY is told by its content. Text has one point a line, `x,y` or `x y`; empty lines and lines that begin with # do
+    not count, and neither does a first line without numbers, the header of a CSV file.
+
+    Raises:
+        FileAccessError: the file cannot be read.
+        InvalidArgument: something in it is not a point.
+    """
+    name = "stdin" if source == _console.STREAM else source
+    if source == _console.STREAM:
+        data = _console.read_stdin()
+    else:
+        try:
+            data = Path(source).read_bytes()
+        except (OSError, ValueError) as fault:
+            reason = getattr(fault, "strerror", None) or fault
+            raise FileAccessError(f"{name}: cannot be read: {reason}") from fault
+    return _from_npy(data, name) if data.startswith(_NPY) else _from_text(data, name)
+
+
+def _from_npy(data: bytes, name: str) -> "Float64Array":
+    import numpy as np
+
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as fault:
+        raise InvalidArgument(f"{name}: is not an NPY file of points: {fault}") from fault
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu":
+        raise InvalidArgument(f"{name}: holds {array.dtype} {array.shape}, points are numbers (M, 2)")
+    points: Float64Array = array.astype(np.float64)
+    return points
+
+
+def _from_text(data: bytes, name: str) -> "Float64Array":
+    import numpy as np
+
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as fault:
+        raise InvalidArgument(f"{name}: is neither text nor an NPY file") from fault
+    first = next((at for at, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None)
+    if first is None:
+        return np.zeros((0, 2))
+    if not any(character.isdigit() for character in lines[first]):
+        first += 1
+    try:
+        commas = bool(lines[first:]) and "," in lines[first]
+        points = np.loadtxt(lines[first:], delimiter="," if commas else None, ndmin=2) if lines[first:] else None
+    except ValueError:
+        points = _line_by_line(lines, first, name)
+    if points is None or not points.size:
+        return np.zeros((0, 2))
+    if points.shape[1] != 2 or not np.isfinite(points).all():
+        points = _line_by_line(lines, first, name)
+    return points
+
+
+def _line_by_line(lines: Sequence[str], first: int, name: str) -> "Float64Array":
+    """The points where lines are not all of one kind; says which one is none."""
+    import numpy as np
+
+    points = []
+    for number, line in enumerate(lines[first:], start=first + 1):
+        text = line.partition("#")[0]
+        if text.strip():
+            try:
+                points.append(parse_point(text))
+            except typer.BadParameter as error:
+                raise InvalidArgument(f"{name}, line {number}: {error.message}") from None
+    return np.array(points, np.float64).reshape(-1, 2)
+
+
+def write_values(
+    target: str, kind: Format, lod: int, channels: Sequence[str], points: "Float64Array", values: "Float32Array"
+) -> None:
+    """Points and values to a file that is not there yet or may be replaced, or to stdout for `-`.
+
+    Raises:
+        FileAccessError: the file cannot be written.
+        InvalidArgument: NPY for a terminal.
+    """
+    if kind == "npy":
+        import numpy as np
+
+        data = io.BytesIO()
+        np.save(data, values)
+        _put(target, [data.getvalue()], binary=True)
+    elif kind == "json":
+        _put(target, _json(lod, channels, points, values), binary=False)
+    else:
+        head = [("x,y," + ",".join(channels) + "\n").encode()] if kind == "csv" else []
+        mark, form = (",", "%.9g") if kind == "csv" else (" ", "%.6f")
+        _put(target, [*head, *_rows(points, values, mark, form)], binary=False)
+
+
+def _rows(points: "Float64Array", values: "Float32Array", mark: str, form: str) -> Iterator[bytes]:
+    line = mark.join(["%.10g", "%.10g", *([form] * values.shape[1])]) + "\n"
+    for first in range(0, len(points), _ROWS):
+        part = slice(first, first + _ROWS)
+        rows = zip(points[part].tolist(), values[part].tolist(), strict=True)
+        yield "".join([line % (*point, *row) for point, row in rows]).encode()
+
+
+def _json(lod: int, channels: Sequence[str], points: "Float64Array", values: "Float32Array") -> list[bytes]:
+    import json
+
+    rows = [{"at": point, "values": row} for point, row in zip(points.tolist(), values.tolist(), strict=True)]
+    result: dict[str, Any] = {"lod": lod, "channels": list(channels), "points": rows}
+    return [json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"]
+
+
+def _put(target: str, parts: Sequence[bytes], *, binary: bool) -> None:
+    if target != _console.STREAM:
+        from gscodec.format import write_atomic
+
+        write_atomic(target, b"".join(parts), True)
+        return
+    if binary:
+        _console.refuse_terminal()
+    for part in parts:
+        sys.stdout.buffer.write(part)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,154 @@
+"""From a checked request to pixels: at the stored size, enlarged, area-averaged, or as a thumbnail."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
+from gscodec.decode.automatic import OVERSAMPLING
+from gscodec.decode.reduced import reduction
+from gscodec.decode.scaled import shrink
+from gscodec.decode.scene import TileRect
+from gscodec.decode.store import BAND_TILES, SceneStore, fits, tiles_of
+from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.format import ChannelGroup
+from gscodec.gaussians import Float32Array, Window
+from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
+from gscodec.raster.base import OutputDtype
+
+Array = npt.NDArray[Any]
+
+_DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A part of a level at a size."""
+
+    lod: int
+    region: tuple[int, int, int, int]  # x, y, width, height in stored pixels
+    size: tuple[int, int]  # (height, width)
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """(y, x) stored pixels for each pixel of the result."""
+        return self.region[3] / self.size[0], self.region[2] / self.size[1]
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the result is smaller along an axis."""
+        return self.size[0] < self.region[3] or self.size[1] < self.region[2]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What to ask of the engine, and what makes the result of float32."""
+
+    engine: OutputDtype
+    finish: Callable[[Array], Array]
+
+
+def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) -> Output:
+    """How pixels of a type come about; None is the file's own.
+
+    Raises:
+        InvalidArgument: another type than uint8, uint16 or float32.
+    """
+    native = native_dtype(groups)
+    depths = {group.bit_depth for group in groups}
+    if dtype is None and native.kind == "u" and depths != {8 * native.itemsize}:
+        return Output("float32", lambda values: to_native(values, groups))
+    try:
+        wanted = native if dtype is None else np.dtype(dtype)
+    except TypeError as fault:
+        raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
+    if wanted.name not in _DTYPES:
+        raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
+    engine: OutputDtype = "float32" if has_floats(groups) else _DTYPES[wanted.name]
+    return Output(engine, lambda values: full_range(values, wanted))
+
+
+def paint(store: SceneStore, request: Request, output: Output) -> Array:
+    """(height, width, C): points where the region is enlarged, area averages where it is shrunk.
+
+    Raises:
+        LimitExceeded: shrinking takes more pixels than the limit.
+        GsCodecError: as `IgsReader.read`, and what the engine raises.
+    """
+    groups = store.reader.groups
+    tiles = tiles_of(request.region)
+    if request.shrinks:
+        return _shrunk(store, request, tiles, output)
+    x, y, _, _ = request.region
+    step_y, step_x = request.steps
+    parts = []
+    for first, last in _bands(tiles, request.size[0], y, step_y):
+        window = Window(x, y + first * step_y, last - first, request.size[1], step_x, step_y)
+        part = store.scene_of(request.lod, tiles, window).forward(window, output.engine)
+        parts.append(part if output.engine != "float32" else output.finish(to_values(part, groups)))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Array:
+    """(height, width, C): each pixel the mean of a few points on a reduced grid (`gscodec.decode.automatic`).
+
+    Raises:
+        GsCodecError: as `IgsReader.read_region`, and what the engine raises.
+    """
+    x, y, width, height = request.region
+    lattice = request.size[0] * OVERSAMPLING, request.size[1] * OVERSAMPLING
+    step_y, step_x = height / lattice[0], width / lattice[1]
+    scene = store.reduced(request.lod, request.region, reduction(step_x, step_y))
+
+    def render(first: int, last: int) -> Float32Array:
+        window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
+        return to_values(scene.forward(window), store.reader.groups)
+
+    return _joined(shrink(render, lattice, request.size, _channels(store), 0), request.size, output)
+
+
+def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
+    x, y, region_width, region_height = request.region
+    if region_height * region_width > MAX_IMAGE_PIXELS:
+        raise LimitExceeded(
+            f"{store.reader.name}: shrinking {region_width}x{region_height} px takes more than the limit of "
+            f"{MAX_IMAGE_PIXELS} pixels; decode a smaller region"
+        )
+    lattice = max(region_height, request.size[0]), max(region_width, request.size[1])
+    step_y, step_x = region_height / lattice[0], region_width / lattice[1]
+
+    def render(first: int, last: int) -> Float32Array:
+        window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
+        return to_values(store.scene_of(request.lod, tiles, window).forward(window, "float32"), store.reader.groups)
+
+    strips = shrink(render, lattice, request.size, _channels(store), y if step_y == 1 else 0)
+    return _joined(strips, request.size, output)
+
+
+def _bands(tiles: TileRect, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
+    """First and one-past-last rows of an output that are rendered at a time."""
+    if fits(tiles):
+        return [(0, height)]
+    side = TILE_SIZE * BAND_TILES
+    edges = (round((edge * side - y) / step_y) for edge in range(y // side + 1, -(-tiles[3] // BAND_TILES)))
+    return list(itertools.pairwise(sorted({0, height, *(edge for edge in edges if 0 < edge < height)})))
+
+
+def _joined(strips: Iterator[tuple[int, Float32Array]], size: tuple[int, int], output: Output) -> Array:
+    """Strips of a picture, finished, as one array."""
+    result: Array | None = None
+    for row, values in strips:
+        finished = output.finish(values)
+        if result is None:
+            result = np.empty((*size, values.shape[2]), finished.dtype)
+        result[row : row + len(finished)] = finished
+    assert result is not None
+    return result
+
+
+def _channels(store: SceneStore) -> int:
+    return len(store.reader.grid.background)

@@ -1,0 +1,51 @@
+"""A picture much smaller than it is stored: the same Gaussians on a grid whose pixels are 2^k stored pixels wide.
+
+Tile lists over all tiles of a huge picture cost far more than a thumbnail has pixels. Here a tile is 2^k times as wide.
+Its list then holds all that the lists of the tiles inside it hold, and perhaps more: Gaussians beyond their support
+ellipse, whose weight is felt only where nothing nearer is.
+"""
+
+import math
+
+from gscodec.decode.scene import TileRect
+from gscodec.format import IgsReader
+from gscodec.gaussians import Float32Array, GaussianSet, Grid, Window
+from gscodec.raster.base import Rasterizer
+
+
+def reduction(step_x: float, step_y: float) -> int:
+    """The largest power of two that no step between points, in stored pixels, is below; at least 1."""
+    return 1 << max(0, math.floor(math.log2(min(step_x, step_y))))
+
+
+class ReducedScene:
+    """The Gaussians of a level in a region, on a reduced grid.
+
+    Raises:
+        GsCodecError: as `IgsReader.read_region`.
+    """
+
+    def __init__(
+        self, reader: IgsReader, backend: Rasterizer, lod: int, region: tuple[int, int, int, int], factor: int
+    ) -> None:
+        self.key = lod, region, factor
+        self._backend, self._factor = backend, factor
+        stored = reader.grid
+        self._grid = Grid(
+            -(-stored.height // factor), -(-stored.width // factor), stored.background, stored.top_k, stored.support_q
+        )
+        side = 16 * factor
+        x, y, width, height = region
+        tiles: TileRect = (x // side, y // side, -(-(x + width) // side), -(-(y + height) // side))
+        rows, columns = stored.tiles_shape
+        x0, y0, x1, y1 = (edge * factor for edge in tiles)
+        found = reader.read_region(lod, (x0, y0, min(x1, columns), min(y1, rows)))
+        self._gaussians = GaussianSet(found.means / factor, found.inv_scales * factor, found.rotations, found.features)
+        self._index = backend.bin(self._gaussians, self._grid, tiles)
+
+    def forward(self, window: Window) -> Float32Array:
+        """Values at a window's points, which are given in stored pixels."""
+        f = self._factor
+        reduced = Window(window.x / f, window.y / f, window.height, window.width, window.step_x / f, window.step_y / f)
+        result: Float32Array = self._backend.forward(self._gaussians, self._grid, self._index, reduced, "float32")
+        return result

@@ -1,0 +1,190 @@
+"""The page tree: an index of the page index, so that a point of a large file needs little of either.
+
+The entries of PAGI are taken in blocks, and PAGT says of each block what PAGI says of a page (spec/igs.md, "Page
+tree").
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import ChecksumMismatch, CorruptField
+from gscodec.format.crc32c import crc32c_runs
+from gscodec.format.layout import PAGE_TREE, Header, record_size
+from gscodec.format.limits import generation_sizes, pagi_bytes
+from gscodec.format.pages import PageIndex, PageRefs, TileRect, boxes_meeting, page_starts
+from gscodec.format.tables import pack_pages, parse_pages
+
+TREE_FROM_BYTES: Final = 8192
+"""Raw bytes of a page index from which on files get a page tree: the first read of 16 KiB holds what is shorter."""
+
+_HELD_BLOCKS: Final = 1024
+"""Blocks of the page index that an open file keeps."""
+
+
+def block_starts(counts: Sequence[int], page_size: int, block_size: int) -> npt.NDArray[np.int64]:
+    """(B + 1,) first page of each block, then the number of pages; a block holds pages of one generation."""
+    starts, page = [np.zeros(0, np.int64)], 0
+    for size in generation_sizes(counts):
+        n_pages = -(-size // page_size)
+        starts.append(np.arange(page, page + n_pages, block_size))
+        page += n_pages
+    return np.concatenate([*starts, [page]])
+
+
+def choose_block_size(n_pages: int) -> int:
+    """Pages of a block at which tree and blocks together cost a point the least: some eight blocks meet a tile."""
+    return 1 << max(4, min(10, round(math.log2(max(n_pages, 1) / 8) / 2)))
+
+
+def tree_bytes(counts: Sequence[int], page_size: int, n_pages: int, profile: int) -> int:
+    """Raw bytes of the PAGT chunk that a writer gives to a file, 0 where it has none."""
+    if pagi_bytes(n_pages, profile) < TREE_FROM_BYTES:
+        return 0
+    blocks = block_starts(counts, page_size, choose_block_size(n_pages))
+    return PAGE_TREE.size + pagi_bytes(len(blocks) - 1, profile)
+
+
+def make_tree(
+    pagi: bytes,
+    boxes: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64] | None,
+    counts: Sequence[int],
+    page_size: int,
+) -> bytes:
+    """The PAGT chunk of a page index.
+
+    Args:
+        pagi: the raw PAGI chunk, of one page or more. boxes: (P, 4) of its pages. lengths: (P,) bytes of its pages,
+            where it has them.
+    """
+    block_size = choose_block_size(len(boxes))
+    blocks = block_starts(counts, page_size, block_size)
+    firsts = blocks[:-1]
+    low = np.minimum.reduceat(boxes[:, :2], firsts, axis=0)
+    high = np.maximum.reduceat(boxes[:, 2:], firsts, axis=0)
+    crcs = crc32c_runs(np.frombuffer(pagi, np.uint8), np.diff(blocks) * (len(pagi) // len(boxes)))
+    sums = None if lengths is None else np.add.reduceat(lengths, firsts)
+    head = PAGE_TREE.pack({"block_size": block_size, "reserved": 0})
+    return head + pack_pages(np.concatenate([low, high], axis=1), crcs, sums)
+
+
+@dataclass(frozen=True)
+class PageTree:
+    """`Pages` of a file with a page tree: blocks of the page index are read when a request meets them."""
+
+    starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
+    blocks: npt.NDArray[np.int64]  # (B + 1,) first page of each block, then the number of pages
+    boxes: npt.NDArray[np.int64]  # (B, 4)
+    crcs: npt.NDArray[np.uint32]  # (B,) of the blocks' entries
+    edges: npt.NDArray[np.int64]  # (B + 1,) where each block's pages begin in GAUS, then its size
+    load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]]  # (first byte, length) pairs of raw PAGI
+    header: Header
+    name: str
+    held: dict[int, PageIndex] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.blocks[-1])
+
+    def until(self, n_gaussians: int) -> int:
+        """See `Pages.until`."""
+        return int(np.searchsorted(self.starts, n_gaussians))
+
+    def end_of(self, n_pages: int) -> int:
+        """See `Pages.end_of`."""
+        return int(self.edges[np.searchsorted(self.blocks, n_pages)])
+
+    def leading(self, n_pages: int) -> PageRefs:
+        """See `Pages.leading`."""
+        return self._refs(np.arange(np.searchsorted(self.blocks, n_pages)), None)
+
+    def meeting(self, tile_rect: TileRect, n_pages: int) -> PageRefs:
+        """See `Pages.meeting`."""
+        n_blocks = int(np.searchsorted(self.blocks, n_pages))
+        return self._refs(boxes_meeting(self.boxes[:n_blocks], tile_rect), tile_rect)
+
+    def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:
+        """See `Pages.prepare`."""
+        boxes = self.boxes[: int(np.searchsorted(self.blocks, n_pages))]
+        found = [boxes_meeting(boxes, rect) for rect in tile_rects]
+        self._load(np.unique(np.concatenate([np.zeros(0, np.intp), *found])).tolist())
+
+    def _load(self, wanted: Sequence[int]) -> dict[int, PageIndex]:
+        """Blocks by number, read where they are not held."""
+        known = {block: self.held[block] for block in wanted if block in self.held}
+        missing = [block for block in wanted if block not in known]
+        entry = pagi_bytes(1, self.header.profile)
+        spans = [(int(self.blocks[b]) * entry, int(self.blocks[b + 1] - self.blocks[b]) * entry) for b in missing]
+        for block, data in zip(missing, self.load(spans) if spans else (), strict=True):
+            known[block] = self._parse(block, bytes(data))
+        if len(self.held) + len(missing) > _HELD_BLOCKS:
+            self.held.clear()
+        self.held.update((block, known[block]) for block in missing[:_HELD_BLOCKS])
+        return known
+
+    def _refs(self, blocks: npt.NDArray[np.intp], tile_rect: TileRect | None) -> PageRefs:
+        known, parts = self._load(blocks.tolist()), []
+        for block in blocks.tolist():
+            index, first = known[block], int(self.blocks[block])
+            refs = index.leading(len(index)) if tile_rect is None else index.meeting(tile_rect, len(index))
+            parts.append(PageRefs(refs.numbers + first, refs.starts, refs.sizes, refs.offsets, refs.lengths, refs.crcs))
+        return PageRefs.join([_NO_PAGES, *parts])
+
+    def _parse(self, block: int, data: bytes) -> PageIndex:
+        """Checked entries of a block; records and bytes are counted from the beginning of the file's."""
+        where = f"{self.name}: block {block} of PAGI"
+        if int(crc32c_runs(np.frombuffer(data, np.uint8), np.array([len(data)]))[0]) != self.crcs[block]:
+            raise ChecksumMismatch(f"{where} does not match its CRC32C, the file is damaged")
+        first, last = int(self.blocks[block]), int(self.blocks[block + 1])
+        starts = self.starts[first : last + 1]
+        boxes, crcs, lengths = parse_pages(data, self.header, first, self.name)
+        if lengths is None:
+            lengths = np.diff(starts) * record_size(self.header.n_channels)
+        edges = int(self.edges[block]) + np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        if edges[-1] != self.edges[block + 1]:
+            raise CorruptField(f"{where} has pages of {edges[-1] - edges[0]} bytes, PAGT says otherwise")
+        return PageIndex(starts, boxes, crcs, edges)
+
+
+_NONE: Final = np.zeros(0, np.int64)
+_NO_PAGES: Final = PageRefs(_NONE, _NONE, _NONE, _NONE, _NONE, np.zeros(0, np.uint32))
+
+
+def unpack_tree(
+    data: bytes,
+    counts: tuple[int, ...],
+    header: Header,
+    data_size: int,
+    load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]],
+    name: str,
+) -> PageTree:
+    """The page tree of a PAGT chunk.
+
+    Args:
+        data_size: bytes of GAUS. load: reads spans of the raw PAGI chunk.
+
+    Raises:
+        CorruptField: the chunk has another size than follows from its block size, a box is empty or leaves the grid, or
+            the blocks do not fill GAUS.
+    """
+    where = f"{name}: chunk PAGT"
+    if len(data) < PAGE_TREE.size:
+        raise CorruptField(f"{where} ends early, at byte {len(data)}")
+    values = PAGE_TREE.unpack(data)
+    PAGE_TREE.check(values, name)
+    blocks = block_starts(counts, header.page_size, values["block_size"])
+    size = PAGE_TREE.size + pagi_bytes(len(blocks) - 1, header.profile)
+    if len(data) != size:
+        raise CorruptField(f"{where} has {len(data)} bytes, must be {size}")
+    starts = page_starts(counts, header.page_size)
+    boxes, crcs, lengths = parse_pages(data[PAGE_TREE.size :], header, None, name)
+    edges = starts[blocks] * record_size(header.n_channels)
+    if lengths is not None:
+        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    if edges[-1] != data_size:
+        raise CorruptField(f"{where} has blocks of {edges[-1]} bytes, GAUS has {data_size}")
+    return PageTree(starts, blocks, boxes, crcs, edges, load, header, name)
