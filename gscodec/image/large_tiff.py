@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
-from gscodec.errors import LimitExceeded, UnsupportedImage
+from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.kinds import one_line_errors
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
@@ -86,6 +86,7 @@ def _opened(file: IO[bytes], page: Any, byteorder: str, name: str) -> RegionSour
         raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
     shape = height, width, n_channels
     dtype = np.dtype(f"{byteorder}u{bits // 8}")
+    _check_extents(file, page, name)
     inverted = page.photometric == _WHITE_IS_ZERO
     planar = page.planarconfig == _PLANAR_SEPARATE and n_channels > 1
     if page.is_contiguous and not planar and page.fillorder == 1:
@@ -96,6 +97,17 @@ def _opened(file: IO[bytes], page: Any, byteorder: str, name: str) -> RegionSour
     # A strip is as wide as the picture: one that is compressed would be decoded again for every block along it.
     with source:
         return SpooledPicture(shape, groups, icc, source.rows(), name)
+
+
+def _check_extents(file: IO[bytes], page: Any, name: str) -> None:
+    """A file that was cut is told before hours of work, not in the middle of them."""
+    offsets, sizes = page.dataoffsets, page.databytecounts
+    n_bytes = os.fstat(file.fileno()).st_size
+    if not offsets or len(offsets) != len(sizes):
+        raise BadImage(f"{name}: damaged: says where {len(offsets)} strips or tiles lie, and the size of {len(sizes)}")
+    end = max(offset + size for offset, size in zip(offsets, sizes, strict=True))
+    if end > n_bytes:
+        raise BadImage(f"{name}: damaged or cut short: ends at byte {n_bytes}, its samples at byte {end}")
 
 
 class _RawTiff(RegionSource):
