@@ -53,6 +53,9 @@ SETTLE_SHARE = 0.15
 CODED_OVERHEAD = 300
 """Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
+AFTER_STEPS = 0.1
+"""Share of a time budget that is left for what comes after the steps: choosing a lattice, packing, decoding."""
+
 PSNR_AREA_PX = 1024
 """Side of the parts in which a large picture is decoded to measure it."""
 
@@ -231,6 +234,8 @@ def encode(
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
     if time_budget is not None and not (math.isfinite(time_budget) and time_budget > 0):
         raise InvalidArgument(f"a time budget of {time_budget} seconds is not a positive number")
+    if time_budget is not None and psnr is not None:
+        raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
     stack = _load(source, part, nan)
     regions = _regions(stack, block)
     if isinstance(stack, ImageStack):
@@ -242,7 +247,9 @@ def encode(
     else:
         background = np.zeros(channels, np.float32)  # known when all of it has been read
     if checkpoint is not None and (psnr is not None or regions is None):
-        fact = "a PSNR target takes several encodes" if psnr is not None else "the picture is encoded in one block"
+        fact = "a PSNR target takes several encodes"
+        if psnr is None:
+            fact = "the picture is encoded as one: give a block size"
         raise InvalidArgument(f"{checkpoint}: there is no checkpoint to keep, {fact}")
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
     backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
@@ -275,6 +282,9 @@ def encode(
         fall_back(fault)
         job = replace(job, rasterizer=cpu_backend(threads))
         result, met = _encode_target(job, wish)
+    finally:
+        if isinstance(stack, RegionSource) and stack is not source:
+            stack.close()
     path = None
     if output is not None:
         path = Path(output)
@@ -358,6 +368,7 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
     if job.regions is not None:
         return _encode_blocks(job, job.regions, n_gaussians, budget)
     training = _training()
+    job = _hurried(job, n_gaussians)
     preset = job.preset
     settling = 0
     if job.profile == "coded":
@@ -396,6 +407,30 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
             lambda done, mse: report(fit.steps + done, total, len(fit.gaussians), -10 * math.log10(max(mse, 1e-12))),
         )
     return _finished(job, contents, budget, fit.steps + settling)
+
+
+def _hurried(job: _Job, n_gaussians: int) -> _Job:
+    """The job with as many steps as its time budget has room for, by the time that a short fit takes."""
+    if job.deadline is None:
+        return job
+    training, began = _training(), time.perf_counter()
+    training.fit(
+        job.samples,
+        n_gaussians,
+        job.preset,
+        rasterizer=job.rasterizer,
+        grid=job.grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=training.LEAST_STEPS,
+    )
+    now = time.perf_counter()
+    pace = training.Pace(job.deadline, reserve=AFTER_STEPS * max(0.0, job.deadline - now))
+    pace.took(training.LEAST_STEPS, 1, now - began)
+    shape = job.samples.shape
+    wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
+    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if job.profile == "coded" else 0.0)
+    return replace(job, steps=steps) if steps < wanted else job
 
 
 def _finished(job: _Job, contents: Contents, budget: int | None, steps: int) -> _Encoded:

@@ -52,6 +52,7 @@ def command(
     """Decode an .igs file to a picture, or a stack to its maps.
 
     All of it or a region, at any size and level of detail. A file that was cut short decodes at the levels it holds.
+    More than 2^25 pixels go to TIFF tile by tile, in bounded memory.
     """
     if size is not None and scale is not None:
         raise InvalidArgument("--size and --scale exclude each other: give one")
@@ -60,6 +61,7 @@ def command(
 
     import numpy as np
 
+    from gscodec.cli._large import is_streamed, stream_picture
     from gscodec.cli._maps import MapTarget, is_one_picture, usual_suffix
     from gscodec.decode import open_igs
     from gscodec.image import save_image
@@ -80,6 +82,9 @@ def command(
             return
         suffix = f".{format_name.lower()}" if format_name else usual_suffix(image.files[0])
         destination = output_path(source, output, suffix, overwrite)
+        if destination is not None and is_streamed(image, destination, format_name, depth, region, size):
+            stream_picture(image, destination, depth, lod, region, size, overwrite)
+            return
         if image.has_file_chunk:
             (restored,) = image.render_files(None, lod, region, size).values()
             picture, groups, exr = restored.samples, restored.groups, restored.entry.exr

@@ -13,6 +13,7 @@ from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
 from gscodec.decode.requests import check_pixels, checked_lod, checked_points, checked_region, checked_size
 from gscodec.decode.scaled import shrink
 from gscodec.decode.scene import Scene, TileRect, holds, load_scene
+from gscodec.decode.strips import picture_strips
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded, OutOfDeviceMemory
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
@@ -177,6 +178,39 @@ class IgsImage:
             raise LimitExceeded(
                 f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
             ) from fault
+
+    def strips(
+        self,
+        lod: int | None = 0,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """What `render` gives, from the top down, in memory that does not grow with its height.
+
+        Args:
+            lod, region, size, dtype: as in `render`; any number of pixels will do.
+
+        Yields:
+            Index of the first row, and rows (h, width, C).
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        place = checked_region(region, self._reader.grid, self.name)
+        shape = (place[3], place[2]) if size is None else checked_size(size)
+        level = self._lod(lod)
+        engine_dtype, finish = self._output(dtype)
+
+        def load(tiles: TileRect) -> Scene:
+            return self._with_spare(lambda: load_scene(self._reader, self._backend, level, tiles))
+
+        def convert(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return values if values.dtype != np.float32 else finish(to_values(values, self.groups))
+
+        for row, values in picture_strips(load, place, shape, self.shape[2], engine_dtype):
+            yield row, convert(values)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

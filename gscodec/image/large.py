@@ -54,7 +54,7 @@ def _large(path: Path) -> ImageStack | RegionSource | None:
     except (OSError, ValueError):  # load_source has the words for it
         return None
     if head[:4] in SIGNATURES:
-        return open_large_tiff(path)
+        return open_large_tiff(path, LARGE_PIXELS)
     if head[:4] in {b"\x76\x2f\x31\x01"} or head.startswith(b"#?"):
         return None  # floats, which are read whole
     return _decoded_once(path)
