@@ -58,9 +58,9 @@ def test_borders_are_as_good_as_the_rest(scene: Float32Array) -> None:
     whole = encode(scene, preset="fast", steps=150, bpp=0.5)
     with gscodec.open(whole.data) as image:
         reference = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
-    lost_at_borders = 10 * np.log10(error[near].mean() / reference[near].mean())
-    lost_elsewhere = 10 * np.log10(error[~near].mean() / reference[~near].mean())
-    assert lost_at_borders < lost_elsewhere + 1.0, "tiny blocks of tens of Gaussians scatter"
+    # Blocks that know nothing of each other lose 9 to 12 dB at their borders, those of one fit scatter by 1.
+    assert 10 * np.log10(error[near].mean() / reference[near].mean()) < 2.0
+    assert 10 * np.log10(error[~near].mean() / reference[~near].mean()) < 1.0
 
 
 def test_levels_of_detail_span_all_blocks(scene: Float32Array) -> None:
