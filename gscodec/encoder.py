@@ -2,9 +2,11 @@
 
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +55,12 @@ SETTLE_SHARE = 0.15
 CODED_OVERHEAD = 300
 """Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
-AFTER_STEPS = 0.1
-"""Share of a time budget that is left for what comes after the steps: choosing a lattice, packing, decoding."""
+AFTER_STEPS = 40
+"""Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
+and each takes a decode, and so does packing."""
+
+GROWTHS = 2.0
+"""Time that growth takes in a fit, over what it takes in one of LEAST_STEPS: Gaussians also move."""
 
 PSNR_AREA_PX = 1024
 """Side of the parts in which a large picture is decoded to measure it."""
@@ -204,8 +210,8 @@ def encode(
             up to LARGE_PIXELS, and what suits the rate beyond.
         checkpoint: a file that keeps finished blocks: the same call goes on with it after it was stopped, with the same
             result. It is removed in the end.
-        time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result hangs
-            on the machine.
+        time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result
+            depends on the machine. Not with `psnr`.
         progress: called after every step, on a card after every few.
     Raises:
         InvalidArgument: no target or several, or a value out of range.
@@ -410,10 +416,14 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
 
 
 def _hurried(job: _Job, n_gaussians: int) -> _Job:
-    """The job with as many steps as its time budget has room for, by the time that a short fit takes."""
+    """The job with as many steps as its time budget has room for, by what a short fit takes.
+
+    Growth costs any fit about the same: the last steps alone tell what more of them take.
+    """
     if job.deadline is None:
         return job
     training, began = _training(), time.perf_counter()
+    seen: list[tuple[int, float]] = []
     training.fit(
         job.samples,
         n_gaussians,
@@ -423,10 +433,14 @@ def _hurried(job: _Job, n_gaussians: int) -> _Job:
         lods=job.lods,
         seed=job.seed,
         steps=training.LEAST_STEPS,
+        on_step=lambda state: seen.append((state.step, state.seconds)),
     )
     now = time.perf_counter()
-    pace = training.Pace(job.deadline, reserve=AFTER_STEPS * max(0.0, job.deadline - now))
-    pace.took(training.LEAST_STEPS, 1, now - began)
+    each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
+    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / training.LEAST_STEPS
+    growth = max(0.0, now - began - training.LEAST_STEPS * step_seconds)
+    pace = training.Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
+    pace.took(1, 1, step_seconds)
     shape = job.samples.shape
     wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
     steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if job.profile == "coded" else 0.0)
