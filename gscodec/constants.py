@@ -40,6 +40,10 @@ MAX_INV_SCALE: Final = 64.0
 MAX_IMAGE_PIXELS: Final = 1 << 30
 """Largest source or output picture that is taken into memory whole: 32768 x 32768."""
 
+LARGE_PIXELS: Final = 1 << 25
+"""Pictures of more pixels are encoded block by block, and read and written in parts where their file type allows. A fit
+of so many at once takes about 3 GiB."""
+
 DEFAULT_LODS: Final = 5
 """Levels of detail an encode writes unless told otherwise."""
 

@@ -2,30 +2,34 @@
 
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import DEFAULT_LODS, MAX_GAUSSIANS, MAX_LODS
+from gscodec.constants import DEFAULT_LODS, LARGE_PIXELS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.decode import IgsImage
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
 from gscodec.format import Contents, IgsReader, file_size, pack, write_atomic
 from gscodec.format.lattice import Lattice
 from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.image import ImageStack, from_array, load_source, to_unit
+from gscodec.image import ImageStack, from_array, load_picture, to_unit
+from gscodec.image.regions import Rect, Regions, RegionSource, StackRegions
 from gscodec.metrics import psnr as psnr_between
+from gscodec.metrics.psnr import mse
 from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
     import PIL.Image
 
-    Source = str | os.PathLike[str] | npt.NDArray[Any] | PIL.Image.Image | ImageStack
+    Source = str | os.PathLike[str] | npt.NDArray[Any] | PIL.Image.Image | ImageStack | RegionSource
 
 META_SHARE = 0.01
 """Provenance is left out of a file in which it would take more than this share of the bytes."""
@@ -51,6 +55,16 @@ SETTLE_SHARE = 0.15
 CODED_OVERHEAD = 300
 """Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
+AFTER_STEPS = 40
+"""Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
+and each takes a decode, and so does packing."""
+
+GROWTHS = 2.0
+"""Time that growth takes in a fit, over what it takes in one of LEAST_STEPS: Gaussians also move."""
+
+PSNR_AREA_PX = 1024
+"""Side of the parts in which a large picture is decoded to measure it."""
+
 PSNR_ROUNDS = 6
 """Fits that a PSNR target may take before the best file so far is kept."""
 
@@ -72,6 +86,8 @@ class Progress:
     bpp: float  # of a file with the present Gaussians
     seconds: float
     seconds_left: float
+    block: int = 1  # of a large picture: the one at hand
+    n_blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,7 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Job:
-    stack: ImageStack
+    stack: ImageStack | RegionSource
     grid: Grid
     preset_name: str
     lods: int
@@ -112,6 +128,16 @@ class _Job:
     progress: Callable[[Progress], None] | None
     started: float
     notes: Mapping[str, Any]
+    regions: Regions | None = None  # of a picture that is encoded block by block
+    block: int | None = None  # side of the blocks, px
+    checkpoint: Path | None = None
+    deadline: float | None = None  # of time.perf_counter
+
+    @property
+    def samples(self) -> npt.NDArray[np.float32]:
+        """(H, W, C) of a picture that is in memory."""
+        assert isinstance(self.stack, ImageStack)
+        return self.stack.samples
 
     @property
     def preset(self) -> Any:
@@ -155,6 +181,9 @@ def encode(
     part: str | None = None,
     nan: str = "error",
     meta: Mapping[str, Any] | None = None,
+    block: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    time_budget: float | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> EncodeResult:
@@ -177,6 +206,12 @@ def encode(
         nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
         meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
         steps: optimisation steps in place of the preset's.
+        block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
+            up to LARGE_PIXELS, and what suits the rate beyond.
+        checkpoint: a file that keeps finished blocks: the same call goes on with it after it was stopped, with the same
+            result. It is removed in the end.
+        time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result
+            depends on the machine. Not with `psnr`.
         progress: called after every step, on a card after every few.
     Raises:
         InvalidArgument: no target or several, or a value out of range.
@@ -203,12 +238,43 @@ def encode(
     profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
     if profile not in PROFILES:
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
+    if time_budget is not None and not (math.isfinite(time_budget) and time_budget > 0):
+        raise InvalidArgument(f"a time budget of {time_budget} seconds is not a positive number")
+    if time_budget is not None and psnr is not None:
+        raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
     stack = _load(source, part, nan)
-    height, width, channels = stack.samples.shape
-    background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    regions = _regions(stack, block)
+    if isinstance(stack, ImageStack):
+        height, width, channels = stack.samples.shape
+    else:
+        height, width, channels = stack.shape
+    if regions is None:
+        background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)  # type: ignore[union-attr]  # a stack: only these have no regions
+    else:
+        background = np.zeros(channels, np.float32)  # known when all of it has been read
+    if checkpoint is not None and (psnr is not None or regions is None):
+        fact = "a PSNR target takes several encodes"
+        if psnr is None:
+            fact = "the picture is encoded as one: give a block size"
+        raise InvalidArgument(f"{checkpoint}: there is no checkpoint to keep, {fact}")
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
+    backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
     job = _Job(
-        stack, grid, preset, lods, seed, steps, profile, get_backend(device, threads), progress, started, meta or {}
+        stack,
+        grid,
+        preset,
+        lods,
+        seed,
+        steps,
+        profile,
+        backend,
+        progress,
+        started,
+        meta or {},
+        regions,
+        block,
+        None if checkpoint is None else Path(checkpoint),
+        None if time_budget is None else started + time_budget,
     )
     budget = size
     if bpp is not None or bppc is not None:
@@ -222,10 +288,15 @@ def encode(
         fall_back(fault)
         job = replace(job, rasterizer=cpu_backend(threads))
         result, met = _encode_target(job, wish)
+    finally:
+        if isinstance(stack, RegionSource) and stack is not source:
+            stack.close()
     path = None
     if output is not None:
         path = Path(output)
         write_atomic(path, result.data, overwrite)
+    if job.checkpoint is not None:
+        job.checkpoint.unlink(missing_ok=True)
     return EncodeResult(
         data=result.data,
         path=path,
@@ -300,7 +371,10 @@ def _meta_fits(job: _Job, budget: int | None) -> bool:
 
 
 def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
+    if job.regions is not None:
+        return _encode_blocks(job, job.regions, n_gaussians, budget)
     training = _training()
+    job = _hurried(job, n_gaussians)
     preset = job.preset
     settling = 0
     if job.profile == "coded":
@@ -318,7 +392,7 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
             job.progress(Progress(step, of, present, psnr, bpp, elapsed, elapsed * (of - step) / step))
 
     fit = training.fit(
-        job.stack.samples,
+        job.samples,
         n_gaussians,
         preset,
         rasterizer=job.rasterizer,
@@ -338,13 +412,109 @@ def _encode_count(job: _Job, n_gaussians: int, budget: int | None) -> _Encoded:
             settling,
             lambda done, mse: report(fit.steps + done, total, len(fit.gaussians), -10 * math.log10(max(mse, 1e-12))),
         )
-    psnr = _decoded_psnr(job, pack(contents))
+    return _finished(job, contents, budget, fit.steps + settling)
+
+
+def _hurried(job: _Job, n_gaussians: int) -> _Job:
+    """The job with as many steps as its time budget has room for, by what a short fit takes.
+
+    Growth costs any fit about the same: the last steps alone tell what more of them take.
+    """
+    if job.deadline is None:
+        return job
+    training, began = _training(), time.perf_counter()
+    seen: list[tuple[int, float]] = []
+    training.fit(
+        job.samples,
+        n_gaussians,
+        job.preset,
+        rasterizer=job.rasterizer,
+        grid=job.grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=training.LEAST_STEPS,
+        on_step=lambda state: seen.append((state.step, state.seconds)),
+    )
+    now = time.perf_counter()
+    each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
+    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / training.LEAST_STEPS
+    growth = max(0.0, now - began - training.LEAST_STEPS * step_seconds)
+    pace = training.Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
+    pace.took(1, 1, step_seconds)
+    shape = job.samples.shape
+    wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
+    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if job.profile == "coded" else 0.0)
+    return replace(job, steps=steps) if steps < wanted else job
+
+
+def _finished(job: _Job, contents: Contents, budget: int | None, steps: int) -> _Encoded:
+    """The file of contents, with provenance where that fits."""
+    plain = pack(contents)
+    psnr = _decoded_psnr(job, plain)
     data = b""
     if _meta_fits(job, budget):
         data = pack(replace(contents, meta=_meta(job, psnr)))
     if not data or (budget is not None and len(data) > budget and not job.notes):
-        data = pack(contents)
-    return _Encoded(data, len(contents.gaussians), len(fit.lods), psnr, fit.steps + settling)
+        data = plain
+    return _Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps)
+
+
+def _encode_blocks(job: _Job, regions: Regions, n_gaussians: int, budget: int | None) -> _Encoded:
+    """As `_encode_count`, block by block."""
+    training, preset = _training(), job.preset
+    is_coded = job.profile == "coded"
+    settling = 0
+    if is_coded:
+        settling = preset.settle_steps if job.steps is None else math.ceil(SETTLE_SHARE * job.steps)
+    coded = _CodedFile(job, budget)
+
+    def report(state: Any) -> None:
+        if job.progress is not None:
+            elapsed = time.perf_counter() - job.started
+            likely = job.likely_size(state.likely_gaussians) if budget is None else budget
+            bpp = 8 * likely * state.n_gaussians / state.likely_gaussians / (job.grid.height * job.grid.width)
+            left = elapsed * (state.total_steps - state.step) / state.step
+            job.progress(
+                Progress(
+                    state.step,
+                    state.total_steps,
+                    state.n_gaussians,
+                    state.psnr,
+                    bpp,
+                    elapsed,
+                    left,
+                    state.block,
+                    state.n_blocks,
+                )
+            )
+
+    made = training.encode_blocks(
+        training.BlockTask(
+            source=regions,
+            grid=job.grid,
+            preset=preset,
+            rasterizer=job.rasterizer,
+            lods=job.lods,
+            seed=job.seed,
+            steps=job.steps,
+            settle_steps=settling,
+            page_size=CODED_PAGE_SIZE,
+            count=n_gaussians,
+            budget=coded.budget if is_coded else None,
+            side=job.block,
+            size_of=lambda shown, lods, lattice: len(pack(coded.contents(shown, lods, lattice))),
+            overhead=coded.overhead,
+            checkpoint=job.checkpoint,
+            deadline=job.deadline,
+            on_step=report,
+        )
+    )
+    stack = job.stack
+    if is_coded:
+        contents = replace(coded.contents(made.gaussians, made.lods, made.lattice), meta=None)
+    else:
+        contents = Contents(job.grid, stack.groups, made.lods, made.gaussians, stack.icc, files=stack.files)
+    return _finished(job, replace(contents, grid=made.grid), budget, made.steps)
 
 
 class _CodedFile:
@@ -354,16 +524,21 @@ class _CodedFile:
         self._job = job
         self.count: int | None = None  # as recounted
         self._meta = _meta(job, 29.97) if _meta_fits(job, budget) else None
-        self._budget = None if budget is None else budget - (META_SLACK if self._meta else 0)
+        self.budget = None if budget is None else budget - (META_SLACK if self._meta else 0)
         self._training = _training()
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a file without Gaussians."""
+        return self._job.size_of(1, self._meta) + CODED_OVERHEAD
 
     def _task(self, lods: LodTable) -> Any:
         job = self._job
         return self._training.SettleTask(
-            job.stack.samples, job.grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
+            job.samples, job.grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
         )
 
-    def _contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
+    def contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
         stack = self._job.stack
         return Contents(
             self._job.grid,
@@ -381,12 +556,12 @@ class _CodedFile:
         """How many Gaussians the budget will hold, judged by those there are."""
 
         def size_of(shown: GaussianSet, lattice: Lattice) -> tuple[int, int]:
-            data = pack(self._contents(shown, lods, lattice))
+            data = pack(self.contents(shown, lods, lattice))
             with IgsReader(data) as reader:
                 return len(data), int(reader.pages.edges[-1])
 
-        assert self._budget is not None
-        self.count = self._training.count_for(self._task(lods), gaussians, size_of, self._budget)
+        assert self.budget is not None
+        self.count = self._training.count_for(self._task(lods), gaussians, size_of, self.budget)
         return self.count
 
     def settle(self, fit: Any, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
@@ -395,18 +570,28 @@ class _CodedFile:
             self._task(fit.lods),
             fit.gaussians,
             n_steps,
-            size_of=lambda shown, lattice: len(pack(self._contents(shown, fit.lods.ending_at(len(shown)), lattice))),
-            budget=self._budget,
+            size_of=lambda shown, lattice: len(pack(self.contents(shown, fit.lods.ending_at(len(shown)), lattice))),
+            budget=self.budget,
             on_step=on_step,
         )
         lods = fit.lods.ending_at(len(settled.gaussians))
-        return replace(self._contents(settled.gaussians, lods, settled.lattice), meta=None)
+        return replace(self.contents(settled.gaussians, lods, settled.lattice), meta=None)
 
 
 def _decoded_psnr(job: _Job, data: bytes) -> float:
     """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth."""
     with IgsImage(data, device=job.rasterizer) as image:
-        return psnr_between(to_unit(image.render(), job.stack.groups), job.stack.samples)
+        if job.regions is None:
+            return psnr_between(to_unit(image.render(), job.stack.groups), job.samples)
+        height, width, _ = image.shape
+        squares = 0.0
+        for y in range(0, height, PSNR_AREA_PX):
+            for x in range(0, width, PSNR_AREA_PX):
+                area = Rect(x, y, min(width, x + PSNR_AREA_PX), min(height, y + PSNR_AREA_PX))
+                decoded = image.render(region=(x, y, area.width, area.height))
+                squares += mse(to_unit(decoded, job.stack.groups), job.regions.read(area)) * area.width * area.height
+    error = squares / (height * width)
+    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def _encode_to_psnr(job: _Job, wanted: float, most: int) -> tuple[_Encoded, bool]:
@@ -443,14 +628,22 @@ def _next_count(psnrs: dict[int, float], wanted: float, most: int) -> int:
     return min(most, max(1, round(end * math.exp2(doublings))))
 
 
-def _load(source: Any, part: str | None, nan: str) -> ImageStack:
-    if isinstance(source, ImageStack):
+def _load(source: Any, part: str | None, nan: str) -> ImageStack | RegionSource:
+    if isinstance(source, ImageStack | RegionSource):
         return source
     if isinstance(source, str | os.PathLike):
-        return load_source([source], part=part, nan=nan)
+        return load_picture([source], part=part, nan=nan)
     if isinstance(source, list | tuple):
-        return load_source(source)
+        return load_picture(source)
     return from_array(source)
+
+
+def _regions(stack: ImageStack | RegionSource, block: int | None) -> Regions | None:
+    """The picture in parts, where it is encoded in blocks."""
+    if isinstance(stack, RegionSource):
+        return stack
+    height, width, _ = stack.samples.shape
+    return StackRegions(stack) if block is not None or height * width > LARGE_PIXELS else None
 
 
 def _training() -> Any:

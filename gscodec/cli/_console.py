@@ -123,11 +123,12 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
         task = bar.add_task(escape(label), total=1, figures="", left="")
 
         def show(now: "Progress") -> None:
+            of_blocks = f"block {now.block}/{now.n_blocks}  " if now.n_blocks > 1 else ""
             bar.update(
                 task,
                 completed=now.step,
                 total=max(now.total_steps, 1),
-                figures=f"{now.n_gaussians} Gaussians  {now.psnr:.2f} dB  {now.bpp:.3f} bpp",
+                figures=f"{of_blocks}{now.n_gaussians} Gaussians  {now.psnr:.2f} dB  {now.bpp:.3f} bpp",
                 left=f"{duration(now.seconds_left)} left",
             )
 

@@ -90,7 +90,7 @@ def command(
 
     All of it or a region, at any size and level of detail. A file that was cut short decodes at the levels it holds.
     At half its size or less, a picture of more than a megapixel is made of the level that suits; --lod 0 averages
-    every pixel instead.
+    every pixel instead. More than 2^25 pixels go to TIFF tile by tile, in bounded memory.
     """
     if size is not None and scale is not None:
         raise InvalidArgument("--size and --scale exclude each other: give one")
@@ -147,6 +147,14 @@ def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: di
         if destination is None:
             raise InvalidArgument("--mips writes several pictures: name an output file")
         check_mips(destination, image.files[0].height, image.files[0].width, wanted.overwrite)
+    place = request["lod"], request.get("region"), request.get("size")
+    bounded = request.get("max_bytes") is not None or request.get("max_gaussians") is not None
+    if destination is not None and not mips and not bounded:
+        from gscodec.cli._large import is_streamed, stream_picture
+
+        if is_streamed(image, destination, wanted.format_name, wanted.depth, *place[1:]):
+            stream_picture(image, destination, wanted.depth, *place, wanted.overwrite)
+            return
     for level, picture in enumerate(_pictures(image, wanted.depth, request, mips)):
         save_image(
             _console.STREAM if destination is None else Path(mip_path(destination, level)),

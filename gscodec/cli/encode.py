@@ -1,5 +1,6 @@
 """`gscodec encode`: a picture to an `.igs` file."""
 
+import contextlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,7 +29,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="IN... [OUT]",
-            help="Picture to encode, - for stdin; or the maps of a material: a folder, files, or a manifest .toml. "
+            help="Picture to encode, - for stdin; a folder of tiles of one picture, as map_0_3.png (column, row); or "
+            "the maps of a material: a folder, files, or a manifest .toml. "
             "OUT ends in .igs or is -, stdout. Default: IN with .igs.",
         ),
     ],
@@ -71,6 +73,30 @@ def command(
         Literal["error", "zero", "hole"],
         typer.Option(help="NaN and infinite samples: refuse, make 0, or fill from around."),
     ] = "error",
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="SECONDS",
+            help="Take about that long at most, with as many steps as fit; the result then depends on the machine.",
+        ),
+    ] = None,
+    block: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            metavar="PX",
+            help="Encode in blocks of that side, a multiple of 64. Default: as one up to 2^25 pixels, then what suits.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep finished blocks in FILE: the same command goes on with them after it was stopped, to the "
+            "same result. Removed in the end.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
@@ -88,13 +114,14 @@ def command(
     source = sources[0]
     destination = output_path(source, output, ".igs", overwrite)
 
-    from gscodec.image import load_source
+    from gscodec.image import ImageStack, load_picture
 
-    stack = load_source(sources, part=part, nan=nan)  # before torch comes in: a wrong path is told at once
+    stack = load_picture(sources, part=part, nan=nan)  # before torch comes in: a wrong path is told at once
 
     from gscodec.encoder import encode
 
-    with _console.progress_bar(Path(display_name(source)).name, quiet) as show:
+    in_parts = contextlib.nullcontext() if isinstance(stack, ImageStack) else stack
+    with in_parts, _console.progress_bar(Path(display_name(source)).name, quiet) as show:
         result = encode(
             stack,
             destination,
@@ -111,6 +138,9 @@ def command(
             threads=threads,
             overwrite=overwrite,
             steps=steps,
+            time_budget=time_budget,
+            block=block,
+            checkpoint=checkpoint,
             progress=show,
         )
     if destination is None:

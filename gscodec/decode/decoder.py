@@ -19,6 +19,7 @@ from gscodec.decode.painting import Request, output_for, paint, paint_thumbnail
 from gscodec.decode.requests import check_pixels, checked_lod, checked_points, checked_region, checked_size
 from gscodec.decode.statistics import AccessStats, WorkTally
 from gscodec.decode.store import SceneStore, fits, tiles_of
+from gscodec.decode.strips import paint_strips
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
@@ -217,6 +218,31 @@ class IgsImage:
             raise LimitExceeded(
                 f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
             ) from fault
+
+    def strips(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """What `render` gives, from the top down, in memory that does not grow with its height.
+
+        Args:
+            lod: level of detail, 0 the finest; None is the finest that the file holds, whatever the size.
+            region, size, dtype: as in `render`; any number of pixels will do.
+
+        Yields:
+            Index of the first row, and rows (h, width, C).
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        request, output = Request(self._lod(lod), part, shown), output_for(self.groups, dtype)
+        yield from paint_strips(self._store, request, output)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

@@ -2,9 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gscodec.errors import FileAccessError, OutputExists
+from gscodec.errors import FileAccessError, GsCodecError, OutputExists
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryview, overwrite: bool) -> None:
@@ -16,6 +18,19 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryv
         OutputExists: the path is taken and overwrite is false; a file that appears meanwhile counts.
         FileAccessError: the operating system refused, or the path is not a regular file.
     """
+    with atomic_path(path, overwrite) as temporary:
+        _write_synced(temporary, data)
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Path]:
+    """A path to write a file to, which then takes the place of another, whole or not at all, as `write_atomic`.
+
+    What is written there must be on disk when the context ends.
+
+    Raises:
+        OutputExists, FileAccessError: as `write_atomic`.
+    """
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
@@ -24,11 +39,13 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryv
             raise _taken(path)
         temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
         try:
-            _write_synced(temporary, data)
+            yield temporary
             _put(temporary, target, path, overwrite=overwrite)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
+    except GsCodecError:
+        raise
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         raise FileAccessError(f"{path}: cannot be written: {getattr(fault, 'strerror', None) or fault}") from fault
 

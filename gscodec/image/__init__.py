@@ -1,5 +1,6 @@
 """Source pictures into memory and decoded ones out to files. Pillow is loaded with the first file, not on import."""
 
+from gscodec.image.large import load_picture
 from gscodec.image.levels import full_range, native_dtype, to_native, to_unit
 from gscodec.image.load import load_image
 from gscodec.image.maps import load_source
@@ -11,6 +12,7 @@ __all__ = [
     "from_array",
     "full_range",
     "load_image",
+    "load_picture",
     "load_source",
     "native_dtype",
     "save_image",

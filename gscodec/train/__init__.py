@@ -1,18 +1,27 @@
 """Training: target samples in, Gaussians out. Needs torch."""
 
-from gscodec.train.loop import Fit, StepReport, fit
+from gscodec.train.block_encode import BlockProgress, BlockResult, BlockTask, encode_blocks
+from gscodec.train.loop import Fit, StepReport, fit, plan_of
+from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.presets import PRESETS, Preset, get_preset
 from gscodec.train.settling import Settled, SettleTask, count_for, settle
 
 __all__ = [
+    "LEAST_STEPS",
     "PRESETS",
+    "BlockProgress",
+    "BlockResult",
+    "BlockTask",
     "Fit",
+    "Pace",
     "Preset",
     "SettleTask",
     "Settled",
     "StepReport",
     "count_for",
+    "encode_blocks",
     "fit",
     "get_preset",
+    "plan_of",
     "settle",
 ]

@@ -33,6 +33,7 @@ def new_rows(
     draws: Draws,
     xp: Any = np,
     stride: int = 1,
+    allowed: Array | None = None,
 ) -> tuple[Array, Array]:
     """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
 
@@ -45,6 +46,7 @@ def new_rows(
             when there are none.
         xp: module of the arrays.
         stride: density is taken at every stride-th pixel and stands for the stride x stride px around it.
+        allowed: bool (H, W), the pixels in which they may be placed; None is all.
 
     Returns:
         float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
@@ -61,6 +63,9 @@ def new_rows(
         uniform_share, sigma = 0.0, p.growth_sigma
     sigma_px = sigma * spacing if p.sigma_unit == "spacing" else sigma
     probability = mix_with_uniform(density, uniform_share, xp)
+    if allowed is not None:
+        # A trace everywhere: elsewhere the draw would come back empty-handed where the allowed part has no error left.
+        probability = (probability + 1e-12) * allowed[stride // 2 :: stride, stride // 2 :: stride]
     positions = draw_positions(draws, probability, n_wanted - n_present, p.jitter, xp)
     if stride > 1:
         positions = xp.clip(stride * positions + (stride // 2 + 0.5 - 0.5 * stride), 0.0, (width, height))

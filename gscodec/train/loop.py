@@ -15,6 +15,7 @@ from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
+from gscodec.train.surroundings import Surroundings
 from gscodec.train.threads import one_torch_thread
 from gscodec.train.trainee import CpuTrainee, Trainee
 
@@ -53,6 +54,7 @@ def fit(
     steps: int | None = None,
     on_step: Callable[[StepReport], None] | None = None,
     recount: Callable[[GaussianSet, LodTable], int] | None = None,
+    around: Surroundings | None = None,
 ) -> Fit:
     """Gaussians that paint `target`.
 
@@ -67,6 +69,7 @@ def fit(
         recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
             are and the levels that show them; on a card there will not be more than n_gaussians.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
+        around: what surrounds the target, a block of a larger picture. Takes the CPU.
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.
@@ -76,7 +79,7 @@ def fit(
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
     plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
     rng = np.random.default_rng(seed)
-    trainee = _trainee(plan, target, grid, rasterizer, rng, seed)
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, around)
     started = time.perf_counter()
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
@@ -125,10 +128,18 @@ def plan_of(
 
 
 def _trainee(
-    plan: FitPlan, target: Float32Array, grid: Grid, rasterizer: Rasterizer, rng: np.random.Generator, seed: int
+    plan: FitPlan,
+    target: Float32Array,
+    grid: Grid,
+    rasterizer: Rasterizer,
+    rng: np.random.Generator,
+    seed: int,
+    around: Surroundings | None,
 ) -> Trainee:
     if isinstance(rasterizer, CpuRasterizer):
-        return CpuTrainee(plan, target, grid, rasterizer, rng)
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around)
+    if around is not None:
+        raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     from gscodec.raster.cuda import CudaRasterizer
 
     if isinstance(rasterizer, CudaRasterizer):

@@ -26,8 +26,9 @@ from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import subset_of
+from gscodec.train.surroundings import Surroundings
 from gscodec.train.threads import one_torch_thread
-from gscodec.train.trainee import prefix_weight
+from gscodec.train.trainee import prefix_weight, with_neighbours
 from gscodec.train.upkeep import removal_cost
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
@@ -71,6 +72,40 @@ class SettleTask:
     lods: LodTable
     rasterizer: Rasterizer
     seed: int
+    around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
+
+    def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
+        """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
+        if self.around is None:
+            return snap(gaussians, lattice, self.grid, generations)
+        origin = self.around.origin
+        placed = replace(gaussians, means=gaussians.means + origin)
+        near = snap(placed, lattice, self.around.grid, generations)
+        return replace(near, means=near.means - origin)
+
+
+@one_torch_thread()
+def settle_on(
+    task: SettleTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    lattice: Lattice,
+    on_step: Callable[[int, float], None] | None = None,
+) -> GaussianSet:
+    """A finished fit on a lattice that is given.
+
+    Args:
+        gaussians: of the fit, float.
+        on_step: called after every step with its number, from 1, and the mean squared error.
+    """
+    training = _Training(task, gaussians)
+    schedule = training.schedule(n_steps)
+    for step in range(n_steps):
+        training.fix(schedule, step, lattice)
+        mse = training.step(step)
+        if on_step is not None:
+            on_step(step + 1, mse)
+    return task.snap(training.gaussians(), lattice, generations_of(task.lods.counts))
 
 
 @one_torch_thread()
@@ -101,7 +136,7 @@ def settle(
     schedule = training.schedule(n_steps)
     for step in range(n_steps):
         if budget is not None and step == round(WINDOWS[3][0] * n_steps):
-            lattice = _fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
+            lattice = fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
         training.fix(schedule, step, lattice)
         mse = training.step(step)
         if on_step is not None:
@@ -111,7 +146,7 @@ def settle(
         kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice))
         if kept is not None:
             return Settled(settled[kept], lattice)
-        lattice = _fitting_features(settled, lattice, size_of, budget)
+        lattice = fitting_features(settled, lattice, size_of, budget)
         settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
     return Settled(settled, lattice)
 
@@ -146,7 +181,7 @@ def _affordable(
 def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
     """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
     transform = choose_transform(gaussians.features.astype(np.float64), task.groups, Steps().feature)
-    steps_at = balance(gaussians, transform, task.grid, task.lods.counts, lambda shown: _error(task, shown))
+    steps_at = balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))
     return lambda share: make_lattice(steps_at(share), transform, task.grid, task.lods.counts)
 
 
@@ -164,7 +199,7 @@ def count_for(
     return max(1, int(8 * (BUDGET_SHARE * budget - (whole - payload)) / bits))
 
 
-def _fitting_features(
+def fitting_features(
     gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
 ) -> Lattice:
     """The lattice with the finest steps of features at which a set takes at most `budget` bytes."""
@@ -186,10 +221,15 @@ def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
     return high
 
 
-def _error(task: SettleTask, gaussians: GaussianSet) -> float:
-    index = task.rasterizer.bin(gaussians, task.grid)
-    image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
-    return float(np.mean((np.asarray(image) - task.target) ** 2, dtype=np.float64))
+def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
+    """Mean squared error of a set, as a function of it."""
+
+    def error(gaussians: GaussianSet) -> float:
+        index = task.rasterizer.bin(gaussians, task.grid)
+        image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
+        return float(np.mean((np.asarray(image) - task.target) ** 2, dtype=np.float64))
+
+    return error
 
 
 class _Training:
@@ -241,7 +281,7 @@ class _Training:
         due = (schedule <= step) & ~self._fixed
         if not due.any():
             return
-        near = _rows(snap(self.gaussians(), lattice, self._task.grid, self._generations))
+        near = _rows(self._task.snap(self.gaussians(), lattice, self._generations))
         self._exact[due] = near[due]
         self._fixed |= due
         self._units[torch.from_numpy(due)] = 0.0
@@ -258,7 +298,7 @@ class _Training:
         gains = torch.tensor(self._task.lods.gains[level], dtype=torch.float32)[torch.from_numpy(self._generations[:n])]
         inverse = values[:, 2:4].exp() * gains[:, None]
         _, mse, grads = HostBridge(self._task.rasterizer).fit_step(
-            (values[:, :2], inverse, values[:, 4], values[:, 5:]),
+            with_neighbours(self._task.around, level, values, inverse),
             self._task.grid,
             self._planes,
             self._preset.loss,
@@ -271,6 +311,8 @@ class _Training:
         grad_scale = weight * float(self._planes[0].numel())
         self._adam.step(grad, 1.0, self._units, grad_scale=grad_scale, limits=limits)
         rows = self._adam.values
+        if self._task.around is not None:
+            self._task.around.confine(rows[:, :2])
         fixed = torch.from_numpy(self._fixed)
         rows[fixed] = torch.from_numpy(self._exact[self._fixed].astype(np.float32))
         if level == len(counts) - 1:

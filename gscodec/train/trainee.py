@@ -18,6 +18,7 @@ from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import step_shown
+from gscodec.train.surroundings import Surroundings, joined
 from gscodec.train.upkeep import missing_reach, removal_cost
 
 
@@ -77,10 +78,17 @@ class CpuTrainee:
     Args:
         target: float32 (H, W, C).
         rng: draws the places of new Gaussians.
+        around: what surrounds a block of a larger picture; its gains stay as they are.
     """
 
     def __init__(
-        self, plan: FitPlan, target: Float32Array, grid: Grid, rasterizer: CpuRasterizer, rng: np.random.Generator
+        self,
+        plan: FitPlan,
+        target: Float32Array,
+        grid: Grid,
+        rasterizer: CpuRasterizer,
+        rng: np.random.Generator,
+        around: Surroundings | None = None,
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
         self.mse = self.best_mse = np.inf
@@ -91,12 +99,13 @@ class CpuTrainee:
         self._grid = grid
         self._rasterizer = rasterizer
         self._rng = rng
+        self._around = around
         self._adam = RowAdam(
             torch.zeros(0, n_columns), torch.tensor(plan.rates), beta1=p.beta1, beta2=p.beta2, epsilon=p.epsilon
         )
         self._units = torch.zeros(0, n_columns)
         self._generation = torch.zeros(0, dtype=torch.long)
-        self._log_gains = start_log_gains(plan)
+        self._log_gains = start_log_gains(plan) if around is None else around.log_gains.clone()
         self._gain_mean = torch.zeros_like(self._log_gains)
         self._gain_square = torch.zeros_like(self._log_gains)
         self._best = self._adam.values, self._log_gains
@@ -115,7 +124,10 @@ class CpuTrainee:
             return
         stride = self._plan.stride(n_gaussians)
         image = self._image(stride) if present else None
-        rows, units = new_rows(self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride)
+        allowed = None if self._around is None else self._around.allowed
+        rows, units = new_rows(
+            self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride, allowed=allowed
+        )
         self._adam.append(torch.from_numpy(rows))
         self._units = torch.cat([self._units, torch.from_numpy(units)])
         self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
@@ -123,16 +135,19 @@ class CpuTrainee:
     def relocate(self, n_moved: int) -> None:
         """See `Trainee.relocate`."""
         n, stride = len(self), self._plan.stride(len(self))
-        where = least_needed(self._plan, removal_cost(self._rasterizer, self._shown(), self._grid), n_moved)
+        where = least_needed(self._plan, removal_cost(self._rasterizer, self._shown(), self._grid)[:n], n_moved)
         image = self._image(stride)
-        rows, units = new_rows(self._plan, self._target, image, n - len(where), n, self._rng, stride=stride)
+        allowed = None if self._around is None else self._around.allowed
+        rows, units = new_rows(
+            self._plan, self._target, image, n - len(where), n, self._rng, stride=stride, allowed=allowed
+        )
         self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
         self._units[torch.from_numpy(where)] = torch.from_numpy(units)
 
     def widen(self) -> None:
         """See `Trainee.widen`."""
         moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
-        self._adam.values[:, 2:4] -= torch.from_numpy(moves)
+        self._adam.values[:, 2:4] -= torch.from_numpy(moves[: len(self)])
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
@@ -146,7 +161,7 @@ class CpuTrainee:
                 self.best_mse = mse
                 self._best = self._adam.values.clone(), self._log_gains.clone()
             self._update(step, grad)
-            if self._plan.learns_gains(step):
+            if self._plan.learns_gains(step) and self._around is None:
                 self._step_gains(step, grad_gains * self._plan.grad_scale)
             yield done
 
@@ -167,8 +182,11 @@ class CpuTrainee:
         return lod_table(self._plan.counts, self._log_gains)
 
     def _shown(self) -> GaussianSet:
-        """All Gaussians with the gains of the level they complete."""
-        return shown_gaussians(self._plan, self._adam.values, self._log_gains)
+        """All Gaussians with the gains of the level they complete, and after them what surrounds them at that level."""
+        own = shown_gaussians(self._plan, self._adam.values, self._log_gains)
+        if self._around is None:
+            return own
+        return joined([own, to_gaussians(*self._around.shown[step_shown(self._plan.counts, len(self))])])
 
     def _image(self, stride: int) -> Float32Array:
         """float32 (h, w, C) of all Gaussians with the gains of the level they complete, at every stride-th pixel."""
@@ -186,7 +204,7 @@ class CpuTrainee:
         values, generation = self._adam.values[:n], self._generation[:n]
         gains = self._log_gains[level].exp()[generation, None]
         inverse = inverse_scales(self._plan, values) * gains
-        tensors = values[:, :2], inverse, values[:, 4], values[:, 5:]
+        tensors = with_neighbours(self._around, level, values, inverse)
         # The chain rule by hand: torch's graph would cost as much again as all else outside the engine.
         _, mse, grads = HostBridge(self._rasterizer).fit_step(
             tensors, self._grid, self._planes, self._plan.preset.loss, subset
@@ -205,6 +223,8 @@ class CpuTrainee:
         drift[2:4] = step.factor * p.rate_scale * p.widening
         limits = plan.limits(plan.scale_range)
         self._adam.step(grad, step.factor, self._units, grad_scale=plan.grad_scale, drift=drift, limits=limits)
+        if self._around is not None:
+            self._around.confine(self._adam.values[:, :2])
 
     def _step_gains(self, step: Step, grad: torch.Tensor) -> None:
         """A sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
@@ -214,6 +234,17 @@ class CpuTrainee:
         move = self._gain_mean[level] / (self._gain_square[level].sqrt() + 1e-12)
         self._log_gains[level] -= step.factor * self._plan.preset.rate_gain * move
         self._log_gains[level].clamp_(*LOG_GAIN_RANGE)
+
+
+def with_neighbours(
+    around: Surroundings | None, level: int, values: torch.Tensor, inverse: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Means, inverse scales, rotations and features of rows (n, 5 + C), and after them of what surrounds them."""
+    own = values[:, :2], inverse, values[:, 4], values[:, 5:]
+    if around is None:
+        return own
+    means, scales, rotations, features = (torch.cat(pair) for pair in zip(own, around.shown[level], strict=True))
+    return means, scales, rotations, features
 
 
 def inverse_scales(plan: FitPlan, values: torch.Tensor) -> torch.Tensor:

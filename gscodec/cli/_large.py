@@ -1,0 +1,64 @@
+"""Large pictures to tiled TIFF files, strip by strip."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gscodec.constants import LARGE_PIXELS
+
+if TYPE_CHECKING:
+    from gscodec.decode import IgsImage
+
+
+def is_streamed(
+    image: "IgsImage",
+    output: Path,
+    format_name: str | None,
+    depth: int | None,
+    region: Sequence[int] | None,
+    size: Sequence[int] | None,
+) -> bool:
+    """Whether the output is a TIFF of one picture of more than LARGE_PIXELS, at its own or an integer depth."""
+    from gscodec.image.levels import has_floats
+
+    height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
+    kind = (format_name or output.suffix).lower().removeprefix(".")
+    as_stored = len(image.groups) == 1 and not image.has_file_chunk
+    return (
+        height * width > LARGE_PIXELS
+        and kind in {"tif", "tiff"}
+        and as_stored
+        and (depth is None or (depth < 32 and not has_floats(image.groups)))
+    )
+
+
+def stream_picture(
+    image: "IgsImage",
+    output: Path,
+    depth: int | None,
+    lod: int | None,
+    region: Sequence[int] | None,
+    size: Sequence[int] | None,
+    overwrite: bool,
+) -> None:
+    """Write what `is_streamed`.
+
+    Raises:
+        GsCodecError: as `IgsImage.render` and `write_tiled_tiff`.
+    """
+    import numpy as np
+
+    from gscodec.image.levels import native_dtype
+    from gscodec.image.stream_tiff import write_tiled_tiff
+
+    height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
+    dtype = None if depth is None else np.dtype(f"u{depth // 8}")
+    write_tiled_tiff(
+        output,
+        image.strips(lod, region, size, dtype),
+        (height, width),
+        dtype or native_dtype(image.groups),
+        image.groups,
+        image.icc,
+        overwrite=overwrite,
+    )

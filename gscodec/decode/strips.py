@@ -1,0 +1,61 @@
+"""A picture from the top down, for outputs that memory would not hold."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy.typing as npt
+
+from gscodec.constants import TILE_SIZE
+from gscodec.decode.painting import Output, Request
+from gscodec.decode.scaled import shrink, strips
+from gscodec.decode.scene import Scene, load_scene
+from gscodec.decode.store import BAND_TILES, SceneStore, tiles_of
+from gscodec.gaussians import Float32Array, Window
+from gscodec.image.levels import to_values
+from gscodec.raster.base import OutputDtype
+
+
+def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Strips of what `painting.paint` gives. Of the tiles, a band at a time is in memory.
+
+    A page that reaches into two bands is read twice.
+
+    Yields:
+        Index of the first row, and rows (h, width, C).
+    """
+    x, y, region_width, region_height = request.region
+    height, width = request.size
+    lattice = max(region_height, height), max(region_width, width)
+    step_y, step_x = region_height / lattice[0], region_width / lattice[1]
+    first_column, _, last_column, end = tiles_of(request.region)
+    groups, n_channels = store.reader.groups, len(store.reader.grid.background)
+    held: list[Scene] = []
+
+    def scene(top: float, bottom: float) -> Scene:
+        first, last = math.floor(top / TILE_SIZE), min(end, math.ceil(bottom / TILE_SIZE))
+        if not (held and held[0].tiles[1] <= first and held[0].tiles[3] >= last):
+            held.clear()  # before the next is read, which takes as much again
+            band = first_column, first, last_column, max(last, min(end, first + BAND_TILES))
+            held.append(
+                store.with_spare(lambda: load_scene(store.reader, store.backend, request.lod, band, store.tally))
+            )
+        return held[0]
+
+    def render(first: int, last: int, kind: OutputDtype) -> npt.NDArray[Any]:
+        top, bottom = y + first * step_y, y + last * step_y
+        window = Window(x, top, last - first, lattice[1], step_x, step_y)
+        values = scene(top, bottom).forward(window, kind)
+        return values if kind != "float32" else to_values(values, groups)
+
+    def blended(first: int, last: int) -> Float32Array:
+        return render(first, last, "float32")
+
+    offset = y if step_y == 1 else 0
+    if request.shrinks:
+        for row, values in shrink(blended, lattice, request.size, n_channels, offset):
+            yield row, output.finish(values)
+        return
+    for first, last in strips(height, width * n_channels, offset):
+        values = render(first, last, output.engine)
+        yield first, values if output.engine != "float32" else output.finish(values)

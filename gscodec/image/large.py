@@ -1,0 +1,116 @@
+"""What an encode is given: small pictures in memory, large ones in parts."""
+
+import importlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import LARGE_PIXELS
+from gscodec.errors import FileAccessError
+from gscodec.format.limits import MAX_ICC_BYTES
+from gscodec.image.kinds import one_line_errors, open_pillow
+from gscodec.image.large_tiff import SIGNATURES, open_large_tiff
+from gscodec.image.maps import load_source
+from gscodec.image.regions import Rect, RegionSource, SpooledPicture
+from gscodec.image.stack import CMYK_GROUPS, ImageStack, picture_groups
+from gscodec.image.tile_folder import TileFolder, find_tiles
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+_ROWS: Final = 256
+"""Rows that are taken out of a decoded picture at a time."""
+
+_CHANNELS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+_ORIENTATION: Final = 0x0112
+
+
+def load_picture(
+    paths: Sequence[str | os.PathLike[str]], *, part: str | None = None, nan: str = "error"
+) -> ImageStack | RegionSource:
+    """What an encode is given, as `load_source`; a picture of more than LARGE_PIXELS in parts where that is possible.
+
+    Read in parts are TIFF and BigTIFF of integers, folders of tiles (`tile_folder`), and 8-bit pictures of other types,
+    which are decoded once, into a temporary file. The rest is taken into memory whole.
+
+    Raises:
+        GsCodecError: as `load_source`, `open_large_tiff` and `TileFolder`.
+    """
+    large = _large(Path(paths[0])) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
+    return load_source(paths, part=part, nan=nan) if large is None else large
+
+
+def _large(path: Path) -> ImageStack | RegionSource | None:
+    if path.is_dir():
+        places = find_tiles(path)
+        return None if places is None else _small_whole(TileFolder(places, os.fspath(path)), os.fspath(path))
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except (OSError, ValueError):  # load_source has the words for it
+        return None
+    if head[:4] in SIGNATURES:
+        return open_large_tiff(path, LARGE_PIXELS)
+    if head[:4] in {b"\x76\x2f\x31\x01"} or head.startswith(b"#?"):
+        return None  # floats, which are read whole
+    return _decoded_once(path)
+
+
+def _small_whole(source: RegionSource, name: str) -> ImageStack | RegionSource:
+    height, width, _ = source.shape
+    if height * width > LARGE_PIXELS:
+        return source
+    with source:
+        return ImageStack(source.read(Rect(0, 0, width, height)), source.groups, source.icc, name)
+
+
+def _decoded_once(path: Path) -> RegionSource | None:
+    """A large 8-bit picture that Pillow reads, in a temporary file; None for any other."""
+    name = os.fspath(path)
+    try:
+        file = path.open("rb")
+    except OSError as fault:
+        raise FileAccessError(f"{name}: cannot be opened: {fault.strerror}") from fault
+    with file:
+        try:
+            image = open_pillow(file, name)
+        except Exception:  # load_source has the words for it
+            return None
+        width, height = image.size
+        n_channels = _CHANNELS.get(image.mode, 0)
+        if height * width <= LARGE_PIXELS or not n_channels or not _is_as_stored(image):
+            return None
+        if image.format == "PNG":
+            png = importlib.import_module("gscodec.image.png")
+            png.check_chunks(file, name)
+            image = open_pillow(file, name)
+        with one_line_errors(name):
+            groups = CMYK_GROUPS if image.mode == "CMYK" else picture_groups(n_channels, 8)
+            icc = image.info.get("icc_profile") or None
+            if icc is not None and len(icc) > MAX_ICC_BYTES:
+                return None
+            return SpooledPicture((height, width, n_channels), groups, icc, _rows(image, n_channels), name)
+
+
+def _is_as_stored(image: "ImageFile") -> bool:
+    """Whether 8-bit levels of the mode are all there is: no deeper samples, key colour, or turn."""
+    from gscodec.image.deep import is_deep_colour, raw_mode
+
+    if is_deep_colour(image) or "transparency" in image.info or raw_mode(image).startswith(("L;2", "L;4")):
+        return False
+    try:
+        return image.getexif().get(_ORIENTATION, 1) in {0, 1}
+    except Exception:  # damaged metadata does not stop a picture from being read
+        return True
+
+
+def _rows(image: "ImageFile", n_channels: int) -> Iterator[npt.NDArray[Any]]:
+    image.load()
+    width, height = image.size
+    for y in range(0, height, _ROWS):
+        part = np.asarray(image.crop((0, y, width, min(height, y + _ROWS))))
+        yield part.reshape(part.shape[0], width, n_channels)
