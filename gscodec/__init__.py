@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from gscodec.errors import GsCodecError
     from gscodec.gaussians import GaussianSet
     from gscodec.image import ImageStack
+    from gscodec.textures import Exported, export
 
 __all__ = [
     "EncodeResult",
+    "Exported",
     "GaussianSet",
     "GsCodecError",
     "IgsImage",
@@ -32,17 +34,20 @@ __all__ = [
     "Progress",
     "__version__",
     "encode",
+    "export",
     "open",
 ]
 
 _HOMES = {
     "EncodeResult": ("gscodec.encoder", "EncodeResult"),
+    "Exported": ("gscodec.textures", "Exported"),
     "GaussianSet": ("gscodec.gaussians", "GaussianSet"),
     "GsCodecError": ("gscodec.errors", "GsCodecError"),
     "IgsImage": ("gscodec.decode", "IgsImage"),
     "ImageStack": ("gscodec.image", "ImageStack"),
     "Progress": ("gscodec.encoder", "Progress"),
     "encode": ("gscodec.encoder", "encode"),
+    "export": ("gscodec.textures", "export"),
     "open": ("gscodec.decode", "open_igs"),
 }
 

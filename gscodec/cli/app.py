@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gscodec.cli import _console, batch, bench, compare, decode, encode, info, sample, validate
+from gscodec.cli import _console, batch, bench, compare, decode, encode, export, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
 from gscodec.errors import DeviceFallback
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (encode, decode, batch, info, validate, sample, compare, bench):
+for verb in (encode, decode, export, batch, info, validate, sample, compare, bench):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 

@@ -18,6 +18,7 @@ from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
 from gscodec.image.stack import CMYK_GROUPS, picture_groups
 from gscodec.image.tiff import write_deep_tiff
+from gscodec.image.transfer import light_of_srgb, srgb_of_light
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
 _SUFFIXES: Final = {
@@ -150,7 +151,7 @@ def _float_file(
     """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light."""
     if bit_depth not in {None, 16, 32}:
         raise InvalidArgument(f"{name}: {kind} has samples of 16 or 32 bits, not {bit_depth}")
-    values = to_values(array, ()) if array.dtype.kind == "f" else _light(array, groups)
+    values = to_values(array, ()) if has_floats(groups) else _light(array, groups)
     if kind == "EXR":
         from gscodec.image.exr import write_exr
 
@@ -168,13 +169,12 @@ def _float_file(
 
 def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
     """Integer samples as floats in 0..1, colour of transfer srgb as linear light."""
-    values = full_range(array, np.float32)
+    values = np.array(full_range(array, np.float32))
     at = 0
     for group in groups:
         last = at + group.n_channels - (group.alpha is not AlphaMode.NONE)
         if group.transfer is Transfer.SRGB and group.role in _LIGHT:
-            part = values[:, :, at:last]
-            values[:, :, at:last] = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+            values[:, :, at:last] = light_of_srgb(values[:, :, at:last])
         at += group.n_channels
     return values
 
@@ -194,7 +194,7 @@ def _displayable(
         raise UnsupportedImage(f"{name}: {array.shape[2]} channels are not one gray or colour picture; write OpenEXR")
     values = np.clip(array[:, :, starts[light] : starts[light + 1]].astype(np.float32), 0, 1)
     if groups[light].role in _LIGHT:
-        values = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055).astype(np.float32)
+        values = srgb_of_light(values)
     alpha = next((k for k, group in enumerate(groups) if group.role is Role.OPACITY and group.n_channels == 1), None)
     if alpha is not None and takes_alpha and groups[alpha].name.removesuffix("A") in {"", "alpha"}:
         opacity = np.clip(array[:, :, starts[alpha] : starts[alpha + 1]].astype(np.float32), 0, 1)

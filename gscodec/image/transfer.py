@@ -1,4 +1,4 @@
-"""Float samples and the model's domain: spec/igs.md, "From features to samples", and its inverse."""
+"""Float samples and the model's domain: spec/igs.md, "From features to samples", and its inverse; sRGB and light."""
 
 from typing import Any
 
@@ -38,3 +38,15 @@ def to_model(samples: Array, group: ChannelGroup) -> npt.NDArray[np.float32]:
     else:
         result = (x - low) / (high - low)
     return np.asarray(result, np.float32)
+
+
+def light_of_srgb(codes: Array) -> npt.NDArray[np.float32]:
+    """Linear light of sRGB codes 0..1 (IEC 61966-2-1)."""
+    light = np.where(codes <= 0.04045, codes / 12.92, ((np.maximum(codes, 0) + 0.055) / 1.055) ** 2.4)
+    return np.asarray(light, np.float32)
+
+
+def srgb_of_light(light: Array) -> npt.NDArray[np.float32]:
+    """Codes of sRGB for linear light 0..1 (IEC 61966-2-1)."""
+    codes = np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
+    return np.asarray(codes, np.float32)

@@ -159,7 +159,7 @@ def balance(
         errors = [own, *(error_of(stage) for stage in stages[1:])]
         added = np.maximum(np.diff(errors), 1e-3 * own)
         per_value = added / np.array([2.0, 1.0, 2.0, gaussians.n_channels]) / max(own, 1e-12)
-        measured, steps_then = per_value, steps
+        measured, steps_then = np.maximum(per_value, 1e-12), steps  # an exact fit has no error to share
         factors = np.sqrt(TYPICAL_SHARE / measured)
         steps = steps_then.scaled(Steps(*factors))
 

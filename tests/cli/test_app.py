@@ -17,7 +17,7 @@ from gscodec.cli.app import app
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-VERBS = ("encode", "decode", "batch", "info", "validate", "sample", "compare", "bench")
+VERBS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare", "bench")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 
@@ -82,6 +82,11 @@ def test_verbs_have_help_of_their_own(run: "Run", verb: str) -> None:
         ["encode", "x.png", "--bpp", "1", "--preset", "huge"],
         ["encode", "x.png", "--bpp", "1", "--lods", "0"],
         ["encode", "x.png", "--bpp", "1", "--threads", "0"],
+        ["export", "x.igs"],
+        ["export", "x.igs", "--to", "tga"],
+        ["export", "x.igs", "--to", "png", "--format", "bc7"],
+        ["export", "x.igs", "--to", "dds", "--format", "bc7", "--bits", "16"],
+        ["export", "x.igs", "--to", "exr", "--bits", "8"],
         ["compare", "x.png"],
         ["compare", "-", "-"],
         ["sample", "x.igs", "--at", "1"],

@@ -1,0 +1,86 @@
+"""Formats of texels: what Vulkan, DXGI and the Khronos Data Format Specification call them, in one table.
+
+`dds` and `ktx2` read their header fields here, `texels` how samples are laid out.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One entry of a data format descriptor: which bits of a block hold a channel."""
+
+    channel: int  # of the colour model
+    offset: int  # bits
+    bits: int
+    is_alpha: bool = False
+
+
+@dataclass(frozen=True)
+class TexelFormat:
+    """How the texels of a level are stored."""
+
+    name: str
+    holds: int  # channels: 1, 2, 3 (RGB without alpha) or 4
+    vk: int  # VkFormat
+    dxgi: int  # DXGI_FORMAT
+    model: int  # colour model of the data format descriptor
+    samples: tuple[Sample, ...]
+    block_bytes: int  # of a block of 4x4 texels, or of a texel
+    vk_srgb: int | None = None  # of sRGB codes, which samplers turn into light
+    dxgi_srgb: int | None = None
+    dtype: Literal["uint8", "uint16", "float16", "float32"] | None = None  # of a plain sample; None for blocks
+
+    @property
+    def block(self) -> int:
+        """Texels along each side of a block."""
+        return 4 if self.dtype is None else 1
+
+    @property
+    def is_float(self) -> bool:
+        """Whether samples are floats in the source's units."""
+        return self.dtype in {"float16", "float32"}
+
+    @property
+    def type_size(self) -> int:
+        """Bytes that a machine of the other byte order swaps at once."""
+        return 1 if self.dtype is None else np.dtype(self.dtype).itemsize
+
+    def level_bytes(self, height: int, width: int) -> int:
+        """Bytes of a level."""
+        return -(-height // self.block) * -(-width // self.block) * self.block_bytes
+
+
+_RGBSDA, _BC1A, _BC3, _BC4, _BC5, _BC7 = 1, 128, 130, 131, 132, 134  # KHR_DF_MODEL_*
+_ALPHA: Final = 15
+
+
+def _plain(holds: int, bits: int) -> tuple[Sample, ...]:
+    """R, G, B, A one after the other."""
+    channels = (0, 1, 2, _ALPHA)[:holds]
+    return tuple(Sample(c, bits * place, bits, c == _ALPHA) for place, c in enumerate(channels))
+
+
+_ALL: Final = (
+    TexelFormat("bc1", 3, 131, 71, _BC1A, (Sample(0, 0, 64),), 8, 132, 72),
+    TexelFormat("bc3", 4, 137, 77, _BC3, (Sample(_ALPHA, 0, 64, True), Sample(0, 64, 64)), 16, 138, 78),
+    TexelFormat("bc4", 1, 139, 80, _BC4, (Sample(0, 0, 64),), 8),
+    TexelFormat("bc5", 2, 141, 83, _BC5, (Sample(0, 0, 64), Sample(1, 64, 64)), 16),
+    TexelFormat("bc7", 4, 145, 98, _BC7, (Sample(0, 0, 128),), 16, 146, 99),
+    TexelFormat("rgba8", 4, 37, 28, _RGBSDA, _plain(4, 8), 4, 43, 29, "uint8"),
+    TexelFormat("r16", 1, 70, 56, _RGBSDA, _plain(1, 16), 2, dtype="uint16"),
+    TexelFormat("rg16", 2, 77, 35, _RGBSDA, _plain(2, 16), 4, dtype="uint16"),
+    TexelFormat("rgba16", 4, 91, 11, _RGBSDA, _plain(4, 16), 8, dtype="uint16"),
+    TexelFormat("r16f", 1, 76, 54, _RGBSDA, _plain(1, 16), 2, dtype="float16"),
+    TexelFormat("rgba16f", 4, 97, 10, _RGBSDA, _plain(4, 16), 8, dtype="float16"),
+    TexelFormat("r32f", 1, 100, 41, _RGBSDA, _plain(1, 32), 4, dtype="float32"),
+    TexelFormat("rgba32f", 4, 109, 2, _RGBSDA, _plain(4, 32), 16, dtype="float32"),
+)
+FORMATS: Final = {entry.name: entry for entry in _ALL}
+"""By name."""
+
+CHOICES: Final = ("auto", "bc1", "bc3", "bc4", "bc5", "bc7", "rgba8")
+"""What a user may ask for by name; the others follow from a number of bits."""

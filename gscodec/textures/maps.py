@@ -1,0 +1,101 @@
+"""Which textures a map becomes: one, as a rule; of an OpenEXR file with layers one for each of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+import numpy as np
+
+from gscodec.decode import IgsImage
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role
+from gscodec.format.files import FileEntry
+from gscodec.image.levels import full_range
+from gscodec.image.restore import Restored
+from gscodec.textures.mips import COLOUR, Samples
+
+MOST_CHANNELS = 4
+"""Of a texture."""
+
+
+@dataclass(frozen=True)
+class Texture:
+    """The samples of one texture."""
+
+    name: str  # of its file, without suffix
+    samples: Samples  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
+    group: ChannelGroup  # of the C channels
+
+
+def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) -> dict[str, str]:
+    """What the files of each map are called, without suffix: as its source; of one picture without a name, `stem`."""
+    if len(image.files) == 1 and not image.has_file_chunk and not image.groups[0].source and stem:
+        return {entry.name: stem for entry in entries}
+    names = {entry.name: PurePath(entry.name).stem for entry in entries}
+    if len({name.casefold() for name in names.values()}) < len(names):
+        return {entry.name: entry.name for entry in entries}
+    return names
+
+
+def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]:
+    """The textures of a map. The first has the name `base`, others that and the name of their channels."""
+    samples = full_range(restored.samples, np.float32)
+    found: list[Texture] = []
+    groups = list(restored.groups)
+    at = 0
+    for number, group in enumerate(groups):
+        part = samples[:, :, at : at + group.n_channels]
+        at += group.n_channels
+        name = base if number == 0 else f"{base}_{_plain(group.name)}"
+        if group.role is Role.OPACITY and group.n_channels == 1 and _covers(group, groups[:number], found):
+            found[-1] = _with_alpha(found[-1], part)
+        elif group.n_channels > MOST_CHANNELS:
+            single = replace(group, n_channels=1, alpha=AlphaMode.NONE)
+            found += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
+        else:
+            found.append(Texture(name, part, group))
+    if len(groups) == 1 and len(found) == 1 and found[0].group.role not in COLOUR and _is_repeated(restored, image):
+        found = [Texture(base, samples[:, :, :1], replace(groups[0], n_channels=1, alpha=AlphaMode.NONE))]
+    return _distinct(found)
+
+
+def _covers(opacity: ChannelGroup, before: Sequence[ChannelGroup], found: Sequence[Texture]) -> bool:
+    """Whether an opacity is the alpha of the colour right before it: `A` behind RGB, `diffuse.A` behind `diffuse`."""
+    if not before or not found or found[-1].group.alpha is not AlphaMode.NONE or before[-1].n_channels != 3:
+        return False
+    layer = opacity.name.rpartition(".")[0]
+    return before[-1].role in COLOUR and before[-1].name in {layer or "color", layer}
+
+
+def _with_alpha(texture: Texture, alpha: Samples) -> Texture:
+    """OpenEXR's colour is premultiplied by its alpha."""
+    group = replace(texture.group, n_channels=4, alpha=AlphaMode.PREMULTIPLIED)
+    return Texture(texture.name, np.concatenate([texture.samples, alpha], axis=2), group)
+
+
+def _is_repeated(restored: Restored, image: IgsImage) -> bool:
+    """Whether a map with several channels is gray in all but its file."""
+    stored = restored.entry.constant_group
+    if stored is None:
+        names = restored.entry.groups
+        stored = next(group for group in image.groups if group.name == names[0])
+    return stored.n_channels == 1 and restored.samples.shape[2] > 1
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def _distinct(textures: list[Texture]) -> list[Texture]:
+    """The textures with names that differ."""
+    taken: set[str] = set()
+    result = []
+    for texture in textures:
+        name, tries = texture.name, 1
+        while name.casefold() in taken:
+            tries += 1
+            name = f"{texture.name}_{tries}"
+        taken.add(name.casefold())
+        result.append(replace(texture, name=name))
+    return result

@@ -1,0 +1,205 @@
+"""The maps of an `.igs` file to the files of an engine."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import numpy as np
+
+from gscodec.decode import IgsImage, open_igs
+from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
+from gscodec.format import write_atomic
+from gscodec.image.levels import full_range
+from gscodec.image.restore import Restored
+from gscodec.image.save import encode_image
+from gscodec.textures.choice import choose
+from gscodec.textures.dds import pack_dds
+from gscodec.textures.formats import CHOICES, TexelFormat
+from gscodec.textures.ktx2 import pack_ktx2
+from gscodec.textures.maps import Texture, base_names, textures_of
+from gscodec.textures.mips import COLOUR, Samples, is_srgb, mip_chain
+from gscodec.textures.texels import level_bytes
+
+TARGETS: Final = ("dds", "ktx2", "png", "exr")
+"""File types."""
+
+_CONTAINERS: Final = {"dds", "ktx2"}
+_BITS: Final = {"dds": (8, 16, 32), "ktx2": (8, 16, 32), "png": (8, 16), "exr": (16, 32)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written."""
+
+    path: Path
+    source: str  # name of the map's source file
+    format: str  # of its texels, with `srgb` behind where samplers make light of them; of a picture its type
+    width: int  # px, of the finest level in the file
+    height: int
+    levels: int
+    n_bytes: int
+
+
+def export(
+    source: str | os.PathLike[str] | bytes,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    to: str,
+    only: Sequence[str] | None = None,
+    lod: int | None = None,
+    mips: bool | None = None,
+    format: str = "auto",  # noqa: A002 - the word that everyone uses
+    bits: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> list[Exported]:
+    """The maps of an `.igs` file as textures, each a file of its own in a folder, whole or not at all.
+
+    DDS and KTX2 have a full chain of mips. Texels are compressed by role: colour as BC7, of sRGB codes where it has
+    them, normals as the X and Y of BC5, maps of one channel as BC4, all else as BC7; floats are half floats, light
+    as RGBA. PNG and OpenEXR have one level a file.
+
+    Args:
+        source: path or bytes of the file.
+        output: the folder, made where it is missing; None is the file's path without suffix.
+        to: `dds`, `ktx2`, `png` or `exr`.
+        only: names of maps, see `IgsImage.select`; None is all.
+        lod: level of detail of the file, 0 the finest; None is the finest there is.
+        mips: whether coarser levels are made; None makes them for dds and ktx2. Of png and exr each is a file.
+        format: of dds and ktx2, in place of the map's role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
+        bits: of png and exr, as `decode`; of dds and ktx2, 8, or 16 or 32 for texels that are not compressed.
+
+    Raises:
+        InvalidArgument: arguments that contradict each other or the maps, or no such map or level.
+        OutputExists: a file is there and overwrite is False; nothing was written.
+        MissingExtra: etcpak is not installed.
+        GsCodecError: as `IgsImage.render_files` and `save_image`.
+    """
+    if to not in TARGETS:
+        raise InvalidArgument(f"textures are not written as {to!r}; use {', '.join(TARGETS)}")
+    if format not in CHOICES:
+        raise InvalidArgument(f"format {format!r} is not known: use {', '.join(CHOICES)}")
+    if format != "auto" and (to not in _CONTAINERS or bits is not None):
+        other = f"{to} files" if to not in _CONTAINERS else "a number of bits"
+        raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
+    if bits is not None and bits not in _BITS[to]:
+        raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
+    with open_igs(source, device=device, threads=threads) as image:
+        folder = _folder(source, output)
+        job = _Job(image, folder, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
+        return job.run(only, lod, None if isinstance(source, bytes) else PurePath(source).stem)
+
+
+def _folder(source: str | os.PathLike[str] | bytes, output: str | os.PathLike[str] | None) -> Path:
+    if output is None:
+        if isinstance(source, bytes):
+            raise InvalidArgument("an .igs file without a path: name a folder for its textures")
+        output = Path(source).with_suffix("")
+        if output == Path(source):
+            raise InvalidArgument(f"{output}: has no suffix to leave out: name a folder for its textures")
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise FileAccessError(f"{folder}: is a file; name a folder for the textures")
+    return folder
+
+
+@dataclass(frozen=True)
+class _Job:
+    image: IgsImage
+    folder: Path
+    to: str
+    mips: bool
+    format: str
+    bits: int | None
+    overwrite: bool
+
+    def run(self, only: Sequence[str] | None, lod: int | None, stem: str | None) -> list[Exported]:
+        chosen = self.image.select(only)
+        names = base_names(self.image, chosen, stem)
+        maps = self.image.render_files([entry.name for entry in chosen], lod)
+        work = [(names[name], restored, self._textures(names[name], restored)) for name, restored in maps.items()]
+        if not self.overwrite:
+            for base, restored, textures in work:
+                for path in self._paths(base, restored, textures):
+                    if path.exists():
+                        raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise FileAccessError(f"{self.folder}: cannot be made: {fault.strerror}") from fault
+        return [done for base, restored, textures in work for done in self._write(base, restored, textures)]
+
+    def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
+        """What becomes of a map in dds and ktx2, each with its format."""
+        if self.to not in _CONTAINERS:
+            return []
+        return [
+            (texture, choose(texture, self.format, self.bits)) for texture in textures_of(restored, base, self.image)
+        ]
+
+    def _paths(self, base: str, restored: Restored, textures: list[tuple[Texture, TexelFormat]]) -> Iterator[Path]:
+        for texture, _ in textures:
+            yield self.folder / f"{texture.name}.{self.to}"
+        if self.to not in _CONTAINERS:
+            height, width = restored.samples.shape[:2]
+            for number in range(max(height, width).bit_length() if self.mips else 1):
+                yield self._picture_path(base, number)
+
+    def _picture_path(self, base: str, number: int) -> Path:
+        return self.folder / (f"{base}_mip{number}.{self.to}" if self.mips else f"{base}.{self.to}")
+
+    def _write(self, base: str, restored: Restored, textures: list[tuple[Texture, TexelFormat]]) -> Iterator[Exported]:
+        name = restored.entry.name
+        for texture, form in textures:
+            path = self.folder / f"{texture.name}.{self.to}"
+            data, n_levels = self._texture(texture, form)
+            write_atomic(path, data, self.overwrite)
+            height, width = texture.samples.shape[:2]
+            srgb = " srgb" if is_srgb(texture.group) and form.vk_srgb is not None else ""
+            yield Exported(path, name, f"{form.name}{srgb}", width, height, n_levels, len(data))
+        if self.to not in _CONTAINERS:
+            for number, samples in enumerate(self._pictures(restored)):
+                path = self._picture_path(base, number)
+                data = self._picture(path, samples, restored)
+                write_atomic(path, data, self.overwrite)
+                height, width = samples.shape[:2]
+                yield Exported(path, name, self.to, width, height, 1, len(data))
+
+    def _texture(self, texture: Texture, form: TexelFormat) -> tuple[bytes, int]:
+        group = texture.group
+        height, width = texture.samples.shape[:2]
+        samples = texture.samples
+        levels = mip_chain(samples, group) if self.mips else [samples]
+        packed = [level_bytes(level, group, form) for level in levels]
+        flags = {"srgb": is_srgb(group), "premultiplied": group.alpha.value == "premultiplied"}
+        if self.to == "dds":
+            return pack_dds(packed, height, width, form, **flags), len(levels)
+        return pack_ktx2(packed, height, width, form, colour=group.role in COLOUR, **flags), len(levels)
+
+    def _pictures(self, restored: Restored) -> list[Any]:
+        """The levels of a map that are pictures of their own, the first as a decode gives it."""
+        if not self.mips:
+            return [restored.samples]
+        values: Samples = full_range(restored.samples, np.float32)
+        parts = []
+        at = 0
+        for group in restored.groups:
+            parts.append(mip_chain(values[:, :, at : at + group.n_channels], group))
+            at += group.n_channels
+        coarser = [np.concatenate(level, axis=2) for level in zip(*parts, strict=True)][1:]
+        return [restored.samples, *coarser]
+
+    def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:
+        is_colour = restored.groups[0].role in COLOUR
+        return encode_image(
+            os.fspath(path),
+            samples,
+            restored.groups,
+            self.image.icc if is_colour else None,
+            bit_depth=self.bits,
+            format_name=self.to,
+            exr=restored.entry.exr,
+        )

@@ -1,0 +1,34 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+
+def test_a_line_for_each_texture_on_stdout(run: "Run", igs: Path, tmp_path: Path) -> None:
+    outcome = run("export", igs, tmp_path / "out", "--to", "dds")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    path = tmp_path / "out" / "picture.dds"
+    assert outcome.text == f"{path}: bc7 srgb, 48x32, 6 levels, {path.stat().st_size} bytes\n"
+
+
+def test_from_stdin_without_mips(run: "Run", igs: Path, tmp_path: Path) -> None:
+    options = ["--to", "ktx2", "--no-mips", "--lod", "1", "--bits", "16"]
+    outcome = run("export", "-", tmp_path, *options, stdin=igs.read_bytes())
+    assert outcome.code == 0
+    assert outcome.text.startswith(f"{tmp_path / 'color.ktx2'}: rgba16f, 48x32, ")
+
+
+def test_an_existing_file_is_one_line_on_stderr(run: "Run", igs: Path, tmp_path: Path) -> None:
+    assert run("export", igs, tmp_path, "--to", "png").code == 0
+    outcome = run("export", igs, tmp_path, "--to", "png")
+    assert (outcome.code, outcome.text) == (2, "")
+    assert outcome.stderr.count("\n") == 1
+    assert "exists already" in outcome.stderr
+    assert run("export", igs, tmp_path, "--to", "png", "--overwrite").code == 0
+
+
+def test_a_map_that_is_not_there_is_named(run: "Run", igs: Path, tmp_path: Path) -> None:
+    outcome = run("export", igs, tmp_path, "--to", "dds", "--only", "normal")
+    assert outcome.code == 1
+    assert "holds no 'normal'" in outcome.stderr
