@@ -34,11 +34,13 @@ Token token_of(uint32_t value, int split) {
     return {(1u << split) + (static_cast<uint32_t>(octave - split) << 2) + ((value >> (octave - 2)) & 3), octave - 2};
 }
 
-// The least value of a token, and how many bits follow it.
+// The least value of a token, and how many bits follow it: -1 for values of 2^32 and more, which the splits' longest
+// table has room for and no stream may hold.
 Token base_of(uint32_t token, int split) {
     if (token < (1u << split)) return {token, 0};
     const uint32_t rest = token - (1u << split);
     const int octave = split + static_cast<int>(rest >> 2);
+    if (octave > 31) return {0, -1};
     return {(4u | (rest & 3)) << (octave - 2), octave - 2};
 }
 
@@ -225,8 +227,13 @@ bool PageDecoder::decode(const PageShape& shape, const uint8_t* data, int64_t si
     }
     if (state != kLowest) return false;  // where every writer begins
     BitReader bits(words.at(), data + size);
-    const auto whole = [&](int32_t token, int stream) {
+    bool beyond = false;
+    const auto whole = [&](int32_t token, int stream) -> int64_t {
         const Token base = base_of(static_cast<uint32_t>(token), split_bits(stream));
+        if (base.extra < 0) {
+            beyond = true;
+            return 0;
+        }
         return static_cast<int64_t>(base.token) + bits.take(base.extra) + lattice.tables[stream].low;
     };
     int64_t cell = 0;
@@ -249,7 +256,7 @@ bool PageDecoder::decode(const PageShape& shape, const uint8_t* data, int64_t si
             if (feature != static_cast<int32_t>(feature)) return false;
             row[kColumnFeature + c] = static_cast<int32_t>(feature);
         }
-        if (bits.failed()) return false;
+        if (beyond || bits.failed()) return false;
     }
     return bits.finished();
 }

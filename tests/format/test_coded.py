@@ -387,6 +387,25 @@ def test_pages_of_any_bytes_are_refused_or_within_range(sample: bytes, data: st.
     assert (gaussians.means <= [100, 70]).all()
 
 
+@pytest.mark.parametrize("token", [127, 128, 240, 351])
+def test_gaps_of_more_than_a_word_are_refused(make_contents: MakeContents, token: int) -> None:
+    # Two Gaussians have one gap; the table then has one token, which takes no bits of the page.
+    data = pack(coded(make_contents, n=2, channels=1, counts=(2,), size=(200, 300)))
+    quan, index = raw_chunk(data, b"QUAN"), raw_chunk(data, b"PAGI")
+    at = 16 + 1 + 4 + 2
+    n_tokens = int.from_bytes(quan[at + 4 : at + 6], "little")
+    table = bytes(4) + (token + 1).to_bytes(2, "little") + bytes(token) + b"\x01"
+    page = bytes(raw_chunk(data, b"GAUS")) + bytes(64)
+    index[8:16] = crc32c(page).to_bytes(4, "little") + len(page).to_bytes(4, "little")
+    head, chunks = parts(data)
+    new = {b"QUAN": bytes(quan[:at] + table + quan[at + 6 + n_tokens :]), b"PAGI": bytes(index), b"GAUS": page}
+    plain = [
+        StoredChunk(c.fourcc, c.flags, 0, new[c.fourcc], len(new[c.fourcc])) if c.fourcc in new else c for c in chunks
+    ]
+    with IgsReader(assemble(head, plain)) as reader, pytest.raises(CorruptField, match="page 0"):
+        reader.read(0)
+
+
 def test_a_table_that_lacks_a_value_is_an_error_of_the_caller() -> None:
     from gscodec import _engine
 

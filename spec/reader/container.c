@@ -1,0 +1,317 @@
+/* Header, table of contents, CHAN, LODS, PAGI, in the order of section "Order of checks". */
+#include "igs.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void igs_fail(const char *error, const char *fact, ...) {
+    va_list values;
+    va_start(values, fact);
+    fprintf(stderr, "%s: ", error);
+    vfprintf(stderr, fact, values);
+    fputs("\n", stderr);
+    va_end(values);
+    exit(1);
+}
+
+void *igs_alloc(size_t n, size_t size) {
+    void *memory = calloc(n ? n : 1, size);
+    if (!memory) igs_fail("memory", "%lu bytes are not there", (unsigned long)(n * size));
+    return memory;
+}
+
+double get_f32(const uint8_t *p) {
+    uint32_t word = get32(p);
+    float value;
+    memcpy(&value, &word, 4);
+    return value;
+}
+
+double get_f16(const uint8_t *p) {
+    uint32_t word = get16(p), exponent = word >> 10 & 31, mantissa = word & 1023;
+    double sign = word >> 15 ? -1 : 1;
+    if (exponent == 31) return mantissa ? NAN : sign * INFINITY;
+    return sign * ldexp(exponent ? 1024 + mantissa : mantissa, (int)(exponent ? exponent : 1) - 25);
+}
+
+static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size) {
+    crc = ~crc;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0x82F63B78u : crc >> 1;
+    }
+    return ~crc;
+}
+
+static uint8_t *load(igs_file *file, uint64_t offset, size_t size) {
+    uint8_t *data = igs_alloc(size, 1);
+    if (fseek(file->stream, (long)offset, SEEK_SET) || fread(data, 1, size, file->stream) != size)
+        igs_fail("TruncatedStream", "the file cannot be read at byte %lu", (unsigned long)offset);
+    return data;
+}
+
+static void check(int fine, const char *error, const char *what) {
+    if (!fine) igs_fail(error, "%s", what);
+}
+
+/* A field whose least value is `low`, and which is too large for this reader above `high`. */
+static void check_count(uint64_t value, uint64_t low, uint64_t high, const char *what) {
+    check(value >= low, "CorruptField", what);
+    check(value <= high, "LimitExceeded", what);
+}
+
+/* ---- table of contents ---- */
+
+typedef struct {
+    const uint8_t *entry;
+    uint64_t offset, stored_size, raw_size;
+} chunk;
+
+enum { CHAN, LODS, PAGT, PAGI, QUAN, FILE_, ICCP, GAUS, META, N_KNOWN };
+static const char KNOWN[N_KNOWN][5] = {"CHAN", "LODS", "PAGT", "PAGI", "QUAN", "FILE", "ICCP", "GAUS", "META"};
+
+static int is_critical(int k) { return k == CHAN || k == LODS || k == PAGI || k == QUAN || k == GAUS; }
+
+static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk *known) {
+    uint64_t offset = 64 + 28 * (uint64_t)n;
+    int gaus_seen = 0;
+    for (uint32_t i = 0; i < n; i++, toc += 28) {
+        int k = 0;
+        for (int c = 0; c < 4; c++) check(toc[c] >= 0x20 && toc[c] <= 0x7E, "CorruptField", "a fourcc is not text");
+        while (k < N_KNOWN && memcmp(toc, KNOWN[k], 4)) k++;
+        check(toc[4] <= 1 && !get16(toc + 6), "CorruptField", "a reserved bit of the table of contents is set");
+        uint64_t stored = get64(toc + 8), raw = get64(toc + 16);
+        if (k == N_KNOWN) {
+            check(!toc[4], "UnsupportedChunk", "a critical chunk is not known");
+        } else {
+            check(toc[4] == is_critical(k), "CorruptField", "a chunk has the wrong critical bit");
+            check(toc[5] <= (k == GAUS ? 0 : 1), "UnsupportedChunk", "a codec is not known");
+            check(toc[5] ? raw > stored : raw == stored, "CorruptField", "a raw_size does not fit the codec");
+            check(k != GAUS || !get32(toc + 24), "CorruptField", "GAUS has a crc");
+            check(!known[k].entry, "CorruptField", "a chunk is there twice");
+            check(!is_critical(k) || !gaus_seen, "CorruptField", "a critical chunk follows GAUS");
+            known[k] = (chunk){toc, offset, stored, raw};
+            gaus_seen |= k == GAUS;
+        }
+        check(stored <= file->file_size && offset <= file->file_size - stored, "CorruptField",
+              "the chunks do not end with the file");
+        offset += stored;
+    }
+    check(known[CHAN].entry && known[LODS].entry && known[PAGI].entry && known[GAUS].entry, "CorruptField",
+          "a chunk is missing");
+    check((known[QUAN].entry != NULL) == (file->profile == 2), "CorruptField", "QUAN and the profile do not agree");
+    check(offset == file->file_size, "CorruptField", "the chunks do not end with the file");
+    check(known[GAUS].offset == file->data_offset, "CorruptField", "data_offset is not where GAUS begins");
+}
+
+/* The raw bytes of a chunk of at most `cap`, or, where `exact`, of that many. */
+static uint8_t *load_chunk(igs_file *file, const chunk *c, uint64_t cap, int exact, size_t *size) {
+    check(!exact || c->raw_size == cap, "CorruptField", "a table has the wrong size");
+    check(c->raw_size <= cap, "LimitExceeded", "a table is too long");
+    uint8_t *stored = load(file, c->offset, (size_t)c->stored_size);
+    check(crc32c(0, stored, (size_t)c->stored_size) == get32(c->entry + 24), "ChecksumMismatch", "a chunk is damaged");
+    *size = (size_t)c->raw_size;
+    if (!c->entry[5]) return stored;
+    uint8_t *raw = igs_alloc(*size, 1);
+    check(igs_inflate(stored, (size_t)c->stored_size, raw, *size), "CorruptField", "a chunk does not inflate");
+    free(stored);
+    return raw;
+}
+
+/* ---- tables ---- */
+
+/* One length-prefixed text of CHAN; returns where the next field begins. */
+static size_t read_text(const uint8_t *data, size_t size, size_t at, int is_name) {
+    check(at < size && size - at > data[at], "CorruptField", "CHAN ends early");
+    size_t n = data[at], end = at + 1 + n;
+    const uint8_t *text = data + at + 1;
+    check(n || !is_name, "CorruptField", "a name is empty");
+    check(is_name || !((n == 1 || (n == 2 && text[1] == '.')) && text[0] == '.'), "CorruptField", "a source is no name");
+    for (size_t i = 0; i < n;) {
+        uint32_t lead = text[i], more = lead < 0x80 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
+        uint32_t code = more ? lead & (0x3Fu >> more) : lead;
+        static const uint32_t least[4] = {0x20, 0xA0, 0x800, 0x10000};
+        check((lead < 0x80 || lead >= 0xC0) && lead < 0xF8 && i + more < n, "CorruptField", "a text is not UTF-8");
+        for (uint32_t k = 1; k <= more; k++) {
+            check(text[i + k] >> 6 == 2, "CorruptField", "a text is not UTF-8");
+            code = code << 6 | (text[i + k] & 0x3F);
+        }
+        check(code >= least[more] && code != 0x7F && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF),
+              "CorruptField", "a text is not UTF-8, or has control characters");
+        check(is_name || (code != '/' && code != '\\'), "CorruptField", "a source is no bare file name");
+        i += more + 1;
+    }
+    return end;
+}
+
+static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
+    size_t at = 1, names[MAX_CHANNELS];
+    uint32_t channels = 0, n_groups = size ? data[0] : 0;
+    check_count(n_groups, 1, MAX_CHANNELS, "groups of CHAN");
+    for (uint32_t k = 0; k < n_groups; k++) {
+        check(size - at >= 16, "CorruptField", "CHAN ends early");
+        const uint8_t *p = data + at;
+        igs_group g = {(int)channels, p[0], p[2], p[3], p[4], p[7], get_f32(p + 8), get_f32(p + 12)};
+        check(p[0] >= 1 && p[0] <= 64 && p[1] <= 10 && p[2] >= 1 && p[2] <= 32 && p[3] <= 1 && p[4] <= 3 && p[5] <= 2 &&
+                  p[6] <= 2 && p[7] <= 127,
+              "CorruptField", "a field of a channel group is outside its range");
+        check(g.sample_type ? g.bit_depth == 16 || g.bit_depth == 32 : g.bit_depth <= 16, "CorruptField", "a bit_depth");
+        check(!p[5] || g.n_channels >= 2, "CorruptField", "an alpha is alone");
+        check(g.transfer == 3 ? g.sample_type == 1 : !g.knee, "CorruptField", "transfer asinh or knee");
+        check(isfinite(g.value_min) && isfinite(g.value_max) && g.value_min < g.value_max, "CorruptField", "a range");
+        at += 16;
+        channels += p[0];
+        check(channels <= file->n_channels && size - at >= 4u * p[0], "CorruptField", "CHAN has other channels");
+        for (int c = 0; c < g.n_channels; c++, at += 4) {
+            file->background[g.first + c] = get_f32(data + at);
+            check(isfinite(file->background[g.first + c]), "CorruptField", "the background is not finite");
+        }
+        names[k] = at;
+        for (uint32_t other = 0; other < k; other++)
+            check(at >= size || memcmp(data + at, data + names[other], 1u + data[names[other]]), "CorruptField",
+                  "two groups have the same name");
+        at = read_text(data, size, read_text(data, size, at, 1), 0);
+        file->group[k] = g;
+    }
+    check(channels == file->n_channels && at == size, "CorruptField", "CHAN has other channels, or bytes too many");
+    file->n_groups = n_groups;
+}
+
+static void read_lods(igs_file *file, const uint8_t *data) {
+    for (uint32_t m = 0; m < file->lod_count; m++) {
+        file->counts[m] = get32(data);
+        check(!m || file->counts[m] >= file->counts[m - 1], "CorruptField", "LOD counts fall");
+        data += 4;
+        for (uint32_t g = 0; g <= m; g++, data += 4) {
+            file->gain[m][g] = get_f32(data);
+            check(file->gain[m][g] >= 1.0 / 64 && file->gain[m][g] <= 64, "CorruptField", "a gain");
+        }
+    }
+    check(file->counts[file->lod_count - 1] == file->n_gaussians, "CorruptField", "LOD counts do not end at N");
+}
+
+static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
+    uint64_t n_pages = 0, offset = 0;
+    uint32_t entry_size = file->profile ? 16 : 12, number = 0, before = 0;
+    size_t size;
+    for (uint32_t g = 0; g < file->lod_count; before = file->counts[g++])
+        n_pages += ((uint64_t)file->counts[g] - before + file->page_size - 1) / file->page_size;
+    check(n_pages <= 1u << 20, "LimitExceeded", "pages");
+    uint8_t *data = load_chunk(file, index, entry_size * n_pages, 1, &size);
+    file->n_pages = (uint32_t)n_pages;
+    file->page = igs_alloc((size_t)n_pages, sizeof *file->page);
+    before = 0;
+    for (uint32_t g = 0; g < file->lod_count; before = file->counts[g++])
+        for (uint32_t left = file->counts[g] - before; left; number++) {
+            const uint8_t *p = data + (size_t)number * entry_size;
+            uint32_t n = left < file->page_size ? left : file->page_size;
+            igs_page page = {get16(p), get16(p + 2), get16(p + 4), get16(p + 6), get32(p + 8),
+                             file->profile ? get32(p + 12) : n * (10 + 2 * file->n_channels), n, g,
+                             file->data_offset + offset};
+            check(page.tx_first <= page.tx_last && page.ty_first <= page.ty_last &&
+                      page.tx_last <= (file->width - 1) / TILE && page.ty_last <= (file->height - 1) / TILE,
+                  "CorruptField", "a page's box leaves the grid");
+            check(page.n_bytes != 0, "CorruptField", "a page has no bytes");
+            offset += page.n_bytes;
+            left -= n;
+            file->page[number] = page;
+        }
+    check(offset == gaus->stored_size, "CorruptField", "the pages do not fill GAUS");
+    free(data);
+}
+
+void igs_open(igs_file *file, const char *path) {
+    static const uint8_t signature[12] = "\xABIGS 10\xBB\r\n\x1A\n";
+    uint8_t header[64] = {0};
+    chunk known[N_KNOWN] = {{0}};
+    size_t size, n_read;
+    if (!(file->stream = fopen(path, "rb")) || fseek(file->stream, 0, SEEK_END)) igs_fail("file", "%s cannot be opened", path);
+    file->stored_size = (uint64_t)ftell(file->stream);
+    rewind(file->stream);
+    n_read = fread(header, 1, 64, file->stream);
+    check(!memcmp(header, signature, n_read < 12 ? n_read : 12), "BadMagic", "not an IGS file");
+    check(n_read == 64, "TruncatedStream", "the header is cut");
+    check(header[12] == 1, "UnsupportedVersion", "the major version is not known");
+    check_count(header[39], 1, 64, "chunk_count");
+    check(file->stored_size >= 64 + 28u * header[39], "TruncatedStream", "the table of contents is cut");
+    uint8_t *toc = load(file, 64, 28u * header[39]);
+    check(crc32c(crc32c(0, header, 60), toc, 28u * header[39]) == get32(header + 60), "ChecksumMismatch", "header_crc");
+
+    file->profile = header[14];
+    file->lod_count = header[15];
+    file->file_size = get64(header + 16);
+    file->width = get32(header + 24);
+    file->height = get32(header + 28);
+    file->n_gaussians = get32(header + 32);
+    file->n_channels = get16(header + 36);
+    file->top_k = header[38];
+    file->support_q = get_f32(header + 40);
+    file->page_size = get16(header + 44);
+    file->data_offset = get64(header + 48);
+    check(file->profile == 0 || file->profile == 2, "UnsupportedChunk", "the profile is not known");
+    check_count(file->lod_count, 1, MAX_LODS, "lod_count");
+    check_count(file->width, 1, 1 << 20, "width");
+    check_count(file->height, 1, 1 << 20, "height");
+    check_count(file->n_gaussians, 0, 1 << 26, "n_gaussians");
+    check_count(file->n_channels, 1, MAX_CHANNELS, "n_channels");
+    check_count(file->top_k, 1, MAX_TOP_K, "top_k");
+    check(file->support_q >= 1 && file->support_q <= 64, "CorruptField", "support_q");
+    check_count(file->page_size, 1, 4096, "page_size");
+    check(!get16(header + 46) && !get32(header + 56), "CorruptField", "a reserved field is not 0");
+    read_contents(file, toc, header[39], known);
+    uint64_t record = 10 + 2 * (uint64_t)file->n_channels;
+    check(file->profile || known[GAUS].stored_size == file->n_gaussians * record, "CorruptField", "the size of GAUS");
+    check(file->stored_size <= file->file_size, "CorruptField", "bytes follow the end of the file");
+    check(file->stored_size >= file->data_offset, "TruncatedStream", "the file is cut before its Gaussians");
+
+    uint64_t L = file->lod_count, T = 0;
+    uint8_t *data = load_chunk(file, &known[CHAN], 34049, 0, &size);
+    read_channels(file, data, size);
+    free(data);
+    data = load_chunk(file, &known[LODS], 4 * L + 2 * L * (L + 1), 1, &size);
+    read_lods(file, data);
+    free(data);
+    read_pages(file, &known[PAGI], &known[GAUS]);
+    if (file->profile) {
+        for (uint32_t g = 0; g < file->n_groups; g++) T += (uint64_t)(file->group[g].n_channels * file->group[g].n_channels);
+        data = load_chunk(file, &known[QUAN], 16 + L + 4 * file->n_channels + 2 * T + 358 * (3 + file->n_channels), 0, &size);
+        igs_read_quantiser(file, data, size);
+        free(data);
+    }
+    free(toc);
+}
+
+/* ---- Gaussians ---- */
+
+igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
+    igs_set set = {0, NULL, NULL};
+    uint32_t m = file->lod_count - 1 - lod;
+    size_t first = 0;
+    for (int pass = 0; pass < 2; pass++) { /* count, then read */
+        for (uint32_t i = 0; i < file->n_pages; i++) {
+            const igs_page *page = &file->page[i];
+            if (page->generation > m) continue;
+            check(page->offset + page->n_bytes <= file->stored_size, "TruncatedStream", "the file is cut inside this LOD");
+            if (page->tx_first > x1 || page->tx_last < x0 || page->ty_first > y1 || page->ty_last < y0) continue;
+            if (pass == 0) {
+                set.n += page->n_gaussians;
+                continue;
+            }
+            uint8_t *data = load(file, page->offset, page->n_bytes);
+            check(crc32c(0, data, page->n_bytes) == page->crc, "ChecksumMismatch", "a page is damaged");
+            igs_decode_page(file, page, data, &set, first);
+            free(data);
+            for (size_t end = first + page->n_gaussians; first < end; first++) {
+                set.gaussian[first].s0 *= file->gain[m][page->generation];
+                set.gaussian[first].s1 *= file->gain[m][page->generation];
+            }
+        }
+        if (pass == 0) {
+            set.gaussian = igs_alloc(set.n, sizeof *set.gaussian);
+            set.features = igs_alloc(set.n * file->n_channels, sizeof *set.features);
+        }
+    }
+    return set;
+}

@@ -1,0 +1,92 @@
+/* A reader of IGS files, written from igs.md alone: what it takes to render a pixel, and nothing else.
+ *
+ *     cc -std=c99 -O2 -o igs_render *.c -lm
+ *
+ * Names are those of the specification. Any fault ends the process with one line, `ERROR: fact`, and code 1. */
+#ifndef IGS_H
+#define IGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, SLOTS = 4096 };
+
+typedef struct {
+    int first, n_channels, bit_depth, sample_type, transfer, knee;
+    double value_min, value_max;
+} igs_group;
+
+typedef struct {
+    uint32_t tx_first, ty_first, tx_last, ty_last, crc, n_bytes;
+    uint32_t n_gaussians, generation;
+    uint64_t offset; /* in the file */
+} igs_page;
+
+typedef struct {
+    int32_t low;
+    uint16_t count[352], start[352];
+    uint16_t token_of[SLOTS];
+} igs_table;
+
+typedef struct { /* the chunk QUAN */
+    int32_t scale_step, position_offset;
+    uint8_t rotation_from[12], cell_log2[MAX_LODS];
+    double feature_step[MAX_CHANNELS], *transform; /* of group after group, row by row */
+    igs_table table[N_TABLES];
+} igs_quantiser;
+
+typedef struct {
+    FILE *stream;
+    uint64_t stored_size, file_size, data_offset;
+    uint32_t profile, lod_count, width, height, n_gaussians, n_channels, top_k, page_size;
+    double support_q;
+    uint32_t n_groups, n_pages;
+    igs_group group[MAX_CHANNELS];
+    double background[MAX_CHANNELS];
+    uint32_t counts[MAX_LODS];
+    double gain[MAX_LODS][MAX_LODS]; /* [m][g] */
+    igs_page *page;
+    igs_quantiser *quantiser;
+} igs_file;
+
+typedef struct {
+    double x, y, s0, s1, theta; /* px, 1/px after the gain, rad */
+} igs_gaussian;
+
+typedef struct {
+    size_t n;
+    igs_gaussian *gaussian;
+    float *features; /* n_channels of each */
+} igs_set;
+
+void igs_fail(const char *error, const char *fact, ...);
+void *igs_alloc(size_t n, size_t size);
+
+/* Everything before the Gaussians. */
+void igs_open(igs_file *file, const char *path);
+
+/* The Gaussians that a LOD shows, of the pages that meet tiles x0..x1, y0..y1, inclusive. In file order. */
+igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1);
+
+/* The Gaussians of one page: coded.c. `first` is where in the set they go. */
+void igs_decode_page(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
+void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size);
+
+/* The blend at a point, n_channels features, of a set that holds the Gaussians of the point's tile: render.c. */
+void igs_blend(const igs_file *file, const igs_set *set, double x, double y, double *features);
+
+/* The source's sample that a feature stands for: a code for uint, else a value. */
+double igs_sample(const igs_group *group, double feature);
+
+/* Inflates a zlib stream of exactly raw_size bytes; 0 where it is not one: inflate.c. */
+int igs_inflate(const uint8_t *data, size_t size, uint8_t *raw, size_t raw_size);
+
+/* Little-endian numbers. */
+static inline uint32_t get16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
+static inline uint32_t get32(const uint8_t *p) { return get16(p) | get16(p + 2) << 16; }
+static inline uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+double get_f16(const uint8_t *p);
+double get_f32(const uint8_t *p);
+
+#endif

@@ -1,0 +1,214 @@
+"""The reader in C that was written from the specification alone: it and the main decoder judge each other."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
+from gscodec.decode import open_igs
+from gscodec.errors import GsCodecError
+from gscodec.format import ChannelGroup, Contents, IgsReader, Role, SampleType, Transfer, pack
+from gscodec.format.lattice import Lattice
+from gscodec.gaussians import LodTable
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "v1"
+NAMES = sorted(path.stem for path in GOLDEN.glob("*.igs"))
+
+Array = npt.NDArray[np.float64]
+
+
+class Reader:
+    """The compiled program."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [str(self._program), *(str(argument) for argument in arguments)]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    def table(self, *arguments: object) -> Array:
+        """The numbers that it prints, a row for each line."""
+        done = self.run(*arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+        return np.array([[float(word) for word in line.split()] for line in done.stdout.splitlines()])
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    program = tmp_path_factory.mktemp("reader") / "igs_render"
+    sources = sorted(str(path) for path in (ROOT / "spec" / "reader").glob("*.c"))
+    compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
+    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"]
+    subprocess.run([compiler, *flags, "-o", str(program), *sources, "-lm"], check=True)
+    return Reader(program)
+
+
+def fresh(profile: str, *, seed: int, page_size: int, groups: tuple[ChannelGroup, ...]) -> bytes:
+    """A file as an encoder makes them, whose Gaussians nobody has seen before."""
+    height, width, counts = 150, 210, (40, 130, 400)
+    n_channels = sum(group.n_channels for group in groups)
+    draw = np.random.default_rng(seed)
+    gaussians = synthetic_gaussians(height, width, counts[-1], n_channels, seed)
+    lods = LodTable(counts, tuple(tuple(draw.uniform(0.3, 1.0, m + 1).tolist()) for m in range(3)))
+    lattice = Lattice(
+        scale_step=int(draw.integers(1, 6)),
+        position_offset=int(draw.integers(60, 90)),
+        rotation_from=(1, 1, 2, 4, 6, 10, 16, 22, 30, 40, 50, 60),
+        cell_log2=(6, 5, 4),
+        feature_steps=draw.uniform(0.005, 0.03, n_channels).astype(np.float32),
+        transform=np.eye(n_channels),
+    )
+    return pack(
+        Contents(
+            synthetic_grid(height, width, n_channels),
+            groups,
+            lods,
+            gaussians,
+            icc=b"no profile",
+            page_size=page_size,
+            lattice=lattice if profile == "coded" else None,
+        )
+    )
+
+
+COLOR = (ChannelGroup("color", n_channels=3),)
+MIXED = (
+    ChannelGroup("height", Role.HEIGHT, 1, 12),
+    ChannelGroup("light", Role.EMISSIVE, 2, 16, SampleType.FLOAT, Transfer.ASINH, value_max=90.0, knee_log2=-3),
+    ChannelGroup("depth", Role.DATA, 1, 32, SampleType.FLOAT, Transfer.LOG, value_min=1.0, value_max=1e4),
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Golden files and fresh ones of both profiles; with pages of one record they have a page tree."""
+    folder = tmp_path_factory.mktemp("fresh")
+    found = {name: GOLDEN / f"{name}.igs" for name in NAMES}
+    for profile in ("f16", "coded"):
+        for seed, (page_size, groups) in enumerate([(64, COLOR), (1, COLOR), (100, MIXED)]):
+            path = folder / f"{profile}_{seed}.igs"
+            path.write_bytes(fresh(profile, seed=seed, page_size=page_size, groups=groups))
+            found[path.stem] = path
+    return found
+
+
+CASES = [*NAMES, *(f"{profile}_{seed}" for profile in ("f16", "coded") for seed in range(3))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gaussians_are_the_same_to_the_bit(reader: Reader, files: dict[str, Path], name: str) -> None:
+    with IgsReader(files[name]) as main:
+        for lod in main.available_lods:
+            expected = main.read(lod)
+            found = reader.table("-g", files[name], lod, 0, 0, main.grid.width, main.grid.height)
+            found = found.reshape(-1, 5 + expected.n_channels)
+            np.testing.assert_array_equal(found[:, :2], expected.means)
+            np.testing.assert_array_equal(found[:, 2:4], expected.inv_scales)
+            np.testing.assert_array_equal(found[:, 4], expected.rotations)
+            if main.header.profile == 0:
+                np.testing.assert_array_equal(found[:, 5:].astype(np.float32), expected.features)
+            else:  # "An engine's sums may differ in the last place"
+                np.testing.assert_allclose(found[:, 5:], expected.features, rtol=3e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("name", CASES)
+def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, Path], name: str, device: str) -> None:
+    with open_igs(files[name], device=device) as image:
+        height, width, _ = image.shape
+        w, h = min(width, 12), min(height, 9)
+        for lod in {image.available_lods[0], image.available_lods[-1]}:
+            for x, y in {(0, 0), ((width - w) // 2, (height - h) // 2), (width - w, height - h)}:
+                features = reader.table("-f", files[name], lod, x, y, w, h)
+                samples = reader.table(files[name], lod, x, y, w, h)
+                rows, columns = np.mgrid[y : y + h, x : x + w] + 0.5
+                expected = image.sample(np.stack([columns.ravel(), rows.ravel()], axis=1), lod)
+                at = 0
+                for group in image.groups:
+                    part = np.s_[:, at : at + group.n_channels]
+                    if group.sample_type is SampleType.UINT:
+                        top = 2**group.bit_depth - 1
+                        codes = np.floor(np.clip(expected[part].astype(float), 0, 1) * top + 0.5)
+                        assert_near(features[part], expected[part], 2e-5)
+                        assert_near(samples[part], codes, 1 + 2e-5 * top)
+                    else:
+                        scale = np.maximum(np.abs(expected[part]), group.value_max - group.value_min)
+                        assert_near(samples[part] / scale, expected[part] / scale, 5e-5)
+                    at += group.n_channels
+
+
+def assert_near(found: Array, expected: npt.NDArray[np.floating], tolerance: float) -> None:
+    """Near but for a few points where the order of Gaussians hangs on rounding."""
+    off = np.abs(found - expected) > tolerance
+    assert off.sum() <= 0.01 * off.size, (np.abs(found - expected).max(), off.sum())
+
+
+@pytest.mark.parametrize("name", ["f16_0", "f16_1", "coded_0", "coded_1"])
+def test_a_point_is_its_pixel(reader: Reader, files: dict[str, Path], name: str) -> None:
+    (point,) = reader.table("-f", files[name], 0, 100.5, 70.5)
+    region = reader.table("-f", files[name], 0, 90, 64, 20, 10)
+    np.testing.assert_array_equal(point, region[6 * 20 + 10])
+
+
+def test_a_cut_file_shows_the_levels_it_holds(reader: Reader, files: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("f16_0", "coded_0"):
+        with IgsReader(files[name]) as main:
+            cut = tmp_path / "cut.igs"
+            cut.write_bytes(files[name].read_bytes()[: main.prefix_size(1)])
+        np.testing.assert_array_equal(
+            reader.table("-f", cut, 1, 0, 0, 9, 9), reader.table("-f", files[name], 1, 0, 0, 9, 9)
+        )
+        assert reader.run(cut, 0, 0, 0).stderr.startswith("TruncatedStream: ")
+
+
+@pytest.mark.parametrize("name", ["rgb", "coded_rgb", "made_deflated_tables"])
+def test_damaged_files_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
+    whole = (GOLDEN / f"{name}.igs").read_bytes()
+    draw = np.random.default_rng(11)
+    places = [*range(0, 64, 3), *range(64, 230, 9), *draw.integers(230, len(whole), 40).tolist()]
+    path = tmp_path / "damaged.igs"
+    for at in places:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << int(draw.integers(8))
+        path.write_bytes(damaged)
+        expected = error_of(bytes(damaged))
+        done = (
+            reader.run("-g", path, 0, 0, 0, 1, 1)
+            if expected is None
+            else reader.run("-g", path, 0, 0, 0, *size_of(whole))
+        )
+        found = done.stderr.partition(":")[0] or None
+        assert found == expected, (at, done.stderr)
+    for size in [0, 5, 11, 12, 40, 64, 100, *draw.integers(100, len(whole), 20).tolist()]:
+        path.write_bytes(whole[:size])
+        done = reader.run("-g", path, 0, 0, 0, *size_of(whole))
+        assert (done.stderr.partition(":")[0] or None) == error_of(whole[:size]), size
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    with IgsReader(data) as main:
+        return main.grid.width, main.grid.height
+
+
+def error_of(data: bytes) -> str | None:
+    """What the main decoder calls the fault of a file, or None where its finest level is sound."""
+    try:
+        with IgsReader(data) as main:
+            main.read(0)
+    except GsCodecError as fault:
+        return type(fault).__name__
+    return None
+
+
+def test_what_is_no_request_is_one_line(reader: Reader, files: dict[str, Path]) -> None:
+    for arguments in ([], ["x.igs", 0, 0, 0], [files["rgb"], 9, 0, 0], [files["rgb"], 0, -1, 0], ["-z", files["rgb"]]):
+        done = reader.run(*arguments)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
