@@ -4,7 +4,7 @@ from gscodec.train.block_encode import BlockProgress, BlockResult, BlockTask, en
 from gscodec.train.loop import Fit, StepReport, fit, plan_of
 from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.presets import PRESETS, Preset, get_preset
-from gscodec.train.settling import Settled, SettleTask, count_for, settle
+from gscodec.train.settling import Settled, SettleTask, count_for, least_needed_first, settle, share_of
 
 __all__ = [
     "LEAST_STEPS",
@@ -22,6 +22,8 @@ __all__ = [
     "encode_blocks",
     "fit",
     "get_preset",
+    "least_needed_first",
     "plan_of",
     "settle",
+    "share_of",
 ]

@@ -4,7 +4,6 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -182,13 +181,8 @@ def test_huge_regions_go_by_in_bands(large: bytes, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(store, "WHOLE_TILES", 64)
     loaded: list[int] = []
 
-<<<<<<< HEAD
     def counted(*arguments: object) -> Scene:
         scene = load_scene(*arguments)  # type: ignore[arg-type]
-=======
-    def counted(*arguments: Any) -> Scene:
-        scene = load_scene(*arguments)
->>>>>>> e0290fb (spec: a reader in C, written from the specification alone)
         loaded.append((scene.tiles[2] - scene.tiles[0]) * (scene.tiles[3] - scene.tiles[1]))
         return scene
 

@@ -1,0 +1,64 @@
+"""A picture encoded block by block, in memory that does not grow with it."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
+from gscodec.encoding.job import Job, Progress, training_room
+from gscodec.encoding.packing import Encoded, finished
+from gscodec.format import Contents, pack
+
+
+def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
+    """The file of so many Gaussians, or of as many as a budget in bytes holds, of a job that has regions."""
+    assert job.regions is not None
+    training = training_room()
+    is_coded = job.profile == "coded"
+    coded = CodedFile(job, budget)
+
+    def report(state: Any) -> None:
+        if job.progress is not None:
+            elapsed = time.perf_counter() - job.started
+            likely = job.likely_size(state.likely_gaussians) if budget is None else budget
+            job.progress(
+                Progress(
+                    step=state.step,
+                    total_steps=state.total_steps,
+                    n_gaussians=state.n_gaussians,
+                    psnr=state.psnr,
+                    bpp=8 * likely * state.n_gaussians / state.likely_gaussians / job.n_pixels,
+                    seconds=elapsed,
+                    seconds_left=elapsed * (state.total_steps - state.step) / state.step,
+                    block=state.block,
+                    n_blocks=state.n_blocks,
+                )
+            )
+
+    made = training.encode_blocks(
+        training.BlockTask(
+            source=job.regions,
+            grid=job.grid,
+            preset=job.preset,
+            rasterizer=job.rasterizer,
+            lods=job.lods,
+            seed=job.seed,
+            steps=job.steps,
+            settle_steps=job.settle_steps,
+            page_size=CODED_PAGE_SIZE,
+            count=n_gaussians,
+            budget=coded.budget if is_coded else None,
+            side=job.block,
+            size_of=lambda shown, lods, lattice: len(pack(coded.contents(shown, lods, lattice))),
+            overhead=coded.overhead,
+            checkpoint=job.checkpoint,
+            deadline=job.deadline,
+            on_step=report,
+        )
+    )
+    stack = job.stack
+    if is_coded:
+        contents = replace(coded.contents(made.gaussians, made.lods, made.lattice), meta=None)
+    else:
+        contents = Contents(job.grid, stack.groups, made.lods, made.gaussians, stack.icc, files=stack.files)
+    return finished(job, replace(contents, grid=made.grid), budget, made.steps)

@@ -1,0 +1,83 @@
+"""A file of profile `coded` on its way: how many Gaussians it holds, and which lattice they lie on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gscodec.encoding.job import CODED_OVERHEAD, Job, training_room
+from gscodec.encoding.packing import META_SLACK, planned_provenance
+from gscodec.format import Contents, IgsReader, pack
+from gscodec.format.lattice import Lattice
+from gscodec.gaussians import GaussianSet, LodTable
+
+CODED_PAGE_SIZE = 512
+"""Records of a coded page: about as many bytes as 160 records of RGB in `f16`."""
+
+
+class CodedFile:
+    """What the steps on the lattice ask of the file they lead to.
+
+    Args:
+        budget: its most bytes; None is any number.
+    """
+
+    def __init__(self, job: Job, budget: int | None) -> None:
+        self._job = job
+        self.count: int | None = None  # as recounted
+        self._meta = planned_provenance(job, budget)
+        self.budget = None if budget is None else budget - (META_SLACK if self._meta else 0)
+        self._training = training_room()
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a file without Gaussians."""
+        return self._job.size_of(1, self._meta) + CODED_OVERHEAD
+
+    def _task(self, lods: LodTable) -> Any:
+        job = self._job
+        return self._training.SettleTask(
+            job.samples, job.grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
+        )
+
+    def contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
+        """A file of Gaussians and the lattice they lie on, or may."""
+        stack = self._job.stack
+        return Contents(
+            self._job.grid,
+            stack.groups,
+            lods,
+            gaussians,
+            stack.icc,
+            self._meta,
+            CODED_PAGE_SIZE,
+            lattice,
+            stack.files,
+        )
+
+    def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
+        """How many Gaussians the budget will hold, judged by those there are."""
+
+        def size_of(shown: GaussianSet, lattice: Lattice) -> tuple[int, int]:
+            data = pack(self.contents(shown, lods, lattice))
+            with IgsReader(data) as reader:
+                return len(data), int(reader.pages.edges[-1])
+
+        assert self.budget is not None
+        self.count = self._training.count_for(self._task(lods), gaussians, size_of, self.budget)
+        return self.count
+
+    def settle(
+        self, fit: Any, n_steps: int, on_step: Callable[[int, float], None], share: float | None = None
+    ) -> Contents:
+        """The contents of a finished fit, without provenance; `share` as in `train.settle`."""
+        settled = self._training.settle(
+            self._task(fit.lods),
+            fit.gaussians,
+            n_steps,
+            size_of=lambda shown, lattice: len(pack(self.contents(shown, fit.lods.ending_at(len(shown)), lattice))),
+            budget=self.budget,
+            share=share,
+            on_step=on_step,
+        )
+        lods = fit.lods.ending_at(len(settled.gaussians))
+        return replace(self.contents(settled.gaussians, lods, settled.lattice), meta=None)

@@ -1,0 +1,105 @@
+"""Finished Gaussians to bytes: provenance where it fits, and how the file decodes."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gscodec.decode import IgsImage
+from gscodec.encoding.job import CODED_OVERHEAD, Job
+from gscodec.format import Contents, pack
+from gscodec.image import to_unit
+from gscodec.image.regions import Rect
+from gscodec.metrics import psnr as psnr_between
+from gscodec.metrics.psnr import mse
+from gscodec.version import __version__
+
+META_SHARE = 0.01
+"""Provenance is left out of a file in which it would take more than this share of the bytes."""
+
+META_SLACK = 8
+"""Bytes left free because provenance is deflated, and its digits are not known when Gaussians are counted."""
+
+PSNR_AREA_PX = 1024
+"""Side of the parts in which a large picture is decoded to measure it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file, and what it took."""
+
+    data: bytes
+    n_gaussians: int
+    lods: int
+    psnr: float  # dB, as decoded
+    steps: int
+
+
+def provenance(job: Job, psnr: float) -> dict[str, Any]:
+    """What a file says of its making; META_SLACK covers what the PSNR's digits add to its size."""
+    return {
+        "encoder": f"gscodec {__version__}",
+        "preset": job.preset_name,
+        "seed": job.seed,
+        "psnr": round(min(psnr, 999.0), 2),
+    } | dict(job.notes)
+
+
+def planned_provenance(job: Job, budget: int | None) -> dict[str, Any] | None:
+    """Provenance as long as it will be, for sizes that are told ahead; None where it does not fit a budget."""
+    return provenance(job, 29.97) if _provenance_fits(job, budget) else None
+
+
+def count_for(job: Job, budget: int, most: int) -> int:
+    """The most Gaussians whose file, provenance included where it fits, has at most `budget` bytes; at least one.
+
+    In profile `coded`, as many as are likely to fit at the steps that suit them.
+    """
+    meta = planned_provenance(job, budget)
+    spare = META_SLACK if meta else 0
+    if job.profile == "coded":
+        overhead = job.size_of(1, meta) + spare + CODED_OVERHEAD
+        return min(most, max(1, int(8 * (budget - overhead) / job.coded_bits)))
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if job.size_of(middle, meta) + spare <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def finished(job: Job, contents: Contents, budget: int | None, steps: int) -> Encoded:
+    """The file of contents, with provenance where that fits."""
+    plain = pack(contents)
+    psnr = decoded_psnr(job, plain)
+    data = b""
+    if _provenance_fits(job, budget):
+        data = pack(replace(contents, meta=provenance(job, psnr)))
+    if not data or (budget is not None and len(data) > budget and not job.notes):
+        data = plain
+    return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps)
+
+
+def decoded_psnr(job: Job, data: bytes) -> float:
+    """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth."""
+    with IgsImage(data, device=job.rasterizer) as image:
+        if job.regions is None:
+            return psnr_between(to_unit(image.render(), job.stack.groups), job.samples)
+        height, width, _ = image.shape
+        squares = 0.0
+        for y in range(0, height, PSNR_AREA_PX):
+            for x in range(0, width, PSNR_AREA_PX):
+                area = Rect(x, y, min(width, x + PSNR_AREA_PX), min(height, y + PSNR_AREA_PX))
+                decoded = image.render(region=(x, y, area.width, area.height))
+                squares += mse(to_unit(decoded, job.stack.groups), job.regions.read(area)) * area.width * area.height
+    error = squares / (height * width)
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def _provenance_fits(job: Job, budget: int | None) -> bool:
+    return (
+        budget is None
+        or bool(job.notes)
+        or job.size_of(1, provenance(job, 0.0)) - job.size_of(1, None) <= META_SHARE * budget
+    )

@@ -1,0 +1,121 @@
+"""A picture encoded as one: a fit of all of it, then the file."""
+
+import math
+import statistics
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from gscodec.encoding.coded_file import CodedFile
+from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
+from gscodec.encoding.packing import Encoded, finished
+from gscodec.format import Contents
+
+AFTER_STEPS = 40
+"""Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
+and each takes a decode, and so does packing."""
+
+GROWTHS = 2.0
+"""Time that growth takes in a fit, over what it takes in one of LEAST_STEPS: Gaussians also move."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fit that is not yet a file."""
+
+    fit: Any  # train.Fit
+    settling: int  # steps on the lattice that are to come
+    coded: CodedFile | None  # None in profile f16
+
+    @property
+    def psnr(self) -> float:
+        """DB of the float fit."""
+        return float(self.fit.psnr)
+
+
+def encode_whole(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
+    """The file of so many Gaussians, or of as many as a budget in bytes holds."""
+    return finish(job, fit(_hurried(job, n_gaussians), n_gaussians, budget), budget)
+
+
+def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
+    """A fit of so many Gaussians, or of as many as the budget holds."""
+    settling = job.settle_steps
+    coded = CodedFile(job, budget) if settling else None
+
+    def report(state: Any) -> None:
+        n_bytes = job.likely_size(state.n_gaussians)
+        if coded is not None and coded.count is not None and budget is not None:
+            n_bytes = budget * state.n_gaussians // coded.count
+        _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
+
+    fitted = training_room().fit(
+        job.samples,
+        n_gaussians,
+        job.preset,
+        rasterizer=job.rasterizer,
+        grid=job.grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=job.steps,
+        on_step=report,
+        recount=coded.recount if coded is not None and budget is not None else None,
+    )
+    return Fitted(fitted, settling, coded)
+
+
+def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
+    """The file of a fit; `share` as in `train.settle`, where there is no budget."""
+    fit, stack, coded = fitted.fit, job.stack, fitted.coded
+    contents = Contents(job.grid, stack.groups, fit.lods, fit.gaussians, stack.icc, files=stack.files)
+    total = fit.steps + fitted.settling
+    if coded is not None:
+        n_gaussians = len(fit.gaussians)
+        n_bytes = job.likely_size(n_gaussians) if budget is None else budget
+
+        def report(done: int, mse: float) -> None:
+            _report(job, fit.steps + done, total, n_gaussians, -10 * math.log10(max(mse, 1e-12)), n_bytes)
+
+        contents = coded.settle(fit, fitted.settling, report, share)
+    return finished(job, contents, budget, total)
+
+
+def _hurried(job: Job, n_gaussians: int) -> Job:
+    """The job with as many steps as its time budget has room for, by what a short fit takes.
+
+    Growth costs any fit about the same: the last steps alone tell what more of them take.
+    """
+    if job.deadline is None:
+        return job
+    training, began = training_room(), time.perf_counter()
+    seen: list[tuple[int, float]] = []
+    training.fit(
+        job.samples,
+        n_gaussians,
+        job.preset,
+        rasterizer=job.rasterizer,
+        grid=job.grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=training.LEAST_STEPS,
+        on_step=lambda state: seen.append((state.step, state.seconds)),
+    )
+    now = time.perf_counter()
+    each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
+    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / training.LEAST_STEPS
+    growth = max(0.0, now - began - training.LEAST_STEPS * step_seconds)
+    pace = training.Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
+    pace.took(1, 1, step_seconds)
+    shape = job.samples.shape
+    wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
+    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if job.profile == "coded" else 0.0)
+    return replace(job, steps=steps) if steps < wanted else job
+
+
+def _report(job: Job, step: int, of: int, present: int, psnr: float, n_bytes: int) -> None:
+    if job.progress is not None:
+        elapsed = time.perf_counter() - job.started
+        job.progress(
+            Progress(step, of, present, psnr, 8 * n_bytes / job.n_pixels, elapsed, elapsed * (of - step) / step)
+        )
