@@ -145,7 +145,9 @@ def pixel_rows(name: str, path: Path, draw: np.random.Generator) -> list[str]:
 
 
 def region_rows(name: str, path: Path, draw: np.random.Generator) -> list[str]:
-    local, far, needs = [], [], []
+    local: list[float] = []
+    far: list[float] = []
+    needs: list[float] = []
     with serve() as server:
         url = server.add("large.igs", path.read_bytes())
         for x, y in draw.integers(0, SIDE - 256, (8, 2)).tolist():

@@ -19,6 +19,7 @@
 #include "adam.h"
 #include "engine.h"
 #include "page_codec.h"
+#include "paging.h"
 #include "thread_pool.h"
 
 namespace nb = nanobind;
@@ -329,6 +330,16 @@ NB_MODULE(_engine, m) {
     });
 
     // CRC32C of each of the runs of bytes that follow one another in data.
+    m.def("page_order", [](In<uint64_t, 1> codes, int64_t page_size) {
+        if (page_size < 1) throw std::invalid_argument("a page holds at least one record");
+        auto out = make_array<int64_t>({codes.shape(0)});
+        {
+            nb::gil_scoped_release release;
+            page_order(codes.data(), static_cast<int64_t>(codes.shape(0)), page_size, out.data());
+        }
+        return out;
+    });
+
     m.def("crc32c_runs", [](In<uint8_t, 1> data, In<int64_t, 1> lengths) {
         auto crcs = make_array<uint32_t>({lengths.shape(0)});
         int64_t at = 0;

@@ -21,6 +21,8 @@ from gscodec.format.lattice import (
     shapes,
 )
 from gscodec.format.layout import QUANTISER, TOKEN_TABLE
+from gscodec.format.limits import generations_of
+from gscodec.format.paging import file_order
 from gscodec.gaussians import GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
@@ -130,15 +132,12 @@ def payload_bits(codes: Codes, lattice: Lattice, generations: Int64Array, starts
     return total + 60 * (len(starts) - 1)
 
 
-def file_order(cells: Int64Array, generations: Int64Array) -> npt.NDArray[np.intp]:
-    """Indices that sort Gaussians by generation, and by cell within each."""
-    return np.lexsort((cells, generations))
-
-
-def quantize_in_order(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: Int64Array) -> Codes:
-    """`quantize`, by cell within each generation."""
-    codes = quantize(gaussians, lattice, grid, generations)
-    return codes[file_order(codes.cells, generations)]
+def quantize_in_order(
+    gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: Sequence[int], page_size: int
+) -> Codes:
+    """`quantize`, page by page, and by cell within each; counts are those up to the end of each generation."""
+    codes = quantize(gaussians, lattice, grid, generations_of(counts))
+    return codes[file_order(codes.cells, counts, page_size)]
 
 
 def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:

@@ -37,12 +37,12 @@ def _gather(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     return ((values | (values >> np.uint64(16))) & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def morton_order(x: npt.NDArray[np.uint16], y: npt.NDArray[np.uint16], height: int, width: int) -> npt.NDArray[np.intp]:
-    """Indices that sort stored means (unorm16 of width and height) along the curve; equal means keep their order.
+def record_codes(records: npt.NDArray[np.uint16], height: int, width: int) -> npt.NDArray[np.uint64]:
+    """(n,) Morton codes of records' stored means (unorm16 of width and height), their first two words.
 
     Both axes count in the same unit, the longer side / 65535, so that cells are square in the image.
     """
     side = np.uint64(max(height, width))
-    columns = x.astype(np.uint64) * np.uint64(width) // side
-    rows = y.astype(np.uint64) * np.uint64(height) // side
-    return np.argsort(morton_codes(columns, rows), kind="stable")
+    columns = records[:, 0].astype(np.uint64) * np.uint64(width) // side
+    rows = records[:, 1].astype(np.uint64) * np.uint64(height) // side
+    return morton_codes(columns, rows)

@@ -16,9 +16,8 @@ from gscodec.format.files import unpack_files
 from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META, PAGT
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
 from gscodec.format.meta import unpack_meta
-from gscodec.format.morton import morton_order
 from gscodec.format.pages import PageIndex, support_boxes
-from gscodec.format.profiles import F16PageDecoder, PageDecoder
+from gscodec.format.profiles import PageDecoder
 from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree, require_chunk
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels
@@ -154,13 +153,6 @@ class _Inspection:
             low, high = index.boxes[page, :2], index.boxes[page, 2:]
             if (boxes[:, :2] < low).any() or (boxes[:, 2:] > high).any():
                 yield self._page_error(page, "has a tile box that misses one of its Gaussians")
-            if not isinstance(decoder, F16PageDecoder):
-                continue  # other profiles have no other order
-            records = decoder.records(data, index.refs(np.array([page])))
-            order = morton_order(records[:, 0], records[:, 1], header.height, header.width)
-            if (np.diff(order) < 0).any():
-                message = f"{self._name}: page {page} is not in Morton order, regions read more than they need"
-                yield Severity.WARNING, f"page {page}", message
 
     def _pages_of(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
         """Numbers and bytes of the first n_pages, read some megabytes at a time."""

@@ -45,9 +45,10 @@ from gscodec.format.limits import (
     pagi_bytes,
 )
 from gscodec.format.meta import pack_meta
-from gscodec.format.morton import morton_order
+from gscodec.format.morton import record_codes
 from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes, page_starts
+from gscodec.format.paging import file_order
 from gscodec.format.quantize import Records, dequantize_records, quantize_records
 from gscodec.format.tables import pack_channels, pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
@@ -56,7 +57,7 @@ _WHERE = "cannot pack"
 
 
 def pack(contents: Contents) -> bytes:
-    """The `.igs` file of some contents, Gaussians in Morton order inside each generation.
+    """The `.igs` file of some contents, Gaussians in compact pages.
 
     Quantised on the contents' lattice to profile `coded`, or to `f16` where there is none.
 
@@ -113,13 +114,12 @@ def _coded_pages(
 ) -> tuple[GaussianSet, PageCodec, bytes, npt.NDArray[np.int64]]:
     """What a reader gets back, what the pages are coded with, their bytes, and the length of each."""
     grid, counts = contents.grid, contents.lods.counts
-    generations = generations_of(counts)
-    codes = quantize_in_order(contents.gaussians, lattice, grid, generations)
+    codes = quantize_in_order(contents.gaussians, lattice, grid, counts, contents.page_size)
     bits = tuple(cell_bits(grid, cell) for cell in lattice.cell_log2)
     codec = PageCodec(lattice, fit_tables(codes, gaps_of(codes.cells, starts)), bits)
     of_pages = np.searchsorted(np.asarray(counts), starts[:-1], side="right")
     data, lengths = codec.encode(codes, np.diff(starts), of_pages)
-    return dequantize(codes, lattice, generations), codec, data, lengths
+    return dequantize(codes, lattice, generations_of(counts)), codec, data, lengths
 
 
 def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
@@ -212,11 +212,8 @@ def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:
 def _sorted_records(contents: Contents) -> Records:
     grid = contents.grid
     records = quantize_records(contents.gaussians, grid.height, grid.width)
-    for generation in range(len(contents.lods)):
-        first, last = contents.lods.bounds(generation)
-        part = records[first:last]
-        part[:] = part[morton_order(part[:, 0], part[:, 1], grid.height, grid.width)]
-    return records
+    codes = record_codes(records, grid.height, grid.width)
+    return records[file_order(codes, contents.lods.counts, contents.page_size)]
 
 
 def _rounded(contents: Contents) -> Contents:

@@ -127,9 +127,8 @@ def snap(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: np.n
 
 def bits_of(gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: tuple[int, ...], page_size: int) -> float:
     """Bits of the pages of a set on such a lattice."""
-    generations = generations_of(counts)
-    codes = quantize_in_order(gaussians, lattice, grid, generations)
-    return payload_bits(codes, lattice, generations, page_starts(counts, page_size))
+    codes = quantize_in_order(gaussians, lattice, grid, counts, page_size)
+    return payload_bits(codes, lattice, generations_of(counts), page_starts(counts, page_size))
 
 
 def balance(

@@ -16,7 +16,7 @@ from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.coded import payload_bits, quantize_in_order
 from gscodec.format.crc32c import crc32c
 from gscodec.format.entropy import GAP_SPLIT, TOTAL, VALUE_SPLIT, TokenTable, fit_table, tokens_of
-from gscodec.format.lattice import Lattice, dequantize, power, quantize, rotation_bits
+from gscodec.format.lattice import Codes, Lattice, dequantize, power, quantize, rotation_bits
 from gscodec.format.limits import generations_of
 from gscodec.format.pages import page_starts
 from gscodec.gaussians import GaussianSet, LodTable
@@ -43,6 +43,10 @@ def coded(make_contents: MakeContents, **fields: Any) -> Contents:
     return replace(contents, lattice=lattice_of(contents))
 
 
+def in_order(contents: Contents, lattice: Lattice) -> Codes:
+    return quantize_in_order(contents.gaussians, lattice, contents.grid, contents.lods.counts, contents.page_size)
+
+
 @pytest.mark.parametrize(
     ("n", "channels", "page_size"), [(100, 3, 16), (1, 1, 256), (300, 9, 512), (40, 64, 7), (0, 3, 8)]
 )
@@ -52,7 +56,7 @@ def test_what_is_packed_comes_back(make_contents: MakeContents, n: int, channels
     assert validate(data) == []
     assert contents.lattice is not None
     generations = generations_of(contents.lods.counts)
-    codes = quantize_in_order(contents.gaussians, contents.lattice, contents.grid, generations)
+    codes = in_order(contents, contents.lattice)
     expected = dequantize(codes, contents.lattice, generations)
     with IgsReader(data) as reader:
         assert (reader.header.profile, reader.header.version_minor) == (2, 1)
@@ -119,7 +123,7 @@ def test_the_estimate_of_bits_is_that_of_the_coder(make_contents: MakeContents) 
     assert contents.lattice is not None
     counts = contents.lods.counts
     generations = generations_of(counts)
-    codes = quantize_in_order(contents.gaussians, contents.lattice, contents.grid, generations)
+    codes = in_order(contents, contents.lattice)
     guess = payload_bits(codes, contents.lattice, generations, page_starts(counts, 256))
     with IgsReader(pack(contents)) as reader:
         assert abs(guess / (8 * reader.pages.edges[-1]) - 1) < 0.005
@@ -221,8 +225,7 @@ def test_a_decoder_from_the_spec_reads_the_same(make_contents: MakeContents, cha
     # Features far apart, so that some values lie beyond the split.
     wild = (contents.gaussians.features * np.array([400.0] + [1.0] * (channels - 1))).astype(np.float32)
     contents = replace(contents, gaussians=replace(contents.gaussians, features=wild))
-    generations = generations_of(contents.lods.counts)
-    codes = quantize_in_order(contents.gaussians, lattice, contents.grid, generations)
+    codes = in_order(contents, lattice)
     columns = [codes.cells, codes.offsets, codes.narrow, codes.elongation, codes.rotations, codes.features]
     rows = np.column_stack(columns).tolist()
     data = pack(contents)
@@ -436,7 +439,7 @@ def test_the_engine_s_geometry_is_that_of_the_lattice_to_the_bit(make_contents: 
     contents = coded(make_contents, n=500, channels=3, page_size=64)
     assert contents.lattice is not None
     generations = generations_of(contents.lods.counts)
-    codes = quantize_in_order(contents.gaussians, contents.lattice, contents.grid, generations)
+    codes = in_order(contents, contents.lattice)
     expected = dequantize(codes, contents.lattice, generations)
     with IgsReader(pack(replace(contents, lods=LodTable(contents.lods.counts, unit_gains(contents))))) as reader:
         got = reader.read(0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gscodec.format.morton import morton_codes, morton_order
+from gscodec.format.morton import morton_codes, record_codes
 from gscodec.format.quantize import dequantize_records, quantize_records, record_fault
 from gscodec.gaussians import GaussianSet
 
@@ -99,10 +99,11 @@ def test_morton_codes_interleave() -> None:
     assert morton_codes(x, y).tolist() == slow
 
 
-def test_morton_order_is_stable_and_square() -> None:
-    same = np.full(5, 9, np.uint16)
-    assert morton_order(same, same, 10, 10).tolist() == [0, 1, 2, 3, 4]
+def test_record_codes_count_both_axes_in_one_unit() -> None:
     # In an image four times as wide as high, a step of v along x is four times as long as along y.
-    x = np.array([65535, 0, 0], np.uint16)
-    y = np.array([0, 65535, 0], np.uint16)
-    assert morton_order(x, y, 100, 400).tolist() == [2, 1, 0]
+    records = np.array([[65535, 0], [0, 65535], [0, 0]], np.uint16)
+    x, y = record_codes(records, 100, 400)[:2].tolist()
+    assert [x, y] == [
+        int(morton_codes(np.array([65535]), np.array([0]))[0]),
+        int(morton_codes(np.array([0]), np.array([16383]))[0]),
+    ]
