@@ -48,7 +48,7 @@ DEFAULT_LODS: Final = 5
 """Levels of detail an encode writes unless told otherwise."""
 
 DEFAULT_PAGE_SIZE: Final = 128
-"""Gaussian records per page of `f16`, 2 KiB of RGB: a point of a 100 MB file reads 65 KiB, of pages twice as long 86."""
+"""Gaussian records per page of `f16`, 2 KiB of RGB: a point of a 100 MB file reads 65 KiB, of pages of 4 KiB 86."""
 
 MAX_TILE_PAIRS: Final = 1 << 28
 """(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, below what a hostile one could ask for."""
