@@ -21,7 +21,9 @@ from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemor
 from gscodec.format import write_atomic
 from gscodec.gaussians import Grid
 from gscodec.image import ImageStack, from_array, load_picture
+from gscodec.image.hidden import hide
 from gscodec.image.regions import Regions, RegionSource, StackRegions
+from gscodec.image.weights import weighted
 from gscodec.raster.base import cpu_backend, fall_back, get_backend
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def encode(
     threads: int | None = None,
     part: str | None = None,
     nan: str = "error",
+    mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
+    weights: Mapping[str, float] | None = None,
     meta: Mapping[str, Any] | None = None,
     block: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -101,6 +105,9 @@ def encode(
         seed: of the random placement; the same arguments on the same device give the same bytes.
         part: of an OpenEXR file that has several, by name or number.
         nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
+        mask: picture, or (H, W) numbers, that is 0 where nobody sees a texel, as between the charts of an atlas: what
+            the source has there costs nothing and is not kept, and PSNR does not count it.
+        weights: how much the errors of a map count beside those of the others, 0.01 to 100, by its name or role.
         meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
         steps: optimisation steps in place of the preset's.
         block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
@@ -140,6 +147,11 @@ def encode(
     if time_budget is not None and psnr is not None:
         raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
     stack = _load(source, part, nan)
+    if mask is not None or weights:
+        if not isinstance(stack, ImageStack):
+            raise InvalidArgument("a picture that is read in parts goes with neither a mask nor weights")
+        stack = hide(stack, mask) if mask is not None else stack
+        stack = weighted(stack, weights) if weights else stack
     regions = _regions(stack, block)
     if isinstance(stack, ImageStack):
         height, width, channels = stack.samples.shape

@@ -75,7 +75,8 @@ def probe(item: Item, options: Options) -> Slope:
     step = max(1, math.ceil(math.sqrt(height * width / PROBE_PIXELS)))
     cut = stack.samples[: height // step * step, : width // step * step]
     shape = (height // step, step, width // step, step, channels)
-    small = replace(stack, samples=cut.reshape(shape).mean(axis=(1, 3)) if step > 1 else stack.samples, files=())
+    samples = cut.reshape(shape).mean(axis=(1, 3)) if step > 1 else stack.samples
+    small = replace(stack, samples=samples, files=(), visible=None)
     points = []
     for bppc in PROBE_BPPC:
         # Header and tables weigh more in a small picture, so that they come on top.

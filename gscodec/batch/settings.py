@@ -100,6 +100,11 @@ def key_of(stack: ImageStack, settings: Settings) -> str:
         "files": [asdict(entry) for entry in stack.files],
         "icc": hashlib.sha256(stack.icc or b"").hexdigest(),
     }
+    # Not in the head where there is none, so that keys of other files stay what they were.
+    if stack.weights:
+        head["weights"] = list(stack.weights)
+    if stack.visible is not None:
+        head["visible"] = hashlib.sha256(np.packbits(stack.visible).tobytes()).hexdigest()
     digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False, default=str).encode())
     digest.update(np.ascontiguousarray(stack.samples).tobytes())
     return digest.hexdigest()[:KEY_DIGITS]

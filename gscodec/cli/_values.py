@@ -80,6 +80,20 @@ def human_bytes(size: int) -> str:
     return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.2f} MB"
 
 
+def parse_weights(text: str) -> dict[str, float]:
+    """The weights meant by `name=number,name=number`."""
+    found = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise BadParameter(f"{part.strip()!r} is no weight: write name=number, for example normal=0.5")
+    return found
+
+
 class Shard(NamedTuple):
     """One part of a batch."""
 

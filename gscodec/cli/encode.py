@@ -9,7 +9,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._paths import display_name, output_path
-from gscodec.cli._values import human_bytes, parse_byte_size
+from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
 from gscodec.constants import DEFAULT_LODS, MAX_LODS
 from gscodec.errors import InvalidArgument
@@ -97,6 +97,19 @@ def command(
             "same result. Removed in the end.",
         ),
     ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Picture that is 0 where nobody sees a texel; what is there costs nothing."),
+    ] = None,
+    weights: Annotated[
+        dict[str, float] | None,
+        typer.Option(
+            "--weights",
+            parser=parse_weights,
+            metavar="NAME=N,...",
+            help="How much errors of a map count beside others, by its name or role: normal=0.5,albedo=2.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
@@ -141,6 +154,8 @@ def command(
             time_budget=time_budget,
             block=block,
             checkpoint=checkpoint,
+            mask=mask,
+            weights=weights,
             progress=show,
         )
     if destination is None:

@@ -8,6 +8,8 @@ from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
 from gscodec.encoding.job import Job, Progress, training_room
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.format import Contents, pack
+from gscodec.image import ImageStack
+from gscodec.image.regions import Regions, StackRegions
 
 
 def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
@@ -16,6 +18,9 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
     training = training_room()
     is_coded = job.profile == "coded"
     coded = CodedFile(job, budget)
+    source: Regions = job.regions
+    if job.scales is not None and isinstance(job.stack, ImageStack):
+        source = StackRegions(replace(job.stack, samples=job.target))
 
     def report(state: Any) -> None:
         if job.progress is not None:
@@ -37,7 +42,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
 
     made = training.encode_blocks(
         training.BlockTask(
-            source=job.regions,
+            source=source,
             grid=job.grid,
             preset=job.preset,
             rasterizer=job.rasterizer,
@@ -56,9 +61,13 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
             on_step=report,
         )
     )
-    stack = job.stack
+    stack, grid = job.stack, made.grid
+    if job.scales is not None:
+        grid = replace(grid, background=grid.background / job.scales)
     if is_coded:
         contents = replace(coded.contents(made.gaussians, made.lods, made.lattice), meta=None)
     else:
-        contents = Contents(job.grid, stack.groups, made.lods, made.gaussians, stack.icc, files=stack.files)
-    return finished(job, replace(contents, grid=made.grid), budget, made.steps)
+        contents = Contents(
+            job.grid, stack.groups, made.lods, job.unscaled(made.gaussians), stack.icc, files=stack.files
+        )
+    return finished(job, replace(contents, grid=grid), budget, made.steps)

@@ -36,17 +36,20 @@ class CodedFile:
     def _task(self, lods: LodTable) -> Any:
         job = self._job
         return self._training.SettleTask(
-            job.samples, job.grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
+            job.target, job.target_grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
         )
 
     def contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
-        """A file of Gaussians and the lattice they lie on, or may."""
-        stack = self._job.stack
+        """A file of fitted Gaussians and the lattice they lie on, or may."""
+        job, stack = self._job, self._job.stack
+        if job.scales is not None:
+            # Within a group all scales are one, so that its transform stays what it is.
+            lattice = replace(lattice, feature_steps=lattice.feature_steps / job.scales)
         return Contents(
-            self._job.grid,
+            job.grid,
             stack.groups,
             lods,
-            gaussians,
+            job.unscaled(gaussians),
             stack.icc,
             self._meta,
             CODED_PAGE_SIZE,

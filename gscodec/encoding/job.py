@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
 from gscodec.format import file_size
-from gscodec.gaussians import Grid
+from gscodec.gaussians import GaussianSet, Grid
 from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, RegionSource
+from gscodec.image.weights import channel_scales
 from gscodec.raster.base import Rasterizer
 
 SHAPE_BITS = 28.0
@@ -70,6 +72,30 @@ class Job:
         """(H, W, C) of a picture that is in memory."""
         assert isinstance(self.stack, ImageStack)
         return self.stack.samples
+
+    @cached_property
+    def scales(self) -> npt.NDArray[np.float32] | None:
+        """(C,) factors on the channels while they are fitted, by the weights of their groups; None is 1 for all."""
+        return channel_scales(self.stack.groups, self.stack.weights) if isinstance(self.stack, ImageStack) else None
+
+    @cached_property
+    def target(self) -> npt.NDArray[np.float32]:
+        """(H, W, C) that is fitted, of a picture that is in memory."""
+        return self.samples if self.scales is None else self.samples * self.scales
+
+    @cached_property
+    def target_grid(self) -> Grid:
+        """The grid with the background of the target."""
+        return self.grid if self.scales is None else replace(self.grid, background=self.grid.background * self.scales)
+
+    @property
+    def visible(self) -> npt.NDArray[np.bool_] | None:
+        """(H, W), the pixels that count; None is all."""
+        return self.stack.visible if isinstance(self.stack, ImageStack) else None
+
+    def unscaled(self, gaussians: GaussianSet) -> GaussianSet:
+        """Fitted Gaussians with the features of the samples."""
+        return gaussians if self.scales is None else replace(gaussians, features=gaussians.features / self.scales)
 
     @property
     def n_pixels(self) -> int:

@@ -4,13 +4,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gscodec.decode import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
 from gscodec.format import Contents, pack
 from gscodec.image import to_unit
 from gscodec.image.regions import Rect
 from gscodec.metrics import psnr as psnr_between
-from gscodec.metrics.psnr import mse
 from gscodec.version import __version__
 
 META_SHARE = 0.01
@@ -82,19 +84,33 @@ def finished(job: Job, contents: Contents, budget: int | None, steps: int) -> En
 
 
 def decoded_psnr(job: Job, data: bytes) -> float:
-    """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth."""
+    """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth.
+
+    Of the visible texels, where a mask hides some.
+    """
     with IgsImage(data, device=job.rasterizer) as image:
         if job.regions is None:
-            return psnr_between(to_unit(image.render(), job.stack.groups), job.samples)
+            return _psnr_of_visible(to_unit(image.render(), job.stack.groups), job)
         height, width, _ = image.shape
-        squares = 0.0
+        squares, counted = 0.0, 0
         for y in range(0, height, PSNR_AREA_PX):
             for x in range(0, width, PSNR_AREA_PX):
                 area = Rect(x, y, min(width, x + PSNR_AREA_PX), min(height, y + PSNR_AREA_PX))
                 decoded = image.render(region=(x, y, area.width, area.height))
-                squares += mse(to_unit(decoded, job.stack.groups), job.regions.read(area)) * area.width * area.height
-    error = squares / (height * width)
-    return math.inf if error == 0 else -10 * math.log10(error)
+                error, shown = to_unit(decoded, job.stack.groups) - job.regions.read(area), area.width * area.height
+                if job.visible is not None:
+                    error = error[job.visible[y : y + area.height, x : x + area.width]]
+                    shown = len(error)
+                squares += float(np.square(error, dtype=np.float64).mean(axis=-1).sum())
+                counted += shown
+    mean = squares / max(counted, 1)
+    return math.inf if mean == 0 else -10 * math.log10(mean)
+
+
+def _psnr_of_visible(decoded: npt.NDArray[np.float32], job: Job) -> float:
+    if job.visible is None:
+        return psnr_between(decoded, job.samples)
+    return psnr_between(decoded[job.visible][None], job.samples[job.visible][None])
 
 
 def _provenance_fits(job: Job, budget: int | None) -> bool:

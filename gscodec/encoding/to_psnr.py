@@ -71,7 +71,7 @@ def _pruned(job: Job, fitted: Fitted, wanted: float) -> Encoded:
     def without(n_pruned: int) -> Contents:
         kept = np.setdiff1d(np.arange(len(fit.gaussians)), order[:n_pruned])
         lods = fit.lods.ending_at(len(kept))
-        return Contents(job.grid, stack.groups, lods, fit.gaussians[kept], stack.icc, files=stack.files)
+        return Contents(job.grid, stack.groups, lods, job.unscaled(fit.gaussians[kept]), stack.icc, files=stack.files)
 
     low, high = 0, len(order)
     while high - low > 1:

@@ -51,15 +51,16 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
         _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
 
     fitted = training_room().fit(
-        job.samples,
+        job.target,
         n_gaussians,
         job.preset,
         rasterizer=job.rasterizer,
-        grid=job.grid,
+        grid=job.target_grid,
         lods=job.lods,
         seed=job.seed,
         steps=job.steps,
         on_step=report,
+        allowed=job.visible,
         recount=coded.recount if coded is not None and budget is not None else None,
     )
     return Fitted(fitted, settling, coded)
@@ -68,7 +69,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
 def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
     """The file of a fit; `share` as in `train.settle`, where there is no budget."""
     fit, stack, coded = fitted.fit, job.stack, fitted.coded
-    contents = Contents(job.grid, stack.groups, fit.lods, fit.gaussians, stack.icc, files=stack.files)
+    contents = Contents(job.grid, stack.groups, fit.lods, job.unscaled(fit.gaussians), stack.icc, files=stack.files)
     total = fit.steps + fitted.settling
     if coded is not None:
         n_gaussians = len(fit.gaussians)

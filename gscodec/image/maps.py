@@ -16,16 +16,21 @@ from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
 from gscodec.format.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.format.files import FileEntry
 from gscodec.image.discover import PICTURE_SUFFIXES, group_maps
+from gscodec.image.hidden import hide
 from gscodec.image.load import load_image
 from gscodec.image.restore import unit_z_of
 from gscodec.image.roles import map_name
 from gscodec.image.stack import ImageStack
+from gscodec.image.weights import checked_weight
 
 Samples = npt.NDArray[np.float32]
 
 UNIT_TOLERANCE: Final = 0.02
 """Root mean square by which the Z of a normal map may miss the unit sphere for Z to be left out, as a sample: below it,
 what rounding to 8 bits and lossy sources do; above it, Z says something of its own."""
+
+_KEYS: Final = ("file", "name", "role", "normal", "weight")
+"""Of a map in a manifest."""
 
 _COLOUR: Final = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
 
@@ -38,6 +43,15 @@ class MapFile:
     name: str | None = None  # of the group
     role: Role | None = None
     normal: NormalConvention | None = None
+    weight: float = 1.0  # of its errors in the fit, beside those of other maps
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The maps of a material, and which of its texels are seen."""
+
+    maps: tuple[MapFile, ...]
+    mask: Path | None = None  # see `hidden.hide`
 
 
 def load_source(paths: Sequence[str | os.PathLike[str]], *, part: str | None = None, nan: str = "error") -> ImageStack:
@@ -51,16 +65,18 @@ def load_source(paths: Sequence[str | os.PathLike[str]], *, part: str | None = N
         if path.is_dir():
             return load_maps(find_maps(path), os.fspath(path))
         if path.suffix.lower() == ".toml":
-            return load_maps(read_manifest(path), os.fspath(path))
+            manifest = read_manifest(path)
+            stack = load_maps(manifest.maps, os.fspath(path))
+            return stack if manifest.mask is None else hide(stack, manifest.mask)
         return load_image(paths[0], part=part, nan=nan)
     return load_maps([MapFile(Path(path)) for path in paths], os.fspath(paths[0]) if paths else "(stack)")
 
 
-def read_manifest(path: Path) -> list[MapFile]:
-    """The maps that a manifest lists.
+def read_manifest(path: Path) -> Manifest:
+    """What a manifest lists.
 
-    Tables `[[map]]` with `file`, and `name`, `role` and `normal` where the file's name does not say them. Paths are
-    relative to the manifest.
+    Tables `[[map]]` with `file`, and `name`, `role` and `normal` where the file's name does not say them, and `weight`;
+    before them `mask`, a picture that is 0 where nobody sees a texel. Paths are relative to the manifest.
 
     Raises:
         FileAccessError: the manifest cannot be read.
@@ -72,28 +88,34 @@ def read_manifest(path: Path) -> list[MapFile]:
         raise FileAccessError(f"{path}: cannot be read: {fault.strerror}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
-    tables = values.pop("map", None)
+    tables, mask = values.pop("map", None), values.pop("mask", None)
     if values or not isinstance(tables, list) or not tables:
         fact = f"has the key {next(iter(values))!r}" if values else "lists no maps"
-        raise InvalidArgument(f"{path}: {fact}; a manifest has tables [[map]] with file, name, role and normal")
-    return [_manifest_map(path, number, table) for number, table in enumerate(tables, start=1)]
+        raise InvalidArgument(f"{path}: {fact}; a manifest has mask and tables [[map]] with {', '.join(_KEYS)}")
+    if mask is not None and not isinstance(mask, str):
+        raise InvalidArgument(f"{path}: mask {mask!r} is not the path of a picture")
+    maps = tuple(_manifest_map(path, number, table) for number, table in enumerate(tables, start=1))
+    return Manifest(maps, None if mask is None else path.parent / mask)
 
 
 def _manifest_map(path: Path, number: int, table: Any) -> MapFile:
     where = f"{path}: map {number}"
-    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise InvalidArgument(f"{where}: is not a table of texts")
-    unknown = set(table) - {"file", "name", "role", "normal"}
+    if not isinstance(table, dict):
+        raise InvalidArgument(f"{where}: is not a table")
+    weight = checked_weight(table.pop("weight", 1.0), where)
+    if not all(isinstance(value, str) for value in table.values()):
+        raise InvalidArgument(f"{where}: is not a table of texts and a weight")
+    unknown = set(table) - set(_KEYS)
     if unknown or "file" not in table:
         fact = f"has the key {min(unknown)!r}" if unknown else "names no file"
-        raise InvalidArgument(f"{where}: {fact}; use file, name, role and normal")
+        raise InvalidArgument(f"{where}: {fact}; use {', '.join(_KEYS)}")
     try:
         role = Role(table["role"]) if "role" in table else None
         normal = NormalConvention(table["normal"]) if "normal" in table else None
     except ValueError as fault:
         known = f"{', '.join(Role)}; normal is gl or dx"
         raise InvalidArgument(f"{where}: {fault}; role is one of {known}") from fault
-    return MapFile(path.parent / table["file"], table.get("name"), role, normal)
+    return MapFile(path.parent / table["file"], table.get("name"), role, normal, weight)
 
 
 def find_maps(folder: Path) -> list[MapFile]:
@@ -151,7 +173,8 @@ def load_maps(files: Sequence[MapFile], name: str) -> ImageStack:
         samples[:, :, at : at + loaded.group.n_channels] = _enlarged(loaded, height, width)
         at += loaded.group.n_channels
     icc = next((loaded.icc for loaded in kept if loaded.icc and loaded.group.role in _COLOUR), None)
-    return ImageStack(samples, groups, icc, name, tuple(loaded.entry for loaded in maps))
+    weights = tuple(loaded.weight for loaded in kept) if any(loaded.weight != 1 for loaded in kept) else ()
+    return ImageStack(samples, groups, icc, name, tuple(loaded.entry for loaded in maps), weights=weights)
 
 
 @dataclass(frozen=True)
@@ -160,6 +183,7 @@ class _Map:
     group: ChannelGroup
     entry: FileEntry
     icc: bytes | None
+    weight: float
 
 
 def _load(file: MapFile) -> _Map:
@@ -192,7 +216,7 @@ def _load(file: MapFile) -> _Map:
         entry = replace(entry, constant=constant, constant_group=group)
     else:
         entry = _grouped(entry, group)
-    return _Map(samples, group, entry, picture.icc)
+    return _Map(samples, group, entry, picture.icc, file.weight)
 
 
 def _grouped(entry: FileEntry, group: ChannelGroup) -> FileEntry:

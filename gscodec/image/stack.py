@@ -27,11 +27,17 @@ class ImageStack:
     icc: bytes | None = None  # ICC profile, as found
     source_name: str = ""  # for messages
     files: tuple[FileEntry, ...] = ()  # what the samples came from, where that is not one plain picture
+    visible: npt.NDArray[np.bool_] | None = None  # (H, W) texels that count; None is all of them
+    weights: tuple[float, ...] = ()  # of each group's errors in the fit, above 0; none is 1 for all
 
     def __post_init__(self) -> None:
         check_channels(self.samples, self.groups)
         if self.samples.dtype != np.float32:
             raise InvalidArgument(f"ImageStack: samples are {self.samples.dtype}, not float32")
+        if self.visible is not None and self.visible.shape != self.samples.shape[:2]:
+            raise InvalidArgument(f"ImageStack: {self.visible.shape} texels are visible of {self.samples.shape[:2]}")
+        if self.weights and (len(self.weights) != len(self.groups) or not min(self.weights) > 0):
+            raise InvalidArgument(f"ImageStack: weights {self.weights} are not a positive number for each group")
 
 
 CMYK_GROUPS: Final = (ChannelGroup("cmyk", Role.DATA, 4, 8, transfer=Transfer.LINEAR),)

@@ -108,8 +108,9 @@ class Counts:
 
     def of(self, block: int, done: int) -> int:
         """Gaussians of a block, when so many are there."""
-        part = self._shares[block] / self._shares[block:].sum()
-        return max(self._least, round((self.likely_total(done) - done) * float(part)))
+        part = float(self._shares[block] / self._shares[block:].sum())
+        kept = self._least * (len(self._shares) - block)  # the fewest that this block and those after it have
+        return self._least + round(max(0, self.likely_total(done) - done - kept) * part)
 
 
 def within_budget(

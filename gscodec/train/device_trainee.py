@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gscodec.constants import MAX_TILE_PAIRS
@@ -43,12 +44,21 @@ class DeviceTrainee:
     Args:
         target: float32 (H, W, C); goes to the card once.
         draws: the places of new Gaussians, in the runtime's memory.
+        allowed: bool (H, W), the pixels in which they may be placed; None is all.
 
     Raises:
         OutOfDeviceMemory: here or later, the card has too little memory.
     """
 
-    def __init__(self, plan: FitPlan, target: Float32Array, grid: Grid, runtime: Runtime, draws: Draws) -> None:
+    def __init__(
+        self,
+        plan: FitPlan,
+        target: Float32Array,
+        grid: Grid,
+        runtime: Runtime,
+        draws: Draws,
+        allowed: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         self.mse = self.best_mse = np.inf
         self.capacity: int | None = plan.n_gaussians
         self._plan = plan
@@ -60,6 +70,7 @@ class DeviceTrainee:
         self._graph: Callable[[], None] | None = None
         with runtime:
             self._target = runtime.upload(np.moveaxis(target, 2, 0))
+            self._allowed = None if allowed is None else runtime.upload(allowed)
             self._background = runtime.upload(np.asarray(grid.background, np.float32))
             self._pass = LossPass(runtime, grid, self._target, plan.preset.loss)
             # Besides its steps, every segment is looked at up to four times, and the finished set once.
@@ -83,7 +94,9 @@ class DeviceTrainee:
         with runtime:
             image = xp.moveaxis(self._pass.render(self._show_all()), 0, 2) if present else None
             target = xp.moveaxis(self._target, 0, 2)
-            self._state.append(*new_rows(self._plan, target, image, present, n_gaussians, self._draws, xp))
+            self._state.append(
+                *new_rows(self._plan, target, image, present, n_gaussians, self._draws, xp, allowed=self._allowed)
+            )
             self._geometry = Geometry(runtime, n_gaussians)
             self._grads = xp.empty((n_gaussians, self._state.rows.shape[1]), np.float32)
             self._show_all()  # makes room for the new ones
@@ -95,7 +108,7 @@ class DeviceTrainee:
         with self._runtime:
             image = xp.moveaxis(self._pass.render(self._show_all()), 0, 2)
             target = xp.moveaxis(self._target, 0, 2)
-            rows, units = new_rows(self._plan, target, image, n - len(where), n, self._draws, xp)
+            rows, units = new_rows(self._plan, target, image, n - len(where), n, self._draws, xp, allowed=self._allowed)
             self._state.replace(self._runtime.upload(where), rows, units)
             self._show_all()
 

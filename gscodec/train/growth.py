@@ -65,7 +65,8 @@ def new_rows(
     probability = mix_with_uniform(density, uniform_share, xp)
     if allowed is not None:
         # A trace everywhere: elsewhere the draw would come back empty-handed where the allowed part has no error left.
-        probability = (probability + 1e-12) * allowed[stride // 2 :: stride, stride // 2 :: stride]
+        where = allowed[stride // 2 :: stride, stride // 2 :: stride]
+        probability = (probability + 1e-12) * where if where.any() else probability
     positions = draw_positions(draws, probability, n_wanted - n_present, p.jitter, xp)
     if stride > 1:
         positions = xp.clip(stride * positions + (stride // 2 + 0.5 - 0.5 * stride), 0.0, (width, height))

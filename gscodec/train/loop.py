@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
@@ -55,6 +56,7 @@ def fit(
     on_step: Callable[[StepReport], None] | None = None,
     recount: Callable[[GaussianSet, LodTable], int] | None = None,
     around: Surroundings | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> Fit:
     """Gaussians that paint `target`.
 
@@ -68,6 +70,7 @@ def fit(
         steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
         recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
             are and the levels that show them; on a card there will not be more than n_gaussians.
+        allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
         around: what surrounds the target, a block of a larger picture. Takes the CPU.
     Raises:
@@ -79,7 +82,7 @@ def fit(
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
     plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
     rng = np.random.default_rng(seed)
-    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, around)
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around)
     started = time.perf_counter()
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
@@ -134,10 +137,11 @@ def _trainee(
     rasterizer: Rasterizer,
     rng: np.random.Generator,
     seed: int,
+    allowed: npt.NDArray[np.bool_] | None,
     around: Surroundings | None,
 ) -> Trainee:
     if isinstance(rasterizer, CpuRasterizer):
-        return CpuTrainee(plan, target, grid, rasterizer, rng, around)
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed)
     if around is not None:
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     from gscodec.raster.cuda import CudaRasterizer
@@ -145,7 +149,8 @@ def _trainee(
     if isinstance(rasterizer, CudaRasterizer):
         from gscodec.train.device_trainee import DeviceTrainee
 
-        return DeviceTrainee(plan, target, grid, rasterizer.runtime, ModuleDraws(rasterizer.runtime.xp, seed))
+        draws = ModuleDraws(rasterizer.runtime.xp, seed)
+        return DeviceTrainee(plan, target, grid, rasterizer.runtime, draws, allowed)
     raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
 
 

@@ -79,6 +79,7 @@ class CpuTrainee:
         target: float32 (H, W, C).
         rng: draws the places of new Gaussians.
         around: what surrounds a block of a larger picture; its gains stay as they are.
+        allowed: bool (H, W), the pixels in which they may be placed; None is all, or what the surroundings leave.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class CpuTrainee:
         rasterizer: CpuRasterizer,
         rng: np.random.Generator,
         around: Surroundings | None = None,
+        allowed: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
         self.mse = self.best_mse = np.inf
@@ -100,6 +102,7 @@ class CpuTrainee:
         self._rasterizer = rasterizer
         self._rng = rng
         self._around = around
+        self._allowed = around.allowed if around is not None and allowed is None else allowed
         self._adam = RowAdam(
             torch.zeros(0, n_columns), torch.tensor(plan.rates), beta1=p.beta1, beta2=p.beta2, epsilon=p.epsilon
         )
@@ -124,9 +127,8 @@ class CpuTrainee:
             return
         stride = self._plan.stride(n_gaussians)
         image = self._image(stride) if present else None
-        allowed = None if self._around is None else self._around.allowed
         rows, units = new_rows(
-            self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride, allowed=allowed
+            self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride, allowed=self._allowed
         )
         self._adam.append(torch.from_numpy(rows))
         self._units = torch.cat([self._units, torch.from_numpy(units)])
@@ -137,9 +139,8 @@ class CpuTrainee:
         n, stride = len(self), self._plan.stride(len(self))
         where = least_needed(self._plan, removal_cost(self._rasterizer, self._shown(), self._grid)[:n], n_moved)
         image = self._image(stride)
-        allowed = None if self._around is None else self._around.allowed
         rows, units = new_rows(
-            self._plan, self._target, image, n - len(where), n, self._rng, stride=stride, allowed=allowed
+            self._plan, self._target, image, n - len(where), n, self._rng, stride=stride, allowed=self._allowed
         )
         self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
         self._units[torch.from_numpy(where)] = torch.from_numpy(units)

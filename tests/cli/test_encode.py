@@ -147,3 +147,17 @@ def test_other_kinds_of_pixels(run: "Run", picture: Path, tmp_path: Path, mode: 
     assert run("decode", output, back).code == 0
     with Image.open(io.BytesIO(back.read_bytes())) as decoded:
         assert decoded.size == (48, 32)
+
+
+def test_mask_and_weights(run: "Run", picture: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 2, axis=0)).save(tmp_path / "mask.png")
+    output = tmp_path / "out.igs"
+    outcome = run("encode", picture, output, "--gaussians", 60, *QUICK, "--mask", tmp_path / "mask.png")
+    assert outcome.code == 0, outcome.stderr
+    assert (read(output).read(0).means[:, 0] > 16).mean() > 0.8, "the left half is hidden"
+    outcome = run("encode", picture, output, "--overwrite", "--gaussians", 60, *QUICK, "--weights", "height=2")
+    assert (outcome.code, outcome.stderr.count("\n")) == (1, 1)
+    assert "no samples of 'height'" in outcome.stderr
+    outcome = run("encode", picture, output, "--overwrite", "--gaussians", 60, *QUICK, "--weights", "color=much")
+    assert outcome.code == 1
+    assert "name=number" in outcome.stderr

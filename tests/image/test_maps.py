@@ -107,6 +107,25 @@ def test_manifest(tmp_path: Path, material: Path) -> None:
     assert material.exists()
 
 
+def test_a_manifest_tells_weights_and_a_mask(tmp_path: Path, material: Path) -> None:
+    save(tmp_path / "charts.png", np.repeat(np.array([[0, 255]], np.uint8), 2, axis=0))
+    manifest = tmp_path / "rock.toml"
+    manifest.write_text(
+        'mask = "charts.png"\n[[map]]\nfile = "rock/rock_rough.png"\nweight = 0.5\n'
+        '[[map]]\nfile = "rock/rock_basecolor.png"\n[[map]]\nfile = "rock/rock_ao.png"\nweight = 3\n',
+        encoding="utf-8",
+    )
+    stack = load_source([manifest])
+    assert dict(zip([group.name for group in stack.groups], stack.weights, strict=True)) == {
+        "roughness": 0.5,
+        "albedo": 1.0,
+    }, "a map of one value has no samples to weigh"
+    assert stack.visible is not None
+    assert stack.visible[:, 10:].all()
+    assert not stack.visible[:, :4].any()
+    assert material.exists()
+
+
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
@@ -116,6 +135,9 @@ def test_manifest(tmp_path: Path, material: Path) -> None:
         ("[[map]]\nfile = 'a.png'\nrole = 'x'", "role is one of color"),
         ("[[map]]\nfile = 'a.png'\nsize = '3'", "'size'"),
         ("preset = 'fast'\n[[map]]\nfile = 'a.png'", "'preset'"),
+        ("[[map]]\nfile = 'a.png'\nweight = 'much'", "weight 'much'"),
+        ("[[map]]\nfile = 'a.png'\nweight = 1000", "0.01 to 100"),
+        ("mask = 3\n[[map]]\nfile = 'a.png'", "mask 3"),
     ],
 )
 def test_manifests_that_are_wrong(tmp_path: Path, text: str, fact: str) -> None:
