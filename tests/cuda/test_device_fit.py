@@ -162,6 +162,20 @@ def test_a_fit_reaches_the_cpu_s_quality_at_every_level(
     assert figures[0] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
 
 
+def test_new_gaussians_are_placed_where_they_may_be(device_runtime: Runtime, picture: Float32Array) -> None:
+    preset, plan, rng = PRESETS["balanced"], plan_of(PRESETS["balanced"], 40), np.random.default_rng(9)
+    allowed = np.zeros((HEIGHT, WIDTH), np.bool_)
+    allowed[8:24, 10:30] = True
+    grid = grid_of(picture, preset)
+    trainee = DeviceTrainee(plan, picture, grid, device_runtime, SameDraws(device_runtime, rng), allowed)
+    trainee.grow(N_GAUSSIANS // 2)
+    trainee.grow(N_GAUSSIANS)
+    trainee.relocate(6)
+    x, y = trainee.gaussians().means.T
+    assert len(x) == N_GAUSSIANS
+    assert ((x >= 9) & (x <= 31) & (y >= 7) & (y <= 25)).all(), "half a pixel of jitter, and rounding"
+
+
 def test_the_public_fit_runs_on_a_device(device_runtime: Runtime, picture: Float32Array) -> None:
     preset, reports = PRESETS["fast"], list[StepReport]()
 
