@@ -101,6 +101,15 @@ def decode_pages(
 def place_pages(
     lattice: CodedLattice, rows: npt.NDArray[np.int32], shapes: npt.NDArray[np.int64], threads: int
 ) -> tuple[_F64, _F64, _F64]: ...
+def decode_records(
+    rotation_from: npt.NDArray[np.uint8],
+    lows: npt.NDArray[np.int32],
+    bits: npt.NDArray[np.uint8],
+    settings: tuple[int, int, int, int, int],
+    data: npt.NDArray[np.uint8],
+    sizes: npt.NDArray[np.int64],
+    threads: int,
+) -> tuple[_F64, _F64, _F64, npt.NDArray[np.int64], int]: ...
 def page_order(codes: npt.NDArray[np.uint64], page_size: int) -> npt.NDArray[np.int64]: ...
 def crc32c_runs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]: ...
 def encode_pages(

@@ -1,9 +1,12 @@
 """Gaussians for timing when no encoded picture is at hand: plausible ones, drawn from a seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.format import Contents, pack
+from gscodec.format.page_heads import fitting_lattice, page_order
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.image.stack import picture_groups
 
@@ -36,6 +39,25 @@ def synthetic_file(height: int, width: int, n_gaussians: int, seed: int = 0, cha
     gaussians = synthetic_gaussians(height, width, n_gaussians, channels, seed)
     grid = synthetic_grid(height, width, channels)
     return pack(Contents(grid, picture_groups(channels, 8), LodTable.single(n_gaussians), gaussians))
+
+
+def packed_contents(
+    contents: Contents, shape_bits: tuple[int, int, int] = (5, 5, 23), feature_bits: int = 6
+) -> Contents:
+    """The same in profile `packed`, in file order, on records of such widths.
+
+    Args:
+        shape_bits: of narrow scale, elongation and place.
+    """
+    gaussians, counts, page_size = contents.gaussians, contents.lods.counts, contents.page_size
+    ordered = gaussians[page_order(gaussians, contents.grid, counts, page_size)]
+    n_channels = gaussians.n_channels
+    bits = (*shape_bits[:2], *(feature_bits,) * n_channels)
+    rotation_from = (2, 4, 8, 16, 30, 52, 80, 110, 140, 170, 200, 230)
+    lattice = fitting_lattice(
+        ordered, np.eye(n_channels), rotation_from, shape_bits[2], bits, contents.grid, counts, page_size
+    )
+    return replace(contents, gaussians=ordered, lattice=lattice)
 
 
 def synthetic_target(height: int, width: int, channels: int = 3, seed: int = 1) -> Float32Array:

@@ -39,6 +39,8 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         f"content   {facts['n_gaussians']} Gaussians of {facts['bits_per_gaussian']:.1f} bits, "
         f"{facts['n_pages']} pages, K {facts['top_k']}, Q {facts['support_q']:g}"
     )
+    if facts["record_bits"]:
+        yield f"records   {facts['record_size']} bytes: {_widths(facts['record_bits'])}"
     for group in facts["groups"]:
         details = [f"{group['n_channels']} x {group['bit_depth']}-bit {group['sample_type']}", group["transfer"]]
         details += [f"{key} {group[key]}" for key in ("alpha", "normal") if group[key] != "none"]
@@ -55,6 +57,11 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"{level['lod']:3d} {level['n_gaussians']:10d} {level['bytes']:11d} {level['bpp']:8.4f}{mark}"
     for key, value in (facts["meta"] or {}).items():
         yield f"meta      {key}: {_console.compact_json(value)}"
+
+
+def _widths(bits: dict[str, Any]) -> str:
+    *shape, features = bits.items()
+    return ", ".join(f"{name} {width}" for name, width in shape) + f", features {'+'.join(map(str, features[1]))} bits"
 
 
 def _file(entry: dict[str, Any]) -> str:

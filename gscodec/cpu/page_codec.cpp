@@ -3,6 +3,8 @@
 // a symbol costs one table look-up and one multiplication.
 #include "page_codec.h"
 
+#include "lattice_math.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -128,46 +130,16 @@ class BitWriter {
     int have_ = 0;
 };
 
-// shapes() of format/lattice.py for one Gaussian, in the same integers.
-
-int64_t sine(int64_t fifteenths) {
-    const int64_t square = (fifteenths * fifteenths) >> 15;
-    const int64_t inner = 21077 - ((square * 2382) >> 15);
-    return std::min<int64_t>((fifteenths * (51465 - ((square * inner) >> 15))) >> 15, 1 << 15);
-}
-
-// round(2^(30 - i / 32))
-constexpr std::array<int64_t, 32> kMantissa = {
-    1073741824, 1050733751, 1028218693, 1006186087, 984625594, 963527098, 942880699, 922676710,
-    902905651, 883558244, 864625413, 846098274, 827968132, 810226483, 792865000, 775875538,
-    759250125, 742980960, 727060411, 711481005, 696235434, 681316545, 666717336, 652430958,
-    638450708, 624770026, 611382493, 598281827, 585461881, 572916640, 560640218, 548626854};
-
 struct Bits {
     int rotation, x, y;
 };
 
-int rotation_bits(const PageLattice& lattice, int32_t elongation) {
-    int bits = 0;
-    while (bits < 12 && lattice.rotation_from[bits] <= elongation) ++bits;
-    return bits;
-}
-
 int clamp_bits(int64_t bits) { return static_cast<int>(std::clamp<int64_t>(bits, 0, 16)); }
 
 Bits bits_of(const PageLattice& lattice, int32_t narrow, int32_t elongation, int32_t rotation, int32_t cell_log2) {
-    const int bits = rotation_bits(lattice, elongation);
-    const int64_t high = static_cast<int64_t>(narrow) * lattice.scale_step;
-    const int64_t low = (static_cast<int64_t>(narrow) - elongation) * lattice.scale_step;
-    const int64_t angle = static_cast<int64_t>(rotation) << (16 - bits);
-    const int64_t from_vertical = std::abs(angle - (1 << 15));
-    const int64_t cos = sine(from_vertical), sin = sine((1 << 15) - from_vertical);
-    const int64_t twice = 2 * (high - low);
-    const int64_t ratio2 = kMantissa[twice & 31] >> std::min<int64_t>(twice >> 5, 62);
-    const uint64_t variance = static_cast<uint64_t>(((ratio2 * (cos * cos)) >> 30) + sin * sin + 1);
-    const int64_t leading = 16 * (30 - (63 - __builtin_clzll(variance))) - 8;
+    const Ellipse shape = ellipse_of(lattice.rotation_from, lattice.scale_step, narrow, elongation, rotation);
     const int64_t base = lattice.position_offset + 32 * static_cast<int64_t>(cell_log2);
-    return {bits, clamp_bits((base + low + leading) >> 5), clamp_bits((base + high - leading) >> 5)};
+    return {shape.rotation_bits, clamp_bits((base + shape.x_units) >> 5), clamp_bits((base + shape.y_units) >> 5)};
 }
 
 // The even bits of a number, together.
@@ -177,21 +149,6 @@ int64_t even_bits(uint32_t v) {
     v = (v | v >> 2) & 0x0f0f0f0fu;
     v = (v | v >> 4) & 0x00ff00ffu;
     return (v | v >> 8) & 0x0000ffffu;
-}
-
-// x 2^exponent, exact or what ldexp makes of it.
-double scaled(double x, int64_t exponent) {
-    if (exponent < -900 || exponent > 900) return std::ldexp(x, static_cast<int>(exponent));
-    const uint64_t bits = static_cast<uint64_t>(1023 + exponent) << 52;
-    double factor;
-    std::memcpy(&factor, &bits, sizeof factor);
-    return x * factor;
-}
-
-// power() of format/lattice.py.
-double power(int64_t units) {
-    const int64_t octaves = (units + 31) >> 5;
-    return scaled(static_cast<double>(kMantissa[32 * octaves - units]), octaves - 30);
 }
 
 // Values no writer makes would overflow what follows: far beyond 2^-14 .. 64 per px at any step.
@@ -244,7 +201,7 @@ bool PageDecoder::decode(const PageShape& shape, const uint8_t* data, int64_t si
         if (!plausible(narrow, elongation)) return false;
         row[kColumnNarrow] = static_cast<int32_t>(narrow);
         row[kColumnElongation] = static_cast<int32_t>(elongation);
-        row[kColumnRotation] = static_cast<int32_t>(bits.take(rotation_bits(lattice, row[kColumnElongation])));
+        row[kColumnRotation] = static_cast<int32_t>(bits.take(rotation_bits(lattice.rotation_from, row[kColumnElongation])));
         cell = i ? cell + whole(row[kColumnCell], kGap) : bits.take(shape.cell_bits);
         if (cell < 0 || cell >= (int64_t{1} << 30)) return false;
         row[kColumnCell] = static_cast<int32_t>(cell);
@@ -274,8 +231,7 @@ void place_page(const PageLattice& lattice, const PageShape& shape, const int32_
         means[2 * i + 1] = scaled(static_cast<double>(y) + 0.5, shape.cell_log2 - bits.y);
         inv_scales[2 * i] = power(static_cast<int64_t>(narrow) * lattice.scale_step);
         inv_scales[2 * i + 1] = power((static_cast<int64_t>(narrow) - elongation) * lattice.scale_step);
-        constexpr double kPi = 3.14159265358979323846;
-        rotations[i] = static_cast<double>(static_cast<int64_t>(row[kColumnRotation]) << (16 - bits.rotation)) * (kPi / 65536);
+        rotations[i] = radians(row[kColumnRotation], bits.rotation);
     }
 }
 

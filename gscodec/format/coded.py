@@ -16,13 +16,14 @@ from gscodec.format.lattice import (
     MAX_CELLS_LOG2,
     Codes,
     Lattice,
+    cell_places,
     feature_values,
     quantize,
-    shapes,
 )
-from gscodec.format.layout import QUANTISER, TOKEN_TABLE
+from gscodec.format.layout import TOKEN_TABLE
 from gscodec.format.limits import generations_of
 from gscodec.format.paging import file_order
+from gscodec.format.quantiser import pack_steps, steps_bytes, unpack_steps
 from gscodec.gaussians import GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
@@ -124,9 +125,8 @@ def payload_bits(codes: Codes, lattice: Lattice, generations: Int64Array, starts
     """
     gaps = gaps_of(codes.cells, starts)
     tables = fit_tables(codes, gaps)
-    cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations]
-    bits = shapes(lattice, codes.narrow, codes.elongation, codes.rotations, cell_log2)
-    total = float(bits.rotation_bits.sum() + bits.position_bits.sum()) + coded_bits(gaps, tables[0], GAP_SPLIT)
+    places = cell_places(lattice, codes.narrow, codes.elongation, codes.rotations, generations)
+    total = float(places.rotation_bits.sum() + places.bits.sum()) + coded_bits(gaps, tables[0], GAP_SPLIT)
     columns = [codes.narrow, codes.elongation, *codes.features.T]
     total += sum(coded_bits(column, table, VALUE_SPLIT) for column, table in zip(columns, tables[1:], strict=True))
     return total + 60 * (len(starts) - 1)
@@ -142,24 +142,7 @@ def quantize_in_order(
 
 def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
     """The raw QUAN chunk."""
-    lattice = codec.lattice
-    parts = [
-        QUANTISER.pack(
-            {
-                "scale_step": lattice.scale_step,
-                "reserved": 0,
-                "position_offset": lattice.position_offset,
-                "rotation_from": bytes(lattice.rotation_from),
-            }
-        ),
-        bytes(lattice.cell_log2),
-        lattice.feature_steps.astype("<f4").tobytes(),
-    ]
-    at = 0
-    for group in groups:
-        block = slice(at, at + group.n_channels)
-        parts.append(lattice.transform[block, block].astype("<f2").tobytes())
-        at += group.n_channels
+    parts = [pack_steps(codec.lattice, groups)]
     for table in codec.tables:
         parts.append(TOKEN_TABLE.pack({"low": table.low, "n_tokens": len(table.weights)}))
         parts.append(np.diff(table.weights, prepend=np.uint8(0)).astype(np.uint8).tobytes())
@@ -169,9 +152,8 @@ def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
 def max_quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
     """Most raw bytes a QUAN chunk of such a file can have."""
     n_channels = sum(group.n_channels for group in groups)
-    matrices = sum(2 * group.n_channels**2 for group in groups)
     tables = (_N_SHAPE_STREAMS + n_channels) * (TOKEN_TABLE.size + MAX_TOKENS)
-    return QUANTISER.size + lod_count + 4 * n_channels + matrices + tables
+    return steps_bytes(lod_count, groups) + tables
 
 
 def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> PageCodec:
@@ -182,35 +164,12 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
         LimitExceeded: cells too small for the picture.
     """
     where = f"{name}: chunk QUAN"
-    n_channels = sum(group.n_channels for group in groups)
-    sizes = [QUANTISER.size, lod_count, 4 * n_channels, sum(2 * group.n_channels**2 for group in groups)]
-    ends = np.cumsum(sizes)
-    if len(data) < ends[-1]:
-        raise CorruptField(f"{where} ends early, at byte {len(data)}")
-    values = QUANTISER.unpack(data)
-    QUANTISER.check(values, name)
-    rotation_from = tuple(values["rotation_from"])
-    if list(rotation_from) != sorted(rotation_from):
-        raise CorruptField(f"{where} has values of rotation_from that fall")
-    cell_log2 = tuple(data[ends[0] : ends[1]])
-    QUANTISER.check({"cell_log2": max(cell_log2)}, name)
-    bits = tuple(cell_bits(grid, cell) for cell in cell_log2)
+    lattice = unpack_steps(data, lod_count, groups, name)
+    bits = tuple(cell_bits(grid, cell) for cell in lattice.cell_log2)
     if max(bits) > 2 * MAX_CELLS_LOG2:
-        raise LimitExceeded(f"{where} has cells of 2^{min(cell_log2)} px, too small for the picture")
-    steps = np.frombuffer(data, "<f4", n_channels, int(ends[1])).astype(np.float32)
-    if not (np.isfinite(steps) & (steps > 0)).all():
-        raise CorruptField(f"{where} has a feature_step that is not positive")
-    transform = np.zeros((n_channels, n_channels))
-    at, first = int(ends[2]), 0
-    for group in groups:
-        n = group.n_channels
-        block = np.frombuffer(data, "<f2", n * n, at).astype(np.float64).reshape(n, n)
-        transform[first : first + n, first : first + n] = block
-        at, first = at + 2 * n * n, first + n
-    if not np.isfinite(transform).all():
-        raise CorruptField(f"{where} has a transform that is not finite")
-    lattice = Lattice(values["scale_step"], values["position_offset"], rotation_from, cell_log2, steps, transform)
-    return PageCodec(lattice, _unpack_tables(data, at, _N_SHAPE_STREAMS + n_channels, where), bits)
+        raise LimitExceeded(f"{where} has cells of 2^{min(lattice.cell_log2)} px, too small for the picture")
+    n_tables = _N_SHAPE_STREAMS + len(lattice.feature_steps)
+    return PageCodec(lattice, _unpack_tables(data, steps_bytes(lod_count, groups), n_tables, where), bits)
 
 
 def _unpack_tables(data: bytes, at: int, n_tables: int, where: str) -> tuple[TokenTable, ...]:

@@ -4,8 +4,9 @@ from typing import Any
 
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.files import FileEntry
-from gscodec.format.layout import CODEC_DEFLATE, PROFILE_F16, PROFILE_NAMES, record_size
+from gscodec.format.layout import CODEC_DEFLATE, PROFILE_NAMES
 from gscodec.format.reader import IgsReader
+from gscodec.format.records import RecordLayout
 
 
 def _rate(n_bytes: int, pixels: int) -> float:
@@ -41,6 +42,13 @@ def _file(entry: FileEntry) -> dict[str, Any]:
         "binary": entry.binary,
         "constant": list(entry.constant) or None,
     }
+
+
+def _widths(layout: RecordLayout | None) -> dict[str, Any] | None:
+    if layout is None:
+        return None
+    narrow, elongation, *features = layout.bits
+    return {"narrow": narrow, "elongation": elongation, "place": layout.place_bits, "features": features}
 
 
 def describe(reader: IgsReader) -> dict[str, Any]:
@@ -89,7 +97,8 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         "payload_bpp": _rate(payload, pixels),
         "bits_per_gaussian": _rate(payload, max(header.n_gaussians, 1)),
         "data_offset": header.data_offset,
-        "record_size": record_size(header.n_channels) if header.profile == PROFILE_F16 else None,
+        "record_size": reader.record_bytes,
+        "record_bits": _widths(reader.record_layout),
         "page_size": header.page_size,
         "n_pages": reader.n_pages,
         "groups": groups,

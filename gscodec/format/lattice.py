@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.format.morton import deinterleave, interleave
+from gscodec.format.records import PageHeads, RecordLayout
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
@@ -25,6 +26,8 @@ TOP_EXPONENT: Final = 6 * OCTAVE
 ROTATION_CLASSES: Final = 12
 """Most bits of a rotation."""
 MAX_POSITION_BITS: Final = 16
+MAX_ELONGATION: Final = 255
+"""That is quantised: as far as `rotation_from` tells elongations apart."""
 MAX_CELLS_LOG2: Final = 15
 """A side has at most 2^15 cells, so that the number of a cell has 30 bits."""
 
@@ -33,22 +36,28 @@ _MANTISSA: Final = np.array([round(2.0 ** (30 - i / OCTAVE)) for i in range(OCTA
 
 @dataclass(frozen=True)
 class Lattice:
-    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "Quantiser")."""
+    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "Quantiser").
+
+    Without `records` it is that of profile `coded`: means lie in cells of a grid, in steps of their own widths. With
+    them it is that of `packed`: means lie in the boxes of their pages, in as many steps as a record has bits for.
+    """
 
     scale_step: int  # units between neighbouring scales, 1..64
-    position_offset: int  # units; an octave more halves the steps of positions
+    position_offset: int  # units; an octave more halves the steps of positions; 0 in `packed`
     rotation_from: tuple[int, ...]  # (12,) least elongation, in scale steps, that has 1, 2 ... 12 bits of rotation
-    cell_log2: tuple[int, ...]  # per generation, binary logarithm of a cell's side in px
+    cell_log2: tuple[int, ...]  # per generation, binary logarithm of a cell's side in px; 0 in `packed`
     feature_steps: npt.NDArray[np.float32]  # (C,) of the transformed features
     transform: Float64Array  # (C, C) features = transformed @ transform
+    records: RecordLayout | None = None
+    pages: PageHeads | None = None  # of the Gaussians that are to be quantised
 
 
 @dataclass(frozen=True)
 class Codes:
     """The integers of n Gaussians, in file order."""
 
-    cells: Int64Array  # (n,) Morton number of the cell that holds the mean
-    offsets: Int64Array  # (n, 2) place in the cell, x_bits and y_bits long
+    cells: Int64Array  # (n,) Morton number of the cell that holds the mean; 0 where it lies in a box
+    offsets: Int64Array  # (n, 2) place in the cell or box, x_bits and y_bits long
     narrow: Int64Array  # (n,) the greater inverse scale, in scale steps
     elongation: Int64Array  # (n,) >= 0, by how many steps the other is smaller
     rotations: Int64Array  # (n,) rotation_bits long
@@ -62,11 +71,26 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """How many bits scales and rotation leave to the other values."""
+class Ellipses:
+    """What the integers of scale and rotation say about the widths of the others.
+
+    Positions lie on a lattice along x and y whose steps go with the standard deviation of x and with that of y where x
+    is known. Its cells have the area of cells along the axes of the ellipse, without being turned.
+    """
 
     rotation_bits: Int64Array  # (n,)
-    position_bits: Int64Array  # (n, 2)
+    x_units: Int64Array  # (n,) what steps along x go with, downwards, in units
+    y_units: Int64Array  # (n,) likewise
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where means can lie: place i of an axis is at origin + (i + 1/2) steps."""
+
+    rotation_bits: Int64Array  # (n,)
+    bits: Int64Array  # (n, 2) of the place in a cell or box
+    origin: Float64Array  # (n, 2) px
+    steps: Float64Array  # (n, 2) px
 
 
 def power(units: Int64Array) -> Float64Array:
@@ -82,14 +106,8 @@ def rotation_bits(lattice: Lattice, elongation: Int64Array) -> Int64Array:
     return np.searchsorted(np.asarray(lattice.rotation_from), elongation, side="right").astype(np.int64)
 
 
-def shapes(
-    lattice: Lattice, narrow: Int64Array, elongation: Int64Array, rotations: Int64Array, cell_log2: Int64Array
-) -> Shapes:
-    """What the integers of scale and rotation say about the widths of the others.
-
-    Positions lie on a lattice along x and y whose steps go with the standard deviation of x and with that of y where x
-    is known. Its cells have the area of cells along the axes of the ellipse, without being turned.
-    """
+def ellipses(lattice: Lattice, narrow: Int64Array, elongation: Int64Array, rotations: Int64Array) -> Ellipses:
+    """See `Ellipses`."""
     bits = rotation_bits(lattice, elongation)
     high = narrow * lattice.scale_step
     low = (narrow - elongation) * lattice.scale_step
@@ -102,10 +120,33 @@ def shapes(
     variance = ((ratio2 * cos2) >> 30) + sin2 + 1
     # Half an octave of the standard deviation for each octave of the variance below 1.
     leading = 16 * (30 - _floor_log2(variance)) - 8
+    return Ellipses(bits, low + leading, high - leading)
+
+
+def cell_places(
+    lattice: Lattice, narrow: Int64Array, elongation: Int64Array, rotations: Int64Array, generations: Int64Array
+) -> Places:
+    """Places in cells, in steps of each Gaussian's own widths; `generations` (n,) says in which cells."""
+    shape = ellipses(lattice, narrow, elongation, rotations)
+    cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations][:, None]
     base = lattice.position_offset + OCTAVE * cell_log2
-    x_bits = (base + low + leading) >> 5
-    y_bits = (base + high - leading) >> 5
-    return Shapes(bits, np.clip(np.stack([x_bits, y_bits], axis=1), 0, MAX_POSITION_BITS))
+    bits = np.clip((base + np.stack([shape.x_units, shape.y_units], axis=1)) >> 5, 0, MAX_POSITION_BITS)
+    return Places(shape.rotation_bits, bits, np.zeros(bits.shape), np.exp2(cell_log2 - bits))
+
+
+def box_places(lattice: Lattice, narrow: Int64Array, elongation: Int64Array, rotations: Int64Array) -> Places:
+    """Places in boxes: x and y share the bits that the rotation leaves so that their steps go with the widths."""
+    assert lattice.records is not None
+    assert lattice.pages is not None
+    shape = ellipses(lattice, narrow, elongation, rotations)
+    boxes = lattice.pages.record_boxes()
+    sides = boxes[:, 2:]
+    left = lattice.records.place_bits - shape.rotation_bits
+    wider = 16 * (_floor_log2(sides[:, 0] ** 2) - _floor_log2(sides[:, 1] ** 2))
+    x_bits = np.clip((OCTAVE * left + shape.x_units - shape.y_units + wider + OCTAVE) >> 6, 0, left)
+    bits = np.stack([x_bits, left - x_bits], axis=1)
+    origin = boxes[:, :2].astype(np.float64)
+    return Places(shape.rotation_bits, bits, origin, np.ldexp(sides.astype(np.float64), -bits.astype(np.int32)))
 
 
 def _sine(fifteenths: Int64Array) -> Int64Array:
@@ -122,46 +163,87 @@ def _floor_log2(values: Int64Array) -> Int64Array:
     return exponents.astype(np.int64) - 1
 
 
+def _places(
+    lattice: Lattice, narrow: Int64Array, elongation: Int64Array, rotations: Int64Array, generations: Int64Array
+) -> Places:
+    if lattice.records is None:
+        return cell_places(lattice, narrow, elongation, rotations, generations)
+    return box_places(lattice, narrow, elongation, rotations)
+
+
 def quantize(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: Int64Array) -> Codes:
     """The integers nearest to Gaussians, each value under those that were rounded before it.
 
     Args:
-        generations: (n,) generation of each Gaussian, whose cells it lies in.
+        generations: (n,) generation of each Gaussian.
     """
-    step = lattice.scale_step
     wide_first = gaussians.inv_scales[:, 0] < gaussians.inv_scales[:, 1]
     ordered = np.where(wide_first[:, None], gaussians.inv_scales[:, ::-1], gaussians.inv_scales)
+    narrow, elongation = _scales(ordered, lattice)
     turned = np.where(wide_first, gaussians.rotations + np.pi / 2, gaussians.rotations)
-    floor, top = -(LEAST_EXPONENT // step), TOP_EXPONENT // step
-    levels = np.floor(np.log2(ordered) * (OCTAVE / step) + 0.5).astype(np.int64).clip(floor, top)
-    narrow, elongation = levels[:, 0], np.minimum(levels[:, 0] - levels[:, 1], 255)
     bits = rotation_bits(lattice, elongation)
     turns = np.exp2(bits)
     rotations = np.floor(turned / np.pi * turns + 0.5).astype(np.int64) & ((1 << bits) - 1)
 
-    cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations]
-    shape = shapes(lattice, narrow, elongation, rotations, cell_log2)
-    steps_px = np.exp2(cell_log2[:, None] - shape.position_bits)
-    # The last place whose middle lies inside; a cell is at most twice a side, so that there is one.
-    last = np.floor(np.array([grid.width, grid.height]) / steps_px - 0.5)
-    column = np.clip(np.floor(gaussians.means[:, 0] / steps_px[:, 0]), 0, last[:, 0])
-    x = (column + 0.5) * steps_px[:, 0]
+    size = np.array([grid.width, grid.height])
+    places = _places(lattice, narrow, elongation, rotations, generations)
+    # The last place whose middle lies inside; a cell is at most twice a side, and boxes lie inside: there is one.
+    last = np.floor((size - places.origin) / places.steps - 0.5)
+    if lattice.records is not None:
+        last = np.minimum(last, (1 << places.bits) - 1)
+    means = (gaussians.means - places.origin) / places.steps
+    column = np.clip(np.floor(means[:, 0]), 0, last[:, 0])
     # What x was off by is made good where the ellipse leans: the nearest y in the Gaussian's own metric.
-    lean = _lean(lattice, narrow, elongation, rotations, bits)
-    y = gaussians.means[:, 1] + lean * (x - gaussians.means[:, 0])
-    row = np.clip(np.floor(y / steps_px[:, 1]), 0, last[:, 1])
-    places = np.stack([column, row], axis=1).astype(np.int64)
-    cells = places >> shape.position_bits
-    transformed = gaussians.features.astype(np.float64) @ np.linalg.inv(lattice.transform)
-    features = np.floor(transformed / lattice.feature_steps + 0.5).astype(np.int64)
+    lean = _lean(lattice, narrow, elongation, rotations, bits) * places.steps[:, 0] / places.steps[:, 1]
+    row = np.clip(np.floor(means[:, 1] + lean * (column + 0.5 - means[:, 0])), 0, last[:, 1])
+    where = np.stack([column, row], axis=1).astype(np.int64)
+    cells = where >> places.bits
     return Codes(
         interleave(cells[:, 0], cells[:, 1]),
-        places & ((1 << shape.position_bits) - 1),
+        where & ((1 << places.bits) - 1),
         narrow,
         elongation,
         rotations,
-        features,
+        _features(gaussians.features, lattice),
     )
+
+
+def _scales(inv_scales: Float64Array, lattice: Lattice) -> tuple[Int64Array, Int64Array]:
+    """Narrow scales and elongations of (n, 2) inverse scales, the greater first."""
+    floor, top = -(LEAST_EXPONENT // lattice.scale_step), TOP_EXPONENT // lattice.scale_step
+    levels = scale_levels(inv_scales, lattice.scale_step).clip(floor, top)
+    if lattice.records is None:
+        whole = np.floor(levels + 0.5).astype(np.int64)
+        return whole[:, 0], np.minimum(whole[:, 0] - whole[:, 1], MAX_ELONGATION)
+    narrow = _fields(lattice, 0, levels[:, :1], np.full(len(levels), top))
+    return narrow, _fields(lattice, 1, narrow[:, None] - levels[:, 1:], np.minimum(narrow - floor, MAX_ELONGATION))
+
+
+def scale_levels(inv_scales: Float64Array, step: int) -> Float64Array:
+    """Inverse scales in steps of so many units, not rounded."""
+    levels: Float64Array = np.log2(inv_scales) * (OCTAVE / step)
+    return levels
+
+
+def _features(features: Float32Array, lattice: Lattice) -> Int64Array:
+    steps = features.astype(np.float64) @ np.linalg.inv(lattice.transform) / lattice.feature_steps
+    if lattice.records is None:
+        return np.floor(steps + 0.5).astype(np.int64)
+    return _fields(lattice, slice(2, None), steps)
+
+
+def _fields(lattice: Lattice, which: int | slice, wanted: Float64Array, most: Int64Array | None = None) -> Int64Array:
+    """The integers nearest to what is wanted, at most `most`, that records of some fields can hold."""
+    assert lattice.records is not None
+    assert lattice.pages is not None
+    columns = slice(which, which + 1) if isinstance(which, int) else which
+    lows, scales = (lattice.pages.of_records(name)[:, columns] for name in ("lows", "scales"))
+    last = np.broadcast_to((1 << np.asarray(lattice.records.bits, np.int64)[columns]) - 1, wanted.shape)
+    if most is not None:
+        last = np.minimum(last, np.maximum(most[:, None] - lows, 0) // scales)
+    values = np.floor((wanted - lows) / scales + 0.5).astype(np.int64)
+    codes: Int64Array = lows + scales * values.clip(0, last)
+    return codes[:, 0] if isinstance(which, int) else codes
 
 
 def _lean(
@@ -178,14 +260,12 @@ def _lean(
 
 def dequantize(codes: Codes, lattice: Lattice, generations: Int64Array) -> GaussianSet:
     """The Gaussians that integers stand for; means in px."""
-    cell_log2 = np.asarray(lattice.cell_log2, np.int64)[generations]
-    shape = shapes(lattice, codes.narrow, codes.elongation, codes.rotations, cell_log2)
+    places = _places(lattice, codes.narrow, codes.elongation, codes.rotations, generations)
     cells = np.stack(deinterleave(codes.cells), axis=1)
-    places = (cells << shape.position_bits) + codes.offsets
-    means = np.ldexp(places + 0.5, (cell_log2[:, None] - shape.position_bits).astype(np.int32))
+    means = places.origin + ((cells << places.bits) + codes.offsets + 0.5) * places.steps
     high = codes.narrow * lattice.scale_step
     low = (codes.narrow - codes.elongation) * lattice.scale_step
-    rotations = (codes.rotations << (16 - shape.rotation_bits)).astype(np.float64) * (np.pi / 65536)
+    rotations = (codes.rotations << (16 - places.rotation_bits)).astype(np.float64) * (np.pi / 65536)
     features = feature_values(codes.features, lattice)
     return GaussianSet(means, np.stack([power(high), power(low)], axis=1), rotations, features)
 

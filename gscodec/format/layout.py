@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, UnsupportedChunk, UnsupportedVersion
+from gscodec.format.records import MAX_FIELD_BITS, MAX_PLACE_BITS, MIN_PLACE_BITS
 
 _CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i16": "h", "i32": "i", "f16": "e", "f32": "f"}
 
@@ -118,9 +119,10 @@ class Table:
 SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 
 PROFILE_F16: Final = 0
+PROFILE_PACKED: Final = 1
 PROFILE_CODED: Final = 2
-PROFILE_NAMES: Final = {PROFILE_F16: "f16", PROFILE_CODED: "coded"}
-VERSION: Final = (1, 2)
+PROFILE_NAMES: Final = {PROFILE_F16: "f16", PROFILE_PACKED: "packed", PROFILE_CODED: "coded"}
+VERSION: Final = (1, 3)
 MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
 MIN_GAIN: Final = 1 / 64
@@ -246,6 +248,35 @@ TOKEN_TABLE: Final = Table(
     ),
 )
 
+RECORD_WIDTHS: Final = Table("Record widths", (Field("place_bits", "u8", MIN_PLACE_BITS, MAX_PLACE_BITS),))
+
+FIELD_WIDTH: Final = Table(
+    "Field width",
+    (
+        Field("low", "i32"),
+        Field("bits", "u8", 0, MAX_FIELD_BITS),
+    ),
+)
+
+PAGE_HEAD: Final = Table(
+    "Page head",
+    (
+        Field("x", "u16"),
+        Field("y", "u16"),
+        Field("width", "u16", 1, 65535),
+        Field("height", "u16", 1, 65535),
+        Field("slope", "u16"),
+    ),
+)
+
+PAGE_FIELD: Final = Table(
+    "Page field",
+    (
+        Field("low", "u16"),
+        Field("scale", "u8", 1, 255),
+    ),
+)
+
 FLAG_CRITICAL: Final = 1
 CODEC_NONE: Final = 0
 CODEC_DEFLATE: Final = 1
@@ -271,7 +302,7 @@ KNOWN_CHUNKS: Final = {
     GAUS: True,
     META: False,
 }
-"""Chunk types of version 1.2, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
+"""Chunk types of version 1.3, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
 comes right before GAUS."""
 
 

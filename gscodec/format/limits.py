@@ -7,7 +7,7 @@ import numpy as np
 
 from gscodec.constants import MAX_CHANNELS, TILE_SIZE
 from gscodec.errors import LimitExceeded
-from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, PROFILE_F16, SIZED_PAGE_ENTRY, ErrorClass
+from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, PROFILE_CODED, SIZED_PAGE_ENTRY, ErrorClass
 
 MAX_ICC_BYTES: Final = 16 << 20
 """Raw bytes of an ICC profile; the largest lookup-table profiles have a few MiB."""
@@ -54,7 +54,7 @@ def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorC
 
 def pagi_bytes(n_pages: int, profile: int) -> int:
     """Raw bytes of the PAGI chunk."""
-    return (PAGE_ENTRY if profile == PROFILE_F16 else SIZED_PAGE_ENTRY).size * n_pages
+    return (SIZED_PAGE_ENTRY if profile == PROFILE_CODED else PAGE_ENTRY).size * n_pages
 
 
 def tile_counts(height: int, width: int) -> tuple[int, int]:

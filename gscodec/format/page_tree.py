@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from gscodec.errors import ChecksumMismatch, CorruptField
 from gscodec.format.crc32c import crc32c_runs
-from gscodec.format.layout import PAGE_TREE, Header, record_size
+from gscodec.format.layout import PAGE_TREE, Header
 from gscodec.format.limits import generation_sizes, pagi_bytes
 from gscodec.format.pages import PageIndex, PageRefs, TileRect, boxes_meeting, page_starts
 from gscodec.format.tables import pack_pages, parse_pages
@@ -82,6 +82,7 @@ class PageTree:
     boxes: npt.NDArray[np.int64]  # (B, 4)
     crcs: npt.NDArray[np.uint32]  # (B,) of the blocks' entries
     edges: npt.NDArray[np.int64]  # (B + 1,) where each block's pages begin in GAUS, then its size
+    fixed: npt.NDArray[np.int64] | None  # (P,) bytes of each page, where its entry does not say
     load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]]  # (first byte, length) pairs of raw PAGI
     header: Header
     name: str
@@ -143,7 +144,8 @@ class PageTree:
         starts = self.starts[first : last + 1]
         boxes, crcs, lengths = parse_pages(data, self.header, first, self.name)
         if lengths is None:
-            lengths = np.diff(starts) * record_size(self.header.n_channels)
+            assert self.fixed is not None
+            lengths = self.fixed[first:last]
         edges = int(self.edges[block]) + np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         if edges[-1] != self.edges[block + 1]:
             raise CorruptField(f"{where} has pages of {edges[-1] - edges[0]} bytes, PAGT says otherwise")
@@ -158,6 +160,7 @@ def unpack_tree(
     data: bytes,
     counts: tuple[int, ...],
     header: Header,
+    fixed: npt.NDArray[np.int64] | None,
     data_size: int,
     load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]],
     name: str,
@@ -165,7 +168,8 @@ def unpack_tree(
     """The page tree of a PAGT chunk.
 
     Args:
-        data_size: bytes of GAUS. load: reads spans of the raw PAGI chunk.
+        fixed: (P,) bytes of each page, where entries do not say. data_size: bytes of GAUS. load: reads spans of the raw
+            PAGI chunk.
 
     Raises:
         CorruptField: the chunk has another size than follows from its block size, a box is empty or leaves the grid, or
@@ -182,9 +186,10 @@ def unpack_tree(
         raise CorruptField(f"{where} has {len(data)} bytes, must be {size}")
     starts = page_starts(counts, header.page_size)
     boxes, crcs, lengths = parse_pages(data[PAGE_TREE.size :], header, None, name)
-    edges = starts[blocks] * record_size(header.n_channels)
-    if lengths is not None:
-        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    if lengths is None:
+        assert fixed is not None
+        lengths = np.add.reduceat(fixed, blocks[:-1]) if len(blocks) > 1 else fixed
+    edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{where} has blocks of {edges[-1]} bytes, GAUS has {data_size}")
-    return PageTree(starts, blocks, boxes, crcs, edges, load, header, name)
+    return PageTree(starts, blocks, boxes, crcs, edges, fixed, load, header, name)

@@ -8,13 +8,25 @@ import numpy.typing as npt
 from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.errors import CorruptField
 from gscodec.format.coded import PageCodec
-from gscodec.format.pages import PageRefs
+from gscodec.format.layout import record_size
+from gscodec.format.limits import page_lengths
+from gscodec.format.packed import RecordCodec
+from gscodec.format.pages import PageRefs, page_starts
 from gscodec.format.quantize import MAX_FEATURE, Records, check_records, dequantize_records
 from gscodec.gaussians import GaussianSet, Grid
 
 
 class PageDecoder(Protocol):
     """Bytes of pages to Gaussians."""
+
+    @property
+    def record_bytes(self) -> int | None:
+        """Bytes of a record; None where they differ."""
+        ...
+
+    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64] | None:
+        """(P,) bytes of each page of the file; None where the page index says so. Their number has been checked."""
+        ...
 
     def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
         """The Gaussians of some pages as stored, gains not applied.
@@ -31,8 +43,17 @@ class PageDecoder(Protocol):
 class F16PageDecoder:
     """`PageDecoder` of profile `f16`."""
 
-    def __init__(self, grid: Grid, n_channels: int, name: str) -> None:
-        self._grid, self._n_channels, self._name = grid, n_channels, name
+    def __init__(self, grid: Grid, n_channels: int, counts: tuple[int, ...], name: str) -> None:
+        self._grid, self._n_channels, self._counts, self._name = grid, n_channels, counts, name
+
+    @property
+    def record_bytes(self) -> int:
+        """See `PageDecoder.record_bytes`."""
+        return record_size(self._n_channels)
+
+    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64]:
+        """See `PageDecoder.page_bytes`."""
+        return page_lengths(self._counts, page_size) * self.record_bytes
 
     def records(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> Records:
         """(n, 5 + C) checked records. Arguments and errors as `decode`."""
@@ -46,11 +67,43 @@ class F16PageDecoder:
         return dequantize_records(self.records(data, pages), self._grid.height, self._grid.width)
 
 
+class PackedPageDecoder:
+    """`PageDecoder` of profile `packed`."""
+
+    def __init__(self, codec: RecordCodec, grid: Grid, counts: tuple[int, ...], name: str) -> None:
+        self.codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+
+    @property
+    def record_bytes(self) -> int:
+        """See `PageDecoder.record_bytes`."""
+        return self.codec.layout.stride
+
+    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64]:
+        """See `PageDecoder.page_bytes`."""
+        starts = page_starts(tuple(self._counts.tolist()), page_size)
+        return self.codec.page_bytes(np.diff(starts))
+
+    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
+        """See `PageDecoder.decode`."""
+        gaussians, bad = self.codec.decode(data, pages.sizes)
+        if gaussians is None:
+            page = f"{self._name}: page {int(pages.numbers[bad])}"
+            raise CorruptField(f"{page} has a box outside the picture, or bits that mean nothing")
+        return _checked(gaussians, pages, self._grid, self._name)
+
+
 class CodedPageDecoder:
     """`PageDecoder` of profile `coded`."""
 
     def __init__(self, codec: PageCodec, grid: Grid, counts: tuple[int, ...], name: str) -> None:
         self._codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+
+    @property
+    def record_bytes(self) -> None:
+        """See `PageDecoder.record_bytes`."""
+
+    def page_bytes(self, page_size: int) -> None:
+        """See `PageDecoder.page_bytes`."""
 
     def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
         """See `PageDecoder.decode`."""
@@ -61,11 +114,20 @@ class CodedPageDecoder:
             raise CorruptField(
                 f"{self._name}: page {int(pages.numbers[bad])} is not a coded page of {sizes[bad]} Gaussians"
             )
-        fault = _fault(gaussians, self._grid)
-        if fault:
-            page = int(pages.numbers[np.searchsorted(np.cumsum(sizes), fault[0], side="right")])
-            raise CorruptField(f"{self._name}: page {page} has a Gaussian with {fault[1]}")
-        return gaussians
+        return _checked(gaussians, pages, self._grid, self._name)
+
+
+def _checked(gaussians: GaussianSet, pages: PageRefs, grid: Grid, name: str) -> GaussianSet:
+    """The Gaussians of some pages, if all are in range.
+
+    Raises:
+        CorruptField: one is not.
+    """
+    fault = _fault(gaussians, grid)
+    if fault:
+        page = int(pages.numbers[np.searchsorted(np.cumsum(pages.sizes), fault[0], side="right")])
+        raise CorruptField(f"{name}: page {page} has a Gaussian with {fault[1]}")
+    return gaussians
 
 
 def _fault(gaussians: GaussianSet, grid: Grid) -> tuple[int, str] | None:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
+from gscodec.format import coded, packed
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
-from gscodec.format.coded import max_quan_bytes, unpack_quan
 from gscodec.format.contents import Json
 from gscodec.format.files import FileEntry, unpack_files
 from gscodec.format.layout import (
@@ -26,6 +26,7 @@ from gscodec.format.layout import (
     PAGI,
     PAGT,
     PROFILE_F16,
+    PROFILE_PACKED,
     QUAN,
     Header,
 )
@@ -40,8 +41,9 @@ from gscodec.format.limits import (
 from gscodec.format.meta import unpack_meta
 from gscodec.format.page_tree import PageTree, unpack_tree
 from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
-from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PageDecoder
+from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder
 from gscodec.format.quantize import Records
+from gscodec.format.records import RecordLayout
 from gscodec.format.source import ByteSource, SourceLike, Traffic, open_source, source_name
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
@@ -72,7 +74,9 @@ def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
     return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
 
 
-def load_tree(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageTree | None:
+def load_tree(
+    source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str
+) -> PageTree | None:
     """The page tree of a file that has one.
 
     Raises:
@@ -91,15 +95,17 @@ def load_tree(source: ByteSource, preamble: Preamble, lods: LodTable, name: str)
         return source.read_many([(index.offset + first, length) for first, length in spans])
 
     gaus = require_chunk(preamble, GAUS)
-    return unpack_tree(data, lods.counts, header, gaus.stored_size, load, name)
+    fixed = decoder.page_bytes(header.page_size)
+    return unpack_tree(data, lods.counts, header, fixed, gaus.stored_size, load, name)
 
 
-def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, name: str) -> PageIndex:
+def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str) -> PageIndex:
     """The page index, after its size has been worked out and capped."""
     header = preamble.header
     size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
     data_size = require_chunk(preamble, GAUS).stored_size
-    return unpack_pages(load_table(source, preamble, PAGI, size, name), lods.counts, header, data_size, name)
+    data = load_table(source, preamble, PAGI, size, name)
+    return unpack_pages(data, lods.counts, header, decoder.page_bytes(header.page_size), data_size, name)
 
 
 def load_decoder(
@@ -113,10 +119,13 @@ def load_decoder(
     """What turns the file's pages into Gaussians."""
     header = preamble.header
     if header.profile == PROFILE_F16:
-        return F16PageDecoder(grid, header.n_channels, name)
-    cap = max_quan_bytes(header.lod_count, groups)
-    data = load_chunk(source, require_chunk(preamble, QUAN), cap, name)
-    return CodedPageDecoder(unpack_quan(data, header.lod_count, groups, grid, name), grid, counts, name)
+        return F16PageDecoder(grid, header.n_channels, counts, name)
+    about = header.lod_count, groups
+    if header.profile == PROFILE_PACKED:
+        data = load_table(source, preamble, QUAN, packed.quan_bytes(*about), name)
+        return PackedPageDecoder(packed.unpack_quan(data, *about, grid, name), grid, counts, name)
+    data = load_chunk(source, require_chunk(preamble, QUAN), coded.max_quan_bytes(*about), name)
+    return CodedPageDecoder(coded.unpack_quan(data, *about, grid, name), grid, counts, name)
 
 
 class IgsReader:
@@ -144,12 +153,12 @@ class IgsReader:
             channels = load_chunk(self._source, require_chunk(self._preamble, CHAN), MAX_CHAN_BYTES, self.name)
             self._groups, background = unpack_channels(channels, self.header.n_channels, self.name)
             self._lods = load_lods(self._source, self._preamble, self.name)
-            tree = load_tree(self._source, self._preamble, self._lods, self.name)
-            self._pages: Pages = tree or load_pages(self._source, self._preamble, self._lods, self.name)
             header = self.header
             self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
             counts = self._lods.counts
             self._decoder = load_decoder(self._source, self._preamble, self._groups, self._grid, counts, self.name)
+            known = (self._source, self._preamble, self._lods, self._decoder, self.name)
+            self._pages: Pages = load_tree(*known) or load_pages(*known)
         except BaseException:
             self._source.close()
             raise
@@ -196,12 +205,22 @@ class IgsReader:
         """Where all the pages lie and what they touch; read now where the file has a page tree."""
         if isinstance(self._pages, PageIndex):
             return self._pages
-        return load_pages(self._source, self._preamble, self._lods, self.name)
+        return load_pages(self._source, self._preamble, self._lods, self._decoder, self.name)
 
     @property
     def n_pages(self) -> int:
         """Pages of the whole file."""
         return len(self._pages)
+
+    @property
+    def record_bytes(self) -> int | None:
+        """Bytes of a record; None in profile `coded`, whose records differ."""
+        return self._decoder.record_bytes
+
+    @property
+    def record_layout(self) -> RecordLayout | None:
+        """Widths of the values of a record, in profile `packed`."""
+        return self._decoder.codec.layout if isinstance(self._decoder, PackedPageDecoder) else None
 
     @property
     def payload_size(self) -> int:

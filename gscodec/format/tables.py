@@ -20,7 +20,7 @@ from gscodec.format.channels import (
     code_of,
     member_of,
 )
-from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_F16, Header, record_size
+from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, Header
 from gscodec.format.limits import tile_counts
 from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
 from gscodec.gaussians import Float32Array, LodTable
@@ -175,7 +175,7 @@ def parse_pages(
     Raises:
         CorruptField: a box is empty or leaves the grid, or a page has no bytes.
     """
-    fixed = header.profile == PROFILE_F16
+    fixed = header.profile != PROFILE_CODED
     table = np.frombuffer(data, PAGE_DTYPE if fixed else SIZED_PAGE_DTYPE)
     boxes = np.stack([table[field] for field in ("tx_first", "ty_first", "tx_last", "ty_last")], axis=1)
     rows, columns = tile_counts(header.height, header.width)
@@ -194,17 +194,22 @@ def parse_pages(
     return boxes.astype(np.int64), crcs, table["n_bytes"].astype(np.int64)
 
 
-def unpack_pages(data: bytes, counts: tuple[int, ...], header: Header, data_size: int, name: str) -> PageIndex:
+def unpack_pages(
+    data: bytes, counts: tuple[int, ...], header: Header, fixed: npt.NDArray[np.int64] | None, data_size: int, name: str
+) -> PageIndex:
     """The page index of a PAGI chunk whose size fits the counts.
+
+    Args:
+        fixed: (P,) bytes of each page, where entries do not say.
 
     Raises:
         CorruptField: as `parse_pages`, or the pages do not fill the data_size bytes of GAUS.
     """
     boxes, crcs, lengths = parse_pages(data, header, 0, name)
     starts = page_starts(counts, header.page_size)
-    edges = starts * record_size(header.n_channels)
-    if lengths is not None:
-        edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    lengths = fixed if lengths is None else lengths
+    assert lengths is not None
+    edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{name}: GAUS has {data_size} bytes, its pages take {edges[-1]}")
     return PageIndex(starts, boxes, crcs, edges)

@@ -95,14 +95,13 @@ class _Inspection:
         groups = self._attempt("CHAN", lambda: self._channels(preamble))
         grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
         lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
-        pages = None
-        if lods is not None:
-            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, name))
-        if lods is not None and pages is not None and preamble.find(PAGT) is not None:
-            self._attempt("PAGT", lambda: self._check_tree(preamble, lods, pages))
-        decoder = None
+        decoder = pages = None
         if lods is not None and groups is not None:
             decoder = self._attempt("QUAN", lambda: load_decoder(source, preamble, groups, grid, lods.counts, name))
+        if lods is not None and decoder is not None:
+            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
+            if pages is not None and preamble.find(PAGT) is not None:
+                self._attempt("PAGT", lambda: self._check_tree(preamble, lods, decoder, pages))
         for chunk in preamble.chunks:
             if chunk.offset + chunk.stored_size <= source.size:
                 self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk, groups))  # type: ignore[misc]
@@ -166,13 +165,13 @@ class _Inspection:
                 yield page, np.frombuffer(data, np.uint8)
             first = last
 
-    def _check_tree(self, preamble: Preamble, lods: LodTable, index: PageIndex) -> None:
+    def _check_tree(self, preamble: Preamble, lods: LodTable, decoder: PageDecoder, index: PageIndex) -> None:
         """Hold the page tree against the page index.
 
         Raises:
             CorruptField, ChecksumMismatch: they do not agree.
         """
-        tree = load_tree(self._source, preamble, lods, self._name)
+        tree = load_tree(self._source, preamble, lods, decoder, self._name)
         if tree is None:
             return
         tree.leading(len(index))  # checks the blocks' CRCs and sizes

@@ -8,13 +8,15 @@ import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.errors import InvalidArgument
+from gscodec.format import coded, packed
 from gscodec.format.channels import ChannelGroup, check_groups, round_f32
 from gscodec.format.chunks import StoredChunk, assemble
-from gscodec.format.coded import PageCodec, cell_bits, fit_tables, gaps_of, pack_quan, quantize_in_order
+from gscodec.format.coded import PageCodec, cell_bits, fit_tables, gaps_of, quantize_in_order
 from gscodec.format.contents import Contents, Json
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.lattice import Lattice, dequantize
+from gscodec.format.lattice import quantize as quantize_codes
 from gscodec.format.layout import (
     CHAN,
     FILE,
@@ -28,6 +30,7 @@ from gscodec.format.layout import (
     PAGT,
     PROFILE_CODED,
     PROFILE_F16,
+    PROFILE_PACKED,
     QUAN,
     SIGNATURE,
     TOC_ENTRY,
@@ -46,6 +49,7 @@ from gscodec.format.limits import (
 )
 from gscodec.format.meta import pack_meta
 from gscodec.format.morton import record_codes
+from gscodec.format.page_heads import page_heads, page_order
 from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes, page_starts
 from gscodec.format.paging import file_order
@@ -59,7 +63,7 @@ _WHERE = "cannot pack"
 def pack(contents: Contents) -> bytes:
     """The `.igs` file of some contents, Gaussians in compact pages.
 
-    Quantised on the contents' lattice to profile `coded`, or to `f16` where there is none.
+    Quantised on the contents' lattice to profile `coded` or `packed`, or to `f16` where there is none.
 
     Raises:
         InvalidArgument: the contents have a value that no file may hold.
@@ -67,15 +71,18 @@ def pack(contents: Contents) -> bytes:
     contents = _rounded(contents)
     grid, lods = contents.grid, contents.lods
     starts = page_starts(lods.counts, contents.page_size)
+    quan = []
     if contents.lattice is None:
         records = _sorted_records(contents)
         stored = dequantize_records(records, grid.height, grid.width)
         data = records.astype("<u2").tobytes()
         lengths = page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels)
-        quan = []
-    else:
+    elif contents.lattice.records is None:
         stored, codec, data, lengths = _coded_pages(contents, contents.lattice, starts)
-        quan = [StoredChunk.deflated(QUAN, pack_quan(codec, contents.groups))]
+        quan = [StoredChunk.deflated(QUAN, coded.pack_quan(codec, contents.groups))]
+    else:
+        stored, records_codec, data, lengths = _packed_pages(contents, contents.lattice, starts)
+        quan = [StoredChunk.plain(QUAN, packed.pack_quan(records_codec, contents.groups))]
     crcs = crc32c_runs(np.frombuffer(data, np.uint8), lengths)
     tree, index = _index_chunks(contents, page_boxes(stored, lods, grid, starts), crcs, lengths)
     chunks = [
@@ -101,7 +108,7 @@ def _index_chunks(
     lengths: npt.NDArray[np.int64],
 ) -> tuple[list[StoredChunk], list[StoredChunk]]:
     """PAGT, where the page index is long, and PAGI."""
-    sized = None if contents.lattice is None else lengths
+    sized = lengths if _profile(contents) == PROFILE_CODED else None
     pagi = pack_pages(boxes, crcs, sized)
     if len(pagi) >= TREE_FROM_BYTES:
         tree = make_tree(pagi, boxes, sized, contents.lods.counts, contents.page_size)
@@ -122,13 +129,36 @@ def _coded_pages(
     return dequantize(codes, lattice, generations_of(counts)), codec, data, lengths
 
 
+def _packed_pages(
+    contents: Contents, lattice: Lattice, starts: npt.NDArray[np.int64]
+) -> tuple[GaussianSet, packed.RecordCodec, bytes, npt.NDArray[np.int64]]:
+    """As `_coded_pages`. Gaussians that come with the heads of their pages keep their order."""
+    grid, gaussians, generations = contents.grid, contents.gaussians, generations_of(contents.lods.counts)
+    if lattice.pages is None:
+        gaussians = gaussians[page_order(gaussians, grid, contents.lods.counts, contents.page_size)]
+        lattice = replace(lattice, pages=page_heads(gaussians, lattice, starts, grid))
+    assert lattice.pages is not None
+    if not np.array_equal(lattice.pages.sizes, np.diff(starts)):
+        raise InvalidArgument(f"{_WHERE}: the page heads are those of other pages")
+    codes = quantize_codes(gaussians, lattice, grid, generations)
+    codec = packed.RecordCodec(replace(lattice, pages=None), grid)
+    data = codec.encode(codes, lattice.pages)
+    return dequantize(codes, lattice, generations), codec, data, codec.page_bytes(np.diff(starts))
+
+
+def _profile(contents: Contents) -> int:
+    if contents.lattice is None:
+        return PROFILE_F16
+    return PROFILE_CODED if contents.lattice.records is None else PROFILE_PACKED
+
+
 def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     grid = contents.grid
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
         "version_minor": _minor_version(contents, chunks),
-        "profile": PROFILE_F16 if contents.lattice is None else PROFILE_CODED,
+        "profile": _profile(contents),
         "lod_count": len(contents.lods),
         "width": grid.width,
         "height": grid.height,
@@ -145,6 +175,8 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
 
 def _minor_version(contents: Contents, chunks: Sequence[StoredChunk]) -> int:
     """The first version that has all that the file has."""
+    if _profile(contents) == PROFILE_PACKED:
+        return 3
     if any(chunk.fourcc == PAGT for chunk in chunks):
         return 2
     return 0 if contents.lattice is None and not contents.files else 1
@@ -159,7 +191,8 @@ def quantize(contents: Contents) -> Contents:
     contents = _rounded(contents)
     if contents.lattice is not None:
         starts = page_starts(contents.lods.counts, contents.page_size)
-        return replace(contents, gaussians=_coded_pages(contents, contents.lattice, starts)[0])
+        pages = _coded_pages if contents.lattice.records is None else _packed_pages
+        return replace(contents, gaussians=pages(contents, contents.lattice, starts)[0])
     records = _sorted_records(contents)
     return replace(contents, gaussians=dequantize_records(records, contents.grid.height, contents.grid.width))
 
@@ -172,8 +205,11 @@ def file_size(
     meta: dict[str, Json] | None,
     page_size: int = DEFAULT_PAGE_SIZE,
     files: Sequence[FileEntry] = (),
+    record_bytes: int | None = None,
 ) -> int:
-    """Bytes of `pack` in profile `f16` for a picture whose cumulative LOD counts would be `counts`; exact.
+    """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
+
+    In profile `f16`, or in `packed` where `record_bytes` says how long a record is.
 
     Raises:
         InvalidArgument: as `pack`, as far as these arguments tell.
@@ -184,15 +220,19 @@ def file_size(
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
-    tree = tree_bytes(counts, page_size, n_pages, PROFILE_F16)
+    profile, of_profile = PROFILE_F16, counts[-1] * record_size(n_channels)
+    if record_bytes is not None:
+        profile, of_profile = PROFILE_PACKED, counts[-1] * record_bytes
+        of_profile += packed.quan_bytes(len(counts), groups) + n_pages * packed.head_bytes(n_channels)
+    tree = tree_bytes(counts, page_size, n_pages, profile)
     return (
         HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(PROFILE_F16)) + len(optional) + bool(tree))
+        + TOC_ENTRY.size * (len(required_chunks(profile)) + len(optional) + bool(tree))
         + len(pack_channels(groups, grid.background))
         + lods_bytes(len(counts))
         + tree
-        + pagi_bytes(n_pages, PROFILE_F16)
-        + counts[-1] * record_size(n_channels)
+        + pagi_bytes(n_pages, profile)
+        + of_profile
         + sum(len(chunk.stored) for chunk in optional)
     )
 

@@ -380,6 +380,9 @@ class _Encoder:
         return empty, np.zeros(0, np.int64)
 
 
+_STEPS = ("scale_step", "position_offset", "rotation_from", "cell_log2", "feature_steps", "transform")
+
+
 def _packed_start(start: Start) -> Arrays:
     record: Arrays = {
         "counts": np.array(start.lods.counts, np.int64),
@@ -387,7 +390,7 @@ def _packed_start(start: Start) -> Arrays:
         "bits": np.array(start.bits),
     }
     if start.lattice is not None:
-        for name in Lattice.__dataclass_fields__:
+        for name in _STEPS:
             record[f"lattice.{name}"] = np.asarray(getattr(start.lattice, name))
     return record
 

@@ -13,10 +13,10 @@ static const int64_t M[32] = {1073741824, 1050733751, 1028218693, 1006186087, 98
                               585461881,  572916640,  560640218,  548626854};
 
 /* Quotients and shifts that round down, whatever the sign. */
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+int64_t igs_floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-static double pow2(int64_t e) {
-    int64_t k = -floor_div(-e, 32);
+double igs_pow2(int64_t e) {
+    int64_t k = -igs_floor_div(-e, 32);
     return ldexp((double)M[32 * k - e], (int)(k - 30));
 }
 
@@ -24,6 +24,42 @@ static int64_t sine(int64_t v) {
     int64_t t = (v * v) >> 15;
     int64_t result = (v * (51465 - ((t * (21077 - ((t * 2382) >> 15))) >> 15))) >> 15;
     return result < 32768 ? result : 32768;
+}
+
+int64_t igs_floor_log2(int64_t v) {
+    int64_t log = 0;
+    while (v >> (log + 1)) log++;
+    return log;
+}
+
+uint32_t igs_rotation_bits(const igs_quantiser *quan, int64_t e) {
+    uint32_t bits = 0;
+    while (bits < 12 && quan->rotation_from[bits] <= e) bits++;
+    return bits;
+}
+
+igs_shape igs_shape_of(const igs_quantiser *quan, int64_t n, int64_t e, int64_t r) {
+    igs_shape s = {n * quan->scale_step, (n - e) * quan->scale_step, r << (16 - igs_rotation_bits(quan, e)), 0};
+    int64_t from_vertical = llabs(s.angle - 32768);
+    int64_t cosine = sine(from_vertical), sinus = sine(32768 - from_vertical);
+    int64_t d = 2 * (s.high - s.low), octaves = d / 32 < 62 ? d / 32 : 62;
+    int64_t ratio = M[d % 32] >> octaves;
+    int64_t variance = ((ratio * (cosine * cosine)) >> 30) + sinus * sinus + 1;
+    s.leading = 16 * (30 - igs_floor_log2(variance)) - 8;
+    return s;
+}
+
+void igs_transform(const igs_file *file, const double *transformed, float *features) {
+    const double *row = file->quantiser->transform;
+    for (uint32_t k = 0; k < file->n_groups; k++) {
+        int first = file->group[k].first, m = file->group[k].n_channels;
+        for (int to = 0; to < m; to++) {
+            double sum = 0;
+            for (int from = 0; from < m; from++) sum += transformed[first + from] * row[from * m + to];
+            features[first + to] = (float)sum;
+        }
+        row += m * m;
+    }
 }
 
 static int64_t limited(int64_t v) { return v < 0 ? 0 : v > 16 ? 16 : v; }
@@ -91,7 +127,11 @@ void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size) {
         quan->transform[i] = get_f16(data + 16 + L + 4 * C + 2 * i);
         if (!isfinite(quan->transform[i])) igs_fail("CorruptField", "QUAN has a transform that is not finite");
     }
-    for (uint32_t i = 0; i < 3 + C; i++) {
+    if (file->profile == 1) {
+        igs_read_widths(file, quan, data + at, size - at);
+        at = size;
+    }
+    for (uint32_t i = 0; i < 3 + C && file->profile == 2; i++) {
         if (size - at < 6) igs_fail("CorruptField", "QUAN ends early");
         uint32_t n = get16(data + at + 4);
         quan->table[i].low = (int32_t)get32(data + at);
@@ -157,26 +197,21 @@ static int64_t value_of(page_stream *p, uint32_t t, uint32_t b, const igs_table 
     return v;
 }
 
-static void place(const igs_file *file, const igs_page *page, page_stream *p, int64_t n, int64_t e, int64_t r,
-                  uint32_t rotation_bits, uint64_t z, igs_gaussian *g) {
+static void place(const igs_file *file, const igs_page *page, page_stream *p, int64_t n, int64_t e, int64_t r, uint64_t z,
+                  igs_gaussian *g) {
     const igs_quantiser *quan = file->quantiser;
-    int64_t high = n * quan->scale_step, low = (n - e) * quan->scale_step, cell_log2 = quan->cell_log2[page->generation];
-    int64_t angle = r << (16 - rotation_bits), from_vertical = llabs(angle - 32768);
-    int64_t cosine = sine(from_vertical), sinus = sine(32768 - from_vertical);
-    int64_t d = 2 * (high - low), octaves = d / 32 < 62 ? d / 32 : 62;
-    int64_t ratio = M[d % 32] >> octaves;
-    int64_t variance = ((ratio * (cosine * cosine)) >> 30) + sinus * sinus + 1, log = 0;
-    while (variance >> (log + 1)) log++;
-    int64_t leading = 16 * (30 - log) - 8, base = quan->position_offset + 32 * cell_log2;
-    int64_t x_bits = limited(floor_div(base + low + leading, 32)), y_bits = limited(floor_div(base + high - leading, 32));
+    igs_shape s = igs_shape_of(quan, n, e, r);
+    int64_t cell_log2 = quan->cell_log2[page->generation], base = quan->position_offset + 32 * cell_log2;
+    int64_t x_bits = limited(igs_floor_div(base + s.low + s.leading, 32));
+    int64_t y_bits = limited(igs_floor_div(base + s.high - s.leading, 32));
     uint64_t x_o = number(p, (uint32_t)x_bits), y_o = number(p, (uint32_t)y_bits), z_x = 0, z_y = 0;
     for (uint32_t i = 0; i < 15; i++) {
         z_x |= (z >> (2 * i) & 1) << i;
         z_y |= (z >> (2 * i + 1) & 1) << i;
     }
-    g->s0 = pow2(high);
-    g->s1 = pow2(low);
-    g->theta = (double)angle * (PI / 65536);
+    g->s0 = igs_pow2(s.high);
+    g->s1 = igs_pow2(s.low);
+    g->theta = (double)s.angle * (PI / 65536);
     g->x = ldexp((double)((z_x << x_bits) + x_o) + 0.5, (int)(cell_log2 - x_bits));
     g->y = ldexp((double)((z_y << y_bits) + y_o) + 0.5, (int)(cell_log2 - y_bits));
 }
@@ -198,30 +233,18 @@ static void decode_coded(const igs_file *file, const igs_page *page, const uint8
     int64_t z = 0;
     for (uint32_t i = 0; i < n; i++) {
         igs_gaussian *g = &set->gaussian[first + i];
-        float *features = set->features + (first + i) * C;
         double transformed[MAX_CHANNELS];
-        uint32_t rotation_bits = 0;
         int64_t narrow = value_of(&p, tokens[n + i], 8, &quan->table[1], -32768, 32768);
         int64_t elongation = value_of(&p, tokens[2 * n + i], 8, &quan->table[2], 0, 32768);
-        while (rotation_bits < 12 && quan->rotation_from[rotation_bits] <= elongation) rotation_bits++;
-        int64_t rotation = (int64_t)number(&p, rotation_bits);
+        int64_t rotation = (int64_t)number(&p, igs_rotation_bits(quan, elongation));
         if (i == 0) z = (int64_t)number(&p, 2 * side_bits);
         else z += value_of(&p, tokens[i], 4, &quan->table[0], INT64_MIN, INT64_MAX);
         if (z < 0 || z >= 1 << 30) igs_fail("CorruptField", "a page has cell %ld", (long)z);
-        place(file, page, &p, narrow, elongation, rotation, rotation_bits, (uint64_t)z, g);
+        place(file, page, &p, narrow, elongation, rotation, (uint64_t)z, g);
         for (uint32_t c = 0; c < C; c++)
             transformed[c] = (double)value_of(&p, tokens[(3 + c) * n + i], 8, &quan->table[3 + c], INT32_MIN, INT32_MAX) *
                              quan->feature_step[c];
-        const double *row = quan->transform;
-        for (uint32_t k = 0; k < file->n_groups; k++) {
-            int first_channel = file->group[k].first, m = file->group[k].n_channels;
-            for (int to = 0; to < m; to++) {
-                double sum = 0;
-                for (int from = 0; from < m; from++) sum += transformed[first_channel + from] * row[from * m + to];
-                features[first_channel + to] = (float)sum;
-            }
-            row += m * m;
-        }
+        igs_transform(file, transformed, set->features + (first + i) * C);
     }
     if (p.held || p.at != p.size) igs_fail("CorruptField", "a page has bits after its end");
     free(tokens);
@@ -243,7 +266,7 @@ static void decode_f16(const igs_file *file, const igs_page *page, const uint8_t
 }
 
 void igs_decode_page(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first) {
-    (file->profile ? decode_coded : decode_f16)(file, page, data, set, first);
+    (file->profile == 0 ? decode_f16 : file->profile == 1 ? igs_decode_packed : decode_coded)(file, page, data, set, first);
     for (size_t i = first; i < first + page->n_gaussians; i++) {
         const igs_gaussian *g = &set->gaussian[i];
         double least = fmin(g->s0, g->s1), greatest = fmax(g->s0, g->s1);

@@ -101,7 +101,7 @@ static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk 
     }
     check(known[CHAN].entry && known[LODS].entry && known[PAGI].entry && known[GAUS].entry, "CorruptField",
           "a chunk is missing");
-    check((known[QUAN].entry != NULL) == (file->profile == 2), "CorruptField", "QUAN and the profile do not agree");
+    check((known[QUAN].entry != NULL) == (file->profile != 0), "CorruptField", "QUAN and the profile do not agree");
     check(offset == file->file_size, "CorruptField", "the chunks do not end with the file");
     check(known[GAUS].offset == file->data_offset, "CorruptField", "data_offset is not where GAUS begins");
 }
@@ -194,7 +194,9 @@ static void read_lods(igs_file *file, const uint8_t *data) {
 
 static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
     uint64_t n_pages = 0, offset = 0;
-    uint32_t entry_size = file->profile ? 16 : 12, number = 0, before = 0;
+    uint32_t entry_size = file->profile == 2 ? 16 : 12, number = 0, before = 0;
+    uint32_t head_size = file->profile == 1 ? 16 + 3 * file->n_channels : 0;
+    uint32_t record_size = file->profile == 1 ? file->quantiser->record_size : 10 + 2 * file->n_channels;
     size_t size;
     for (uint32_t g = 0; g < file->lod_count; before = file->counts[g++])
         n_pages += ((uint64_t)file->counts[g] - before + file->page_size - 1) / file->page_size;
@@ -208,7 +210,7 @@ static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
             const uint8_t *p = data + (size_t)number * entry_size;
             uint32_t n = left < file->page_size ? left : file->page_size;
             igs_page page = {get16(p), get16(p + 2), get16(p + 4), get16(p + 6), get32(p + 8),
-                             file->profile ? get32(p + 12) : n * (10 + 2 * file->n_channels), n, g,
+                             file->profile == 2 ? get32(p + 12) : head_size + n * record_size, n, g,
                              file->data_offset + offset};
             check(page.tx_first <= page.tx_last && page.ty_first <= page.ty_last &&
                       page.tx_last <= (file->width - 1) / TILE && page.ty_last <= (file->height - 1) / TILE,
@@ -250,7 +252,7 @@ void igs_open(igs_file *file, const char *path) {
     file->support_q = get_f32(header + 40);
     file->page_size = get16(header + 44);
     file->data_offset = get64(header + 48);
-    check(file->profile == 0 || file->profile == 2, "UnsupportedChunk", "the profile is not known");
+    check(file->profile <= 2, "UnsupportedChunk", "the profile is not known");
     check_count(file->lod_count, 1, MAX_LODS, "lod_count");
     check_count(file->width, 1, 1 << 20, "width");
     check_count(file->height, 1, 1 << 20, "height");
@@ -273,13 +275,15 @@ void igs_open(igs_file *file, const char *path) {
     data = load_chunk(file, &known[LODS], 4 * L + 2 * L * (L + 1), 1, &size);
     read_lods(file, data);
     free(data);
-    read_pages(file, &known[PAGI], &known[GAUS]);
     if (file->profile) {
+        uint64_t C = file->n_channels;
         for (uint32_t g = 0; g < file->n_groups; g++) T += (uint64_t)(file->group[g].n_channels * file->group[g].n_channels);
-        data = load_chunk(file, &known[QUAN], 16 + L + 4 * file->n_channels + 2 * T + 358 * (3 + file->n_channels), 0, &size);
+        T = 16 + L + 4 * C + 2 * T;
+        data = load_chunk(file, &known[QUAN], T + (file->profile == 1 ? 11 + 5 * C : 358 * (3 + C)), file->profile == 1, &size);
         igs_read_quantiser(file, data, size);
         free(data);
     }
+    read_pages(file, &known[PAGI], &known[GAUS]);
     free(toc);
 }
 

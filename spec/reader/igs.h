@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, SLOTS = 4096 };
+enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, N_FIELDS = 2 + MAX_CHANNELS, SLOTS = 4096 };
 
 typedef struct {
     int first, n_channels, bit_depth, sample_type, transfer, knee;
@@ -33,7 +33,9 @@ typedef struct { /* the chunk QUAN */
     int32_t scale_step, position_offset;
     uint8_t rotation_from[12], cell_log2[MAX_LODS];
     double feature_step[MAX_CHANNELS], *transform; /* of group after group, row by row */
-    igs_table table[N_TABLES];
+    igs_table table[N_TABLES]; /* of profile coded */
+    int32_t field_low[N_FIELDS]; /* of profile packed, as what follows */
+    uint32_t field_bits[N_FIELDS], place_bits, record_size;
 } igs_quantiser;
 
 typedef struct {
@@ -72,6 +74,23 @@ igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_
 /* The Gaussians of one page: coded.c. `first` is where in the set they go. */
 void igs_decode_page(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
 void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size);
+
+/* The same of profile packed: packed.c. */
+void igs_decode_packed(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
+void igs_read_widths(igs_file *file, igs_quantiser *quan, const uint8_t *data, size_t size);
+
+/* What scales say of the other values; `r_bits` alone hangs on e alone. */
+typedef struct {
+    int64_t high, low, angle, leading;
+} igs_shape;
+uint32_t igs_rotation_bits(const igs_quantiser *quan, int64_t e);
+igs_shape igs_shape_of(const igs_quantiser *quan, int64_t n, int64_t e, int64_t r);
+double igs_pow2(int64_t e);
+int64_t igs_floor_div(int64_t a, int64_t b);
+int64_t igs_floor_log2(int64_t v);
+
+/* Features of transformed ones. */
+void igs_transform(const igs_file *file, const double *transformed, float *features);
 
 /* The blend at a point, n_channels features, of a set that holds the Gaussians of the point's tile: render.c. */
 void igs_blend(const igs_file *file, const igs_set *set, double x, double y, double *features);

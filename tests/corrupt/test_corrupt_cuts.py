@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from _range_server import RangeServer
 
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
+from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.cli.app import main
 from gscodec.decode import open_igs
 from gscodec.errors import TruncatedStream
@@ -40,11 +40,9 @@ def make(profile: str, page_size: int) -> bytes:
     lods = LodTable(counts, tuple((0.6 + 0.1 * m,) * (m + 1) for m in range(4)))
     groups = (ChannelGroup("color", n_channels=3), ChannelGroup("ao", Role.AO, 1))
     grid = synthetic_grid(height, width, 4)
-    return pack(
-        Contents(
-            grid, groups, lods, gaussians, b"profile", {"a": "b"}, page_size, lattice if profile == "coded" else None
-        )
-    )
+    on = lattice if profile == "coded" else None
+    contents = Contents(grid, groups, lods, gaussians, b"profile", {"a": "b"}, page_size, on)
+    return pack(packed_contents(contents) if profile == "packed" else contents)
 
 
 class Whole:
@@ -93,7 +91,10 @@ class Whole:
                     image.render()
 
 
-@pytest.fixture(scope="module", params=["f16", "f16 with a page tree", "coded", "coded with a page tree"])
+@pytest.fixture(
+    scope="module",
+    params=[f"{profile}{tree}" for profile in ("f16", "coded", "packed") for tree in ("", " with a page tree")],
+)
 def whole(request: pytest.FixtureRequest) -> Whole:
     profile, _, tree = str(request.param).partition(" ")
     made = Whole(make(profile, 1 if tree else 16))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gscodec.bench.synthetic import packed_contents
 from gscodec.errors import ChecksumMismatch, CorruptField, GsCodecError
 from gscodec.format import Contents, IgsReader, file_size, pack, validate
 from gscodec.format.chunks import StoredChunk, assemble
@@ -22,20 +23,20 @@ COUNTS = (40, 333, 3000)
 SIZE = (700, 900)
 
 
-def contents_of(make_contents: MakeContents, coded: bool) -> Contents:
+def contents_of(make_contents: MakeContents, profile: str) -> Contents:
     contents = make_contents(3000, 3, SIZE, COUNTS, page_size=3)
     contents.gaussians.inv_scales[:] = np.clip(contents.gaussians.inv_scales, 0.2, 2)
-    if not coded:
-        return contents
+    if profile != "coded":
+        return packed_contents(contents) if profile == "packed" else contents
     lattice = Lattice(
         4, 75, (1, 1, 3, 4, 6, 10, 15, 21, 29, 38, 48, 60), (6, 5, 4), np.full(3, 0.02, np.float32), np.eye(3)
     )
     return replace(contents, lattice=lattice)
 
 
-@pytest.fixture(params=["f16", "coded"])
+@pytest.fixture(params=["f16", "coded", "packed"])
 def data(request: pytest.FixtureRequest, make_contents: MakeContents) -> bytes:
-    return pack(contents_of(make_contents, request.param == "coded"))
+    return pack(contents_of(make_contents, request.param))
 
 
 def parts_of(data: bytes) -> tuple[dict[str, Any], list[StoredChunk]]:
@@ -61,7 +62,7 @@ def test_long_indices_get_a_tree_and_short_ones_do_not(make_contents: MakeConten
     reader = IgsReader(data)
     labels = [chunk.label for chunk in reader.chunks if chunk.label != "QUAN"]
     assert labels == ["CHAN", "LODS", "PAGT", "PAGI", "GAUS"]
-    assert reader.header.version_minor == 2
+    assert reader.header.version_minor == (3 if reader.header.profile == 1 else 2)
     small = IgsReader(pack(make_contents(200, page_size=3)))
     assert [chunk.label for chunk in small.chunks] == ["CHAN", "LODS", "PAGI", "GAUS"]
     assert small.header.version_minor == 0
@@ -103,7 +104,7 @@ def test_a_point_reads_a_small_part_of_the_index(data: bytes) -> None:
     found = reader.read_region(0, (10, 10, 11, 11))
     assert len(found) < 300
     assert reader.traffic.n_bytes - opened < 0.75 * index.stored_size
-    assert len(reader.pages) == reader.n_pages == index.stored_size // (12 if reader.header.profile == 0 else 16)
+    assert len(reader.pages) == reader.n_pages == index.stored_size // (16 if reader.header.profile == 2 else 12)
 
 
 def test_blocks_hold_pages_of_one_generation() -> None:
@@ -138,7 +139,7 @@ def test_faults_of_the_tree(data: bytes) -> None:
     for at, change in ((0, 0xFF), (2, 1), (PAGE_TREE.size, 0x80), (PAGE_TREE.size + 5, 0xFF)):
         with pytest.raises(CorruptField):
             IgsReader(damaged(data, "PAGT", at, change)).read(0)
-    if IgsReader(data).header.profile:
+    if IgsReader(data).header.profile == 2:
         with pytest.raises(CorruptField, match="blocks of"):
             IgsReader(damaged(data, "PAGT", PAGE_TREE.size + entry))
     too_small = damaged(data, "PAGT", PAGE_TREE.size + 4, IgsReader(data).pages.boxes[:, 2].max())

@@ -31,6 +31,7 @@ from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
+from gscodec.format.page_heads import fitting_lattice, page_order
 from gscodec.format.tables import pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
@@ -122,6 +123,40 @@ def coded_stack() -> bytes:
     return pack(
         replace(coded_of(contents, 1, np.eye(4)), groups=groups, gaussians=replace(contents.gaussians, features=wild))
     )
+
+
+def packed_of(contents: Contents, place_bits: int, bits: tuple[int, ...], transform: np.ndarray) -> Contents:
+    """The same in profile `packed`, on records that are part of the golden file."""
+    ordered = contents.gaussians[
+        page_order(contents.gaussians, contents.grid, contents.lods.counts, contents.page_size)
+    ]
+    lattice = fitting_lattice(
+        ordered,
+        transform,
+        (1, 3, 7, 15, 31, 50, 75, 105, 135, 165, 195, 225),
+        place_bits,
+        bits,
+        contents.grid,
+        contents.lods.counts,
+        contents.page_size,
+    )
+    return replace(contents, gaussians=ordered, lattice=lattice)
+
+
+def packed_rgb() -> bytes:
+    """Profile `packed`: three levels, several pages, features turned, records of six bytes."""
+    turn = np.array([[0.5, 0.5, 0.5], [0.75, 0, -0.75], [-0.5, 1, -0.5]])
+    picture = packed_of(contents_of(21, (20, 60, 150), 3, (70, 90), 32), 22, (5, 5, 6, 5, 5), turn)
+    return pack(replace(picture, meta={"encoder": "golden"}))
+
+
+def packed_stack() -> bytes:
+    """Profile `packed`: two groups, a field without bits, the widest place, bits to spare, one Gaussian alone."""
+    contents = contents_of(22, (1, 40), 4, (33, 200), 16)
+    groups = (ChannelGroup("color", n_channels=3), ChannelGroup("height", Role.HEIGHT, 1))
+    wild = contents.gaussians.features * np.array([1, 1, 1, 50], np.float32)
+    contents = replace(contents, groups=groups, gaussians=replace(contents.gaussians, features=wild))
+    return pack(packed_of(contents, 31, (7, 6, 0, 9, 8, 24), np.eye(4)))
 
 
 def source_files() -> bytes:
@@ -217,6 +252,8 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         stack,
         coded_rgb,
         coded_stack,
+        packed_rgb,
+        packed_stack,
         source_files,
         made_unknown_ancillary,
         made_deflated_tables,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
+from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.decode import open_igs
 from gscodec.errors import GsCodecError
 from gscodec.format import ChannelGroup, Contents, IgsReader, Role, SampleType, Transfer, pack
@@ -65,17 +65,16 @@ def fresh(profile: str, *, seed: int, page_size: int, groups: tuple[ChannelGroup
         feature_steps=draw.uniform(0.005, 0.03, n_channels).astype(np.float32),
         transform=np.eye(n_channels),
     )
-    return pack(
-        Contents(
-            synthetic_grid(height, width, n_channels),
-            groups,
-            lods,
-            gaussians,
-            icc=b"no profile",
-            page_size=page_size,
-            lattice=lattice if profile == "coded" else None,
-        )
+    contents = Contents(
+        synthetic_grid(height, width, n_channels),
+        groups,
+        lods,
+        gaussians,
+        icc=b"no profile",
+        page_size=page_size,
+        lattice=lattice if profile == "coded" else None,
     )
+    return pack(packed_contents(contents) if profile == "packed" else contents)
 
 
 COLOR = (ChannelGroup("color", n_channels=3),)
@@ -88,10 +87,10 @@ MIXED = (
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Golden files and fresh ones of both profiles; with pages of one record they have a page tree."""
+    """Golden files and fresh ones of all profiles; with pages of one record they have a page tree."""
     folder = tmp_path_factory.mktemp("fresh")
     found = {name: GOLDEN / f"{name}.igs" for name in NAMES}
-    for profile in ("f16", "coded"):
+    for profile in ("f16", "coded", "packed"):
         for seed, (page_size, groups) in enumerate([(64, COLOR), (1, COLOR), (100, MIXED)]):
             path = folder / f"{profile}_{seed}.igs"
             path.write_bytes(fresh(profile, seed=seed, page_size=page_size, groups=groups))
@@ -99,7 +98,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-CASES = [*NAMES, *(f"{profile}_{seed}" for profile in ("f16", "coded") for seed in range(3))]
+CASES = [*NAMES, *(f"{profile}_{seed}" for profile in ("f16", "coded", "packed") for seed in range(3))]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -150,7 +149,7 @@ def assert_near(found: Array, expected: npt.NDArray[np.floating], tolerance: flo
     assert off.sum() <= 0.01 * off.size, (np.abs(found - expected).max(), off.sum())
 
 
-@pytest.mark.parametrize("name", ["f16_0", "f16_1", "coded_0", "coded_1"])
+@pytest.mark.parametrize("name", ["f16_0", "f16_1", "coded_0", "coded_1", "packed_0"])
 def test_a_point_is_its_pixel(reader: Reader, files: dict[str, Path], name: str) -> None:
     (point,) = reader.table("-f", files[name], 0, 100.5, 70.5)
     region = reader.table("-f", files[name], 0, 90, 64, 20, 10)
@@ -158,7 +157,7 @@ def test_a_point_is_its_pixel(reader: Reader, files: dict[str, Path], name: str)
 
 
 def test_a_cut_file_shows_the_levels_it_holds(reader: Reader, files: dict[str, Path], tmp_path: Path) -> None:
-    for name in ("f16_0", "coded_0"):
+    for name in ("f16_0", "coded_0", "packed_0"):
         with IgsReader(files[name]) as main:
             cut = tmp_path / "cut.igs"
             cut.write_bytes(files[name].read_bytes()[: main.prefix_size(1)])
@@ -168,7 +167,7 @@ def test_a_cut_file_shows_the_levels_it_holds(reader: Reader, files: dict[str, P
         assert reader.run(cut, 0, 0, 0).stderr.startswith("TruncatedStream: ")
 
 
-@pytest.mark.parametrize("name", ["rgb", "coded_rgb", "made_deflated_tables"])
+@pytest.mark.parametrize("name", ["rgb", "coded_rgb", "packed_rgb", "made_deflated_tables"])
 def test_damaged_files_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
     whole = (GOLDEN / f"{name}.igs").read_bytes()
     draw = np.random.default_rng(11)

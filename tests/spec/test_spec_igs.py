@@ -22,6 +22,7 @@ from gscodec.format import (
     validate,
 )
 from gscodec.format.layout import (
+    FIELD_WIDTH,
     GROUP,
     HEADER,
     KNOWN_CHUNKS,
@@ -29,9 +30,12 @@ from gscodec.format.layout import (
     MAX_CHUNKS,
     MAX_PAGE_SIZE,
     PAGE_ENTRY,
+    PAGE_FIELD,
+    PAGE_HEAD,
     PAGE_TREE,
     QUANTISER,
     RECORD,
+    RECORD_WIDTHS,
     SIGNATURE,
     SIZED_PAGE_ENTRY,
     TOC_ENTRY,
@@ -47,6 +51,7 @@ from gscodec.format.limits import (
     MAX_PAGES,
     lods_bytes,
 )
+from gscodec.format.packed import quan_bytes
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 SPEC = Path(__file__).parents[2] / "spec"
@@ -62,6 +67,10 @@ SECTIONS = {
     "Gaussian records": RECORD,
     "Quantiser": QUANTISER,
     "Token tables": TOKEN_TABLE,
+    "Record widths": RECORD_WIDTHS,
+    "Field widths": FIELD_WIDTH,
+    "Page heads": PAGE_HEAD,
+    "Page fields": PAGE_FIELD,
 }
 
 
@@ -118,6 +127,9 @@ def test_sizes_in_the_text() -> None:
     assert f"{PAGE_ENTRY.size} P bytes" in section("Pages")
     assert f"{SIZED_PAGE_ENTRY.size} P bytes" in section("Pages")
     assert "10 + 2 C" in section("Gaussian records")
+    assert f"{PAGE_HEAD.size} + {PAGE_FIELD.size} (2 + C) + n R" in section("Packed pages")
+    assert "27 + L + 9 C + 2 T bytes" in section("Field widths")
+    assert quan_bytes(3, (ChannelGroup("a", n_channels=4),)) == 27 + 3 + 9 * 4 + 2 * 16
     assert record_size(5) == RECORD.size + 2 * 5 == 20
     assert "4 L + 2 L (L + 1) bytes" in section("Levels of detail")
     assert [lods_bytes(n) for n in (1, 2, 16)] == [4 * n + 2 * n * (n + 1) for n in (1, 2, 16)]
