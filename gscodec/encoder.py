@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_LODS, LARGE_PIXELS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.encoding.blocks import encode_in_blocks
-from gscodec.encoding.job import Job, Progress, training_room
+from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
 from gscodec.encoding.packing import Encoded, count_for
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EncodeResult", "Progress", "encode"]
 
-PROFILES = ("coded", "f16")
+PROFILES = ("coded", "packed", "f16")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def encode(
     device: str = "auto",
     lods: int | None = None,
     profile: str | None = None,
+    record_bytes: int | None = None,
     seed: int = 0,
     steps: int | None = None,
     threads: int | None = None,
@@ -99,8 +100,9 @@ def encode(
             or the maps of a material: a folder, a manifest, or a list of paths.
         preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
         lods: levels of detail; None is 5, except for `paper`, which has one.
-        profile: `coded`, entropy-coded records, or `f16`, 16-bit records that can be mapped; None is `coded`, except
-            for `paper`.
+        profile: `coded`, entropy-coded records; `packed`, quantised records of one length that a shader reads in place;
+            or `f16`, 16-bit records that can be mapped. None is `coded`, except for `paper`.
+        record_bytes: of a record of profile `packed`; None is 6 for RGB, and about 5 bits for a channel more or less.
         device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
         seed: of the random placement; the same arguments on the same device give the same bytes.
         part: of an OpenEXR file that has several, by name or number.
@@ -142,6 +144,8 @@ def encode(
     profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
     if profile not in PROFILES:
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
+    if record_bytes is not None and profile != "packed":
+        raise InvalidArgument(f"records of {record_bytes} bytes go with profile packed alone, not {profile}")
     if time_budget is not None and not (math.isfinite(time_budget) and time_budget > 0):
         raise InvalidArgument(f"a time budget of {time_budget} seconds is not a positive number")
     if time_budget is not None and psnr is not None:
@@ -157,6 +161,9 @@ def encode(
         height, width, channels = stack.samples.shape
     else:
         height, width, channels = stack.shape
+    least, most = record_bytes_range(channels)
+    if record_bytes is not None and not least <= record_bytes <= most:
+        raise InvalidArgument(f"records of {record_bytes} bytes do not suit {channels} channels: use {least}..{most}")
     if regions is None:
         background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)  # type: ignore[union-attr]  # a stack: only these have no regions
     else:
@@ -184,6 +191,7 @@ def encode(
         block,
         None if checkpoint is None else Path(checkpoint),
         None if time_budget is None else started + time_budget,
+        record_bytes,
     )
     budget = size
     if bpp is not None or bppc is not None:

@@ -49,8 +49,15 @@ def command(
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
     profile: Annotated[
-        Literal["coded", "f16"] | None,
-        typer.Option(help="How Gaussians are stored: entropy-coded, or 16 bits a value. Default: coded; paper: f16."),
+        Literal["coded", "packed", "f16"] | None,
+        typer.Option(
+            help="How Gaussians are stored: entropy-coded, in short records that a shader reads in place, or 16 bits a "
+            "value. Default: coded; paper: f16."
+        ),
+    ] = None,
+    record_bytes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Profile packed: bytes of a record. Default: 6 for RGB; 8 is one word."),
     ] = None,
     lods: Annotated[
         int | None,
@@ -147,6 +154,7 @@ def command(
             device=device,
             lods=lods,
             profile=profile,
+            record_bytes=record_bytes,
             seed=seed,
             threads=threads,
             overwrite=overwrite,

@@ -6,8 +6,9 @@ from typing import Any
 
 from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
 from gscodec.encoding.job import Job, Progress, training_room
+from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.format import Contents, pack
+from gscodec.format import pack
 from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, StackRegions
 
@@ -61,13 +62,13 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
             on_step=report,
         )
     )
-    stack, grid = job.stack, made.grid
+    grid = made.grid
     if job.scales is not None:
         grid = replace(grid, background=grid.background / job.scales)
     if is_coded:
         contents = replace(coded.contents(made.gaussians, made.lods, made.lattice), meta=None)
+    elif job.profile == "packed":
+        contents = PackedFile(job).rounded(made.gaussians, made.lods)
     else:
-        contents = Contents(
-            job.grid, stack.groups, made.lods, job.unscaled(made.gaussians), stack.icc, files=stack.files
-        )
+        contents = job.contents(made.gaussians, made.lods)
     return finished(job, replace(contents, grid=grid), budget, made.steps)

@@ -41,21 +41,7 @@ class CodedFile:
 
     def contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
         """A file of fitted Gaussians and the lattice they lie on, or may."""
-        job, stack = self._job, self._job.stack
-        if job.scales is not None:
-            # Within a group all scales are one, so that its transform stays what it is.
-            lattice = replace(lattice, feature_steps=lattice.feature_steps / job.scales)
-        return Contents(
-            job.grid,
-            stack.groups,
-            lods,
-            job.unscaled(gaussians),
-            stack.icc,
-            self._meta,
-            CODED_PAGE_SIZE,
-            lattice,
-            stack.files,
-        )
+        return self._job.contents(gaussians, lods, lattice, CODED_PAGE_SIZE, self._meta)
 
     def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
         """How many Gaussians the budget will hold, judged by those there are."""

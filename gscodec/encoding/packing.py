@@ -57,7 +57,7 @@ def count_for(job: Job, budget: int, most: int) -> int:
     In profile `coded`, as many as are likely to fit at the steps that suit them.
     """
     meta = planned_provenance(job, budget)
-    spare = META_SLACK if meta else 0
+    spare = (META_SLACK if meta else 0) + job.page_slack
     if job.profile == "coded":
         overhead = job.size_of(1, meta) + spare + CODED_OVERHEAD
         return min(most, max(1, int(8 * (budget - overhead) / job.coded_bits)))

@@ -7,10 +7,10 @@ import numpy as np
 
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.job import Job, training_room
-from gscodec.encoding.packing import Encoded, decoded_psnr, finished
+from gscodec.encoding.packing import Encoded, decoded_psnr
 from gscodec.encoding.psnr_search import SLACK_DB, LossRange, smallest_at
 from gscodec.encoding.whole import Fitted, finish, fit
-from gscodec.format import Contents, pack
+from gscodec.format import pack
 
 PROBE_STEPS = 0.2
 """Share of the steps that the short fits take which tell where the search for a PSNR begins."""
@@ -23,6 +23,11 @@ CODED_LOSSES = LossRange((0.12, 1.1), (0.03, 4.0))
 
 PRUNED_LOSSES = LossRange((0.0, 0.4), (0.0, 20.0))
 """What taking Gaussians out may cost a file of profile `f16`."""
+
+PACKED_LOSSES = LossRange((0.2, 1.0), (0.0, 20.0))
+"""What settling on records of a given length may cost, and what is taken out before."""
+
+LOSSES = {"coded": CODED_LOSSES, "f16": PRUNED_LOSSES, "packed": PACKED_LOSSES}
 
 FINISHED_LOSSES = LossRange((0.0, SLACK_DB), (0.0, 0.0))
 """A picture in blocks is measured as the finished file that each of its fits is."""
@@ -48,36 +53,38 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
         )
 
     def finish_at(fitted: Fitted, loss: float) -> Encoded:
-        if fitted.coded is None:
-            return _pruned(job, fitted, fitted.psnr - loss)
-        return finish(job, fitted, None, training_room().share_of(loss, len(job.grid.background)))
+        if job.profile == "coded":
+            return finish(job, fitted, None, training_room().share_of(loss, len(job.grid.background)))
+        return finish(job, _thinned(job, fitted, fitted.psnr - loss), None)
 
     return smallest_at(
         wanted,
         counts=counts,
         most=most,
-        losses=PRUNED_LOSSES if job.profile == "f16" else CODED_LOSSES,
+        losses=LOSSES[job.profile],
         probe=lambda count: fit(short, count, None).psnr,
         fit=lambda count: fit(job, count, None),
         finish=finish_at,
     )
 
 
-def _pruned(job: Job, fitted: Fitted, wanted: float) -> Encoded:
-    """The file of a fit in profile `f16` without those of the finest Gaussians that `wanted` dB do not need."""
-    fit, stack = fitted.fit, job.stack
+def _thinned(job: Job, fitted: Fitted, wanted: float) -> Fitted:
+    """A fit without those of the finest Gaussians that `wanted` dB do not need."""
+    fit = fitted.fit
     order = training_room().least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts)
 
-    def without(n_pruned: int) -> Contents:
+    def without(n_pruned: int) -> Fitted:
         kept = np.setdiff1d(np.arange(len(fit.gaussians)), order[:n_pruned])
-        lods = fit.lods.ending_at(len(kept))
-        return Contents(job.grid, stack.groups, lods, job.unscaled(fit.gaussians[kept]), stack.icc, files=stack.files)
+        return replace(fitted, fit=replace(fit, gaussians=fit.gaussians[kept], lods=fit.lods.ending_at(len(kept))))
+
+    def psnr_of(thinned: Fitted) -> float:
+        return decoded_psnr(job, pack(job.contents(thinned.fit.gaussians, thinned.fit.lods)))
 
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
-        if decoded_psnr(job, pack(without(middle))) >= wanted:
+        if psnr_of(without(middle)) >= wanted:
             low = middle
         else:
             high = middle
-    return finished(job, without(low), None, fit.steps)
+    return without(low)

@@ -9,8 +9,8 @@ from typing import Any
 
 from gscodec.encoding.coded_file import CodedFile
 from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
+from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.format import Contents
 
 AFTER_STEPS = 40
 """Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
@@ -26,7 +26,7 @@ class Fitted:
 
     fit: Any  # train.Fit
     settling: int  # steps on the lattice that are to come
-    coded: CodedFile | None  # None in profile f16
+    file: CodedFile | PackedFile | None  # None in profile f16
 
     @property
     def psnr(self) -> float:
@@ -42,7 +42,7 @@ def encode_whole(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
 def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
     """A fit of so many Gaussians, or of as many as the budget holds."""
     settling = job.settle_steps
-    coded = CodedFile(job, budget) if settling else None
+    coded = CodedFile(job, budget) if settling and job.profile == "coded" else None
 
     def report(state: Any) -> None:
         n_bytes = job.likely_size(state.n_gaussians)
@@ -63,22 +63,25 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
         allowed=job.visible,
         recount=coded.recount if coded is not None and budget is not None else None,
     )
-    return Fitted(fitted, settling, coded)
+    return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded)
 
 
 def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
-    """The file of a fit; `share` as in `train.settle`, where there is no budget."""
-    fit, stack, coded = fitted.fit, job.stack, fitted.coded
-    contents = Contents(job.grid, stack.groups, fit.lods, job.unscaled(fit.gaussians), stack.icc, files=stack.files)
+    """The file of a fit; `share` as in `train.settle`, in profile `coded` where there is no budget."""
+    fit = fitted.fit
+    contents = job.contents(fit.gaussians, fit.lods)
     total = fit.steps + fitted.settling
-    if coded is not None:
+    if fitted.file is not None:
         n_gaussians = len(fit.gaussians)
         n_bytes = job.likely_size(n_gaussians) if budget is None else budget
 
         def report(done: int, mse: float) -> None:
             _report(job, fit.steps + done, total, n_gaussians, -10 * math.log10(max(mse, 1e-12)), n_bytes)
 
-        contents = coded.settle(fit, fitted.settling, report, share)
+        if isinstance(fitted.file, CodedFile):
+            contents = fitted.file.settle(fit, fitted.settling, report, share)
+        else:
+            contents = fitted.file.settle(fit, fitted.settling, report)
     return finished(job, contents, budget, total)
 
 
@@ -110,7 +113,7 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     pace.took(1, 1, step_seconds)
     shape = job.samples.shape
     wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
-    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if job.profile == "coded" else 0.0)
+    steps = pace.steps(wanted, 1, 1, 0.0 if job.profile == "f16" else SETTLE_SHARE)
     return replace(job, steps=steps) if steps < wanted else job
 
 

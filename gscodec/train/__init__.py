@@ -3,6 +3,7 @@
 from gscodec.train.block_encode import BlockProgress, BlockResult, BlockTask, encode_blocks
 from gscodec.train.loop import Fit, StepReport, fit, plan_of
 from gscodec.train.pace import LEAST_STEPS, Pace
+from gscodec.train.packed import settle_packed, typical_lattice
 from gscodec.train.presets import PRESETS, Preset, get_preset
 from gscodec.train.settling import Settled, SettleTask, count_for, least_needed_first, settle, share_of
 
@@ -25,5 +26,7 @@ __all__ = [
     "least_needed_first",
     "plan_of",
     "settle",
+    "settle_packed",
     "share_of",
+    "typical_lattice",
 ]

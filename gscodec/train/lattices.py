@@ -6,7 +6,7 @@ moved from one kind to another gains nothing (reverse water-filling). How much e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -60,14 +60,14 @@ def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tupl
     return Lattice(
         scale_step,
         round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2,
-        _rotation_from(scale_step, steps.rotation),
+        rotation_from(scale_step, steps.rotation),
         tuple(min(largest, max(smallest, cell)) for cell in sides),
         np.full(len(transform), steps.feature, np.float32),
         transform,
     )
 
 
-def _rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
+def rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
     """Least elongation, in scale steps, at which 1, 2 ... bits of rotation come nearest to the step wanted.
 
     A turn by t moves the tip of an ellipse of widths r < 1 and 1 by t, which counts where it leaves the ellipse:
@@ -131,14 +131,26 @@ def bits_of(gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: tuple[
     return payload_bits(codes, lattice, generations_of(counts), page_starts(counts, page_size))
 
 
+@dataclass(frozen=True)
+class Balance:
+    """What the steps of a set cost, and the steps at which all values cost the same."""
+
+    steps: Steps  # at which errors were measured
+    errors: Float64Array  # (4,) that a scale, rotation, mean or feature then adds, as a share of the picture's own
+
+    def __call__(self, share: float) -> Steps:
+        """The steps at which each value adds such a share of the picture's own error."""
+        return self.steps.scaled(Steps(*np.sqrt(share / self.errors)))
+
+
 def balance(
     gaussians: GaussianSet,
     transform: Float64Array,
     grid: Grid,
     counts: tuple[int, ...],
     error_of: Callable[[GaussianSet], float],
-) -> Callable[[float], Steps]:
-    """Steps as a function of the error each value may add, as a share of the picture's own.
+) -> Balance:
+    """Steps as a function of the error each value may add.
 
     Args:
         error_of: mean squared error of a set.
@@ -161,8 +173,4 @@ def balance(
         measured, steps_then = np.maximum(per_value, 1e-12), steps  # an exact fit has no error to share
         factors = np.sqrt(TYPICAL_SHARE / measured)
         steps = steps_then.scaled(Steps(*factors))
-
-    def at(share: float) -> Steps:
-        return replace(steps_then).scaled(Steps(*np.sqrt(share / measured)))
-
-    return at
+    return Balance(steps_then, measured)

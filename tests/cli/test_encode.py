@@ -161,3 +161,17 @@ def test_mask_and_weights(run: "Run", picture: Path, tmp_path: Path) -> None:
     outcome = run("encode", picture, output, "--overwrite", "--gaussians", 60, *QUICK, "--weights", "color=much")
     assert outcome.code == 1
     assert "name=number" in outcome.stderr
+
+
+def test_profile_packed_and_what_info_says_of_it(run: "Run", picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.igs"
+    how = ("--preset", "fast", "--steps", 10, "--profile", "packed", "-q")
+    assert run("encode", picture, output, "--gaussians", 90, "--record-bytes", 5, *how).code == 0
+    assert run("validate", output).code == 0
+    told = run("info", output).text
+    assert "profile packed" in told
+    assert "records   5 bytes: narrow " in told
+    assert run("decode", output, tmp_path / "back.png").code == 0
+    outcome = run("encode", picture, output, "--gaussians", 90, "--record-bytes", 1, *how, "--overwrite")
+    assert outcome.code == 1
+    assert "records of 1 bytes do not suit 3 channels: use 3..11" in outcome.stderr

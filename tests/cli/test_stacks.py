@@ -76,13 +76,15 @@ def test_what_a_stack_cannot_do(run: "Run", material: Path, tmp_path: Path) -> N
     assert "2 inputs and no output" in outcome.stderr
 
 
-def test_exr_through_the_program(run: "Run", tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["coded", "packed"])
+def test_exr_through_the_program(run: "Run", tmp_path: Path, profile: str) -> None:
     y, x = np.mgrid[0:24, 0:32]
     light = (0.01 * np.exp(0.2 * (x + y) / 2)).astype(np.float16)
     source, packed = tmp_path / "sky.exr", tmp_path / "sky.igs"
     channels = {"R": light, "G": light, "B": light, "Z": (x + 0.5).astype(np.float32)}
     OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(source))
-    assert run("encode", source, packed, "--gaussians", 200, "--preset", "fast", "--steps", 150, "-q").code == 0
+    how = ("--gaussians", 200, "--preset", "fast", "--steps", 150, "--profile", profile, "-q")
+    assert run("encode", source, packed, *how).code == 0
     assert run("decode", packed, tmp_path / "back.exr").code == 0
     got = OpenEXR.File(str(tmp_path / "back.exr"), separate_channels=True).channels()
     assert {name: str(channel.pixels.dtype) for name, channel in got.items()} == {

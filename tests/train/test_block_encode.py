@@ -44,6 +44,9 @@ def test_rates_are_met_and_never_exceeded(scene: Float32Array, bpp: float) -> No
 def test_profile_f16_and_counts_are_exact(scene: Float32Array) -> None:
     assert _encode(scene, bpp=None, gaussians=333, profile="f16").n_gaussians == 333
     assert _encode(scene, bpp=None, gaussians=333, lods=1).n_gaussians == 333
+    packed = _encode(scene, bpp=0.5, profile="packed")
+    assert 0.95 * 0.5 <= packed.bpp <= 0.5
+    assert packed.psnr > 22
     by_rate = _encode(scene, bpp=0.9, profile="f16")
     assert 0.95 * 0.9 <= by_rate.bpp <= 0.9
 

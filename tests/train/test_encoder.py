@@ -7,9 +7,11 @@ import pytest
 
 import gscodec
 from gscodec.encoder import Progress, encode
+from gscodec.encoding.job import record_bytes_range
 from gscodec.errors import InvalidArgument, OutputExists
 from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array
+from gscodec.image import from_array
 from gscodec.metrics import psnr
 
 Pixels = npt.NDArray[np.uint8]
@@ -102,8 +104,47 @@ def test_profiles(pixels: Pixels) -> None:
         assert one.pages.edges[-1] < 0.5 * other.pages.edges[-1]
     with IgsReader(encode(pixels, gaussians=60, preset="paper", steps=8).data) as reader:
         assert reader.header.profile == 0
-    with pytest.raises(InvalidArgument, match="profile 'zip' is not known: use coded, f16"):
+    with pytest.raises(InvalidArgument, match="profile 'zip' is not known: use coded, packed, f16"):
         encode(pixels, gaussians=60, profile="zip")
+
+
+def test_a_psnr_target_of_packed_records(pixels: Pixels) -> None:
+    result = encode(pixels, psnr=31.0, preset="fast", steps=30, profile="packed")
+    assert result.target_met
+    assert 31 <= result.psnr < 33, "records are as long as they are, and each Gaussian is worth half a decibel"
+
+
+def test_packed_records_have_one_length_and_settle(pixels: Pixels) -> None:
+    for asked, stride in ((None, 6), (5, 5), (8, 8)):
+        result = encode(pixels, size=1500, preset="fast", steps=60, profile="packed", record_bytes=asked)
+        assert result.target_met
+        assert 1500 - 45 <= len(result.data) <= 1500  # a Gaussian more may need a page more
+        with IgsReader(result.data) as reader:
+            assert (reader.header.profile, reader.record_bytes) == (1, stride)
+    settled = encode(pixels, gaussians=60, preset="fast", steps=60, profile="packed")
+    floats = encode(pixels, gaussians=60, preset="fast", steps=60, profile="f16")
+    assert settled.psnr > floats.psnr - 1.0
+
+
+@pytest.mark.parametrize(
+    ("profile", "record_bytes", "words"),
+    [("coded", 6, "profile packed alone"), ("packed", 2, "use 3"), ("packed", 99, "use 3..11")],
+)
+def test_records_that_cannot_be_are_refused(pixels: Pixels, profile: str, record_bytes: int, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        encode(pixels, gaussians=60, profile=profile, record_bytes=record_bytes)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 9])
+def test_packed_files_of_any_channels(channels: int) -> None:
+    y, x = np.mgrid[0:40, 0:56]
+    planes = np.stack([0.5 + 0.4 * np.sin(x / (4 + k) + y / 9) for k in range(channels)], axis=2).astype(np.float32)
+    stack = from_array(planes)
+    for record_bytes in (None, *record_bytes_range(channels)):
+        result = encode(stack, gaussians=30, preset="fast", steps=20, profile="packed", record_bytes=record_bytes)
+        with IgsReader(result.data) as reader:
+            assert record_bytes in {None, reader.record_bytes}
+            assert len(reader.read(0)) == 30
 
 
 def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""A file of profile `packed` on its way: its Gaussians settle on the lattice of their records."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gscodec.encoding.job import PACKED_PAGE_SIZE, Job, training_room
+from gscodec.format import Contents
+from gscodec.gaussians import GaussianSet, LodTable
+
+
+class PackedFile:
+    """What the steps on the lattice ask of the file they lead to."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def settle(self, fit: Any, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
+        """The contents of a finished fit, without provenance."""
+        job = self._job
+        task = training_room().SettleTask(
+            job.target, job.target_grid, job.stack.groups, job.preset, fit.lods, job.rasterizer, job.seed
+        )
+        settled = training_room().settle_packed(
+            task,
+            fit.gaussians,
+            n_steps,
+            page_size=PACKED_PAGE_SIZE,
+            record_bytes=job.record_bytes,
+            on_step=on_step,
+        )
+        return job.contents(settled.gaussians, fit.lods, settled.lattice, PACKED_PAGE_SIZE)
+
+    def rounded(self, gaussians: GaussianSet, lods: LodTable) -> Contents:
+        """The contents of fitted Gaussians that do not settle."""
+        job = self._job
+        ordered, lattice = training_room().typical_lattice(
+            gaussians, lods, job.grid, job.stack.groups, PACKED_PAGE_SIZE, job.record_bytes
+        )
+        return job.contents(ordered, lods, lattice, PACKED_PAGE_SIZE)
