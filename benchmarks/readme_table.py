@@ -1,7 +1,6 @@
 """Puts the committed rate-distortion tables into README.md, between their markers: the last step of `make bench`."""
 
 import csv
-import re
 from pathlib import Path
 
 from gscodec.bench.codecs import PICTURE_RIVALS
@@ -10,7 +9,6 @@ from gscodec.bench.tables import leads
 ROOT = Path(__file__).parents[1]
 OURS = "gscodec:balanced"
 TABLES = ("pictures", "samples")
-END = "<!-- end -->\n"
 
 
 def main() -> None:
@@ -21,9 +19,11 @@ def main() -> None:
         with (ROOT / path).open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["codec"] in {OURS, *PICTURE_RIVALS}]
         table = "".join(f"{line}\n" for line in leads(rows, "psnr", "bpp") if line.startswith("|"))
-        begin = f"<!-- from {path} -->\n"
-        pattern = f"(?<={re.escape(begin)}).*?(?={re.escape(END)})"
-        text = re.sub(pattern, lambda _, table=table: table, text, flags=re.DOTALL)
+        before, begin, rest = text.partition(f"<!-- from {path} -->\n")
+        _, end, after = rest.partition("<!-- end -->\n")
+        if not begin or not end:
+            raise SystemExit(f"README.md: has no place for {path}")
+        text = before + begin + table + end + after
     readme.write_text(text, encoding="utf-8")
 
 
