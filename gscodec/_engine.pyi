@@ -50,7 +50,7 @@ def backward(
     scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, grad_planes: _F32, isa: str, threads: int
 ) -> _Grads: ...
 def loss(
-    image: _F32, target: _F32, l1: float, l2: float, ssim: float, isa: str, threads: int
+    image: _F32, target: _F32, importance: _F32 | None, l1: float, l2: float, ssim: float, isa: str, threads: int
 ) -> tuple[float, float, _F32]: ...
 def fit_step(
     scene: Scene,
@@ -58,6 +58,7 @@ def fit_step(
     rect: _Rect,
     top_k: int,
     target: _F32,
+    importance: _F32 | None,
     l1: float,
     l2: float,
     ssim: float,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include "../cuda/gaussian_math.h"
@@ -72,6 +73,7 @@ struct Worker {
     Workspace ws;
     std::vector<int32_t> codes;
     std::vector<float> ssim;
+    alignas(64) float importance[kBatch];
 };
 
 Worker& this_worker() {
@@ -336,8 +338,9 @@ int64_t run_length(const TileTask& task, int run) {
 
 // Copies between the (C, 256) layout of a tile and a planar image. Where the tile leaves the image it shows `outside`,
 // of the same layout, or zero.
-void tile_from_planes(const float* planes, const Model& m, const TileTask& task, const float* outside, float* tile) {
-    for (int c = 0; c < m.n_channels; ++c) {
+void tile_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const float* outside,
+                      float* tile) {
+    for (int c = 0; c < n_planes; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
         if (task.rows() == kTile && task.columns() == kTile) {
             for (int run = 0; run < kBatch / kRun; ++run)
@@ -365,15 +368,15 @@ void tile_to_planes(const float* tile, const Model& m, const TileTask& task, flo
 }
 
 // As tile_from_planes for the pixels of a subset.
-void subset_from_planes(const float* planes, const Model& m, const TileTask& task, const Subset& subset,
+void subset_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset,
                         const float* outside, float* tile) {
     const int64_t rows = task.rows(), columns = task.columns();
-    for (int c = 0; c < m.n_channels; ++c) {
+    for (int c = 0; c < n_planes; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
         int p = c * kBatch;
         for (int64_t y = subset.y; y < kTile; y += subset.step)
             for (int64_t x = subset.x; x < kTile; x += subset.step, ++p)
-                tile[p] = y < rows && x < columns ? plane[y * m.width + x] : outside[p];
+                tile[p] = y < rows && x < columns ? plane[y * m.width + x] : outside ? outside[p] : 0.0f;
     }
 }
 
@@ -408,19 +411,23 @@ void gather_neighbours(const double* points, int64_t* order, int64_t n, const Ti
 }
 
 struct Sums {
-    double pointwise[2] = {0, 0};  // |d|, d^2
+    double pointwise[3] = {0, 0, 0};  // |d|, d^2; where pixels have weights, these by them, and d^2 plain
     double ssim = 0;
+    double weight = 0;  // of all samples, where SSIM has weights
 };
 
-LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count) {
+LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count, bool is_weighted) {
     Sums all;
     for (const Sums& part : parts) {
-        for (int k = 0; k < 2; ++k) all.pointwise[k] += part.pointwise[k];
+        for (int k = 0; k < 3; ++k) all.pointwise[k] += part.pointwise[k];
         all.ssim += part.ssim;
+        all.weight += part.weight;
     }
-    const double ssim_term = w.ssim != 0 ? w.ssim * (1 - all.ssim / count) : 0;
-    const double mse = all.pointwise[1] / count;
-    return {w.l1 * all.pointwise[0] / count + w.l2 * mse + ssim_term, mse};
+    const double whole = is_weighted ? all.weight / count : 1;
+    const double ssim_term = w.ssim != 0 ? w.ssim * (whole - all.ssim / count) : 0;
+    const double square = all.pointwise[1] / count;
+    return {w.l1 * all.pointwise[0] / count + w.l2 * square + ssim_term,
+            is_weighted ? all.pointwise[2] / count : square};
 }
 
 }  // namespace
@@ -518,14 +525,14 @@ void backward(const Context& context, const Model& model, const float* grad_imag
         if (task.args.n == 0) return;
         task.load_pixels(kWholeTile);
         task.blend(kBatch, true);
-        tile_from_planes(grad_image, model, task, nullptr, task.ws().grad.data());
+        tile_from_planes(grad_image, model.n_channels, model, task, nullptr, task.ws().grad.data());
         context.kernels.accumulate(task.ws(), task.args, slots.data() + task.first_pair(), moments.data());
     });
     gather_grads(context, model, records, ends, moments.data(), grads);
 }
 
-LossValue photometric_loss(const Context& context, const float* image, const float* target, int n_channels,
-                           int64_t height, int64_t width, const Weights& w, float* grad) {
+LossValue photometric_loss(const Context& context, const float* image, const float* target, const float* importance,
+                           int n_channels, int64_t height, int64_t width, const Weights& w, float* grad) {
     const int64_t plane = height * width;
     const double count = static_cast<double>(plane) * n_channels;
     constexpr int64_t kRows = 192, kColumns = kSsimColumns;
@@ -539,20 +546,26 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
         Sums& sums = parts[part];
         for (int64_t r = row0; r < row1; ++r) {
             const int64_t i = offset + r * width;
-            context.kernels.pointwise(image + i, target + i, width, l1, l2, grad + i, sums.pointwise);
+            if (!importance) {
+                context.kernels.pointwise(image + i, target + i, width, l1, l2, grad + i, sums.pointwise);
+                continue;
+            }
+            const float* const weight = importance + r * width;
+            context.kernels.pointwise_weighted(image + i, target + i, weight, width, l1, l2, grad + i, sums.pointwise);
+            if (w.ssim != 0) sums.weight = std::accumulate(weight, weight + width, sums.weight);
         }
         if (w.ssim == 0) return;
         for (int64_t c = 0; c < column_blocks; ++c) {
-            const SsimArgs args = {image + offset, target + offset, grad + offset, height, width, row0, row1,
+            const SsimArgs args = {image + offset, target + offset, importance, grad + offset, height, width, row0, row1,
                                    c * kColumns, std::min(width, (c + 1) * kColumns), ssim};
             sums.ssim += context.kernels.ssim(args, this_worker().ssim);
         }
     });
-    return finish(parts, w, count);
+    return finish(parts, w, count, importance != nullptr);
 }
 
-LossValue fit_step(const Context& context, const Model& model, const float* target, const Weights& w,
-                   const Subset& subset, const Grads& grads) {
+LossValue fit_step(const Context& context, const Model& model, const float* target, const float* importance,
+                   const Weights& w, const Subset& subset, const Grads& grads) {
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
@@ -580,18 +593,28 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
-            if (n == kBatch)
-                tile_from_planes(target, model, task, ws.out.data(), ws.grad.data());
-            else
-                subset_from_planes(target, model, task, subset, ws.out.data(), ws.grad.data());
+            const auto load_planes = [&](const float* planes, int n_planes, const float* outside, float* to) {
+                if (n == kBatch)
+                    tile_from_planes(planes, n_planes, model, task, outside, to);
+                else
+                    subset_from_planes(planes, n_planes, model, task, subset, outside, to);
+            };
+            load_planes(target, model.n_channels, ws.out.data(), ws.grad.data());
+            float* const weight = task.worker().importance;
+            if (importance) load_planes(importance, 1, nullptr, weight);
             for (int c = 0; c < model.n_channels; ++c) {
+                const float* const out = ws.out.data() + c * kBatch;
                 float* const grad = ws.grad.data() + c * kBatch;
-                context.kernels.pointwise(ws.out.data() + c * kBatch, grad, n, l1, l2, grad, parts[tile].pointwise);
+                double* const sums = parts[tile].pointwise;
+                if (importance)
+                    context.kernels.pointwise_weighted(out, grad, weight, n, l1, l2, grad, sums);
+                else
+                    context.kernels.pointwise(out, grad, n, l1, l2, grad, sums);
             }
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);
         });
-        value = finish(parts, w, count);
+        value = finish(parts, w, count, importance != nullptr);
     } else {
         float* const image = scratch.image.data();
         float* const grad = scratch.grad.data();
@@ -603,14 +626,14 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             tile_to_planes(task.ws().out.data(), model, task, image);
             std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
         });
-        value = photometric_loss(context, image, target, model.n_channels, model.height, model.width, w, grad);
+        value = photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
             if (task.args.n == 0) return;
             task.load_pixels(kWholeTile);
             std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
-            tile_from_planes(grad, model, task, nullptr, task.ws().grad.data());
+            tile_from_planes(grad, model.n_channels, model, task, nullptr, task.ws().grad.data());
             context.kernels.accumulate(task.ws(), task.args, slots + task.first_pair(), moments);
         });
     }

@@ -59,12 +59,13 @@ struct Weights {
 };
 
 struct LossValue {
-    double loss, mse;
+    double loss;
+    double mse;  // plain, whatever pixels count
 };
 
-// image, target, grad: planar (C, height, width).
-LossValue photometric_loss(const Context&, const float* image, const float* target, int n_channels, int64_t height,
-                           int64_t width, const Weights&, float* grad);
+// image, target, grad: planar (C, height, width). importance (height, width): what each pixel counts, or null: 1.
+LossValue photometric_loss(const Context&, const float* image, const float* target, const float* importance,
+                           int n_channels, int64_t height, int64_t width, const Weights&, float* grad);
 
 // Every step-th pixel in both directions, from (x, y) on; step is 1, 2 or 4.
 struct Subset {
@@ -73,6 +74,7 @@ struct Subset {
 
 // Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
 // be 0 unless the subset is the whole image.
-LossValue fit_step(const Context&, const Model&, const float* target, const Weights&, const Subset&, const Grads&);
+LossValue fit_step(const Context&, const Model&, const float* target, const float* importance, const Weights&,
+                   const Subset&, const Grads&);
 
 }  // namespace gscodec

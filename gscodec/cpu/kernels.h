@@ -64,7 +64,8 @@ constexpr int64_t kSsimColumns = 256;  // widest block of one SSIM call
 struct SsimArgs {
     const float* image;      // (height, width) one channel
     const float* target;     // (height, width)
-    float* grad;             // (height, width) the gradient of -scale * sum(SSIM) is added
+    const float* weight;     // (height, width) what each pixel counts, or null: 1
+    float* grad;             // (height, width) the gradient of -scale * sum(weight SSIM) is added
     int64_t height, width;
     int64_t row0, row1, column0, column1;  // block to do, at most kSsimColumns wide
     float scale;
@@ -82,7 +83,10 @@ struct KernelTable {
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
     // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].
     void (*pointwise)(const float* a, const float* b, int64_t n, float l1, float l2, float* grad, double* sums);
-    // SSIM of one block; returns the sum of SSIM over its pixels.
+    // The same where each value counts `weight` times, in grad and both sums; the plain sum d^2 is added to sums[2].
+    void (*pointwise_weighted)(const float* a, const float* b, const float* weight, int64_t n, float l1, float l2,
+                               float* grad, double* sums);
+    // SSIM of one block; returns the sum of SSIM over its pixels, by their weights.
     double (*ssim)(const SsimArgs&, std::vector<float>& scratch);
 };
 

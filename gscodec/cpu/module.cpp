@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <stdexcept>
 
 #ifdef __linux__
@@ -213,30 +215,36 @@ NB_MODULE(_engine, m) {
         return grads.tuple();
     });
 
-    m.def("loss", [](In<float, 3> image, In<float, 3> target, float l1, float l2, float ssim, const std::string& isa,
-                     int threads) {
+    // importance (height, width): what each pixel counts, or None: 1.
+    using Importance = std::optional<In<float, 2>>;
+    const auto importance_of = [](const Importance& map) -> const float* { return map ? map->data() : nullptr; };
+
+    m.def("loss", [importance_of](In<float, 3> image, In<float, 3> target, const Importance& importance, float l1,
+                                  float l2, float ssim, const std::string& isa, int threads) {
         const Context context{kernels_for(isa), threads};
         auto grad = make_array<float>({image.shape(0), image.shape(1), image.shape(2)});
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = photometric_loss(context, image.data(), target.data(), static_cast<int>(image.shape(0)),
+            value = photometric_loss(context, image.data(), target.data(), importance_of(importance),
+                                     static_cast<int>(image.shape(0)),
                                      static_cast<int64_t>(image.shape(1)), static_cast<int64_t>(image.shape(2)),
                                      {l1, l2, ssim}, grad.data());
         }
         return nb::make_tuple(value.loss, value.mse, grad);
     });
 
-    m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target, float l1, float l2,
-                         float ssim, const std::tuple<int64_t, int64_t, int64_t>& subset, const std::string& isa,
-                         int threads) {
+    m.def("fit_step", [importance_of](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
+                                      const Importance& importance, float l1, float l2, float ssim,
+                                      const std::tuple<int64_t, int64_t, int64_t>& subset, const std::string& isa,
+                                      int threads) {
         const Model model = scene.model(shape, rect, top_k);
         const Context context{kernels_for(isa), threads};
         GradArrays grads(model);
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = fit_step(context, model, target.data(), {l1, l2, ssim},
+            value = fit_step(context, model, target.data(), importance_of(importance), {l1, l2, ssim},
                              {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());

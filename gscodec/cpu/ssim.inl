@@ -3,7 +3,8 @@
 // With G the 11-tap Gaussian of sigma 1.5, zero outside the image: the five means G*x, G*y, G*xx, G*yy, G*xy of a row
 // need eleven rows of horizontal blurs, and the gradient G*D1 + 2 x (G*D2) + y (G*D3), with D the derivatives of the
 // pixel's SSIM to G*x, G*xx and G*xy, needs eleven rows of those. Both windows stream down the block through rings, so
-// a block of 256 columns works inside the second-level cache whatever the size of the picture.
+// a block of 256 columns works inside the second-level cache whatever the size of the picture. Where pixels count
+// differently, each pixel's SSIM, and with it D, is multiplied by its weight.
 
 constexpr int kRadius = 5, kTaps = 11;
 
@@ -60,6 +61,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
 
     float* inside = cursor;                              // 1 where a map column belongs to the result
     std::fill_n(inside + kRadius, n, 1.0f);
+    float weights[kStride] = {};                         // of a row's pixels, by map column; 0 outside the image
 
     const int64_t first = args.column0 - 2 * kRadius;    // image column of input[.][0]
     const int64_t left = std::max<int64_t>(0, first), right = std::min(args.width, first + n_image);
@@ -90,6 +92,12 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             const float* window[kMeans];
             for (int m = 0; m < kMeans; ++m) window[m] = means[m].window(s);
             const bool counts = s >= args.row0 && s < args.row1;
+            if (args.weight) {
+                const int64_t map_first = args.column0 - kRadius;
+                const int64_t from = std::max<int64_t>(0, map_first), to = std::min(args.width, map_first + n_maps);
+                std::copy(args.weight + s * args.width + from, args.weight + s * args.width + to,
+                          weights + from - map_first);
+            }
             Vec row_total = splat(0);
             for (int64_t i = 0; i < n_maps; i += kLanes) {
                 const Vec ux = blur_column(window[kX] + i), uy = blur_column(window[kY] + i);
@@ -103,7 +111,13 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
                 store(maps[0] + i, two * (uy * (to_a1 - to_a2) + ux * (to_b2 - to_b1)));
                 store(maps[1] + i, splat(0) - to_b2);
                 store(maps[2] + i, two * to_a2);
-                if (counts) row_total = fma(ssim, load(inside + i), row_total);
+                if (!args.weight) {
+                    if (counts) row_total = fma(ssim, load(inside + i), row_total);
+                    continue;
+                }
+                const Vec w = load(weights + i);
+                for (float* map : maps) store(map + i, w * load(map + i));
+                if (counts) row_total = fma(ssim * w, load(inside + i), row_total);
             }
             total += sum_lanes(row_total);
             // Maps exist only inside the image.

@@ -175,11 +175,13 @@ def backward(
     l2: float,
     loss_partials: Array | None,
     moments: Array,
+    importance: Array | None = None,
 ) -> None:
     """Fills `moments`, real (pairs, MOMENTS + C), from the gradient to the image of `size` (height, width).
 
     That gradient is grad_image plus, where there is a target, l1 sign(d) + 2 l2 d with d = image - target; both
-    float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2.
+    float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. With an importance,
+    float32 (height, width), each pixel counts so much, and loss_partials, (tiles, 3), has the sum of plain d^2 last.
     """
     height, width = size
     n_values = height * width * scene.gaussians.n_channels
@@ -187,9 +189,12 @@ def backward(
         if array is not None:
             _need(array, n_values, name, np.float32)
     if loss_partials is not None:
-        _need(loss_partials, 2 * scene.lists.n_tiles, "loss_partials", np.float32)
+        _need(loss_partials, (2 if importance is None else 3) * scene.lists.n_tiles, "loss_partials", np.float32)
+    if importance is not None:
+        _need(importance, height * width, "importance", np.float32)
     _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
-    scene.kernel(runtime, "raster_backward", "backward_tiles", BACKWARD_BATCH, **_gather_defines(scene))(
+    entry = "backward_tiles" if importance is None else "weighted_backward_tiles"
+    scene.kernel(runtime, "raster_backward", entry, BACKWARD_BATCH, **_gather_defines(scene))(
         scene.lists.n_tiles,
         THREADS,
         *scene.arguments(),
@@ -200,6 +205,7 @@ def backward(
         *strides.arguments(),
         np.float32(l1),
         np.float32(l2),
+        *(() if importance is None else (importance,)),
         loss_partials,
         moments,
     )

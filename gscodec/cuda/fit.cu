@@ -67,28 +67,33 @@ extern "C" __global__ void __launch_bounds__(ACTIVATE_THREADS)
     if (!valid) atomicMin(now_ints + NOW_INVALID, i);
 }
 
-// partials (n, width) f32: sums of |d|, d^2 and maybe 1 - SSIM; the weights are divided by the number of samples.
+// partials (n, width) f32, see partial_sums.cuh; the plain sum of d^2 is column `square`. The weights are divided by the
+// number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
-    finish_loss(const float* partials, int n, int width, double l1, double l2, double ssim, double per_sample,
-                float prefix_power, int n_gains, const float* log_gains, float* best_gains, int* now_ints,
-                float* now_floats) {
-    double sums[LOSS_TERMS];
+    finish_loss(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
+                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
+                float* best_gains, int* now_ints, float* now_floats) {
+    double sums[LOSS_COLUMNS];
     sum_rows<FINISH_THREADS>(partials, n, width, sums);
-    const float mse = (float)(sums[1] * per_sample);
+    const float mse = (float)(sums[square] * per_sample), loss = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
+    const float score = by_loss ? loss : mse;
     // Every thread decides alike, before one of them writes.
-    const bool improved = now_ints[NOW_MAY_BE_BEST] && mse < now_floats[NOW_BEST_MSE];
+    const bool improved = now_ints[NOW_MAY_BE_BEST] && score < now_floats[NOW_BEST_SCORE];
     const bool shows_all = now_ints[NOW_SHOWS_ALL] != 0;
     __syncthreads();
     if (improved)
         for (int k = threadIdx.x; k < n_gains; k += FINISH_THREADS) best_gains[k] = log_gains[k];
     if (threadIdx.x != 0) return;
-    now_floats[NOW_LOSS] = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
+    now_floats[NOW_LOSS] = loss;
     now_floats[NOW_MSE] = mse;
     const float whole = now_floats[NOW_WHOLE_MSE];
     const float share = fminf(whole / fmaxf(mse, 1e-30f), 1.0f);
     now_floats[NOW_WEIGHT] = shows_all || !is_finite(whole) ? 1.0f : powf(share, prefix_power);
     if (shows_all) now_floats[NOW_WHOLE_MSE] = mse;
-    if (improved) now_floats[NOW_BEST_MSE] = mse;
+    if (improved) {
+        now_floats[NOW_BEST_MSE] = mse;
+        now_floats[NOW_BEST_SCORE] = score;
+    }
     now_ints[NOW_IMPROVED] = improved;
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda.binning import DeviceGaussians
-from gscodec.cuda.losses import FINISH_THREADS, LOSS_TERMS
+from gscodec.cuda.losses import FINISH_THREADS, LOSS_COLUMNS, loss_columns
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array
@@ -57,12 +57,13 @@ class NowFloat(IntEnum):
     WHOLE_MSE = 3  # of the last step that showed all Gaussians
     BEST_MSE = 4
     WEIGHT = 5  # of the step's gradients
+    BEST_SCORE = 6  # what the best state is chosen by
 
 
 _NOW_SIZE: Final = 8
 
 DEFINES: Final[dict[str, Define]] = {
-    "LOSS_TERMS": LOSS_TERMS,
+    "LOSS_COLUMNS": LOSS_COLUMNS,
     "FINISH_THREADS": FINISH_THREADS,
     "PLAN_INTS": PLAN_INTS,
     "ACTIVATE_THREADS": ACTIVATE_THREADS,
@@ -81,6 +82,8 @@ class FitSettings:
     shape: tuple[int, int, int]  # (height, width, channels)
     counts: tuple[int, ...]  # cumulative, as in LodTable
     weights: LossWeights
+    has_importance: bool  # pixels count differently
+    best_by_loss: bool  # the best state has the least loss, not the least error
     log_scales: bool  # scale parameters are logarithms of inverse scales, or those themselves
     rate_mean: float
     rate_scale: float
@@ -112,6 +115,7 @@ class FitStatus:
     loss: float  # of the last step
     mse: float  # per sample, of the last step that showed all Gaussians there were
     best_mse: float  # of the best state kept; infinite before there is one
+    best_score: float  # what it was chosen by: its error or its loss
     pairs_needed: int  # most pairs of a tile and a Gaussian that any step needed
 
 
@@ -326,13 +330,13 @@ def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
     """Adds up the step's loss, and notes whether its state is the best so far.
 
     Args:
-        partials: float32 (n, 2), or (n, LOSS_TERMS) with SSIM, as `blending.backward` and `losses.launch_loss` fill it.
+        partials: float32 (n, loss_columns), as `blending.backward` and `losses.launch_loss` fill it.
 
     Raises:
         InvalidArgument: it has another shape or type.
     """
     weights, n_samples = state.settings.weights, math.prod(state.settings.shape)
-    terms = LOSS_TERMS if weights.ssim else 2
+    terms = loss_columns(weights, has_importance=state.settings.has_importance)
     if partials.ndim != 2 or partials.shape[1] != terms or not _is_plain(partials, np.float32):
         raise InvalidArgument(f"partials: {partials.dtype} {partials.shape}, not contiguous float32 (n, {terms})")
     _kernel(runtime, state, "finish_loss")(
@@ -341,10 +345,12 @@ def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
         partials,
         np.int32(len(partials)),
         np.int32(terms),
+        np.int32(terms - 1 if state.settings.has_importance else 1),
         np.float64(weights.l1 / n_samples),
         np.float64(weights.l2 / n_samples),
         np.float64(weights.ssim / n_samples),
         np.float64(1.0 / n_samples),
+        np.int32(state.settings.best_by_loss),
         np.float32(state.settings.prefix_power),
         np.int32(state.log_gains.size),
         state.log_gains,
@@ -451,6 +457,7 @@ def read_status(runtime: Runtime, state: FitState) -> FitStatus:
         loss=float(floats[NowFloat.LOSS]),
         mse=float(floats[NowFloat.WHOLE_MSE]),
         best_mse=float(floats[NowFloat.BEST_MSE]),
+        best_score=float(floats[NowFloat.BEST_SCORE]),
         pairs_needed=int(ints[NowInt.PAIRS_NEEDED]),
     )
 

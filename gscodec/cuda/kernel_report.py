@@ -137,6 +137,7 @@ def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
     engine.backward(gaussians, grid, index, image)
     engine.loss(image, image, LossWeights(l1=1.0))
     engine.loss(image, image, LossWeights(ssim=1.0))
+    engine.loss(image, image, LossWeights(ssim=1.0), image[:, :, 0].copy())
 
 
 def _encode_codes(engine: CudaRasterizer) -> None:

@@ -2,6 +2,7 @@
 //
 //   pointwise_loss   thread a few samples    L1 and L2
 //   ssim_loss        block a strip           L1, L2 and SSIM: the gradient of all three in one sweep over the picture
+//   weighted_ssim_loss                       the same where pixels count differently: apart, since registers are short
 //   sum_partials     one block               the blocks' partial sums, in float64
 //
 // ssim_loss. With G the 11-tap Gaussian, zero outside the image, SSIM of a pixel is a function of G*x, G*y and of the
@@ -33,33 +34,45 @@
 //
 // Arithmetic is float32 whatever REAL is, since so is all that goes in and comes out.
 //
-// Buffers: image, target, grad (C, H, W) f32; partials (blocks, 2 or 3) f32, see partial_sums.cuh.
+// Buffers: image, target, grad (C, H, W) f32; weight (H, W) f32, what each pixel counts, or null; partials (blocks, 2 to
+// LOSS_COLUMNS) f32, see partial_sums.cuh.
 
 // Gradient of l1 |d| + l2 d^2, and what it adds to the sums. NaN stays NaN whatever the weights.
 struct Pointwise {
-    float absolute = 0, square = 0;
+    float absolute = 0, square = 0, plain_square = 0;
 
     __device__ float add(float d, float l1, float l2) {
         absolute += magnitude(d);
         square = multiply_add(d, d, square);
         return multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : 0.0f));
     }
+    // Of a pixel that counts `weight` times; plain_square takes no notice of that.
+    __device__ float add(float d, float weight, float l1, float l2) {
+        const float size = magnitude(d);
+        absolute = multiply_add(weight, size, absolute);
+        square = multiply_add(weight * d, d, square);
+        plain_square = multiply_add(d, d, plain_square);
+        return weight * multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : 0.0f));
+    }
 };
 
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
-    pointwise_loss(const float* image, const float* target, long long size, float l1, float l2, float* grad,
-                   float* partials) {
+    pointwise_loss(const float* image, const float* target, const float* weight, long long size, long long plane,
+                   float l1, float l2, float* grad, float* partials) {
     Pointwise loss;
     const long long first = (long long)blockIdx.x * (POINT_THREADS * POINT_EACH) + threadIdx.x;
 #pragma unroll
     for (int k = 0; k < POINT_EACH; ++k) {
         const long long i = first + k * POINT_THREADS;
-        if (i < size) grad[i] = loss.add(image[i] - target[i], l1, l2);
+        if (i >= size) continue;
+        const float d = image[i] - target[i];
+        grad[i] = weight ? loss.add(d, weight[i % plane], l1, l2) : loss.add(d, l1, l2);
     }
-    float sums[2] = {loss.absolute, loss.square};
+    float sums[3] = {loss.absolute, loss.square, loss.plain_square};
     block_sum<POINT_THREADS>(sums);
+    const int columns = weight ? 3 : 2;
     if (threadIdx.x == 0)
-        for (int k = 0; k < 2; ++k) partials[2LL * blockIdx.x + k] = sums[k];
+        for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
 }
 
 constexpr int kReach = SSIM_TAPS / 2;
@@ -132,12 +145,18 @@ struct Dissimilarity {
         r.to_mean = through_a - 2 * multiply_add(u, r.to_sum_square, v * r.to_difference_square);
         return r;
     }
+    __device__ void scale(float weight) {
+        value *= weight;
+        to_mean *= weight;
+        to_sum_square *= weight;
+        to_difference_square *= weight;
+    }
 };
 
-// Grid: strips of columns, blocks of rows, channels. Partials: sum |d|, sum d^2, sum (1 - SSIM).
-extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
-    ssim_loss(const float* image, const float* target, int height, int width, int rows, float l1, float l2, float ssim,
-              float* grad, float* partials) {
+// Grid: strips of columns, blocks of rows, channels. Partials: sum |d|, sum d^2, sum (1 - SSIM), and with weights d^2.
+template <bool WEIGHTED>
+__device__ inline void sweep(const float* image, const float* target, const float* weight, int height, int width,
+                             int rows, float l1, float l2, float ssim, float* grad, float* partials) {
     // Two of each, for even and odd rows: one is written while others still read the other, so a row takes one barrier.
     __shared__ Pair inputs[2][kInputs];
     __shared__ float means[2][kInputs];
@@ -196,8 +215,9 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
             d = difference.push(d);
             ss = sum_square.push(ss);
             dd = difference_square.push(dd);
-            const Dissimilarity map = Dissimilarity::of(s, d, ss, dd);
+            Dissimilarity map = Dissimilarity::of(s, d, ss, dd);
             const bool map_here = has_map && map_row >= 0 && map_row < height;  // there is none outside the image
+            if (WEIGHTED) map.scale(map_here ? weight[map_row * width + map_column] : 0.0f);
             dissimilarity += counts && map_row >= row0 && map_row < row1 ? map.value : 0.0f;
             means[place][thread] = map_here ? map.to_mean : 0.0f;
             squares[place][thread] = {map_here ? map.to_sum_square : 0.0f,
@@ -222,22 +242,38 @@ extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
             to_d = to_difference_square.push(to_d);
             if (output_here) {
                 const float by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
-                grad[output] = multiply_add(ssim, by_ssim, loss.add(x - y, l1, l2));
+                const float by_point =
+                    WEIGHTED ? loss.add(x - y, weight[output], l1, l2) : loss.add(x - y, l1, l2);
+                grad[output] = multiply_add(ssim, by_ssim, by_point);
             }
         }
     }
-    float sums[LOSS_TERMS] = {loss.absolute, loss.square, dissimilarity};
+    constexpr int kColumns = LOSS_TERMS + WEIGHTED;
+    float sums[kColumns] = {loss.absolute, loss.square, dissimilarity};
+    if (WEIGHTED) sums[kColumns - 1] = loss.plain_square;
     block_sum<SSIM_THREADS>(sums);
     const long long block = ((long long)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     if (thread == 0)
-        for (int k = 0; k < LOSS_TERMS; ++k) partials[block * LOSS_TERMS + k] = sums[k];
+        for (int k = 0; k < kColumns; ++k) partials[block * kColumns + k] = sums[k];
 }
 
-// sums (LOSS_TERMS,) f64 of the columns of partials (n, width).
+extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
+    ssim_loss(const float* image, const float* target, int height, int width, int rows, float l1, float l2, float ssim,
+              float* grad, float* partials) {
+    sweep<false>(image, target, nullptr, height, width, rows, l1, l2, ssim, grad, partials);
+}
+
+extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
+    weighted_ssim_loss(const float* image, const float* target, const float* weight, int height, int width, int rows,
+                       float l1, float l2, float ssim, float* grad, float* partials) {
+    sweep<true>(image, target, weight, height, width, rows, l1, l2, ssim, grad, partials);
+}
+
+// sums (LOSS_COLUMNS,) f64 of the columns of partials (n, width).
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     sum_partials(const float* partials, int n, int width, double* sums) {
-    double totals[LOSS_TERMS];
+    double totals[LOSS_COLUMNS];
     sum_rows<FINISH_THREADS>(partials, n, width, totals);
     if (threadIdx.x == 0)
-        for (int k = 0; k < LOSS_TERMS; ++k) sums[k] = totals[k];
+        for (int k = 0; k < LOSS_COLUMNS; ++k) sums[k] = totals[k];
 }

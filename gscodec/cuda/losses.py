@@ -19,6 +19,9 @@ from gscodec.raster.reference_loss import SSIM_C1, SSIM_C2, SSIM_TAPS, ssim_wind
 LOSS_TERMS: Final = 3
 """Sums that a loss is made of: |d|, d^2 and 1 - SSIM."""
 
+LOSS_COLUMNS: Final = LOSS_TERMS + 1
+"""Most sums there are: where pixels count differently, the plain d^2 comes after those of the loss."""
+
 FINISH_THREADS: Final = 256
 POINT_THREADS: Final = 256
 POINT_EACH: Final = 8
@@ -38,6 +41,7 @@ _REACH: Final = SSIM_TAPS // 2
 
 DEFINES: Final[dict[str, Define]] = {
     "LOSS_TERMS": LOSS_TERMS,
+    "LOSS_COLUMNS": LOSS_COLUMNS,
     "FINISH_THREADS": FINISH_THREADS,
     "POINT_THREADS": POINT_THREADS,
     "POINT_EACH": POINT_EACH,
@@ -56,13 +60,15 @@ class LossBuffers:
     """What the loss of planes (C, H, W) writes. Made once; a step allocates nothing."""
 
     grad: Array  # float32 (C, H, W) gradient to the image
-    partials: Array  # float32 (blocks, 2 or LOSS_TERMS) partial sums, for `finish_loss` of fitting.py
-    sums: Array  # float64 (LOSS_TERMS,)
+    partials: Array  # float32 (blocks, loss_columns) partial sums, for `finish_loss` of fitting.py
+    sums: Array  # float64 (LOSS_COLUMNS,)
     rows: int  # of a block of ssim_loss; 0 without SSIM
 
     @staticmethod
-    def of(runtime: Runtime, shape: tuple[int, int, int], weights: LossWeights) -> "LossBuffers":
-        """Buffers for planes of a shape and a kind of loss: with or without an SSIM term.
+    def of(
+        runtime: Runtime, shape: tuple[int, int, int], weights: LossWeights, *, has_importance: bool = False
+    ) -> "LossBuffers":
+        """Buffers for planes of a shape and a kind of loss: with or without an SSIM term and weights of the pixels.
 
         Raises:
             InvalidArgument: there are no samples.
@@ -75,13 +81,19 @@ class LossBuffers:
             raise LimitExceeded(f"planes of {width}x{height} px have more than {MAX_IMAGE_PIXELS} pixels")
         rows = ssim_rows(shape) if weights.ssim else 0
         if rows:
-            partials = (int(np.prod(_ssim_grid(shape, rows))), LOSS_TERMS)
+            n_blocks = int(np.prod(_ssim_grid(shape, rows)))
         else:
-            partials = (-(-n_channels * height * width // (POINT_THREADS * POINT_EACH)), 2)
+            n_blocks = -(-n_channels * height * width // (POINT_THREADS * POINT_EACH))
+        partials = (n_blocks, loss_columns(weights, has_importance=has_importance))
         xp = runtime.xp
         return LossBuffers(
-            xp.empty(shape, np.float32), xp.empty(partials, np.float32), xp.empty(LOSS_TERMS, np.float64), rows
+            xp.empty(shape, np.float32), xp.empty(partials, np.float32), xp.empty(LOSS_COLUMNS, np.float64), rows
         )
+
+
+def loss_columns(weights: LossWeights, *, has_importance: bool) -> int:
+    """Columns of the partial sums of such a loss."""
+    return (LOSS_TERMS if weights.ssim else 2) + has_importance
 
 
 def ssim_rows(shape: tuple[int, int, int]) -> int:
@@ -92,32 +104,48 @@ def ssim_rows(shape: tuple[int, int, int]) -> int:
     return SSIM_ROWS[-1]
 
 
-def launch_loss(runtime: Runtime, image: Array, target: Array, weights: LossWeights, buffers: LossBuffers) -> None:
+def launch_loss(
+    runtime: Runtime,
+    image: Array,
+    target: Array,
+    weights: LossWeights,
+    buffers: LossBuffers,
+    importance: Array | None = None,
+) -> None:
     """Fills buffers.grad with the loss's gradient to the image, and buffers.partials with what its value is made of.
 
     Args:
         image: float32 (C, H, W), contiguous, like the target.
         buffers: made for that shape, and for weights with an SSIM term exactly when these have one.
+        importance: float32 (H, W), what each pixel counts, where the buffers were made for that; None is 1 for all.
 
     Raises:
         InvalidArgument: an array is not so.
     """
     shape = buffers.grad.shape
-    for name, array in (("image", image), ("target", target)):
-        if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
-            raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {shape}")
+    for name, array, wanted in (
+        ("image", image, shape),
+        ("target", target, shape),
+        ("importance", importance, shape[1:]),
+    ):
+        if array is not None and (array.shape != wanted or array.dtype != np.float32 or not array.flags.c_contiguous):
+            raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {wanted}")
     if bool(weights.ssim) != bool(buffers.rows):
         kind = "with" if buffers.rows else "without"
         raise InvalidArgument(f"{weights}: the buffers were made for a loss {kind} SSIM")
+    if buffers.partials.shape[1] != loss_columns(weights, has_importance=importance is not None):
+        raise InvalidArgument("importance: given exactly where the buffers were made for one")
     n_channels, height, width = shape
     n_samples = n_channels * height * width
     l1, l2, ssim = (np.float32(weight / n_samples) for weight in (weights.l1, weights.l2, weights.ssim))
     if buffers.rows:
-        runtime.kernel("loss", "ssim_loss", **DEFINES)(
+        entry = "ssim_loss" if importance is None else "weighted_ssim_loss"
+        runtime.kernel("loss", entry, **DEFINES)(
             _ssim_grid(shape, buffers.rows),
             SSIM_THREADS,
             image,
             target,
+            *(() if importance is None else (importance,)),
             np.int32(height),
             np.int32(width),
             np.int32(buffers.rows),
@@ -133,7 +161,9 @@ def launch_loss(runtime: Runtime, image: Array, target: Array, weights: LossWeig
             POINT_THREADS,
             image,
             target,
+            importance,
             np.int64(n_samples),
+            np.int64(height * width),
             l1,
             l2,
             buffers.grad,
@@ -141,11 +171,14 @@ def launch_loss(runtime: Runtime, image: Array, target: Array, weights: LossWeig
         )
 
 
-def loss_planes(runtime: Runtime, image: Array, target: Array, weights: LossWeights) -> tuple[float, Array]:
+def loss_planes(
+    runtime: Runtime, image: Array, target: Array, weights: LossWeights, importance: Array | None = None
+) -> tuple[float, Array]:
     """The photometric loss of image against target, and its gradient to image (`Rasterizer.loss`). Waits for both.
 
     Args:
         image: float32 (C, H, W), contiguous, like the target.
+        importance: float32 (H, W), contiguous, what each pixel counts; None is 1 for all.
 
     Returns:
         The value, and float32 (C, H, W).
@@ -156,13 +189,14 @@ def loss_planes(runtime: Runtime, image: Array, target: Array, weights: LossWeig
     """
     if image.ndim != 3:
         raise InvalidArgument(f"image: {image.shape} is not (C, height, width)")
-    buffers = LossBuffers.of(runtime, image.shape, weights)
-    launch_loss(runtime, image, target, weights, buffers)
+    buffers = LossBuffers.of(runtime, image.shape, weights, has_importance=importance is not None)
+    launch_loss(runtime, image, target, weights, buffers, importance)
     n, terms = buffers.partials.shape
     runtime.kernel("loss", "sum_partials", **DEFINES)(
         1, FINISH_THREADS, buffers.partials, np.int32(n), np.int32(terms), buffers.sums
     )
-    absolute, square, dissimilarity = (float(total) / image.size for total in runtime.download(buffers.sums))
+    means = [float(total) / image.size for total in runtime.download(buffers.sums)]
+    absolute, square, dissimilarity = means[0], means[1], means[2] if weights.ssim else 0.0
     return weights.l1 * absolute + weights.l2 * square + weights.ssim * dissimilarity, buffers.grad
 
 

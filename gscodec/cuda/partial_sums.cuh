@@ -1,7 +1,7 @@
 // Sums over a block, and over the rows of partial sums that blocks leave behind, in an order that timing cannot change.
 //
-// Whoever compares pictures writes one row a block, float32: sum |d|, sum d^2 and, with SSIM, sum (1 - SSIM). One block
-// then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles without: 131 KB), so
+// Whoever compares pictures writes one row a block, float32: sum |d|, sum d^2 and, with SSIM, sum (1 - SSIM); where pixels
+// have weights, each of these by them, and after them the plain sum d^2. One block then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles without: 131 KB), so
 // the cost is that of a launch.
 
 // Each of V values summed over a block of THREADS threads, in all of them. At most once in a kernel for each V and T.
@@ -21,11 +21,11 @@ __device__ inline void block_sum(T (&values)[V]) {
     }
 }
 
-// Column sums of partials (n, width), width at most LOSS_TERMS; columns that are not there sum to 0.
+// Column sums of partials (n, width), width at most LOSS_COLUMNS; columns that are not there sum to 0.
 template <int THREADS>
-__device__ inline void sum_rows(const float* partials, int n, int width, double (&sums)[LOSS_TERMS]) {
+__device__ inline void sum_rows(const float* partials, int n, int width, double (&sums)[LOSS_COLUMNS]) {
 #pragma unroll
-    for (int k = 0; k < LOSS_TERMS; ++k) {
+    for (int k = 0; k < LOSS_COLUMNS; ++k) {
         sums[k] = 0;
         if (k >= width) continue;
         for (int i = threadIdx.x; i < n; i += THREADS) sums[k] += partials[(long long)i * width + k];

@@ -3,6 +3,7 @@
 //   backward_tiles     block a tile        blends the tile's pixels again, takes the gradient to them (given, or that of
 //                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the
 //                                          list the moments that its gradient needs
+//   weighted_backward_tiles             the same where pixels count differently: apart, since registers are short
 //   gather_gradients   block a Gaussian    its moments over all tiles, in the order of its pairs; then parameters
 //
 // With w_i the normalised weight, h_i = w_i (sum_c g_c f_ic - sum_c g_c v_c) is -2 dL/dq_i, and the chain to mean,
@@ -12,8 +13,8 @@
 // that warp the distances and one vote. h is linear in the channels, so passes over channels add up.
 //
 // Buffers as in raster_forward.cu, and: grad_image, target f32 at row * row_stride + column * pixel_stride + channel *
-// channel_stride, either may be null; loss_partials (T, 2) f32 sums of |v - target| and its square over the tile, or
-// null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
+// channel_stride, either may be null; weight (H, W) f32, what each pixel's loss counts, or null; loss_partials (T, 2) f32
+// sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
 // mean x, y (per px), inverse scales, rotation, features.
 //
 // Floor at 2048 x 2048, 10K Gaussians, C = 3: target and loss 50 MB, moments 16 MB written and read (25 us at 3.35
@@ -26,16 +27,18 @@ struct PixelLoss {
     real absolute, square;
 };
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-    backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
-                   const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
-                   int tile_y0, int tile_columns, int height, int width, const float* grad_image, const float* target,
-                   long long row_stride, long long pixel_stride, long long channel_stride, float l1, float l2,
-                   float* loss_partials, real* moments) {
+template <bool WEIGHTED>
+__device__ inline void backward_tile(const int* offsets, const int* indices, const double* means, const double* axes,
+                                     const float* features, int feature_stride, const float* background,
+                                     int n_channels, int tile_x0, int tile_y0, int tile_columns, int height, int width,
+                                     const float* grad_image, const float* target, long long row_stride,
+                                     long long pixel_stride, long long channel_stride, float l1, float l2,
+                                     const float* weight, float* loss_partials, real* moments) {
+    constexpr int kSums = 2 + WEIGHTED;
     __shared__ LocalAxes staged_axes[BATCH];
     __shared__ real staged_features[BATCH * PASS];
     __shared__ real warp_sums[WARPS][BATCH][kValues];
-    __shared__ real warp_losses[WARPS][2];
+    __shared__ real warp_losses[WARPS][kSums];
     const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
     const int thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
     const int pair0 = offsets[tile];
@@ -50,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
     Choice choice[PIXELS];
     if (list.length) select(list, at, choice);
-    real absolute = 0, square = 0;
+    real absolute = 0, square = 0, plain_square = 0;
     for (int channel = 0; channel < n_channels; channel += PASS) {
         real values[PIXELS][PASS], inverse_total[PIXELS];
         if (list.length)
@@ -65,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
             const bool inside = column < width && row < height;
             const long long pixel = row * row_stride + column * pixel_stride;
+            const real counts = WEIGHTED && inside ? (real)weight[row * width + column] : real(1);
             along[p] = 0;
 #pragma unroll
             for (int c = 0; c < PASS; ++c) {
@@ -74,9 +78,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                     if (grad_image) g = (real)grad_image[place];
                     if (target) {
                         const real d = values[p][c] - (real)target[place];
-                        absolute += magnitude(d);
-                        square = multiply_add(d, d, square);
-                        g += multiply_add((real)(2 * l2), d, d > 0 ? (real)l1 : (d < 0 ? (real)-l1 : real(0)));
+                        const real slope =
+                            multiply_add((real)(2 * l2), d, d > 0 ? (real)l1 : (d < 0 ? (real)-l1 : real(0)));
+                        if (WEIGHTED) {
+                            absolute = multiply_add(counts, magnitude(d), absolute);
+                            square = multiply_add(counts * d, d, square);
+                            plain_square = multiply_add(d, d, plain_square);
+                            g = multiply_add(counts, slope, g);
+                        } else {
+                            absolute += magnitude(d);
+                            square = multiply_add(d, d, square);
+                            g += slope;
+                        }
                     }
                 }
                 grad[p][c] = g;
@@ -147,16 +160,41 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (!loss_partials) return;
     absolute = warp_sum(absolute);
     square = warp_sum(square);
+    if (WEIGHTED) plain_square = warp_sum(plain_square);
     if (lane == 0) {
         warp_losses[warp][0] = absolute;
         warp_losses[warp][1] = square;
+        if (WEIGHTED) warp_losses[warp][kSums - 1] = plain_square;
     }
     __syncthreads();
-    if (thread < 2) {
+    if (thread < kSums) {
         real sum = 0;
         for (int w = 0; w < WARPS; ++w) sum += warp_losses[w][thread];
-        loss_partials[2LL * tile + thread] = (float)sum;
+        loss_partials[(long long)kSums * tile + thread] = (float)sum;
     }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
+                   const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
+                   int tile_y0, int tile_columns, int height, int width, const float* grad_image, const float* target,
+                   long long row_stride, long long pixel_stride, long long channel_stride, float l1, float l2,
+                   float* loss_partials, real* moments) {
+    backward_tile<false>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
+                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
+                         channel_stride, l1, l2, nullptr, loss_partials, moments);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    weighted_backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
+                            const float* features, int feature_stride, const float* background, int n_channels,
+                            int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
+                            const float* target, long long row_stride, long long pixel_stride,
+                            long long channel_stride, float l1, float l2, const float* weight, float* loss_partials,
+                            real* moments) {
+    backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
+                        tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
+                        channel_stride, l1, l2, weight, loss_partials, moments);
 }
 
 // GATHER_LANES threads read one pair's moments side by side, GATHER_THREADS / GATHER_LANES pairs at a time.

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_TOP_K
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Float64Array, GaussianSet, Grid, Window
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.base import SUBSET_STEPS, LossWeights, Subset, TileIndex
 
 
@@ -88,3 +88,11 @@ def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) ->
         raise InvalidArgument(f"{subset}: a picture of {size[1]}x{size[0]} px has no such pixels")
     if subset.step > 1 and weights.ssim:
         raise InvalidArgument(f"{subset}: SSIM compares neighbours and needs the whole picture")
+
+
+def check_importance(importance: Float32Array | None, size: tuple[int, ...]) -> None:
+    """Refuse what is not contiguous float32 of (height, width)."""
+    if importance is None:
+        return
+    if importance.shape != size or importance.dtype != np.float32 or not importance.flags.c_contiguous:
+        raise InvalidArgument(f"importance: {importance.dtype} {importance.shape}, not contiguous float32 {size}")

@@ -31,9 +31,15 @@ class Bridge(Protocol):
         ...
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
+        self,
+        tensors: Tensors,
+        grid: Grid,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
-        """Loss, mean squared error (scalars), and the gradients of the loss."""
+        """Loss, mean squared error (scalars), and the gradients of the loss; importance as in `Rasterizer.loss`."""
         ...
 
 
@@ -57,15 +63,22 @@ class HostBridge:
         return _tensors(grads.means, grads.inv_scales, grads.rotations, grads.features)
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
+        self,
+        tensors: Tensors,
+        grid: Grid,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
         rasterizer = self._rasterizer
         gaussians = to_gaussians(*tensors)
         index = rasterizer.bin(gaussians, grid)
         if not isinstance(rasterizer, CpuRasterizer):
-            return self._separate_steps(gaussians, grid, index, target_planes, weights, subset)
-        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset)
+            return self._separate_steps(gaussians, grid, index, target_planes, weights, subset, importance)
+        each = None if importance is None else importance.numpy()
+        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset, each)
         g = step.grads
         return (
             torch.tensor(step.loss),
@@ -81,6 +94,7 @@ class HostBridge:
         target_planes: torch.Tensor,
         weights: LossWeights,
         subset: Subset,
+        importance: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """`fit_step` by the methods that every engine has."""
         engine = self._rasterizer
@@ -88,7 +102,7 @@ class HostBridge:
             raise InvalidArgument(f"the {engine.name} engine does not step on subsets of the pixels")
         target = np.ascontiguousarray(np.moveaxis(target_planes.numpy(), 0, 2))
         image = engine.forward(gaussians, grid, index, Window.whole(grid))
-        loss, grad_image = engine.loss(image, target, weights)
+        loss, grad_image = engine.loss(image, target, weights, None if importance is None else importance.numpy())
         g = engine.backward(gaussians, grid, index, grad_image)
         mse = float(np.mean((image - target) ** 2, dtype=np.float64))
         return torch.tensor(loss), torch.tensor(mse), _tensors(g.means, g.inv_scales, g.rotations, g.features)
@@ -138,17 +152,20 @@ def fit_loss(
     weights: LossWeights,
     rasterizer: Rasterizer,
     subset: Subset = WHOLE,
+    importance: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error: two scalars.
 
     The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. No gradient flows
-    through the second. With a subset, all of it is of those pixels alone.
+    through the second. With a subset, all of it is of those pixels alone. importance (height, width) as in
+    `Rasterizer.loss`.
 
     Raises:
         InvalidArgument: as `render`, or a subset of pixels with an SSIM weight.
     """
     bridge = bridge_to(rasterizer, means.device)
-    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, grid, target_planes, weights, subset, bridge)  # type: ignore[no-untyped-call]  # as in render
+    given = grid, target_planes, weights, subset, importance, bridge
+    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, *given)  # type: ignore[no-untyped-call]  # as in render
     return loss, mse
 
 
@@ -206,17 +223,18 @@ class _FitLoss(torch.autograd.Function):
         target_planes: torch.Tensor,
         weights: LossWeights,
         subset: Subset,
+        importance: torch.Tensor | None,
         bridge: Bridge,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         tensors = means, inv_scales, rotations, features
-        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights, subset)
+        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights, subset, importance)
         ctx.save_for_backward(*(g.to(t.dtype) for g, t in zip(grads, tensors, strict=True)))
         ctx.mark_non_differentiable(mse)
         return loss, mse
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), None, None, None, None, None)
+        return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), *[None] * 6)
 
 
 def _tensors(means: Any, inv_scales: Any, rotations: Any, features: Any) -> Tensors:

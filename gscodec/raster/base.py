@@ -46,6 +46,9 @@ class LossWeights:
 
     SSIM is taken per channel with an 11-tap Gaussian window of sigma 1.5 px, zero padding, dynamic range 1,
     C1 = 0.01^2 and C2 = 0.03^2 (Wang et al. 2004), and averaged over pixels and channels.
+
+    Where a loss takes an `importance`, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value there before they
+    are averaged; a map whose mean is 1 leaves the loss its scale.
     """
 
     l1: float = 0.0
@@ -94,8 +97,18 @@ class Rasterizer(Protocol):
         """(M, C) values at points (M, 2) px. Equals `forward` wherever a point is one of its window's points."""
         ...
 
-    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
-        """The photometric loss of image (height, width, C) against target, and its gradient to image."""
+    def loss(
+        self,
+        image: Float32Array,
+        target: Float32Array,
+        weights: LossWeights,
+        importance: Float32Array | None = None,
+    ) -> tuple[float, Float32Array]:
+        """The photometric loss of image (height, width, C) against target, and its gradient to image.
+
+        Args:
+            importance: float32 (height, width), what each pixel counts; None is 1 for all.
+        """
         ...
 
 

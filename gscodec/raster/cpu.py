@@ -16,6 +16,7 @@ from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import (
     check_grid,
+    check_importance,
     check_index,
     check_parameters,
     check_points,
@@ -36,7 +37,7 @@ class FitStep:
     """What one training step needs to know."""
 
     loss: float
-    mse: float  # mean squared error of the blend, per sample
+    mse: float  # mean squared error of the blend, per sample, whatever pixels count
     grads: GaussianGrads
 
 
@@ -124,12 +125,19 @@ class CpuRasterizer:
             *_engine.backward(*_scene(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
         )
 
-    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
+    def loss(
+        self,
+        image: Float32Array,
+        target: Float32Array,
+        weights: LossWeights,
+        importance: Float32Array | None = None,
+    ) -> tuple[float, Float32Array]:
         """See `Rasterizer.loss`."""
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
         mix = (weights.l1, weights.l2, weights.ssim)
-        value, _, grad = _engine.loss(_planes(image), _planes(target), *mix, self._isa, self._threads)
+        check_importance(importance, image.shape[:2])
+        value, _, grad = _engine.loss(_planes(image), _planes(target), importance, *mix, self._isa, self._threads)
         return value, np.moveaxis(grad, 0, 2)
 
     def fit_step(
@@ -140,10 +148,11 @@ class CpuRasterizer:
         target_planes: Float32Array,
         weights: LossWeights,
         subset: Subset = WHOLE,
+        importance: Float32Array | None = None,
     ) -> FitStep:
         """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width).
 
-        With a subset, loss and gradients are those of the mean over its pixels alone.
+        With a subset, loss and gradients are those of the mean over its pixels alone; `importance` as in `loss`.
 
         Raises:
             InvalidArgument: shapes do not match, or a subset of pixels with an SSIM weight, which needs neighbours.
@@ -152,10 +161,12 @@ class CpuRasterizer:
         if target_planes.shape != expected:
             raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
         check_subset(subset, (grid.height, grid.width), weights)
+        check_importance(importance, (grid.height, grid.width))
         mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
             *_scene(gaussians, grid, index),
             target_planes,
+            importance,
             *mix,
             (subset.step, subset.x, subset.y),
             self._isa,

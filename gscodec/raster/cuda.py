@@ -17,7 +17,15 @@ from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
-from gscodec.raster.arguments import check_grid, check_index, check_parameters, check_points, check_window, rectangle
+from gscodec.raster.arguments import (
+    check_grid,
+    check_importance,
+    check_index,
+    check_parameters,
+    check_points,
+    check_window,
+    rectangle,
+)
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
 
 
@@ -105,15 +113,23 @@ class CudaRasterizer:
         features = rows[:, MOMENTS:].astype(np.float32)
         return GaussianGrads(geometry[:, :2], geometry[:, 2:4], geometry[:, 4], features)
 
-    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
+    def loss(
+        self,
+        image: Float32Array,
+        target: Float32Array,
+        weights: LossWeights,
+        importance: Float32Array | None = None,
+    ) -> tuple[float, Float32Array]:
         """See `Rasterizer.loss`."""
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
+        check_importance(importance, image.shape[:2])
         with self.runtime:
             shown, wanted = (
                 self.runtime.upload(np.moveaxis(part, 2, 0).astype(np.float32)) for part in (image, target)
             )
-            value, grad = loss_planes(self.runtime, shown, wanted, weights)
+            each = None if importance is None else self.runtime.upload(importance)
+            value, grad = loss_planes(self.runtime, shown, wanted, weights, each)
             return value, np.moveaxis(self.runtime.download(grad), 0, 2)
 
     def _upload(self, gaussians: GaussianSet) -> DeviceGaussians:

@@ -46,7 +46,13 @@ class DeviceBridge:
             return self._gradients(shown, grid, strides, grad_image=grad)
 
     def fit_step(
-        self, tensors: Tensors, grid: Grid, target_planes: torch.Tensor, weights: LossWeights, subset: Subset
+        self,
+        tensors: Tensors,
+        grid: Grid,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
         n_channels = tensors[3].shape[1]
@@ -58,21 +64,25 @@ class DeviceBridge:
             target = self._array(target_planes, torch.float32)
             planes = self._runtime.xp.empty(shape, np.float32)
             render_window(self._runtime, scene, Window.whole(grid), planes, planes=True)
-            loss, grad = self._loss(planes, target, weights, subset)
+            each = None if importance is None else self._array(importance, torch.float32)
+            loss, grad = self._loss(planes, target, weights, subset, each)
             grads = self._gradients(scene, grid, Strides.planes(grid.height, grid.width), grad_image=grad)
             image = from_dlpack(planes)
             there = np.s_[:, subset.y :: subset.step, subset.x :: subset.step]
             mse = (image[there] - target_planes.detach()[there]).square().mean(dtype=torch.float64).float()
             return torch.tensor(loss, device=image.device), mse, grads
 
-    def _loss(self, planes: Array, target: Array, weights: LossWeights, subset: Subset) -> tuple[float, Array]:
+    def _loss(
+        self, planes: Array, target: Array, weights: LossWeights, subset: Subset, importance: Array | None
+    ) -> tuple[float, Array]:
         """Loss of a subset of the pixels, and its gradient to all of them."""
         check_subset(subset, planes.shape[1:], weights)
         if subset == WHOLE:
-            return loss_planes(self._runtime, planes, target, weights)
+            return loss_planes(self._runtime, planes, target, weights, importance)
         xp, there = self._runtime.xp, np.s_[:, subset.y :: subset.step, subset.x :: subset.step]
+        each = None if importance is None else xp.ascontiguousarray(importance[there[1:]])
         loss, part = loss_planes(
-            self._runtime, xp.ascontiguousarray(planes[there]), xp.ascontiguousarray(target[there]), weights
+            self._runtime, xp.ascontiguousarray(planes[there]), xp.ascontiguousarray(target[there]), weights, each
         )
         grad = xp.zeros(planes.shape, np.float32)
         grad[there] = part

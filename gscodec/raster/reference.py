@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS, MAX_TOP_K, TILE_SIZE
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.arguments import check_importance
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
 from gscodec.raster.reference_loss import photometric_loss
 
@@ -111,7 +112,13 @@ class ReferenceRasterizer:
             raise InvalidArgument(f"points of shape {points.shape}: (M, 2) finite pixel positions are needed")
         return blend_points(gaussians, grid, index, points).astype(np.float32)
 
-    def loss(self, image: Float32Array, target: Float32Array, weights: LossWeights) -> tuple[float, Float32Array]:
+    def loss(
+        self,
+        image: Float32Array,
+        target: Float32Array,
+        weights: LossWeights,
+        importance: Float32Array | None = None,
+    ) -> tuple[float, Float32Array]:
         """The photometric loss and its gradient, both from float64 sums.
 
         Raises:
@@ -119,7 +126,9 @@ class ReferenceRasterizer:
         """
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"loss: image {image.shape} and target {target.shape} must be the same (H, W, C)")
-        value, grad = photometric_loss(image.astype(np.float64), target.astype(np.float64), weights)
+        check_importance(importance, image.shape[:2])
+        each = 1.0 if importance is None else importance.astype(np.float64)[:, :, None]
+        value, grad = photometric_loss(image.astype(np.float64), target.astype(np.float64), weights, each)
         return value, grad.astype(np.float32)
 
 

@@ -33,8 +33,8 @@ def blur(image: Float64Array) -> Float64Array:
     return image
 
 
-def ssim_map(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """SSIM per pixel and channel (H, W, C), and the gradient of its sum to x."""
+def ssim_map(x: Float64Array, y: Float64Array, each: Float64Array | float = 1.0) -> tuple[Float64Array, Float64Array]:
+    """SSIM per pixel and channel (H, W, C), and the gradient to x of its sum, in which a pixel counts `each` times."""
     mx, my = blur(x), blur(y)
     var_x, var_y, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
     a1, a2 = 2.0 * mx * my + SSIM_C1, 2.0 * cov + SSIM_C2
@@ -44,17 +44,23 @@ def ssim_map(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Arr
     d_var_x = -s / b2
     # The mean enters through a1 and b1, and through both second moments with a minus sign.
     d_mx = 2.0 * my * a2 / (b1 * b2) - 2.0 * mx * s / b1 - 2.0 * mx * d_var_x - my * d_cov
-    grad = blur(d_mx) + 2.0 * x * blur(d_var_x) + y * blur(d_cov)
+    grad = blur(each * d_mx) + 2.0 * x * blur(each * d_var_x) + y * blur(each * d_cov)
     return s, grad
 
 
-def photometric_loss(x: Float64Array, y: Float64Array, weights: LossWeights) -> tuple[float, Float64Array]:
-    """Loss of x (H, W, C) against y, as `LossWeights` defines it, and its gradient to x (0 for |d| at d = 0)."""
+def photometric_loss(
+    x: Float64Array, y: Float64Array, weights: LossWeights, each: Float64Array | float = 1.0
+) -> tuple[float, Float64Array]:
+    """Loss of x (H, W, C) against y, as `LossWeights` defines it, and its gradient to x (0 for |d| at d = 0).
+
+    Args:
+        each: (H, W, 1) what a pixel counts.
+    """
     difference = x - y
-    value = weights.l1 * float(np.abs(difference).mean()) + weights.l2 * float((difference**2).mean())
-    grad = (weights.l1 * np.sign(difference) + 2.0 * weights.l2 * difference) / x.size
+    value = weights.l1 * float((each * np.abs(difference)).mean()) + weights.l2 * float((each * difference**2).mean())
+    grad = each * (weights.l1 * np.sign(difference) + 2.0 * weights.l2 * difference) / x.size
     if weights.ssim:
-        s, grad_s = ssim_map(x, y)
-        value += weights.ssim * (1.0 - float(s.mean()))
+        s, grad_s = ssim_map(x, y, each)
+        value += weights.ssim * float((each * (1.0 - s)).mean())
         grad = grad - weights.ssim * grad_s / x.size
     return value, grad

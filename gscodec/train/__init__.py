@@ -6,10 +6,12 @@ from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.packed import settle_packed, typical_lattice
 from gscodec.train.presets import PRESETS, Preset, get_preset
 from gscodec.train.settling import Settled, SettleTask, count_for, least_needed_first, settle, share_of
+from gscodec.train.tune import TUNES, tuned
 
 __all__ = [
     "LEAST_STEPS",
     "PRESETS",
+    "TUNES",
     "BlockProgress",
     "BlockResult",
     "BlockTask",
@@ -28,5 +30,6 @@ __all__ = [
     "settle",
     "settle_packed",
     "share_of",
+    "tuned",
     "typical_lattice",
 ]

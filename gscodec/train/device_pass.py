@@ -4,7 +4,7 @@ import numpy as np
 
 from gscodec.cuda import blending
 from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
-from gscodec.cuda.losses import LossBuffers, launch_loss
+from gscodec.cuda.losses import LossBuffers, launch_loss, loss_columns
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.gaussians import Grid, Window
 from gscodec.raster.base import LossWeights
@@ -18,18 +18,28 @@ class LossPass:
 
     Args:
         target: float32 (C, H, W) in the runtime's memory.
+        importance: float32 (H, W) there, what each pixel counts; None is 1 for all.
     """
 
-    def __init__(self, runtime: Runtime, grid: Grid, target: Array, weights: LossWeights) -> None:
+    def __init__(
+        self, runtime: Runtime, grid: Grid, target: Array, weights: LossWeights, importance: Array | None = None
+    ) -> None:
         rows, columns = grid.tiles_shape
         self._runtime = runtime
         self._target = target
         self._weights = weights
         self._size = grid.height, grid.width
         self._lattice = Lattice.of(runtime, Window.whole(grid), (0, 0, columns, rows))
-        self._buffers = LossBuffers.of(runtime, target.shape, weights) if weights.ssim else None
+        self._importance = importance
+        has_importance = importance is not None
+        self._buffers = None
+        if weights.ssim:
+            self._buffers = LossBuffers.of(runtime, target.shape, weights, has_importance=has_importance)
         self._planes = runtime.xp.empty(target.shape, np.float32) if self._buffers else None
-        self._partials = self._buffers.partials if self._buffers else runtime.xp.empty((rows * columns, 2), np.float32)
+        n_sums = loss_columns(weights, has_importance=has_importance)
+        self._partials = (
+            self._buffers.partials if self._buffers else runtime.xp.empty((rows * columns, n_sums), np.float32)
+        )
 
     def render(self, scene: Scene) -> Array:
         """float32 (C, H, W) picture of the scene."""
@@ -46,7 +56,8 @@ class LossPass:
         weights, n_samples = self._weights, self._target.size
         grad, target, partials = None, self._target, self._partials
         if self._buffers:
-            launch_loss(self._runtime, self.render(scene), self._target, weights, self._buffers)
+            image = self.render(scene)
+            launch_loss(self._runtime, image, self._target, weights, self._buffers, self._importance)
             grad, target, partials = self._buffers.grad, None, None
         blending.backward(
             self._runtime,
@@ -59,6 +70,7 @@ class LossPass:
             l2=weights.l2 / n_samples,
             loss_partials=partials,
             moments=moments,
+            importance=None if self._buffers else self._importance,
         )
         return self._partials
 

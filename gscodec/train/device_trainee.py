@@ -6,6 +6,7 @@ need more is undone, and done again with more room.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from gscodec.cuda.blending import Scene
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import LimitExceeded
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.raster.base import LossWeights
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.device_pass import LossPass, moments_of
 from gscodec.train.growth import new_rows
@@ -45,6 +47,7 @@ class DeviceTrainee:
         target: float32 (H, W, C); goes to the card once.
         draws: the places of new Gaussians, in the runtime's memory.
         allowed: bool (H, W), the pixels in which they may be placed; None is all.
+        importance: float32 (H, W), what each pixel counts, 1 on average; None is 1 for all.
 
     Raises:
         OutOfDeviceMemory: here or later, the card has too little memory.
@@ -58,24 +61,29 @@ class DeviceTrainee:
         runtime: Runtime,
         draws: Draws,
         allowed: npt.NDArray[np.bool_] | None = None,
+        importance: Float32Array | None = None,
     ) -> None:
-        self.mse = self.best_mse = np.inf
+        self.mse = self.best_mse = self.best_score = np.inf
         self.capacity: int | None = plan.n_gaussians
         self._plan = plan
         self._grid = grid
         self._runtime = runtime
         self._draws = draws
         self._host = CpuRasterizer()
+        self._importance = importance
         self._takes_best = False
         self._graph: Callable[[], None] | None = None
         with runtime:
             self._target = runtime.upload(np.moveaxis(target, 2, 0))
             self._allowed = None if allowed is None else runtime.upload(allowed)
             self._background = runtime.upload(np.asarray(grid.background, np.float32))
-            self._pass = LossPass(runtime, grid, self._target, plan.preset.loss)
+            self._counts = None if importance is None else runtime.upload(importance)
+            self._weights = plan.preset.loss
+            self._pass = LossPass(runtime, grid, self._target, self._weights, self._counts)
             # Besides its steps, every segment is looked at up to four times, and the finished set once.
             n_steps = plan.n_steps + 4 * len(plan.segments) + 1
-            self._state = fitting.FitState.of(runtime, fit_settings(plan), start_log_gains(plan).numpy(), n_steps)
+            settings = fit_settings(plan, has_importance=importance is not None)
+            self._state = fitting.FitState.of(runtime, settings, start_log_gains(plan).numpy(), n_steps)
             self._snapshot = fitting.FitSnapshot(self._state)
             self._make_room(0)
 
@@ -94,9 +102,18 @@ class DeviceTrainee:
         with runtime:
             image = xp.moveaxis(self._pass.render(self._show_all()), 0, 2) if present else None
             target = xp.moveaxis(self._target, 0, 2)
-            self._state.append(
-                *new_rows(self._plan, target, image, present, n_gaussians, self._draws, xp, allowed=self._allowed)
+            made = new_rows(
+                self._plan,
+                target,
+                image,
+                present,
+                n_gaussians,
+                self._draws,
+                xp,
+                allowed=self._allowed,
+                importance=self._counts,
             )
+            self._state.append(*made)
             self._geometry = Geometry(runtime, n_gaussians)
             self._grads = xp.empty((n_gaussians, self._state.rows.shape[1]), np.float32)
             self._show_all()  # makes room for the new ones
@@ -104,11 +121,22 @@ class DeviceTrainee:
     def relocate(self, n_moved: int) -> None:
         """See `Trainee.relocate`. What there is to gain is judged on the host, a few times in a fit."""
         n, xp = len(self), self._runtime.xp
-        where = least_needed(self._plan, removal_cost(self._host, self._shown(), self._grid), n_moved)
+        cost = removal_cost(self._host, self._shown(), self._grid, self._importance)
+        where = least_needed(self._plan, cost, n_moved)
         with self._runtime:
             image = xp.moveaxis(self._pass.render(self._show_all()), 0, 2)
             target = xp.moveaxis(self._target, 0, 2)
-            rows, units = new_rows(self._plan, target, image, n - len(where), n, self._draws, xp, allowed=self._allowed)
+            rows, units = new_rows(
+                self._plan,
+                target,
+                image,
+                n - len(where),
+                n,
+                self._draws,
+                xp,
+                allowed=self._allowed,
+                importance=self._counts,
+            )
             self._state.replace(self._runtime.upload(where), rows, units)
             self._show_all()
 
@@ -122,6 +150,8 @@ class DeviceTrainee:
         """See `Trainee.run`."""
         with self._runtime:
             self._decide(steps)
+            if steps:
+                self._use_loss(self._plan.loss(late=steps[0].late))
         self._graph = None
         for first in range(0, len(steps), BATCH):
             last = min(first + BATCH, len(steps))
@@ -136,12 +166,14 @@ class DeviceTrainee:
                     self._make_room(needed)
             yield last
 
-    def measure(self) -> float:
+    def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
         with self._runtime:
+            self._use_loss(self._plan.preset.last_loss)
             partials = self._pass.backward(self._show_all(), self._moments)
             fitting.finish_loss(self._runtime, self._state, partials)
-            return fitting.read_status(self._runtime, self._state).mse
+            status = fitting.read_status(self._runtime, self._state)
+            return status.mse, status.loss if self._plan.preset.best_by == "loss" else status.mse
 
     def restore_best(self) -> None:
         """See `Trainee.restore_best`."""
@@ -165,6 +197,13 @@ class DeviceTrainee:
             rows, log_gains = fitting.download_fit(self._runtime, self._state, best=self._takes_best)
         return torch.from_numpy(rows), torch.from_numpy(log_gains)
 
+    def _use_loss(self, weights: LossWeights) -> None:
+        """Makes it that of the next steps. What was recorded with another one is void."""
+        if self._weights == weights:
+            return
+        self._pass, self._weights = LossPass(self._runtime, self._grid, self._target, weights, self._counts), weights
+        self._state.settings = replace(self._state.settings, weights=weights)
+
     def _decide(self, steps: Sequence[Step]) -> None:
         """Adds steps to the plan on the card."""
         ints = np.array([(s.n_shown, s.level, s.shows_all, s.may_be_best) for s in steps], np.int32)
@@ -177,7 +216,7 @@ class DeviceTrainee:
         for _ in range(n_steps):
             step()
         status = fitting.read_status(self._runtime, self._state)
-        self.mse, self.best_mse = status.mse, status.best_mse
+        self.mse, self.best_mse, self.best_score = status.mse, status.best_mse, status.best_score
         return status.pairs_needed
 
     def _step(self) -> None:
@@ -226,13 +265,15 @@ class DeviceTrainee:
         self._moments: Array = moments_of(self._runtime, capacity, self._plan.shape[2])
 
 
-def fit_settings(plan: FitPlan) -> fitting.FitSettings:
+def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitSettings:
     """A plan's constants as the kernels take them."""
     p = plan.preset
     return fitting.FitSettings(
         shape=plan.shape,
         counts=plan.counts,
         weights=p.loss,
+        has_importance=has_importance,
+        best_by_loss=p.best_by == "loss",
         log_scales=p.scale_parameter == "log",
         rate_mean=p.rate_mean,
         rate_scale=p.rate_scale,

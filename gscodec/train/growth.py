@@ -20,6 +20,9 @@ from gscodec.train.placement import (
 )
 from gscodec.train.plan import FitPlan
 
+IMPORTANT_UNIFORM: Final = 0.1
+"""Share of new Gaussians that are placed anywhere, where a map says what is important (paper, Eq. 8)."""
+
 STRUCTURE_RADIUS: Final = 0.5
 """Spacings over which the picture's structure is averaged."""
 
@@ -34,6 +37,7 @@ def new_rows(
     xp: Any = np,
     stride: int = 1,
     allowed: Array | None = None,
+    importance: Array | None = None,
 ) -> tuple[Array, Array]:
     """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
 
@@ -47,6 +51,7 @@ def new_rows(
         xp: module of the arrays.
         stride: density is taken at every stride-th pixel and stands for the stride x stride px around it.
         allowed: bool (H, W), the pixels in which they may be placed; None is all.
+        importance: float32 (H, W), what each pixel counts, at least 0; None is 1 for all.
 
     Returns:
         float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
@@ -61,6 +66,9 @@ def new_rows(
         error = xp.abs(image - seen, dtype=np.float64)
         density = box_blur((error**p.error_power).sum(axis=2), round(p.error_blur * spacing / stride), xp)
         uniform_share, sigma = 0.0, p.growth_sigma
+    if importance is not None:
+        density = density * importance[stride // 2 :: stride, stride // 2 :: stride]
+        uniform_share = IMPORTANT_UNIFORM
     sigma_px = sigma * spacing if p.sigma_unit == "spacing" else sigma
     probability = mix_with_uniform(density, uniform_share, xp)
     if allowed is not None:

@@ -57,6 +57,7 @@ def fit(
     recount: Callable[[GaussianSet, LodTable], int] | None = None,
     around: Surroundings | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
+    importance: Float32Array | None = None,
 ) -> Fit:
     """Gaussians that paint `target`.
 
@@ -73,6 +74,8 @@ def fit(
         allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
         around: what surrounds the target, a block of a larger picture. Takes the CPU.
+        importance: float32 (H, W), what each pixel counts in the loss and for new Gaussians, at least 0 and 1 on
+            average; None is 1 for all.
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.
@@ -80,9 +83,11 @@ def fit(
     """
     if n_gaussians < 1 or lods < 1 or (steps is not None and steps < 1):
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
+    if importance is not None:
+        preset = replace(preset, best_by="loss")
     plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
     rng = np.random.default_rng(seed)
-    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around)
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around, importance)
     started = time.perf_counter()
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
@@ -104,8 +109,8 @@ def fit(
                 n_shown = decided[done - 1].n_shown
                 seconds = time.perf_counter() - started
                 on_step(StepReport(segment.first + done, plan.n_steps, n_shown, _psnr(trainee.mse), seconds))
-    mse = trainee.measure()
-    if mse > trainee.best_mse:
+    mse, score = trainee.measure()
+    if score > trainee.best_score:
         mse = trainee.best_mse
         trainee.restore_best()
     return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
@@ -139,9 +144,10 @@ def _trainee(
     seed: int,
     allowed: npt.NDArray[np.bool_] | None,
     around: Surroundings | None,
+    importance: Float32Array | None,
 ) -> Trainee:
     if isinstance(rasterizer, CpuRasterizer):
-        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed)
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
     if around is not None:
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     from gscodec.raster.cuda import CudaRasterizer
@@ -150,7 +156,7 @@ def _trainee(
         from gscodec.train.device_trainee import DeviceTrainee
 
         draws = ModuleDraws(rasterizer.runtime.xp, seed)
-        return DeviceTrainee(plan, target, grid, rasterizer.runtime, draws, allowed)
+        return DeviceTrainee(plan, target, grid, rasterizer.runtime, draws, allowed, importance)
     raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
 from gscodec.gaussians import Float32Array
-from gscodec.raster.base import SUBSET_STEPS, WHOLE, Subset
+from gscodec.raster.base import SUBSET_STEPS, WHOLE, LossWeights, Subset
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import growth_schedule, rate_factor, relocation_schedule, step_shown, subset_of
 
@@ -46,6 +46,7 @@ class Step:
     shows_all: bool  # none is left out: the error is that of the fit
     may_be_best: bool  # the set is complete and late enough for this state to be kept
     subset: Subset = WHOLE  # the pixels that the loss is taken of
+    late: bool = False  # the loss is the preset's late one
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ class FitPlan:
         growth = growth_schedule(self.preset, self.n_steps, self.n_gaussians)
         moves = relocation_schedule(self.preset, self.n_steps)
         widens = set(range(WIDEN_EVERY, self.n_steps, WIDEN_EVERY)) if self.preset.reach else set()
-        events = sorted({*growth, *moves, *widens})
+        # Steps of one segment share a loss.
+        turn = {math.ceil(self.preset.late_from * self.n_steps)} if self.preset.late_loss else set()
+        events = sorted({*growth, *moves, *widens, *(step for step in turn if step < self.n_steps)})
         present = 0
         for first, last in zip(events, [*events[1:], self.n_steps], strict=True):
             present = max(present, growth.get(first, 0))
@@ -104,7 +107,8 @@ class FitPlan:
         """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""
         p = self.preset
         finest = step_shown(self.counts, segment.n_gaussians)
-        stride = self.stride(segment.n_gaussians)
+        is_late = p.late_loss is not None and segment.first >= p.late_from * self.n_steps
+        stride = self.stride(segment.n_gaussians, late=is_late)
         steps = []
         for step in range(segment.first, segment.last):
             n, level = segment.n_gaussians, finest
@@ -114,17 +118,21 @@ class FitPlan:
                 n = self.counts[level]
             shows_all = n == segment.n_gaussians
             late = n == self.n_gaussians and step >= BEST_FROM * self.n_steps
-            # Errors of different pixels do not tell which state is better.
-            may_be_best = shows_all and late and stride == 1
+            # Errors of different pixels, or by different losses, do not tell which state is better.
+            may_be_best = shows_all and late and stride == 1 and is_late == (p.late_loss is not None)
             factor = rate_factor(p, step / self.n_steps)
-            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride)))
+            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride), is_late))
         return steps
 
-    def stride(self, n_gaussians: int) -> int:
+    def loss(self, *, late: bool) -> LossWeights:
+        """The loss of a step."""
+        return self.preset.last_loss if late else self.preset.loss
+
+    def stride(self, n_gaussians: int, *, late: bool = False) -> int:
         """Every how many pixels, in both directions, n_gaussians are trained on."""
         height, width, _ = self.shape
         samples = self.preset.samples_per_gaussian
-        if not self.takes_subsets or not samples or self.preset.loss.ssim:
+        if not self.takes_subsets or not samples or self.loss(late=late).ssim:
             return 1
         enough = [s for s in SUBSET_STEPS if s * s * samples * n_gaussians <= height * width]
         return max([1, *(s for s in enough if s * TILE_SIZE <= min(height, width))])

@@ -19,6 +19,12 @@ class Preset:
     name: str
     steps: int
     loss: LossWeights
+    late_loss: LossWeights | None
+    """In place of `loss` from late_from on and while settling; None is the same all along."""
+    late_from: float
+    """Share of the steps."""
+    best_by: Literal["error", "loss"]
+    """What the state that is kept has least of."""
 
     top_k: int
     support_q: float
@@ -91,11 +97,19 @@ class Preset:
     """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md has why)."""
     rate_gain: float
 
+    @property
+    def last_loss(self) -> LossWeights:
+        """The loss that a fit ends with."""
+        return self.late_loss or self.loss
+
 
 PAPER: Final = Preset(
     name="paper",
     steps=5000,  # Section 4.1
     loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
+    late_loss=None,
+    late_from=1.0,
+    best_by="error",
     top_k=10,  # Section 4.1: K
     support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
     samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
@@ -141,6 +155,9 @@ BALANCED: Final = Preset(
     name="balanced",
     steps=2000,
     loss=LossWeights(l2=1.0),
+    late_loss=None,
+    late_from=1.0,
+    best_by="error",
     top_k=TOP_K,
     support_q=SUPPORT_Q,
     samples_per_gaussian=40.0,

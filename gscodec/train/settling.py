@@ -77,6 +77,7 @@ class SettleTask:
     rasterizer: Rasterizer
     seed: int
     around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
+    importance: Float32Array | None = None  # (H, W) what each pixel counts; None is 1 for all
 
     def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
         """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
@@ -168,7 +169,7 @@ def _affordable(
     n = len(gaussians)
     if size_of(gaussians) <= budget:
         return np.arange(n)
-    order = least_needed_first(task.rasterizer, gaussians, task.grid, task.lods.counts)
+    order = least_needed_first(task.rasterizer, gaussians, task.grid, task.lods.counts, task.importance)
 
     def without(n_pruned: int) -> npt.NDArray[np.int64]:
         return np.setdiff1d(np.arange(n), order[:n_pruned])
@@ -186,11 +187,15 @@ def _affordable(
 
 
 def least_needed_first(
-    rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, counts: tuple[int, ...]
+    rasterizer: Rasterizer,
+    gaussians: GaussianSet,
+    grid: Grid,
+    counts: tuple[int, ...],
+    importance: Float32Array | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Indices of the finest generation's Gaussians, those first that carry least."""
+    """Indices of the finest generation's Gaussians, those first that carry least; importance as in `removal_cost`."""
     first = counts[-2] if len(counts) > 1 else 0
-    return first + np.argsort(removal_cost(rasterizer, gaussians, grid)[first:], kind="stable")
+    return first + np.argsort(removal_cost(rasterizer, gaussians, grid, importance)[first:], kind="stable")
 
 
 def share_of(loss_db: float, n_channels: int) -> float:
@@ -242,12 +247,15 @@ def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
-    """Mean squared error of a set, as a function of it."""
+    """Mean squared error of a set, by what pixels count, as a function of it."""
 
     def error(gaussians: GaussianSet) -> float:
         index = task.rasterizer.bin(gaussians, task.grid)
         image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
-        return float(np.mean((np.asarray(image) - task.target) ** 2, dtype=np.float64))
+        squares = (np.asarray(image) - task.target) ** 2
+        if task.importance is not None:
+            squares *= task.importance[:, :, None]
+        return float(np.mean(squares, dtype=np.float64))
 
     return error
 
@@ -283,7 +291,8 @@ class _Training:
         self._exact = rows  # float64 (n, 5 + C); where fixed, what the lattice holds
         self._fixed = np.zeros(rows.shape, np.bool_)
         self._rng = np.random.default_rng(task.seed)
-        self._stride = self._plan.stride(len(rows))
+        self._stride = self._plan.stride(len(rows), late=True)
+        self._importance = None if task.importance is None else torch.from_numpy(task.importance)
         self._mse = math.nan
 
     def schedule(self, n_steps: int) -> np.ndarray:
@@ -321,8 +330,9 @@ class _Training:
             with_neighbours(self._task.around, level, values, inverse),
             self._task.grid,
             self._planes,
-            self._preset.loss,
+            self._preset.last_loss,
             subset_of(step, self._stride),
+            self._importance,
         )
         means, inverses, rotations, features = (part[:n].float() for part in grads)
         grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)

@@ -29,6 +29,8 @@ class Trainee(Protocol):
     """Of the last step that showed every Gaussian there was; infinite before the first."""
     best_mse: float
     """Of the best state kept; infinite while there is none."""
+    best_score: float
+    """What that state was chosen by: its error or its loss, as the preset has it."""
 
     capacity: int | None
     """Most Gaussians there can be; None is as many as there is memory for."""
@@ -55,8 +57,8 @@ class Trainee(Protocol):
         """Carry out steps. Whenever results are known, yields how many are done and `mse` is that of the last."""
         ...
 
-    def measure(self) -> float:
-        """Mean squared error of the present state, per sample."""
+    def measure(self) -> tuple[float, float]:
+        """Mean squared error of the present state, per sample, and what `best_score` has of the best one."""
         ...
 
     def restore_best(self) -> None:
@@ -80,6 +82,7 @@ class CpuTrainee:
         rng: draws the places of new Gaussians.
         around: what surrounds a block of a larger picture; its gains stay as they are.
         allowed: bool (H, W), the pixels in which they may be placed; None is all, or what the surroundings leave.
+        importance: float32 (H, W), what each pixel counts, 1 on average; None is 1 for all.
     """
 
     def __init__(
@@ -91,9 +94,10 @@ class CpuTrainee:
         rng: np.random.Generator,
         around: Surroundings | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
+        importance: Float32Array | None = None,
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
-        self.mse = self.best_mse = np.inf
+        self.mse = self.best_mse = self.best_score = np.inf
         self.capacity: int | None = None
         self._plan = plan
         self._target = target
@@ -103,6 +107,7 @@ class CpuTrainee:
         self._rng = rng
         self._around = around
         self._allowed = around.allowed if around is not None and allowed is None else allowed
+        self._importance = importance
         self._adam = RowAdam(
             torch.zeros(0, n_columns), torch.tensor(plan.rates), beta1=p.beta1, beta2=p.beta2, epsilon=p.epsilon
         )
@@ -128,7 +133,15 @@ class CpuTrainee:
         stride = self._plan.stride(n_gaussians)
         image = self._image(stride) if present else None
         rows, units = new_rows(
-            self._plan, self._target, image, present, n_gaussians, self._rng, stride=stride, allowed=self._allowed
+            self._plan,
+            self._target,
+            image,
+            present,
+            n_gaussians,
+            self._rng,
+            stride=stride,
+            allowed=self._allowed,
+            importance=self._importance,
         )
         self._adam.append(torch.from_numpy(rows))
         self._units = torch.cat([self._units, torch.from_numpy(units)])
@@ -137,10 +150,19 @@ class CpuTrainee:
     def relocate(self, n_moved: int) -> None:
         """See `Trainee.relocate`."""
         n, stride = len(self), self._plan.stride(len(self))
-        where = least_needed(self._plan, removal_cost(self._rasterizer, self._shown(), self._grid)[:n], n_moved)
+        cost = removal_cost(self._rasterizer, self._shown(), self._grid, self._importance)[:n]
+        where = least_needed(self._plan, cost, n_moved)
         image = self._image(stride)
         rows, units = new_rows(
-            self._plan, self._target, image, n - len(where), n, self._rng, stride=stride, allowed=self._allowed
+            self._plan,
+            self._target,
+            image,
+            n - len(where),
+            n,
+            self._rng,
+            stride=stride,
+            allowed=self._allowed,
+            importance=self._importance,
         )
         self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
         self._units[torch.from_numpy(where)] = torch.from_numpy(units)
@@ -153,22 +175,24 @@ class CpuTrainee:
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
         for done, step in enumerate(steps, start=1):
-            grad, grad_gains, mse = self._gradients(step.n_shown, step.level, step.subset)
+            grad, grad_gains, mse, loss = self._gradients(step.n_shown, step.level, step.subset, late=step.late)
             if step.shows_all:
                 self.mse = mse
             else:
                 grad *= prefix_weight(self._plan.preset, self.mse, mse)
-            if step.may_be_best and mse < self.best_mse:
-                self.best_mse = mse
+            score = self._score(mse, loss)
+            if step.may_be_best and score < self.best_score:
+                self.best_mse, self.best_score = mse, score
                 self._best = self._adam.values.clone(), self._log_gains.clone()
             self._update(step, grad)
             if self._plan.learns_gains(step) and self._around is None:
                 self._step_gains(step, grad_gains * self._plan.grad_scale)
             yield done
 
-    def measure(self) -> float:
+    def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
-        return self._gradients(len(self), step_shown(self._plan.counts, len(self)))[2]
+        _, _, mse, loss = self._gradients(len(self), step_shown(self._plan.counts, len(self)), late=True)
+        return mse, self._score(mse, loss)
 
     def restore_best(self) -> None:
         """See `Trainee.restore_best`."""
@@ -200,22 +224,28 @@ class CpuTrainee:
         image: Float32Array = self._rasterizer.forward(shown, self._grid, index, window)
         return image
 
-    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Gradients of the loss to the first n rows and to the log gains of the level that shows them, and the MSE."""
+    def _score(self, mse: float, loss: float) -> float:
+        return loss if self._plan.preset.best_by == "loss" else mse
+
+    def _gradients(
+        self, n: int, level: int, subset: Subset = WHOLE, *, late: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, float, float]:
+        """Gradients of the loss to the first n rows and to the log gains of the level that shows them; MSE and loss."""
         values, generation = self._adam.values[:n], self._generation[:n]
         gains = self._log_gains[level].exp()[generation, None]
         inverse = inverse_scales(self._plan, values) * gains
         tensors = with_neighbours(self._around, level, values, inverse)
         # The chain rule by hand: torch's graph would cost as much again as all else outside the engine.
-        _, mse, grads = HostBridge(self._rasterizer).fit_step(
-            tensors, self._grid, self._planes, self._plan.preset.loss, subset
+        each = None if self._importance is None else torch.from_numpy(self._importance)
+        loss, mse, grads = HostBridge(self._rasterizer).fit_step(
+            tensors, self._grid, self._planes, self._plan.loss(late=late), subset, each
         )
         means, inverses, rotations, features = (part[:n].float() for part in grads)
         to_logs = inverses * inverse  # an inverse scale's logarithm is the scale's and the gain's, summed
         to_scales = to_logs if self._plan.preset.scale_parameter == "log" else inverses * gains
         grad = torch.cat([means, to_scales, rotations[:, None], features], dim=1)
         grad_gains = torch.zeros_like(self._log_gains[level]).index_add_(0, generation, to_logs.sum(dim=1))
-        return grad, grad_gains, float(mse)
+        return grad, grad_gains, float(mse), float(loss)
 
     def _update(self, step: Step, grad: torch.Tensor) -> None:
         """One step of the optimiser, then every parameter back into its valid range (paper, Section 3.1)."""

@@ -16,15 +16,22 @@ MOST_AT_ONCE: Final = 0.2
 """Of a logarithm of an inverse scale."""
 
 
-def removal_cost(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) -> Float64Array:
+def removal_cost(
+    rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None = None
+) -> Float64Array:
     """(n,) roughly what taking out each Gaussian alone would add to the squared error.
 
     Without Gaussian i of weight u a pixel moves by u / (1 - u) (c - c_i). Summed here is u |c - c_i|^2, which the
     gradient of the features gives, with a picture of 1, c and |c|^2 in place of the error's.
+
+    Args:
+        importance: (H, W), what each pixel's error counts; None is 1 for all.
     """
     image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
     ones = np.ones((*image.shape[:2], 1), np.float32)
     probe = np.concatenate([ones, image, (image**2).sum(axis=2, keepdims=True)], axis=2)
+    if importance is not None:
+        probe *= importance[:, :, None]
     own = gaussians.features.astype(np.float64)
     sums = _weighted_sums(rasterizer, gaussians, grid, probe)
     cost: Float64Array = sums[:, -1] - 2 * (sums[:, 1:-1] * own).sum(axis=1) + sums[:, 0] * (own**2).sum(axis=1)

@@ -16,7 +16,7 @@ from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, Fit, Preset, StepReport, device_trainee, fit
+from gscodec.train import PRESETS, Fit, Preset, StepReport, device_trainee, fit, tuned
 from gscodec.train.device_trainee import DeviceTrainee
 from gscodec.train.plan import FitPlan
 from gscodec.train.schedule import lod_counts
@@ -83,8 +83,8 @@ def train(trainee: Trainee, plan: FitPlan, rng: np.random.Generator, stop: int |
                 trainee.widen()
             steps = plan.steps(segment, rng)[: last - segment.first]
             assert list(trainee.run(steps))[-1] == len(steps)
-    mse = trainee.measure()
-    if mse > trainee.best_mse:
+    mse, score = trainee.measure()
+    if score > trainee.best_score:
         mse = trainee.best_mse
         trainee.restore_best()
     return trainee.gaussians(), trainee.lod_table(), mse
@@ -94,15 +94,30 @@ def plan_of(preset: Preset, steps: int) -> FitPlan:
     return FitPlan(preset, (HEIGHT, WIDTH, 3), lod_counts(N_GAUSSIANS, 3), steps)
 
 
-def on_device(runtime: Runtime, picture: Float32Array, preset: Preset, steps: int, stop: int | None = None) -> Outcome:
+def on_device(
+    runtime: Runtime,
+    picture: Float32Array,
+    preset: Preset,
+    steps: int,
+    stop: int | None = None,
+    importance: Float32Array | None = None,
+) -> Outcome:
     plan, rng = plan_of(preset, steps), np.random.default_rng(9)
     draws = SameDraws(runtime, rng)
-    return train(DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws), plan, rng, stop)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws, importance=importance)
+    return train(trainee, plan, rng, stop)
 
 
-def on_cpu(picture: Float32Array, preset: Preset, steps: int, stop: int | None = None) -> Outcome:
+def on_cpu(
+    picture: Float32Array,
+    preset: Preset,
+    steps: int,
+    stop: int | None = None,
+    importance: Float32Array | None = None,
+) -> Outcome:
     plan, rng = plan_of(preset, steps), np.random.default_rng(9)
-    return train(CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), rng), plan, rng, stop)
+    trainee = CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), rng, importance=importance)
+    return train(trainee, plan, rng, stop)
 
 
 def fields(gaussians: GaussianSet) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -142,6 +157,42 @@ def test_the_first_steps_give_the_cpu_s_parameters(
     for row, expected in zip(our_lods.gains, their_lods.gains, strict=True):
         assert row == pytest.approx(expected, rel=1e-5)
     assert our_mse == pytest.approx(their_mse, rel=1e-5)
+
+
+def weights_of(picture: Float32Array) -> Float32Array:
+    weights = np.ones(picture.shape[:2], np.float32)
+    weights[:, : picture.shape[1] // 2] = 5.0
+    return np.asarray(weights / weights.mean(), np.float32)
+
+
+@pytest.mark.parametrize(
+    "preset", [PRESETS["paper"], PRESETS["balanced"], tuned(PRESETS["fast"], "ssim")], ids=lambda preset: preset.name
+)
+def test_pixels_count_on_a_device_as_on_the_cpu(device_runtime: Runtime, picture: Float32Array, preset: Preset) -> None:
+    preset = dataclasses.replace(preset, best_by="loss")
+    weights = weights_of(picture)
+    ours, _, our_mse = on_device(device_runtime, picture, preset, 10, 4, weights)
+    theirs, _, their_mse = on_cpu(picture, preset, 10, 4, weights)
+    for name, values in fields(ours):
+        np.testing.assert_allclose(values, getattr(theirs, name), rtol=2e-6, atol=1e-5, err_msg=name)
+    assert our_mse == pytest.approx(their_mse, rel=1e-5)
+    plain, *_ = on_device(device_runtime, picture, preset, 10, 4)
+    assert not np.array_equal(plain.means, ours.means)
+
+
+def test_a_late_loss_takes_over_on_a_device_too(device_runtime: Runtime, picture: Float32Array) -> None:
+    preset, weights = tuned(PRESETS["fast"], "ssim"), weights_of(picture)
+    engine, grid = CpuRasterizer(1), grid_of(picture, preset)
+
+    def loss(gaussians: GaussianSet) -> float:
+        image = engine.forward(gaussians, grid, engine.bin(gaussians, grid), Window.whole(grid))
+        return engine.loss(np.asarray(image, np.float32), picture, preset.last_loss, weights)[0]
+
+    ours = loss(on_device(device_runtime, picture, preset, 40, importance=weights)[0])
+    theirs = loss(on_cpu(picture, preset, 40, importance=weights)[0])
+    without = loss(on_device(device_runtime, picture, PRESETS["fast"], 40, importance=weights)[0])
+    assert ours == pytest.approx(theirs, rel=0.15)
+    assert ours < without
 
 
 @pytest.mark.parametrize("preset", [PRESETS["paper"], PRESETS["balanced"], ODD], ids=lambda preset: preset.name)

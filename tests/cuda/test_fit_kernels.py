@@ -44,6 +44,8 @@ def settings_of(plan: FitPlan) -> FitSettings:
         shape=plan.shape,
         counts=plan.counts,
         weights=p.loss,
+        has_importance=False,
+        best_by_loss=p.best_by == "loss",
         log_scales=p.scale_parameter == "log",
         rate_mean=p.rate_mean,
         rate_scale=p.rate_scale,

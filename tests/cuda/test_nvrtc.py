@@ -13,7 +13,13 @@ from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usag
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 
-SPILL_BYTES = {"blend_tiles": 32, "backward_tiles": 8, "ssim_loss": 16}
+SPILL_BYTES = {
+    "blend_tiles": 32,
+    "backward_tiles": 8,
+    "weighted_backward_tiles": 16,
+    "ssim_loss": 16,
+    "weighted_ssim_loss": 16,
+}
 """Bytes a thread may spill, none where a kernel is not listed: a few registers, stored once, to keep more threads.
 
 The most of NVRTC 12.9, 13.0 and 13.5, which differ in where they do.

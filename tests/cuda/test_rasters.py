@@ -48,12 +48,17 @@ def on(runtime: Runtime, gaussians: GaussianSet, n_shown: int | None = None) -> 
 
 
 def step(
-    runtime: Runtime, scene: Scene, target: npt.NDArray[np.float32], strides: Strides, weights: LossWeights
+    runtime: Runtime,
+    scene: Scene,
+    target: npt.NDArray[np.float32],
+    strides: Strides,
+    weights: LossWeights,
+    importance: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Gradients (N, MOMENTS + C) and per-tile loss sums of a fused step."""
     xp, width = runtime.xp, MOMENTS + scene.gaussians.n_channels
     moments = xp.empty((max(scene.lists.capacity, 1), width), scene.real)
-    partials = xp.empty((scene.lists.n_tiles, 2), np.float32)
+    partials = xp.empty((scene.lists.n_tiles, 2 if importance is None else 3), np.float32)
     grads = xp.zeros((len(scene.gaussians), width), scene.real)
     blending.backward(
         runtime,
@@ -66,6 +71,7 @@ def step(
         l2=weights.l2 / target.size,
         loss_partials=partials,
         moments=moments,
+        importance=None if importance is None else runtime.upload(importance),
     )
     blending.gather(runtime, scene, moments, grads)
     return runtime.download(grads), runtime.download(partials)
@@ -166,6 +172,32 @@ def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels:
     again, sums_again = step(runtime, scene, planes, Strides.planes(HEIGHT, WIDTH), weights)
     assert grads.tobytes() == again.tobytes()
     assert partials.tobytes() == sums_again.tobytes()
+
+
+@pytest.mark.parametrize("channels", [3, 11])
+def test_pixels_of_the_fused_loss_may_count_differently(runtime: Runtime, channels: int) -> None:
+    gaussians, grid = picture(7, channels=channels)
+    weights, rng = LossWeights(l1=0.3, l2=0.7), np.random.default_rng(8)
+    target = rng.random((HEIGHT, WIDTH, channels), dtype=np.float32)
+    importance = 3 * rng.random((HEIGHT, WIDTH), dtype=np.float32)
+    oracle = ReferenceRasterizer()
+    index = oracle.bin(gaussians, grid)
+    image = np.asarray(oracle.forward(gaussians, grid, index, Window.whole(grid)), np.float32)
+    value, grad_image = oracle.loss(image, target, weights, importance)
+    wanted = oracle.backward(gaussians, grid, index, grad_image)
+    scene = bin_scene(runtime, on(runtime, gaussians), grid)
+    grads, partials = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights, importance)
+    sums = partials.sum(axis=0, dtype=np.float64) / target.size
+    assert 0.3 * sums[0] + 0.7 * sums[1] == pytest.approx(value, rel=1e-5)
+    assert sums[2] == pytest.approx(np.square(image - target).mean(dtype=np.float64), rel=1e-5), "plain"
+    expected = np.concatenate(
+        [wanted.means, wanted.inv_scales, wanted.rotations[:, None], wanted.features.astype(np.float64)], axis=1
+    )
+    error = np.abs(grads - expected).max(axis=0)
+    assert (error <= 2e-3 * np.abs(expected).max(axis=0) + 1e-9).all(), error
+    plain, _ = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights)
+    ones, _ = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights, np.ones_like(importance))
+    assert plain.tobytes() == ones.tobytes()
 
 
 @pytest.mark.parametrize("channels", [3, 10])
