@@ -44,6 +44,12 @@ LARGE_PIXELS: Final = 1 << 25
 """Pictures of more pixels are encoded block by block, and read and written in parts where their file type allows. A fit
 of so many at once takes about 3 GiB."""
 
+DEFAULT_STRENGTH: Final = 4.0
+"""How many times as much as an error where an importance map is 0 one counts where it is 1."""
+
+MAX_STRENGTH: Final = 1000.0
+"""Beyond, what is not important would be left to chance."""
+
 DEFAULT_LODS: Final = 5
 """Levels of detail an encode writes unless told otherwise."""
 

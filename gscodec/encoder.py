@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import DEFAULT_LODS, LARGE_PIXELS, MAX_GAUSSIANS, MAX_LODS
+from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_GAUSSIANS, MAX_LODS
 from gscodec.encoding.blocks import encode_in_blocks
+from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
 from gscodec.encoding.packing import Encoded, count_for
 from gscodec.encoding.to_psnr import encode_to_psnr
@@ -50,6 +51,7 @@ class EncodeResult:
     seconds: float
     target_met: bool
     device: str  # engine that made it: cpu or cuda
+    importance_psnr: float | None = None  # dB, errors weighted as in the fit; None where all pixels count alike
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def encode(
     gaussians: int | None = None,
     psnr: float | None = None,
     preset: str = "balanced",
+    tune: str = "psnr",
+    importance: str | os.PathLike[str] | npt.NDArray[Any] | None = None,
+    importance_strength: float = DEFAULT_STRENGTH,
     device: str = "auto",
     lods: int | None = None,
     profile: str | None = None,
@@ -99,6 +104,11 @@ def encode(
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
             or the maps of a material: a folder, a manifest, or a list of paths.
         preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
+        tune: what the fit is for: `psnr`; `ssim`, likeness of structure, at a lower PSNR; or `balanced`, more of that
+            at about the same PSNR. Both take three to five times as long.
+        importance: what deserves more Gaussians and smaller errors: a map of the picture's size, as a path or an array
+            (1 is important, 0 is not), or `auto`, which finds what stands out. Not for pictures encoded in blocks.
+        importance_strength: how many times as much an error counts at 1 as at 0 of that map.
         lods: levels of detail; None is 5, except for `paper`, which has one.
         profile: `coded`, entropy-coded records; `packed`, quantised records of one length that a shader reads in place;
             or `f16`, 16-bit records that can be mapped. None is `coded`, except for `paper`.
@@ -137,7 +147,8 @@ def encode(
     (target, value), *_ = given.items()
     if not (math.isfinite(value) and value > 0):
         raise InvalidArgument(f"{target} {value} is not a positive number")
-    recipe = training_room().get_preset(preset)
+    training = training_room()
+    recipe = training.tuned(training.get_preset(preset), tune)
     lods = lods if lods is not None else (DEFAULT_LODS if recipe.joint_lods else 1)
     if not 1 <= lods <= MAX_LODS:
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
@@ -173,6 +184,14 @@ def encode(
         if psnr is None:
             fact = "the picture is encoded as one: give a block size"
         raise InvalidArgument(f"{checkpoint}: there is no checkpoint to keep, {fact}")
+    counts = None
+    if importance is not None:
+        if regions is not None:
+            raise InvalidArgument(
+                "a picture encoded in blocks takes no importance map: leave out the map or the blocks"
+            )
+        assert isinstance(stack, ImageStack)
+        counts = pixel_weights(importance, importance_strength, stack)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
     backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
     job = Job(
@@ -192,6 +211,9 @@ def encode(
         None if checkpoint is None else Path(checkpoint),
         None if time_budget is None else started + time_budget,
         record_bytes,
+        tune,
+        counts,
+        "" if importance is None else _importance_said(importance, importance_strength),
     )
     budget = size
     if bpp is not None or bppc is not None:
@@ -225,7 +247,13 @@ def encode(
         seconds=time.perf_counter() - started,
         target_met=met,
         device=job.rasterizer.name,
+        importance_psnr=result.importance_psnr,
     )
+
+
+def _importance_said(importance: Any, strength: float) -> str:
+    kind = AUTO if isinstance(importance, str) and importance == AUTO else "map"
+    return f"{kind} x{strength:g}"
 
 
 def _encode_target(job: Job, wish: _Target) -> tuple[Encoded, bool]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gscodec.constants import DEFAULT_STRENGTH
 from gscodec.errors import InvalidArgument
 from gscodec.format.layout import VERSION
 from gscodec.image.stack import ImageStack
@@ -29,6 +30,9 @@ class Settings:
     gaussians: int | None = None
     psnr: float | None = None
     preset: str = "balanced"
+    tune: str = "psnr"
+    importance: str | None = None
+    importance_strength: float = DEFAULT_STRENGTH
     profile: str | None = None
     lods: int | None = None
     steps: int | None = None
@@ -68,6 +72,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "bpp": (int, float),
     "bppc": (int, float),
     "psnr": (int, float),
+    "importance_strength": (int, float),
     "size": (int,),
     "gaussians": (int,),
     "lods": (int,),
@@ -85,6 +90,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
             raise InvalidArgument(f"{where}: size {fault}") from fault
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise InvalidArgument(f"{where}: {name} {value!r} is not {'a text' if wanted == (str,) else 'a number'}")
+    if name == "importance" and value != "auto":
+        raise InvalidArgument(f"{where}: importance {value!r}: a batch finds out itself what is important, with auto")
     return float(str(value)) if wanted == (int, float) else value
 
 

@@ -11,7 +11,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
-from gscodec.cli.encode import Preset
+from gscodec.cli.encode import Preset, Tune
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
 
@@ -44,6 +44,7 @@ def command(
         ),
     ] = None,
     preset: Annotated[Preset | None, typer.Option(help="Effort. [default: balanced]")] = None,
+    tune: Annotated[Tune | None, typer.Option(help="Quality meant. [default: psnr]")] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimisation steps of each.")] = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only paths below SRC that match; repeatable.")
@@ -113,7 +114,8 @@ def command(
     if decode:
         outcomes = work.decode(source, target, dry_run)
     else:
-        settings = given | ({"preset": preset.value} if preset else {}) | ({"steps": steps} if steps else {})
+        wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps}
+        settings = given | {name: value for name, value in wanted.items() if value}
         items, total = _items(source, target, settings, tuple(include or ()), tuple(exclude or ()), total_size)
         outcomes = work.encode(items, total, shard, dry_run)
     seconds = time.perf_counter() - started

@@ -11,8 +11,16 @@ from gscodec.cli import _console
 from gscodec.cli._paths import display_name, output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
-from gscodec.constants import DEFAULT_LODS, MAX_LODS
+from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 from gscodec.errors import InvalidArgument
+
+
+class Tune(StrEnum):
+    """Measures of quality by name."""
+
+    PSNR = "psnr"
+    SSIM = "ssim"
+    BALANCED = "balanced"
 
 
 class Preset(StrEnum):
@@ -48,6 +56,23 @@ def command(
         float | None, typer.Option(metavar="DB", help="Target: quality; the file grows until it is met.")
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
+    tune: Annotated[
+        Tune,
+        typer.Option(
+            help="Quality meant: PSNR; SSIM, at a lower PSNR; or more SSIM at about the same. Slower than psnr."
+        ),
+    ] = Tune.PSNR,
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAP",
+            help="What matters more: a gray picture of the same size, white where it does, or auto, what stands out.",
+        ),
+    ] = None,
+    importance_strength: Annotated[
+        float,
+        typer.Option(min=1, max=MAX_STRENGTH, metavar="X", help="Weight of white in MAP, times that of black."),
+    ] = DEFAULT_STRENGTH,
     profile: Annotated[
         Literal["coded", "packed", "f16"] | None,
         typer.Option(
@@ -151,6 +176,9 @@ def command(
             gaussians=gaussians,
             psnr=psnr,
             preset=preset.value,
+            tune=tune.value,
+            importance=importance,
+            importance_strength=importance_strength,
             device=device,
             lods=lods,
             profile=profile,
@@ -170,8 +198,11 @@ def command(
         _console.emit_bytes(result.data)
     if not quiet:
         name = "stdout" if destination is None else destination
+        quality = f"{result.psnr:.2f} dB"
+        if result.importance_psnr is not None:
+            quality += f" ({result.importance_psnr:.2f} dB by importance)"
         _console.say(
-            f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {result.psnr:.2f} dB, "
+            f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {quality}, "
             f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s on {result.device}"
         )
     if not result.target_met:

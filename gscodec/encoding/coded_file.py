@@ -33,12 +33,6 @@ class CodedFile:
         """Bytes of a file without Gaussians."""
         return self._job.size_of(1, self._meta) + CODED_OVERHEAD
 
-    def _task(self, lods: LodTable) -> Any:
-        job = self._job
-        return self._training.SettleTask(
-            job.target, job.target_grid, job.stack.groups, job.preset, lods, job.rasterizer, job.seed
-        )
-
     def contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice) -> Contents:
         """A file of fitted Gaussians and the lattice they lie on, or may."""
         return self._job.contents(gaussians, lods, lattice, CODED_PAGE_SIZE, self._meta)
@@ -52,7 +46,7 @@ class CodedFile:
                 return len(data), int(reader.pages.edges[-1])
 
         assert self.budget is not None
-        self.count = self._training.count_for(self._task(lods), gaussians, size_of, self.budget)
+        self.count = self._training.count_for(self._job.settle_task(lods), gaussians, size_of, self.budget)
         return self.count
 
     def settle(
@@ -60,7 +54,7 @@ class CodedFile:
     ) -> Contents:
         """The contents of a finished fit, without provenance; `share` as in `train.settle`."""
         settled = self._training.settle(
-            self._task(fit.lods),
+            self._job.settle_task(fit.lods),
             fit.gaussians,
             n_steps,
             size_of=lambda shown, lattice: len(pack(self.contents(shown, fit.lods.ending_at(len(shown)), lattice))),

@@ -80,6 +80,9 @@ class Job:
     checkpoint: Path | None = None
     deadline: float | None = None  # of time.perf_counter
     wanted_record_bytes: int | None = None  # of profile packed
+    tune: str = "psnr"
+    importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
+    importance_said: str = ""  # where it came from, for the file's provenance
 
     @property
     def record_bytes(self) -> int:
@@ -114,6 +117,19 @@ class Job:
         """(H, W), the pixels that count; None is all."""
         return self.stack.visible if isinstance(self.stack, ImageStack) else None
 
+    def settle_task(self, lods: LodTable) -> Any:
+        """What a fit with such levels settles on, of a picture that is in memory."""
+        return training_room().SettleTask(
+            self.target,
+            self.target_grid,
+            self.stack.groups,
+            self.preset,
+            lods,
+            self.rasterizer,
+            self.seed,
+            importance=self.importance,
+        )
+
     def unscaled(self, gaussians: GaussianSet) -> GaussianSet:
         """Fitted Gaussians with the features of the samples."""
         return gaussians if self.scales is None else replace(gaussians, features=gaussians.features / self.scales)
@@ -141,8 +157,9 @@ class Job:
 
     @property
     def preset(self) -> Any:
-        """The preset of that name."""
-        return training_room().get_preset(self.preset_name)
+        """The preset of that name, as it is tuned."""
+        training = training_room()
+        return training.tuned(training.get_preset(self.preset_name), self.tune)
 
     @property
     def settle_steps(self) -> int:

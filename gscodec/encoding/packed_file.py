@@ -17,11 +17,8 @@ class PackedFile:
     def settle(self, fit: Any, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
         """The contents of a finished fit, without provenance."""
         job = self._job
-        task = training_room().SettleTask(
-            job.target, job.target_grid, job.stack.groups, job.preset, fit.lods, job.rasterizer, job.seed
-        )
         settled = training_room().settle_packed(
-            task,
+            job.settle_task(fit.lods),
             fit.gaussians,
             n_steps,
             page_size=PACKED_PAGE_SIZE,

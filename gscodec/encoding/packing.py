@@ -34,16 +34,22 @@ class Encoded:
     lods: int
     psnr: float  # dB, as decoded
     steps: int
+    importance_psnr: float | None = None  # dB, by what each pixel counts
 
 
 def provenance(job: Job, psnr: float) -> dict[str, Any]:
     """What a file says of its making; META_SLACK covers what the PSNR's digits add to its size."""
-    return {
+    said = {
         "encoder": f"gscodec {__version__}",
         "preset": job.preset_name,
         "seed": job.seed,
         "psnr": round(min(psnr, 999.0), 2),
-    } | dict(job.notes)
+    }
+    if job.tune != "psnr":
+        said["tune"] = job.tune
+    if job.importance is not None:
+        said["importance"] = job.importance_said
+    return said | dict(job.notes)
 
 
 def planned_provenance(job: Job, budget: int | None) -> dict[str, Any] | None:
@@ -74,13 +80,13 @@ def count_for(job: Job, budget: int, most: int) -> int:
 def finished(job: Job, contents: Contents, budget: int | None, steps: int) -> Encoded:
     """The file of contents, with provenance where that fits."""
     plain = pack(contents)
-    psnr = decoded_psnr(job, plain)
+    psnr, importance_psnr = _decoded_psnrs(job, plain)
     data = b""
     if _provenance_fits(job, budget):
         data = pack(replace(contents, meta=provenance(job, psnr)))
     if not data or (budget is not None and len(data) > budget and not job.notes):
         data = plain
-    return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps)
+    return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps, importance_psnr)
 
 
 def decoded_psnr(job: Job, data: bytes) -> float:
@@ -88,9 +94,15 @@ def decoded_psnr(job: Job, data: bytes) -> float:
 
     Of the visible texels, where a mask hides some.
     """
+    return _decoded_psnrs(job, data)[0]
+
+
+def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
+    """`decoded_psnr`, and that by what each pixel counts, if they count differently."""
     with IgsImage(data, device=job.rasterizer) as image:
         if job.regions is None:
-            return _psnr_of_visible(to_unit(image.render(), job.stack.groups), job)
+            decoded = to_unit(image.render(), job.stack.groups)
+            return _psnr_of_visible(decoded, job), _weighted_psnr(decoded, job)
         height, width, _ = image.shape
         squares, counted = 0.0, 0
         for y in range(0, height, PSNR_AREA_PX):
@@ -104,13 +116,22 @@ def decoded_psnr(job: Job, data: bytes) -> float:
                 squares += float(np.square(error, dtype=np.float64).mean(axis=-1).sum())
                 counted += shown
     mean = squares / max(counted, 1)
-    return math.inf if mean == 0 else -10 * math.log10(mean)
+    return (math.inf if mean == 0 else -10 * math.log10(mean)), None
 
 
 def _psnr_of_visible(decoded: npt.NDArray[np.float32], job: Job) -> float:
     if job.visible is None:
         return psnr_between(decoded, job.samples)
     return psnr_between(decoded[job.visible][None], job.samples[job.visible][None])
+
+
+def _weighted_psnr(decoded: npt.NDArray[np.float32], job: Job) -> float | None:
+    if job.importance is None:
+        return None
+    squares = np.square(decoded.astype(np.float32) - job.samples).mean(axis=2, dtype=np.float64)
+    weights = job.importance if job.visible is None else job.importance * job.visible
+    error = float((squares * weights).sum()) / max(float(weights.sum(dtype=np.float64)), 1e-12)
+    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def _provenance_fits(job: Job, budget: int | None) -> bool:

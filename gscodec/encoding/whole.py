@@ -62,6 +62,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
         on_step=report,
         allowed=job.visible,
         recount=coded.recount if coded is not None and budget is not None else None,
+        importance=job.importance,
     )
     return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded)
 
@@ -104,6 +105,7 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
         seed=job.seed,
         steps=training.LEAST_STEPS,
         on_step=lambda state: seen.append((state.step, state.seconds)),
+        importance=job.importance,
     )
     now = time.perf_counter()
     each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]

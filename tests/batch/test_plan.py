@@ -107,9 +107,18 @@ def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Pain
         "same": key_of(load_image(same), base),
         "other": key_of(load_image(other), base),
         "settings": key_of(load_image(one), Settings(bpp=0.6)),
+        "tune": key_of(load_image(one), Settings(bpp=0.5, tune="ssim")),
+        "importance": key_of(load_image(one), Settings(bpp=0.5, importance="auto")),
+        "strength": key_of(load_image(one), Settings(bpp=0.5, importance="auto", importance_strength=2.0)),
     }
     assert keys["one"] == keys["same"]
-    assert len(set(keys.values())) == 3
+    assert len(set(keys.values())) == 6
+
+
+def test_a_batch_finds_out_itself_what_is_important() -> None:
+    assert Settings().changed({"importance": "auto", "tune": "ssim"}, "here").arguments()["importance"] == "auto"
+    with pytest.raises(InvalidArgument, match=r"here: importance 'map\.png'"):
+        Settings().changed({"importance": "map.png"}, "here")
 
 
 def test_a_budget_goes_where_it_gains() -> None:

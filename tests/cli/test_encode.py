@@ -175,3 +175,25 @@ def test_profile_packed_and_what_info_says_of_it(run: "Run", picture: Path, tmp_
     outcome = run("encode", picture, output, "--gaussians", 90, "--record-bytes", 1, *how, "--overwrite")
     assert outcome.code == 1
     assert "records of 1 bytes do not suit 3 channels: use 3..11" in outcome.stderr
+
+
+def test_an_encode_is_tuned_and_told_what_matters(run: "Run", picture: Path, tmp_path: Path) -> None:
+    mask, output = tmp_path / "map.png", tmp_path / "out.igs"
+    Image.fromarray((np.arange(32 * 48).reshape(32, 48) % 48 < 20).astype(np.uint8) * 255).save(mask)
+    wish = ("--tune", "balanced", "--importance", mask, "--importance-strength", 8)
+    outcome = run("encode", picture, output, "--gaussians", 40, *QUICK, *wish)
+    assert outcome.code == 0, outcome.stderr
+    meta = read(output).meta or {}
+    assert (meta["tune"], meta["importance"]) == ("balanced", "map x8")
+    assert " dB by importance), 40 Gaussians" in outcome.stderr
+    assert run("encode", picture, output, "--gaussians", 40, *QUICK, "--importance", "auto", "--overwrite").code == 0
+    assert (read(output).meta or {})["importance"] == "auto x4"
+
+
+def test_a_map_of_another_size_is_one_line(run: "Run", picture: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "map.png"
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(mask)
+    outcome = run("encode", picture, tmp_path / "out.igs", "--gaussians", 40, *QUICK, "--importance", mask)
+    assert outcome.code == 1
+    assert outcome.stderr.count("\n") == 1
+    assert f"{mask}: the importance map has 20x20 px, the picture 48x32; scale it to that" in outcome.stderr
