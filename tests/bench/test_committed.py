@@ -50,9 +50,10 @@ def test_the_guard_measures_exactly_what_is_committed() -> None:
     assert measured == {tuple(row[name] for name in key) for row in rows_of(CHECK)}
 
 
-def test_the_readme_shows_the_committed_curve_and_table() -> None:
-    assert "](benchmarks/results/samples/rd-psnr.png)" in README
-    rows = [row for row in rows_of(SAMPLES / "rd.csv") if row["codec"] in {"gscodec:balanced", *RIVALS}]
+@pytest.mark.parametrize("name", ["pictures", "samples"])
+def test_the_readme_shows_the_committed_curve_and_tables(name: str) -> None:
+    assert "](benchmarks/results/pictures/rd-psnr.png)" in README
+    rows = [row for row in rows_of(SAMPLES.parent / name / "rd.csv") if row["codec"] in {"gscodec:balanced", *RIVALS}]
     expected = [line for line in tables.leads(rows, "psnr", "bpp") if line.startswith("|")]
     shown = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
     assert "\n".join(expected) + "\n" in shown
