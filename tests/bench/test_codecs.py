@@ -130,6 +130,7 @@ def test_our_names_say_what_differs() -> None:
         assert get_codec(name).name == name
     assert get_codec("gscodec").name == "gscodec:balanced"
     assert get_codec("gscodec:fast:lods1", "cpu", 2) == Igs("fast", lods=1, device="cpu", threads=2)
+    assert get_codec("gscodec:fast:maps").name == "gscodec:fast:maps"
     for name in ("gscodec:quick", "gscodec:fast:lod1", "gif"):
         with pytest.raises(InvalidArgument, match=name.rpartition(":")[2]):
             get_codec(name)
@@ -201,3 +202,13 @@ def test_astc_blocks_are_read_in_rgb_order() -> None:
     decoded = get_codec("astc").decode(data, 4, 8)
     assert np.array_equal(decoded, expected)
     assert np.array_equal(to_unit(decoded, from_array(decoded).groups), expected.astype(np.float32) / np.float32(255))
+
+
+def test_maps_alone_have_the_rate_of_the_whole(stack: ImageStack) -> None:
+    whole, alone = (
+        code(stack, get_codec(f"gscodec:fast:steps2:lods1{more}", threads=1), "4", 0) for more in ("", ":maps")
+    )
+    assert (len(whole.files), len(alone.files)) == (1, 3)
+    assert alone.samples.shape == whole.samples.shape
+    assert alone.n_bytes == pytest.approx(whole.n_bytes, rel=0.05)
+    assert not igs_figures(get_codec("gscodec:fast:maps"), alone.files)

@@ -15,7 +15,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.image import ImageStack
 
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
-_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "train", "raster", "format", "cpu", "cuda")
+_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "encoding", "train", "raster", "format", "cpu", "cuda")
 """What the bytes and pixels of a file depend on, below the package."""
 
 
@@ -24,7 +24,8 @@ class Igs(Codec):
     """gscodec with a preset; a setting is a rate, in bits per pixel, for stacks per pixel and channel.
 
     The name says what differs from the preset: `gscodec:balanced`, `gscodec:balanced:lods1`,
-    `gscodec:fast:steps200:seed3`.
+    `gscodec:fast:steps200:seed3`. `gscodec:fast:maps` gives every map of a stack a file of its own, at the same rate
+    per channel.
     """
 
     preset: str = "balanced"
@@ -33,9 +34,14 @@ class Igs(Codec):
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    maps: bool = False
 
-    layout = Layout.STACK
     suffix = ".igs"
+
+    @property
+    def layout(self) -> Layout:  # type: ignore[override]  # an attribute of the others
+        """See `Codec.layout`."""
+        return Layout.MAPS if self.maps else Layout.STACK
 
     @property
     def name(self) -> str:  # type: ignore[override]  # an attribute of the others
@@ -44,6 +50,7 @@ class Igs(Codec):
         parts += [f"lods{self.lods}"] if self.lods is not None else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []
+        parts += ["maps"] if self.maps else []
         return ":".join(parts)
 
     def available(self) -> str | None:
@@ -60,7 +67,8 @@ class Igs(Codec):
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
-        rate: dict[str, Any] = {"bpp" if len(stack.groups) == 1 else "bppc": float(setting)}
+        by_channel = self.maps or len(stack.groups) > 1
+        rate: dict[str, Any] = {"bppc" if by_channel else "bpp": float(setting)}
         return gscodec.encode(stack, **rate, **self.options()).data
 
     def prepare(self) -> None:
@@ -99,12 +107,15 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
     if preset not in PRESET_NAMES:
         raise InvalidArgument(f"codec {name}: there is no preset {preset!r}: use {', '.join(PRESET_NAMES)}")
     options: dict[str, int] = {}
+    maps = "maps" in parts[1:]
     for part in parts[1:]:
+        if part == "maps":
+            continue
         found = re.fullmatch(r"(lods|steps|seed)(\d+)", part)
         if not found:
-            raise InvalidArgument(f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN")
+            raise InvalidArgument(f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps")
         options[found[1]] = int(found[2])
-    return Igs(preset, device=device, threads=threads, **options)
+    return Igs(preset, device=device, threads=threads, maps=maps, **options)
 
 
 @cache
