@@ -25,6 +25,8 @@ class ResultTable:
         fields: columns, key and stamps among them.
         key: columns that tell one row from another.
 
+    A file of an earlier version may lack columns; they are added, empty.
+
     Raises:
         InvalidArgument: the file has other columns.
     """
@@ -75,12 +77,16 @@ class ResultTable:
     def _read(self, text: str) -> None:
         complete = text[: text.rfind("\n") + 1]  # a killed run can leave half a line
         reader = csv.DictReader(io.StringIO(complete, newline=""))
-        if reader.fieldnames is not None and tuple(reader.fieldnames) != self.fields:
+        found = tuple(reader.fieldnames or self.fields)
+        if [name for name in self.fields if name in found] != list(found) or not {*self.key, *STAMPS} <= set(found):
             raise InvalidArgument(f"{self.path}: has other columns than this version writes; name another folder")
         for row in reader:
             if None not in row and None not in row.values():
-                self._rows[self._key_of(row)] = row
-        if complete != text:
+                self._rows[self._key_of(row)] = {name: row.get(name, "") for name in self.fields}
+        if found != self.fields:
+            lines = self._line(self.fields) + "".join(self._line(row.values()) for row in self._rows.values())
+            write_atomic(self.path, lines.encode(), overwrite=True)
+        elif complete != text:
             write_atomic(self.path, complete.encode(), overwrite=True)
 
     def _line(self, values: Iterable[str]) -> str:

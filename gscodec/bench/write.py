@@ -13,8 +13,8 @@ from gscodec.bench.table import Row, number
 from gscodec.format import write_atomic
 from gscodec.metrics import METRICS
 
-_DIGITS: Final = {"psnr": 2, "normal_deg": 2}
-_SECOND: Final = ("ms_ssim", "flip", "lpips", "normal_deg")
+_DIGITS: Final = {"psnr": 2, "normal_deg": 2, "log_psnr": 2}
+_SECOND: Final = ("ms_ssim", "flip", "lpips", "normal_deg", "log_psnr", "hdr_flip")
 """Metrics whose tables come after the PSNR's, where they were measured."""
 
 

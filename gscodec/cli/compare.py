@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from gscodec.format import ChannelGroup
+
 
 @dataclass(frozen=True)
 class _Picture:
     name: str
-    samples: "npt.NDArray[np.float32]"  # (H, W, C), 0..1 for integer samples
+    samples: "npt.NDArray[np.float32]"  # (H, W, C) of the model's domain, 0..1
+    groups: "tuple[ChannelGroup, ...]"
 
 
 def command(
@@ -37,8 +40,9 @@ def command(
 ) -> None:
     """Measure how far two pictures are apart.
 
-    Shows PSNR, SSIM and MS-SSIM; each input is an image or an .igs file. Exit code 7 if their sizes or channels
-    differ, or if a figure is below the minimum asked for.
+    Shows PSNR, SSIM and MS-SSIM; each input is an image or an .igs file. Of float pictures also log PSNR, of log2(2^-14
+    + v) against 30 stops, and HDR-FLIP with A as the reference; PSNR and SSIM are then taken in even ratios, over A's
+    range. Exit code 7 if their sizes or channels differ, or if a figure is below the minimum asked for.
     """
     if first == second == _console.STREAM:
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
@@ -47,28 +51,80 @@ def command(
     a, b = _load(first, device, threads), _load(second, device, threads)
     if a.samples.shape != b.samples.shape:
         raise _console.fail(ExitCode.DIFFERS, f"{_shape(a)}, but {_shape(b)}: they cannot be compared")
+    from gscodec.metrics.measure import float_channels
+
+    floats = float_channels(a.groups)
+    if floats != float_channels(b.groups):
+        integer, real = (b, a) if len(floats) > len(float_channels(b.groups)) else (a, b)
+        text = f"{real.name} has floats where {integer.name} has integers: they cannot be compared"
+        raise _console.fail(ExitCode.DIFFERS, text)
     height, width, n_channels = a.samples.shape
-    figures = {
-        "psnr": metrics.psnr(a.samples, b.samples),
-        "ssim": metrics.ssim(a.samples, b.samples),
-        "ms_ssim": metrics.ms_ssim(a.samples, b.samples),
+    samples_of_b = _in_domain_of(a, b)
+    figures: dict[str, float | None] = {
+        "psnr": metrics.psnr(a.samples, samples_of_b),
+        "ssim": metrics.ssim(a.samples, samples_of_b),
+        "ms_ssim": metrics.ms_ssim(a.samples, samples_of_b),
     }
+    if floats:
+        figures |= _light_figures(a, b)
     if as_json:
         _console.emit_json(
             {"a": a.name, "b": b.name, "width": width, "height": height, "channels": n_channels}
             | {"identical": figures["psnr"] == math.inf}
-            | {name: value if math.isfinite(value) else None for name, value in figures.items()}
+            | {name: None if value is None or math.isinf(value) else value for name, value in figures.items()}
         )
     else:
-        _console.emit(f"PSNR {figures['psnr']:.2f} dB  SSIM {figures['ssim']:.4f}  MS-SSIM {figures['ms_ssim']:.4f}")
+        shown = [_FORMATS[name].format(value) for name, value in figures.items() if value is not None]
+        _console.emit("  ".join(shown))
     minima = {"psnr": min_psnr, "ssim": min_ssim, "ms_ssim": min_ms_ssim}
     missed = [
-        f"{name.replace('_', '-').upper()} {figures[name]:.4f} is below {minimum:g}"
+        f"{name.replace('_', '-').upper()} {value:.4f} is below {minimum:g}"
         for name, minimum in minima.items()
-        if minimum is not None and not figures[name] >= minimum
+        if minimum is not None and (value := figures[name]) is not None and not value >= minimum
     ]
     if missed:
         raise _console.fail(ExitCode.DIFFERS, "; ".join(missed))
+
+
+_FORMATS = {
+    "psnr": "PSNR {:.2f} dB",
+    "ssim": "SSIM {:.4f}",
+    "ms_ssim": "MS-SSIM {:.4f}",
+    "log_psnr": "log PSNR {:.2f} dB",
+    "hdr_flip": "HDR-FLIP {:.4f}",
+}
+
+
+def _in_domain_of(a: _Picture, b: _Picture) -> "npt.NDArray[np.float32]":
+    """B's samples, floats in A's domain: every picture has its own range, from its own values."""
+    from gscodec.image.levels import has_floats, to_unit, to_values
+
+    if not has_floats(a.groups) or _domains(a) == _domains(b):
+        return b.samples
+    return to_unit(to_values(b.samples, b.groups), a.groups)
+
+
+def _domains(picture: _Picture) -> list[tuple[object, ...]]:
+    return [(g.n_channels, g.transfer, g.value_min, g.value_max, g.knee_log2) for g in picture.groups]
+
+
+def _light_figures(a: _Picture, b: _Picture) -> dict[str, float | None]:
+    """What is measured of floats; HDR-FLIP is None where there is no light or its package is missing, which is said."""
+    from gscodec import metrics
+    from gscodec.image.levels import to_values
+    from gscodec.metrics.measure import float_channels
+
+    first, second = (to_values(picture.samples, picture.groups) for picture in (a, b))  # each has its own range
+    channels = float_channels(a.groups)
+    figures: dict[str, float | None] = {"log_psnr": metrics.log_psnr(first[:, :, channels], second[:, :, channels])}
+    figures["hdr_flip"] = None
+    seen = [metrics.light_of(values, a.groups) for values in (first, second)]
+    reason = metrics.METRICS["hdr_flip"].missing()
+    if reason:
+        _console.say(f"gscodec: HDR-FLIP is left out: {reason}")
+    elif seen[0] is not None and seen[1] is not None:
+        figures["hdr_flip"] = metrics.hdr_flip(seen[0], seen[1])
+    return figures
 
 
 def _load(source: str, device: str, threads: int | None) -> _Picture:
@@ -82,10 +138,11 @@ def _load(source: str, device: str, threads: int | None) -> _Picture:
         from gscodec.image import to_unit
 
         with open_igs(source if content is None else content, device=device, threads=threads) as image:
-            return _Picture(name, to_unit(image.render(), image.groups))
+            return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 
-    return _Picture(name, load_image(source if content is None else content, name).samples)
+    stack = load_image(source if content is None else content, name)
+    return _Picture(name, stack.samples, stack.groups)
 
 
 def _first_bytes(path: str, count: int) -> bytes:

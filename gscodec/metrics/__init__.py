@@ -1,7 +1,8 @@
 """Quality and rate of a decoded picture: numpy alone, but for FLIP and LPIPS, which are their authors' packages."""
 
 from gscodec.metrics.flip import flip, flip_map
-from gscodec.metrics.measure import METRICS, Metric, psnr_by_group
+from gscodec.metrics.hdr import hdr_flip, log_psnr
+from gscodec.metrics.measure import METRICS, Metric, light_of, psnr_by_group
 from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import lpips
 from gscodec.metrics.psnr import mse, psnr
@@ -15,6 +16,9 @@ __all__ = [
     "bppc",
     "flip",
     "flip_map",
+    "hdr_flip",
+    "light_of",
+    "log_psnr",
     "lpips",
     "ms_ssim",
     "mse",

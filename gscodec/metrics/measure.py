@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.image.levels import has_floats, to_values
 from gscodec.metrics.flip import flip, flip_missing
+from gscodec.metrics.hdr import hdr_flip, log_psnr
 from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
 from gscodec.metrics.psnr import psnr
@@ -30,7 +32,7 @@ class Metric:
     label: str  # for people, with its unit
     higher_is_better: bool
     measure: Callable[[Samples, Samples, Groups], float | None]
-    """Figure for source and decoded samples (H, W, C) in 0..1, whose channels are `groups`."""
+    """Figure for source and decoded samples (H, W, C) of the model's domain, 0..1, whose channels are `groups`."""
     missing: Callable[[], str | None] = lambda: None
     """Why it cannot be measured here, or None."""
 
@@ -52,14 +54,42 @@ def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str
 
 
 def visible(samples: Samples, groups: Groups) -> Samples | None:
-    """What an eye would see of a picture: gray or RGB, over black where it is transparent; None for stacks and data."""
-    if len(groups) != 1 or groups[0].role not in {Role.COLOR, Role.ALBEDO}:
+    """What a screen shows of a picture: gray or RGB, over black where it is transparent; None for stacks and floats."""
+    if len(groups) != 1 or groups[0].role not in {Role.COLOR, Role.ALBEDO} or has_floats(groups):
         return None
     alpha = groups[0].alpha
     if alpha is AlphaMode.NONE:
         return samples if samples.shape[2] in {1, 3} else None
     colour, cover = samples[:, :, :-1], samples[:, :, -1:]
     return colour * cover if alpha is AlphaMode.STRAIGHT else colour
+
+
+def light_of(values: Samples, groups: Groups) -> Samples | None:
+    """The first gray or RGB light among float channels, in the source's units; None where there is none."""
+    for group, channels in channel_spans(groups):
+        if group.sample_type is SampleType.FLOAT and group.role in _LIGHT and group.n_channels in {1, 3}:
+            return values[:, :, channels]
+    return None
+
+
+def _hdr_flip(source: Samples, decoded: Samples, groups: Groups) -> float | None:
+    first, second = (light_of(to_values(samples, groups), groups) for samples in (source, decoded))
+    return None if first is None or second is None else hdr_flip(first, second)
+
+
+def _log_psnr(source: Samples, decoded: Samples, groups: Groups) -> float | None:
+    """Of all float channels."""
+    if not has_floats(groups):
+        return None
+    picked = float_channels(groups)
+    first, second = (to_values(samples, groups)[:, :, picked] for samples in (source, decoded))
+    return log_psnr(first, second)
+
+
+def float_channels(groups: Groups) -> list[int]:
+    """Which channels have float samples."""
+    kinds = [group.sample_type for group in groups for _ in range(group.n_channels)]
+    return [channel for channel, kind in enumerate(kinds) if kind is SampleType.FLOAT]
 
 
 def _seen(measure: Callable[[Any, Any], float | None]) -> Callable[[Samples, Samples, Groups], float | None]:
@@ -82,6 +112,8 @@ def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | 
     return None
 
 
+_LIGHT = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
+
 _ALL = (
     Metric("psnr", "PSNR (dB)", True, lambda a, b, _: psnr(a, b)),
     Metric("ssim", "SSIM", True, lambda a, b, _: ssim(a, b)),
@@ -89,6 +121,8 @@ _ALL = (
     Metric("flip", "FLIP", False, _seen(flip), flip_missing),
     Metric("lpips", "LPIPS (AlexNet)", False, _seen(_lpips), lpips_missing),
     Metric("normal_deg", "normal error (degrees)", False, _normal_error),
+    Metric("log_psnr", "log PSNR (dB)", True, _log_psnr),
+    Metric("hdr_flip", "HDR-FLIP", False, _hdr_flip, flip_missing),
 )
 METRICS = {metric.name: metric for metric in _ALL}
 """All metrics by name, in the order of a table's columns."""

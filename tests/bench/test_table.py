@@ -76,8 +76,9 @@ def test_commas_and_line_ends_in_cells_survive(tmp_path: Path) -> None:
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
     open_table(tmp_path / "t.csv").add(row("a", 1))
-    with pytest.raises(InvalidArgument, match="other columns"):
-        ResultTable(tmp_path / "t.csv", (*FIELDS, "more"), KEY)
+    for other in (FIELDS[1:], (*FIELDS[:2], *FIELDS[3:]), (*FIELDS[:2], "ssim", *FIELDS[3:])):
+        with pytest.raises(InvalidArgument, match="other columns"):
+            ResultTable(tmp_path / "t.csv", other, KEY[1:])
 
 
 def test_cells() -> None:
@@ -85,3 +86,15 @@ def test_cells() -> None:
     assert number({"a": "", "b": "1.5"}, "a") is None
     assert number({"a": "", "b": "1.5"}, "b") == 1.5
     assert number({}, "c") is None
+
+
+def test_a_table_of_an_earlier_version_gets_its_new_columns(tmp_path: Path) -> None:
+    open_table(tmp_path / "t.csv").add(row("a", 1))
+    wider = ("image", "setting", "psnr", "log_psnr", "source_sha256", "codec_version")
+    table = ResultTable(tmp_path / "t.csv", wider, KEY)
+    assert table.knows({"image": "a", "setting": 1}, STAMPS)
+    table.add(row("b", 1) | {"log_psnr": 40.0})
+    assert [(r["image"], r["log_psnr"]) for r in ResultTable(tmp_path / "t.csv", wider, KEY).rows] == [
+        ("a", ""),
+        ("b", "40"),
+    ]

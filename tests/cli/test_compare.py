@@ -1,13 +1,17 @@
+import importlib.util
 import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tests.cli.conftest import Run
 
 
@@ -81,3 +85,58 @@ def test_what_is_not_there_or_no_picture(run: "Run", picture: Path, tmp_path: Pa
     text.write_text("hello")
     assert run("compare", picture, tmp_path / "none.png").code == 2
     assert run("compare", picture, text).code == 3
+
+
+@pytest.fixture
+def exr(tmp_path: Path) -> Path:
+    """Light over nine stops, its brightest sample 400."""
+    y, x = np.mgrid[0:24, 0:32]
+    light = np.stack([400 * np.exp2(-((x + c) % 10) * (y % 9) / 9.0) for c in range(3)], axis=2)
+    return write_exr(tmp_path / "light.exr", light)
+
+
+def write_exr(path: Path, light: "npt.NDArray[np.float64]") -> Path:
+    channels = {name: np.ascontiguousarray(light[:, :, c].astype(np.float32)) for c, name in enumerate("RGB")}
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(path))
+    return path
+
+
+def test_light_gets_metrics_of_its_own(run: "Run", exr: Path, tmp_path: Path) -> None:
+    light = OpenEXR.File(str(exr)).channels()["RGB"].pixels
+    other = write_exr(tmp_path / "other.exr", light * 1.05)
+    result = json.loads(run("compare", exr, other, "--json").text)
+    assert result["log_psnr"] == pytest.approx(20 * np.log10(30 / np.log2(1.05)), abs=0.01)
+    assert 0 < result["hdr_flip"] < 0.2
+    assert run("compare", exr, other).text.split("  ")[3].startswith("log PSNR ")
+    # B's own range, 5 % wider, would hide that all of it is off.
+    assert result["psnr"] == pytest.approx(20 * np.log10(np.log(400 / 400 * 2**9) / np.log(1.05)), abs=3)
+    same = json.loads(run("compare", exr, exr, "--json").text)
+    assert (same["identical"], same["log_psnr"], same["hdr_flip"]) == (True, None, 0.0)
+
+
+def test_light_of_an_igs_file_is_that_of_its_decoded_picture(run: "Run", exr: Path, tmp_path: Path) -> None:
+    igs, decoded = tmp_path / "light.igs", tmp_path / "decoded.exr"
+    assert run("encode", exr, igs, "--gaussians", 60, "--steps", 20, "--preset", "fast").code == 0
+    assert run("decode", igs, decoded, "--bits", 32).code == 0
+    direct, by_file = (json.loads(run("compare", exr, other, "--json").text) for other in (igs, decoded))
+    for name in ("psnr", "log_psnr", "hdr_flip"):
+        assert direct[name] == pytest.approx(by_file[name], abs=1e-3)
+
+
+def test_floats_and_integers_have_no_common_scale(run: "Run", exr: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat.png"
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(flat)
+    for pair in ((exr, flat), (flat, exr)):
+        outcome = run("compare", *pair)
+        assert (outcome.code, outcome.stdout) == (7, b"")
+        assert "light.exr has floats where" in outcome.stderr
+
+
+def test_hdr_flip_without_its_package_is_left_out_and_named(
+    run: "Run", exr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "flip_evaluator" else find(name))
+    outcome = run("compare", exr, exr, "--json")
+    assert json.loads(outcome.text)["hdr_flip"] is None
+    assert "pip install 'gscodec[metrics]'" in outcome.stderr

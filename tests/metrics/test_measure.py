@@ -50,7 +50,7 @@ def test_length_does_not_matter_and_no_length_is_flat() -> None:
 
 def test_metrics_of_a_picture() -> None:
     a, b = random_pair(3)
-    assert list(METRICS) == ["psnr", "ssim", "ms_ssim", "flip", "lpips", "normal_deg"]
+    assert list(METRICS) == ["psnr", "ssim", "ms_ssim", "flip", "lpips", "normal_deg", "log_psnr", "hdr_flip"]
     assert METRICS["psnr"].measure(a, b, (COLOUR,)) == psnr(a, b)
     assert METRICS["flip"].measure(a, b, (COLOUR,)) == flip(a, b)
     assert METRICS["normal_deg"].measure(a, b, (COLOUR,)) is None

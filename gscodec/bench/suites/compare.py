@@ -27,6 +27,8 @@ FIELDS: Final = (
     "flip",
     "lpips",
     "normal_deg",
+    "log_psnr",
+    "hdr_flip",
     "group_psnr",
     "encode_s",
     "encode_cpu_s",
