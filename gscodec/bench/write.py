@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +18,19 @@ _SECOND: Final = ("ms_ssim", "flip", "lpips", "normal_deg", "log_psnr", "hdr_fli
 """Metrics whose tables come after the PSNR's, where they were measured."""
 
 
-def write_comparison(results: Results, title: str, about: str, rate_column: str, rates: Sequence[float]) -> list[Path]:
-    """Tables as Markdown, Bjontegaard deltas as CSV, plots of every metric measured; the paths written."""
+def write_comparison(
+    results: Results,
+    title: str,
+    about: str,
+    rate_column: str,
+    rates: Sequence[float],
+    more: Callable[[Sequence[Row], Sequence[float]], list[str]] = lambda rows, rates: [],  # noqa: ARG005
+) -> list[Path]:
+    """Tables as Markdown, Bjontegaard deltas as CSV, plots of every metric measured; the paths written.
+
+    Args:
+        more: sections of the suite's own, made of the rows and the rates.
+    """
     rows = results.rows
     measured = [name for name in ("psnr", *_SECOND) if any(number(row, name) is not None for row in rows)]
     lines = tables.front_matter(results, title, about)
@@ -33,6 +44,7 @@ def write_comparison(results: Results, title: str, about: str, rate_column: str,
             lines += ["## Ahead and behind, in dB at equal bytes", ""]
             lines += tables.leads(rows, metric, rate_column)
         found += tables.deltas(rows, metric, rate_column, results.plan.anchor)
+    lines += more(rows, rates)
     lines += _delta_section(found, results.plan.anchor)
     lines += [
         "## Cost",
