@@ -89,7 +89,7 @@ def killed_runs(tree: Path, target: Path, seconds: float) -> tuple[int, list[int
     broken, counts = 0, []
     for _ in range(KILLS):
         process = subprocess.Popen(command(tree, target), start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(1 + draw.uniform(0, 0.15) * seconds)
+        time.sleep(1 + draw.uniform(0, 0.3) * seconds)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         files = list(target.rglob("*.igs"))
