@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from PIL import Image
 
 from gscodec.bench.codecs import Codec, Igs, Layout, codec_names, get_codec, join, split, split_available
 from gscodec.bench.codecs.mips import enlarge, mip_of, shrink
-from gscodec.bench.measure import code, igs_figures
+from gscodec.bench.measure import code, igs_figures, quality_figures
 from gscodec.bench.sources import discover
 from gscodec.errors import InvalidArgument
 from gscodec.image import ImageStack, from_array, to_unit
@@ -212,3 +213,16 @@ def test_maps_alone_have_the_rate_of_the_whole(stack: ImageStack) -> None:
     assert alone.samples.shape == whole.samples.shape
     assert alone.n_bytes == pytest.approx(whole.n_bytes, rel=0.05)
     assert not igs_figures(get_codec("gscodec:fast:maps"), alone.files)
+
+
+def test_light_is_measured_as_light(tmp_path: Path) -> None:
+    light = np.geomspace(0.01, 5000, 40 * 30 * 3).reshape(40, 30, 3).astype(np.float32)
+    tifffile.imwrite(tmp_path / "light.tif", light, photometric="rgb")
+    (source,) = discover([tmp_path])[0]
+    picture = source.load()
+    coded = code(picture, get_codec("gscodec:fast:steps30:lods1", threads=1), "8", 0)
+    figures = quality_figures(picture, coded.samples, ("flip", "log_psnr", "hdr_flip"))
+    assert figures["flip"] is None
+    assert 20 < float(figures["log_psnr"]) < 90
+    assert 0 < float(figures["hdr_flip"]) < 0.5
+    assert get_codec("jpeg").refuses(picture) == "32-bit samples, the codec has 8"
