@@ -163,13 +163,16 @@ def main() -> None:
         for path in sorted(given.folder.rglob("*.exr")):
             name = path.relative_to(given.folder).as_posix()
             rows += rows_of(path, name, given.bpp, Path(folder), lost)
-    refused = sum(" refused: " in row for row in rows)
+    holes = sum(" with --nan hole: " in row for row in rows)
+    refused = sum(" refused: " in row for row in rows) - holes
+    whole = len(rows) - refused - 2 * holes
     lines = [
         "# OpenEXR there and back",
         "",
         f"    python benchmarks/exr.py FOLDER --bpp {given.bpp:g}",
         "",
-        f"Measured on: {machine()}, shared. Preset `fast`. {len(rows) - refused} parts encoded, {refused} refused. "
+        f"Measured on: {machine()}, shared. Preset `fast`. {whole} parts encoded, {holes} with `--nan hole`, {refused} "
+        "refused. "
         "Names, types, windows, pixel aspect and chromaticities, read by OpenEXR itself: "
         f"{'; '.join(lost) or 'all kept'}.",
         "",
