@@ -41,7 +41,11 @@ BUDGET_SHARE: Final = 0.997
 """Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
 
 MOST_PRUNED: Final = 0.05
-"""Of the Gaussians go at most where the last values settled at more bytes than was thought."""
+"""Of the Gaussians go at most where the last values settled at more bytes than was thought, and coarser steps of their
+features can make up for it."""
+
+COARSEST_FEATURES: Final = 0.5
+"""Of the samples' range: steps beyond it bring features to 0 and save nothing that pruning would not."""
 
 LATER_BITS: Final = 2.0
 """Bits that a Gaussian of the whole set takes beyond those of half of it, whose greater error allows coarser steps."""
@@ -151,20 +155,22 @@ def settle(
             on_step(step + 1, mse)
     settled = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
     if budget is not None:
-        kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice))
-        if kept is not None:
-            return Settled(settled[kept], lattice)
-        lattice = fitting_features(settled, lattice, size_of, budget)
-        settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
+        kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
+        if kept is None:
+            lattice = fitting_features(settled, lattice, size_of, budget)
+            settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
+            # Where a picture is as good as flat, its features have no bits to give.
+            kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), 1.0)
+        settled = settled if kept is None else settled[kept]
     return Settled(settled, lattice)
 
 
 def _affordable(
-    task: SettleTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int]
+    task: SettleTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int], most: float
 ) -> npt.NDArray[np.int64] | None:
     """Indices of as many Gaussians as a file of `budget` bytes holds: all but some of the finest that carry least.
 
-    None if so many had to go that coarser steps do better.
+    None if more than the share `most` of all would have to go, or all of the finest.
     """
     n = len(gaussians)
     if size_of(gaussians) <= budget:
@@ -174,7 +180,7 @@ def _affordable(
     def without(n_pruned: int) -> npt.NDArray[np.int64]:
         return np.setdiff1d(np.arange(n), order[:n_pruned])
 
-    low, high = 0, min(int(MOST_PRUNED * n), len(order) - 1)
+    low, high = 0, min(int(most * n), len(order) - 1)
     if high < 1 or size_of(gaussians[without(high)]) > budget:
         return None
     while high - low > 1:
@@ -227,12 +233,13 @@ def count_for(
 def fitting_features(
     gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
 ) -> Lattice:
-    """The lattice with the finest steps of features at which a set takes at most `budget` bytes."""
+    """The lattice with the finest steps of features, up to COARSEST_FEATURES, at which a set takes `budget` bytes."""
+    coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
 
     def at(factor: float) -> Lattice:
         return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
 
-    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 1 / 64, 16.0))
+    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 1 / 64, min(16.0, coarsest)))
 
 
 def _least(fits: Callable[[float], bool], low: float, high: float) -> float:

@@ -147,6 +147,15 @@ def test_packed_files_of_any_channels(channels: int) -> None:
             assert len(reader.read(0)) == 30
 
 
+def test_a_flat_white_picture_stays_white() -> None:
+    """Nothing but Gaussians can go where a flat picture is to have fewer bytes: its features cost next to none."""
+    white = np.full((128, 128), 255, np.uint8)
+    result = encode(white, preset="fast", bpp=0.5)
+    assert result.target_met
+    with gscodec.open(result.data) as image:
+        assert image.render().min() >= 254
+
+
 def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> None:
     path = tmp_path / "out.igs"
     path.write_bytes(b"precious")

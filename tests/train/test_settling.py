@@ -11,6 +11,7 @@ from gscodec.image import from_array
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train import PRESETS, Fit, Settled, SettleTask, fit, settle
 from gscodec.train.lattices import bits_of, snap
+from gscodec.train.settling import COARSEST_FEATURES
 
 ENGINE = CpuRasterizer(1)
 PAGE = 512
@@ -79,6 +80,14 @@ def test_where_the_last_values_cost_more_than_thought_the_least_needed_of_the_fi
     assert {tuple(mean) for mean in fewer.means.tolist()} < {tuple(mean) for mean in more.means.tolist()}
 
 
-def test_no_budget_prunes_more_than_a_twentieth(task: SettleTask, finished: Fit) -> None:
-    result = settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
-    assert len(result.gaussians) == 120
+def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(task: SettleTask, finished: Fit) -> None:
+    fewer = settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
+    assert len(fewer.gaussians) == 70
+
+    def size_with_features(gaussians: GaussianSet, lattice: Lattice) -> int:
+        return int(len(gaussians) * (5 + 0.2 / lattice.feature_steps.max()))
+
+    coarser = settle(task, finished.gaussians, 30, size_of=size_with_features, budget=700)
+    assert len(coarser.gaussians) == 120
+    assert size_with_features(coarser.gaussians, coarser.lattice) <= 700
+    assert coarser.lattice.feature_steps.max() <= COARSEST_FEATURES
