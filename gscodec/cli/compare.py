@@ -32,6 +32,10 @@ def command(
     min_psnr: Annotated[float | None, typer.Option(metavar="DB", help="Exit 7 if PSNR is below this.")] = None,
     min_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if SSIM is below this.")] = None,
     min_ms_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if MS-SSIM is below this.")] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Part of A, an OpenEXR file of several: name or number.")
+    ] = None,
+    nan: Annotated[str, typer.Option(metavar="POLICY", help="NaN and infinities: error, zero or hole.")] = "error",
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine for .igs files: auto, cpu or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -48,7 +52,7 @@ def command(
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
     from gscodec import metrics
 
-    a, b = _load(first, device, threads), _load(second, device, threads)
+    a, b = _load(first, device, threads, nan, part), _load(second, device, threads, nan)
     if a.samples.shape != b.samples.shape:
         raise _console.fail(ExitCode.DIFFERS, f"{_shape(a)}, but {_shape(b)}: they cannot be compared")
     from gscodec.metrics.measure import float_channels
@@ -127,7 +131,7 @@ def _light_figures(a: _Picture, b: _Picture) -> dict[str, float | None]:
     return figures
 
 
-def _load(source: str, device: str, threads: int | None) -> _Picture:
+def _load(source: str, device: str, threads: int | None, nan: str, part: str | None = None) -> _Picture:
     """A picture's samples; an .igs file is told by its content, whatever its name."""
     from gscodec.format import SIGNATURE
 
@@ -141,7 +145,7 @@ def _load(source: str, device: str, threads: int | None) -> _Picture:
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 
-    stack = load_image(source if content is None else content, name)
+    stack = load_image(source if content is None else content, name, part=part, nan=nan)
     return _Picture(name, stack.samples, stack.groups)
 
 

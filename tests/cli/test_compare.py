@@ -140,3 +140,19 @@ def test_hdr_flip_without_its_package_is_left_out_and_named(
     outcome = run("compare", exr, exr, "--json")
     assert json.loads(outcome.text)["hdr_flip"] is None
     assert "pip install 'gscodec[metrics]'" in outcome.stderr
+
+
+def test_a_part_of_several_and_what_is_not_finite(run: "Run", tmp_path: Path) -> None:
+    light = np.linspace(0.5, 9, 24 * 32, dtype=np.float32).reshape(24, 32)
+    holed = light.copy()
+    holed[3, 4] = np.nan
+    planes = {"left": light * 2, "right": holed}
+    parts = [OpenEXR.Part({"type": OpenEXR.scanlineimage}, {"Y": plane}, name) for name, plane in planes.items()]
+    several, one = tmp_path / "several.exr", tmp_path / "one.exr"
+    OpenEXR.File(parts).write(str(several))
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, {"Y": light}).write(str(one))
+    assert "choose one with --part" in run("compare", several, one).stderr
+    assert "choose --nan zero or --nan hole" in run("compare", several, one, "--part", "right").stderr
+    result = json.loads(run("compare", several, one, "--part", "right", "--nan", "hole", "--json").text)
+    assert result["log_psnr"] > 60
+    assert json.loads(run("compare", several, one, "--part", "0", "--json").text)["log_psnr"] < 40
