@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, default=HERE / "photo_dandelions.png", help="an RGB picture")
     parser.add_argument("--output", type=Path, default=HERE / "readme_compare.png")
-    parser.add_argument("--bpp", type=float, default=0.5)
+    parser.add_argument("--bpp", type=float, default=0.2)
     parser.add_argument("--lod", type=int, default=3, help="level of detail of the third panel")
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--width", type=int, default=400, help="width of one panel in pixels")
