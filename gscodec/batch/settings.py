@@ -12,6 +12,7 @@ from gscodec.constants import DEFAULT_STRENGTH
 from gscodec.errors import InvalidArgument
 from gscodec.format.layout import VERSION
 from gscodec.image.stack import ImageStack
+from gscodec.image.weights import checked_weight
 from gscodec.units import bytes_of
 from gscodec.version import __version__
 
@@ -34,6 +35,8 @@ class Settings:
     importance: str | None = None
     importance_strength: float = DEFAULT_STRENGTH
     profile: str | None = None
+    record_bytes: int | None = None
+    weights: tuple[tuple[str, float], ...] | None = None  # of maps, by name or role
     lods: int | None = None
     steps: int | None = None
     seed: int = 0
@@ -65,7 +68,8 @@ class Settings:
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `gscodec.encode`."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return given | ({"weights": dict(self.weights)} if self.weights else {})
 
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -75,6 +79,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "importance_strength": (int, float),
     "size": (int,),
     "gaussians": (int,),
+    "record_bytes": (int,),
+    "weights": (dict,),
     "lods": (int,),
     "steps": (int,),
     "seed": (int,),
@@ -89,7 +95,10 @@ def _checked(name: str, value: Any, where: str) -> Any:
         except ValueError as fault:
             raise InvalidArgument(f"{where}: size {fault}") from fault
     if not isinstance(value, wanted) or isinstance(value, bool):
-        raise InvalidArgument(f"{where}: {name} {value!r} is not {'a text' if wanted == (str,) else 'a number'}")
+        kind = "a text" if str in wanted else "a table of numbers" if dict in wanted else "a number"
+        raise InvalidArgument(f"{where}: {name} {value!r} is not {kind}")
+    if isinstance(value, dict):
+        return tuple((map_name, checked_weight(weight, f"{where}: {map_name}")) for map_name, weight in value.items())
     if name == "importance" and value != "auto":
         raise InvalidArgument(f"{where}: importance {value!r}: a batch finds out itself what is important, with auto")
     return float(str(value)) if wanted == (int, float) else value

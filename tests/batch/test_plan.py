@@ -146,3 +146,13 @@ def test_job_files() -> None:
     action = step["script"]["actions"]["onRun"]
     assert (action["command"], action["args"]) == ("gscodec", [*arguments, "--shard", "{{Task.Param.Shard}}/12"])
     assert step["hostRequirements"] == {"amounts": [{"name": "amount.worker.vcpu", "min": 4}]}
+
+
+def test_records_and_weights_of_maps_are_settings() -> None:
+    settings = Settings().changed({"record_bytes": 7, "weights": {"normal": 2, "ao": 0.5}}, "here")
+    assert settings.arguments()["record_bytes"] == 7
+    assert settings.arguments()["weights"] == {"normal": 2.0, "ao": 0.5}
+    assert hash(settings) != hash(Settings())
+    for wrong, fact in (({"weights": {"ao": "much"}}, "ao: weight 'much'"), ({"weights": 3}, "table of numbers")):
+        with pytest.raises(InvalidArgument, match=fact):
+            Settings().changed(wrong, "here")
