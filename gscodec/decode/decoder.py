@@ -177,8 +177,8 @@ class IgsImage:
         Args:
             lod: level of detail, 0 the finest, shown as written above. None is the finest that the file holds; but of
                 more than a megapixel, for at most half the size along both axes, the coarsest that has a Gaussian for
-                each pixel of the result, and from a quarter on each pixel is the mean of 4 x 4 points and not of all
-                that it covers: a thumbnail costs what it shows, whatever the size of the picture.
+                every two pixels of the result, and from a quarter on each pixel is the mean of 4 x 4 points and not of
+                all that it covers: a thumbnail costs what it shows, whatever the size of the picture.
             region: (x, y, width, height) in stored pixels; None is all.
             size: (height, width) of the result; None is the region's own.
             max_bytes: without a LOD, the most bytes of the file's beginning that it may take.
