@@ -58,7 +58,7 @@ def test_psnr_is_that_of_the_decoded_file(pixels: Pixels) -> None:
 def test_a_psnr_target_is_met_by_a_file_not_much_better(pixels: Pixels, profile: str) -> None:
     result = encode(pixels, psnr=30.0, preset="fast", steps=80, profile=profile)
     assert result.target_met
-    assert 30 <= result.psnr < 31.5, "each of some 16 Gaussians is worth half a decibel"
+    assert 30 <= result.psnr < 32, "each of some 16 Gaussians is worth half a decibel"
     again = encode(pixels, psnr=30.0, preset="fast", steps=80, profile=profile)
     assert again.data == result.data
 
