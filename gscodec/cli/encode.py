@@ -53,7 +53,7 @@ def command(
     ] = None,
     gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Target: number of Gaussians.")] = None,
     psnr: Annotated[
-        float | None, typer.Option(metavar="DB", help="Target: quality; the file grows until it is met.")
+        float | None, typer.Option(metavar="DB", help="Target: quality, met within about 0.1 dB; takes a few fits.")
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
     tune: Annotated[

@@ -3,6 +3,7 @@
 import math
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from gscodec.encoding.coded_file import CodedFile
 from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
+from gscodec.gaussians import GaussianSet, LodTable
 
 AFTER_STEPS = 40
 """Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
@@ -50,20 +52,8 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
             n_bytes = budget * state.n_gaussians // coded.count
         _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
 
-    fitted = training_room().fit(
-        job.target,
-        n_gaussians,
-        job.preset,
-        rasterizer=job.rasterizer,
-        grid=job.target_grid,
-        lods=job.lods,
-        seed=job.seed,
-        steps=job.steps,
-        on_step=report,
-        allowed=job.visible,
-        recount=coded.recount if coded is not None and budget is not None else None,
-        importance=job.importance,
-    )
+    recount = coded.recount if coded is not None and budget is not None else None
+    fitted = _train(job, n_gaussians, job.steps, report, recount)
     return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded)
 
 
@@ -95,18 +85,7 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
         return job
     training, began = training_room(), time.perf_counter()
     seen: list[tuple[int, float]] = []
-    training.fit(
-        job.samples,
-        n_gaussians,
-        job.preset,
-        rasterizer=job.rasterizer,
-        grid=job.grid,
-        lods=job.lods,
-        seed=job.seed,
-        steps=training.LEAST_STEPS,
-        on_step=lambda state: seen.append((state.step, state.seconds)),
-        importance=job.importance,
-    )
+    _train(job, n_gaussians, training.LEAST_STEPS, lambda state: seen.append((state.step, state.seconds)))
     now = time.perf_counter()
     each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
     step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / training.LEAST_STEPS
@@ -117,6 +96,30 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
     steps = pace.steps(wanted, 1, 1, 0.0 if job.profile == "f16" else SETTLE_SHARE)
     return replace(job, steps=steps) if steps < wanted else job
+
+
+def _train(
+    job: Job,
+    n_gaussians: int,
+    steps: int | None,
+    on_step: Callable[[Any], None],
+    recount: Callable[[GaussianSet, LodTable], int] | None = None,
+) -> Any:
+    """The `train.Fit` of the job's target."""
+    return training_room().fit(
+        job.target,
+        n_gaussians,
+        job.preset,
+        rasterizer=job.rasterizer,
+        grid=job.target_grid,
+        lods=job.lods,
+        seed=job.seed,
+        steps=steps,
+        on_step=on_step,
+        allowed=job.visible,
+        recount=recount,
+        importance=job.importance,
+    )
 
 
 def _report(job: Job, step: int, of: int, present: int, psnr: float, n_bytes: int) -> None:
