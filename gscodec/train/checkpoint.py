@@ -21,7 +21,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _MAGIC: Final = b"gscodec checkpoint 1 "
 _HEAD: Final = struct.Struct("<QI")  # bytes of the record, CRC-32
-_KEY_LENGTH: Final = 64
 
 
 class Checkpoint:
