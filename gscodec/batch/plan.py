@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gscodec.batch.settings import Settings
-from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.image.discover import group_maps, pictures_in
 
 SUFFIX = ".igs"
@@ -67,7 +67,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise FileAccessError(f"{path}: cannot be read: {fault.strerror}") from fault
+        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
     where = str(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gscodec.errors import FileAccessError
+from gscodec.errors import file_access_error
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
@@ -68,7 +68,7 @@ def read_stdin() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
-        raise FileAccessError(f"stdin: {error.strerror}") from error
+        raise file_access_error(f"stdin: {error.strerror}", error) from error
 
 
 def say(text: str) -> None:

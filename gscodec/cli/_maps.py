@@ -1,5 +1,6 @@
 """Where the maps of a stack go: a folder, each under its own name."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gscodec.cli import _console
 from gscodec.cli._mips import check_mips, mip_path
 from gscodec.cli._paths import stem_of
-from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
+from gscodec.errors import InvalidArgument, OutputExists, file_access_error
 
 if TYPE_CHECKING:
     from gscodec.format import ChannelGroup
@@ -60,7 +61,7 @@ class MapTarget:
                 raise InvalidArgument("stdin holds a stack of maps: name a folder for them")
             folder = Path(output) if output is not None else stem_of(self._source).with_suffix("")
             if folder.exists() and not folder.is_dir():
-                raise FileAccessError(f"{folder}: is a file; name a folder for the maps")
+                raise file_access_error(f"{folder}: is a file; name a folder for the maps", errno.ENOTDIR, folder)
             self._paths = {entry.name: str(folder / self._name(entry)) for entry in entries}
             if len({path.casefold() for path in self._paths.values()}) < len(self._paths):
                 self._paths = {name: str(folder / f"{name}.{self._format}") for name in self._paths}
@@ -90,7 +91,7 @@ class MapTarget:
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
                 except OSError as fault:
-                    raise FileAccessError(f"{folder}: cannot be made: {fault.strerror}") from fault
+                    raise file_access_error(f"{folder}: cannot be made: {fault.strerror}", fault) from fault
             is_colour = restored.groups[0].role.value in {"color", "albedo", "emissive"}
             save_image(
                 path,

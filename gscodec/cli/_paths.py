@@ -1,9 +1,11 @@
 """Where a verb reads and writes: checks that cost nothing, made before the work that costs minutes."""
 
+import errno
 from pathlib import Path
 
 from gscodec.cli._console import STREAM, read_stdin, refuse_terminal
-from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
+from gscodec.errors import InvalidArgument, OutputExists, file_access_error
+from gscodec.streams import is_stream
 
 
 def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -> Path | None:
@@ -11,7 +13,7 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
 
     Args:
         source: the input path, or `-`.
-        output: what the user asked for; None is the input's name with `suffix`, or stdout for stdin.
+        output: what the user asked for; None is the input's name with `suffix`, or stdout for stdin and pipes.
         suffix: with its dot.
         overwrite: whether an existing file may be replaced.
 
@@ -21,20 +23,22 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
         FileAccessError: the output is a folder or its folder is missing.
     """
     if output is None:
-        output = STREAM if source == STREAM else str(stem_of(source).with_suffix(suffix))
+        output = STREAM if source == STREAM or is_stream(source) else str(stem_of(source).with_suffix(suffix))
     if output == STREAM:
         refuse_terminal()
         return None
     path = Path(output)
+    if is_stream(path):
+        return path
     if path.is_dir():
-        raise FileAccessError(f"{path}: is a folder; name a file in it")
+        raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
     if path.exists():
         if source != STREAM and not is_url(source) and Path(source).exists() and path.samefile(source):
             raise InvalidArgument(f"{path}: is the input; name another output")
         if not overwrite:
-            raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+            raise OutputExists(f"{path}: exists already; use --overwrite to replace it", filename=path)
     elif not path.parent.is_dir():
-        raise FileAccessError(f"{path}: its folder does not exist; make it first")
+        raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
     return path
 
 

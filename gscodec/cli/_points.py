@@ -10,7 +10,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._values import parse_point
-from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.errors import InvalidArgument, file_access_error
 
 if TYPE_CHECKING:
     from gscodec.gaussians import Float32Array, Float64Array
@@ -39,7 +39,7 @@ def read_points(source: str) -> "Float64Array":
             data = Path(source).read_bytes()
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
-            raise FileAccessError(f"{name}: cannot be read: {reason}") from fault
+            raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault
     return _from_npy(data, name) if data.startswith(_NPY) else _from_text(data, name)
 
 

@@ -10,7 +10,7 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
-from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.errors import InvalidArgument, file_access_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,7 +154,7 @@ def _first_bytes(path: str, count: int) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise FileAccessError(f"{path}: cannot be read: {error.strerror}") from error
+        raise file_access_error(f"{path}: cannot be read: {error.strerror}", error) from error
 
 
 def _shape(picture: _Picture) -> str:

@@ -45,10 +45,10 @@ def message_of(error: BaseException) -> str:
         return "interrupted"
     if isinstance(error, MemoryError):
         return "out of memory: use a smaller picture, region or size"
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    elif isinstance(error, errors.GsCodecError):
+    if isinstance(error, errors.GsCodecError):
         text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     else:
         text = f"{type(error).__name__}: {error} (a fault of gscodec; GSCODEC_DEBUG=1 shows where)"
     return " ".join(text.split())

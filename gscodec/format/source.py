@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final, Protocol
 
-from gscodec.errors import FileAccessError, TruncatedStream
+from gscodec.errors import TruncatedStream, file_access_error
 from gscodec.format.layout import HEADER, SIGNATURE
 
 _BLOCK: Final = 1 << 20
@@ -132,7 +132,7 @@ class FileSource:
         try:
             self.size = file.seek(0, os.SEEK_END)
         except OSError as fault:
-            raise FileAccessError(f"{name}: cannot be read: {fault.strerror or fault}") from fault
+            raise file_access_error(f"{name}: cannot be read: {fault.strerror or fault}", fault) from fault
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
         """The n_bytes from offset.
@@ -152,7 +152,7 @@ class FileSource:
                     parts.append(part)
                     missing -= len(part)
         except (OSError, ValueError) as fault:  # ValueError: the caller has closed the file
-            raise FileAccessError(f"{self._name}: cannot be read: {fault}") from fault
+            raise file_access_error(f"{self._name}: cannot be read: {fault}", fault) from fault
         self.traffic.add(n_bytes)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -180,7 +180,7 @@ def _drain(stream: BinaryIO, name: str) -> bytes:
             if wanted == HEADER.size and len(data) >= wanted and data.startswith(SIGNATURE):
                 wanted = int.from_bytes(data[offset : offset + 8], "little") + 1
     except (OSError, ValueError) as fault:
-        raise FileAccessError(f"{name}: cannot be read: {fault}") from fault
+        raise file_access_error(f"{name}: cannot be read: {fault}", fault) from fault
     return bytes(data)
 
 
@@ -220,7 +220,9 @@ def open_source(source: SourceLike, name: str) -> ByteSource:
     try:
         file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - the source closes it
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
-        raise FileAccessError(f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}") from fault
+        raise file_access_error(
+            f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}", fault
+        ) from fault
     try:
         opened = _opened(file, name)
     except BaseException:

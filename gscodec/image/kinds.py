@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from gscodec.errors import BadImage, FileAccessError, GsCodecError, LimitExceeded, UnsupportedImage
+from gscodec.errors import BadImage, GsCodecError, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format import SIGNATURE
 from gscodec.image import png
 from gscodec.image.stack import check_dimensions
@@ -55,7 +55,7 @@ def open_pillow(file: BinaryIO, name: str) -> "ImageFile":
         Exception: whatever Pillow raises on a damaged header; see `one_line_errors`.
     """
     file.seek(0)
-    kind = _kind(file.read(16), name)
+    kind = file_type(file.read(16), name)
     file.seek(0)
     importlib.import_module(f"PIL.{_MODULES[kind]}ImagePlugin")
     from PIL import Image
@@ -74,7 +74,12 @@ def open_pillow(file: BinaryIO, name: str) -> "ImageFile":
     return image
 
 
-def _kind(head: bytes, name: str) -> str:
+def file_type(head: bytes, name: str) -> str:
+    """Pillow's name of the file type that the first 16 bytes of a file show.
+
+    Raises:
+        BadImage: no known type. UnsupportedImage: a known one that is not read.
+    """
     if not head:
         raise BadImage(f"{name}: is empty")
     if head.startswith(SIGNATURE[:4]):
@@ -113,7 +118,7 @@ def one_line_errors(name: str) -> Iterator[None]:
         raise LimitExceeded(f"{name}: does not fit into memory; scale the picture down") from fault
     except OSError as fault:
         if fault.errno is not None:
-            raise FileAccessError(f"{name}: cannot be read: {fault.strerror}") from fault
+            raise file_access_error(f"{name}: cannot be read: {fault.strerror}", fault) from fault
         raise BadImage(f"{name}: damaged or cut off ({_one_line(fault)})") from fault
     except Exception as fault:
         if type(fault).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a plugin

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import LARGE_PIXELS
-from gscodec.errors import FileAccessError
+from gscodec.errors import file_access_error
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.kinds import one_line_errors, open_pillow
 from gscodec.image.large_tiff import SIGNATURES, open_large_tiff
@@ -18,6 +18,7 @@ from gscodec.image.maps import load_source
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import CMYK_GROUPS, ImageStack, picture_groups
 from gscodec.image.tile_folder import TileFolder, find_tiles
+from gscodec.streams import is_stream
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -45,6 +46,8 @@ def load_picture(
 
 
 def _large(path: Path) -> ImageStack | RegionSource | None:
+    if is_stream(path):
+        return None
     if path.is_dir():
         places = find_tiles(path)
         return None if places is None else _small_whole(TileFolder(places, os.fspath(path)), os.fspath(path))
@@ -74,7 +77,7 @@ def _decoded_once(path: Path) -> RegionSource | None:
     try:
         file = path.open("rb")
     except OSError as fault:
-        raise FileAccessError(f"{name}: cannot be opened: {fault.strerror}") from fault
+        raise file_access_error(f"{name}: cannot be opened: {fault.strerror}", fault) from fault
     with file:
         try:
             image = open_pillow(file, name)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, UnsupportedImage
+from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
-from gscodec.image.kinds import one_line_errors, open_pillow
+from gscodec.image.kinds import file_type, one_line_errors, open_pillow
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
 from gscodec.image.stack import CMYK_GROUPS, ImageStack, check_dimensions, picture_groups
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 Levels = npt.NDArray[Any]
+
+MAX_STREAM_BYTES: Final = 1 << 32
+"""Most bytes of a picture from a pipe, which is kept in memory."""
 
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
 _ORIENTATION_TAG: Final = 0x0112
@@ -68,7 +71,9 @@ def load_image(
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - closed below
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
-        raise FileAccessError(f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}") from fault
+        raise file_access_error(
+            f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}", fault
+        ) from fault
     with file:
         return _load(_seekable(file, name), name, part, nan)
 
@@ -87,9 +92,17 @@ def from_pillow(image: "Image", name: str) -> ImageStack:
 
 def _seekable(file: BinaryIO, name: str) -> BinaryIO:
     try:
-        return file if file.seekable() else io.BytesIO(file.read())
+        if file.seekable():
+            return file
+        head = file.read(16)
+        if not head.startswith((exr.SIGNATURE, *radiance.SIGNATURES)):
+            file_type(head, name)  # an endless stream of something else is not read to its end
+        data = head + file.read(MAX_STREAM_BYTES + 1 - len(head))
     except OSError as fault:
-        raise FileAccessError(f"{name}: cannot be read: {fault.strerror or fault}") from fault
+        raise file_access_error(f"{name}: cannot be read: {fault.strerror or fault}", fault) from fault
+    if len(data) > MAX_STREAM_BYTES:
+        raise LimitExceeded(f"{name}: gives more than {MAX_STREAM_BYTES} bytes; save it as a file and name that")
+    return io.BytesIO(data)
 
 
 def _load(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
-from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
+from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
 from gscodec.format.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.format.files import FileEntry
 from gscodec.image.discover import PICTURE_SUFFIXES, group_maps
@@ -85,7 +85,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise FileAccessError(f"{path}: cannot be read: {fault.strerror}") from fault
+        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
     tables, mask = values.pop("map", None), values.pop("mask", None)
@@ -128,7 +128,7 @@ def find_maps(folder: Path) -> list[MapFile]:
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
     except OSError as fault:
-        raise FileAccessError(f"{folder}: cannot be read: {fault.strerror}") from fault
+        raise file_access_error(f"{folder}: cannot be read: {fault.strerror}", fault) from fault
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
         raise FileAccessError(f"{folder}: holds no pictures")

@@ -10,7 +10,7 @@ from typing import IO, Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import FileAccessError
+from gscodec.errors import GsCodecError, file_access_error
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.files import FileEntry
 from gscodec.gaussians import Float32Array
@@ -183,11 +183,15 @@ class SpooledPicture(RegionSource):
             for part in parts:
                 file.write(np.ascontiguousarray(part, dtype).data)
             file.flush()
+        except GsCodecError:  # of the parts; some are OSErrors, too
+            file.close()
+            raise
         except OSError as fault:
             file.close()
-            raise FileAccessError(
+            raise file_access_error(
                 f"{name}: needs {n_bytes} bytes in {tempfile.gettempdir()}: {fault.strerror or fault}; "
-                "set TMPDIR to a folder on a larger disk"
+                "set TMPDIR to a folder on a larger disk",
+                fault,
             ) from fault
         except BaseException:
             file.close()

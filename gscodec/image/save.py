@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import FileAccessError, InvalidArgument, UnsupportedImage
+from gscodec.errors import InvalidArgument, UnsupportedImage, file_access_error
 from gscodec.format import write_atomic
 from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
@@ -94,7 +94,7 @@ def save_image(
     except BrokenPipeError:  # a reader that has had enough is not a fault
         raise
     except OSError as fault:
-        raise FileAccessError(f"stdout: cannot be written: {fault.strerror or fault}") from fault
+        raise file_access_error(f"stdout: cannot be written: {fault.strerror or fault}", fault) from fault
 
 
 def encode_image(

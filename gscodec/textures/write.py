@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from gscodec.decode import IgsImage, open_igs
-from gscodec.errors import FileAccessError, InvalidArgument, OutputExists
+from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, file_access_error
 from gscodec.format import write_atomic
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
@@ -129,7 +129,7 @@ class _Job:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise FileAccessError(f"{self.folder}: cannot be made: {fault.strerror}") from fault
+            raise file_access_error(f"{self.folder}: cannot be made: {fault.strerror}", fault) from fault
         return [done for base, restored, textures in work for done in self._write(base, restored, textures)]
 
     def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:

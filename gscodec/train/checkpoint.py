@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.errors import InvalidArgument, file_access_error
 from gscodec.format.atomic import write_atomic
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -54,7 +54,9 @@ class Checkpoint:
                     self.records.append(record)
                     self._end = file.tell()
         except OSError as fault:
-            raise FileAccessError(f"{path}: cannot be used as checkpoint: {fault.strerror or fault}") from fault
+            raise file_access_error(
+                f"{path}: cannot be used as checkpoint: {fault.strerror or fault}", fault
+            ) from fault
 
     def append(self, record: Arrays) -> None:
         """Add a record. It is on disk when this comes back."""
@@ -70,7 +72,7 @@ class Checkpoint:
                 os.fsync(file.fileno())
                 self._end = file.tell()
         except OSError as fault:
-            raise FileAccessError(f"{self._path}: cannot be written: {fault.strerror or fault}") from fault
+            raise file_access_error(f"{self._path}: cannot be written: {fault.strerror or fault}", fault) from fault
 
     @staticmethod
     def _read(file: io.BufferedReader) -> Arrays | None:

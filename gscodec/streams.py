@@ -1,0 +1,36 @@
+"""Paths that are not files on a disk: named pipes, terminals and other devices, and the open descriptors of a shell."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from typing import Final
+
+_DESCRIPTOR: Final = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is read and written in order, once, and cannot be replaced: a pipe, a device, a descriptor.
+
+    A descriptor (`/dev/stdout`, `/dev/fd/63`) is one even where a regular file is behind it: whoever opened that file
+    goes on with it. Block devices are none: nothing is written over a disk.
+    """
+    if _DESCRIPTOR.fullmatch(os.path.abspath(path)):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # no such file, or a NUL in the path
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def write_stream(path: str | os.PathLike[str], parts: Iterable[bytes | bytearray | memoryview]) -> None:
+    """Write bytes, one part after the other, to an `is_stream` path, after whatever it has.
+
+    Raises:
+        OSError: the operating system refused.
+    """
+    # no O_CREAT: a pipe that is gone is not to become a file; O_APPEND: a shell may have written to the descriptor
+    with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as file:  # noqa: PTH123 - a descriptor
+        for part in parts:
+            file.write(part)
