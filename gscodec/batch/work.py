@@ -106,7 +106,9 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
 def decode_item(name: str, source: Path, target: Path, options: Options) -> Outcome:
     """The pictures of a file: one at `target` with the suffix of its kind, or the maps of a stack in that folder."""
     from gscodec.decode import open_igs
+    from gscodec.format.file_names import path_in_folder
     from gscodec.image import save_image
+    from gscodec.image.picture_names import picture_names
 
     started = time.perf_counter()
     try:
@@ -115,9 +117,10 @@ def decode_item(name: str, source: Path, target: Path, options: Options) -> Outc
         with open_igs(source, device=options.device, threads=options.threads) as image:
             files = image.render_files(lod=None)
             is_stack = len(files) > 1
-            for file_name, restored in files.items():
+            names = picture_names([restored.entry for restored in files.values()])
+            for file_name, restored in zip(names, files.values(), strict=True):
                 suffix = ".exr" if restored.entry.exr else ".png"
-                path = target / file_name if is_stack else target.with_name(f"{target.name}{suffix}")
+                path = path_in_folder(target, file_name) if is_stack else target.with_name(f"{target.name}{suffix}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_image(path, restored.samples, restored.groups, image.icc, overwrite=True, exr=restored.entry.exr)
         outcome = Outcome(name, Status.DECODED, str(target))

@@ -3,10 +3,10 @@
 import errno
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gscodec.cli import _console
-from gscodec.cli._mips import check_mips, mip_path
+from gscodec.cli._mips import check_mips, mip_path, mip_paths
 from gscodec.cli._paths import stem_of
 from gscodec.errors import InvalidArgument, OutputExists, file_access_error
 
@@ -15,20 +15,13 @@ if TYPE_CHECKING:
     from gscodec.format.files import FileEntry
     from gscodec.image.restore import Restored
 
-_WRITTEN: Final = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".exr", ".hdr"}
-"""Suffixes of sources that a decode can write again; others come back as PNG, floats as OpenEXR."""
-
-
-def usual_suffix(entry: "FileEntry") -> str:
-    """What a picture is written as where nobody says."""
-    return ".exr" if entry.exr or PurePath(entry.name).suffix.lower() in {".exr", ".hdr"} else ".png"
-
 
 def is_one_picture(groups: "Sequence[ChannelGroup]", output: str | None) -> bool:
     """Whether groups that name no files are asked for as one picture: colour with an opacity that is its alpha."""
     from gscodec.format import Role
+    from gscodec.image.picture_names import WRITTEN
 
-    wanted = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in _WRITTEN)
+    wanted = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
     return wanted and len(groups) == 2 and groups[1].role is Role.OPACITY and not any(g.source for g in groups)
 
 
@@ -49,12 +42,15 @@ class MapTarget:
             InvalidArgument: several maps for one file, or several mips for stdout.
             OutputExists, FileAccessError: a path that cannot be written.
         """
+        from gscodec.format.file_names import path_in_folder
+        from gscodec.image.picture_names import WRITTEN, picture_names
+
         output = self._output
-        is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in _WRITTEN)
+        is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
         if is_file and output is not None and not Path(output).is_dir():
             if len(entries) > 1:
-                names = ", ".join(entry.name for entry in entries)
-                raise InvalidArgument(f"{output}: cannot hold {names}; name a folder, or one of them with --only")
+                listed = ", ".join(entry.name for entry in entries)
+                raise InvalidArgument(f"{output}: cannot hold {listed}; name a folder, or one of them with --only")
             self._paths = {entries[0].name: output}
         else:
             if output is None and self._source == _console.STREAM:
@@ -62,9 +58,13 @@ class MapTarget:
             folder = Path(output) if output is not None else stem_of(self._source).with_suffix("")
             if folder.exists() and not folder.is_dir():
                 raise file_access_error(f"{folder}: is a file; name a folder for the maps", errno.ENOTDIR, folder)
-            self._paths = {entry.name: str(folder / self._name(entry)) for entry in entries}
-            if len({path.casefold() for path in self._paths.values()}) < len(self._paths):
-                self._paths = {name: str(folder / f"{name}.{self._format}") for name in self._paths}
+            names = picture_names(entries, self._format)
+            sizes = [(entry.height, entry.width) if mips else (1, 1) for entry in entries]
+            chains = [[path.name for path in mip_paths(name, *size)] for name, size in zip(names, sizes, strict=True)]
+            _refuse_twice([level for chain in chains for level in chain])
+            for level in (level for chain in chains for level in chain):
+                path_in_folder(folder, level)  # a link out of the folder is refused
+            self._paths = {entry.name: str(folder / name) for entry, name in zip(entries, names, strict=True)}
         for entry in entries:
             path = self._paths[entry.name]
             if mips and path == _console.STREAM:
@@ -104,8 +104,15 @@ class MapTarget:
                 exr=restored.entry.exr,
             )
 
-    def _name(self, entry: "FileEntry") -> str:
-        path = PurePath(entry.name)
-        if self._format:
-            return f"{path.stem}.{self._format.lower()}"
-        return entry.name if path.suffix.lower() in _WRITTEN else f"{path.stem}{usual_suffix(entry)}"
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    """Refuse mip chains that meet: the first level of `a.mip1.png` is the second of `a.png`."""
+    from gscodec.format.file_names import file_key
+
+    seen: dict[str, str] = {}
+    for name in names:
+        if file_key(name) in seen:
+            raise InvalidArgument(
+                f"two of the mip chains would write {name}; take one of the maps at a time with --only"
+            )
+        seen[file_key(name)] = name

@@ -11,14 +11,19 @@ def mip_path(path: str | Path, level: int) -> str:
     return str(finest.with_name(f"{finest.stem}.mip{level}{finest.suffix}") if level else finest)
 
 
+def mip_paths(path: str | Path, height: int, width: int) -> list[Path]:
+    """Where the levels of a picture of that size go."""
+    from gscodec.decode.mips import mip_sizes
+
+    return [Path(mip_path(path, level)) for level in range(len(mip_sizes(height, width)))]
+
+
 def check_mips(path: str | Path, height: int, width: int, overwrite: bool) -> None:
     """Look at where the levels of a picture would go.
 
     Raises:
         OutputExists: one is there and must not be replaced.
     """
-    from gscodec.decode.mips import mip_sizes
-
-    for level in range(len(mip_sizes(height, width))):
-        if Path(mip_path(path, level)).exists() and not overwrite:
-            raise OutputExists(f"{mip_path(path, level)}: exists already; use --overwrite to replace it")
+    for level in mip_paths(path, height, width):
+        if level.exists() and not overwrite:
+            raise OutputExists(f"{level}: exists already; use --overwrite to replace it")

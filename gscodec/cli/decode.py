@@ -138,8 +138,8 @@ def _decode_maps(
 
 
 def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: dict[str, Any], mips: bool) -> None:
-    from gscodec.cli._maps import usual_suffix
     from gscodec.image import save_image
+    from gscodec.image.picture_names import usual_suffix
 
     suffix = f".{wanted.format_name.lower()}" if wanted.format_name else usual_suffix(image.files[0])
     destination = output_path(source, wanted.target, suffix, wanted.overwrite)

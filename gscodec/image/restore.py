@@ -21,11 +21,17 @@ def channels_of(group: ChannelGroup, groups: Sequence[ChannelGroup]) -> slice:
 
 
 def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tuple[FileEntry, ...]:
-    """A file for each group, where nothing else is known."""
-    return tuple(
-        FileEntry(group.source or f"{group.name}.png", width, height, group.n_channels, (group.name,))
-        for group in groups
-    )
+    """A file for each group, where nothing else is known; of groups of one source, each has a name of its own."""
+    entries: dict[str, FileEntry] = {}
+    for group in groups:
+        name = wanted = group.source or f"{group.name}.png"
+        stem, dot, suffix = wanted.rpartition(".")
+        tries = 1
+        while name in entries:
+            tries += 1
+            name = f"{stem}_{tries}{dot}{suffix}"
+        entries[name] = FileEntry(name, width, height, group.n_channels, (group.name,))
+    return tuple(entries.values())
 
 
 def unit_z_of(samples: Array) -> npt.NDArray[np.float32]:

@@ -1,6 +1,5 @@
 """Which textures a map becomes: one, as a rule; of an OpenEXR file with layers one for each of them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -22,13 +21,16 @@ MOST_CHANNELS = 4
 class Texture:
     """The samples of one texture."""
 
-    name: str  # of its file, without suffix
+    name: str  # for its file, without suffix
     samples: Samples  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
     group: ChannelGroup  # of the C channels
 
 
 def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) -> dict[str, str]:
-    """What the files of each map are called, without suffix: as its source; of one picture without a name, `stem`."""
+    """What the files of each map should be called, without suffix: as its source; a picture without a name as `stem`.
+
+    Names are not yet safe, and textures of several maps may still collide.
+    """
     if len(image.files) == 1 and not image.has_file_chunk and not image.groups[0].source and stem:
         return {entry.name: stem for entry in entries}
     names = {entry.name: PurePath(entry.name).stem for entry in entries}
@@ -38,7 +40,7 @@ def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) 
 
 
 def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]:
-    """The textures of a map. The first has the name `base`, others that and the name of their channels."""
+    """The textures of a map. The first is called `base`, others that and their channels' name, not yet safe."""
     samples = full_range(restored.samples, np.float32)
     found: list[Texture] = []
     groups = list(restored.groups)
@@ -46,7 +48,7 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
     for number, group in enumerate(groups):
         part = samples[:, :, at : at + group.n_channels]
         at += group.n_channels
-        name = base if number == 0 else f"{base}_{_plain(group.name)}"
+        name = base if number == 0 else f"{base}_{group.name}"
         if group.role is Role.OPACITY and group.n_channels == 1 and _covers(group, groups[:number], found):
             found[-1] = _with_alpha(found[-1], part)
         elif group.n_channels > MOST_CHANNELS:
@@ -56,7 +58,7 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
             found.append(Texture(name, part, group))
     if len(groups) == 1 and len(found) == 1 and found[0].group.role not in COLOUR and _is_repeated(restored, image):
         found = [Texture(base, samples[:, :, :1], replace(groups[0], n_channels=1, alpha=AlphaMode.NONE))]
-    return _distinct(found)
+    return found
 
 
 def _covers(opacity: ChannelGroup, before: Sequence[ChannelGroup], found: Sequence[Texture]) -> bool:
@@ -80,22 +82,3 @@ def _is_repeated(restored: Restored, image: IgsImage) -> bool:
         names = restored.entry.groups
         stored = next(group for group in image.groups if group.name == names[0])
     return stored.n_channels == 1 and restored.samples.shape[2] > 1
-
-
-def _plain(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.-]", "_", name)
-
-
-def _distinct(textures: list[Texture]) -> list[Texture]:
-    """The textures with names that differ."""
-    taken: set[str] = set()
-    result = []
-    for texture in textures:
-        name, tries = texture.name, 1
-        while name.casefold() in taken:
-            tries += 1
-            name = f"{texture.name}_{tries}"
-        taken.add(name.casefold())
-        result.append(replace(texture, name=name))
-    return result

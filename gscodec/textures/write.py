@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from gscodec.decode import IgsImage, open_igs
 from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, file_access_error
 from gscodec.format import write_atomic
+from gscodec.format.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
 from gscodec.image.save import encode_image
@@ -25,6 +26,7 @@ from gscodec.textures.texels import level_bytes
 TARGETS: Final = ("dds", "ktx2", "png", "exr")
 """File types."""
 
+_NAME_BYTES: Final = MAX_NAME_BYTES - len("_mip20")
 _CONTAINERS: Final = {"dds", "ktx2"}
 _BITS: Final = {"dds": (8, 16, 32), "ktx2": (8, 16, 32), "png": (8, 16), "exr": (16, 32)}
 
@@ -107,6 +109,15 @@ def _folder(source: str | os.PathLike[str] | bytes, output: str | os.PathLike[st
 
 
 @dataclass(frozen=True)
+class _Work:
+    """A map and what becomes of it."""
+
+    restored: Restored
+    base: str  # name of its files, without suffix
+    textures: list[tuple[Texture, TexelFormat]]  # none in png and exr
+
+
+@dataclass(frozen=True)
 class _Job:
     image: IgsImage
     folder: Path
@@ -120,17 +131,21 @@ class _Job:
         chosen = self.image.select(only)
         names = base_names(self.image, chosen, stem)
         maps = self.image.render_files([entry.name for entry in chosen], lod)
-        work = [(names[name], restored, self._textures(names[name], restored)) for name, restored in maps.items()]
-        if not self.overwrite:
-            for base, restored, textures in work:
-                for path in self._paths(base, restored, textures):
-                    if path.exists():
-                        raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+        work = self._named(
+            [_Work(restored, names[name], self._textures(names[name], restored)) for name, restored in maps.items()]
+        )
+        paths = [path for one in work for path in self._paths(one)]
+        if len({file_key(path.name) for path in paths}) < len(paths):
+            raise InvalidArgument(f"{self.folder}: two of the files would have one name; take fewer maps with only")
+        for path in paths:
+            path_in_folder(self.folder, path.name)  # a link out of the folder is refused
+            if path.exists() and not self.overwrite:
+                raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise file_access_error(f"{self.folder}: cannot be made: {fault.strerror}", fault) from fault
-        return [done for base, restored, textures in work for done in self._write(base, restored, textures)]
+        return [done for one in work for done in self._write(one)]
 
     def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
         """What becomes of a map in dds and ktx2, each with its format."""
@@ -140,20 +155,38 @@ class _Job:
             (texture, choose(texture, self.format, self.bits)) for texture in textures_of(restored, base, self.image)
         ]
 
-    def _paths(self, base: str, restored: Restored, textures: list[tuple[Texture, TexelFormat]]) -> Iterator[Path]:
-        for texture, _ in textures:
+    def _named(self, work: "list[_Work]") -> "list[_Work]":
+        """The work with safe names that differ, over all maps and their layers."""
+        wanted = [name for one in work for name in ([texture.name for texture, _ in one.textures] or [one.base])]
+        suffix = f".{self.to}"
+        names = (
+            name.removesuffix(suffix)
+            for name in distinct_file_names(
+                [safe_file_name(name, suffix=suffix, max_bytes=_NAME_BYTES) for name in wanted], max_bytes=_NAME_BYTES
+            )
+        )
+        return [
+            replace(one, textures=[(replace(texture, name=next(names)), form) for texture, form in one.textures])
+            if one.textures
+            else replace(one, base=next(names))
+            for one in work
+        ]
+
+    def _paths(self, one: "_Work") -> Iterator[Path]:
+        for texture, _ in one.textures:
             yield self.folder / f"{texture.name}.{self.to}"
         if self.to not in _CONTAINERS:
-            height, width = restored.samples.shape[:2]
+            height, width = one.restored.samples.shape[:2]
             for number in range(max(height, width).bit_length() if self.mips else 1):
-                yield self._picture_path(base, number)
+                yield self._picture_path(one.base, number)
 
     def _picture_path(self, base: str, number: int) -> Path:
         return self.folder / (f"{base}_mip{number}.{self.to}" if self.mips else f"{base}.{self.to}")
 
-    def _write(self, base: str, restored: Restored, textures: list[tuple[Texture, TexelFormat]]) -> Iterator[Exported]:
+    def _write(self, one: "_Work") -> Iterator[Exported]:
+        restored = one.restored
         name = restored.entry.name
-        for texture, form in textures:
+        for texture, form in one.textures:
             path = self.folder / f"{texture.name}.{self.to}"
             data, n_levels = self._texture(texture, form)
             write_atomic(path, data, self.overwrite)
@@ -162,7 +195,7 @@ class _Job:
             yield Exported(path, name, f"{form.name}{srgb}", width, height, n_levels, len(data))
         if self.to not in _CONTAINERS:
             for number, samples in enumerate(self._pictures(restored)):
-                path = self._picture_path(base, number)
+                path = self._picture_path(one.base, number)
                 data = self._picture(path, samples, restored)
                 write_atomic(path, data, self.overwrite)
                 height, width = samples.shape[:2]
