@@ -163,16 +163,19 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
 
 
 def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
+    """The checked entries: each by itself, in file order, then against each other and the header."""
     chunks, offset = [], HEADER.size + len(toc)
     for at in range(0, len(toc), TOC_ENTRY.size):
         values = TOC_ENTRY.unpack(toc, at)
-        TOC_ENTRY.check(values, name)
         if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
             raise CorruptField(f"{name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
+        TOC_ENTRY.check(values, name)
         del values["reserved"]
-        chunks.append(ChunkEntry(**values, offset=offset))
-        offset += values["stored_size"]
-    _check_chunks(chunks, header.profile, name)
+        chunk = ChunkEntry(**values, offset=offset)
+        _check_entry(chunk, name)
+        chunks.append(chunk)
+        offset += chunk.stored_size
+    _check_presence(chunks, header.profile, name)
     if offset != header.file_size:
         raise CorruptField(f"{name}: the chunks end at byte {offset}, the header says {header.file_size}")
     data = next(chunk for chunk in chunks if chunk.fourcc == GAUS)
@@ -187,30 +190,35 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     return tuple(chunks)
 
 
-def _check_chunks(chunks: Sequence[ChunkEntry], profile: int, name: str) -> None:
-    """The rules between the fields of each entry, and which chunks there must be."""
+def _check_entry(chunk: ChunkEntry, name: str) -> None:
+    """The rules between the fields of one entry."""
+    known = KNOWN_CHUNKS.get(chunk.fourcc)
+    if known is None:
+        if chunk.critical:
+            raise UnsupportedChunk(f"{name}: critical chunk {chunk.label} is not known; use a newer reader")
+        return
+    if chunk.critical != known:
+        raise CorruptField(f"{name}: chunk {chunk.label} has flags {chunk.flags}, must be {int(known)}")
+    if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (chunk.fourcc == GAUS and chunk.codec != CODEC_NONE):
+        raise UnsupportedChunk(f"{name}: chunk {chunk.label} has codec {chunk.codec}; use a newer reader")
+    if chunk.codec == CODEC_NONE and chunk.raw_size != chunk.stored_size:
+        raise CorruptField(
+            f"{name}: uncompressed chunk {chunk.label} has sizes {chunk.stored_size} and {chunk.raw_size}"
+        )
+    if chunk.codec == CODEC_DEFLATE and chunk.raw_size <= chunk.stored_size:
+        raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
+    if chunk.fourcc == GAUS and chunk.crc:
+        raise CorruptField(f"{name}: GAUS has CRC {chunk.crc:#010x}, must be 0: its pages have their own")
+
+
+def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str) -> None:
+    """Which known chunks there must be, and that none is there twice."""
     seen = set()
     for chunk in chunks:
-        known = KNOWN_CHUNKS.get(chunk.fourcc)
-        if known is None:
-            if chunk.critical:
-                raise UnsupportedChunk(f"{name}: critical chunk {chunk.label} is not known; use a newer reader")
-            continue
         if chunk.fourcc in seen:
             raise CorruptField(f"{name}: chunk {chunk.label} appears twice")
-        seen.add(chunk.fourcc)
-        if chunk.critical != known:
-            raise CorruptField(f"{name}: chunk {chunk.label} has flags {chunk.flags}, must be {int(known)}")
-        if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (chunk.fourcc == GAUS and chunk.codec != CODEC_NONE):
-            raise UnsupportedChunk(f"{name}: chunk {chunk.label} has codec {chunk.codec}; use a newer reader")
-        if chunk.codec == CODEC_NONE and chunk.raw_size != chunk.stored_size:
-            raise CorruptField(
-                f"{name}: uncompressed chunk {chunk.label} has sizes {chunk.stored_size} and {chunk.raw_size}"
-            )
-        if chunk.codec == CODEC_DEFLATE and chunk.raw_size <= chunk.stored_size:
-            raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
-        if chunk.fourcc == GAUS and chunk.crc:
-            raise CorruptField(f"{name}: GAUS has CRC {chunk.crc:#010x}, must be 0: its pages have their own")
+        if chunk.fourcc in KNOWN_CHUNKS:
+            seen.add(chunk.fourcc)
     required = required_chunks(profile)
     for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical):
         if (fourcc in required) != (fourcc in seen):

@@ -272,6 +272,7 @@ def dequantize(codes: Codes, lattice: Lattice, generations: Int64Array) -> Gauss
 
 def feature_values(codes: npt.NDArray[np.integer], lattice: Lattice) -> Float32Array:
     """float32 (n, C) features of such integers."""
-    transformed = codes * lattice.feature_steps.astype(np.float64)
-    features: Float32Array = (transformed @ lattice.transform).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # hostile steps: readers refuse what is not finite
+        transformed = codes * lattice.feature_steps.astype(np.float64)
+        features: Float32Array = (transformed @ lattice.transform).astype(np.float32)
     return features

@@ -17,7 +17,7 @@ from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.layout import PAGE_TREE, Header
 from gscodec.format.limits import generation_sizes, pagi_bytes
 from gscodec.format.pages import PageIndex, PageRefs, TileRect, boxes_meeting, page_starts
-from gscodec.format.tables import pack_pages, parse_pages
+from gscodec.format.tables import check_density, pack_pages, parse_pages
 
 TREE_FROM_BYTES: Final = 8192
 """Raw bytes of a page index from which on files get a page tree: the first read of 16 KiB holds what is shorter."""
@@ -149,6 +149,7 @@ class PageTree:
         edges = int(self.edges[block]) + np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         if edges[-1] != self.edges[block + 1]:
             raise CorruptField(f"{where} has pages of {edges[-1] - edges[0]} bytes, PAGT says otherwise")
+        check_density(np.diff(starts), lengths, "page", where)
         return PageIndex(starts, boxes, crcs, edges)
 
 
@@ -172,8 +173,8 @@ def unpack_tree(
             PAGI chunk.
 
     Raises:
-        CorruptField: the chunk has another size than follows from its block size, a box is empty or leaves the grid, or
-            the blocks do not fill GAUS.
+        CorruptField: the chunk has another size than follows from its block size, a box is empty or leaves the grid, a
+            block has more Gaussians than its bytes allow, or the blocks do not fill GAUS.
     """
     where = f"{name}: chunk PAGT"
     if len(data) < PAGE_TREE.size:
@@ -189,6 +190,7 @@ def unpack_tree(
     if lengths is None:
         assert fixed is not None
         lengths = np.add.reduceat(fixed, blocks[:-1]) if len(blocks) > 1 else fixed
+    check_density(np.diff(starts[blocks]), lengths, "block", where)
     edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{where} has blocks of {edges[-1]} bytes, GAUS has {data_size}")

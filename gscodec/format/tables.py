@@ -20,8 +20,8 @@ from gscodec.format.channels import (
     code_of,
     member_of,
 )
-from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, Header
-from gscodec.format.limits import tile_counts
+from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, ErrorClass, Header
+from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE, tile_counts
 from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
 from gscodec.gaussians import Float32Array, LodTable
 
@@ -194,6 +194,27 @@ def parse_pages(
     return boxes.astype(np.int64), crcs, table["n_bytes"].astype(np.int64)
 
 
+def check_density(
+    sizes: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    what: str,
+    where: str,
+    error: ErrorClass = CorruptField,
+) -> None:
+    """Refuse pages, or blocks of them, with more Gaussians (P,) than their bytes (P,) can tell apart.
+
+    Raises:
+        GsCodecError: `error`, where one has more than MAX_GAUSSIANS_PER_BYTE.
+    """
+    bad = sizes > MAX_GAUSSIANS_PER_BYTE * lengths
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise error(
+            f"{where}: {what} {at} has {sizes[at]} Gaussians in {lengths[at]} bytes, more than "
+            f"{MAX_GAUSSIANS_PER_BYTE} a byte"
+        )
+
+
 def unpack_pages(
     data: bytes, counts: tuple[int, ...], header: Header, fixed: npt.NDArray[np.int64] | None, data_size: int, name: str
 ) -> PageIndex:
@@ -203,12 +224,13 @@ def unpack_pages(
         fixed: (P,) bytes of each page, where entries do not say.
 
     Raises:
-        CorruptField: as `parse_pages`, or the pages do not fill the data_size bytes of GAUS.
+        CorruptField: as `parse_pages` and `check_density`, or the pages do not fill the data_size bytes of GAUS.
     """
     boxes, crcs, lengths = parse_pages(data, header, 0, name)
     starts = page_starts(counts, header.page_size)
     lengths = fixed if lengths is None else lengths
     assert lengths is not None
+    check_density(np.diff(starts), lengths, "page", name)
     edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{name}: GAUS has {data_size} bytes, its pages take {edges[-1]}")

@@ -151,7 +151,8 @@ class _Inspection:
             boxes = support_boxes(gaussians, np.full(last - first, smallest[generation]), grid, slack=0.0)
             low, high = index.boxes[page, :2], index.boxes[page, 2:]
             if (boxes[:, :2] < low).any() or (boxes[:, 2:] > high).any():
-                yield self._page_error(page, "has a tile box that misses one of its Gaussians")
+                message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
+                yield Severity.WARNING, f"page {page}", message  # readers need not look
 
     def _pages_of(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
         """Numbers and bytes of the first n_pages, read some megabytes at a time."""

@@ -54,7 +54,7 @@ from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes, page_starts
 from gscodec.format.paging import file_order
 from gscodec.format.quantize import Records, dequantize_records, quantize_records
-from gscodec.format.tables import pack_channels, pack_lods, pack_pages
+from gscodec.format.tables import check_density, pack_channels, pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 _WHERE = "cannot pack"
@@ -79,6 +79,7 @@ def pack(contents: Contents) -> bytes:
         lengths = page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels)
     elif contents.lattice.records is None:
         stored, codec, data, lengths = _coded_pages(contents, contents.lattice, starts)
+        check_density(np.diff(starts), lengths, "page", _WHERE, InvalidArgument)
         quan = [StoredChunk.deflated(QUAN, coded.pack_quan(codec, contents.groups))]
     else:
         stored, records_codec, data, lengths = _packed_pages(contents, contents.lattice, starts)

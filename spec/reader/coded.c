@@ -114,8 +114,6 @@ void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size) {
     for (uint32_t i = 0; i < L; i++) {
         uint32_t cell = quan->cell_log2[i] = data[16 + i];
         if (cell > 20) igs_fail("CorruptField", "QUAN has cells of 2^%u px", cell);
-        uint32_t side = file->width > file->height ? file->width : file->height;
-        if ((side - 1) >> cell >= 1u << 15) igs_fail("LimitExceeded", "QUAN has cells of 2^%u px", cell);
     }
     for (uint32_t c = 0; c < C; c++) {
         quan->feature_step[c] = get_f32(data + 16 + L + 4 * c);
@@ -131,6 +129,10 @@ void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size) {
         igs_read_widths(file, quan, data + at, size - at);
         at = size;
     }
+    uint32_t side = file->width > file->height ? file->width : file->height;
+    for (uint32_t i = 0; i < L && file->profile == 2; i++)
+        if ((side - 1) >> quan->cell_log2[i] >= 1u << 15)
+            igs_fail("LimitExceeded", "QUAN has cells of 2^%u px", quan->cell_log2[i]);
     for (uint32_t i = 0; i < 3 + C && file->profile == 2; i++) {
         if (size - at < 6) igs_fail("CorruptField", "QUAN ends early");
         uint32_t n = get16(data + at + 4);

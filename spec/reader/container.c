@@ -76,8 +76,8 @@ static int is_critical(int k) { return k == CHAN || k == LODS || k == PAGI || k 
 
 static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk *known) {
     uint64_t offset = 64 + 28 * (uint64_t)n;
-    int gaus_seen = 0;
-    for (uint32_t i = 0; i < n; i++, toc += 28) {
+    int twice = 0, too_long = 0, follows = 0;
+    for (uint32_t i = 0; i < n; i++, toc += 28) { /* each by itself */
         int k = 0;
         for (int c = 0; c < 4; c++) check(toc[c] >= 0x20 && toc[c] <= 0x7E, "CorruptField", "a fourcc is not text");
         while (k < N_KNOWN && memcmp(toc, KNOWN[k], 4)) k++;
@@ -90,20 +90,20 @@ static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk 
             check(toc[5] <= (k == GAUS ? 0 : 1), "UnsupportedChunk", "a codec is not known");
             check(toc[5] ? raw > stored : raw == stored, "CorruptField", "a raw_size does not fit the codec");
             check(k != GAUS || !get32(toc + 24), "CorruptField", "GAUS has a crc");
-            check(!known[k].entry, "CorruptField", "a chunk is there twice");
-            check(!is_critical(k) || !gaus_seen, "CorruptField", "a critical chunk follows GAUS");
+            twice |= known[k].entry != NULL;
+            follows |= is_critical(k) && known[GAUS].entry;
             known[k] = (chunk){toc, offset, stored, raw};
-            gaus_seen |= k == GAUS;
         }
-        check(stored <= file->file_size && offset <= file->file_size - stored, "CorruptField",
-              "the chunks do not end with the file");
+        too_long |= stored > file->file_size || offset > file->file_size - stored;
         offset += stored;
     }
+    check(!twice, "CorruptField", "a chunk is there twice");
     check(known[CHAN].entry && known[LODS].entry && known[PAGI].entry && known[GAUS].entry, "CorruptField",
           "a chunk is missing");
     check((known[QUAN].entry != NULL) == (file->profile != 0), "CorruptField", "QUAN and the profile do not agree");
-    check(offset == file->file_size, "CorruptField", "the chunks do not end with the file");
+    check(!too_long && offset == file->file_size, "CorruptField", "the chunks do not end with the file");
     check(known[GAUS].offset == file->data_offset, "CorruptField", "data_offset is not where GAUS begins");
+    check(!follows, "CorruptField", "a critical chunk follows GAUS");
 }
 
 /* The raw bytes of a chunk of at most `cap`, or, where `exact`, of that many. */
@@ -216,6 +216,7 @@ static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
                       page.tx_last <= (file->width - 1) / TILE && page.ty_last <= (file->height - 1) / TILE,
                   "CorruptField", "a page's box leaves the grid");
             check(page.n_bytes != 0, "CorruptField", "a page has no bytes");
+            check(n <= 8 * (uint64_t)page.n_bytes, "CorruptField", "a page has more Gaussians than bits");
             offset += page.n_bytes;
             left -= n;
             file->page[number] = page;

@@ -12,8 +12,20 @@ import pytest
 from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.decode import open_igs
 from gscodec.errors import GsCodecError
-from gscodec.format import ChannelGroup, Contents, IgsReader, Role, SampleType, Transfer, pack
+from gscodec.format import (
+    ChannelGroup,
+    Contents,
+    IgsReader,
+    Role,
+    SampleType,
+    Severity,
+    Transfer,
+    pack,
+    validate,
+)
+from gscodec.format.chunks import header_crc
 from gscodec.format.lattice import Lattice
+from gscodec.format.layout import HEADER, TOC_ENTRY
 from gscodec.gaussians import LodTable
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +62,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader(program)
 
 
-def fresh(profile: str, *, seed: int, page_size: int, groups: tuple[ChannelGroup, ...]) -> bytes:
+def fresh(
+    profile: str, *, seed: int, page_size: int, groups: tuple[ChannelGroup, ...], size: tuple[int, int] = (150, 210)
+) -> bytes:
     """A file as an encoder makes them, whose Gaussians nobody has seen before."""
-    height, width, counts = 150, 210, (40, 130, 400)
+    (height, width), counts = size, (40, 130, 400)
     n_channels = sum(group.n_channels for group in groups)
     draw = np.random.default_rng(seed)
     gaussians = synthetic_gaussians(height, width, counts[-1], n_channels, seed)
@@ -204,6 +218,66 @@ def error_of(data: bytes) -> str | None:
     except GsCodecError as fault:
         return type(fault).__name__
     return None
+
+
+@pytest.mark.parametrize("size", [(16, 33000), (70000, 40), (17, 1 << 20)], ids=str)
+def test_packed_pictures_may_be_as_wide_as_any(reader: Reader, tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "wide.igs"
+    path.write_bytes(fresh("packed", seed=5, page_size=16, groups=COLOR, size=size))
+    assert validate(path) == []
+    with IgsReader(path) as main:
+        expected = main.read(0)
+    height, width = size
+    found = reader.table("-g", path, 0, 0, 0, width, height)
+    np.testing.assert_array_equal(found[:, :2], expected.means)
+    np.testing.assert_array_equal(found[:, 5:].astype(np.float32), expected.features)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests" / "corrupt" / "cases").glob("*.igs")), ids=lambda path: path.stem
+)
+def test_hostile_files_get_the_same_error(reader: Reader, path: Path) -> None:
+    done = reader.run("-g", path, 0, 0, 0, *size_of_header(path))
+    expected = error_of(path.read_bytes())
+    assert (done.stderr.partition(":")[0] or None) == expected
+    assert any(issue.severity is Severity.ERROR for issue in validate(path)) == (expected is not None)
+
+
+_ENTRY_FAULTS = {
+    "fourcc": (0, 7),
+    "flags": (4, 2),
+    "critical": (4, 0),
+    "codec": (5, 2),
+    "reserved": (6, 1),
+    "raw_size": (16, 1),
+}
+
+
+@pytest.mark.parametrize("first", _ENTRY_FAULTS)
+@pytest.mark.parametrize("second", [*_ENTRY_FAULTS, "twice"])
+def test_of_two_faults_the_same_is_reported(reader: Reader, tmp_path: Path, first: str, second: str) -> None:
+    whole = (GOLDEN / "packed_rgb.igs").read_bytes()
+    path = tmp_path / "faults.igs"
+    for one, other in ((0, 3), (3, 0), (2, 2)):
+        data = bytearray(whole)
+        for number, fault in ((one, first), (other, second)):
+            at = HEADER.size + TOC_ENTRY.size * number
+            if fault == "twice":
+                data[at : at + 4] = data[at + TOC_ENTRY.size : at + TOC_ENTRY.size + 4]
+            else:
+                offset, value = _ENTRY_FAULTS[fault]
+                data[at + offset] = value
+        n_toc = TOC_ENTRY.size * data[39]
+        data[60:64] = header_crc(bytes(data[:64]), bytes(data[64 : 64 + n_toc])).to_bytes(4, "little")
+        path.write_bytes(data)
+        expected = error_of(bytes(data))
+        assert expected is not None
+        assert reader.run("-g", path, 0, 0, 0, 1, 1).stderr.partition(":")[0] == expected
+
+
+def size_of_header(path: Path) -> tuple[int, int]:
+    values = HEADER.unpack(path.read_bytes())
+    return values["width"], values["height"]
 
 
 def test_what_is_no_request_is_one_line(reader: Reader, files: dict[str, Path]) -> None:
