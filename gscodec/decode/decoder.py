@@ -41,8 +41,8 @@ def open_igs(
     """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
 
     Args:
-        source: a path, which is mapped, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that
-            are needed are fetched, bytes, a mapping or an open binary file.
+        source: a path, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that are needed are
+            fetched, bytes, a mapping or an open binary file.
         device: as `get_backend`, or an engine. `auto` goes on with the CPU when a card fails or has too little memory,
             and warns.
         threads: CPU threads; None is one per processor.

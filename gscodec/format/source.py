@@ -5,12 +5,12 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from mmap import ACCESS_READ, ALLOCATIONGRANULARITY, mmap
+from mmap import mmap
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final, Protocol
 
-from gscodec.errors import TruncatedStream, file_access_error
+from gscodec.errors import FileAccessError, TruncatedStream, file_access_error
 from gscodec.format.layout import HEADER, SIGNATURE
 
 _BLOCK: Final = 1 << 20
@@ -54,7 +54,7 @@ class ByteSource(Protocol):
 
 
 class MemorySource:
-    """Bytes that are in memory or mapped into it. Nothing is copied."""
+    """Bytes that are in memory, or that the caller has mapped into it. Nothing is copied."""
 
     far = False
 
@@ -77,46 +77,61 @@ class MemorySource:
         self._view.release()
 
 
-class MappedSource(MemorySource):
-    """A regular file, mapped. Threads and forked processes share it without taking turns.
+class PathSource:
+    """A regular file, read at offsets. Threads and forked processes share it without taking turns.
 
-    A mapping of a file that becomes shorter kills the process that touches the missing part, so the size is looked at
-    before every read.
+    It is not mapped: the system kills a process that touches a mapping of what another one has cut off.
     """
+
+    far = False
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
-        self._map = mmap(file.fileno(), 0, access=ACCESS_READ)
-        if hasattr(self._map, "madvise"):
-            from mmap import MADV_RANDOM
+        status = os.fstat(file.fileno())
+        self.size, self._changed = status.st_size, status.st_mtime_ns
+        self.traffic = Traffic()
+        if hasattr(os, "posix_fadvise"):  # else the system reads far more than the pages that are asked for
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
 
-            self._map.madvise(MADV_RANDOM)  # else the system reads far more than the pages that are asked for
-        super().__init__(self._map)
-
-    def read_at(self, offset: int, n_bytes: int) -> memoryview:
-        """A view of n_bytes from offset.
+    def read_at(self, offset: int, n_bytes: int) -> bytes:
+        """The n_bytes from offset.
 
         Raises:
+            FileAccessError: the operating system refused, or the file was written to since it was opened.
             TruncatedStream: the file became shorter since it was opened.
         """
-        if os.fstat(self._file.fileno()).st_size < offset + n_bytes:
-            raise TruncatedStream(f"{self._name}: became shorter while it was read")
-        return super().read_at(offset, n_bytes)
+        return self.read_many([(offset, n_bytes)])[0]
 
-    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """As `read_at`. The system is told of all ranges first, so that a cold disk looks for them at the same time."""
-        if len(ranges) > 1 and hasattr(self._map, "madvise"):
-            from mmap import MADV_WILLNEED
+        try:
+            file = self._file.fileno()
+            if len(ranges) > 1 and hasattr(os, "posix_fadvise"):
+                for offset, n_bytes in ranges[:_MOST_ANNOUNCED]:
+                    os.posix_fadvise(file, offset, n_bytes, os.POSIX_FADV_WILLNEED)
+            parts = [self._read(file, offset, n_bytes) for offset, n_bytes in ranges]
+            status = os.fstat(file)
+        except (OSError, ValueError) as fault:  # ValueError: closed meanwhile
+            text = f"{self._name}: cannot be read: {getattr(fault, 'strerror', None) or fault}"
+            raise file_access_error(text, fault) from fault
+        if status.st_size < self.size:
+            raise TruncatedStream(f"{self._name}: became shorter while it was read")
+        if (status.st_size, status.st_mtime_ns) != (self.size, self._changed):
+            raise FileAccessError(f"{self._name}: was written to while it was read; open it again")
+        return parts
 
-            for offset, n_bytes in ranges[:_MOST_ANNOUNCED]:
-                first = offset - offset % ALLOCATIONGRANULARITY
-                if n_bytes and offset + n_bytes <= self.size:
-                    self._map.madvise(MADV_WILLNEED, first, offset + n_bytes - first)
-        return super().read_many(ranges)
+    def _read(self, file: int, offset: int, n_bytes: int) -> bytes:
+        data = os.pread(file, n_bytes, offset)
+        while len(data) < n_bytes:  # the system may give less at a time: at most 2 GiB
+            part = os.pread(file, n_bytes - len(data), offset + len(data))
+            if not part:
+                raise TruncatedStream(f"{self._name}: became shorter while it was read")
+            data += part
+        self.traffic.add(n_bytes)
+        return data
 
     def close(self) -> None:
-        """Close the file. The mapping goes with the last array that looks at it."""
-        super().close()
+        """Close the file."""
         self._file.close()
 
 
@@ -228,19 +243,15 @@ def open_source(source: SourceLike, name: str) -> ByteSource:
     except BaseException:
         file.close()
         raise
-    if isinstance(opened, MemorySource) and not isinstance(opened, MappedSource):
+    if isinstance(opened, MemorySource):
         file.close()
     return opened
 
 
 def _opened(file: BinaryIO, name: str) -> ByteSource:
-    """The best source for a path: mapped, else read, else drained."""
-    status = os.fstat(file.fileno())
-    if stat.S_ISREG(status.st_mode) and status.st_size:
-        try:
-            return MappedSource(file, name)
-        except (OSError, ValueError):  # a file system that does not map
-            return FileSource(file, name, owned=True)
+    """The best source for a path: read at offsets, else by seeking, else drained."""
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and hasattr(os, "pread"):
+        return PathSource(file, name)
     if file.seekable():
         return FileSource(file, name, owned=True)
     return MemorySource(_drain(file, name))

@@ -120,7 +120,7 @@ def test_cuts_at_random_places(whole: Whole) -> None:
         whole.check(whole.data[:size], size)
 
 
-def test_cuts_of_a_file_that_is_mapped(whole: Whole, tmp_path: Path) -> None:
+def test_cuts_of_a_file_on_disk(whole: Whole, tmp_path: Path) -> None:
     path = tmp_path / "cut.igs"
     for size in [0, 1, 63, *list(whole.random_cuts())[:40]]:
         path.write_bytes(whole.data[:size])

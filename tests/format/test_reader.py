@@ -1,5 +1,8 @@
 import io
 import mmap
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +98,45 @@ def test_a_file_that_shrinks_while_open(make_contents: MakeContents, tmp_path: P
         with path.open("r+b") as file:
             file.truncate(900)
         with pytest.raises(TruncatedStream, match="became shorter"):
+            reader.read(0)
+
+
+def test_what_was_read_outlives_the_file(make_contents: MakeContents, tmp_path: Path) -> None:
+    path = tmp_path / "a.igs"
+    path.write_bytes(pack(make_contents(20_000)))
+    code = """
+import os, sys
+from gscodec.format.source import open_source
+source = open_source(sys.argv[1], "a.igs")
+parts = source.read_many([(0, 64), (100_000, 100_000)])
+before = [bytes(part) for part in parts]
+os.truncate(sys.argv[1], 100)
+assert [bytes(part) for part in parts] == before  # a mapping would end the process here
+try:
+    source.read_at(150_000, 10)
+except Exception as fault:
+    print(type(fault).__name__, fault)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "TruncatedStream a.igs: became shorter while it was read\n"), (
+        done.stderr
+    )
+
+
+def test_a_file_that_is_written_to_while_open(make_contents: MakeContents, tmp_path: Path) -> None:
+    path = tmp_path / "a.igs"
+    data = pack(make_contents(300))
+    path.write_bytes(data)
+    with IgsReader(path) as reader:
+        reader.read(0)
+        with path.open("r+b") as file:
+            file.write(data[:-1])
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(FileAccessError, match="was written to"):
+            reader.read(0)
+        with path.open("ab") as file:
+            file.write(b"more")
+        with pytest.raises(FileAccessError, match="was written to"):
             reader.read(0)
 
 
