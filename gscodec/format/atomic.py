@@ -293,24 +293,31 @@ def _remove_if_stale(path: str, machine: str) -> None:
             boot, host = _machine()
             is_ours = machine[:8] == boot or machine[8:] == host
             is_old = time.time() - max(state.st_mtime, state.st_ctime) > STALE_SECONDS
-            lock = _lock(descriptor, wait=False) if is_ours else None
+            lock = try_lock(descriptor) if is_ours else None
             if is_old if lock is None else lock:
                 Path(path).unlink()
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool = True) -> bool | None:
-    """Lock a file until it is closed; False where another has it, None where the file system has no locks."""
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed; False where another has it, None where the file system has no locks."""
     if fcntl is None:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
         return None
     return True
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file until it is closed, however long another has it, where the file system has locks."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
+from gscodec.fingerprint import fingerprint
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
@@ -33,7 +34,6 @@ from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
 from gscodec.train.settling import SettleTask, settle_on
 from gscodec.train.surroundings import Surroundings, half_extents, joined
-from gscodec.version import __version__
 
 SAMPLE_STEPS: Final = 0.5
 """Of the steps of a block: as many train a sample, of which only the steps of the lattice and the gains are kept."""
@@ -165,7 +165,11 @@ def encode_blocks(task: BlockTask) -> BlockResult:
         InvalidArgument: the checkpoint is something else or belongs to another encode.
         GsCodecError: what the source raises.
     """
-    return _Encoder(task).run()
+    encoder = _Encoder(task)
+    try:
+        return encoder.run()
+    finally:
+        encoder.close()
 
 
 class _Encoder:
@@ -191,11 +195,16 @@ class _Encoder:
             self._checkpoint = Checkpoint(task.checkpoint, self._key(side))
             self._saved = list(self._checkpoint.records)
 
+    def close(self) -> None:
+        """Let go of the checkpoint."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+
     def _key(self, side: int) -> str:
         """Of everything that the result depends on."""
         t = self._task
         said = (
-            __version__,
+            fingerprint(),
             self._survey.digest,
             [repr(group) for group in t.groups],
             repr(t.preset),
@@ -215,10 +224,11 @@ class _Encoder:
                 counts.measured(done.n_gaussians, self._size(done, start))
             n = counts.of(block.number, done.n_gaussians)
             likely = counts.likely_total(done.n_gaussians)
-            record = self._recall(functools.partial(self._fit, block, n, likely, done, start), dict)
-            part = GaussianSet(*(record[name] for name in ("means", "inv_scales", "rotations", "features")))
-            steps = int(record["steps"])
-            done.add(part, tuple(int(c) for c in record["counts"]), steps, start.lods, self._grid.support_q)
+            part, of, steps = self._recall(
+                functools.partial(self._fit, block, n, likely, done, start),
+                functools.partial(_unpacked_block, n_levels=len(start.lods), n_channels=task.source.shape[2]),
+            )
+            done.add(part, of, steps, start.lods, self._grid.support_q)
             self._steps_done += steps
         gaussians, totals = done.union(len(start.lods))
         lods = LodTable(totals, start.lods.gains)
@@ -233,8 +243,9 @@ class _Encoder:
 
     def _recall(self, make: Callable[[], Arrays], unpack: Callable[[Arrays], Any]) -> Any:
         """What the checkpoint has next, or else what is made now, and saved."""
-        if self._saved:
-            return unpack(self._saved.pop(0))
+        if self._saved and self._checkpoint is not None:
+            with self._checkpoint.checked():
+                return unpack(self._saved.pop(0))
         record = make()
         if self._checkpoint is not None:
             self._checkpoint.append(record)
@@ -378,6 +389,20 @@ class _Encoder:
         n_channels = self._task.source.shape[2]
         empty = GaussianSet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros((0, n_channels), np.float32))
         return empty, np.zeros(0, np.int64)
+
+
+def _unpacked_block(record: Arrays, n_levels: int, n_channels: int) -> tuple[GaussianSet, tuple[int, ...], int]:
+    """The Gaussians of a block, their cumulative counts by generation, and its steps.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is no record of a block.
+    """
+    part = GaussianSet(*(record[name] for name in ("means", "inv_scales", "rotations", "features")))
+    counts, steps = tuple(int(c) for c in record["counts"]), int(record["steps"])
+    is_sound = len(counts) == n_levels and list(counts) == sorted(counts) and counts[0] >= 0 and counts[-1] == len(part)
+    if not is_sound or part.n_channels != n_channels or part.features.dtype != np.float32 or steps < 0:
+        raise ValueError(f"{len(part)} Gaussians of {part.n_channels} channels with counts {counts} are not a block")
+    return part, counts, steps
 
 
 _STEPS = ("scale_step", "position_offset", "rotation_from", "cell_log2", "feature_steps", "transform")

@@ -1,5 +1,10 @@
 """Pictures that are encoded block by block."""
 
+import io
+import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from gscodec.encoder import EncodeResult, Progress, encode
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array
 from gscodec.metrics import psnr
+from gscodec.train.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +112,66 @@ def test_half_a_record_is_dropped(scene: Float32Array, file: bytes, tmp_path: Pa
         _encode(scene, checkpoint=kept, progress=_stop_at(3))
     kept.write_bytes(kept.read_bytes()[:-100])
     assert _encode(scene, checkpoint=kept).data == file
+
+
+def test_a_checkpoint_of_other_code_is_refused(
+    scene: Float32Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    with pytest.raises(_Stopped):
+        _encode(scene, checkpoint=kept, progress=_stop_at(2))
+    monkeypatch.setattr("gscodec.train.block_encode.fingerprint", lambda: "0123456789abcdef")
+    with pytest.raises(InvalidArgument, match="another picture, target or version"):
+        _encode(scene, checkpoint=kept)
+
+
+def test_a_checkpoint_serves_one_encode_at_a_time(scene: Float32Array, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    head = b"gscodec checkpoint 1 " + b"0" * 64 + b"\n"
+    kept.write_bytes(head)
+    first = Checkpoint(kept, "0" * 64)
+    with pytest.raises(InvalidArgument, match="an encode that is running"):
+        Checkpoint(kept, "0" * 64)
+    first.close()
+    assert Checkpoint(kept, "0" * 64).records == []
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidArgument, match="not a regular file"):
+        _encode(scene, checkpoint=tmp_path / "pipe")
+
+
+def _record(**arrays: Any) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _squeezed() -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, means=np.zeros(1 << 22))
+    return stream.getvalue()
+
+
+def _boasting() -> bytes:
+    """An array of 2^40 values whose bytes are not there."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive, archive.open("means.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"no archive", _record(steps=np.zeros(1)), _record(counts=np.array([["a"]])), _squeezed(), _boasting()],
+    ids=["no-archive", "other-names", "other-types", "compressed", "boasting"],
+)
+def test_a_hostile_checkpoint_is_refused_in_one_line(scene: Float32Array, tmp_path: Path, record: bytes) -> None:
+    kept = tmp_path / "kept"
+    with pytest.raises(_Stopped):
+        _encode(scene, checkpoint=kept, progress=_stop_at(1))
+    head = kept.read_bytes()[: len(b"gscodec checkpoint 1 ") + 65]
+    kept.write_bytes(head + struct.pack("<QI", len(record), zlib.crc32(record)) + record)
+    with pytest.raises(InvalidArgument, match=r"kept: the checkpoint is damaged; remove it"):
+        _encode(scene, checkpoint=kept)
 
 
 def test_a_checkpoint_of_something_else_is_refused(scene: Float32Array, tmp_path: Path) -> None:

@@ -1,22 +1,19 @@
 """gscodec itself, in every preset."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 import gscodec
 from gscodec.bench.codecs.base import Codec, Layout, Picture
 from gscodec.errors import InvalidArgument
+from gscodec.fingerprint import fingerprint
 from gscodec.image import ImageStack
 
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
-_DECIDES: Final = ("constants.py", "gaussians.py", "encoder.py", "encoding", "train", "raster", "format", "cpu", "cuda")
-"""What the bytes and pixels of a file depend on, below the package."""
 
 
 @dataclass(frozen=True)
@@ -124,19 +121,3 @@ def _engine(device: str) -> str:
     from gscodec.raster.base import get_backend
 
     return get_backend(device).name
-
-
-@cache
-def fingerprint() -> str:
-    """Eight digits that change with the source of the encoder, the container or the engines."""
-    root = Path(gscodec.__file__).parent
-    digest = hashlib.sha256()
-    for entry in _DECIDES:
-        path = root / entry
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in _SOURCES)
-        for file in files:
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-_SOURCES: Final = {".py", ".cpp", ".h", ".inl", ".cu", ".cuh"}
