@@ -18,7 +18,7 @@ _ELSEWHERE: Final = frozenset({"batch", "bench", "cli", "textures", "__pycache__
 def fingerprint() -> str:
     """16 hexadecimal digits of the version of the format and of every source that can change a file or its pixels.
 
-    The compiled engine counts, wherever it lies. The package's own version does not: it may stay while the code changes.
+    The compiled engine counts, wherever it lies. The package's own version does not: it may stay while code changes.
     Versions of other libraries are left out, so that a new Pillow does not encode everything anew.
     """
     root = Path(__file__).parent

@@ -62,6 +62,11 @@ class CpuRasterizer:
         self._threads = threads or 0
         self._isa = isa or ""
 
+    @property
+    def threads(self) -> int:
+        """Worker threads; 0 is one per processor."""
+        return self._threads
+
     def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 

@@ -17,13 +17,24 @@ class RowAdam:
     Args:
         values: (N, D) parameters, updated in place.
         rates: (D,) learning rate of each column.
+        threads: of the engine; 0 is one per processor.
     """
 
-    def __init__(self, values: torch.Tensor, rates: torch.Tensor, beta1: float, beta2: float, epsilon: float) -> None:
+    def __init__(
+        self,
+        values: torch.Tensor,
+        rates: torch.Tensor,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        *,
+        threads: int = 0,
+    ) -> None:
         self.values = values
         self.rates = rates
         self._betas = (beta1, beta2)
         self._epsilon = epsilon
+        self._threads = threads
         self._mean = torch.zeros_like(values)
         self._square = torch.zeros_like(values)
         self._steps = torch.zeros(len(values), 1, dtype=values.dtype)
@@ -51,7 +62,6 @@ class RowAdam:
         grad_scale: float = 1.0,
         drift: Float32Array | None = None,
         limits: Float32Array | None = None,
-        threads: int = 0,
     ) -> None:
         """One update of the first n rows.
 
@@ -61,7 +71,6 @@ class RowAdam:
             grad_scale: multiplies the gradient.
             drift: (D,) taken off every value that moves, after its update.
             limits: (2, D) least and greatest value of each column, of all rows there are.
-            threads: of the engine; 0 is one per processor.
         """
         n_columns = self.values.shape[1]
         columns = np.empty((4, n_columns), np.float32)
@@ -79,5 +88,5 @@ class RowAdam:
             (*self._betas, self._epsilon),
             grad_scale,
             factor,
-            threads,
+            self._threads,
         )

@@ -274,6 +274,7 @@ class _Training:
         self._task = task
         self._preset = task.preset
         height, width, channels = task.target.shape
+        threads = task.rasterizer.threads if isinstance(task.rasterizer, CpuRasterizer) else 0
         takes_subsets = isinstance(task.rasterizer, CpuRasterizer)
         self._plan = FitPlan(task.preset, (height, width, channels), task.lods.counts, 1, takes_subsets)
         rows = np.concatenate(
@@ -294,7 +295,9 @@ class _Training:
         rates = torch.tensor(
             [SETTLE_RATES[0]] * 2 + [SETTLE_RATES[1]] * 2 + [SETTLE_RATES[2]] + [SETTLE_RATES[3]] * task.target.shape[2]
         )
-        self._adam = RowAdam(torch.from_numpy(rows.astype(np.float32)), rates, beta1=0.9, beta2=0.99, epsilon=1e-12)
+        self._adam = RowAdam(
+            torch.from_numpy(rows.astype(np.float32)), rates, beta1=0.9, beta2=0.99, epsilon=1e-12, threads=threads
+        )
         self._exact = rows  # float64 (n, 5 + C); where fixed, what the lattice holds
         self._fixed = np.zeros(rows.shape, np.bool_)
         self._rng = np.random.default_rng(task.seed)

@@ -109,7 +109,12 @@ class CpuTrainee:
         self._allowed = around.allowed if around is not None and allowed is None else allowed
         self._importance = importance
         self._adam = RowAdam(
-            torch.zeros(0, n_columns), torch.tensor(plan.rates), beta1=p.beta1, beta2=p.beta2, epsilon=p.epsilon
+            torch.zeros(0, n_columns),
+            torch.tensor(plan.rates),
+            beta1=p.beta1,
+            beta2=p.beta2,
+            epsilon=p.epsilon,
+            threads=rasterizer.threads,
         )
         self._units = torch.zeros(0, n_columns)
         self._generation = torch.zeros(0, dtype=torch.long)

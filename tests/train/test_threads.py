@@ -1,7 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from gscodec import _engine
+from gscodec.encoder import encode
 from gscodec.gaussians import Grid
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train import StepReport, fit, get_preset
@@ -18,6 +22,22 @@ def test_torch_has_its_threads_back_even_after_a_fault() -> None:
     with pytest.raises(KeyError, match="1"):
         fail()
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_every_step_of_an_encode_keeps_to_the_threads_given(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    step = _engine.adam_step
+
+    def look(*arguments: Any) -> None:
+        seen.append(arguments[-1])
+        step(*arguments)
+
+    monkeypatch.setattr(_engine, "adam_step", look)
+    picture = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    encode(picture, gaussians=16, preset="fast", steps=10, threads=n)  # fits, then settles on a lattice
+    assert len(seen) > 10
+    assert set(seen) == {n}
 
 
 def test_a_fit_keeps_torch_on_one_thread() -> None:
