@@ -20,6 +20,7 @@ from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
 from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
 from gscodec.format import write_atomic
+from gscodec.format.channels import check_groups
 from gscodec.gaussians import Grid
 from gscodec.image import ImageStack, from_array, load_picture
 from gscodec.image.hidden import hide
@@ -172,6 +173,7 @@ def encode(
         height, width, channels = stack.samples.shape
     else:
         height, width, channels = stack.shape
+    check_groups(stack.groups, channels, "cannot encode", InvalidArgument)  # before the fit, not after it
     least, most = record_bytes_range(channels)
     if record_bytes is not None and not least <= record_bytes <= most:
         raise InvalidArgument(f"records of {record_bytes} bytes do not suit {channels} channels: use {least}..{most}")

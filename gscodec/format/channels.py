@@ -13,6 +13,7 @@ import numpy as np
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import CorruptField
+from gscodec.format.file_names import name_fault
 from gscodec.format.layout import GROUP, ErrorClass
 
 
@@ -98,19 +99,6 @@ def member_of(kind: type[Member], code: int) -> Member:
     return list(kind)[code]
 
 
-def text_fault(text: str, *, is_file_name: bool) -> str | None:
-    """Why a name cannot stand in a file, or None. Control characters would reach terminals and file systems."""
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
-        return "has a control character"
-    if is_file_name and (text in {".", ".."} or "/" in text or "\\" in text):
-        return "is not a bare file name"
-    try:
-        length = len(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        return "is not valid Unicode"
-    return "is longer than 255 bytes of UTF-8" if length > 255 else None
-
-
 def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, error: ErrorClass = CorruptField) -> None:
     """Refuse channel groups that no file may hold: the rules between the fields of the GROUP table.
 
@@ -130,7 +118,7 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
             raise error(f"{label} appears twice, names must be unique")
         names.add(group.name)
         for field, text in (("name", group.name), ("source", group.source)):
-            fault = text_fault(text, is_file_name=field == "source")
+            fault = name_fault(text)
             if fault:
                 raise error(f"{where}: channel group {field} {text!r} {fault}")
         if group.sample_type is SampleType.UINT and group.bit_depth > 16:

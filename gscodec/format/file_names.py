@@ -8,7 +8,7 @@ property Default_Ignorable_Code_Point; Boucher and Anderson, "Trojan Source", 20
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,7 @@ on it.
 """
 
 _HIDDEN: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES) + "]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNSAFE: Final = frozenset('<>:"|?*/\\')
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00B9\u00B2\u00B3])")
@@ -84,10 +85,31 @@ def legal_name(text: str, default: str = "unnamed") -> str:
     Args:
         default: what an empty text, `.` and `..` become.
     """
-    kept = _HIDDEN.sub("_", "".join("_" if char in "/\\" or "\ud800" <= char <= "\udfff" else char for char in text))
-    if kept in {"", ".", ".."}:
-        return default
-    return _shortened(*_split(kept), MAX_NAME_BYTES)
+    kept = legal_text(text.replace("/", "_").replace("\\", "_"))
+    return default if kept in {"", ".", ".."} else kept
+
+
+def legal_text(text: str) -> str:
+    """The text with as little changed as `text_fault` asks for."""
+    kept = _HIDDEN.sub("_", _SURROGATE.sub("_", text))
+    stem, tail = _split(kept)
+    return _cut(stem, MAX_NAME_BYTES - len(tail.encode())) + tail
+
+
+def numbered(names: Sequence[str], key: Callable[[str], str] = str) -> list[str]:
+    """The legal names, with `_2`, `_3` ... behind the stem of those whose key is there already."""
+    chosen: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        stem, tail = _split(name)
+        wanted, number = name, 1
+        while key(wanted) in taken:
+            number += 1
+            mark = f"_{number}{tail}"
+            wanted = _cut(stem, MAX_NAME_BYTES - len(mark.encode())) + mark
+        taken.add(key(wanted))
+        chosen.append(wanted)
+    return chosen
 
 
 def safe_file_name(name: str, *, suffix: str | None = None, max_bytes: int = MAX_NAME_BYTES) -> str:
@@ -197,10 +219,6 @@ def _split(name: str) -> tuple[str, str]:
     if not stem.strip(".") or not 0 < len(last.encode(errors="replace")) < _LONGEST_SUFFIX or not last.strip():
         return name, ""
     return stem, dot + last
-
-
-def _shortened(stem: str, tail: str, max_bytes: int) -> str:
-    return _cut(stem, max_bytes - len(tail.encode())) + tail
 
 
 def _cut(text: str, n_bytes: int) -> str:

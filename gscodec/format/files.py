@@ -14,9 +14,9 @@ from gscodec.format.channels import (
     SampleType,
     Transfer,
     check_groups,
-    text_fault,
 )
 from gscodec.format.contents import Json
+from gscodec.format.file_names import name_fault, text_fault
 from gscodec.format.layout import ErrorClass
 from gscodec.format.meta import pack_meta, unpack_meta
 
@@ -170,7 +170,7 @@ def _integer(values: Json, key: str, low: int, high: int) -> int:
 
 def _entry(value: Json) -> FileEntry:
     name: str = _get(value, "name", str)
-    fault = "is empty" if not name else text_fault(name, is_file_name=True)
+    fault = "is empty" if not name else name_fault(name)
     if fault:
         raise _Wrong(f"has a file name {name!r} that {fault}")
     groups = _list(value, "groups", [])
@@ -270,7 +270,7 @@ def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
 
 def _text(values: Json, key: str) -> str:
     found: str = _get(values, key, str)
-    fault = "is empty" if not found else text_fault(found, is_file_name=False)
+    fault = "is empty" if not found else text_fault(found)
     if fault:
         raise _Wrong(f"has a {key} {found!r} that {fault}")
     return found

@@ -1,6 +1,6 @@
 """Everything that is wrong with a file, not only the first thing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -12,6 +12,7 @@ from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCo
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
 from gscodec.format.crc32c import crc32c
+from gscodec.format.file_names import distinct_file_names
 from gscodec.format.files import unpack_files
 from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META, PAGT
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
@@ -102,6 +103,11 @@ class _Inspection:
             pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
             if pages is not None and preamble.find(PAGT) is not None:
                 self._attempt("PAGT", lambda: self._check_tree(preamble, lods, decoder, pages))
+        if groups is not None:
+            self._look_at_names("CHAN", "channel group name", [group.name for group in groups])
+            self._look_at_names(
+                "CHAN", "source name", list(dict.fromkeys(group.source for group in groups if group.source))
+            )
         for chunk in preamble.chunks:
             if chunk.offset + chunk.stored_size <= source.size:
                 self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk, groups))  # type: ignore[misc]
@@ -116,6 +122,13 @@ class _Inspection:
         data = load_chunk(self._source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, self._name)
         return unpack_channels(data, preamble.header.n_channels, self._name)[0]
 
+    def _look_at_names(self, where: str, what: str, names: Sequence[str]) -> None:
+        """Warn of names that are legal, but no file name on every system; and of two that are one there."""
+        for name, safe in zip(names, distinct_file_names(names), strict=True):
+            if safe != name:
+                message = f"{self._name}: {what} {name!r} is no file name on some systems; decoders write {safe!r}"
+                self._pending.append((Severity.WARNING, where, message))
+
     def _ancillary(self, chunk: ChunkEntry, groups: tuple[ChannelGroup, ...] | None) -> None:
         if chunk.fourcc == ICCP:
             load_chunk(self._source, chunk, MAX_ICC_BYTES, self._name)
@@ -124,7 +137,8 @@ class _Inspection:
         elif chunk.fourcc == FILE:
             data = load_chunk(self._source, chunk, MAX_META_BYTES, self._name)
             if groups is not None:
-                unpack_files(data, groups, self._name)
+                names = [entry.name for entry in unpack_files(data, groups, self._name)]
+                self._look_at_names("FILE", "file name", names)
         elif chunk.fourcc not in KNOWN_CHUNKS:
             stored = self._source.read_at(chunk.offset, chunk.stored_size)
             if crc32c(bytes(stored)) != chunk.crc:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage
 from gscodec.format.channels import ChannelGroup, Role
+from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.stack import ImageStack, bare_name, check_dimensions
@@ -55,12 +56,13 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     samples: list[npt.NDArray[np.float32]] = []
     listed: list[dict[str, Any]] = []
     source = bare_name(name, ".exr")
+    shown = dict(zip(channels, numbered([legal_text(member) for member in channels]), strict=True))
     for group_name, role, members in _layers(list(channels)):
         planes = [_plane(channels[member].pixels, height, width, f"{name}: channel {member}") for member in members]
         values = finite(np.stack(planes, axis=2), nan, name)
         group = float_group(group_name, values, role, _depth(channels[members[0]]), source)
         for member in members:
-            listed.append({"name": member, "type": _type(channels[member]), "place": len(listed)})
+            listed.append({"name": shown[member], "type": _type(channels[member]), "place": len(listed)})
         groups.append(group)
         samples.append(model_samples(values, group))
     exr = {"channels": listed, "data_window": window, "display_window": display} | _attributes(header)
@@ -184,13 +186,8 @@ def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
             for each in light:
                 del left[each]
     found += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]
-    taken: set[str] = set()
-    unique = []
-    for name, role, members in found:
-        chosen = name if name not in taken else f"{name}_{len(taken)}"
-        taken.add(chosen)
-        unique.append((chosen, role, members))
-    return unique
+    names = numbered([legal_name(name) for name, _, _ in found])
+    return [(name, role, members) for name, (_, role, members) in zip(names, found, strict=True)]
 
 
 def _plane(pixels: npt.NDArray[Any], height: int, width: int, where: str) -> npt.NDArray[np.float32]:
@@ -230,8 +227,8 @@ def _attributes(header: Mapping[str, Any]) -> dict[str, Any]:
         found["pixel_aspect"] = aspect
     for attribute, key in (("name", "part"), ("view", "view")):
         text = header.get(attribute)
-        if isinstance(text, str) and text and text.isprintable() and len(text.encode()) <= 255:
-            found[key] = text
+        if isinstance(text, str) and text:
+            found[key] = legal_text(text)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
 from gscodec.format.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.format.file_names import legal_name, name_fault, numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.discover import PICTURE_SUFFIXES, group_maps
 from gscodec.image.hidden import hide
@@ -109,13 +110,17 @@ def _manifest_map(path: Path, number: int, table: Any) -> MapFile:
     if unknown or "file" not in table:
         fact = f"has the key {min(unknown)!r}" if unknown else "names no file"
         raise InvalidArgument(f"{where}: {fact}; use {', '.join(_KEYS)}")
+    name = table.get("name")
+    wrong = None if name is None else "is empty" if not name else name_fault(name)
+    if wrong:
+        raise InvalidArgument(f"{where}: name {name!r} {wrong}")
     try:
         role = Role(table["role"]) if "role" in table else None
         normal = NormalConvention(table["normal"]) if "normal" in table else None
     except ValueError as fault:
         known = f"{', '.join(Role)}; normal is gl or dx"
         raise InvalidArgument(f"{where}: {fault}; role is one of {known}") from fault
-    return MapFile(path.parent / table["file"], table.get("name"), role, normal, weight)
+    return MapFile(path.parent / table["file"], name, role, normal, weight)
 
 
 def find_maps(folder: Path) -> list[MapFile]:
@@ -157,8 +162,8 @@ def load_maps(files: Sequence[MapFile], name: str) -> ImageStack:
     """
     if not files:
         raise InvalidArgument(f"{name}: a stack needs at least one picture")
-    maps = [_load(file) for file in files]
-    _check_names(maps, name)
+    sources = _source_names(files, name)
+    maps = _named_apart([_load(file, source) for file, source in zip(files, sources, strict=True)])
     height, width = (max(loaded.samples.shape[axis] for loaded in maps) for axis in (0, 1))
     kept = [loaded for loaded in maps if not loaded.entry.constant] or maps[:1]
     if not any(not loaded.entry.constant for loaded in maps):
@@ -186,7 +191,7 @@ class _Map:
     weight: float
 
 
-def _load(file: MapFile) -> _Map:
+def _load(file: MapFile, source: str) -> _Map:
     picture = load_image(file.path)
     if picture.files:
         raise InvalidArgument(f"{file.path}: has layers of its own and cannot be a map of a stack; encode it alone")
@@ -200,17 +205,17 @@ def _load(file: MapFile) -> _Map:
     transfer = group.transfer if group.sample_type is SampleType.FLOAT else Transfer.LINEAR
     group = replace(
         group,
-        name=file.name or (said.kind if said else file.path.stem),
+        name=file.name or (said.kind if said else legal_name(file.path.stem)),
         role=role,
         n_channels=samples.shape[2],
         transfer=Transfer.SRGB if role in _COLOUR and group.sample_type is SampleType.UINT else transfer,
         alpha=alpha,
         normal=_convention(file, role),
-        source=file.path.name,
+        source=source,
     )
     values = samples.reshape(-1, samples.shape[2])
     first = values[0]
-    entry = FileEntry(file.path.name, width, height, n_channels, (), unit_z, _is_binary(values, role))
+    entry = FileEntry(source, width, height, n_channels, (), unit_z, _is_binary(values, role))
     if bool((values == first).all()):
         constant = tuple(float(value) for value in first)
         entry = replace(entry, constant=constant, constant_group=group)
@@ -252,27 +257,30 @@ def _convention(file: MapFile, role: Role) -> NormalConvention:
     return found if found is not NormalConvention.NONE else NormalConvention.GL
 
 
-def _check_names(maps: list[_Map], name: str) -> None:
-    """Make group names unique, by the files' own names; refuse files that would be written over each other."""
-    files: dict[str, str] = {}
-    for loaded in maps:
-        key = loaded.entry.name.casefold()
-        if key in files:
-            raise InvalidArgument(f"{name}: two maps are called {loaded.entry.name}; rename one")
-        files[key] = loaded.entry.name
-    names: set[str] = set()
-    for number, loaded in enumerate(maps):
-        group = loaded.group
-        wanted, tries = group.name, 1
-        while wanted in names:
-            tries += 1
-            wanted = f"{group.name}_{tries}"
-        names.add(wanted)
-        if wanted != group.name:
-            named = replace(group, name=wanted)
-            entry = loaded.entry
-            entry = replace(entry, constant_group=named) if entry.constant else _grouped(entry, named)
-            maps[number] = replace(loaded, group=named, entry=entry)
+def _source_names(files: Sequence[MapFile], name: str) -> list[str]:
+    """What the files are called in the `.igs` file; refuses those that would be written over each other."""
+    seen: set[str] = set()
+    for file in files:
+        if file.path.name.casefold() in seen:
+            raise InvalidArgument(f"{name}: two maps are called {file.path.name}; rename one")
+        seen.add(file.path.name.casefold())
+    return numbered([legal_name(file.path.name) for file in files], str.casefold)
+
+
+def _named_apart(maps: list[_Map]) -> list[_Map]:
+    """The maps with group names that are unique."""
+    names = numbered([loaded.group.name for loaded in maps])
+    return [
+        loaded if loaded.group.name == name else _renamed(loaded, name)
+        for loaded, name in zip(maps, names, strict=True)
+    ]
+
+
+def _renamed(loaded: _Map, name: str) -> _Map:
+    group = replace(loaded.group, name=name)
+    entry = loaded.entry
+    entry = replace(entry, constant_group=group) if entry.constant else _grouped(entry, group)
+    return replace(loaded, group=group, entry=entry)
 
 
 def _enlarged(loaded: _Map, height: int, width: int) -> Samples:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_IMAGE_PIXELS
 from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.format.file_names import legal_name
 from gscodec.format.files import FileEntry
 from gscodec.image.levels import check_channels, full_range
 
@@ -48,8 +49,7 @@ def bare_name(name: str, suffix: str) -> str:
     """The file's own name, where a message's name is a path to a file of that type, else `picture` and the suffix."""
     last = PurePath(name).name
     wanted = {suffix, ".tif"} if suffix == ".tiff" else {suffix}
-    usable = last.isprintable() and "\\" not in last and len(last.encode(errors="replace")) <= 255
-    return last if usable and PurePath(last).suffix.lower() in wanted else f"picture{suffix}"
+    return legal_name(last) if PurePath(last).suffix.lower() in wanted else f"picture{suffix}"
 
 
 def picture_groups(n_channels: int, bit_depth: int) -> tuple[ChannelGroup, ...]:

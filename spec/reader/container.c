@@ -122,25 +122,37 @@ static uint8_t *load_chunk(igs_file *file, const chunk *c, uint64_t cap, int exa
 
 /* ---- tables ---- */
 
+/* Controls and characters that do not show: the table of section "Names". */
+static int is_hidden(uint32_t code) {
+    static const uint32_t ranges[][2] = {
+        {0x0, 0x1F},        {0x7F, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x115F, 0x1160},   {0x17B4, 0x17B5},
+        {0x180E, 0x180E},   {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164},   {0xFEFF, 0xFEFF},
+        {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i][0] && code <= ranges[i][1]) return 1;
+    return 0;
+}
+
 /* One length-prefixed text of CHAN; returns where the next field begins. */
 static size_t read_text(const uint8_t *data, size_t size, size_t at, int is_name) {
     check(at < size && size - at > data[at], "CorruptField", "CHAN ends early");
     size_t n = data[at], end = at + 1 + n;
     const uint8_t *text = data + at + 1;
     check(n || !is_name, "CorruptField", "a name is empty");
-    check(is_name || !((n == 1 || (n == 2 && text[1] == '.')) && text[0] == '.'), "CorruptField", "a source is no name");
+    check(!((n == 1 || (n == 2 && text[1] == '.')) && text[0] == '.'), "CorruptField", "a name is . or ..");
     for (size_t i = 0; i < n;) {
         uint32_t lead = text[i], more = lead < 0x80 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
         uint32_t code = more ? lead & (0x3Fu >> more) : lead;
-        static const uint32_t least[4] = {0x20, 0xA0, 0x800, 0x10000};
+        static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
         check((lead < 0x80 || lead >= 0xC0) && lead < 0xF8 && i + more < n, "CorruptField", "a text is not UTF-8");
         for (uint32_t k = 1; k <= more; k++) {
             check(text[i + k] >> 6 == 2, "CorruptField", "a text is not UTF-8");
             code = code << 6 | (text[i + k] & 0x3F);
         }
-        check(code >= least[more] && code != 0x7F && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF),
-              "CorruptField", "a text is not UTF-8, or has control characters");
-        check(is_name || (code != '/' && code != '\\'), "CorruptField", "a source is no bare file name");
+        check(code >= least[more] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF), "CorruptField",
+              "a text is not UTF-8");
+        check(!is_hidden(code), "CorruptField", "a name has a control or invisible character");
+        check(code != '/' && code != '\\', "CorruptField", "a name is no bare file name");
         i += more + 1;
     }
     return end;

@@ -33,6 +33,29 @@ def below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
+CASES = Path(__file__).parents[1] / "corrupt" / "cases"
+
+
+@pytest.mark.parametrize("case", ["trav_rel.igs", "trav_abs.igs"])
+def test_paths_for_names_are_refused(run: "Run", tmp_path: Path, case: str) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    source = tmp_path / "in" / "deep" / case
+    source.write_bytes((CASES / case).read_bytes())
+    outcome = run("validate", source)
+    assert outcome.code == 3
+    assert "is not a bare file name" in outcome.text
+    for command in (
+        ["decode", source, tmp_path / "out"],
+        ["decode", source, tmp_path / "out", "--mips"],
+        ["decode", source],
+        ["export", source, tmp_path / "out", "--to", "dds"],
+    ):
+        assert run(*command).code == 3
+    assert run("batch", "--decode", tmp_path / "in", tmp_path / "out").code == 9
+    assert below(tmp_path) == {f"in/deep/{case}"}
+    assert not Path("/tmp/fuzz/trav_target").exists()  # where trav_abs.igs would write
+
+
 ODD = ["NUL", "a:b", "-rf", ".hidden", "~root", "A|B"]
 SAFE = {"_NUL", "a_b", "_rf", "_hidden", "_root", "A_B_2"}
 

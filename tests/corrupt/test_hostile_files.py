@@ -31,6 +31,8 @@ def _no_warnings() -> Iterator[None]:
         ("bomb_k32", CorruptField),
         ("features_overflow", CorruptField),
         ("two_faults_in_contents", UnsupportedChunk),
+        ("trav_abs", CorruptField),
+        ("trav_rel", CorruptField),
     ],
 )
 def test_refused(name: str, error: type[GsCodecError]) -> None:

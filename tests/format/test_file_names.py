@@ -4,11 +4,13 @@ import os
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gscodec.errors import FileAccessError
+from gscodec.format import ChannelGroup, Contents, Severity, pack, validate
 from gscodec.format.file_names import (
     MAX_NAME_BYTES,
     distinct_file_names,
@@ -20,6 +22,8 @@ from gscodec.format.file_names import (
     path_in_folder,
     safe_file_name,
 )
+from gscodec.format.files import FileEntry
+from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 _WINDOWS_FORBIDDEN = set('<>:"|?*/\\')
 
@@ -133,6 +137,21 @@ def test_an_encoder_makes_any_name_legal(name: str) -> None:
     assert name_fault(legal_name(name)) is None
     assert legal_name(name)
     assert legal_name(legal_name(name)) == legal_name(name)
+
+
+def test_validate_warns_of_names_that_are_not_portable() -> None:
+    groups = (ChannelGroup("NUL", source="a:b.png", n_channels=1), ChannelGroup("x", source="A:B.png", n_channels=1))
+    gaussians = GaussianSet(np.ones((1, 2)), np.ones((1, 2)), np.zeros(1), np.ones((1, 2), np.float32))
+    files = (FileEntry("-x.png", 4, 5, 1, ("x",)), FileEntry("ok.png", 4, 5, 1, ("x",)))
+    contents = Contents(Grid(8, 8, np.zeros(2, np.float32)), groups, LodTable.single(1), gaussians, files=files)
+    issues = validate(pack(contents))
+    assert {issue.severity for issue in issues} == {Severity.WARNING}
+    assert [(issue.where, issue.message.split("'")[1::2]) for issue in issues] == [
+        ("CHAN", ["NUL", "_NUL"]),
+        ("CHAN", ["a:b.png", "a_b.png"]),
+        ("CHAN", ["A:B.png", "A_B_2.png"]),
+        ("FILE", ["-x.png", "_x.png"]),
+    ]
 
 
 def test_links_that_leave_the_folder_are_refused(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ def test_entries_come_back() -> None:
     (entry,) = unpack_files(packed({**EXR, "exr": {**EXR["exr"], "data_window": [0, 0, 3, 4], "new": 1}}), GROUPS, "x")
     assert entry.exr["data_window"] == [0, 0, 3, 4]
     assert "new" not in entry.exr
+    layer = {"name": "cam/left.Z", "type": "half", "place": 0}
+    (entry,) = unpack_files(packed({**EXR, "exr": {"channels": [layer], "part": "a/b"}}), GROUPS, "x")
+    assert entry.exr["channels"] == [layer]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,10 @@ def test_entries_come_back() -> None:
         {"name": ""},
         {"name": "../n.png"},
         {"name": "a\u0007"},
+        {"name": "a\u202eb"},
+        {"name": "\ufeffa"},
+        {"name": "a\\b"},
+        {"name": ".."},
         {"name": 3},
         {"width": 0},
         {"width": True},
@@ -86,6 +93,8 @@ def test_impossible_pictures_are_refused(change: dict[str, Any]) -> None:
         {"chromaticities": [1, 2]},
         {"pixel_aspect": 0},
         {"view": "\n"},
+        {"part": "a\u2066b"},
+        {"channels": [{"name": "Z\u200b", "type": "half", "place": 0}]},
     ],
 )
 def test_impossible_layers_are_refused(change: dict[str, Any]) -> None:

@@ -1,8 +1,11 @@
 """The reader in C that was written from the specification alone: it and the main decoder judge each other."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,8 @@ from gscodec.format import (
     pack,
     validate,
 )
-from gscodec.format.chunks import header_crc
+from gscodec.format.chunks import StoredChunk, assemble, header_crc
+from gscodec.format.file_names import HIDDEN_RANGES, has_hidden
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import HEADER, TOC_ENTRY
 from gscodec.gaussians import LodTable
@@ -278,6 +282,47 @@ def test_of_two_faults_the_same_is_reported(reader: Reader, tmp_path: Path, firs
 def size_of_header(path: Path) -> tuple[int, int]:
     values = HEADER.unpack(path.read_bytes())
     return values["width"], values["height"]
+
+
+def named(name: bytes, source: bytes) -> bytes:
+    """A golden file whose only channel group has these texts, legal or not."""
+    data = (GOLDEN / "rgb.igs").read_bytes()
+    with IgsReader(data) as main:
+        chunks = [
+            StoredChunk(
+                chunk.fourcc, chunk.flags, chunk.codec, data[chunk.offset :][: chunk.stored_size], chunk.raw_size
+            )
+            for chunk in main.chunks
+        ]
+    texts = bytes([len(name)]) + name + bytes([len(source)]) + source
+    stored = chunks[0].stored[: 1 + 16 + 4 * 3] + texts  # one group of three channels
+    chunks[0] = replace(chunks[0], stored=stored, raw_size=len(stored))
+    return assemble(HEADER.unpack(data), chunks)
+
+
+def edges_of_hidden() -> Iterator[str]:
+    """First and last code point of each range that names must not have, and their neighbours, from the spec's table."""
+    text = (ROOT / "spec" / "igs.md").read_text(encoding="utf-8")
+    table = text[text.index("### Names") : text.index("### From features to samples")]
+    for cell in re.findall(r"^\| (U\+[^|]*) \|", table, re.MULTILINE):
+        for part in cell.split(", "):
+            codes = [int(code, 16) for code in re.findall(r"U\+([0-9A-F]+)", part)]
+            yield from map(chr, {codes[0] - 1 if codes[0] else 0, codes[0], codes[-1], codes[-1] + 1})
+
+
+def test_readers_agree_on_names(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "named.igs"
+    illegal = {".", "..", "/", "\\", "a/b", "../../x", "/x", "C:\\x", "x" * 252 + "/x"}
+    legal = {"...", "a", ".a", "a:b", "NUL", "-x", "é", "\u2764\ufe0f", "日本", "x" * 255}
+    edges = set(edges_of_hidden())
+    assert sum(has_hidden(text) for text in edges) == 2 * len(HIDDEN_RANGES) - 6  # six ranges of one code point
+    for text in sorted(illegal | legal | edges):
+        expected = "CorruptField" if text in illegal or has_hidden(text) else None
+        for data in (named(text.encode(), b""), named(b"x", text.encode())):
+            path.write_bytes(data)
+            assert error_of(data) == expected, ascii(text)
+            assert (reader.run(path, 0, 0, 0).stderr.partition(":")[0] or None) == expected, ascii(text)
+            assert any(issue.severity is Severity.ERROR for issue in validate(data)) == (expected is not None)
 
 
 def test_what_is_no_request_is_one_line(reader: Reader, files: dict[str, Path]) -> None:
