@@ -33,6 +33,10 @@ class Role(StrEnum):
     DATA = "data"
 
 
+COLOURS: Final = frozenset({Role.COLOR, Role.ALBEDO, Role.EMISSIVE})
+"""Roles whose samples are light, or what reflects it."""
+
+
 class SampleType(StrEnum):
     """What the source's samples were."""
 
@@ -50,7 +54,10 @@ class Transfer(StrEnum):
 
 
 class AlphaMode(StrEnum):
-    """Whether the group's last channel is an alpha, and how the others relate to it."""
+    """Whether the group's last channel is an alpha, and how the others relate to it.
+
+    Of an opacity with one channel: whether it is the alpha of the group before it, and how that relates to it.
+    """
 
     NONE = "none"
     STRAIGHT = "straight"
@@ -109,7 +116,7 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
         raise error(f"{where}: {len(groups)} channel groups, must be 1..{MAX_CHANNELS}")
     override = None if error is CorruptField else error
     names = set()
-    for group in groups:
+    for number, group in enumerate(groups):
         label = f"{where}: channel group {group.name!r}"
         GROUP.check({"n_channels": group.n_channels, "bit_depth": group.bit_depth}, where, override)
         if not group.name:
@@ -125,8 +132,8 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
             raise error(f"{label} has {group.bit_depth}-bit integer samples, must be 1..16")
         if group.sample_type is SampleType.FLOAT and group.bit_depth not in {16, 32}:
             raise error(f"{label} has {group.bit_depth}-bit float samples, must be 16 or 32")
-        if group.alpha is not AlphaMode.NONE and group.n_channels < 2:
-            raise error(f"{label} has an alpha but only one channel")
+        if group.alpha is not AlphaMode.NONE and group.n_channels < 2 and not _may_cover(groups, number):
+            raise error(f"{label} has an alpha but only one channel, and no colour before it")
         if not (math.isfinite(group.value_min) and math.isfinite(group.value_max)):
             raise error(f"{label} has a value range that is not finite")
         if not -KNEE_BIAS <= group.knee_log2 < KNEE_BIAS:
@@ -140,6 +147,18 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
     total = sum(group.n_channels for group in groups)
     if total != n_channels:
         raise error(f"{where}: the channel groups hold {total} channels, the image has {n_channels}")
+
+
+def _may_cover(groups: Sequence[ChannelGroup], number: int) -> bool:
+    """Whether a group of one channel may be the alpha of the one before it."""
+    before = groups[number - 1] if number else None
+    return (
+        before is not None
+        and groups[number].role is Role.OPACITY
+        and before.role in COLOURS
+        and before.n_channels in {1, 3}
+        and before.alpha is AlphaMode.NONE
+    )
 
 
 def round_f32(value: float) -> float:

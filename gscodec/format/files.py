@@ -265,6 +265,8 @@ def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
     for key in ("part", "view"):
         if key in value:
             result[key] = _text(value, key)
+    if _get(value, "premultiplied", bool, False):
+        result["premultiplied"] = True
     return result
 
 

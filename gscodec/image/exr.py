@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage
-from gscodec.format.channels import ChannelGroup, Role
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role
 from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
+from gscodec.image.alpha import covers, straightened
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.stack import ImageStack, bare_name, check_dimensions
 
@@ -26,9 +28,15 @@ _DTYPES: Final = {"half": np.float16, "float": np.float32}
 _LAYERS: Final = (("R", "G", "B"), ("Y",))
 """Channels that are light, as the last parts of their names."""
 
+_COLOUR_NAMES: Final = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
+"""Of a picture's channels."""
+
 
 def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "error") -> ImageStack:
     """One part of an OpenEXR file: the R, G and B of each layer as a colour group, every other channel by itself.
+
+    The A of a layer follows its colour. That is premultiplied in the file, and straight in the stack, unless that would
+    lose light (`alpha.straightened`).
 
     Scanline and tiled files, half and float channels; subsampled ones are enlarged, and stay so. Of several
     resolutions the finest.
@@ -57,17 +65,39 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     listed: list[dict[str, Any]] = []
     source = bare_name(name, ".exr")
     shown = dict(zip(channels, numbered([legal_text(member) for member in channels]), strict=True))
-    for group_name, role, members in _layers(list(channels)):
+    layers = _layers(list(channels))
+    found = []
+    for _, _, members in layers:
         planes = [_plane(channels[member].pixels, height, width, f"{name}: channel {member}") for member in members]
-        values = finite(np.stack(planes, axis=2), nan, name)
+        found.append(finite(np.stack(planes, axis=2), nan, name))
+    modes = _straighten(layers, found)
+    for (group_name, role, members), mode, values in zip(layers, modes, found, strict=True):
         group = float_group(group_name, values, role, _depth(channels[members[0]]), source)
         for member in members:
             listed.append({"name": shown[member], "type": _type(channels[member]), "place": len(listed)})
-        groups.append(group)
+        groups.append(replace(group, alpha=mode))
         samples.append(model_samples(values, group))
     exr = {"channels": listed, "data_window": window, "display_window": display} | _attributes(header)
+    if any(mode is not AlphaMode.NONE for mode in modes):
+        exr["premultiplied"] = True
     entry = FileEntry(source, width, height, len(listed), tuple(group.name for group in groups), exr=exr)
     return ImageStack(np.concatenate(samples, axis=2), tuple(groups), None, name, (entry,))
+
+
+def _straighten(layers: list[tuple[str, Role, list[str]]], found: list[npt.NDArray[np.float32]]) -> list[AlphaMode]:
+    """Make the colours that have an alpha straight, in place, where nothing is lost; modes of the opacities."""
+    modes = [AlphaMode.NONE] * len(layers)
+    for number in range(1, len(layers)):
+        (_, before, colours), (_, role, members) = layers[number - 1 : number + 1]
+        if role is Role.OPACITY and before is Role.COLOR and _layer_of(colours[0]) == _layer_of(members[0]):
+            straight = straightened(found[number - 1], found[number][:, :, 0])
+            modes[number] = AlphaMode.PREMULTIPLIED if straight is None else AlphaMode.STRAIGHT
+            found[number - 1] = found[number - 1] if straight is None else straight
+    return modes
+
+
+def _layer_of(channel: str) -> str:
+    return channel.rpartition(".")[0]
 
 
 def write_exr(
@@ -113,11 +143,19 @@ def write_exr(
 
 def _default_channels(groups: tuple[ChannelGroup, ...], n_channels: int) -> list[dict[str, Any]]:
     """R, G, B, A or Y, A for one picture; else the groups' names."""
-    names = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}.get(n_channels, [])
-    if len(groups) > 1 or not names:
-        names = [f"{group.name}.{number}" for group in groups for number in range(group.n_channels)]
+    names = _COLOUR_NAMES.get(n_channels, [])
+    is_one = len(groups) == 1 or (len(groups) == 2 and covers(groups))
+    if not is_one or not names:
+        names = [f"{group.name}.{channel}" for group in groups for channel in _layer_names(group)]
     kinds = ["half" if group.bit_depth == 16 else "float" for group in groups for _ in range(group.n_channels)]
     return [{"name": name, "type": kinds[place], "place": place} for place, name in enumerate(names)]
+
+
+def _layer_names(group: ChannelGroup) -> list[str]:
+    """Names within a layer: those of OpenEXR where there is an alpha, so that it is known as one."""
+    if group.alpha is not AlphaMode.NONE and group.n_channels in {2, 4}:
+        return _COLOUR_NAMES[group.n_channels]
+    return [str(number) for number in range(group.n_channels)]
 
 
 def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str, Any]]:
@@ -173,7 +211,7 @@ def _depth(channel: Any) -> int:
 
 
 def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
-    """Groups by name, role and channels: light first in each layer, every other channel by itself."""
+    """Groups by name, role and channels: the light of each layer and then its alpha; every other channel by itself."""
     found = []
     left = dict.fromkeys(names)
     for name in names:
@@ -183,6 +221,10 @@ def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
         light = next(([layer + dot + each for each in kind] for kind in _LAYERS if last in kind), [])
         if light and all(each in left for each in light):
             found.append((layer or "color", Role.COLOR, light))
+            alpha = layer + dot + "A"
+            if alpha in left:
+                found.append((alpha, Role.OPACITY, [alpha]))
+                light = [*light, alpha]
             for each in light:
                 del left[each]
     found += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]

@@ -1,6 +1,7 @@
 """TIFF files of float samples, which Pillow reads in gray only; through tifffile."""
 
 import io
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import LimitExceeded, UnsupportedImage
-from gscodec.format.channels import Role
+from gscodec.format.channels import AlphaMode, Role
 from gscodec.format.files import FileEntry
+from gscodec.image.alpha import straightened
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.stack import ImageStack, bare_name, check_dimensions
 
@@ -17,6 +19,7 @@ SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
 
 _FLOAT: Final = 3  # SampleFormat, TIFF 6.0, section 19
 _PLANAR_SEPARATE: Final = 2
+_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # ExtraSamples, TIFF 6.0, section 18
 
 
 def read_float_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack | None:
@@ -37,6 +40,7 @@ def read_float_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack | None:
             height, width, n_channels = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
             bits = int(page.bitspersample)
             planar = int(page.planarconfig) == _PLANAR_SEPARATE
+            extra = [int(kind) for kind in page.extrasamples]
     except Exception:  # damaged: whoever reads TIFFs of integers says so
         return None
     check_dimensions(height, width, name)
@@ -53,43 +57,72 @@ def read_float_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack | None:
         raise
     pixels = pixels.reshape((n_channels, height, width) if planar else (height, width, n_channels))
     samples = finite(np.moveaxis(pixels, 0, 2) if planar else pixels, nan, name)
-    role = Role.COLOR if n_channels in {1, 3, 4} else Role.DATA
-    cuts = (
-        [(0, 3, "color", role), (3, 4, "alpha", Role.OPACITY)] if n_channels == 4 else [(0, n_channels, "color", role)]
-    )
+    depth, source = 16 if bits == 16 else 32, bare_name(name, ".tiff")
+    parts = _parts(samples, extra)
+    premultiplied = parts[-1].alpha is AlphaMode.PREMULTIPLIED
+    if premultiplied:
+        straight = straightened(parts[0].samples, parts[1].samples[:, :, 0])
+        if straight is not None:
+            parts = [replace(parts[0], samples=straight), replace(parts[1], alpha=AlphaMode.STRAIGHT)]
     groups = tuple(
-        float_group(group, samples[:, :, first:last], kind, 16 if bits == 16 else 32, bare_name(name, ".tiff"))
-        for first, last, group, kind in cuts
+        replace(float_group(part.name, part.samples, part.role, depth, source), alpha=part.alpha) for part in parts
     )
-    parts = [
-        model_samples(samples[:, :, first:last], group) for (first, last, _, _), group in zip(cuts, groups, strict=True)
-    ]
-    exr = {
+    exr: dict[str, Any] = {
         "channels": [
             {"name": channel, "type": "half" if bits == 16 else "float", "place": place}
-            for place, channel in enumerate(_channel_names(n_channels))
+            for place, channel in enumerate(_channel_names(parts, n_channels))
         ]
     }
-    entry = FileEntry(
-        bare_name(name, ".tiff"), width, height, n_channels, tuple(group.name for group in groups), exr=exr
-    )
-    return ImageStack(np.concatenate(parts, axis=2), groups, None, name, (entry,))
+    if premultiplied:
+        exr["premultiplied"] = True
+    entry = FileEntry(source, width, height, n_channels, tuple(group.name for group in groups), exr=exr)
+    models = [model_samples(part.samples, group) for part, group in zip(parts, groups, strict=True)]
+    return ImageStack(np.concatenate(models, axis=2), groups, None, name, (entry,))
 
 
-def _channel_names(n_channels: int) -> list[str]:
+@dataclass(frozen=True)
+class _Part:
+    """Channels that become a group."""
+
+    name: str
+    role: Role
+    samples: npt.NDArray[np.float32]
+    alpha: AlphaMode = AlphaMode.NONE
+
+
+def _parts(samples: npt.NDArray[np.float32], extra: list[int]) -> list[_Part]:
+    """Gray or RGB, and the alpha that ExtraSamples names; or data. Of four channels without that tag, RGB and alpha."""
+    n_channels = samples.shape[2]
+    n_colours = {2: 1, 4: 3}.get(n_channels, n_channels)
+    kind = extra[0] if extra else _UNASSOCIATED if n_channels == 4 else _UNSPECIFIED
+    colour = _Part("color", Role.COLOR if n_colours in {1, 3} else Role.DATA, samples[:, :, :n_colours])
+    if n_colours == n_channels:
+        return [colour]
+    if kind in {_ASSOCIATED, _UNASSOCIATED}:
+        mode = AlphaMode.PREMULTIPLIED if kind == _ASSOCIATED else AlphaMode.STRAIGHT
+        return [colour, _Part("alpha", Role.OPACITY, samples[:, :, n_colours:], mode)]
+    if n_channels == 2:
+        return [_Part("color", Role.DATA, samples)]
+    return [colour, _Part("extra", Role.DATA, samples[:, :, n_colours:])]
+
+
+def _channel_names(parts: list[_Part], n_channels: int) -> list[str]:
     """What the channels are called where the picture becomes OpenEXR."""
-    known = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
-    return known.get(n_channels, [f"channel.{number}" for number in range(n_channels)])
+    colours = {1: ["Y"], 3: ["R", "G", "B"]}.get(parts[0].samples.shape[2], [])
+    if not colours or parts[0].role is not Role.COLOR:
+        return [f"channel.{number}" for number in range(n_channels)]
+    return colours + ["A" if part.alpha is not AlphaMode.NONE else part.name for part in parts[1:]]
 
 
-def write_float_tiff(values: npt.NDArray[np.float32], bit_depth: int) -> bytes:
-    """A TIFF of float samples (H, W, C), deflated."""
+def write_float_tiff(values: npt.NDArray[np.float32], bit_depth: int, alpha: AlphaMode) -> bytes:
+    """A TIFF of float samples (H, W, C), deflated; `alpha` says what the last of two or four channels is."""
     import tifffile
 
     pixels = values.astype(np.float16 if bit_depth == 16 else np.float32)
     stream = io.BytesIO()
     photometric = "rgb" if pixels.shape[2] in {3, 4} else "minisblack"
-    extra = ["unassalpha"] if pixels.shape[2] in {2, 4} else None
+    kind = {AlphaMode.NONE: "unspecified", AlphaMode.STRAIGHT: "unassalpha", AlphaMode.PREMULTIPLIED: "assocalpha"}
+    extra = [kind[alpha]] if pixels.shape[2] in {2, 4} else None
     data = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     tifffile.imwrite(
         stream,

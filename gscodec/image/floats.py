@@ -18,6 +18,9 @@ KNEE_SHARE: Final = 1 / 16
 WIDE_RANGE: Final = 64.0
 """Ratio of the largest to the median value from which plain data, too, is kept in even ratios."""
 
+OPACITY_KNEE: Final = 6
+"""log2 of the knee of an opacity: at 64 asinh is a straight line over 0..1, to 1 in 60,000."""
+
 _LARGEST: Final = float(np.finfo(np.float32).max)
 _CHROMA: Final = ("RY", "BY")
 
@@ -68,8 +71,20 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
     """The group of finite float samples (H, W, C): their range, and even steps or even ratios.
 
     Light goes over many orders of magnitude, and is seen and kept in ratios, down to a small share of the median;
-    so does data of such range. Opacity and chroma have even steps.
+    so does data of such range. Opacity and chroma have even steps. An opacity within 0..1 has just that range and a
+    transfer that ends there, so that what a blend leaves of 0 and 1 is 0 and 1.
     """
+    if role is Role.OPACITY and samples.min() >= 0 and samples.max() <= 1:
+        return ChannelGroup(
+            name,
+            role,
+            samples.shape[2],
+            bit_depth,
+            SampleType.FLOAT,
+            Transfer.ASINH,
+            source=source,
+            knee_log2=OPACITY_KNEE,
+        )
     low, high = float(samples.min()), float(samples.max())
     sizes = np.abs(samples[samples != 0]) if (samples != 0).any() else np.ones(1, np.float32)
     median = float(np.median(sizes))

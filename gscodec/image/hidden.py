@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
-from gscodec.image.load import load_image
 from gscodec.image.stack import ImageStack
 
 Samples = npt.NDArray[np.float32]
@@ -37,6 +36,8 @@ def hide(stack: ImageStack, mask: str | os.PathLike[str] | npt.NDArray[Any]) -> 
     if isinstance(mask, np.ndarray):
         name, values = "mask", mask
     else:
+        from gscodec.image.load import load_image  # whose readers fill what is hidden
+
         name, values = os.fspath(mask), load_image(mask).samples[:, :, 0]
     if values.ndim != 2 or not values.size:
         raise InvalidArgument(f"{name}: an array {values.shape} is no mask; it must be (height, width)")
@@ -48,8 +49,12 @@ def hide(stack: ImageStack, mask: str | os.PathLike[str] | npt.NDArray[Any]) -> 
     return replace(stack, samples=filled(stack.samples, visible), visible=visible)
 
 
-def filled(samples: Samples, visible: Mask) -> Samples:
-    """float32 (H, W, C) with a smooth continuation where `visible` (H, W) is false."""
+def filled(samples: Samples, visible: Mask, sweeps: int = SWEEPS) -> Samples:
+    """float32 (H, W, C) with a smooth continuation where `visible` (H, W) is false.
+
+    Args:
+        sweeps: of averaging at each size.
+    """
     height, width, n_channels = samples.shape
     if visible.all() or max(height, width) == 1:
         return samples
@@ -58,10 +63,10 @@ def filled(samples: Samples, visible: Mask) -> Samples:
     weight = np.pad(visible.astype(np.float32), pad).reshape(rows, 2, columns, 2).sum(axis=(1, 3))
     known = np.pad(np.where(visible[:, :, None], samples, 0), (*pad, (0, 0)))
     total = known.reshape(rows, 2, columns, 2, n_channels).sum(axis=(1, 3))
-    coarse = filled((total / np.maximum(weight, 1)[:, :, None]).astype(np.float32), weight > 0)
+    coarse = filled((total / np.maximum(weight, 1)[:, :, None]).astype(np.float32), weight > 0, sweeps)
     spread = np.repeat(np.repeat(coarse, 2, axis=0), 2, axis=1)[:height, :width]
     result = np.where(visible[:, :, None], samples, spread)
-    for _ in range(SWEEPS):
+    for _ in range(sweeps):
         around = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
         mean = 0.25 * (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:])
         result = np.where(visible[:, :, None], samples, mean)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType
 from gscodec.format.files import FileEntry
+from gscodec.image.alpha import in_mode
 from gscodec.image.levels import to_native, to_values
 
 Array = npt.NDArray[Any]
@@ -69,6 +70,8 @@ def restore(
         own = tuple(group for name in entry.groups for group in groups if group.name == name)
         part = np.concatenate([values[:, :, channels_of(group, groups)] for group in own], axis=2)
     if entry.exr:
+        if entry.exr.get("premultiplied"):
+            part, own = in_mode(part, own, AlphaMode.PREMULTIPLIED)
         return Restored(entry, part, own)
     return Restored(entry, *_picture(entry, own[0], part))
 

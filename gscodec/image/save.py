@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, UnsupportedImage, file_access_error
 from gscodec.format import write_atomic
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
@@ -42,7 +43,6 @@ _SUFFIXES: Final = {
 
 _ALPHA: Final = {"PNG", "TIFF", "WEBP", "TGA", "AVIF", "DDS", "JPEG2000", "QOI", "SGI"}
 _REFUSED: Final = {"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"}  # written by Pillow, but not as these very pixels
-_LIGHT: Final = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
 _MODES: Final = {1: ("L", "RGB"), 2: ("LA", "RGBA"), 3: ("RGB",), 4: ("RGBA",)}
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # the picture has been through one lossy codec already
@@ -115,6 +115,8 @@ def encode_image(
     if array.dtype.kind == "f" and has_floats(groups):
         array = _displayable(array, groups, name, kind in _ALPHA)
         groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
+    elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
+        array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
     if tuple(groups) == CMYK_GROUPS:
         return _inks(full_range(array, np.uint8), kind, icc, name)
     n_channels = _picture_channels(groups, name)
@@ -148,10 +150,19 @@ def _float_file(
     bit_depth: int | None,
     name: str,
 ) -> bytes:
-    """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light."""
+    """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light.
+
+    OpenEXR has premultiplied colour, HDR the same, which is what there is over black, and TIFF either.
+    """
     if bit_depth not in {None, 16, 32}:
         raise InvalidArgument(f"{name}: {kind} has samples of 16 or 32 bits, not {bit_depth}")
-    values = to_values(array, ()) if has_floats(groups) else _light(array, groups)
+    if has_floats(groups):
+        values = to_values(array, ())
+    else:
+        codes, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
+        values = _light(codes, groups)
+    if kind in {"EXR", "HDR"}:
+        values, groups = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
     if kind == "EXR":
         from gscodec.image.exr import write_exr
 
@@ -159,7 +170,10 @@ def _float_file(
     if kind == "TIFF":
         from gscodec.image.float_tiff import write_float_tiff
 
-        return write_float_tiff(values, bit_depth or max(group.bit_depth for group in groups))
+        modes = {cover.mode for cover in covers(groups)}
+        return write_float_tiff(
+            values, bit_depth or max(group.bit_depth for group in groups), modes.pop() if modes else AlphaMode.NONE
+        )
     from gscodec.image.radiance import write_radiance
 
     if values.shape[2] not in {1, 3, 4}:
@@ -173,7 +187,7 @@ def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArr
     at = 0
     for group in groups:
         last = at + group.n_channels - (group.alpha is not AlphaMode.NONE)
-        if group.transfer is Transfer.SRGB and group.role in _LIGHT:
+        if group.transfer is Transfer.SRGB and group.role in COLOURS:
             values[:, :, at:last] = light_of_srgb(values[:, :, at:last])
         at += group.n_channels
     return values
@@ -184,22 +198,24 @@ def _displayable(
 ) -> npt.NDArray[np.float32]:
     """The first light among float samples, and its alpha, for a file of integers.
 
-    Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1).
+    Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1). Where the file takes no alpha, colour is
+    premultiplied: what there is over black.
     """
-    starts = np.cumsum([0, *(group.n_channels for group in groups)])
-    light = next((k for k, group in enumerate(groups) if group.role in _LIGHT and group.n_channels in {1, 3}), None)
-    if light is None:
-        light = next((k for k, group in enumerate(groups) if group.n_channels in {1, 3}), None)
+    mode = AlphaMode.STRAIGHT if takes_alpha else AlphaMode.PREMULTIPLIED
+    values, groups = in_mode(array.astype(np.float32), groups, mode)
+    starts = [0, *np.cumsum([group.n_channels for group in groups])]
+    usable = [k for k, group in enumerate(groups) if group.n_channels in {1, 3}]
+    light = next((k for k in usable if groups[k].role in COLOURS), usable[0] if usable else None)
     if light is None:
         raise UnsupportedImage(f"{name}: {array.shape[2]} channels are not one gray or colour picture; write OpenEXR")
-    values = np.clip(array[:, :, starts[light] : starts[light + 1]].astype(np.float32), 0, 1)
-    if groups[light].role in _LIGHT:
-        values = srgb_of_light(values)
-    alpha = next((k for k, group in enumerate(groups) if group.role is Role.OPACITY and group.n_channels == 1), None)
-    if alpha is not None and takes_alpha and groups[alpha].name.removesuffix("A") in {"", "alpha"}:
-        opacity = np.clip(array[:, :, starts[alpha] : starts[alpha + 1]].astype(np.float32), 0, 1)
-        values = np.concatenate([values, opacity], axis=2)
-    return values
+    shown = slice(starts[light], starts[light + 1])
+    colour: npt.NDArray[np.float32] = np.clip(values[:, :, shown], 0, 1)
+    if groups[light].role in COLOURS:
+        colour = srgb_of_light(colour)
+    alpha = next((cover.alpha for cover in covers(groups) if cover.colour == shown), None)
+    if alpha is None or not takes_alpha:
+        return colour
+    return np.concatenate([colour, np.clip(values[:, :, alpha : alpha + 1], 0, 1)], axis=2)
 
 
 def _format(name: str, format_name: str | None) -> str:

@@ -7,8 +7,9 @@ from pathlib import PurePath
 import numpy as np
 
 from gscodec.decode import IgsImage
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
+from gscodec.format.channels import AlphaMode, ChannelGroup
 from gscodec.format.files import FileEntry
+from gscodec.image.alpha import covers
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
 from gscodec.textures.mips import COLOUR, Samples
@@ -44,13 +45,14 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
     samples = full_range(restored.samples, np.float32)
     found: list[Texture] = []
     groups = list(restored.groups)
+    modes = {cover.holder: cover.mode for cover in covers(groups)}
     at = 0
     for number, group in enumerate(groups):
         part = samples[:, :, at : at + group.n_channels]
         at += group.n_channels
         name = base if number == 0 else f"{base}_{group.name}"
-        if group.role is Role.OPACITY and group.n_channels == 1 and _covers(group, groups[:number], found):
-            found[-1] = _with_alpha(found[-1], part)
+        if group.n_channels == 1 and number in modes:
+            found[-1] = _with_alpha(found[-1], part, modes[number])
         elif group.n_channels > MOST_CHANNELS:
             single = replace(group, n_channels=1, alpha=AlphaMode.NONE)
             found += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
@@ -61,17 +63,8 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
     return found
 
 
-def _covers(opacity: ChannelGroup, before: Sequence[ChannelGroup], found: Sequence[Texture]) -> bool:
-    """Whether an opacity is the alpha of the colour right before it: `A` behind RGB, `diffuse.A` behind `diffuse`."""
-    if not before or not found or found[-1].group.alpha is not AlphaMode.NONE or before[-1].n_channels != 3:
-        return False
-    layer = opacity.name.rpartition(".")[0]
-    return before[-1].role in COLOUR and before[-1].name in {layer or "color", layer}
-
-
-def _with_alpha(texture: Texture, alpha: Samples) -> Texture:
-    """OpenEXR's colour is premultiplied by its alpha."""
-    group = replace(texture.group, n_channels=4, alpha=AlphaMode.PREMULTIPLIED)
+def _with_alpha(texture: Texture, alpha: Samples, mode: AlphaMode) -> Texture:
+    group = replace(texture.group, n_channels=texture.group.n_channels + 1, alpha=mode)
     return Texture(texture.name, np.concatenate([texture.samples, alpha], axis=2), group)
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from gscodec.decode import IgsImage, open_igs
 from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, file_access_error
 from gscodec.format import write_atomic
+from gscodec.format.channels import AlphaMode
 from gscodec.format.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
+from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
 from gscodec.image.save import encode_image
@@ -217,12 +219,19 @@ class _Job:
         if not self.mips:
             return [restored.samples]
         values: Samples = full_range(restored.samples, np.float32)
+        groups = restored.groups
+        covered = {cover.holder: cover.mode for cover in covers(groups) if cover.group is not groups[cover.holder]}
+        if covered:  # averages of colour by its coverage are averages of premultiplied colour
+            values, _ = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
         parts = []
         at = 0
-        for group in restored.groups:
+        for group in groups:
             parts.append(mip_chain(values[:, :, at : at + group.n_channels], group))
             at += group.n_channels
         coarser = [np.concatenate(level, axis=2) for level in zip(*parts, strict=True)][1:]
+        if AlphaMode.STRAIGHT in covered.values():
+            now = [replace(g, alpha=AlphaMode.PREMULTIPLIED) if k in covered else g for k, g in enumerate(groups)]
+            coarser = [in_mode(level, now, AlphaMode.STRAIGHT)[0] for level in coarser]
         return [restored.samples, *coarser]
 
     def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:

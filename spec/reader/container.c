@@ -161,6 +161,7 @@ static size_t read_text(const uint8_t *data, size_t size, size_t at, int is_name
 static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
     size_t at = 1, names[MAX_CHANNELS];
     uint32_t channels = 0, n_groups = size ? data[0] : 0;
+    int coverable = 0;  // the group before may have its alpha in the next one
     check_count(n_groups, 1, MAX_CHANNELS, "groups of CHAN");
     for (uint32_t k = 0; k < n_groups; k++) {
         check(size - at >= 16, "CorruptField", "CHAN ends early");
@@ -170,7 +171,8 @@ static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
                   p[6] <= 2 && p[7] <= 127,
               "CorruptField", "a field of a channel group is outside its range");
         check(g.sample_type ? g.bit_depth == 16 || g.bit_depth == 32 : g.bit_depth <= 16, "CorruptField", "a bit_depth");
-        check(!p[5] || g.n_channels >= 2, "CorruptField", "an alpha is alone");
+        check(!p[5] || g.n_channels >= 2 || (p[1] == 7 && coverable), "CorruptField", "an alpha is alone");
+        coverable = (p[1] <= 1 || p[1] == 9) && (g.n_channels == 1 || g.n_channels == 3) && !p[5];
         check(g.transfer == 3 ? g.sample_type == 1 : !g.knee, "CorruptField", "transfer asinh or knee");
         check(isfinite(g.value_min) && isfinite(g.value_max) && g.value_min < g.value_max, "CorruptField", "a range");
         at += 16;

@@ -85,13 +85,33 @@ def test_every_field_of_a_stack_reads_back(make_contents: MakeContents) -> None:
         ChannelGroup("nrm", Role.NORMAL, 3, 8, transfer=Transfer.LINEAR, normal=NormalConvention.DX),
         ChannelGroup("height", Role.HEIGHT, 1, 32, SampleType.FLOAT, Transfer.LOG, value_min=-0.1, value_max=2.7),
         ChannelGroup("x" * 255, Role.DATA, 1, 1, source="y" * 255),
+        ChannelGroup("leaf", Role.EMISSIVE, 1, 16),
+        ChannelGroup("leaf.A", Role.OPACITY, 1, 16, alpha=AlphaMode.STRAIGHT),
     )
     contents = replace(
-        make_contents(30, 9), groups=groups, icc=bytes(range(256)) * 20, meta={"a": [1, 2.5, None, {"é": True}]}
+        make_contents(30, 11), groups=groups, icc=bytes(range(256)) * 20, meta={"a": [1, 2.5, None, {"é": True}]}
     )
     reader = assert_reads_back(contents)
     assert reader.groups[2].value_max == float(np.float32(2.7))
     assert [chunk.label for chunk in reader.chunks] == ["CHAN", "LODS", "PAGI", "ICCP", "GAUS", "META"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ChannelGroup("a", Role.DATA, 1),
+        ChannelGroup("a", Role.COLOR, 2, alpha=AlphaMode.STRAIGHT),
+        ChannelGroup("a", Role.COLOR, 5),
+        ChannelGroup("a", Role.OPACITY, 1),
+    ],
+)
+def test_an_alpha_of_its_own_needs_a_colour_before_it(before: ChannelGroup, make_contents: MakeContents) -> None:
+    groups = (before, ChannelGroup("b", Role.OPACITY, 1, alpha=AlphaMode.STRAIGHT))
+    n_channels = before.n_channels + 1
+    with pytest.raises(InvalidArgument, match="no colour before it"):
+        pack(replace(make_contents(5, n_channels), groups=groups))
+    coloured = (replace(before, role=Role.ALBEDO, n_channels=1, alpha=AlphaMode.NONE), groups[1])
+    assert_reads_back(replace(make_contents(5, 2), groups=coloured))
 
 
 def test_grid_constants_read_back(make_contents: MakeContents) -> None:

@@ -14,6 +14,7 @@ from gscodec.image.exr import write_exr
 from gscodec.image.floats import finite
 from gscodec.image.levels import to_values
 from gscodec.image.radiance import write_radiance
+from gscodec.image.restore import Restored, restore
 from gscodec.image.save import encode_image
 
 HEIGHT, WIDTH = 12, 20
@@ -29,9 +30,13 @@ def write(path: Path, channels: dict[str, np.ndarray], **header: object) -> Path
 
 
 def values_of(stack: ImageStack) -> dict[str, np.ndarray]:
-    """Channels by name, in the source's units."""
-    values = to_values(stack.samples, stack.groups)
-    return {channel["name"]: values[:, :, channel["place"]] for channel in stack.files[0].exr["channels"]}
+    """Channels by name, in the source's units, as the source has them."""
+    restored = restored_of(stack)
+    return {channel["name"]: restored.samples[:, :, channel["place"]] for channel in restored.entry.exr["channels"]}
+
+
+def restored_of(stack: ImageStack) -> Restored:
+    return restore(stack.files[0], stack.groups, to_values(stack.samples, stack.groups), stack.samples.shape[:2])
 
 
 def test_channels_keep_names_types_and_windows(tmp_path: Path) -> None:
@@ -51,13 +56,14 @@ def test_channels_keep_names_types_and_windows(tmp_path: Path) -> None:
     assert kinds == {
         "color": (Role.COLOR, Transfer.ASINH, 16),
         "left": (Role.COLOR, Transfer.ASINH, 16),
-        "A": (Role.OPACITY, Transfer.LINEAR, 16),
+        "A": (Role.OPACITY, Transfer.ASINH, 16),
         "depth.Z": (Role.DATA, Transfer.ASINH, 32),
     }
     for name, wanted in channels.items():
         np.testing.assert_allclose(values_of(stack)[name], wanted, rtol=2e-4, atol=1e-4)
     again = tmp_path / "out.exr"
-    again.write_bytes(write_exr(to_values(stack.samples, stack.groups), stack.groups, stack.files[0].exr, None))
+    restored = restored_of(stack)
+    again.write_bytes(write_exr(restored.samples, restored.groups, restored.entry.exr, None))
     written = OpenEXR.File(str(again), separate_channels=True)
     assert {name: channel.pixels.dtype for name, channel in written.channels().items()} == {
         name: values.dtype for name, values in channels.items()
@@ -195,7 +201,7 @@ def test_floats_as_an_ordinary_picture() -> None:
     values[:, :, 2:5] = (0.214, 4.0, -1.0)
     values[:, :, 5] = 0.5
     stack = load_image(encode_image("a.png", values, groups, None, bit_depth=8, format_name=None))
-    np.testing.assert_array_equal(np.round(stack.samples[0, 0] * 255), [127, 255, 0, 128])
+    np.testing.assert_array_equal(np.round(stack.samples[0, 0] * 255), [175, 255, 0, 128])
 
 
 def test_integer_pictures_become_linear_light(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthe
 from gscodec.decode import open_igs
 from gscodec.errors import GsCodecError
 from gscodec.format import (
+    AlphaMode,
     ChannelGroup,
     Contents,
     IgsReader,
@@ -100,6 +101,8 @@ MIXED = (
     ChannelGroup("height", Role.HEIGHT, 1, 12),
     ChannelGroup("light", Role.EMISSIVE, 2, 16, SampleType.FLOAT, Transfer.ASINH, value_max=90.0, knee_log2=-3),
     ChannelGroup("depth", Role.DATA, 1, 32, SampleType.FLOAT, Transfer.LOG, value_min=1.0, value_max=1e4),
+    ChannelGroup("leaf", Role.ALBEDO, 1, 8),
+    ChannelGroup("leaf.A", Role.OPACITY, 1, 8, alpha=AlphaMode.STRAIGHT),
 )
 
 

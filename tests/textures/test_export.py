@@ -8,12 +8,15 @@ import numpy.typing as npt
 import OpenEXR
 import pytest
 import texture2ddecoder
+import tifffile
 from PIL import Image
 
 import gscodec
 from gscodec.errors import FileAccessError, InvalidArgument, MissingExtra, OutputExists
 from gscodec.format import ChannelGroup, Role
-from gscodec.image import from_array
+from gscodec.image import from_array, load_image
+from gscodec.image.levels import to_values
+from gscodec.image.transfer import srgb_of_light
 
 HEIGHT, WIDTH = 27, 42
 LEVELS = 6
@@ -183,6 +186,40 @@ def test_hdr_becomes_half_floats_and_its_layers_files(tmp_path: Path) -> None:
     assert set(OpenEXR.File(str(whole.path), separate_channels=True).channels()) == {"R", "G", "B", "A", "Z"}
     with pytest.raises(InvalidArgument, match="float samples"):
         gscodec.export(path, tmp_path / "bc", to="dds", format="bc7")
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_flags_say_whether_colour_is_premultiplied(kind: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[:16, :16].astype(np.float32) / 16
+    samples = np.dstack([np.full((16, 16, 3), (0.5, 0.2, 0.1), np.float32), np.minimum(x, y)])
+    samples[:, :, :3] *= samples[:, :, 3:] if kind == "assocalpha" else 1
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb", extrasamples=[kind])
+    gscodec.encode(tmp_path / "in.tif", tmp_path / "in.igs", gaussians=40, preset="fast", steps=20)
+    gscodec.export(tmp_path / "in.igs", tmp_path, to="dds")
+    gscodec.export(tmp_path / "in.igs", tmp_path, to="ktx2")
+    is_premultiplied = kind == "assocalpha"
+    dds, ktx2 = ((tmp_path / f"in.{suffix}").read_bytes() for suffix in ("dds", "ktx2"))
+    assert struct.unpack_from("<I", dds, 144) == (2 * is_premultiplied,)
+    (descriptor,) = struct.unpack_from("<I", ktx2, 48)
+    assert ktx2[descriptor + 4 + 11] == is_premultiplied
+    colours = np.frombuffer(dds[148:], "<f2")[: 16 * 16 * 4].reshape(16, 16, 4).astype(np.float32)
+    straight = colours[8:, 8:, :3] / (colours[8:, 8:, 3:] if is_premultiplied else 1)
+    assert np.abs(straight - (0.5, 0.2, 0.1)).max() < 0.02
+
+
+@pytest.mark.parametrize("to", ["png", "exr"])
+def test_mips_of_straight_floats_are_weighted_by_alpha(to: str, tmp_path: Path) -> None:
+    samples = np.zeros((16, 16, 4), np.float32)
+    samples[:, 8:] = (0.5, 0.2, 0.1, 1.0)
+    samples[:, :8, :3] = 0.0  # that nobody sees
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb", extrasamples=["unassalpha"])
+    gscodec.encode(tmp_path / "in.tif", tmp_path / "in.igs", gaussians=60, preset="fast", steps=60)
+    written = gscodec.export(tmp_path / "in.igs", tmp_path, to=to, mips=True)
+    last = load_image(written[-1].path)
+    values = to_values(last.samples, last.groups)[0, 0]
+    assert abs(values[3] - 0.5) < 0.06
+    expected = np.asarray((0.5, 0.2, 0.1))
+    np.testing.assert_allclose(values[:3], srgb_of_light(expected) if to == "png" else expected, rtol=0.2, atol=0.03)
 
 
 def test_one_picture_is_called_as_its_file(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Alpha: which channel covers which colour, and colour with and without that alpha multiplied into it.
+
+Straight colour is what a surface has; premultiplied colour is what it adds to a picture. The product is taken of the
+samples as their group has them: of light where they are floats (OpenEXR, "Interpreting OpenEXR Deep Pixels"), of codes
+where they are integers, as programs read TIFF's associated alpha (TIFF 6.0, section 18). So integers of a straight
+picture must become light before they are multiplied for OpenEXR.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.image.hidden import filled
+
+Samples = npt.NDArray[np.float32]
+
+MOST_CONTRAST: Final = 16.0
+"""Ratio of the brightest straight colour to the covered average from which on premultiplied colour is taken as light
+that a surface sends out rather than as cover: a glow has next to no alpha, and would be divided into huge numbers."""
+
+_FILL_SWEEPS: Final = 2
+"""Of `hidden.filled` when a picture is written: what it looks like matters only within a filter's reach of an edge."""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """A colour and its alpha."""
+
+    group: ChannelGroup  # of the colour
+    colour: slice  # channels
+    alpha: int  # channel
+    mode: AlphaMode  # straight or premultiplied
+    holder: int  # number of the group whose field `alpha` says so
+
+
+def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
+    """The colours that have an alpha.
+
+    It is the last channel of their group, or the opacity right behind it. An opacity that does not say how its colour
+    relates to it, as in files of format 1.3, has straight colour, but for an `A` of floats, which is OpenEXR's.
+    """
+    found: list[Cover] = []
+    at = 0
+    for number, group in enumerate(groups):
+        end = at + group.n_channels
+        if group.n_channels > 1 and group.alpha is not AlphaMode.NONE:
+            found.append(Cover(group, slice(at, end - 1), end - 1, group.alpha, number))
+        elif number and group.role is Role.OPACITY and group.n_channels == 1:
+            before = groups[number - 1]
+            if is_coverable(before) and (group.alpha is not AlphaMode.NONE or _is_named_after(group, before)):
+                is_exr = before.sample_type is SampleType.FLOAT and group.name.rpartition(".")[2] == "A"
+                unsaid = AlphaMode.PREMULTIPLIED if is_exr else AlphaMode.STRAIGHT
+                mode = unsaid if group.alpha is AlphaMode.NONE else group.alpha
+                found.append(Cover(before, slice(at - before.n_channels, at), at, mode, number))
+        at = end
+    return found
+
+
+def is_coverable(group: ChannelGroup) -> bool:
+    """Whether an opacity behind a group may be its alpha."""
+    return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}
+
+
+def _is_named_after(opacity: ChannelGroup, colour: ChannelGroup) -> bool:
+    """Whether names say so: `A` or `alpha` behind `color`, `diffuse.A` behind `diffuse`."""
+    layer, _, last = opacity.name.rpartition(".")
+    return last in {"A", "alpha", "opacity"} and colour.name in {layer or "color", layer}
+
+
+def in_mode(
+    values: npt.NDArray[Any], groups: Sequence[ChannelGroup], mode: AlphaMode
+) -> tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]:
+    """Samples whose colours are all straight, or all premultiplied, and their groups.
+
+    Args:
+        values: (H, W, C) floats; integers 0..1, floats in the source's units.
+        groups: what the C channels are.
+        mode: straight or premultiplied.
+    """
+    changed = [cover for cover in covers(groups) if cover.mode is not mode]
+    own = list(groups)
+    result = np.array(values, np.float32) if changed else values
+    for cover in changed:
+        part, alpha = values[:, :, cover.colour], values[:, :, cover.alpha]
+        result[:, :, cover.colour] = (
+            multiplied(part, alpha) if mode is AlphaMode.PREMULTIPLIED else divided(part, alpha)
+        )
+    for cover in covers(groups):
+        own[cover.holder] = replace(own[cover.holder], alpha=mode)
+    return result, tuple(own)
+
+
+def multiplied(colour: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> Samples:
+    """Premultiplied colour of straight (H, W, c), by alpha (H, W)."""
+    return np.asarray(colour * np.clip(alpha, 0, 1)[:, :, None], np.float32)
+
+
+def divided(colour: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> Samples:
+    """Straight colour of premultiplied (H, W, c), by alpha (H, W); where that is 0, the colour around."""
+    seen = alpha > 0
+    straight = colour / np.where(seen, np.minimum(alpha, 1), 1).astype(np.float32)[:, :, None]
+    return filled(np.asarray(straight, np.float32), seen, _FILL_SWEEPS)
+
+
+def straightened(colour: Samples, alpha: Samples) -> Samples | None:
+    """Straight colour of a premultiplied source, or None where that would lose light: a glow that covers nothing.
+
+    Args:
+        colour: float32 (H, W, c), linear.
+        alpha: float32 (H, W).
+    """
+    seen = alpha > 0
+    if alpha.min() < 0 or alpha.max() > 1 or colour[~seen].any() or not seen.any():
+        return None
+    straight = divided(colour, alpha)
+    sizes = np.abs(straight).max(axis=2)
+    if not np.isfinite(sizes).all():
+        return None
+    typical = float(np.abs(colour).max(axis=2)[seen].sum(dtype=np.float64) / alpha[seen].sum(dtype=np.float64))
+    return straight if float(sizes.max()) <= MOST_CONTRAST * max(typical, _brightest_covered(sizes, alpha)) else None
+
+
+def _brightest_covered(sizes: Samples, alpha: Samples) -> float:
+    """The largest straight colour of what is covered by half or more."""
+    solid = alpha >= 0.5 * alpha.max()
+    return float(sizes[solid].max())
