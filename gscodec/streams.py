@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 _DESCRIPTOR: Final = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
@@ -15,10 +16,10 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
     A descriptor (`/dev/stdout`, `/dev/fd/63`) is one even where a regular file is behind it: whoever opened that file
     goes on with it. Block devices are none: nothing is written over a disk.
     """
-    if _DESCRIPTOR.fullmatch(os.path.abspath(path)):
+    if _DESCRIPTOR.fullmatch(os.path.abspath(path)):  # noqa: PTH100 - links are not to be followed
         return True
     try:
-        mode = os.stat(path).st_mode
+        mode = Path(path).stat().st_mode
     except (OSError, ValueError):  # no such file, or a NUL in the path
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)

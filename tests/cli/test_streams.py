@@ -70,7 +70,7 @@ def test_decode_reads_and_writes_named_pipes(run: Run, igs: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr"])
-def test_float_pictures_come_through_pipes(run: Run, suffix: str, tmp_path: Path) -> None:
+def test_float_pictures_come_through_pipes(suffix: str, tmp_path: Path) -> None:
     from gscodec.image import from_array, load_image, save_image
 
     stack = from_array(np.full((4, 5, 3), 0.5, np.float32))
