@@ -13,7 +13,9 @@ import typer
 
 from gscodec.cli import _console, batch, bench, compare, decode, encode, export, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
-from gscodec.errors import DeviceFallback
+from gscodec.errors import DeviceFallback, SourceWarning
+
+_OUR_WARNINGS = (DeviceFallback, SourceWarning)
 
 app = typer.Typer(
     name="gscodec",
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not sys.warnoptions and not _console.debugging():
                 warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
-            warnings.simplefilter("always", DeviceFallback)
+            for ours in _OUR_WARNINGS:
+                warnings.simplefilter("always", ours)
             warnings.showwarning = _show_warning
             result = typer.main.get_command(app).main(
                 args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
@@ -76,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_also: object) -> None:
     """One line on stderr, without the source line that is no use to the one at the prompt."""
-    kind = "" if category is DeviceFallback else f"{category.__name__}: "
+    kind = "" if category in _OUR_WARNINGS else f"{category.__name__}: "
     _console.say(f"gscodec: warning: {kind}{message}")
 
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.image.tiff_pixels import straight
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-_DEEP_COLOUR: Final = re.compile(r"(RGB|RGBX|RGBA|RGBa|LA);16([LBN])")
+_DEEP_COLOUR: Final = re.compile(r"(RGB|RGBX|RGBA|RGBa|CMYK|LA);16([LBN])")
 
 
 def raw_mode(image: "Image") -> str:
@@ -58,9 +60,7 @@ def read_deep_colour(image: "ImageFile", reopen: "Callable[[], ImageFile]") -> n
     samples <<= 8
     samples |= low
     if layout == "RGBa":
-        alpha = samples[:, :, 3:].astype(np.float64)
-        colour = samples[:, :, :3] * 65535.0 / np.maximum(alpha, 1)
-        samples[:, :, :3] = np.where(alpha > 0, np.minimum(np.floor(colour + 0.5), 65535), 0)
+        samples[:, :, :3] = straight(samples[:, :, :3], samples[:, :, 3:], 65535)
     return samples
 
 

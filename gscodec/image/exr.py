@@ -3,8 +3,7 @@
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -19,6 +18,7 @@ from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, straightened
 from gscodec.image.floats import finite, float_group, model_samples
+from gscodec.image.quiet import quiet
 from gscodec.image.stack import ImageStack, bare_name, check_dimensions
 
 SIGNATURE: Final = b"\x76\x2f\x31\x01"
@@ -135,7 +135,7 @@ def write_exr(
             plane = np.clip(plane, -65504, 65504)
         pixels = np.ascontiguousarray(plane.astype(_DTYPES[kind]))
         channels[channel["name"]] = openexr.Channel(pixels)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "out.exr"
         openexr.File(header, channels).write(os.fspath(path))  # the library writes to paths only
         return path.read_bytes()
@@ -160,7 +160,7 @@ def _layer_names(group: ChannelGroup) -> list[str]:
 
 def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str, Any]]:
     """Number and header of the part wanted."""
-    with _quiet():
+    with quiet():
         try:
             headers = [dict(found.header) for found in _openexr().File(io.BytesIO(content), header_only=True).parts]
         except Exception as fault:
@@ -184,7 +184,7 @@ def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str,
 
 
 def _channels(content: bytes, number: int, name: str) -> dict[str, Any]:
-    with _quiet():
+    with quiet():
         try:
             parts = _openexr().File(io.BytesIO(content), separate_channels=True).parts
             channels = dict(parts[number].channels)  # the library leaves out parts that it cannot read
@@ -278,23 +278,6 @@ def _openexr() -> Any:
     import OpenEXR
 
     return OpenEXR
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The library prints what it finds wrong, to both streams of the process, beside raising it."""
-    kept: list[tuple[int, int]] = []
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), Path(os.devnull).open("wb") as nothing:
-        try:
-            for stream in (1, 2):
-                with suppress(OSError):  # no such stream
-                    kept.append((os.dup(stream), stream))
-                    os.dup2(nothing.fileno(), stream)
-            yield
-        finally:
-            for copy, stream in kept:
-                os.dup2(copy, stream)
-                os.close(copy)
 
 
 def _one_line(fault: Exception) -> str:

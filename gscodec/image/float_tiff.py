@@ -8,57 +8,35 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
-from gscodec.errors import LimitExceeded, UnsupportedImage
+from gscodec.errors import LimitExceeded
 from gscodec.format.channels import AlphaMode, Role
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import straightened
 from gscodec.image.floats import finite, float_group, model_samples
-from gscodec.image.stack import ImageStack, bare_name, check_dimensions
+from gscodec.image.stack import ImageStack, bare_name, upright
+from gscodec.image.tiff_layout import ASSOCIATED, UNASSOCIATED, WHITE_IS_ZERO, TiffLayout
+from gscodec.image.tiff_pixels import stored_samples
 
-SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
-
-_FLOAT: Final = 3  # SampleFormat, TIFF 6.0, section 19
-_PLANAR_SEPARATE: Final = 2
-_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # ExtraSamples, TIFF 6.0, section 18
+_UNSPECIFIED: Final = 0  # ExtraSamples
 
 
-def read_float_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack | None:
-    """The first picture of a TIFF of float samples, or None where it has others.
+def read_float_tiff(file: BinaryIO, layout: TiffLayout, name: str, nan: str) -> ImageStack:
+    """The picture of a TIFF of float samples, upright, black as 0.
 
     Raises:
         UnsupportedImage: NaN or infinities where `nan` is error, or a compression that needs the imagecodecs package.
         LimitExceeded: too large.
     """
-    import tifffile
-
-    file.seek(0)
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            page: Any = tiff.pages[0]
-            if page.sampleformat != _FLOAT:
-                return None
-            height, width, n_channels = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
-            bits = int(page.bitspersample)
-            planar = int(page.planarconfig) == _PLANAR_SEPARATE
-            extra = [int(kind) for kind in page.extrasamples]
-    except Exception:  # damaged: whoever reads TIFFs of integers says so
-        return None
-    check_dimensions(height, width, name)
+    n_channels, bits = layout.n_samples, max(layout.bits)
     if n_channels > MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels are above the limit of {MAX_CHANNELS}")
-    file.seek(0)
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            pixels = np.asarray(tiff.pages[0].asarray())
-    except ValueError as fault:
-        if "imagecodecs" in str(fault):
-            fact = "compression that is not read here; store it as deflate, or: pip install imagecodecs"
-            raise UnsupportedImage(f"{name}: has a {fact}") from fault
-        raise
-    pixels = pixels.reshape((n_channels, height, width) if planar else (height, width, n_channels))
-    samples = finite(np.moveaxis(pixels, 0, 2) if planar else pixels, nan, name)
+    samples = finite(stored_samples(file, layout, name), nan, name)
+    if layout.photometric == WHITE_IS_ZERO:
+        samples[:, :, 0] = 1 - samples[:, :, 0]
+    samples = np.ascontiguousarray(upright(samples, layout.orientation))
+    height, width, _ = samples.shape
     depth, source = 16 if bits == 16 else 32, bare_name(name, ".tiff")
-    parts = _parts(samples, extra)
+    parts = _parts(samples, layout.extra)
     premultiplied = parts[-1].alpha is AlphaMode.PREMULTIPLIED
     if premultiplied:
         straight = straightened(parts[0].samples, parts[1].samples[:, :, 0])
@@ -77,7 +55,7 @@ def read_float_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack | None:
         exr["premultiplied"] = True
     entry = FileEntry(source, width, height, n_channels, tuple(group.name for group in groups), exr=exr)
     models = [model_samples(part.samples, group) for part, group in zip(parts, groups, strict=True)]
-    return ImageStack(np.concatenate(models, axis=2), groups, None, name, (entry,))
+    return ImageStack(np.concatenate(models, axis=2), groups, layout.icc, name, (entry,))
 
 
 @dataclass(frozen=True)
@@ -90,16 +68,16 @@ class _Part:
     alpha: AlphaMode = AlphaMode.NONE
 
 
-def _parts(samples: npt.NDArray[np.float32], extra: list[int]) -> list[_Part]:
+def _parts(samples: npt.NDArray[np.float32], extra: tuple[int, ...]) -> list[_Part]:
     """Gray or RGB, and the alpha that ExtraSamples names; or data. Of four channels without that tag, RGB and alpha."""
     n_channels = samples.shape[2]
     n_colours = {2: 1, 4: 3}.get(n_channels, n_channels)
-    kind = extra[0] if extra else _UNASSOCIATED if n_channels == 4 else _UNSPECIFIED
+    kind = extra[0] if extra else UNASSOCIATED if n_channels == 4 else _UNSPECIFIED
     colour = _Part("color", Role.COLOR if n_colours in {1, 3} else Role.DATA, samples[:, :, :n_colours])
     if n_colours == n_channels:
         return [colour]
-    if kind in {_ASSOCIATED, _UNASSOCIATED}:
-        mode = AlphaMode.PREMULTIPLIED if kind == _ASSOCIATED else AlphaMode.STRAIGHT
+    if kind in {ASSOCIATED, UNASSOCIATED}:
+        mode = AlphaMode.PREMULTIPLIED if kind == ASSOCIATED else AlphaMode.STRAIGHT
         return [colour, _Part("alpha", Role.OPACITY, samples[:, :, n_colours:], mode)]
     if n_channels == 2:
         return [_Part("color", Role.DATA, samples)]
@@ -114,7 +92,9 @@ def _channel_names(parts: list[_Part], n_channels: int) -> list[str]:
     return colours + ["A" if part.alpha is not AlphaMode.NONE else part.name for part in parts[1:]]
 
 
-def write_float_tiff(values: npt.NDArray[np.float32], bit_depth: int, alpha: AlphaMode) -> bytes:
+def write_float_tiff(
+    values: npt.NDArray[np.float32], bit_depth: int, alpha: AlphaMode, icc: bytes | None = None
+) -> bytes:
     """A TIFF of float samples (H, W, C), deflated; `alpha` says what the last of two or four channels is."""
     import tifffile
 
@@ -132,5 +112,6 @@ def write_float_tiff(values: npt.NDArray[np.float32], bit_depth: int, alpha: Alp
         planarconfig="contig" if data.ndim == 3 else None,
         extrasamples=extra,
         metadata=None,
+        iccprofile=icc,
     )
     return stream.getvalue()

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from gscodec.errors import BadImage, GsCodecError, LimitExceeded, UnsupportedImage, file_access_error
+from gscodec.errors import BadImage, GsCodecError, LimitExceeded, SourceWarning, UnsupportedImage, file_access_error
 from gscodec.format import SIGNATURE
 from gscodec.image import png
 from gscodec.image.stack import check_dimensions
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
 _READ: Final = {
@@ -101,16 +102,23 @@ def _is_pnm(head: bytes) -> bool:
     return head[2:3] in {b" ", b"\t", b"\r", b"\n", b"#"}
 
 
+def warn_of_frames(image: "Image", name: str) -> None:
+    """Say that an animation, or a file of several pictures, is read only in part."""
+    if getattr(image, "is_animated", False):
+        warn_of_source(f"{name}: only the first of its pictures or frames is read")
+
+
 @contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
     """Turn whatever a picture's decoder raises into one of our errors, in one line that names the file.
 
     Decoders meet hostile bytes with exceptions of any kind (OSError, SyntaxError, struct.error, KeyError ...), so all
-    kinds are caught. Their warnings are about metadata, and silenced.
+    kinds are caught. Their warnings are about metadata, and silenced; ours (`warn_of_source`) come when all is read.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
+            warnings.simplefilter("always", SourceWarning)
             yield
     except GsCodecError:
         raise
@@ -124,6 +132,13 @@ def one_line_errors(name: str) -> Iterator[None]:
         if type(fault).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a plugin
             raise LimitExceeded(f"{name}: {_one_line(fault)}") from fault
         raise BadImage(f"{name}: damaged or not a picture ({_one_line(fault)})") from fault
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        warn_of_source(text)
+
+
+def warn_of_source(text: str) -> None:
+    """Say in one line what of a source is not kept, or how it was understood."""
+    warnings.warn(" ".join(text.split()), SourceWarning, stacklevel=2)
 
 
 def _one_line(fault: Exception) -> str:

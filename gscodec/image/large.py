@@ -12,11 +12,12 @@ import numpy.typing as npt
 from gscodec.constants import LARGE_PIXELS
 from gscodec.errors import file_access_error
 from gscodec.format.limits import MAX_ICC_BYTES
-from gscodec.image.kinds import one_line_errors, open_pillow
-from gscodec.image.large_tiff import SIGNATURES, open_large_tiff
+from gscodec.image.kinds import one_line_errors, open_pillow, warn_of_frames
+from gscodec.image.large_tiff import open_large_tiff
 from gscodec.image.maps import load_source
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import CMYK_GROUPS, ImageStack, picture_groups
+from gscodec.image.stack import ImageStack, cmyk_groups, picture_groups
+from gscodec.image.tiff_layout import SIGNATURES
 from gscodec.image.tile_folder import TileFolder, find_tiles
 from gscodec.streams import is_stream
 
@@ -92,7 +93,8 @@ def _decoded_once(path: Path) -> RegionSource | None:
             png.check_chunks(file, name)
             image = open_pillow(file, name)
         with one_line_errors(name):
-            groups = CMYK_GROUPS if image.mode == "CMYK" else picture_groups(n_channels, 8)
+            warn_of_frames(image, name)
+            groups = cmyk_groups(8) if image.mode == "CMYK" else picture_groups(n_channels, 8)
             icc = image.info.get("icc_profile") or None
             if icc is not None and len(icc) > MAX_ICC_BYTES:
                 return None

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from gscodec.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
 from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
 from gscodec.format.limits import MAX_ICC_BYTES
-from gscodec.image.kinds import one_line_errors
+from gscodec.image.kinds import one_line_errors, warn_of_source
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import CMYK_GROUPS, picture_groups
-
-SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
+from gscodec.image.stack import cmyk_groups, picture_groups
+from gscodec.image.tiff_layout import choose_page
 
 MAX_SEGMENT_BYTES: Final = 1 << 28
 """Most bytes of one decoded strip or tile: one larger than this cannot be read in parts."""
@@ -29,7 +28,7 @@ _ASSOCIATED: Final = 1  # ExtraSamples
 
 
 def open_large_tiff(path: str | os.PathLike[str], least_pixels: int = LARGE_PIXELS) -> RegionSource | None:
-    """The first picture of a TIFF in parts; None where it is small, or of a kind that is read whole or not at all.
+    """The picture of a TIFF in parts, as `choose_page` finds it; None of small ones and of kinds that are read whole.
 
     8 and 16-bit gray, RGB and CMYK, with alpha or further channels, in strips or tiles, interleaved or in planes.
 
@@ -45,10 +44,12 @@ def open_large_tiff(path: str | os.PathLike[str], least_pixels: int = LARGE_PIXE
         file = open(path, "rb")  # noqa: SIM115, PTH123 - closed below or with the picture
         try:
             tiff = tifffile.TiffFile(file)
-            page: Any = tiff.pages[0]
+            _, page, notes = choose_page(tiff)
             if page.imagelength * page.imagewidth <= least_pixels or not _is_plain(page):
                 file.close()
                 return None
+            for note in notes:
+                warn_of_source(f"{name}: {note}")
             return _opened(file, page, tiff.byteorder, name)
         except BaseException:
             file.close()
@@ -61,7 +62,7 @@ def _is_plain(page: Any) -> bool:
         page.sampleformat == _UINT
         and bits in {8, 16}
         and page.photometric in {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _SEPARATED, _YCBCR}
-        and not (page.photometric == _SEPARATED and (bits, page.samplesperpixel) != (8, 4))
+        and not (page.photometric == _SEPARATED and page.samplesperpixel != 4)
         and page.imagedepth == 1
     )
 
@@ -79,7 +80,7 @@ def _opened(file: IO[bytes], page: Any, byteorder: str, name: str) -> RegionSour
     if page.photometric != _SEPARATED and n_channels in {2, 4} and tuple(page.extrasamples)[-1:] == (_ASSOCIATED,):
         raise UnsupportedImage(f"{name}: large TIFFs with premultiplied alpha are not read; store straight alpha")
     bits = int(page.bitspersample)
-    groups = CMYK_GROUPS if page.photometric == _SEPARATED else picture_groups(n_channels, bits)
+    groups = cmyk_groups(bits) if page.photometric == _SEPARATED else picture_groups(n_channels, bits)
     icc_tag = page.tags.get("InterColorProfile")
     icc = bytes(icc_tag.value) if icc_tag is not None else None
     if icc is not None and len(icc) > MAX_ICC_BYTES:

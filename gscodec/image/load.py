@@ -10,16 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
+from gscodec.format.channels import ChannelGroup
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
-from gscodec.image.kinds import file_type, one_line_errors, open_pillow
+from gscodec.image.kinds import file_type, one_line_errors, open_pillow, warn_of_frames, warn_of_source
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
-from gscodec.image.stack import CMYK_GROUPS, ImageStack, check_dimensions, picture_groups
+from gscodec.image.quiet import quiet
+from gscodec.image.stack import ImageStack, check_dimensions, cmyk_groups, picture_groups, upright
+from gscodec.image.tiff_layout import (
+    FLOAT,
+    SEPARATED,
+    WHITE_IS_ZERO,
+    TiffLayout,
+    from_page,
+    read_layout,
+    unread_compression,
+)
+from gscodec.image.tiff_layout import SIGNATURES as TIFF_SIGNATURES
+from gscodec.image.tiff_pixels import is_for_tifffile, read_levels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageFile import ImageFile
 
 Levels = npt.NDArray[Any]
 
@@ -28,7 +40,6 @@ MAX_STREAM_BYTES: Final = 1 << 32
 
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
 _ORIENTATION_TAG: Final = 0x0112
-_BITS_TAG, _PHOTOMETRIC_TAG, _PLANAR_TAG = 258, 262, 284  # TIFF 6.0, section 8
 _REFUSED_MODES: Final = {
     "LAB": "CIELAB pictures are not read; convert it to RGB",
     "HSV": "HSV pictures are not read; convert it to RGB",
@@ -107,51 +118,81 @@ def _seekable(file: BinaryIO, name: str) -> BinaryIO:
 
 def _load(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack:
     with one_line_errors(name):
-        floats = _load_floats(file, name, part, nan)
-        if floats is not None:
-            return floats
+        file.seek(0)
+        head = file.read(16)
+        file.seek(0)
+        if head.startswith(exr.SIGNATURE):
+            return exr.read_exr(file, name, part, nan)
         if part is not None:
             raise InvalidArgument(f"{name}: has no parts; only OpenEXR files have")
+        if head.startswith(radiance.SIGNATURES):
+            return radiance.read_radiance(file, name)
+        if head[:4] in TIFF_SIGNATURES:
+            return _load_tiff(file, name, nan)
         image = open_pillow(file, name)
         if image.format == "PNG":
             png.check_chunks(file, name)
             image = open_pillow(file, name)
-        _check_tiff(image, name)
         if is_deep_pnm(image):
             levels, largest = read_deep_pnm(file, image, name)
         elif is_deep_colour(image):
             levels, largest = read_deep_colour(image, lambda: open_pillow(file, name)), 65535
         else:
             levels, largest = _levels(image, name)
+        warn_of_frames(image, name)
         return _stack(image, levels, largest, name)
 
 
-def _load_floats(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack | None:
-    """The picture in a file of float samples; None for any other."""
-    file.seek(0)
-    head = file.read(16)
-    file.seek(0)
-    if head.startswith(exr.SIGNATURE):
-        return exr.read_exr(file, name, part, nan)
-    if head.startswith(radiance.SIGNATURES):
-        return radiance.read_radiance(file, name)
-    if head[:4] in float_tiff.SIGNATURES:
-        return float_tiff.read_float_tiff(file, name, nan)
-    return None
+def _load_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack:
+    """The picture of a TIFF file by whichever reader keeps all of it."""
+    layout = read_layout(file, name)
+    if layout is None:  # damaged: Pillow says how, or reads what it can
+        return _through_pillow(file, None, name)
+    check_dimensions(layout.height, layout.width, name)
+    for note in layout.notes:
+        warn_of_source(f"{name}: {note}")
+    if layout.sample_format == FLOAT:
+        return float_tiff.read_float_tiff(file, layout, name, nan)
+    if not is_for_tifffile(layout):
+        return _through_pillow(file, layout, name)
+    levels, notes = read_levels(file, layout, name)
+    for note in notes:
+        warn_of_source(f"{name}: {note}")
+    largest = (1 << max(layout.bits)) - 1
+    groups = cmyk_groups(max(layout.bits)) if layout.photometric == SEPARATED else None
+    return _stack_of(upright(levels, layout.orientation), largest, groups, layout.icc, name)
 
 
-def _tiff_bits(image: "Image") -> tuple[int, ...]:
-    """Bits per sample of a TIFF's channels; none for other types."""
-    bits: Any = getattr(image, "tag_v2", {}).get(_BITS_TAG, ())
-    return bits if isinstance(bits, tuple) else (bits,)
-
-
-def _check_tiff(image: "ImageFile", name: str) -> None:
-    """Refuse the one layout that Pillow would read wrongly."""
-    tags: Any = getattr(image, "tag_v2", {})
-    bits = _tiff_bits(image)
-    if len(bits) > 1 and max(bits) > 8 and tags.get(_PLANAR_TAG) == 2:
-        raise UnsupportedImage(f"{name}: 16-bit channels in separate planes are not read; store them interleaved")
+def _through_pillow(file: BinaryIO, layout: TiffLayout | None, name: str) -> ImageStack:
+    """The picture of a TIFF file as Pillow reads it, at its own depth."""
+    failure: OSError | None = None
+    stack: ImageStack | None = None
+    if layout is not None and layout.page:
+        file = from_page(file, layout)
+    with quiet() as said:
+        try:
+            image = open_pillow(file, name)
+            if is_deep_colour(image):
+                levels, largest = read_deep_colour(image, lambda: open_pillow(file, name)), 65535
+            else:
+                is_deep_gray = image.mode.startswith("I;16")
+                levels, largest = _levels(image, name)
+                if layout is not None and is_deep_gray:
+                    largest = (1 << max(layout.bits)) - 1
+                    if layout.photometric == WHITE_IS_ZERO:  # Pillow turns that over up to 8 bits
+                        levels = largest - levels
+            stack = _stack(image, levels, largest, name)
+        except OSError as fault:
+            failure = fault
+    if failure is not None:
+        if layout is not None and "not configured" in said[0]:
+            raise UnsupportedImage(f"{name}: {unread_compression(layout)}") from failure
+        raise failure
+    assert stack is not None
+    n_channels = stack.samples.shape[2]
+    if layout is not None and layout.n_samples - layout.n_colours > (layout.n_colours < n_channels in {2, 4}):
+        warn_of_source(f"{name}: channels beyond the colour that are no alpha are left out")
+    return stack
 
 
 def _levels(image: "Image", name: str) -> tuple[Levels, int]:
@@ -161,7 +202,7 @@ def _levels(image: "Image", name: str) -> tuple[Levels, int]:
     if mode in _REFUSED_MODES:
         raise UnsupportedImage(f"{name}: {_REFUSED_MODES[mode]}")
     if mode.startswith("I;16"):
-        return _deep_gray(image)
+        return np.asarray(image).astype(np.uint16)[:, :, None], 65535
     if mode in {"P", "PA"}:
         image.load()  # an animation's first frame gets its palette here
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -173,14 +214,6 @@ def _levels(image: "Image", name: str) -> tuple[Levels, int]:
     samples = samples[:, :, None] if samples.ndim == 2 else samples
     largest = next((largest for start, largest in _PACKED.items() if packed.startswith(start)), 255)
     return samples // (255 // largest), largest
-
-
-def _deep_gray(image: "Image") -> tuple[Levels, int]:
-    largest = (1 << max(_tiff_bits(image), default=16)) - 1
-    samples = np.asarray(image).astype(np.uint16)[:, :, None]
-    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0:  # white is zero; Pillow turns that over up to 8 bits
-        samples = largest - samples
-    return samples, largest
 
 
 def _with_key(levels: Levels, largest: int, image: "Image") -> Levels:
@@ -197,25 +230,25 @@ def _with_key(levels: Levels, largest: int, image: "Image") -> Levels:
 def _stack(image: "Image", levels: Levels, largest: int, name: str) -> ImageStack:
     if image.mode not in {"P", "PA"}:  # a palette has its transparency by now
         levels = _with_key(levels, largest, image)
-    samples = _oriented(levels, image).astype(np.float32)
+    groups = cmyk_groups(largest.bit_length()) if image.mode == "CMYK" else None
+    return _stack_of(upright(levels, _orientation(image)), largest, groups, image.info.get("icc_profile"), name)
+
+
+def _stack_of(
+    levels: Levels, largest: int, groups: tuple[ChannelGroup, ...] | None, icc: bytes | None, name: str
+) -> ImageStack:
+    """The stack of upright levels; without groups, an ordinary picture."""
+    samples = levels.astype(np.float32)
     samples /= np.float32(largest)
-    icc = image.info.get("icc_profile") or None
-    if icc is not None and len(icc) > MAX_ICC_BYTES:
+    if icc and len(icc) > MAX_ICC_BYTES:
         raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
-    groups = CMYK_GROUPS if image.mode == "CMYK" else picture_groups(samples.shape[2], largest.bit_length())
-    return ImageStack(np.ascontiguousarray(samples), groups, icc, name)
+    groups = groups or picture_groups(samples.shape[2], largest.bit_length())
+    return ImageStack(np.ascontiguousarray(samples), groups, icc or None, name)
 
 
-def _oriented(levels: Levels, image: "Image") -> Levels:
-    """Levels the way up that EXIF asks for. Of TIFF, Pillow has done it and removed the tag."""
+def _orientation(image: "Image") -> int:
+    """What EXIF says of the way up. Of TIFF, Pillow has turned the picture and removed the tag."""
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # damaged metadata does not stop a picture from being read
-        orientation = None
-    if orientation in {5, 6, 7, 8}:
-        levels = levels.swapaxes(0, 1)
-    if orientation in {3, 4, 7, 8}:
-        levels = levels[::-1]
-    if orientation in {2, 3, 6, 7}:
-        levels = levels[:, ::-1]
-    return levels
+        return 1

@@ -17,7 +17,8 @@ from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
-from gscodec.image.stack import CMYK_GROUPS, picture_groups
+from gscodec.image.profiles import srgb_of_inks
+from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
 
@@ -111,14 +112,14 @@ def encode_image(
     kind = _format(name, format_name)
     check_channels(array, groups)
     if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
-        return _float_file(kind, array, tuple(groups), exr or {}, bit_depth, name)
+        return _float_file(kind, array, tuple(groups), exr or {}, bit_depth, icc, name)
     if array.dtype.kind == "f" and has_floats(groups):
         array = _displayable(array, groups, name, kind in _ALPHA)
         groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
     elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
         array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
-    if tuple(groups) == CMYK_GROUPS:
-        return _inks(full_range(array, np.uint8), kind, icc, name)
+    if is_cmyk(groups):
+        return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, name)
     n_channels = _picture_channels(groups, name)
     has_alpha = n_channels in {2, 4}
     if has_alpha and kind not in _ALPHA:
@@ -148,6 +149,7 @@ def _float_file(
     groups: tuple[ChannelGroup, ...],
     exr: Mapping[str, Any],
     bit_depth: int | None,
+    icc: bytes | None,
     name: str,
 ) -> bytes:
     """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light.
@@ -172,7 +174,7 @@ def _float_file(
 
         modes = {cover.mode for cover in covers(groups)}
         return write_float_tiff(
-            values, bit_depth or max(group.bit_depth for group in groups), modes.pop() if modes else AlphaMode.NONE
+            values, bit_depth or max(group.bit_depth for group in groups), modes.pop() if modes else AlphaMode.NONE, icc
         )
     from gscodec.image.radiance import write_radiance
 
@@ -248,14 +250,14 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture")
 
 
-def _inks(array: npt.NDArray[np.uint8], kind: str, icc: bytes | None, name: str) -> bytes:
-    """CMYK where the format has it, else RGB by the plain formula, without the profile."""
-    from PIL import Image
-
-    if kind not in {"TIFF", "JPEG"}:
-        colour = np.asarray(Image.fromarray(array, "CMYK").convert("RGB"))
-        return _with_pillow(colour, ("RGB",), kind, None, name)
-    return _with_pillow(array, ("CMYK",), kind, icc, name)
+def _inks(array: npt.NDArray[Any], kind: str, icc: bytes | None, bit_depth: int, name: str) -> bytes:
+    """CMYK where the format has it, else sRGB: through the profile, or by the plain formula where there is none."""
+    if kind == "TIFF" and bit_depth == 16:
+        return write_deep_tiff(full_range(array, np.uint16), icc, inks=True)
+    inks = full_range(array, np.uint8)
+    if kind in {"TIFF", "JPEG"}:
+        return _with_pillow(inks, ("CMYK",), kind, icc, name)
+    return _with_pillow(srgb_of_inks(inks, icc), ("RGB",), kind, None, name)
 
 
 def _with_pillow(array: npt.NDArray[np.uint8], modes: Sequence[str], kind: str, icc: bytes | None, name: str) -> bytes:

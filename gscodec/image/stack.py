@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,14 @@ class ImageStack:
             raise InvalidArgument(f"ImageStack: weights {self.weights} are not a positive number for each group")
 
 
-CMYK_GROUPS: Final = (ChannelGroup("cmyk", Role.DATA, 4, 8, transfer=Transfer.LINEAR),)
-"""A picture of four inks, 1 full ink."""
+def cmyk_groups(bit_depth: int) -> tuple[ChannelGroup, ...]:
+    """The group of a picture of four inks, 1 full ink."""
+    return (ChannelGroup("cmyk", Role.DATA, 4, bit_depth, transfer=Transfer.LINEAR),)
+
+
+def is_cmyk(groups: Sequence[ChannelGroup]) -> bool:
+    """Whether the channels are a picture of four inks."""
+    return len(groups) == 1 and groups[0].bit_depth <= 16 and tuple(groups) == cmyk_groups(groups[0].bit_depth)
 
 
 def bare_name(name: str, suffix: str) -> str:
@@ -61,6 +67,17 @@ def picture_groups(n_channels: int, bit_depth: int) -> tuple[ChannelGroup, ...]:
         return (ChannelGroup("data", Role.DATA, n_channels, bit_depth, transfer=Transfer.LINEAR),)
     alpha = AlphaMode.STRAIGHT if n_channels in {2, 4} else AlphaMode.NONE
     return (ChannelGroup("color", Role.COLOR, n_channels, bit_depth, alpha=alpha),)
+
+
+def upright(levels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """(H, W, C) samples the way up that an Orientation tag asks for."""
+    if orientation in {5, 6, 7, 8}:
+        levels = levels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        levels = levels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        levels = levels[:, ::-1]
+    return levels
 
 
 def check_dimensions(height: int, width: int, name: str) -> None:

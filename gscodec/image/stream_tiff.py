@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gscodec.errors import UnsupportedImage
 from gscodec.format.atomic import atomic_path
 from gscodec.format.channels import ChannelGroup
-from gscodec.image.stack import CMYK_GROUPS
+from gscodec.image.stack import is_cmyk
 
 Strips = Iterable[tuple[int, npt.NDArray[Any]]]
 
@@ -49,7 +49,7 @@ def write_tiled_tiff(
         raise UnsupportedImage(f"{path}: several groups of channels ({names}) are not one picture")
     (height, width), n_channels, kind = size, groups[0].n_channels, np.dtype(dtype)
     shape = (height, width) if n_channels == 1 else (height, width, n_channels)
-    is_ink = tuple(groups) == CMYK_GROUPS
+    is_ink = is_cmyk(groups)
     colours = 3 if n_channels in {3, 4} else 1
     options: dict[str, Any] = {
         "photometric": "separated" if is_ink else "rgb" if colours == 3 else "minisblack",

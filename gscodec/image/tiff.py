@@ -17,8 +17,8 @@ _SHORT, _LONG, _BYTES = 3, 4, 7
 _SIZES: Final = {_SHORT: "H", _LONG: "I", _BYTES: "B"}
 
 
-def write_deep_tiff(samples: npt.NDArray[np.uint16], icc: bytes | None) -> bytes:
-    """A TIFF of 16-bit samples (H, W, C): gray, RGB, or RGB and alpha for C = 1, 3 and 4.
+def write_deep_tiff(samples: npt.NDArray[np.uint16], icc: bytes | None, *, inks: bool = False) -> bytes:
+    """A TIFF of 16-bit samples (H, W, C): gray, RGB, or RGB and alpha for C = 1, 3 and 4; or four inks.
 
     Little-endian, Deflate over horizontal differences, alpha unassociated.
 
@@ -41,7 +41,7 @@ def write_deep_tiff(samples: npt.NDArray[np.uint16], icc: bytes | None) -> bytes
         (257, _LONG, [height]),
         (258, _SHORT, [16] * n_channels),
         (259, _SHORT, [8]),  # Compression: Deflate
-        (262, _SHORT, [1 if n_channels == 1 else 2]),  # PhotometricInterpretation: black is zero, or RGB
+        (262, _SHORT, [5 if inks else 1 if n_channels == 1 else 2]),  # separated, black is zero, or RGB
         (273, _LONG, offsets),
         (277, _SHORT, [n_channels]),
         (278, _LONG, [rows_per_strip]),
@@ -49,7 +49,7 @@ def write_deep_tiff(samples: npt.NDArray[np.uint16], icc: bytes | None) -> bytes
         (284, _SHORT, [1]),  # PlanarConfiguration: interleaved
         (317, _SHORT, [2]),  # Predictor: horizontal differences
     ]
-    if n_channels == 4:
+    if n_channels == 4 and not inks:
         fields.append((338, _SHORT, [2]))  # ExtraSamples: unassociated alpha
     if icc:
         fields.append((34675, _BYTES, icc))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from gscodec.errors import SourceWarning
 from gscodec.format import AlphaMode, Role
 from gscodec.image import load_image
 
@@ -157,11 +158,11 @@ def make_tiff(
     return bytes(data + directory + bytes(4))
 
 
-def test_planar_16_bit_tiff_is_refused(noise: Noise) -> None:
-    from gscodec.errors import UnsupportedImage
-
-    with pytest.raises(UnsupportedImage, match="separate planes"):
-        load_image(make_tiff(noise(3, np.uint16), "<", 2, None, planar=2))
+def test_planar_16_bit_tiff_keeps_every_bit(noise: Noise) -> None:
+    pixels = noise(3, np.uint16)
+    got, depth = levels(make_tiff(pixels, "<", 2, None, planar=2))
+    assert depth == 16
+    np.testing.assert_array_equal(got, pixels)
 
 
 @pytest.mark.parametrize("largest", [65535, 4095, 1000])
@@ -206,7 +207,9 @@ def test_icc_profiles_are_kept(kind: str, noise: Noise, saved: Bytes) -> None:
 def test_animations_give_their_first_frame(kind: str, saved: Bytes) -> None:
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
-    got, _ = levels(saved(frames[0], kind, save_all=True, append_images=frames[1:], **options))
+    data = saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    with pytest.warns(SourceWarning, match="only the first"):
+        got, _ = levels(data)
     assert (got == [255, 0, 0]).all()
 
 
