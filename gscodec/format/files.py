@@ -1,5 +1,6 @@
 """The FILE chunk: how the files that a picture came from are put together again. It never changes samples."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,45 @@ from gscodec.format.layout import ErrorClass
 from gscodec.format.meta import pack_meta, unpack_meta
 
 MAX_FILES: Final = 256
+
+MAX_EXR_ATTRIBUTES: Final = 1024
+MAX_EXR_BYTES: Final = 1 << 19
+"""Characters of base64 that the attributes of one OpenEXR header may take, all together."""
+
+EXR_RESERVED: Final = frozenset(
+    (
+        *("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio", "type", "name"),
+        *("view", "tiles", "chunkCount", "version", "maxSamplesPerPixel", "chromaticities"),
+    )
+)
+"""Attributes of OpenEXR that a writer makes itself, or that have members of their own in `exr`."""
+
+_EXR_SIZES: Final = {
+    "box2i": 16,
+    "box2f": 16,
+    "double": 8,
+    "float": 4,
+    "int": 4,
+    "envmap": 1,
+    "keycode": 28,
+    "m33f": 36,
+    "m44f": 64,
+    "m33d": 72,
+    "m44d": 128,
+    "rational": 8,
+    "timecode": 8,
+    "v2i": 8,
+    "v2f": 8,
+    "v2d": 16,
+    "v3i": 12,
+    "v3f": 12,
+    "v3d": 24,
+    "chromaticities": 32,
+    "compression": 1,
+    "lineOrder": 1,
+    "tiledesc": 9,
+}
+"""Bytes of the values of OpenEXR's types of a fixed size."""
 
 
 @dataclass(frozen=True)
@@ -265,9 +305,34 @@ def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
     for key in ("part", "view"):
         if key in value:
             result[key] = _text(value, key)
+    if "attributes" in value:
+        result["attributes"] = _attributes(_list(value, "attributes"))
     if _get(value, "premultiplied", bool, False):
         result["premultiplied"] = True
     return result
+
+
+def _attributes(values: list[Json]) -> list[Json]:
+    """Attributes of an OpenEXR header, checked so that they make no file that others cannot read."""
+    if len(values) > MAX_EXR_ATTRIBUTES:
+        raise _Wrong(f"has {len(values)} OpenEXR attributes, the limit is {MAX_EXR_ATTRIBUTES}")
+    checked, n_bytes = [], 0
+    for value in values:
+        entry = {"name": _text(value, "name"), "type": _text(value, "type"), "data": _get(value, "data", str)}
+        n_bytes += len(entry["data"])
+        try:
+            data = base64.b64decode(entry["data"], validate=True)
+        except ValueError as fault:
+            raise _Wrong(f"has an OpenEXR attribute {entry['name']!r} that is not base64") from fault
+        size = _EXR_SIZES.get(entry["type"], len(data))
+        if entry["name"] in EXR_RESERVED or len(data) != size:
+            raise _Wrong(f"has an OpenEXR attribute {entry['name']!r} that cannot be one")
+        checked.append(entry)
+    if n_bytes > MAX_EXR_BYTES:
+        raise _Wrong(f"has OpenEXR attributes of {n_bytes} characters, the limit is {MAX_EXR_BYTES}")
+    if len({entry["name"] for entry in checked}) != len(checked):
+        raise _Wrong("has an OpenEXR attribute twice")
+    return checked
 
 
 def _text(values: Json, key: str) -> str:

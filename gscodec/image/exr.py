@@ -2,9 +2,11 @@
 
 import io
 import os
+import re
+import struct
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -17,7 +19,10 @@ from gscodec.format.channels import AlphaMode, ChannelGroup, Role
 from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, straightened
+from gscodec.image.exr_chroma import REC_709, colour_of, enlarged_chroma, luminance_weights
+from gscodec.image.exr_header import kept_attributes, read_headers, with_attributes
 from gscodec.image.floats import finite, float_group, model_samples
+from gscodec.image.kinds import warn_of_source
 from gscodec.image.quiet import quiet
 from gscodec.image.stack import ImageStack, bare_name, check_dimensions
 
@@ -27,6 +32,13 @@ _TYPES: Final = {"float16": "half", "float32": "float"}
 _DTYPES: Final = {"half": np.float16, "float": np.float32}
 _LAYERS: Final = (("R", "G", "B"), ("Y",))
 """Channels that are light, as the last parts of their names."""
+
+_CRYPTOMATTE: Final = re.compile(r"(.*\.)?(?i:u?crypto(object|material|asset))\d*")
+_ID_SIZE: Final = 1e30
+"""Floats beyond it, of both signs in one channel, are no measure of anything: hashes are spread over all exponents."""
+
+_ZIP_ROWS: Final = 16
+"""Rows of a chunk in ZIP compression."""
 
 _COLOUR_NAMES: Final = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
 """Of a picture's channels."""
@@ -38,15 +50,15 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     The A of a layer follows its colour. That is premultiplied in the file, and straight in the stack, unless that would
     lose light (`alpha.straightened`).
 
-    Scanline and tiled files, half and float channels; subsampled ones are enlarged, and stay so. Of several
-    resolutions the finest.
+    Scanline and tiled files, half and float channels; subsampled ones are enlarged, and stay so; luminance and chroma
+    become R, G and B. Of several resolutions the finest. All attributes of the header are kept.
 
     Args:
         part: name or number, from 0, of the part; None is the only one.
         nan: what becomes of values that are not finite, see `floats.finite`.
 
     Raises:
-        UnsupportedImage: deep data, unsigned integer channels, or several parts and none chosen.
+        UnsupportedImage: deep data, ids (unsigned integers, Cryptomatte), or several parts and none chosen.
         BadImage: damaged or cut off. LimitExceeded: too large. InvalidArgument: no such part.
     """
     content = file.read()
@@ -59,7 +71,8 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     n_channels = len(header.get("channels", ()))
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels, must be 1..{MAX_CHANNELS}; split the layers")
-    channels = _channels(content, number, name)
+    channels = _in_colour(_planes(_channels(content, number, name), window, name), header, name)
+    _refuse_ids(channels, header, name)
     groups: list[ChannelGroup] = []
     samples: list[npt.NDArray[np.float32]] = []
     listed: list[dict[str, Any]] = []
@@ -68,16 +81,16 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     layers = _layers(list(channels))
     found = []
     for _, _, members in layers:
-        planes = [_plane(channels[member].pixels, height, width, f"{name}: channel {member}") for member in members]
-        found.append(finite(np.stack(planes, axis=2), nan, name))
+        found.append(finite(np.stack([channels[member].pixels for member in members], axis=2), nan, name))
     modes = _straighten(layers, found)
     for (group_name, role, members), mode, values in zip(layers, modes, found, strict=True):
-        group = float_group(group_name, values, role, _depth(channels[members[0]]), source)
+        group = float_group(group_name, values, role, channels[members[0]].depth, source)
         for member in members:
-            listed.append({"name": shown[member], "type": _type(channels[member]), "place": len(listed)})
+            listed.append({"name": shown[member], "type": channels[member].kind, "place": len(listed)})
         groups.append(replace(group, alpha=mode))
         samples.append(model_samples(values, group))
     exr = {"channels": listed, "data_window": window, "display_window": display} | _attributes(header)
+    exr |= _other_attributes(content, number, name)
     if any(mode is not AlphaMode.NONE for mode in modes):
         exr["premultiplied"] = True
     entry = FileEntry(source, width, height, len(listed), tuple(group.name for group in groups), exr=exr)
@@ -138,7 +151,9 @@ def write_exr(
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "out.exr"
         openexr.File(header, channels).write(os.fspath(path))  # the library writes to paths only
-        return path.read_bytes()
+        content = path.read_bytes()
+    attributes = exr.get("attributes")
+    return with_attributes(content, attributes, -(-height // _ZIP_ROWS)) if attributes else content
 
 
 def _default_channels(groups: tuple[ChannelGroup, ...], n_channels: int) -> list[dict[str, Any]]:
@@ -195,19 +210,111 @@ def _channels(content: bytes, number: int, name: str) -> dict[str, Any]:
             raise BadImage(f"{name}: channel {channel} of the OpenEXR data is damaged")
         if str(found.pixels.dtype) not in _TYPES:
             raise UnsupportedImage(
-                f"{name}: channel {channel} has unsigned integers (ids), which a lossy codec cannot keep; leave it out"
+                f"{name}: channel {channel} has unsigned integers (ids), which a lossy codec cannot keep; leave it out "
+                "of the file, or choose another part with --part"
             )
     if not channels:
         raise BadImage(f"{name}: the OpenEXR data is damaged or cut off")
     return channels
 
 
-def _type(channel: Any) -> str:
-    return _TYPES[str(channel.pixels.dtype)]
+@dataclass(frozen=True)
+class _Channel:
+    """A channel at the size of the picture."""
+
+    pixels: npt.NDArray[np.float32]  # (H, W)
+    kind: str  # as stored: half or float
+
+    @property
+    def depth(self) -> int:
+        return 16 if self.kind == "half" else 32
 
 
-def _depth(channel: Any) -> int:
-    return 16 if _type(channel) == "half" else 32
+def _planes(channels: Mapping[str, Any], window: list[int], name: str) -> dict[str, _Channel]:
+    """Channels at full size; subsampled ones are enlarged."""
+    height, width = window[3] - window[1] + 1, window[2] - window[0] + 1
+    planes = {}
+    for channel, found in channels.items():
+        pixels = found.pixels.astype(np.float32)
+        steps = (int(found.ySampling), int(found.xSampling))
+        if pixels.shape != (height, width):
+            wanted = tuple(-(-side // step) for side, step in zip((height, width), steps, strict=True))
+            if min(steps) < 1 or pixels.shape != wanted:
+                shape = f"{pixels.shape[1]}x{pixels.shape[0]} px, the picture {width}x{height}"
+                raise BadImage(f"{name}: channel {channel} has {shape}")
+            is_chroma = steps == (2, 2) and channel.rpartition(".")[2] in {"RY", "BY"}
+            pixels = enlarged_chroma(pixels, height, width) if is_chroma else _enlarged(pixels, steps, height, width)
+            if not is_chroma:
+                warn_of_source(f"{name}: channel {channel} is subsampled in the file, and written at full size")
+        planes[channel] = _Channel(pixels, _TYPES[str(found.pixels.dtype)])
+    return planes
+
+
+def _enlarged(
+    pixels: npt.NDArray[np.float32], steps: tuple[int, int], height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """Linear between samples that lie at every `steps`-th pixel, from the first on."""
+    for axis, (step, size) in enumerate(zip(steps, (height, width), strict=True)):
+        place = np.arange(size) / step
+        low = np.minimum(place.astype(np.int64), pixels.shape[axis] - 1)
+        high = np.minimum(low + 1, pixels.shape[axis] - 1)
+        share = (place - low).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(2)])
+        pixels = np.take(pixels, low, axis) * (1 - share) + np.take(pixels, high, axis) * share
+    return np.ascontiguousarray(pixels, np.float32)
+
+
+def _in_colour(channels: dict[str, _Channel], header: Mapping[str, Any], name: str) -> dict[str, _Channel]:
+    """Channels with R, G and B in place of each layer's Y, RY and BY."""
+    result = dict(channels)
+    for channel in channels:
+        layer, dot, last = channel.rpartition(".")
+        y, red, blue = (f"{layer}{dot}{each}" for each in ("Y", "RY", "BY"))
+        colour = [f"{layer}{dot}{each}" for each in "RGB"]
+        if last != "Y" or red not in channels or blue not in channels or any(each in channels for each in colour):
+            continue
+        primaries = header.get("chromaticities")
+        try:
+            weights = luminance_weights(REC_709 if primaries is None else list(np.ravel(np.asarray(primaries))))
+        except (ValueError, np.linalg.LinAlgError) as fault:
+            raise BadImage(f"{name}: has {fault}") from fault
+        planes = colour_of(*(channels[each].pixels for each in (y, red, blue)), weights)
+        for each in (y, red, blue):
+            del result[each]
+        result |= {each: _Channel(plane, channels[y].kind) for each, plane in zip(colour, planes, strict=True)}
+        warn_of_source(f"{name}: luminance and chroma ({y}, {red}, {blue}) are read, and written, as R, G and B")
+    return result
+
+
+def _refuse_ids(channels: Mapping[str, _Channel], header: Mapping[str, Any], name: str) -> None:
+    """Refuse ids that are stored as floats: any change makes another id.
+
+    Raises:
+        UnsupportedImage: a layer of Cryptomatte, or numbers spread over the whole range of floats, either sign.
+    """
+    said = {str(value) for key, value in header.items() if key.startswith("cryptomatte/") and key.endswith("/name")}
+    for channel, found in channels.items():
+        layer = channel.rpartition(".")[0] or channel
+        is_named = any(layer.startswith(each) for each in said if each) or _CRYPTOMATTE.fullmatch(layer) is not None
+        with np.errstate(invalid="ignore"):
+            is_wide = bool((found.pixels > _ID_SIZE).any() and (found.pixels < -_ID_SIZE).any())
+        if is_named or (is_wide and np.isfinite(found.pixels).all()):
+            raise UnsupportedImage(
+                f"{name}: layer {layer} has ids (as of Cryptomatte), which a lossy codec cannot keep; leave the layer "
+                "out of the file, or choose another part with --part"
+            )
+
+
+def _other_attributes(content: bytes, number: int, name: str) -> dict[str, Any]:
+    """Every attribute that a file may have or not, as it is stored."""
+    try:
+        header = read_headers(content)[number]
+    except (ValueError, IndexError, struct.error):  # the library has read it: ours is the fault, and the smaller one
+        warn_of_source(f"{name}: the attributes of its header are left out")
+        return {}
+    kept, left_out = kept_attributes(header)
+    if left_out:
+        warn_of_source(f"{name}: header attributes are left out: {', '.join(map(repr, left_out))[:200]}")
+    return {"attributes": kept} if kept else {}
 
 
 def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
@@ -230,18 +337,6 @@ def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
     found += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]
     names = numbered([legal_name(name) for name, _, _ in found])
     return [(name, role, members) for name, (_, role, members) in zip(names, found, strict=True)]
-
-
-def _plane(pixels: npt.NDArray[Any], height: int, width: int, where: str) -> npt.NDArray[np.float32]:
-    plane = pixels.astype(np.float32)
-    if plane.shape == (height, width):
-        return plane
-    if plane.shape[0] > height or plane.shape[1] > width:
-        raise BadImage(f"{where} has {plane.shape[1]}x{plane.shape[0]} px, the picture {width}x{height}")
-    from PIL import Image
-
-    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _window(header: Mapping[str, Any], key: str, name: str) -> list[int]:

@@ -18,6 +18,10 @@ KNEE_SHARE: Final = 1 / 16
 WIDE_RANGE: Final = 64.0
 """Ratio of the largest to the median value from which plain data, too, is kept in even ratios."""
 
+FEW_SHARE: Final = 0.1
+LEAP: Final = 1e6
+"""Where the median is more than so many times what a tenth of the samples stay below, that tenth says what is usual."""
+
 OPACITY_KNEE: Final = 6
 """log2 of the knee of an opacity: at 64 asinh is a straight line over 0..1, to 1 in 60,000."""
 
@@ -86,8 +90,10 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
             knee_log2=OPACITY_KNEE,
         )
     low, high = float(samples.min()), float(samples.max())
-    sizes = np.abs(samples[samples != 0]) if (samples != 0).any() else np.ones(1, np.float32)
-    median = float(np.median(sizes))
+    sizes = np.abs(samples[samples != 0].astype(np.float64)) if (samples != 0).any() else np.ones(1)
+    few, median = (float(size) for size in np.quantile(sizes, [FEW_SHARE, 0.5]))
+    if median > LEAP * few:  # most of it is a number that stands for "nothing there", as 1e30 in depths
+        median = few
     is_light = role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
     is_wide = float(sizes.max()) > WIDE_RANGE * median
     transfer, knee = Transfer.LINEAR, 0

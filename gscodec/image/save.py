@@ -21,6 +21,7 @@ from gscodec.image.profiles import srgb_of_inks
 from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
+from gscodec.image.windows import displayed
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
 _SUFFIXES: Final = {
@@ -111,6 +112,8 @@ def encode_image(
     """The bytes that `save_image` writes. `name` gives the format where `format_name` is None."""
     kind = _format(name, format_name)
     check_channels(array, groups)
+    if exr and kind != "EXR":
+        array = displayed(array, exr, name)
     if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
         return _float_file(kind, array, tuple(groups), exr or {}, bit_depth, icc, name)
     if array.dtype.kind == "f" and has_floats(groups):

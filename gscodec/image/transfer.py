@@ -9,6 +9,8 @@ from gscodec.format.channels import ChannelGroup, Transfer
 
 Array = npt.NDArray[Any]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def from_model(features: Any, group: ChannelGroup, xp: Any = np) -> Any:
     """float32 samples of a float group, in the source's units, from features of any shape; arrays of the module xp."""
@@ -22,7 +24,7 @@ def from_model(features: Any, group: ChannelGroup, xp: Any = np) -> Any:
         result = low + xp.exp2(xp.clip(v, 0, 1) * np.log2(1 + high - low)) - 1
     else:
         result = low + v * (high - low)
-    return result.astype(np.float32)
+    return xp.clip(result, -_LARGEST, _LARGEST).astype(np.float32)
 
 
 def to_model(samples: Array, group: ChannelGroup) -> npt.NDArray[np.float32]:

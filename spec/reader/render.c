@@ -1,6 +1,7 @@
 /* Section "Rendering model", in binary64, and "From features to samples". */
 #include "igs.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Whether the closed interval u..v meets that of tile t. */
@@ -65,10 +66,10 @@ void igs_blend(const igs_file *file, const igs_set *set, double x, double y, dou
 double igs_sample(const igs_group *group, double v) {
     double inside = clamp(v, 0, 1), range = group->value_max - group->value_min;
     if (group->sample_type == 0) return floor(inside * (ldexp(1, group->bit_depth) - 1) + 0.5);
-    if (group->transfer == 2) return group->value_min + exp2(inside * log2(1 + range)) - 1;
+    if (group->transfer == 2) return clamp(group->value_min + exp2(inside * log2(1 + range)) - 1, -FLT_MAX, FLT_MAX);
     if (group->transfer == 3) {
         double s = ldexp(1, group->knee - 64), a = asinh(group->value_min / s), b = asinh(group->value_max / s);
-        return s * sinh(a + inside * (b - a));
+        return clamp(s * sinh(a + inside * (b - a)), -FLT_MAX, FLT_MAX);
     }
-    return group->value_min + v * range;
+    return clamp(group->value_min + v * range, -FLT_MAX, FLT_MAX);
 }

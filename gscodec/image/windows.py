@@ -1,0 +1,48 @@
+"""OpenEXR's two windows: where the stored pixels lie, and what of the plane is shown."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
+from gscodec.errors import SourceWarning
+
+MOST_AROUND: Final = 64
+"""Times the stored pixels that a display window may have, so that a small file makes no huge picture ..."""
+
+FREE_PIXELS: Final = 1 << 24
+"""... beyond as many pixels as this."""
+
+
+def displayed(samples: npt.NDArray[Any], exr: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
+    """(h, w, C) what the display window shows of (H, W, C) samples of the data window; 0 where there are none.
+
+    Samples of another size than the data window, a part or a reduced picture, stay as they are; so do those of a window
+    that is far larger, with a SourceWarning.
+
+    Args:
+        exr: as `FileEntry.exr`.
+        name: for messages.
+    """
+    data, shown = exr.get("data_window"), exr.get("display_window")
+    if data is None or shown is None or data == shown:
+        return samples
+    height, width, n_channels = samples.shape
+    if (data[3] - data[1] + 1, data[2] - data[0] + 1) != (height, width):
+        return samples
+    rows, columns = shown[3] - shown[1] + 1, shown[2] - shown[0] + 1
+    if rows * columns > min(MAX_IMAGE_PIXELS, max(FREE_PIXELS, MOST_AROUND * height * width)) or (
+        max(rows, columns) > MAX_DIMENSION
+    ):
+        text = f"{name}: the display window of {columns}x{rows} px is left out; the picture is the data window"
+        warnings.warn(text, SourceWarning, stacklevel=2)
+        return samples
+    result = np.zeros((rows, columns, n_channels), samples.dtype)
+    left, top = data[0] - shown[0], data[1] - shown[1]
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(columns, left + width), min(rows, top + height)
+    if x0 < x1 and y0 < y1:
+        result[y0:y1, x0:x1] = samples[y0 - top : y1 - top, x0 - left : x1 - left]
+    return result
