@@ -277,7 +277,7 @@ def _in_colour(channels: dict[str, _Channel], header: Mapping[str, Any], name: s
             weights = luminance_weights(REC_709 if primaries is None else list(np.ravel(np.asarray(primaries))))
         except (ValueError, np.linalg.LinAlgError) as fault:
             raise BadImage(f"{name}: has {fault}") from fault
-        planes = colour_of(*(channels[each].pixels for each in (y, red, blue)), weights)
+        planes = colour_of(channels[y].pixels, channels[red].pixels, channels[blue].pixels, weights)
         for each in (y, red, blue):
             del result[each]
         result |= {each: _Channel(plane, channels[y].kind) for each, plane in zip(colour, planes, strict=True)}
