@@ -15,7 +15,7 @@ from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
-from gscodec.encoding.packing import Encoded, count_for
+from gscodec.encoding.packing import Encoded, count_for, recorded_name
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
 from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
@@ -24,8 +24,10 @@ from gscodec.format.channels import check_groups
 from gscodec.gaussians import Grid
 from gscodec.image import ImageStack, from_array, load_picture
 from gscodec.image.hidden import hide
+from gscodec.image.inputs import input_files
 from gscodec.image.regions import Regions, RegionSource, StackRegions
 from gscodec.image.weights import weighted
+from gscodec.outputs import refuse_inputs
 from gscodec.raster.base import cpu_backend, fall_back, get_backend
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def encode(
             depends on the machine. Not with `psnr`.
         progress: called after every step, on a card after every few.
     Raises:
-        InvalidArgument: no target or several, or a value out of range.
+        InvalidArgument: no target or several, or a value out of range; or the output or the checkpoint is an input.
         BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be used.
         OutputExists: output is there and overwrite is False.
         MissingExtra: torch, or cupy for a card, is not installed. BackendUnavailable: the device cannot run here.
@@ -162,6 +164,8 @@ def encode(
         raise InvalidArgument(f"a time budget of {time_budget} seconds is not a positive number")
     if time_budget is not None and psnr is not None:
         raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
+    if output is not None or checkpoint is not None:
+        _refuse_inputs(source, output, checkpoint, mask, importance)
     stack = _load(source, part, nan)
     if mask is not None or weights:
         if not isinstance(stack, ImageStack):
@@ -196,6 +200,9 @@ def encode(
         counts = pixel_weights(importance, importance_strength, stack)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
     backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
+    budget = size
+    if bpp is not None or bppc is not None:
+        budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
     job = Job(
         stack,
         grid,
@@ -215,11 +222,9 @@ def encode(
         record_bytes,
         tune,
         counts,
+        recorded_name(stack, budget),
         "" if importance is None else _importance_said(importance, importance_strength),
     )
-    budget = size
-    if bpp is not None or bppc is not None:
-        budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
     wish = _Target(budget, gaussians, psnr)
     try:
         result, met = _encode_target(job, wish)
@@ -251,6 +256,18 @@ def encode(
         device=job.rasterizer.name,
         importance_psnr=result.importance_psnr,
     )
+
+
+def _refuse_inputs(source: Any, output: Any, checkpoint: Any, *maps: Any) -> None:
+    """Refuse an output or a checkpoint that is an input, and an output that is the checkpoint."""
+    listed = source if isinstance(source, list | tuple) else [source]
+    paths = [path for path in listed if isinstance(path, str | os.PathLike)]
+    inputs = [*input_files(paths), *(path for path in maps if isinstance(path, str | os.PathLike) and path != AUTO)]
+    written = [path for path in (output, checkpoint) if path is not None]
+    refuse_inputs(written, inputs)
+    if len(written) == 2 and Path(written[0]).absolute() == Path(written[1]).absolute():
+        raise InvalidArgument(f"{checkpoint}: is the output; name another checkpoint")
+    refuse_inputs(written[:1], written[1:])
 
 
 def _importance_said(importance: Any, strength: float) -> str:

@@ -1,14 +1,15 @@
 """Where the maps of a stack go: a folder, each under its own name."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from gscodec.cli import _console
-from gscodec.cli._mips import check_mips, mip_path, mip_paths
-from gscodec.cli._paths import stem_of
-from gscodec.errors import InvalidArgument, OutputExists, file_access_error
+from gscodec.cli._mips import mip_path, mip_paths
+from gscodec.cli._paths import display_name, is_url, stem_of
+from gscodec.errors import InvalidArgument, file_access_error
+from gscodec.streams import is_stream
 
 if TYPE_CHECKING:
     from gscodec.format import ChannelGroup
@@ -35,15 +36,21 @@ class MapTarget:
         self._format, self._depth, self._overwrite = format_name, depth, overwrite
         self._paths: dict[str, str] = {}
 
-    def check(self, entries: "Sequence[FileEntry]", mips: bool = False) -> "Sequence[FileEntry]":
+    def check(
+        self, entries: "Sequence[FileEntry]", made_of: Collection[str], mips: bool = False
+    ) -> "Sequence[FileEntry]":
         """The maps, after a look at where they, or their mip chains, would go.
 
+        Args:
+            made_of: names of the files that the maps were made of; nothing goes among them unasked.
+
         Raises:
-            InvalidArgument: several maps for one file, or several mips for stdout.
+            InvalidArgument: several maps for one file, or several mips for stdout; or an output is the input.
             OutputExists, FileAccessError: a path that cannot be written.
         """
         from gscodec.format.file_names import path_in_folder
         from gscodec.image.picture_names import WRITTEN, picture_names
+        from gscodec.outputs import default_folder, refuse_inputs, taken
 
         output = self._output
         is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
@@ -55,7 +62,11 @@ class MapTarget:
         else:
             if output is None and self._source == _console.STREAM:
                 raise InvalidArgument("stdin holds a stack of maps: name a folder for them")
-            folder = Path(output) if output is not None else stem_of(self._source).with_suffix("")
+            usual = stem_of(self._source).with_suffix("")
+            folder = Path(output) if output is not None else default_folder(usual, made_of)
+            if output is None and folder != usual:
+                source = display_name(self._source)
+                _console.say(f"{usual} has files of the names that {source} was made of: the maps go to {folder}")
             if folder.exists() and not folder.is_dir():
                 raise file_access_error(f"{folder}: is a file; name a folder for the maps", errno.ENOTDIR, folder)
             names = picture_names(entries, self._format)
@@ -69,10 +80,14 @@ class MapTarget:
             path = self._paths[entry.name]
             if mips and path == _console.STREAM:
                 raise InvalidArgument("--mips writes several pictures: name an output file")
-            if mips:
-                check_mips(path, entry.height, entry.width, self._overwrite)
-            elif path != _console.STREAM and Path(path).exists() and not self._overwrite:
-                raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+            if path == _console.STREAM:
+                continue
+            levels = mip_paths(path, entry.height, entry.width) if mips else [Path(path)]
+            if not is_url(self._source):
+                refuse_inputs(levels, [self._source])
+            for place in levels:
+                if place.exists() and not self._overwrite and not is_stream(place):
+                    raise taken(place, made_of)
         return entries
 
     def write(self, maps: "dict[str, Restored]", icc: bytes | None, level: int = 0) -> None:

@@ -1,8 +1,11 @@
 """Names of the levels of a mip chain, checked before the first is written."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gscodec.errors import OutputExists
+if TYPE_CHECKING:
+    from gscodec.decode import IgsImage
 
 
 def mip_path(path: str | Path, level: int) -> str:
@@ -18,12 +21,17 @@ def mip_paths(path: str | Path, height: int, width: int) -> list[Path]:
     return [Path(mip_path(path, level)) for level in range(len(mip_sizes(height, width)))]
 
 
-def check_mips(path: str | Path, height: int, width: int, overwrite: bool) -> None:
-    """Look at where the levels of a picture would go.
+def check_mips(path: Path, image: "IgsImage", overwrite: bool, inputs: Sequence[str]) -> None:
+    """Look at where the levels of a file's one picture would go.
 
     Raises:
+        InvalidArgument: one is an input.
         OutputExists: one is there and must not be replaced.
     """
-    for level in mip_paths(path, height, width):
+    from gscodec.outputs import refuse_inputs, taken
+
+    levels = mip_paths(path, image.files[0].height, image.files[0].width)
+    refuse_inputs(levels, inputs)
+    for level in levels:
         if level.exists() and not overwrite:
-            raise OutputExists(f"{level}: exists already; use --overwrite to replace it")
+            raise taken(level, image.source_names)

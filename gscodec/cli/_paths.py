@@ -1,14 +1,23 @@
 """Where a verb reads and writes: checks that cost nothing, made before the work that costs minutes."""
 
 import errno
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from gscodec.cli._console import STREAM, read_stdin, refuse_terminal
-from gscodec.errors import InvalidArgument, OutputExists, file_access_error
+from gscodec.cli._console import STREAM, read_stdin, refuse_terminal, say
+from gscodec.errors import InvalidArgument, file_access_error
 from gscodec.streams import is_stream
 
 
-def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -> Path | None:
+def output_path(
+    source: str,
+    output: str | None,
+    suffix: str,
+    overwrite: bool,
+    *,
+    inputs: Iterable[str | Path] = (),
+    made_of: Collection[str] | None = None,
+) -> Path | None:
     """Where the result goes; None is stdout.
 
     Args:
@@ -16,27 +25,35 @@ def output_path(source: str, output: str | None, suffix: str, overwrite: bool) -
         output: what the user asked for; None is the input's name with `suffix`, or stdout for stdin and pipes.
         suffix: with its dot.
         overwrite: whether an existing file may be replaced.
+        inputs: other files that the command reads.
+        made_of: of a decode, names of the pictures that the input was made of, see `default_file`; empty where it does
+            not say. The result then never takes their place unasked.
 
     Raises:
         InvalidArgument: the output is the input, or bytes would go to a terminal.
         OutputExists: the file is there and `overwrite` is not set.
         FileAccessError: the output is a folder or its folder is missing.
     """
+    from gscodec.outputs import default_file, refuse_inputs, taken
+
     if output is None:
-        output = STREAM if source == STREAM or is_stream(source) else str(stem_of(source).with_suffix(suffix))
+        output = STREAM if source == STREAM or is_stream(source) else None
     if output == STREAM:
         refuse_terminal()
         return None
-    path = Path(output)
+    usual = usual_path(source, suffix)
+    path = Path(output) if output is not None else default_file(usual, made_of or ())
+    if output is None and path != usual:
+        say(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
     if is_stream(path):
         return path
     if path.is_dir():
         raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
+    refuse_inputs([path], [name for name in (source, *inputs) if not is_url(str(name))])
     if path.exists():
-        if source != STREAM and not is_url(source) and Path(source).exists() and path.samefile(source):
-            raise InvalidArgument(f"{path}: is the input; name another output")
-        if not overwrite:
-            raise OutputExists(f"{path}: exists already; use --overwrite to replace it", filename=path)
+        named = output is not None or path != usual
+        if not overwrite or (made_of is not None and not made_of and not named):
+            raise taken(path, made_of, named=named)
     elif not path.parent.is_dir():
         raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
     return path
@@ -53,8 +70,20 @@ def stem_of(source: str) -> Path:
     """The path that a result is named after: the input's, or the last part of a URL's in the current folder."""
     if not is_url(source):
         return Path(source)
-    name = source.partition("?")[0].rstrip("/").rpartition("/")[2]
-    return Path(name or "picture.igs")
+    from gscodec.format.file_names import safe_file_name
+    from gscodec.format.source import name_of_url
+
+    return Path(safe_file_name(name_of_url(source)))
+
+
+def usual_path(source: str, suffix: str) -> Path:
+    """The input's name with another suffix; a folder's keeps all of its own name."""
+    path = stem_of(source)
+    if path.name in {"", ".."}:  # the folder one is in, or above it
+        path = path.resolve()
+    if not path.name:
+        raise InvalidArgument(f"{source}: has no name that a result could have; name an output")
+    return path.with_name(path.name + suffix) if path.is_dir() else path.with_suffix(suffix)
 
 
 def display_name(source: str) -> str:

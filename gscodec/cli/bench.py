@@ -65,6 +65,7 @@ def command(
     from gscodec.bench.sources import discover
     from gscodec.bench.suites import SUITES, get_suite
     from gscodec.metrics import METRICS
+    from gscodec.outputs import refuse_inputs
 
     every = [name for name in SUITES if name != "check"]
     chosen = [get_suite(name) for name in (every if suite == "all" else _names(suite))]
@@ -81,6 +82,8 @@ def command(
         files=files or output / "files",
         skipped=tuple(skipped),
     )
+    if against is not None:
+        refuse_inputs([output / f"{wanted.name}.csv" for wanted in chosen], [against])
     done: list[Done] = []
     for wanted in chosen:
         with _progress(wanted.name, quiet) as show:

@@ -9,7 +9,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._mips import check_mips, mip_path
-from gscodec.cli._paths import display_name, igs_source, output_path
+from gscodec.cli._paths import display_name, igs_source, is_url, output_path
 from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
 from gscodec.errors import InvalidArgument
 
@@ -44,7 +44,8 @@ def command(
         typer.Argument(
             metavar="[OUT]",
             help="Picture to write, - for stdout, or a folder for the maps of a stack. "
-            "Default: IN with .png, or without suffix.",
+            "Default: IN with .png, or without suffix; never the name of a picture that IN was made of, but then with "
+            ".decoded.",
         ),
     ] = None,
     only: Annotated[
@@ -131,7 +132,7 @@ def _decode_maps(
     from gscodec.cli._maps import MapTarget
 
     target = MapTarget(source, *wanted)
-    chosen = [entry.name for entry in target.check(image.select(names), mips)]
+    chosen = [entry.name for entry in target.check(image.select(names), image.source_names, mips)]
     levels = image.mip_files(chosen, **request) if mips else [image.render_files(chosen, **request)]
     for level, maps in enumerate(levels):
         target.write(maps, image.icc, level)
@@ -141,12 +142,12 @@ def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: di
     from gscodec.image import save_image
     from gscodec.image.picture_names import usual_suffix
 
-    suffix = f".{wanted.format_name.lower()}" if wanted.format_name else usual_suffix(image.files[0])
-    destination = output_path(source, wanted.target, suffix, wanted.overwrite)
+    suffix = f".{wanted.format_name.lower().removeprefix('.')}" if wanted.format_name else usual_suffix(image.files[0])
+    destination = output_path(source, wanted.target, suffix, wanted.overwrite, made_of=image.source_names)
     if mips:
         if destination is None:
             raise InvalidArgument("--mips writes several pictures: name an output file")
-        check_mips(destination, image.files[0].height, image.files[0].width, wanted.overwrite)
+        check_mips(destination, image, wanted.overwrite, [] if is_url(source) else [source])
     place = request["lod"], request.get("region"), request.get("size")
     bounded = request.get("max_bytes") is not None or request.get("max_gaussians") is not None
     if destination is not None and not mips and not bounded:

@@ -157,9 +157,16 @@ def command(
         raise InvalidArgument(f"give exactly one of {', '.join(targets)}: {found}")
     sources, output = _split(paths, named_output)
     source = sources[0]
-    destination = output_path(source, output, ".igs", overwrite)
 
     from gscodec.image import ImageStack, load_picture
+    from gscodec.image.inputs import input_files
+    from gscodec.outputs import refuse_inputs
+
+    maps = [path for path in (mask, importance) if path is not None and path != "auto"]
+    inputs = [*input_files(sources), *map(Path, maps)]
+    destination = output_path(source, output, ".igs", overwrite, inputs=inputs)
+    if checkpoint is not None:
+        refuse_inputs([checkpoint], inputs)
 
     stack = load_picture(sources, part=part, nan=nan)  # before torch comes in: a wrong path is told at once
 

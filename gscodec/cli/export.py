@@ -14,7 +14,11 @@ def command(
     to: Annotated[Literal["dds", "ktx2", "png", "exr"], typer.Option("--to", help="Type of the files.")],
     output: Annotated[
         str | None,
-        typer.Argument(metavar="[OUT_DIR]", help="Folder for the textures. Default: IN without suffix."),
+        typer.Argument(
+            metavar="[OUT_DIR]",
+            help="Folder for the textures. Default: IN without suffix; with .exported where that has files of the "
+            "names that IN was made of.",
+        ),
     ] = None,
     only: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Only these maps, by file, name or role: normal,ao.")

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from gscodec.cli import _console
-from gscodec.cli._paths import igs_source
+from gscodec.cli._paths import igs_source, is_url
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
 from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.streams import is_stream
 
 
 def command(
@@ -52,7 +53,11 @@ def command(
     if points_file == _console.STREAM and source == _console.STREAM:
         raise InvalidArgument("stdin cannot be both the file and the points: give the points with --at")
     target = output or _console.STREAM
-    if target != _console.STREAM and Path(target).exists() and not overwrite:
+    if target != _console.STREAM:
+        from gscodec.outputs import refuse_inputs
+
+        refuse_inputs([target], [name for name in (source, points_file) if name is not None and not is_url(name)])
+    if target != _console.STREAM and Path(target).exists() and not overwrite and not is_stream(target):
         raise OutputExists(f"{target}: exists already; use --overwrite to replace it")
     suffix = Path(target).suffix.lower().removeprefix(".")
     named: Format = "csv" if suffix == "csv" else "json" if suffix == "json" else "npy" if suffix == "npy" else "text"

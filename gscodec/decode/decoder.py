@@ -252,6 +252,12 @@ class IgsImage:
         return self._reader.files or plain_files(self.groups, height, width)
 
     @property
+    def source_names(self) -> frozenset[str]:
+        """Bare names of the files that the picture was made of, as far as the file records them."""
+        self._check_open()
+        return frozenset({group.source for group in self.groups} | {entry.name for entry in self._reader.files}) - {""}
+
+    @property
     def has_file_chunk(self) -> bool:
         """Whether the file says more of its sources than that they were one picture, or groups without a file."""
         return bool(self._reader.files)

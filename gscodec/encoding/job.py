@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.errors import MissingExtra
-from gscodec.format import Contents, file_size
+from gscodec.format import ChannelGroup, Contents, file_size
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import PAGE_ENTRY
 from gscodec.format.packed import head_bytes
@@ -82,6 +82,7 @@ class Job:
     wanted_record_bytes: int | None = None  # of profile packed
     tune: str = "psnr"
     importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
+    source_name: str = ""  # bare file name that the file records; empty is none
     importance_said: str = ""  # where it came from, for the file's provenance
 
     @property
@@ -111,6 +112,12 @@ class Job:
     def target_grid(self) -> Grid:
         """The grid with the background of the target."""
         return self.grid if self.scales is None else replace(self.grid, background=self.grid.background * self.scales)
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """Channel groups of the file: those of the picture, and which file that came from."""
+        groups = self.stack.groups
+        return (replace(groups[0], source=self.source_name),) if self.source_name else groups
 
     @property
     def visible(self) -> npt.NDArray[np.bool_] | None:
@@ -148,7 +155,7 @@ class Job:
             lattice = replace(lattice, feature_steps=lattice.feature_steps / self.scales)
         stack = self.stack
         gaussians = self.unscaled(gaussians)
-        return Contents(self.grid, stack.groups, lods, gaussians, stack.icc, meta, page_size, lattice, stack.files)
+        return Contents(self.grid, self.groups, lods, gaussians, stack.icc, meta, page_size, lattice, stack.files)
 
     @property
     def n_pixels(self) -> int:
@@ -198,8 +205,8 @@ class Job:
         counts, stack = lod_counts(n_gaussians, self.lods), self.stack
         if self.profile == "packed":
             shape = PACKED_PAGE_SIZE, stack.files, self.record_bytes
-            return file_size(self.grid, stack.groups, counts, stack.icc, meta, *shape)
-        return file_size(self.grid, stack.groups, counts, stack.icc, meta, files=stack.files)
+            return file_size(self.grid, self.groups, counts, stack.icc, meta, *shape)
+        return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files)
 
 
 def training_room() -> Any:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ import numpy.typing as npt
 from gscodec.decode import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
 from gscodec.format import Contents, pack
-from gscodec.image import to_unit
-from gscodec.image.regions import Rect
+from gscodec.format.file_names import legal_name
+from gscodec.image import ImageStack, to_unit
+from gscodec.image.regions import Rect, RegionSource
+from gscodec.image.save import PICTURE_FILES
 from gscodec.metrics import psnr as psnr_between
 from gscodec.version import __version__
 
 META_SHARE = 0.01
-"""Provenance is left out of a file in which it would take more than this share of the bytes."""
+"""Share of a file's bytes above which its provenance is left out, and likewise the source's name."""
 
 META_SLACK = 8
 """Bytes left free because provenance is deflated, and its digits are not known when Gaussians are counted."""
@@ -50,6 +53,19 @@ def provenance(job: Job, psnr: float) -> dict[str, Any]:
     if job.importance is not None:
         said["importance"] = job.importance_said
     return said | dict(job.notes)
+
+
+def recorded_name(stack: ImageStack | RegionSource, budget: int | None) -> str:
+    """The bare file name that the file of a single picture records, so that no decode goes there unasked.
+
+    Never a folder, and nothing of what is no picture's file or takes too much of a budget in bytes.
+    """
+    if stack.files or len(stack.groups) != 1:
+        return ""
+    name = stack.groups[0].source or legal_name(PurePath(stack.source_name).name)
+    if PurePath(name).suffix.lower() not in PICTURE_FILES:
+        return ""
+    return name if budget is None or len(name.encode()) <= META_SHARE * budget else ""
 
 
 def planned_provenance(job: Job, budget: int | None) -> dict[str, Any] | None:

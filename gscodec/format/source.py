@@ -204,10 +204,15 @@ def is_url(source: object) -> bool:
     return isinstance(source, str) and _URL.match(source) is not None
 
 
+def name_of_url(url: str) -> str:
+    """The last part of a URL's path, which results are named after; not yet a safe file name."""
+    return url.partition("?")[0].partition("#")[0].partition("://")[2].rstrip("/").rpartition("/")[2] or "picture.igs"
+
+
 def source_name(source: SourceLike) -> str:
     """What messages call a source: a URL goes without user, password and query, which may be secrets."""
     if isinstance(source, str) and is_url(source):
-        return re.sub(r"(?<=://)[^/@]*@", "", source).partition("?")[0]
+        return re.sub(r"(?<=://)[^/]*@", "", source).partition("?")[0]
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     name = getattr(source, "name", None)

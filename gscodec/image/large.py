@@ -43,7 +43,11 @@ def load_picture(
         GsCodecError: as `load_source`, `open_large_tiff` and `TileFolder`.
     """
     large = _large(Path(paths[0])) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
-    return load_source(paths, part=part, nan=nan) if large is None else large
+    if large is None:
+        return load_source(paths, part=part, nan=nan)
+    if isinstance(large, RegionSource) and not Path(paths[0]).is_dir():
+        large.source_name = os.fspath(paths[0])
+    return large
 
 
 def _large(path: Path) -> ImageStack | RegionSource | None:

@@ -87,6 +87,7 @@ class RegionSource:
         self.groups = groups
         self.icc = icc
         self.files: tuple[FileEntry, ...] = ()
+        self.source_name = ""  # as `ImageStack.source_name`
 
     def __enter__(self) -> Self:
         return self

@@ -22,10 +22,13 @@ def channels_of(group: ChannelGroup, groups: Sequence[ChannelGroup]) -> slice:
 
 
 def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tuple[FileEntry, ...]:
-    """A file for each group, where nothing else is known; of groups of one source, each has a name of its own."""
+    """A file for each group, where nothing else is known; of groups of one source, each has a name of its own.
+
+    One group is one picture, whose name is that of whatever it is written to and not that of its source.
+    """
     entries: dict[str, FileEntry] = {}
     for group in groups:
-        name = wanted = group.source or f"{group.name}.png"
+        name = wanted = f"{group.name}.png" if len(groups) == 1 or not group.source else group.source
         stem, dot, suffix = wanted.rpartition(".")
         tries = 1
         while name in entries:

@@ -14,6 +14,7 @@ from gscodec.errors import InvalidArgument, UnsupportedImage, file_access_error
 from gscodec.format import write_atomic
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.image.alpha import covers, in_mode
+from gscodec.image.discover import PICTURE_SUFFIXES
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
@@ -42,6 +43,9 @@ _SUFFIXES: Final = {
     ".hdr": "HDR",
 }
 """The usual ones, so that not all of Pillow's plugins are loaded to look them up."""
+
+PICTURE_FILES: Final = PICTURE_SUFFIXES | set(_SUFFIXES) - {""}
+"""Suffixes of files that may hold a picture, read or written."""
 
 _ALPHA: Final = {"PNG", "TIFF", "WEBP", "TGA", "AVIF", "DDS", "JPEG2000", "QOI", "SGI"}
 _REFUSED: Final = {"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"}  # written by Pillow, but not as these very pixels

@@ -1,7 +1,7 @@
 """A source picture in memory: samples in the model's domain, and what its channels are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ class ImageStack:
     samples: npt.NDArray[np.float32]  # (H, W, C) level / (2^bits - 1) for integer sources, so 0..1
     groups: tuple[ChannelGroup, ...]  # of the C channels, in order
     icc: bytes | None = None  # ICC profile, as found
-    source_name: str = ""  # for messages
+    source_name: str = ""  # path or another name, for messages; its last part is recorded where it is that of a picture
     files: tuple[FileEntry, ...] = ()  # what the samples came from, where that is not one plain picture
     visible: npt.NDArray[np.bool_] | None = None  # (H, W) texels that count; None is all of them
     weights: tuple[float, ...] = ()  # of each group's errors in the fit, above 0; none is 1 for all
@@ -47,8 +47,10 @@ def cmyk_groups(bit_depth: int) -> tuple[ChannelGroup, ...]:
 
 
 def is_cmyk(groups: Sequence[ChannelGroup]) -> bool:
-    """Whether the channels are a picture of four inks."""
-    return len(groups) == 1 and groups[0].bit_depth <= 16 and tuple(groups) == cmyk_groups(groups[0].bit_depth)
+    """Whether the channels are a picture of four inks, whatever file it came from."""
+    if len(groups) != 1 or groups[0].bit_depth > 16:
+        return False
+    return (replace(groups[0], source=""),) == cmyk_groups(groups[0].bit_depth)
 
 
 def bare_name(name: str, suffix: str) -> str:

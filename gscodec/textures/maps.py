@@ -32,7 +32,7 @@ def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) 
 
     Names are not yet safe, and textures of several maps may still collide.
     """
-    if len(image.files) == 1 and not image.has_file_chunk and not image.groups[0].source and stem:
+    if len(image.files) == 1 and not image.has_file_chunk and stem:
         return {entry.name: stem for entry in entries}
     names = {entry.name: PurePath(entry.name).stem for entry in entries}
     if len({name.casefold() for name in names.values()}) < len(names):

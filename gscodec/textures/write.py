@@ -1,7 +1,7 @@
 """The maps of an `.igs` file to the files of an engine."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -9,14 +9,16 @@ from typing import Any, Final
 import numpy as np
 
 from gscodec.decode import IgsImage, open_igs
-from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, file_access_error
+from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.format import write_atomic
 from gscodec.format.channels import AlphaMode
 from gscodec.format.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
+from gscodec.format.source import is_url, name_of_url
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
 from gscodec.image.save import encode_image
+from gscodec.outputs import default_folder, refuse_inputs, taken
 from gscodec.textures.choice import choose
 from gscodec.textures.dds import pack_dds
 from gscodec.textures.formats import CHOICES, TexelFormat
@@ -68,7 +70,8 @@ def export(
 
     Args:
         source: path or bytes of the file.
-        output: the folder, made where it is missing; None is the file's path without suffix.
+        output: the folder, made where it is missing; None is the file's path without suffix, with `.exported` where
+            that has files of the names that the picture was made of.
         to: `dds`, `ktx2`, `png` or `exr`.
         only: names of maps, see `IgsImage.select`; None is all.
         lod: level of detail of the file, 0 the finest; None is the finest there is.
@@ -77,8 +80,10 @@ def export(
         bits: of png and exr, as `decode`; of dds and ktx2, 8, or 16 or 32 for texels that are not compressed.
 
     Raises:
-        InvalidArgument: arguments that contradict each other or the maps, or no such map or level.
+        InvalidArgument: arguments that contradict each other or the maps, no such map or level, or an output that is
+            the input.
         OutputExists: a file is there and overwrite is False; nothing was written.
+        FileAccessError: a link leads out of the folder.
         MissingExtra: etcpak is not installed.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
@@ -92,18 +97,23 @@ def export(
     if bits is not None and bits not in _BITS[to]:
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
     with open_igs(source, device=device, threads=threads) as image:
-        folder = _folder(source, output)
-        job = _Job(image, folder, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
+        folder = _folder(source, output, image.source_names)
+        inputs = () if isinstance(source, bytes) or is_url(os.fspath(source)) else (source,)
+        job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
         return job.run(only, lod, None if isinstance(source, bytes) else PurePath(source).stem)
 
 
-def _folder(source: str | os.PathLike[str] | bytes, output: str | os.PathLike[str] | None) -> Path:
+def _folder(
+    source: str | os.PathLike[str] | bytes, output: str | os.PathLike[str] | None, made_of: Collection[str]
+) -> Path:
     if output is None:
         if isinstance(source, bytes):
             raise InvalidArgument("an .igs file without a path: name a folder for its textures")
-        output = Path(source).with_suffix("")
-        if output == Path(source):
+        path = Path(safe_file_name(name_of_url(os.fspath(source))) if is_url(os.fspath(source)) else source)
+        output = path.with_suffix("")
+        if output == path:
             raise InvalidArgument(f"{output}: has no suffix to leave out: name a folder for its textures")
+        output = default_folder(output, made_of, "exported")
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise FileAccessError(f"{folder}: is a file; name a folder for the textures")
@@ -123,6 +133,7 @@ class _Work:
 class _Job:
     image: IgsImage
     folder: Path
+    inputs: tuple[str | os.PathLike[str], ...]
     to: str
     mips: bool
     format: str
@@ -139,10 +150,11 @@ class _Job:
         paths = [path for one in work for path in self._paths(one)]
         if len({file_key(path.name) for path in paths}) < len(paths):
             raise InvalidArgument(f"{self.folder}: two of the files would have one name; take fewer maps with only")
+        refuse_inputs(paths, self.inputs)
         for path in paths:
             path_in_folder(self.folder, path.name)  # a link out of the folder is refused
             if path.exists() and not self.overwrite:
-                raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+                raise taken(path, self.image.source_names)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:

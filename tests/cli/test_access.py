@@ -51,7 +51,7 @@ def test_urls_are_read_by_every_verb(
     url = server.add("shelf/picture.igs", igs.read_bytes()) + "?token=secret"
     assert run("decode", url).code == 0
     with gscodec.open(igs) as image:
-        np.testing.assert_array_equal(pixels(tmp_path / "picture.png"), image.render())
+        np.testing.assert_array_equal(pixels(tmp_path / "picture.decoded.png"), image.render())
     assert run("sample", url, "--at", "1,1").text == run("sample", igs, "--at", "1,1").text
     told, expected = (json.loads(run("info", source, "--json").text) for source in (url, igs))
     assert told["width"] == expected["width"]

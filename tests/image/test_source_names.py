@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -13,10 +14,10 @@ from gscodec.errors import InvalidArgument
 from gscodec.format import ChannelGroup, IgsReader, Severity, validate
 from gscodec.image import from_array, load_image, load_source
 
-QUICK = {"gaussians": 20, "preset": "fast", "steps": 10, "lods": 1}
+QUICK: dict[str, Any] = {"gaussians": 20, "preset": "fast", "steps": 10, "lods": 1}
 
 
-def draw(path: str | Path, seed: int = 0) -> None:
+def draw(path: bytes | Path, seed: int = 0) -> None:
     """A small picture, drawn where no suffix says what it is."""
     levels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
     Image.fromarray(levels).save(path, "PNG")

@@ -1,0 +1,102 @@
+"""Where results must not go: over an input of the same command, or over the picture that a file was made of."""
+
+import os
+import stat
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.format.file_names import file_key, refuse_link_out
+from gscodec.streams import is_stream
+
+STDIN = "-"
+
+
+def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an output that is one of the inputs, by whatever name, whether it may be replaced or not.
+
+    Files are compared by identity: hard and symbolic links and other spellings of a name count.
+
+    Args:
+        outputs: paths to be written.
+        inputs: paths to be read; `-` is stdin.
+
+    Raises:
+        InvalidArgument: one is.
+    """
+    known: dict[tuple[int, int], str] = {}
+    for path in inputs:
+        identity = _identity(path)
+        if identity is not None:
+            known[identity] = os.fspath(path)
+    for output in outputs:
+        if is_stream(output):
+            continue
+        identity = _identity(output)
+        if identity is not None and identity in known:
+            name = "stdin" if known[identity] == STDIN else known[identity]
+            what = "is the input" if name == os.fspath(output) else f"is the same file as the input {name}"
+            raise InvalidArgument(f"{os.fspath(output)}: {what}; name another output")
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What all names of a regular file share; None for what is none."""
+    try:
+        found = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STDIN else Path(path).stat()
+    except (OSError, ValueError, AttributeError):  # not there, a NUL in the path, no stdin
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def default_file(path: Path, sources: Collection[str]) -> Path:
+    """Where a result goes when nobody says: `photo.png`, or `photo.decoded.png` where that is a source's name.
+
+    Args:
+        path: the usual place.
+        sources: names of the pictures that the file was made of.
+
+    Raises:
+        FileAccessError: as `refuse_link_out`.
+    """
+    keys = {file_key(name) for name in sources}
+    chosen, tries = path, 1
+    while file_key(chosen.name) in keys:
+        mark = "decoded" if tries == 1 else f"decoded{tries}"
+        chosen = path.with_name(f"{path.stem}.{mark}{path.suffix}")
+        tries += 1
+    refuse_link_out(chosen)
+    return chosen
+
+
+def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") -> Path:
+    """The folder that results go to when nobody says: `rock`, or `rock.decoded` where that has files of the sources.
+
+    Args:
+        path: the usual place.
+        sources: names of the pictures that the file was made of.
+        mark: what becomes of them.
+    """
+    try:
+        there = {file_key(file.name) for file in path.iterdir()}
+    except OSError:
+        return path
+    return path.with_name(f"{path.name}.{mark}") if there & {file_key(name) for name in sources} else path
+
+
+def taken(path: str | os.PathLike[str], sources: Collection[str] | None, *, named: bool = True) -> OutputExists:
+    """The error for an output that is there already.
+
+    It speaks of `--overwrite` only where that cannot cost the picture that the input was made of.
+
+    Args:
+        sources: names of the pictures that the input was made of, none where it does not say; None where it is made of
+            no pictures.
+        named: whether the user named the output.
+    """
+    keys = None if sources is None else {file_key(name) for name in sources}
+    if keys is None or (named and keys and file_key(Path(path).name) not in keys):
+        remedy = "already; use --overwrite to replace it"
+    else:
+        remedy = "already, and may be a picture that the input was made of; name another output"
+    return OutputExists(f"{os.fspath(path)}: exists {remedy}", filename=path)
