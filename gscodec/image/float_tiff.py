@@ -13,6 +13,7 @@ from gscodec.format.channels import AlphaMode, Role
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import straightened
 from gscodec.image.floats import finite, float_group, model_samples
+from gscodec.image.profiles import sound_profile
 from gscodec.image.stack import ImageStack, bare_name, upright
 from gscodec.image.tiff_layout import ASSOCIATED, UNASSOCIATED, WHITE_IS_ZERO, TiffLayout
 from gscodec.image.tiff_pixels import stored_samples
@@ -54,8 +55,9 @@ def read_float_tiff(file: BinaryIO, layout: TiffLayout, name: str, nan: str) -> 
     if premultiplied:
         exr["premultiplied"] = True
     entry = FileEntry(source, width, height, n_channels, tuple(group.name for group in groups), exr=exr)
+    icc = sound_profile(layout.icc, groups, name)
     models = [model_samples(part.samples, group) for part, group in zip(parts, groups, strict=True)]
-    return ImageStack(np.concatenate(models, axis=2), groups, layout.icc, name, (entry,))
+    return ImageStack(np.concatenate(models, axis=2), groups, icc, name, (entry,))
 
 
 @dataclass(frozen=True)

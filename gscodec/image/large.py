@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from gscodec.constants import LARGE_PIXELS
 from gscodec.errors import file_access_error
-from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.kinds import one_line_errors, open_pillow, warn_of_frames
 from gscodec.image.large_tiff import open_large_tiff
 from gscodec.image.maps import load_source
+from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import ImageStack, cmyk_groups, picture_groups
 from gscodec.image.tiff_layout import SIGNATURES
@@ -99,9 +99,7 @@ def _decoded_once(path: Path) -> RegionSource | None:
         with one_line_errors(name):
             warn_of_frames(image, name)
             groups = cmyk_groups(8) if image.mode == "CMYK" else picture_groups(n_channels, 8)
-            icc = image.info.get("icc_profile") or None
-            if icc is not None and len(icc) > MAX_ICC_BYTES:
-                return None
+            icc = sound_profile(image.info.get("icc_profile"), groups, name)
             return SpooledPicture((height, width, n_channels), groups, icc, _rows(image, n_channels), name)
 
 

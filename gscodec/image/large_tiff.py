@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from gscodec.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
 from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
-from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.kinds import one_line_errors, warn_of_source
+from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import cmyk_groups, picture_groups
 from gscodec.image.tiff_layout import choose_page
@@ -82,9 +82,7 @@ def _opened(file: IO[bytes], page: Any, byteorder: str, name: str) -> RegionSour
     bits = int(page.bitspersample)
     groups = cmyk_groups(bits) if page.photometric == _SEPARATED else picture_groups(n_channels, bits)
     icc_tag = page.tags.get("InterColorProfile")
-    icc = bytes(icc_tag.value) if icc_tag is not None else None
-    if icc is not None and len(icc) > MAX_ICC_BYTES:
-        raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
+    icc = sound_profile(bytes(icc_tag.value) if icc_tag is not None else None, groups, name)
     shape = height, width, n_channels
     dtype = np.dtype(f"{byteorder}u{bits // 8}")
     _check_extents(file, page, name)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format.channels import ChannelGroup
-from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
 from gscodec.image.kinds import file_type, one_line_errors, open_pillow, warn_of_frames, warn_of_source
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
+from gscodec.image.profiles import sound_profile
 from gscodec.image.quiet import quiet
 from gscodec.image.stack import ImageStack, check_dimensions, cmyk_groups, picture_groups, upright
 from gscodec.image.tiff_layout import (
@@ -240,10 +240,8 @@ def _stack_of(
     """The stack of upright levels; without groups, an ordinary picture."""
     samples = levels.astype(np.float32)
     samples /= np.float32(largest)
-    if icc and len(icc) > MAX_ICC_BYTES:
-        raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
     groups = groups or picture_groups(samples.shape[2], largest.bit_length())
-    return ImageStack(np.ascontiguousarray(samples), groups, icc or None, name)
+    return ImageStack(np.ascontiguousarray(samples), groups, sound_profile(icc, groups, name), name)
 
 
 def _orientation(image: "Image") -> int:

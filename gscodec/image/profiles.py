@@ -5,10 +5,17 @@ Source: ICC.1:2022 (profile version 4.4), section 7.2.
 
 import io
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from gscodec.errors import LimitExceeded
+from gscodec.format.channels import ChannelGroup
+from gscodec.format.limits import MAX_ICC_BYTES
+from gscodec.image.kinds import warn_of_source
+from gscodec.image.stack import is_cmyk
 
 _HEADER_BYTES: Final = 128
 _TAG_BYTES: Final = 12
@@ -36,33 +43,58 @@ def colour_model(icc: bytes) -> str | None:
     return icc[16:20].decode("latin-1")
 
 
-def profile_fault(icc: bytes, n_channels: int, *, inks: bool) -> str | None:
-    """Why a profile does not go with a picture, in words; None where it does.
+def sound_profile(icc: bytes | None, groups: Sequence[ChannelGroup], name: str) -> bytes | None:
+    """The profile where it goes with a picture that was read, else None and a SourceWarning.
 
     Args:
-        n_channels: 1 to 4 of gray or RGB, with or without alpha; more have no profile.
-        inks: whether four channels are CMYK.
+        groups: of the picture; an opacity may be its alpha.
+
+    Raises:
+        LimitExceeded: it takes more than MAX_ICC_BYTES.
     """
-    model = colour_model(icc)
-    wanted = "CMYK" if inks else _MODELS.get(n_channels)
-    if model is None:
-        return "is damaged"
-    if model != wanted:
-        kind = "CMYK" if inks else "gray" if n_channels <= 2 else "RGB" if n_channels <= 4 else "data"
-        return f"is for {model.strip()}, the picture is {kind}"
+    if not icc:
+        return None
+    if len(icc) > MAX_ICC_BYTES:
+        raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
+    model = "CMYK" if is_cmyk(groups) else _MODELS.get(sum(group.n_channels for group in groups), "data")
+    return fitting_profile(icc, model, name)
+
+
+def fitting_profile(icc: bytes | None, model: str, name: str) -> bytes | None:
+    """The profile where it is sound and of the colour model, as `colour_model` names it; else None and a SourceWarning.
+
+    A profile of another model misleads every program: one for gray has no colours for RGB samples.
+    """
+    if not icc:
+        return None
+    found = colour_model(icc)
+    if found == model:
+        return icc
+    fact = "is damaged" if found is None else f"is for {_said(found)}, the picture is {_said(model)}"
+    warn_of_source(f"{name}: its ICC profile {fact}; the profile is left out")
     return None
 
 
-def srgb_of_inks(inks: npt.NDArray[np.uint8], icc: bytes | None) -> npt.NDArray[np.uint8]:
+def is_srgb(icc: bytes) -> bool:
+    """Whether a profile calls itself sRGB, so that nothing is lost without it."""
+    return b"sRGB" in icc or "sRGB".encode("utf-16-be") in icc
+
+
+def _said(model: str) -> str:
+    known = {"RGB ": "RGB", "GRAY": "gray", "CMYK": "CMYK", "data": "data"}
+    return known.get(model, ascii(model)[1:-1].strip())
+
+
+def srgb_of_inks(inks: npt.NDArray[np.uint8], icc: bytes | None, name: str) -> npt.NDArray[np.uint8]:
     """(H, W, 3) sRGB of (H, W, 4) inks: perceptual through a CMYK profile, else (1 - ink) (1 - black)."""
     from PIL import Image
 
     image = Image.fromarray(inks, "CMYK")
-    if icc is not None and colour_model(icc) == "CMYK":
+    if icc is not None:
         try:
             return np.asarray(_through_profile(image, icc))
-        except Exception:  # a profile that its library does not take: pyCMS has errors of many kinds
-            pass
+        except Exception:  # a profile that the library does not take: it has errors of many kinds
+            warn_of_source(f"{name}: its ICC profile is damaged; inks become RGB without it")
     return np.asarray(image.convert("RGB"))
 
 

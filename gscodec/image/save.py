@@ -15,10 +15,11 @@ from gscodec.format import write_atomic
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.discover import PICTURE_SUFFIXES
+from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
-from gscodec.image.profiles import srgb_of_inks
+from gscodec.image.profiles import fitting_profile, is_srgb, srgb_of_inks
 from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
@@ -49,6 +50,8 @@ PICTURE_FILES: Final = PICTURE_SUFFIXES | set(_SUFFIXES) - {""}
 
 _ALPHA: Final = {"PNG", "TIFF", "WEBP", "TGA", "AVIF", "DDS", "JPEG2000", "QOI", "SGI"}
 _REFUSED: Final = {"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"}  # written by Pillow, but not as these very pixels
+_PROFILED: Final = {"PNG", "TIFF", "JPEG", "WEBP", "AVIF"}
+_NO_GRAY: Final = {"WEBP", "AVIF"}  # gray is written as RGB
 _MODES: Final = {1: ("L", "RGB"), 2: ("LA", "RGBA"), 3: ("RGB",), 4: ("RGBA",)}
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # the picture has been through one lossy codec already
@@ -128,6 +131,8 @@ def encode_image(
     if is_cmyk(groups):
         return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, name)
     n_channels = _picture_channels(groups, name)
+    deep_gray_alpha = kind == "TIFF" and n_channels == 2 and (bit_depth or native_dtype(groups).itemsize * 8) == 16
+    icc = _profile(icc, kind, 4 if deep_gray_alpha else n_channels, name)
     has_alpha = n_channels in {2, 4}
     if has_alpha and kind not in _ALPHA:
         raise InvalidArgument(f"{name}: {kind} has no alpha channel; write PNG, TIFF or WebP")
@@ -146,7 +151,7 @@ def encode_image(
         if kind == "PNG":
             return write_deep_png(deep, icc)
         # few programs, Pillow not among them, read TIFFs of 16-bit gray with alpha
-        return write_deep_tiff(deep[:, :, [0, 0, 0, 1]] if n_channels == 2 else deep, icc)
+        return write_deep_tiff(deep[:, :, [0, 0, 0, 1]] if deep_gray_alpha else deep, icc)
     return _with_pillow(full_range(array, np.uint8), _MODES[n_channels], kind, icc, name)
 
 
@@ -170,6 +175,7 @@ def _float_file(
     else:
         codes, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
         values = _light(codes, groups)
+    icc = _profile(icc, kind, values.shape[2], name)
     if kind in {"EXR", "HDR"}:
         values, groups = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
     if kind == "EXR":
@@ -259,12 +265,22 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
 
 def _inks(array: npt.NDArray[Any], kind: str, icc: bytes | None, bit_depth: int, name: str) -> bytes:
     """CMYK where the format has it, else sRGB: through the profile, or by the plain formula where there is none."""
+    icc = fitting_profile(icc, "CMYK", name)
     if kind == "TIFF" and bit_depth == 16:
         return write_deep_tiff(full_range(array, np.uint16), icc, inks=True)
     inks = full_range(array, np.uint8)
     if kind in {"TIFF", "JPEG"}:
         return _with_pillow(inks, ("CMYK",), kind, icc, name)
-    return _with_pillow(srgb_of_inks(inks, icc), ("RGB",), kind, None, name)
+    return _with_pillow(srgb_of_inks(inks, icc, name), ("RGB",), kind, None, name)
+
+
+def _profile(icc: bytes | None, kind: str, n_channels: int, name: str) -> bytes | None:
+    """The profile for a file of gray or RGB, where the file type has one and it is of that model."""
+    if icc and kind not in _PROFILED:
+        if not is_srgb(icc):
+            warn_of_source(f"{name}: {kind} has no place for the ICC profile; programs will take its colours as sRGB")
+        return None
+    return fitting_profile(icc, "GRAY" if n_channels <= 2 and kind not in _NO_GRAY else "RGB ", name)
 
 
 def _with_pillow(array: npt.NDArray[np.uint8], modes: Sequence[str], kind: str, icc: bytes | None, name: str) -> bytes:

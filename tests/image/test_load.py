@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import SourceWarning
@@ -198,7 +199,7 @@ def test_exif_orientation_is_applied(saved: Bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_icc_profiles_are_kept(kind: str, noise: Noise, saved: Bytes) -> None:
-    profile = bytes(range(200))
+    profile = make_profile(padding=200)
     assert load_image(saved(Image.fromarray(noise(3)), kind, icc_profile=profile)).icc == profile
     assert load_image(saved(Image.fromarray(noise(3)), kind)).icc is None
 

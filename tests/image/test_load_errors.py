@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gscodec.errors import BadFile, BadImage, FileAccessError, GsCodecError, LimitExceeded, UnsupportedImage
+from gscodec.errors import (
+    BadFile,
+    BadImage,
+    FileAccessError,
+    GsCodecError,
+    LimitExceeded,
+    SourceWarning,
+    UnsupportedImage,
+)
 from gscodec.image import load_image
 
 Noise = Callable[..., npt.NDArray[Any]]
@@ -147,7 +155,7 @@ def test_modes_without_a_place_here_are_refused(mode: str, word: str, saved: Byt
 
 
 def test_an_oversized_profile_is_refused(monkeypatch: pytest.MonkeyPatch, saved: Bytes) -> None:
-    monkeypatch.setattr("gscodec.image.load.MAX_ICC_BYTES", 99)
+    monkeypatch.setattr("gscodec.image.profiles.MAX_ICC_BYTES", 99)
     refusal(saved(Image.new("L", (2, 2)), "PNG", icc_profile=bytes(100)), LimitExceeded)
 
 
@@ -185,6 +193,7 @@ def test_damage_anywhere_is_an_error_or_a_picture(data: st.DataObject, saved: By
         damaged[data.draw(st.integers(0, min(len(damaged), 300) - 1))] = data.draw(st.integers(0, 255))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", SourceWarning)  # ours; those of libraries do not get through
         try:
             stack = load_image(bytes(damaged))
         except (BadFile, UnsupportedImage):

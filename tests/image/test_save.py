@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, UnsupportedImage
@@ -48,11 +49,12 @@ def test_what_is_saved_loads_the_same(
 @pytest.mark.parametrize("n_channels", [1, 3, 4])
 def test_deep_tiff_agrees_with_another_reader(n_channels: int, noise: Noise, tmp_path: Path) -> None:
     pixels = np.tile(noise(n_channels, np.uint16), (60, 150, 1))  # several strips
-    save_image(tmp_path / "a.tif", pixels, colour(n_channels, 16), b"profile")
+    profile = make_profile(b"GRAY" if n_channels == 1 else b"RGB ")
+    save_image(tmp_path / "a.tif", pixels, colour(n_channels, 16), profile)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert len(file.pages.first.dataoffsets) > 1
         np.testing.assert_array_equal(file.asarray().reshape(pixels.shape), pixels)
-    assert load_image(tmp_path / "a.tif").icc == b"profile"
+    assert load_image(tmp_path / "a.tif").icc == profile
 
 
 def test_deep_png_compresses_and_spans_blocks(tmp_path: Path) -> None:
@@ -70,8 +72,8 @@ def test_icc_profile_is_embedded(kind: str, bit_depth: int, noise: Noise, tmp_pa
         with pytest.raises(InvalidArgument):
             save_image(tmp_path / "a", noise(3), colour(3), None, bit_depth=16, format=kind)
         return
-    save_image(tmp_path / "a", noise(3), colour(3), bytes(99), bit_depth=bit_depth, format=kind)
-    assert load_image(tmp_path / "a").icc == bytes(99)
+    save_image(tmp_path / "a", noise(3), colour(3), make_profile(), bit_depth=bit_depth, format=kind)
+    assert load_image(tmp_path / "a").icc == make_profile()
 
 
 def test_jpeg_is_close(tmp_path: Path) -> None:

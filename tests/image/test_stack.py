@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage
@@ -66,10 +67,11 @@ def test_too_large_arrays_are_refused_without_a_copy() -> None:
 
 def test_pillow_images_are_taken_as_they_stand(noise: Noise) -> None:
     image = Image.fromarray(noise(4))
-    image.info["icc_profile"] = b"profile"
+    image.info["icc_profile"] = make_profile()
     stack = from_array(image)
-    assert stack.icc == b"profile"
+    assert stack.icc == make_profile()
     np.testing.assert_array_equal(stack.samples, noise(4) / np.float32(255))
+    del image.info["icc_profile"]
     assert from_array(image.convert("RGB").convert("CMYK")).groups[0].name == "cmyk"
     with pytest.raises(UnsupportedImage, match="CIELAB"):
         from_array(Image.new("LAB", (2, 2)))
