@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gscodec.errors import GsCodecError
     from gscodec.gaussians import GaussianSet
     from gscodec.image import ImageStack
+    from gscodec.limits import Limits
     from gscodec.textures import Exported, export
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "GsCodecError",
     "IgsImage",
     "ImageStack",
+    "Limits",
     "Progress",
     "__version__",
     "encode",
@@ -45,6 +47,7 @@ _HOMES = {
     "GsCodecError": ("gscodec.errors", "GsCodecError"),
     "IgsImage": ("gscodec.decode", "IgsImage"),
     "ImageStack": ("gscodec.image", "ImageStack"),
+    "Limits": ("gscodec.limits", "Limits"),
     "Progress": ("gscodec.encoder", "Progress"),
     "encode": ("gscodec.encoder", "encode"),
     "export": ("gscodec.textures", "export"),

@@ -26,6 +26,10 @@ Span touched_tiles(double lo, double hi, int64_t begin, int64_t end) {
     return first <= last ? Span{static_cast<int64_t>(first), static_cast<int64_t>(last)} : Span{1, 0};
 }
 
+struct RowSpan {  // of one Gaussian in one row of tiles; as `Span`
+    int32_t first, last;
+};
+
 struct Shape {
     Ellipse ellipse;
     Span rows;
@@ -48,12 +52,20 @@ TileLists bin_gaussians(const Geometry& g, TileRect rect, double support_q, int6
 
     // Gaussians of each tile row, by ascending index: a counting sort.
     std::vector<int64_t> row_offsets(n_rows + 1, 0);
-    for (const Shape& shape : shapes)
-        for (int64_t y = shape.rows.first; y <= shape.rows.last; ++y) ++row_offsets[y - rect.y0 + 1];
-    for (int64_t row = 0; row < n_rows; ++row) row_offsets[row + 1] += row_offsets[row];
+    {
+        // Where Gaussians begin and end: hostile ones meet every row of a picture a million pixels high.
+        std::vector<int64_t> edges(n_rows + 1, 0);
+        for (const Shape& shape : shapes)
+            if (shape.rows.first <= shape.rows.last) {
+                ++edges[shape.rows.first - rect.y0];
+                --edges[shape.rows.last - rect.y0 + 1];
+            }
+        int64_t open = 0;
+        for (int64_t row = 0; row < n_rows; ++row) row_offsets[row + 1] = row_offsets[row] + (open += edges[row]);
+    }
     if (row_offsets[n_rows] > max_pairs) throw std::length_error("too many tile pairs");
     std::vector<int32_t> row_members(row_offsets[n_rows]);
-    std::vector<Span> spans(row_offsets[n_rows]);
+    std::vector<RowSpan> spans(row_offsets[n_rows]);
     {
         std::vector<int64_t> cursor(row_offsets.begin(), row_offsets.end() - 1);
         for (int64_t i = 0; i < g.n; ++i)
@@ -71,10 +83,11 @@ TileLists bin_gaussians(const Geometry& g, TileRect rect, double support_q, int6
             const double top = static_cast<double>((rect.y0 + row) * kTile) - g.means[2 * i + 1];
             double left, right;
             slab_extent(shapes[i].ellipse, top, top + kTile, root, left, right);
-            spans[k] = touched_tiles(g.means[2 * i] + left, g.means[2 * i] + right, rect.x0, rect.x1);
-            if (spans[k].first <= spans[k].last) {
-                ++edges[spans[k].first - rect.x0];
-                --edges[spans[k].last - rect.x0 + 1];
+            const Span span = touched_tiles(g.means[2 * i] + left, g.means[2 * i] + right, rect.x0, rect.x1);
+            spans[k] = {static_cast<int32_t>(span.first), static_cast<int32_t>(span.last)};
+            if (span.first <= span.last) {
+                ++edges[span.first - rect.x0];
+                --edges[span.last - rect.x0 + 1];
             }
         }
         int64_t open = 0;
@@ -88,7 +101,7 @@ TileLists bin_gaussians(const Geometry& g, TileRect rect, double support_q, int6
         const int64_t* starts = lists.offsets.data() + row * n_columns;
         std::vector<int64_t> cursor(starts, starts + n_columns);
         for (int64_t k = row_offsets[row]; k < row_offsets[row + 1]; ++k)
-            for (int64_t x = spans[k].first; x <= spans[k].last; ++x)
+            for (int32_t x = spans[k].first; x <= spans[k].last; ++x)
                 lists.indices[cursor[x - rect.x0]++] = row_members[k];
     });
     return lists;

@@ -7,8 +7,8 @@ from gscodec.cuda import blending
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, count_pairs, list_tiles
 from gscodec.cuda.blending import Lattice, Real, Scene, Strides
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.errors import LimitExceeded
 from gscodec.gaussians import GaussianSet, Grid, Window
+from gscodec.raster.base import TooManyPairs
 
 
 def device_gaussians(
@@ -36,26 +36,28 @@ def upload_gaussians(runtime: Runtime, gaussians: GaussianSet) -> DeviceGaussian
 
 
 def bin_scene(
-    runtime: Runtime, gaussians: DeviceGaussians, grid: Grid, tiles: TileRect | None = None, real: Real = np.float32
+    runtime: Runtime,
+    gaussians: DeviceGaussians,
+    grid: Grid,
+    tiles: TileRect | None = None,
+    real: Real = np.float32,
+    max_pairs: int = MAX_TILE_PAIRS,
 ) -> Scene:
     """The scene of Gaussians on a grid, or on a rectangle of its tiles, with lists of exactly the room they need.
 
     One number is read from the device for that.
 
     Raises:
-        LimitExceeded: more than MAX_TILE_PAIRS pairs of a tile and a Gaussian.
+        TooManyPairs: more than max_pairs pairs of a tile and a Gaussian.
     """
     rows, columns = grid.tiles_shape
     rect = tiles or (0, 0, columns, rows)
     geometry = Geometry(runtime, len(gaussians))
     needed = runtime.xp.zeros(1, np.int32)
-    count_pairs(runtime, gaussians, geometry, rect, grid.support_q, MAX_TILE_PAIRS, needed)
+    count_pairs(runtime, gaussians, geometry, rect, grid.support_q, max_pairs, needed)
     pairs = int(runtime.download(needed)[0])
-    if pairs > MAX_TILE_PAIRS:
-        raise LimitExceeded(
-            f"{len(gaussians)} Gaussians on {grid.width}x{grid.height} px meet more than {MAX_TILE_PAIRS} tiles; "
-            "decode a smaller region or a coarser LOD"
-        )
+    if pairs > max_pairs:
+        raise TooManyPairs(len(gaussians), grid, max_pairs)
     lists = TileLists(runtime, rect, pairs)
     list_tiles(runtime, gaussians, geometry, lists, grid.support_q)
     background = runtime.upload(np.ascontiguousarray(grid.background, np.float32))

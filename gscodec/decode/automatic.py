@@ -74,6 +74,26 @@ def lod_for_size(reader: IgsReader, lods: Sequence[int], region: Region, size: t
     return next((lod for lod in reversed(lods) if _count(reader, lod) * share >= wanted), lods[0])
 
 
+def thumbnail_lattice(region: Region, size: tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) of the points that a thumbnail (height, width) of a region is averaged of."""
+    _, _, width, height = region
+    rows = min(OVERSAMPLING * size[0], max(size[0], height))
+    return rows, min(OVERSAMPLING * size[1], max(size[1], width))
+
+
+def points_of(region: Region, size: tuple[int, int], *, thumbnail: bool) -> tuple[int, int]:
+    """(rows, columns) of the points that are computed for a region shown at a size."""
+    _, _, width, height = region
+    return thumbnail_lattice(region, size) if thumbnail else (max(height, size[0]), max(width, size[1]))
+
+
+def is_tiny(region: Region, size: tuple[int, int]) -> bool:
+    """Whether a region shown at a size has more stored pixels than are worth looking at even for a map of a stack."""
+    rows, columns = thumbnail_lattice(region, size)
+    stored = region[2] * region[3]
+    return stored > EXACT_PIXELS and stored >= OVERSAMPLING**2 * rows * columns
+
+
 def is_much_smaller(region: Region, size: tuple[int, int]) -> bool:
     """Whether a region shown at a size has more stored pixels than are worth looking at."""
     return _is_smaller(region, size, OVERSAMPLING)

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
-from gscodec.decode.scene import TileRect, holds
+from gscodec.decode.scene import holds
+from gscodec.decode.work import TileRect
 from gscodec.gaussians import Float64Array, Grid
 
 _ONE_READ_TILES: Final = 1 << 16

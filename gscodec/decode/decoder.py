@@ -1,7 +1,9 @@
 """An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
 
+import contextlib
 import functools
 import itertools
+import math
 import operator
 import os
 from collections.abc import Iterator, Sequence
@@ -12,31 +14,49 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.decode.automatic import Bounds, finest_within, is_much_smaller, lod_for_size
+from gscodec.decode.automatic import (
+    Bounds,
+    Region,
+    finest_within,
+    is_much_smaller,
+    is_tiny,
+    lod_for_size,
+    points_of,
+)
 from gscodec.decode.clusters import clusters
 from gscodec.decode.mips import mip_levels
 from gscodec.decode.painting import Request, output_for, paint, paint_thumbnail
-from gscodec.decode.requests import check_pixels, checked_lod, checked_points, checked_region, checked_size
+from gscodec.decode.requests import checked_lod, checked_points, checked_region, checked_size
 from gscodec.decode.statistics import AccessStats, WorkTally
-from gscodec.decode.store import SceneStore, fits, tiles_of
+from gscodec.decode.store import SceneStore, tiles_of
 from gscodec.decode.strips import paint_strips
+from gscodec.decode.work import WorkBudget
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import has_floats, native_dtype, to_values
 from gscodec.image.restore import Restored, plain_files, restore
-from gscodec.raster.base import Rasterizer, cpu_backend, get_backend
+from gscodec.limits import DEFAULT_LIMITS, Limits
+from gscodec.raster.base import Rasterizer, TooManyPairs, cpu_backend, get_backend
 
 _BLOCK_PX: Final = 8192
 """Width that `tiles` loads at a time."""
+
+_SAMPLE_BYTES: Final = 12
+"""What a sample of a picture takes at its height: the blend as float32, the sample, and what is made of it."""
 
 _AHEAD: Final = 64
 """Rectangles whose pages are fetched together."""
 
 
 def open_igs(
-    source: SourceLike, device: str | Rasterizer = "auto", threads: int | None = None, *, count_work: bool = False
+    source: SourceLike,
+    device: str | Rasterizer = "auto",
+    threads: int | None = None,
+    *,
+    count_work: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> "IgsImage":
     """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
 
@@ -47,11 +67,12 @@ def open_igs(
             and warns.
         threads: CPU threads; None is one per processor.
         count_work: whether `stats` counts the Gaussians looked at for each point, too.
+        limits: what a request may cost, and a server of time.
 
     Raises:
         GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
     """
-    return IgsImage(source, device=device, threads=threads, count_work=count_work)
+    return IgsImage(source, device=device, threads=threads, count_work=count_work, limits=limits)
 
 
 class IgsImage:
@@ -71,11 +92,13 @@ class IgsImage:
         device: str | Rasterizer = "auto",
         threads: int | None = None,
         count_work: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._opening = (source, device, threads, count_work)
+        self._opening = (source, device, threads, count_work, limits)
+        self._limits = limits
         backend = get_backend(device, threads) if isinstance(device, str) else device
         spare = functools.partial(cpu_backend, threads) if device == "auto" else None
-        self._reader = IgsReader(source)
+        self._reader = IgsReader(source, limits=limits)
         self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
         self._store = SceneStore(self._reader, backend, spare, self._tally)
         self._closed = False
@@ -89,10 +112,11 @@ class IgsImage:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source, device, threads, count_work = self._opening
+        source, device, threads, count_work, limits = self._opening
         if not isinstance(source, str | bytes | os.PathLike) or not isinstance(device, str):
             raise TypeError(f"{self.name}: cannot be pickled; open it by path, URL or bytes, and its device by name")
-        return functools.partial(IgsImage, device=device, threads=threads, count_work=count_work), (source,)
+        again = functools.partial(IgsImage, device=device, threads=threads, count_work=count_work, limits=limits)
+        return again, (source,)
 
     def __repr__(self) -> str:
         height, width, n_channels = self.shape
@@ -192,7 +216,8 @@ class IgsImage:
 
         Raises:
             InvalidArgument: no such LOD, region, size or type, or no LOD within the bounds.
-            LimitExceeded: more than MAX_IMAGE_PIXELS, or more than memory holds.
+            LimitExceeded: more pixels, memory or work than the limits allow, for the whole picture or at its file's
+                sizes; for another region or size it is InvalidArgument.
             OutOfDeviceMemory: more than the card that was named holds.
             TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
                 damaged.
@@ -201,18 +226,58 @@ class IgsImage:
         bounds = self._bounds(lod, max_bytes, max_gaussians)
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
-        check_pixels(*shown, self.name, whole=region is None and size is None)
-        if lod is not None:
-            return self._render(Request(self._lod(lod), part, shown), dtype, thumbnail=False)
-        level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
-        return self._render(Request(level, part, shown), dtype, thumbnail=is_much_smaller(part, shown))
+        level = lod if lod is None else self._lod(lod)
+        thumbnail = lod is None and is_much_smaller(part, shown)
+        by_caller = region is not None or size is not None
+        self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller)
+        if level is None:
+            level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
+        return self._render(level, part, shown, dtype, thumbnail=thumbnail)
 
-    def _render(self, request: Request, dtype: npt.DTypeLike | None, *, thumbnail: bool) -> npt.NDArray[Any]:
-        output = output_for(self.groups, dtype)
+    def _check_cost(
+        self,
+        parts: Sequence[tuple[Region, tuple[int, int], bool]],
+        n_channels: int,
+        *,
+        by_caller: bool = False,
+        in_memory: bool = True,
+    ) -> None:
+        """Refuse pictures that take too many points, or too much memory.
+
+        Args:
+            parts: regions, the sizes (height, width) they are shown at, and whether as thumbnails. n_channels: of each.
+                by_caller: whether a region or size was named: a large result is then no fault of the file. in_memory:
+                whether all of it is held at the same time.
+        """
+        points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
+        samples = sum(math.prod(size) for _, size, _ in parts) * n_channels
+        if len(parts) == 1:
+            ((_, _, width, height), (rows, columns), _) = parts[0]
+            what = f"{self.name}: {columns}x{rows} px of {width}x{height} take {points} points,"
+        else:
+            what = f"{self.name}: pictures of {len(parts)} sizes take {points} points,"
+        try:
+            self._limits.check_pixels(points, self._reader.stored_size, what, whole=in_memory)
+            if in_memory:
+                self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: a picture of {samples} samples")
+        except LimitExceeded as fault:
+            if by_caller and points <= sum(math.prod(size) for _, size, _ in parts):
+                raise InvalidArgument(str(fault)) from fault
+            raise
+
+    def _budget(self) -> WorkBudget:
+        return WorkBudget(self._limits, self.name)
+
+    def _render(
+        self, level: int, part: Region, shown: tuple[int, int], dtype: npt.DTypeLike | None, *, thumbnail: bool
+    ) -> npt.NDArray[Any]:
+        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
         try:
             if thumbnail:
                 return self._store.with_spare(lambda: paint_thumbnail(self._store, request, output))
             return self._store.with_spare(lambda: paint(self._store, request, output))
+        except TooManyPairs as fault:
+            raise LimitExceeded(f"{self.name}: {fault}") from fault
         except MemoryError as fault:
             height, width = request.size
             raise LimitExceeded(
@@ -230,7 +295,7 @@ class IgsImage:
 
         Args:
             lod: level of detail, 0 the finest; None is the finest that the file holds, whatever the size.
-            region, size, dtype: as in `render`; any number of pixels will do.
+            region, size, dtype: as in `render`; up to 2^14 pixels for each byte of the file, or the limit that was set.
 
         Yields:
             Index of the first row, and rows (h, width, C).
@@ -241,8 +306,13 @@ class IgsImage:
         self._check_open()
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
-        request, output = Request(self._lod(lod), part, shown), output_for(self.groups, dtype)
-        yield from paint_strips(self._store, request, output)
+        by_caller = region is not None or size is not None
+        self._check_cost([(part, shown, False)], self.shape[2], by_caller=by_caller, in_memory=False)
+        request, output = Request(self._lod(lod), part, shown, self._budget()), output_for(self.groups, dtype)
+        try:
+            yield from paint_strips(self._store, request, output)
+        except TooManyPairs as fault:
+            raise LimitExceeded(f"{self.name}: {fault}") from fault
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -279,7 +349,7 @@ class IgsImage:
     def render_files(
         self,
         only: Sequence[str] | None = None,
-        lod: int | None = 0,
+        lod: int | None = None,
         region: Sequence[int] | None = None,
         size: Sequence[int] | None = None,
         *,
@@ -291,7 +361,8 @@ class IgsImage:
         Args:
             only: names of files, with or without suffix, of groups, or roles; None is all.
             lod, region, size: as in `render`; with a region or a size, all pictures have that. At their own sizes, no
-                LOD is the finest.
+                LOD is the finest, and of a picture with a sixteenth of the stored sides or less each pixel is the mean
+                of 4 x 4 points.
             max_bytes, max_gaussians: as in `render`.
 
         Raises:
@@ -300,26 +371,31 @@ class IgsImage:
         """
         chosen = self.select(only)
         bounds = self._bounds(lod, max_bytes, max_gaussians)
-        if lod is None and size is None:
-            lod, bounds = finest_within(self._reader, bounds)[0], Bounds()
+        part = checked_region(region, self._reader.grid, self.name)
+        own = region is None and size is None
+        given = None if own else (part[3], part[2]) if size is None else checked_size(size)
+        sizes = {entry.name: given or (entry.height, entry.width) for entry in chosen}
+        level = lod if lod is None else self._lod(lod)
+        if level is None and size is None:
+            level = finest_within(self._reader, bounds)[0]
+        rendered_sizes = dict.fromkeys(sizes[entry.name] for entry in chosen if entry.groups)
+        plan = {
+            shown: (level is None and is_much_smaller(part, shown)) or (lod is None and is_tiny(part, shown))
+            for shown in rendered_sizes
+        }
+        self._check_cost([(part, *each) for each in plan.items()], self.shape[2], by_caller=not own)
+        samples = sum(math.prod(sizes[entry.name]) * entry.n_channels for entry in chosen)
+        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(chosen)} files of {samples} samples")
         rendered: dict[tuple[int, int], Float32Array] = {}
-        result = {}
-        for entry in chosen:
-            own = (entry.height, entry.width) if region is None and size is None else size
-            if own is None:
-                own = checked_region(region, self._reader.grid, self.name)[:1:-1]
-            key = (int(own[0]), int(own[1]))
-            if key not in rendered and entry.groups:
-                rendered[key] = self.render(
-                    lod,
-                    region,
-                    key,
-                    np.float32,
-                    max_bytes=bounds.max_bytes,
-                    max_gaussians=bounds.max_gaussians,
-                )
-            result[entry.name] = restore(entry, self.groups, rendered.get(key), key)
-        return result
+        for shown, thumbnail in plan.items():
+            chosen_level = level
+            if chosen_level is None:
+                chosen_level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
+            rendered[shown] = self._render(chosen_level, part, shown, np.float32, thumbnail=thumbnail)
+        return {
+            entry.name: restore(entry, self.groups, rendered.get(sizes[entry.name]), sizes[entry.name])
+            for entry in chosen
+        }
 
     def _matches(self, entry: FileEntry, names: Sequence[str]) -> bool:
         groups = [group for group in self.groups if group.name in entry.groups]
@@ -356,8 +432,9 @@ class IgsImage:
         for y, x0 in itertools.product(range(top, top + height, size), range(left, left + width, block)):
             part = (min(block, left + width - x0), min(size, top + height - y))
             tiles = tiles_of((x0, y, *part))
-            if fits(tiles):
-                self._store.with_spare(functools.partial(self._store.scene, level, tiles))
+            if self._store.band_tiles(level, tiles) == tiles[3] - tiles[1]:
+                with contextlib.suppress(TooManyPairs):  # piece by piece, then
+                    self._store.with_spare(functools.partial(self._store.scene, level, tiles))
             for x in range(x0, x0 + part[0], size):
                 piece = (x, y, min(size, x0 + part[0] - x), part[1])
                 yield x, y, self.render(level, piece, None, dtype)
@@ -392,10 +469,17 @@ class IgsImage:
         self._check_open()
         level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
         entries = self.select(only)
-        chains = {
-            size: mip_levels(*size, lambda part: self.render(level, None, part, np.float32))
-            for size in {(entry.height, entry.width) for entry in entries}
-        }
+        sizes = dict.fromkeys((entry.height, entry.width) for entry in entries)
+        whole = checked_region(None, self._reader.grid, self.name)
+        small = {size: lod is None and is_tiny(whole, size) for size in sizes}
+        self._check_cost([(whole, *each) for each in small.items()], self.shape[2])
+        samples = sum(entry.height * entry.width * entry.n_channels for entry in entries)
+        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(entries)} files of {samples} samples")
+
+        def render(part: tuple[int, int]) -> Float32Array:
+            return self._render(level, whole, part, np.float32, thumbnail=lod is None and is_tiny(whole, part))
+
+        chains = {size: mip_levels(*size, render) for size in sizes}
         while True:
             rendered = {size: next(chain, None) for size, chain in chains.items()}
             found = {}
@@ -426,6 +510,7 @@ class IgsImage:
         level = self._lod(lod)
         place = checked_points(points, self._reader.grid, self.name)
         rects = list(clusters(place, self._reader.grid, self._store.held(level)))
+        budget = self._budget()
         result = np.empty((len(place), self.shape[2]), np.float32)
 
         def fill() -> None:
@@ -433,11 +518,14 @@ class IgsImage:
                 if number % _AHEAD == 0:
                     self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
                 if isinstance(which, slice):  # all of them: no copy
-                    result[:] = self._store.scene(level, rect).sample(place)
+                    result[:] = self._store.sample(level, rect, place, budget)
                 else:
-                    result[which] = self._store.scene(level, rect).sample(place[which])
+                    result[which] = self._store.sample(level, rect, place[which], budget)
 
-        self._store.with_spare(fill)
+        try:
+            self._store.with_spare(fill)
+        except TooManyPairs as fault:
+            raise LimitExceeded(f"{self.name}: {fault}") from fault
         return to_values(result, self.groups)
 
     def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
@@ -463,7 +551,8 @@ class IgsImage:
             raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
         if has_floats(self.groups) and dtype is not None and np.dtype(dtype) != np.float32:
             raise InvalidArgument(f"{self.name}: has float samples, which a card gives as float32 only")
-        check_pixels(*self.shape[:2], self.name, whole=True)
+        size = self.shape[:2]
+        self._check_cost([((0, 0, size[1], size[0]), size, False)], self.shape[2])
         if not self._store.backend.name.startswith("cuda"):
             raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
         from gscodec.decode.device import DeviceScene
@@ -471,6 +560,7 @@ class IgsImage:
         grid = self._reader.grid
         scene = self._store.scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
         assert isinstance(scene, DeviceScene)
+        scene.spend(Window.whole(grid), self._budget())
         if has_floats(self.groups):
             return scene.render_values(Window.whole(grid), self.groups)
         return scene.render(Window.whole(grid), engine_dtype)

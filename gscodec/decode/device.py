@@ -10,11 +10,12 @@ from gscodec.cuda import blending
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, render_window, upload_gaussians
 from gscodec.cuda.unpacking import unpack_f16
-from gscodec.decode.scene import TileRect, is_whole, read_tiles
+from gscodec.decode.scene import is_whole, read_tiles
+from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import ChannelGroup, IgsReader, SampleType
 from gscodec.gaussians import Float32Array, Float64Array, Window
 from gscodec.image.transfer import from_model
-from gscodec.raster.base import OutputDtype
+from gscodec.raster.base import OutputDtype, TileIndex
 
 
 class DeviceScene:
@@ -25,7 +26,7 @@ class DeviceScene:
         LimitExceeded, OutOfDeviceMemory: too much for an engine, or for this card.
     """
 
-    def __init__(self, reader: IgsReader, runtime: Runtime, lod: int, tiles: TileRect) -> None:
+    def __init__(self, reader: IgsReader, runtime: Runtime, lod: int, tiles: TileRect, max_pairs: int) -> None:
         self.tiles = tiles
         self._runtime = runtime
         with runtime:
@@ -39,7 +40,9 @@ class DeviceScene:
                 )
             else:
                 gaussians = upload_gaussians(runtime, read_tiles(reader, lod, tiles))
-            self._scene = bin_scene(runtime, gaussians, reader.grid, tiles)
+            self._scene = bin_scene(runtime, gaussians, reader.grid, tiles, max_pairs=max_pairs)
+            offsets = runtime.download(self._scene.lists.offsets).astype(np.int64)
+            self._lengths = TileLengths(TileIndex(offsets, np.zeros(0, np.int32)), tiles)
 
     def render(self, window: Window, dtype: OutputDtype) -> Array:
         """(height, width, C) as `Scene.forward`, in the card's memory."""
@@ -61,12 +64,19 @@ class DeviceScene:
                 at += group.n_channels
         return image
 
-    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+    def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
         """See `Scene.forward`."""
+        self.spend(window, budget)
         return self._runtime.download(self.render(window, dtype))
 
-    def sample(self, points: Float64Array) -> Float32Array:
+    def spend(self, window: Window, budget: WorkBudget) -> None:
+        """Account for the points of a window."""
+        n_points = window.height * window.width
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(window))
+
+    def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
         """See `Scene.sample`."""
+        budget.spend(self._lengths.longest, len(points), lambda: self._lengths.of_points(points))
         with self._runtime:
             values = self._runtime.xp.empty((len(points), self._scene.gaussians.n_channels), np.float32)
             blending.sample(self._runtime, self._scene, self._runtime.upload(points), values)

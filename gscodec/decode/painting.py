@@ -8,17 +8,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_IMAGE_PIXELS, TILE_SIZE
-from gscodec.decode.automatic import OVERSAMPLING
+from gscodec.constants import TILE_SIZE
+from gscodec.decode.automatic import thumbnail_lattice
 from gscodec.decode.reduced import reduction
 from gscodec.decode.scaled import shrink
-from gscodec.decode.scene import TileRect
-from gscodec.decode.store import BAND_TILES, SceneStore, fits, tiles_of
-from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.decode.store import SceneStore, tiles_of
+from gscodec.decode.work import TileRect, WorkBudget
+from gscodec.errors import InvalidArgument
 from gscodec.format import ChannelGroup
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
-from gscodec.raster.base import OutputDtype
+from gscodec.raster.base import OutputDtype, TooManyPairs
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +32,7 @@ class Request:
     lod: int
     region: tuple[int, int, int, int]  # x, y, width, height in stored pixels
     size: tuple[int, int]  # (height, width)
+    budget: WorkBudget
 
     @property
     def steps(self) -> tuple[float, float]:
@@ -76,65 +77,83 @@ def paint(store: SceneStore, request: Request, output: Output) -> Array:
     """(height, width, C): points where the region is enlarged, area averages where it is shrunk.
 
     Raises:
-        LimitExceeded: shrinking takes more pixels than the limit.
+        LimitExceeded: more work or longer tile lists than the limits allow.
         GsCodecError: as `IgsReader.read`, and what the engine raises.
     """
-    groups = store.reader.groups
     tiles = tiles_of(request.region)
-    if request.shrinks:
-        return _shrunk(store, request, tiles, output)
+    while True:
+        try:
+            return (_shrunk if request.shrinks else _painted)(store, request, tiles, output)
+        except TooManyPairs:  # lists too long to load at once: in narrower bands
+            if not store.narrow(request.lod, tiles):
+                raise
+
+
+def _painted(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
+    groups = store.reader.groups
     x, y, _, _ = request.region
     step_y, step_x = request.steps
-    parts = []
-    for first, last in _bands(tiles, request.size[0], y, step_y):
+    bands = _bands(tiles, store.band_tiles(request.lod, tiles), request.size[0], y, step_y)
+    result: Array | None = None
+    for first, last in bands:
         window = Window(x, y + first * step_y, last - first, request.size[1], step_x, step_y)
-        part = store.scene_of(request.lod, tiles, window).forward(window, output.engine)
-        parts.append(part if output.engine != "float32" else output.finish(to_values(part, groups)))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        part = store.scene_of(request.lod, tiles, window).forward(window, output.engine, request.budget)
+        part = part if output.engine != "float32" else output.finish(to_values(part, groups))
+        if len(bands) == 1:
+            return part
+        if result is None:
+            result = np.empty((*request.size, part.shape[2]), part.dtype)
+        result[first:last] = part
+    assert result is not None
+    return result
 
 
 def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Array:
     """(height, width, C): each pixel the mean of a few points on a reduced grid (`gscodec.decode.automatic`).
 
+    Along an axis that is not much smaller, all stored pixels count.
+
     Raises:
         GsCodecError: as `IgsReader.read_region`, and what the engine raises.
     """
     x, y, width, height = request.region
-    lattice = request.size[0] * OVERSAMPLING, request.size[1] * OVERSAMPLING
+    lattice = thumbnail_lattice(request.region, request.size)
     step_y, step_x = height / lattice[0], width / lattice[1]
     scene = store.reduced(request.lod, request.region, reduction(step_x, step_y))
 
     def render(first: int, last: int) -> Float32Array:
         window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-        return to_values(scene.forward(window), store.reader.groups)
+        return to_values(scene.forward(window, request.budget), store.reader.groups)
 
     return _joined(shrink(render, lattice, request.size, _channels(store), 0), request.size, output)
 
 
 def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
     x, y, region_width, region_height = request.region
-    if region_height * region_width > MAX_IMAGE_PIXELS:
-        raise LimitExceeded(
-            f"{store.reader.name}: shrinking {region_width}x{region_height} px takes more than the limit of "
-            f"{MAX_IMAGE_PIXELS} pixels; decode a smaller region"
-        )
     lattice = max(region_height, request.size[0]), max(region_width, request.size[1])
     step_y, step_x = region_height / lattice[0], region_width / lattice[1]
 
+    bands = _bands(tiles, store.band_tiles(request.lod, tiles), lattice[0], y, step_y)
+
     def render(first: int, last: int) -> Float32Array:
-        window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-        return to_values(store.scene_of(request.lod, tiles, window).forward(window, "float32"), store.reader.groups)
+        parts = []
+        for begin, end in bands:
+            top, bottom = max(first, begin), min(last, end)
+            if top < bottom:
+                window = Window(x, y + top * step_y, bottom - top, lattice[1], step_x, step_y)
+                parts.append(store.scene_of(request.lod, tiles, window).forward(window, "float32", request.budget))
+        return to_values(parts[0] if len(parts) == 1 else np.concatenate(parts), store.reader.groups)
 
     strips = shrink(render, lattice, request.size, _channels(store), y if step_y == 1 else 0)
     return _joined(strips, request.size, output)
 
 
-def _bands(tiles: TileRect, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
-    """First and one-past-last rows of an output that are rendered at a time."""
-    if fits(tiles):
+def _bands(tiles: TileRect, band: int, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
+    """First and one-past-last rows of an output that are rendered at a time: those of `band` rows of tiles."""
+    if band == tiles[3] - tiles[1]:
         return [(0, height)]
-    side = TILE_SIZE * BAND_TILES
-    edges = (round((edge * side - y) / step_y) for edge in range(y // side + 1, -(-tiles[3] // BAND_TILES)))
+    side = TILE_SIZE * band
+    edges = (round((edge * side - y) / step_y) for edge in range(y // side + 1, -(-tiles[3] // band)))
     return list(itertools.pairwise(sorted({0, height, *(edge for edge in edges if 0 < edge < height)})))
 
 

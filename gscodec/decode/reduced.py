@@ -7,7 +7,7 @@ ellipse, whose weight is felt only where nothing nearer is.
 
 import math
 
-from gscodec.decode.scene import TileRect
+from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, Window
 from gscodec.raster.base import Rasterizer
@@ -23,10 +23,17 @@ class ReducedScene:
 
     Raises:
         GsCodecError: as `IgsReader.read_region`.
+        TooManyPairs: as `Rasterizer.bin`.
     """
 
     def __init__(
-        self, reader: IgsReader, backend: Rasterizer, lod: int, region: tuple[int, int, int, int], factor: int
+        self,
+        reader: IgsReader,
+        backend: Rasterizer,
+        lod: int,
+        region: tuple[int, int, int, int],
+        factor: int,
+        max_pairs: int,
     ) -> None:
         self.key = lod, region, factor
         self._backend, self._factor = backend, factor
@@ -41,11 +48,14 @@ class ReducedScene:
         x0, y0, x1, y1 = (edge * factor for edge in tiles)
         found = reader.read_region(lod, (x0, y0, min(x1, columns), min(y1, rows)))
         self._gaussians = GaussianSet(found.means / factor, found.inv_scales * factor, found.rotations, found.features)
-        self._index = backend.bin(self._gaussians, self._grid, tiles)
+        self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
+        self._lengths = TileLengths(self._index, tiles)
 
-    def forward(self, window: Window) -> Float32Array:
+    def forward(self, window: Window, budget: WorkBudget) -> Float32Array:
         """Values at a window's points, which are given in stored pixels."""
         f = self._factor
         reduced = Window(window.x / f, window.y / f, window.height, window.width, window.step_x / f, window.step_y / f)
+        n_points = window.height * window.width
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(reduced))
         result: Float32Array = self._backend.forward(self._gaussians, self._grid, self._index, reduced, "float32")
         return result

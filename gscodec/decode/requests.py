@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_IMAGE_PIXELS
-from gscodec.errors import InvalidArgument, LimitExceeded
+from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float64Array, Grid
 
 
@@ -58,16 +57,6 @@ def checked_points(points: npt.ArrayLike, grid: Grid, name: str) -> Float64Array
         x, y = place[np.argmin(inside)]
         raise InvalidArgument(f"{name}: point {x:g},{y:g} is outside the {grid.width}x{grid.height} px")
     return place
-
-
-def check_pixels(height: int, width: int, name: str, *, whole: bool) -> None:
-    """Refuse a picture above the limit: the file's fault where it is the whole of it, else the caller's."""
-    if height * width > MAX_IMAGE_PIXELS:
-        kind = LimitExceeded if whole else InvalidArgument
-        raise kind(
-            f"{name}: {width}x{height} px is above the limit of {MAX_IMAGE_PIXELS} pixels; decode a region or a "
-            "smaller size"
-        )
 
 
 def _integer(value: object, what: str) -> int:

@@ -5,12 +5,10 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from gscodec.decode.statistics import WorkTally
+from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.base import OutputDtype, Rasterizer
-
-TileRect = tuple[int, int, int, int]
-"""Half-open rectangle (tx0, ty0, tx1, ty1) of tiles."""
 
 
 class Scene(Protocol):
@@ -18,12 +16,16 @@ class Scene(Protocol):
 
     tiles: TileRect
 
-    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
-        """As `Rasterizer.forward`, for points in `tiles`."""
+    def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
+        """As `Rasterizer.forward`, for points in `tiles`, if the budget has that much left.
+
+        Raises:
+            LimitExceeded: it has not.
+        """
         ...
 
-    def sample(self, points: Float64Array) -> Float32Array:
-        """As `Rasterizer.sample`, for points in `tiles`."""
+    def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
+        """As `Rasterizer.sample`, for points in `tiles`; the budget as in `forward`."""
         ...
 
 
@@ -32,26 +34,37 @@ class HostScene:
 
     Raises:
         GsCodecError: as `IgsReader.read`.
+        TooManyPairs: as `Rasterizer.bin`.
     """
 
     def __init__(
-        self, reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None = None
+        self,
+        reader: IgsReader,
+        backend: Rasterizer,
+        lod: int,
+        tiles: TileRect,
+        tally: WorkTally | None,
+        max_pairs: int,
     ) -> None:
         self.tiles = tiles
         self._tally = tally
         self._backend = backend
         self._grid = reader.grid
         self._gaussians = read_tiles(reader, lod, tiles)
-        self._index = backend.bin(self._gaussians, self._grid, tiles)
+        self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
+        self._lengths = TileLengths(self._index, tiles)
 
-    def forward(self, window: Window, dtype: OutputDtype) -> npt.NDArray[Any]:
+    def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
         """See `Scene.forward`."""
+        n_points = window.height * window.width
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(window))
         if self._tally is not None:
             self._tally.add_window(self._index, self.tiles, window)
         return self._backend.forward(self._gaussians, self._grid, self._index, window, dtype)
 
-    def sample(self, points: Float64Array) -> Float32Array:
+    def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
         """See `Scene.sample`."""
+        budget.spend(self._lengths.longest, len(points), lambda: self._lengths.of_points(points))
         if self._tally is not None:
             self._tally.add_points(self._index, self.tiles, points)
         return self._backend.sample(self._gaussians, self._grid, self._index, points)
@@ -73,14 +86,16 @@ def read_tiles(reader: IgsReader, lod: int, tiles: TileRect) -> GaussianSet:
 
 
 def load_scene(
-    reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None = None
+    reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None, max_pairs: int
 ) -> Scene:
     """Some tiles of a LOD where the engine wants them.
 
     Args:
         tally: counts what is computed in host memory.
+        max_pairs: most entries of tile lists.
 
     Raises:
+        TooManyPairs: they have more.
         GsCodecError: as `IgsReader.read`, and what the engine raises.
     """
     if backend.name.startswith("cuda"):
@@ -88,5 +103,5 @@ def load_scene(
         from gscodec.raster.cuda import CudaRasterizer
 
         assert isinstance(backend, CudaRasterizer)
-        return DeviceScene(reader, backend.runtime, lod, tiles)
-    return HostScene(reader, backend, lod, tiles, tally)
+        return DeviceScene(reader, backend.runtime, lod, tiles, max_pairs)
+    return HostScene(reader, backend, lod, tiles, tally, max_pairs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import TILE_SIZE
+from gscodec.decode.work import points_by_tile, points_of_window
 from gscodec.gaussians import Float64Array, Window
 from gscodec.raster.base import TileIndex
 
@@ -52,25 +52,14 @@ class WorkTally:
 
     def add_window(self, index: TileIndex, rect: tuple[int, int, int, int], window: Window) -> None:
         """Count the points of a window."""
-        x0, y0, x1, y1 = rect
-        columns = _per_tile(window.x, window.step_x, window.width, x0, x1)
-        rows = _per_tile(window.y, window.step_y, window.height, y0, y1)
-        self._add(index, np.outer(rows, columns).reshape(-1))
+        self._add(index, points_of_window(rect, window).reshape(-1))
 
     def add_points(self, index: TileIndex, rect: tuple[int, int, int, int], points: Float64Array) -> None:
         """Count points (M, 2) px."""
-        x0, y0, x1, y1 = rect
-        tiles = np.clip((points / TILE_SIZE).astype(np.int64), [x0, y0], [x1 - 1, y1 - 1]) - [x0, y0]
-        self._add(index, np.bincount(tiles[:, 1] * (x1 - x0) + tiles[:, 0], minlength=(x1 - x0) * (y1 - y0)))
+        self._add(index, points_by_tile(rect, points))
 
     def _add(self, index: TileIndex, points: npt.NDArray[np.int64]) -> None:
         lengths = np.diff(index.offsets)
         self.points += int(points.sum())
         self.candidates += int(points @ lengths)
         self.blended += int(points @ np.minimum(lengths, self._top_k))
-
-
-def _per_tile(start: float, step: float, n: int, first: int, last: int) -> npt.NDArray[np.int64]:
-    """Points of one axis of a window in each of the tiles first .. last - 1."""
-    tiles = np.floor((start + (np.arange(n) + 0.5) * step) / TILE_SIZE).astype(np.int64)
-    return np.bincount(np.clip(tiles, first, last - 1) - first, minlength=last - first)

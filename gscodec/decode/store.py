@@ -3,17 +3,25 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from gscodec.constants import TILE_SIZE
+import numpy as np
+
+from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
 from gscodec.decode.reduced import ReducedScene
-from gscodec.decode.scene import Scene, TileRect, holds, load_scene
+from gscodec.decode.scene import Scene, holds, load_scene
 from gscodec.decode.statistics import WorkTally
+from gscodec.decode.work import TileRect, WorkBudget
 from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
 from gscodec.format import IgsReader
-from gscodec.gaussians import Window
-from gscodec.raster.base import Rasterizer, fall_back
+from gscodec.gaussians import Float32Array, Float64Array, Window
+from gscodec.raster.base import Rasterizer, TooManyPairs, fall_back
 
 WHOLE_TILES: Final = 1 << 19
 """Up to this many tiles, 128 megapixels, are loaded at once and kept."""
+
+PAIR_SHARE: Final = 512
+"""Bytes of a request's memory for each entry of the tile lists that are loaded at once. An entry takes 4, and up to 16
+while lists are made: 8 GiB allow 2^24 entries, which take 64 to 256 MiB."""
+
 
 BAND_TILES: Final = 32
 """Rows of tiles that are loaded at a time of more."""
@@ -39,6 +47,7 @@ class SceneStore:
         self.reader, self.backend, self.tally = reader, backend, tally
         self._spare = spare
         self._scenes: dict[int, Scene] = {}
+        self._at_once: dict[int, int] = {}  # tiles of a level that are loaded at a time, where its lists are long
         self._reduced: ReducedScene | None = None
 
     def clear(self) -> None:
@@ -63,34 +72,81 @@ class SceneStore:
         scene = self._scenes.get(lod)
         return None if scene is None else scene.tiles
 
+    @property
+    def max_pairs(self) -> int:
+        """Most entries of tile lists that are loaded at once."""
+        return min(MAX_TILE_PAIRS, self.reader.limits.memory // PAIR_SHARE)
+
     def scene(self, lod: int, tiles: TileRect) -> Scene:
-        """Tiles of a level, and perhaps more."""
+        """Tiles of a level, and perhaps more.
+
+        Raises:
+            TooManyPairs: their lists have more than `max_pairs` entries.
+        """
         scene = self._scenes.get(lod)
         if scene is None or not holds(scene.tiles, tiles):
-            scene = self._scenes[lod] = load_scene(self.reader, self.backend, lod, tiles, self.tally)
+            scene = load_scene(self.reader, self.backend, lod, tiles, self.tally, self.max_pairs)
+            self._scenes[lod] = scene
         return scene
 
+    def band_tiles(self, lod: int, tiles: TileRect) -> int:
+        """Rows of tiles that are loaded at a time; all of them where the level allows."""
+        rows, columns = tiles[3] - tiles[1], tiles[2] - tiles[0]
+        at_once = self._at_once.get(lod, WHOLE_TILES)
+        if rows * columns <= at_once:
+            return rows
+        return max(1, min(BAND_TILES, at_once // columns))
+
+    def narrow(self, lod: int, tiles: TileRect) -> bool:
+        """Load fewer tiles of a level at a time from now on; whether fewer rows of these tiles are possible."""
+        rows = self.band_tiles(lod, tiles)
+        self._at_once[lod] = max(1, rows // 4) * (tiles[2] - tiles[0])
+        self._scenes.pop(lod, None)
+        return rows > 1
+
     def scene_of(self, lod: int, tiles: TileRect, window: Window) -> Scene:
-        """What a window needs of the tiles that a request spans: all of them, or a band where that is too much."""
-        if fits(tiles):
-            return self.scene(lod, tiles)
+        """What a window needs of the tiles that a request spans: all of them, or a band where that is too much.
+
+        Raises:
+            TooManyPairs: the lists are long; `narrow` makes shorter ones.
+        """
         x0, y0, x1, y1 = tiles
+        band = self.band_tiles(lod, tiles)
+        if band == y1 - y0:
+            return self.scene(lod, tiles)
         first = int(window.y / TILE_SIZE)
         last = int(-(-(window.y + window.height * window.step_y) // TILE_SIZE))
-        top, bottom = first - first % BAND_TILES, last + -last % BAND_TILES
+        top, bottom = first - first % band, last + -last % band
         return self.scene(lod, (x0, max(y0, top), x1, min(y1, bottom)))
+
+    def sample(self, lod: int, tiles: TileRect, points: Float64Array, budget: WorkBudget) -> Float32Array:
+        """(M, C) values of a level at points (M, 2) px in some tiles; in halves of them where their lists are too long.
+
+        Raises:
+            TooManyPairs: the list of one tile is.
+            GsCodecError: as `scene`, and `Scene.sample`.
+        """
+        try:
+            return self.scene(lod, tiles).sample(points, budget)
+        except TooManyPairs:
+            axis = int(tiles[3] - tiles[1] > tiles[2] - tiles[0])
+            if tiles[axis + 2] - tiles[axis] < 2:
+                raise
+        cut = (tiles[axis] + tiles[axis + 2]) // 2
+        before = points[:, axis] < cut * TILE_SIZE
+        result = np.empty((len(points), len(self.reader.grid.background)), np.float32)
+        for which, edge, value in ((before, axis + 2, cut), (~before, axis, cut)):
+            if which.any():
+                half: TileRect = (*tiles[:edge], value, *tiles[edge + 1 :])  # type: ignore[assignment]  # four numbers
+                result[which] = self.sample(lod, half, points[which], budget)
+        return result
 
     def reduced(self, lod: int, region: tuple[int, int, int, int], factor: int) -> ReducedScene:
         """A region of a level on a reduced grid."""
         scene = self._reduced
         if scene is None or scene.key != (lod, region, factor):
-            scene = self._reduced = ReducedScene(self.reader, self.backend, lod, region, factor)
+            scene = self._reduced = ReducedScene(self.reader, self.backend, lod, region, factor, self.max_pairs)
         return scene
-
-
-def fits(tiles: TileRect) -> bool:
-    """Whether some tiles are few enough to be loaded at once."""
-    return (tiles[2] - tiles[0]) * (tiles[3] - tiles[1]) <= WHOLE_TILES
 
 
 def tiles_of(region: tuple[int, int, int, int]) -> TileRect:

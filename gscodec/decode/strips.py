@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
@@ -11,9 +12,10 @@ from gscodec.decode.painting import Output, Request
 from gscodec.decode.scaled import shrink, strips
 from gscodec.decode.scene import Scene, load_scene
 from gscodec.decode.store import BAND_TILES, SceneStore, tiles_of
+from gscodec.decode.work import TileRect
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import to_values
-from gscodec.raster.base import OutputDtype
+from gscodec.raster.base import OutputDtype, TooManyPairs
 
 
 def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
@@ -36,16 +38,28 @@ def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterato
         first, last = math.floor(top / TILE_SIZE), min(end, math.ceil(bottom / TILE_SIZE))
         if not (held and held[0].tiles[1] <= first and held[0].tiles[3] >= last):
             held.clear()  # before the next is read, which takes as much again
-            band = first_column, first, last_column, max(last, min(end, first + BAND_TILES))
-            held.append(
-                store.with_spare(lambda: load_scene(store.reader, store.backend, request.lod, band, store.tally))
-            )
+            wide, narrow = ((first_column, first, last_column, row) for row in (min(end, first + BAND_TILES), last))
+            try:
+                held.append(load(max(wide, narrow)))
+            except TooManyPairs:  # only what the strip needs, then
+                held.append(load(narrow))
         return held[0]
+
+    def load(band: TileRect) -> Scene:
+        return store.with_spare(
+            lambda: load_scene(store.reader, store.backend, request.lod, band, store.tally, store.max_pairs)
+        )
 
     def render(first: int, last: int, kind: OutputDtype) -> npt.NDArray[Any]:
         top, bottom = y + first * step_y, y + last * step_y
         window = Window(x, top, last - first, lattice[1], step_x, step_y)
-        values = scene(top, bottom).forward(window, kind)
+        try:
+            values = scene(top, bottom).forward(window, kind, request.budget)
+        except TooManyPairs:
+            if last - first < 2:
+                raise
+            middle = (first + last) // 2
+            return np.concatenate([render(first, middle, kind), render(middle, last, kind)])
         return values if kind != "float32" else to_values(values, groups)
 
     def blended(first: int, last: int) -> Float32Array:

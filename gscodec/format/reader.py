@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,12 @@ from gscodec.format.records import RecordLayout
 from gscodec.format.source import ByteSource, SourceLike, Traffic, open_source, source_name
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.limits import DEFAULT_LIMITS, Limits
+
+_GAUSSIAN_BYTES: Final = 160
+"""What decoding a Gaussian takes at its height, beside features: integers, places, shapes and pages."""
+
+_FEATURE_BYTES: Final = 24
 
 
 def require_chunk(preamble: Preamble, fourcc: bytes) -> ChunkEntry:
@@ -137,17 +143,19 @@ class IgsReader:
     Args:
         source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
         name: what messages call it; the path where none is given.
+        limits: what its Gaussians, or a pipe, may take of memory, and a server of time.
 
     Raises:
         GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, UnsupportedChunk, ChecksumMismatch, CorruptField or
             LimitExceeded for the bytes, FileAccessError for the operating system.
     """
 
-    def __init__(self, source: SourceLike, name: str | None = None) -> None:
+    def __init__(self, source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
         self.name = name or source_name(source)
+        self.limits = limits
         self.pages_read = self.gaussians_read = 0
         """Pages and Gaussians decoded so far, each as often as it was."""
-        self._source = open_source(source, self.name)
+        self._source = open_source(source, self.name, limits)
         try:
             self._preamble = read_preamble(self._source, self.name)
             channels = load_chunk(self._source, require_chunk(self._preamble, CHAN), MAX_CHAN_BYTES, self.name)
@@ -306,6 +314,7 @@ class IgsReader:
             TruncatedStream: the file was cut before the end of that LOD.
             ChecksumMismatch: a page is damaged.
             CorruptField: a record is outside its valid range.
+            LimitExceeded: so many Gaussians take more memory than the limits have.
         """
         return self._decode(self._pages.leading(self._count_pages(lod)), lod)
 
@@ -355,6 +364,9 @@ class IgsReader:
             self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
 
     def _decode(self, pages: PageRefs, lod: int) -> GaussianSet:
+        n_gaussians = int(pages.sizes.sum())
+        need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
+        self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
         stored = self._decoder.decode(self._read_pages(pages), pages)
         generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
         gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
 from gscodec.format.source import ByteSource, MemorySource, Traffic
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 PREFETCH_BYTES: Final = 16384
 CACHE_BYTES: Final = 8 << 20
@@ -231,7 +232,7 @@ def open_file_system(url: str, name: str, *, fresh: bool = False) -> tuple[Any, 
     return system, path
 
 
-def open_remote(url: str, name: str) -> ByteSource:
+def open_remote(url: str, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
     """A source behind a URL.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, Protocol
 
 from gscodec.errors import FileAccessError, TruncatedStream, file_access_error
 from gscodec.format.layout import HEADER, SIGNATURE
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 _BLOCK: Final = 1 << 20
 _MOST_ANNOUNCED: Final = 1024  # of many ranges the first ones keep the disk busy while they are used
@@ -181,7 +182,7 @@ class FileSource:
             self._file.close()
 
 
-def _drain(stream: BinaryIO, name: str) -> bytes:
+def _drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
     """All bytes of a pipe, but at most one more than its header says, so that a pipe without end is let go."""
     data = bytearray()
     wanted = HEADER.size
@@ -194,6 +195,7 @@ def _drain(stream: BinaryIO, name: str) -> bytes:
             data += part
             if wanted == HEADER.size and len(data) >= wanted and data.startswith(SIGNATURE):
                 wanted = int.from_bytes(data[offset : offset + 8], "little") + 1
+                limits.check_memory(wanted, f"{name}: a pipe that says it")
     except (OSError, ValueError) as fault:
         raise file_access_error(f"{name}: cannot be read: {fault}", fault) from fault
     return bytes(data)
@@ -219,24 +221,25 @@ def source_name(source: SourceLike) -> str:
     return name if isinstance(name, str) else "(bytes)"
 
 
-def open_source(source: SourceLike, name: str) -> ByteSource:
+def open_source(source: SourceLike, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
     """A source over bytes, a mapping, a path, a URL or a binary file; a pipe is read into memory.
 
     Raises:
         FileAccessError: a path or URL cannot be opened, or a stream cannot be read.
         MissingExtra: a URL, and what opens it is not installed.
+        LimitExceeded: a pipe says that it has more than the limits of memory.
     """
     if isinstance(source, bytes | bytearray | memoryview | mmap):
         return MemorySource(source)
     if isinstance(source, str) and is_url(source):
         from gscodec.format.remote import open_remote
 
-        return open_remote(source, name)
+        return open_remote(source, name, limits)
     if not isinstance(source, str | os.PathLike):
         seekable = getattr(source, "seekable", None)
         if seekable is not None and seekable():
             return FileSource(source, name, owned=False)
-        return MemorySource(_drain(source, name))
+        return MemorySource(_drain(source, name, limits))
     try:
         file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - the source closes it
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
@@ -244,7 +247,7 @@ def open_source(source: SourceLike, name: str) -> ByteSource:
             f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}", fault
         ) from fault
     try:
-        opened = _opened(file, name)
+        opened = _opened(file, name, limits)
     except BaseException:
         file.close()
         raise
@@ -253,10 +256,10 @@ def open_source(source: SourceLike, name: str) -> ByteSource:
     return opened
 
 
-def _opened(file: BinaryIO, name: str) -> ByteSource:
+def _opened(file: BinaryIO, name: str, limits: Limits) -> ByteSource:
     """The best source for a path: read at offsets, else by seeking, else drained."""
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and hasattr(os, "pread"):
         return PathSource(file, name)
     if file.seekable():
         return FileSource(file, name, owned=True)
-    return MemorySource(_drain(file, name))
+    return MemorySource(_drain(file, name, limits))

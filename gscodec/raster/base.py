@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import BackendUnavailable, DeviceFallback, InvalidArgument, MissingExtra
+from gscodec.constants import MAX_TILE_PAIRS
+from gscodec.errors import BackendUnavailable, DeviceFallback, InvalidArgument, LimitExceeded, MissingExtra
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 
 OutputDtype = Literal["float32", "uint8", "uint16"]
@@ -28,6 +29,16 @@ class TileIndex:
     offsets: npt.NDArray[np.int64]  # (n_tiles + 1,)
     indices: npt.NDArray[np.int32]  # (n_pairs,)
     tiles: tuple[int, int, int, int] | None = None
+
+
+class TooManyPairs(LimitExceeded):
+    """The tile lists of a rectangle of tiles are longer than allowed; those of a smaller one may not be."""
+
+    def __init__(self, n_gaussians: int, grid: Grid, max_pairs: int) -> None:
+        super().__init__(
+            f"{n_gaussians} Gaussians on {grid.width}x{grid.height} px make tile lists of more than {max_pairs} "
+            "entries; decode a smaller region or a coarser LOD, or raise --max-memory (Limits.max_memory)"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,18 @@ class Rasterizer(Protocol):
 
     name: str
 
-    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
-        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles". `tiles` limits them to a rectangle."""
+    def bin(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        tiles: tuple[int, int, int, int] | None = None,
+        max_pairs: int = MAX_TILE_PAIRS,
+    ) -> TileIndex:
+        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles". `tiles` limits them to a rectangle.
+
+        Raises:
+            TooManyPairs: more than max_pairs entries; the oracle takes any number.
+        """
         ...
 
     def forward(

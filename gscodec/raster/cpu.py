@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gscodec import _engine
 from gscodec.constants import MAX_TILE_PAIRS
-from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
+from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import (
     check_grid,
@@ -24,7 +24,7 @@ from gscodec.raster.arguments import (
     check_window,
     rectangle,
 )
-from gscodec.raster.base import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex
+from gscodec.raster.base import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex, TooManyPairs
 
 
 def available_isas() -> list[str]:
@@ -67,12 +67,18 @@ class CpuRasterizer:
         """Worker threads; 0 is one per processor."""
         return self._threads
 
-    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
+    def bin(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        tiles: tuple[int, int, int, int] | None = None,
+        max_pairs: int = MAX_TILE_PAIRS,
+    ) -> TileIndex:
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
-            LimitExceeded: more than MAX_TILE_PAIRS entries.
+            TooManyPairs: more than max_pairs entries.
         """
         check_parameters(gaussians)
         check_grid(gaussians, grid)
@@ -84,14 +90,11 @@ class CpuRasterizer:
                 np.ascontiguousarray(gaussians.rotations, np.float64),
                 rect,
                 grid.support_q,
-                MAX_TILE_PAIRS,
+                max_pairs,
                 self._threads,
             )
         except ValueError as error:  # std::length_error
-            raise LimitExceeded(
-                f"{len(gaussians)} Gaussians on {grid.width}x{grid.height} px meet more than {MAX_TILE_PAIRS} tiles; "
-                "decode a smaller region or a coarser LOD"
-            ) from error
+            raise TooManyPairs(len(gaussians), grid, max_pairs) from error
         return TileIndex(offsets, indices, rect)
 
     def forward(

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.cuda import blending
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, count_pairs
 from gscodec.cuda.blending import MOMENTS, Real, Scene, Strides
@@ -45,18 +46,20 @@ class CudaRasterizer:
         self.runtime = runtime
         self.real = real
 
-    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: TileRect | None = None) -> TileIndex:
+    def bin(
+        self, gaussians: GaussianSet, grid: Grid, tiles: TileRect | None = None, max_pairs: int = MAX_TILE_PAIRS
+    ) -> TileIndex:
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
-            LimitExceeded: more than MAX_TILE_PAIRS entries.
+            TooManyPairs: more than max_pairs entries.
         """
         check_parameters(gaussians)
         check_grid(gaussians, grid)
         rect = rectangle(grid, tiles)
         with self.runtime:
-            lists = bin_scene(self.runtime, self._upload(gaussians), grid, rect).lists
+            lists = bin_scene(self.runtime, self._upload(gaussians), grid, rect, max_pairs=max_pairs).lists
             offsets = self.runtime.download(lists.offsets).astype(np.int64)
             return TileIndex(offsets, self.runtime.download(lists.indices)[: offsets[-1]], rect)
 

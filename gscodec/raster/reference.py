@@ -26,12 +26,19 @@ class ReferenceRasterizer:
 
     name = "reference"
 
-    def bin(self, gaussians: GaussianSet, grid: Grid, tiles: tuple[int, int, int, int] | None = None) -> TileIndex:
-        """Tile lists by asking every tile for the smallest q inside it.
+    def bin(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        tiles: tuple[int, int, int, int] | None = None,
+        max_pairs: int | None = None,
+    ) -> TileIndex:
+        """Tile lists by asking every tile for the smallest q inside it; any number of entries.
 
         Raises:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or the grid is impossible.
         """
+        del max_pairs
         _check(gaussians, grid)
         x0, y0, x1, y1 = rectangle = covered_tiles(grid, tiles)
         members: list[list[int]] = [[] for _ in range((y1 - y0) * (x1 - x0))]

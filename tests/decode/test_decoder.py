@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gscodec
-from gscodec.constants import MAX_IMAGE_PIXELS
 from gscodec.decode import IgsImage, open_igs
 from gscodec.decode.scene import HostScene
 from gscodec.errors import BadMagic, InvalidArgument, LimitExceeded, TruncatedStream
@@ -297,9 +296,9 @@ def test_huge_pictures_are_refused_before_memory_is_taken(build: Builder) -> Non
     with open_igs(build(height=side, width=side, n_gaussians=0, lods=1)) as image:
         with pytest.raises(LimitExceeded, match="region"):
             image.render()
-        with pytest.raises(LimitExceeded, match="smaller region"):
+        with pytest.raises(LimitExceeded, match="or a smaller size"):
             image.render(0, size=(10, 10))
-        with pytest.raises(InvalidArgument, match=str(MAX_IMAGE_PIXELS)):
+        with pytest.raises(InvalidArgument, match="limit of 16777216 pixels for 269 bytes"):
             image.render(region=(0, 0, 1 << 16, 1 << 16))
         corner = image.render(region=(side - 3, side - 2, 3, 2))
         assert corner.shape == (2, 3, 3)
