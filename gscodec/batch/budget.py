@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gscodec.batch.outcome import Outcome, Status, one_line
 from gscodec.batch.plan import Item
 from gscodec.batch.settings import Settings
-from gscodec.batch.work import Options, Outcome, Status
-from gscodec.errors import GsCodecError, InvalidArgument
+from gscodec.batch.work import Options
+from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument
 
 PROBE_STEPS: Final = 120
 PROBE_PIXELS: Final = 128 * 128
@@ -58,7 +59,7 @@ class ProbeTask:
         try:
             return probe(self.item, self.options)
         except (GsCodecError, OSError, MemoryError) as fault:
-            return " ".join(str(fault).split())
+            return one_line(fault)
 
 
 def probe(item: Item, options: Options) -> Slope:
@@ -70,6 +71,8 @@ def probe(item: Item, options: Options) -> Slope:
     from gscodec.encoder import encode
     from gscodec.image import load_source
 
+    if item.fault:
+        raise FileAccessError(item.fault)
     stack = load_source(item.sources, part=item.settings.part, nan=item.settings.nan)
     height, width, channels = stack.samples.shape
     step = max(1, math.ceil(math.sqrt(height * width / PROBE_PIXELS)))
@@ -81,7 +84,15 @@ def probe(item: Item, options: Options) -> Slope:
     for bppc in PROBE_BPPC:
         # Header and tables weigh more in a small picture, so that they come on top.
         size = int(bppc * small.samples.size / 8) + LEAST_BYTES
-        result = encode(small, size=size, preset="fast", steps=PROBE_STEPS, lods=1, threads=options.threads)
+        result = encode(
+            small,
+            size=size,
+            preset="fast",
+            steps=PROBE_STEPS,
+            lods=1,
+            threads=options.threads,
+            device=options.device,
+        )
         points.append((len(result.data), 10 ** (-result.psnr / 10)))
     (r0, d0), (r1, d1) = points
     b = math.log(max(d0, 1e-12) / max(d1, 1e-12)) / math.log(r1 / r0) if r1 > r0 else EXPONENTS[0]

@@ -2,17 +2,23 @@
 
 import fnmatch
 import hashlib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
+from gscodec.batch.names import SUFFIX, Wish, distinct_names, marked
+from gscodec.batch.prints import files_of, real_paths
 from gscodec.batch.settings import Settings
-from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
-from gscodec.image.discover import group_maps, pictures_in
+from gscodec.batch.walk import pictures_below
+from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
+from gscodec.format.file_names import file_key, is_portable
+from gscodec.image.discover import group_maps
 
-SUFFIX = ".igs"
+MAX_MANIFEST_BYTES: Final = 1 << 24
+"""Far above what lists a hundred thousand files; parsing takes some hundred times as much memory."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,17 @@ class Item:
     sources: tuple[Path, ...]  # one picture, or the maps of a material
     output: Path
     settings: Settings
+    root: Path  # the output folder
+    fault: str = ""  # why it cannot be made
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All there is to do, and what a user should know of it."""
+
+    items: tuple[Item, ...]
+    left_out: tuple[str, ...] = ()  # what lies there and is not taken, a line each
+    unused: tuple[str, ...] = ()  # patterns and rules that match nothing, and so may be misspelt
 
 
 @dataclass(frozen=True)
@@ -64,12 +81,7 @@ def read_manifest(path: Path) -> Manifest:
         FileAccessError: it cannot be read.
         InvalidArgument: it is not TOML, or says what no manifest says.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
+    values = _toml(path)
     where = str(path)
     output = _text(values, "output", where)
     source = _text(values, "source", where)
@@ -98,6 +110,11 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def make_items(manifest: Manifest, settings: Settings) -> list[Item]:
+    """The items of `make_plan`."""
+    return list(make_plan(manifest, settings).items)
+
+
+def make_plan(manifest: Manifest, settings: Settings) -> Plan:
     """Every item, by name.
 
     Args:
@@ -109,52 +126,107 @@ def make_items(manifest: Manifest, settings: Settings) -> list[Item]:
     """
     base = settings.changed(manifest.settings, "manifest")
     found: list[tuple[str, tuple[Path, ...], Settings]] = []
+    left_out: tuple[str, ...] = ()
+    unused: list[str] = []
     if manifest.source is not None:
-        found += [(name, paths, base) for name, paths in _discovered(manifest)]
+        discovered, left_out, unused = _discovered(manifest)
+        found += [(name, paths, base) for name, paths in discovered]
+    elif manifest.include or manifest.exclude:
+        unused.append("include and exclude are of a source folder, and there is none")
     found += [(item.name, item.files, base.changed(item.settings, f"item {item.name}")) for item in manifest.items]
+    names = [name for name, _, _ in found]
+    _refuse_twice(names)
+    for rule in manifest.rules:
+        if not any(fnmatch.fnmatchcase(name, rule.match) for name in names):
+            unused.append(f"rule {rule.match!r} matches no item")
     items = []
     for name, paths, own in found:
         chosen = _ruled(name, own, manifest.rules)
         if chosen is not None:
-            items.append(Item(name, paths, manifest.output / f"{name}{SUFFIX}", chosen))
-    names = [item.name.casefold() for item in items]
-    twice = next((item.name for item in items if names.count(item.name.casefold()) > 1), None) if items else None
-    if twice is not None:
-        raise InvalidArgument(f"{twice}: two items have this name; rename one in the manifest")
+            output = manifest.output / f"{name}{SUFFIX}"
+            items.append(Item(name, paths, output, chosen, manifest.output))
     if not items:
         raise FileAccessError(f"{manifest.source or 'manifest'}: holds no pictures that are wanted")
-    return sorted(items, key=lambda item: item.name)
+    known = real_paths(path for item in items for path in files_of(item.sources))
+    items = [replace(item, fault=_fault(item, known)) for item in items]
+    return Plan(tuple(sorted(items, key=lambda item: item.name)), left_out, tuple(unused))
 
 
 def shard(items: Sequence[Item], number: int, of: int) -> list[Item]:
     """Part `number`, from 1, of `of` parts: by a hash of the name, so that an item stays in its part."""
-    return [item for item in items if int(hashlib.sha256(item.name.encode()).hexdigest()[:8], 16) % of == number - 1]
+    return [item for item in items if in_shard(item.name, number, of)]
 
 
-def _discovered(manifest: Manifest) -> list[tuple[str, tuple[Path, ...]]]:
-    root = manifest.source
-    assert root is not None
-    if not root.is_dir():
-        raise FileAccessError(f"{root}: is no folder")
-    files = [
-        path
-        for path in pictures_in(root)
-        if (not manifest.include or _matches(path.relative_to(root).as_posix(), manifest.include))
-        and not _matches(path.relative_to(root).as_posix(), manifest.exclude)
+def in_shard(name: str, number: int, of: int) -> bool:
+    """Whether an item of a name falls to part `number`, from 1, of `of`."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape"))
+    return int(digest.hexdigest()[:8], 16) % of == number - 1
+
+
+def is_wanted(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a path below the source folder is one that the patterns leave in."""
+    return (not include or _matches(name, include)) and not _matches(name, exclude)
+
+
+def unmatched(names: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """The patterns that match none of the names, a line each."""
+    return [
+        f"{word} {pattern!r} matches no file"
+        for word, patterns in (("include", include), ("exclude", exclude))
+        for pattern in patterns
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names)
     ]
-    found: list[tuple[str, tuple[Path, ...]]] = []
-    for group in group_maps(files):
-        folder = group.folder.relative_to(root)
-        is_whole_folder = group.is_stack and group.name == group.folder.resolve().name
-        name = folder.as_posix() if is_whole_folder and folder.parts else (folder / group.name).as_posix()
-        found.append((name, group.paths))
-    names = [name.casefold() for name, _ in found]
-    # a.png beside a.jpg: both keep their suffix.
-    return [(name if names.count(name.casefold()) == 1 else f"{name}{paths[0].suffix}", paths) for name, paths in found]
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _discovered(manifest: Manifest) -> tuple[list[tuple[str, tuple[Path, ...]]], tuple[str, ...], list[str]]:
+    """Names and files below the source folder; what is left out; patterns that match nothing."""
+    root = manifest.source
+    assert root is not None
+    if not root.is_dir():
+        raise FileAccessError(f"{root}: is no folder", filename=root)
+    walk = pictures_below(root)
+    paths = {path.relative_to(root).as_posix(): path for path in walk.files}
+    unused = unmatched(list(paths), manifest.include, manifest.exclude)
+    files = [path for name, path in paths.items() if is_wanted(name, manifest.include, manifest.exclude)]
+    groups = group_maps(files)
+    wishes = []
+    for group in groups:
+        folder = group.folder.relative_to(root)
+        origin = group.paths[0].relative_to(root).as_posix()
+        name = (folder / group.name).as_posix()
+        if group.is_stack:
+            is_whole_folder = bool(folder.parts) and group.name == group.folder.resolve().name
+            first = (folder.as_posix(),) if is_whole_folder else ()
+            wishes.append(Wish((*first, name, marked(name, origin)), yields=True))
+        else:
+            # a.png beside a.jpg: both keep their suffix; a.png beside A.png: both get a mark.
+            wishes.append(Wish((name, f"{name}{group.paths[0].suffix}", marked(name, origin))))
+    names = distinct_names(wishes)
+    return [(name, group.paths) for name, group in zip(names, groups, strict=True)], walk.left_out, unused
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    folders = {file_key(parent.as_posix()) for name in names for parent in PurePosixPath(name).parents}
+    for name in names:
+        key = file_key(name)
+        if key in seen or file_key(name + SUFFIX) in folders:
+            raise InvalidArgument(f"{name}: two items have this name; rename one in the manifest")
+        seen.add(key)
+
+
+def _fault(item: Item, sources: set[str]) -> str:
+    """Why an item cannot be made, as far as that shows before its files are read; empty where nothing shows."""
+    for path in item.sources:
+        if not path.exists():
+            return f"{path}: there is no such file, which item {item.name} is to be made of"
+    if os.path.realpath(item.output) in sources:
+        return f"{item.output}: is a source of the batch; remove it or name another folder"
+    return ""
 
 
 def _ruled(name: str, settings: Settings, rules: Iterable[Rule]) -> Settings | None:
@@ -165,6 +237,22 @@ def _ruled(name: str, settings: Settings, rules: Iterable[Rule]) -> Settings | N
                 return None
             settings = settings.changed(rule.settings, f"rule {rule.match!r}")
     return settings
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise LimitExceeded(f"{path}: is above the limit of {MAX_MANIFEST_BYTES} bytes for a manifest")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as fault:
+        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
+    except RecursionError as fault:
+        raise InvalidArgument(f"{path}: is nested too deep for a manifest") from fault
+    except ValueError as fault:  # also UnicodeDecodeError, and integers of thousands of digits
+        text = " ".join(str(fault).split())[:200]
+        raise InvalidArgument(f"{path}: is not a TOML file: {text if text.isprintable() else ascii(text)}") from fault
 
 
 def _tables(values: dict[str, Any], key: str, where: str) -> list[tuple[int, dict[str, Any]]]:
@@ -178,13 +266,19 @@ def _text(values: dict[str, Any], key: str, where: str) -> str | None:
     found = values.pop(key, None)
     if found is not None and (not isinstance(found, str) or not found):
         raise InvalidArgument(f"{where}: {key} {found!r} is not a text")
-    return found
+    return None if found is None else _without_nul(str(found), f"{where}: {key}")
+
+
+def _without_nul(text: str, where: str) -> str:
+    if "\0" in text:
+        raise InvalidArgument(f"{where} {text!r} has a character NUL, which no path has")
+    return text
 
 
 def _texts(found: Any, where: str) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise InvalidArgument(f"{where} is not a list of texts")
-    return tuple(found)
+    return tuple(_without_nul(text, where) for text in found)
 
 
 def _rule(table: dict[str, Any], where: str) -> Rule:
@@ -199,7 +293,11 @@ def _listed(table: dict[str, Any], folder: Path, where: str) -> Listed:
     name, files = _text(table, "name", where), _texts(table.pop("files", []), f"{where}: files")
     if name is None or not files:
         raise InvalidArgument(f"{where}: needs name and files")
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise InvalidArgument(f"{where}: name {name!r} leaves the output folder")
+    if not all(is_portable(part) for part in name.split("/")):
+        raise InvalidArgument(
+            f"{where}: name {name!r} is not one that every system stores; use plain words, . - _ and /"
+        )
     Settings().changed(table, where)
-    return Listed(Path(name).as_posix(), tuple(folder / file for file in files), table)
+    return Listed(name, tuple(folder / file for file in files), table)

@@ -2,9 +2,10 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Protocol
 
@@ -35,10 +36,13 @@ Event = tuple[str, int, Any]
 """`begin`, `report`, `done` or `lost`, the number of the task, and the report, the result or the error."""
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
+def run_tasks(tasks: Sequence[Task], jobs: int, threads: int | None = None) -> Iterator[Event]:
     """Do all tasks in up to `jobs` processes; events as they happen.
 
-    Closing the iterator ends all workers at once.
+    Closing the iterator ends all workers at once. Those of a batch that is killed end with their items.
+
+    Args:
+        threads: of each worker's libraries; None is what they choose.
     """
     context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
     waiting = deque(range(len(tasks)))
@@ -47,7 +51,8 @@ def run_tasks(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
     def start() -> Connection:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs,), daemon=True)
-        process.start()
+        with _environment({} if threads is None else {"OMP_NUM_THREADS": str(threads)}):
+            process.start()
         theirs.close()
         workers[ours] = (process, -1)
         return ours
@@ -89,6 +94,18 @@ def run_tasks(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
             _stop(pipe, workers)
 
 
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that processes started meanwhile have; those that are set stay."""
+    new = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
+
+
 def _stop(pipe: Connection, workers: dict[Connection, tuple[Any, int]]) -> None:
     process, _ = workers.pop(pipe)
     with contextlib.suppress(OSError):
@@ -115,5 +132,7 @@ def _work(pipe: Connection) -> None:
             return
         if task is None:
             return
-        result = task.run(lambda value: pipe.send(("report", value)))
-        pipe.send(("done", result))
+        try:
+            pipe.send(("done", task.run(lambda value: pipe.send(("report", value)))))
+        except BrokenPipeError:  # the batch is gone
+            return

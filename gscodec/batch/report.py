@@ -6,11 +6,10 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
-from gscodec.batch.work import Outcome, Status
+from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
 from gscodec.errors import InvalidArgument
 from gscodec.format.atomic import write_atomic
 
@@ -46,12 +45,12 @@ def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> Non
     """
     check_report(path)
     build = {".json": _json, ".csv": _csv, ".html": _html}[path.suffix.lower()]
-    write_atomic(path, build(outcomes, seconds).encode(), overwrite=True)
+    write_atomic(path, build(outcomes, seconds).encode(errors="backslashreplace"), overwrite=True)
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     """Summary and items."""
-    return summary(outcomes, seconds) | {"outcomes": [asdict(outcome) for outcome in outcomes]}
+    return summary(outcomes, seconds) | {"outcomes": [as_row(outcome) for outcome in outcomes]}
 
 
 def _json(outcomes: Sequence[Outcome], seconds: float) -> str:
@@ -61,9 +60,9 @@ def _json(outcomes: Sequence[Outcome], seconds: float) -> str:
 def _csv(outcomes: Sequence[Outcome], seconds: float) -> str:
     del seconds
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, [field.name for field in fields(Outcome)], lineterminator="\n")
+    writer = csv.DictWriter(stream, list(REPORTED), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(outcome) for outcome in outcomes)
+    writer.writerows(as_row(outcome) for outcome in outcomes)
     return stream.getvalue()
 
 

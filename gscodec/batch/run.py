@@ -1,23 +1,21 @@
 """A whole batch on this machine: what is current is left alone, the rest goes to workers."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from gscodec.batch.back import DecodeItem, DecodeState, decode_item
+from gscodec.batch.outcome import Outcome, Status, one_line
 from gscodec.batch.plan import Item
 from gscodec.batch.pool import PROGRESS_SECONDS, Event, Task
 from gscodec.batch.state import State
-from gscodec.batch.work import Options, Outcome, Status, decode_item, encode_item
+from gscodec.batch.work import Options, encode_item
+from gscodec.format.atomic import sweep
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
-
-SAVE_EVERY: Final = 20
-"""Finished items between two writes of the state."""
-
-LOST_SUFFIX: Final = ".tmp"
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class EncodeTask:
 
     item: Item
     options: Options
+    is_known: bool = False  # to the state
 
     @property
     def name(self) -> str:
@@ -42,24 +41,29 @@ class EncodeTask:
                 last = now.seconds
                 report((now.step, now.total_steps, now.psnr))
 
-        return guarded(self.name, str(self.item.output), lambda: encode_item(self.item, self.options, show))
+        return guarded(
+            self.name,
+            str(self.item.output),
+            lambda: encode_item(self.item, self.options, show, self.is_known),
+        )
 
 
 @dataclass(frozen=True)
 class DecodeTask:
     """`decode_item` for a worker."""
 
-    name: str
-    source: Path
-    target: Path
+    item: DecodeItem
     options: Options
+
+    @property
+    def name(self) -> str:
+        """The item's."""
+        return self.item.name
 
     def run(self, report: Callable[[Any], None]) -> Outcome:
         """The outcome; there is nothing to report on the way."""
         del report
-        return guarded(
-            self.name, str(self.target), lambda: decode_item(self.name, self.source, self.target, self.options)
-        )
+        return guarded(self.name, str(self.item.source), lambda: decode_item(self.item, self.options))
 
 
 def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
@@ -68,9 +72,11 @@ def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
         return work()
     except MemoryError:
         return Outcome(name, Status.FAILED, output, f"{name}: out of memory; use fewer jobs or a smaller picture")
+    except BrokenPipeError:  # the batch is gone, and nobody waits for the outcome
+        raise
     except Exception as fault:  # one bad item must not end the batch
-        text = " ".join(str(fault).split())
-        return Outcome(name, Status.FAILED, output, f"{name}: {type(fault).__name__}: {text} (a fault of gscodec)")
+        text = f"{name}: {type(fault).__name__}: {one_line(fault)} (a fault of gscodec)"
+        return Outcome(name, Status.FAILED, output, text)
 
 
 Dispatch = Callable[[Sequence[Task]], Iterator[Event]]
@@ -105,48 +111,78 @@ def encode_all(
 
     Args:
         dispatch: has the tasks done.
-        trust: take an item that the state knows, and whose output is there, as current without a closer look.
+        trust: take an item that the state knows, and whose output has the size and time that it was left with, as
+            current without a look at its sources.
         fail_fast: stop at the first failure; what is running is ended.
     """
-    outcomes: list[Outcome | None] = [state.current(item) for item in items]
-    if trust:
-        outcomes = [found or state.recorded(item) for item, found in zip(items, outcomes, strict=True)]
-    for found in outcomes:
-        if found is not None and watch is not None:
-            watch("end", found.name, found)
+    clean(items, options.cache)
+    outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
     left = [number for number, found in enumerate(outcomes) if found is None]
-    for folder in {items[number].output.parent for number in left}:
-        sweep(folder)
-    tasks = [EncodeTask(items[number], options) for number in left]
-    done = 0
-    try:
-        for number, outcome in _outcomes(tasks, dispatch, watch):
-            outcomes[left[number]] = outcome
-            state.keep(items[left[number]], outcome)
-            done += 1
-            if done % SAVE_EVERY == 0:
-                state.write()
-            if fail_fast and outcome.status is Status.FAILED:
-                break
-    finally:
-        if done:
-            state.write()
-    return [
-        found or Outcome(item.name, Status.WAITING, str(item.output))
-        for item, found in zip(items, outcomes, strict=True)
-    ]
+    tasks = [EncodeTask(items[number], options, state.knows(items[number])) for number in left]
+    for number, outcome in _outcomes(tasks, dispatch, watch):
+        outcomes[left[number]] = outcome
+        state.keep(items[left[number]], outcome)
+        if fail_fast and outcome.status is Status.FAILED:
+            break
+    return _with_waiting([(item.name, item.output) for item in items], outcomes)
 
 
 def decode_all(
-    tasks: Sequence[DecodeTask], dispatch: Dispatch, *, fail_fast: bool = False, watch: Watcher | None = None
+    items: Sequence[DecodeItem],
+    options: Options,
+    dispatch: Dispatch,
+    state: DecodeState,
+    *,
+    trust: bool = False,
+    fail_fast: bool = False,
+    watch: Watcher | None = None,
 ) -> list[Outcome]:
-    """Outcomes in the order of the tasks."""
-    outcomes = [Outcome(task.name, Status.WAITING, str(task.target)) for task in tasks]
+    """Outcomes in the order of the items; arguments as `encode_all`."""
+    for folder in dict.fromkeys(path for item in items for path in (item.root, *_folders(item))):
+        sweep(folder)
+    outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
+    left = [number for number, found in enumerate(outcomes) if found is None]
+    tasks = [DecodeTask(items[number], options) for number in left]
     for number, outcome in _outcomes(tasks, dispatch, watch):
-        outcomes[number] = outcome
+        outcomes[left[number]] = outcome
         if fail_fast and outcome.status is Status.FAILED:
             break
+    return _with_waiting([(item.name, item.source) for item in items], outcomes)
+
+
+def clean(items: Iterable[Item], cache: Path | None) -> None:
+    """Remove what runs that were killed have left where the items' files and notes go, and in the cache."""
+    folders: dict[Path, None] = {}
+    for item in items:
+        folders |= dict.fromkeys((item.root, item.output.parent))
+    if cache is not None and cache.is_dir():
+        folders |= dict.fromkeys(path for path in cache.iterdir() if len(path.name) == 2)
+    for folder in folders:
+        sweep(folder)
+
+
+def _folders(item: DecodeItem) -> list[Path]:
+    return [picture.path.parent for picture in item.pictures]
+
+
+def _known(
+    items: Sequence[Any], current: Callable[[Any], Outcome | None], watch: Watcher | None
+) -> list[Outcome | None]:
+    """The outcomes of items that need no work, and None for the others."""
+    outcomes = []
+    for item in items:
+        found = current(item)
+        outcomes.append(found)
+        if found is not None and watch is not None:
+            watch("end", found.name, found)
     return outcomes
+
+
+def _with_waiting(names: Sequence[tuple[str, Path]], outcomes: Sequence[Outcome | None]) -> list[Outcome]:
+    return [
+        found or Outcome(name, Status.WAITING, str(output))
+        for (name, output), found in zip(names, outcomes, strict=True)
+    ]
 
 
 def _outcomes(tasks: Sequence[Task], dispatch: Dispatch, watch: Watcher | None) -> Iterator[tuple[int, Outcome]]:
@@ -164,25 +200,3 @@ def _outcomes(tasks: Sequence[Task], dispatch: Dispatch, watch: Watcher | None) 
             yield number, outcome
     finally:
         events.close()  # type: ignore[attr-defined]  # a generator, typed as what it gives
-
-
-def sweep(folder: Path) -> None:
-    """Remove what workers that were killed in the middle of writing left in a folder."""
-    if not folder.is_dir():
-        return
-    for path in folder.glob(f".*.igs.*{LOST_SUFFIX}"):
-        path.unlink(missing_ok=True)
-
-
-def decode_tasks(source: Path, target: Path, options: Options) -> list[DecodeTask]:
-    """One task for each `.igs` file at or below a folder, mirrored below another."""
-    files = sorted(path for path in source.rglob("*.igs") if path.is_file())
-    return [
-        DecodeTask(
-            path.relative_to(source).with_suffix("").as_posix(),
-            path,
-            target / path.relative_to(source).with_suffix(""),
-            options,
-        )
-        for path in files
-    ]

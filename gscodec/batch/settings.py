@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from gscodec.constants import DEFAULT_STRENGTH
+from gscodec.constants import DEFAULT_STRENGTH, MAX_LODS
 from gscodec.errors import InvalidArgument
+from gscodec.fingerprint import fingerprint
 from gscodec.format.layout import VERSION
 from gscodec.image.stack import ImageStack
 from gscodec.image.weights import checked_weight
 from gscodec.units import bytes_of
-from gscodec.version import __version__
 
 TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
 KEY_DIGITS: Final = 32
@@ -87,6 +87,28 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "bpp": (1e-6, 1e6),
+    "bppc": (1e-6, 1e6),
+    "psnr": (1e-6, 999),
+    "importance_strength": (1, 1e6),
+    "size": (1, 1e15),
+    "gaussians": (1, 1e12),
+    "record_bytes": (1, 1e6),
+    "lods": (1, MAX_LODS),
+    "steps": (1, 1e9),
+    "seed": (0, 1e18),
+}
+"""Of numbers, so that nonsense is found before the work; the encoder's own ranges may be narrower."""
+
+_CHOICES: Final = {
+    "preset": ("paper", "fast", "balanced", "best"),
+    "tune": ("psnr", "balanced", "ssim"),
+    "profile": ("coded", "packed", "f16"),
+    "nan": ("error", "zero", "hole"),
+}
+
+
 def _checked(name: str, value: Any, where: str) -> Any:
     wanted = _TYPES.get(name, (str,))
     if name == "size" and isinstance(value, str):
@@ -101,7 +123,14 @@ def _checked(name: str, value: Any, where: str) -> Any:
         return tuple((map_name, checked_weight(weight, f"{where}: {map_name}")) for map_name, weight in value.items())
     if name == "importance" and value != "auto":
         raise InvalidArgument(f"{where}: importance {value!r}: a batch finds out itself what is important, with auto")
-    return float(str(value)) if wanted == (int, float) else value
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise InvalidArgument(f"{where}: {name} {value!r} is not one of {', '.join(_CHOICES[name])}")
+    if isinstance(value, int | float) and name in _RANGES:
+        low, high = _RANGES[name]
+        if not low <= value <= high:
+            raise InvalidArgument(f"{where}: {name} {value:.6g} is not {low:g} to {high:g}")
+        return float(value) if wanted == (int, float) else value
+    return value
 
 
 def key_of(stack: ImageStack, settings: Settings) -> str:
@@ -110,17 +139,15 @@ def key_of(stack: ImageStack, settings: Settings) -> str:
     head = {
         "settings": asdict(settings),
         "format": list(VERSION),
-        "encoder": __version__,
+        "encoder": fingerprint(),
         "shape": list(stack.samples.shape),
         "groups": [asdict(group) for group in stack.groups],
         "files": [asdict(entry) for entry in stack.files],
         "icc": hashlib.sha256(stack.icc or b"").hexdigest(),
     }
-    # Not in the head where there is none, so that keys of other files stay what they were.
-    if stack.weights:
-        head["weights"] = list(stack.weights)
+    head["weights"] = list(stack.weights)
     if stack.visible is not None:
         head["visible"] = hashlib.sha256(np.packbits(stack.visible).tobytes()).hexdigest()
-    digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False, default=str).encode())
+    digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
     digest.update(np.ascontiguousarray(stack.samples).tobytes())
     return digest.hexdigest()[:KEY_DIGITS]

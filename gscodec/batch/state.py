@@ -1,91 +1,109 @@
-"""What earlier runs found out, so that an unchanged batch looks at no pixel: a help that is never trusted alone.
+"""What earlier encodes of a batch found out, so that an unchanged batch looks at no pixel.
 
-An item is current where its sources have the size and time of modification that they had, its settings are the same,
-and its output has the size and time that it was left with. Anything else is looked at closely, by the key in the file.
+An item is current where its sources are what they were before they were read (`print_of`), its settings and this build
+of gscodec are the same, and its output has, to the byte, what was written. Anything else is looked at closely, by the
+key in the file and its checksums.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from gscodec.batch.journal import Journal
+from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item
-from gscodec.batch.work import Outcome, Status
-from gscodec.errors import GsCodecError
-from gscodec.format.atomic import write_atomic
-from gscodec.version import __version__
+from gscodec.batch.prints import digest_of, files_of, print_of, real_paths, stat_of
+from gscodec.fingerprint import fingerprint
 
-_NAME: Final = ".gscodec-batch"
-_VERSION: Final = 1
+NAME: Final = ".gscodec-batch.jsonl"
+_OLD: Final = ".gscodec-batch*.json"
+_KIND: Final = "encodes of a batch"
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "key": (str,),
+    "n_bytes": (int,),
+    "bpp": (int, float),
+    "psnr": (int, float, type(None)),
+    "n_gaussians": (int,),
+    "message": (str,),
+}
 
 
 class State:
-    """Notes on the items of an output folder, in a file of each shard."""
+    """Notes on the items of an output folder.
 
-    def __init__(self, folder: Path, part: str = "") -> None:
-        self._path = folder / f"{_NAME}{part}.json"
-        self._notes: dict[str, dict[str, Any]] = {}
-        self._own: dict[str, dict[str, Any]] = {}
-        for path in sorted(folder.glob(f"{_NAME}*.json")) if folder.is_dir() else ():
-            notes = _read(path)
-            self._notes.update(notes)
-            if path == self._path:
-                self._own = notes
+    Args:
+        warn: takes a line for the user.
+        dry: change nothing on disk.
+    """
 
-    def current(self, item: Item) -> Outcome | None:
-        """The outcome of an item that is as it was left, or None where it must be looked at."""
+    def __init__(self, folder: Path, warn: Callable[[str], None] = lambda _: None, *, dry: bool = False) -> None:
+        self._journal = Journal(folder / NAME, _KIND, warn)
+        self._notes = self._journal.read(tidy=not dry)
+        for old in sorted(folder.glob(_OLD)) if not dry and folder.is_dir() else ():
+            warn(f"{old}: is the state of an older version and is removed; every item is looked at once")
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+    def current(self, item: Item, *, trust: bool = False) -> Outcome | None:
+        """The outcome of an item that is as it was left, or None where it must be looked at.
+
+        Args:
+            trust: do not look at the sources, nor further at the output than its size and time of modification.
+        """
         note = self._notes.get(item.name)
-        if note is None or note.get("print") != _print_of(item):
+        if note is None or note.get("settings") != _settings_of(item):
+            return None
+        if trust:
+            if note.get("stat") != stat_of(item.output) or note.get("stat") is None:
+                return None
+        elif note.get("sources") != print_of(item.sources) or note.get("digest") != digest_of(item.output):
             return None
         return _outcome(item, note)
 
-    def recorded(self, item: Item) -> Outcome | None:
-        """The outcome that an earlier run noted, whatever has happened to the sources since."""
-        note = self._notes.get(item.name)
-        if note is None or not item.output.is_file():
-            return None
-        return _outcome(item, note)
+    def knows(self, item: Item) -> bool:
+        """Whether an earlier run left a file where the item's output is."""
+        return item.name in self._notes
 
     def keep(self, item: Item, outcome: Outcome) -> None:
         """Note a finished item."""
-        seen = _print_of(item)
-        if seen is not None and outcome.status in {Status.ENCODED, Status.COPIED, Status.CURRENT}:
-            self._own[item.name] = {"print": seen, "outcome": asdict(outcome)}
-
-    def write(self) -> None:
-        """Onto disk; without it the next run is slower, so that no failure matters."""
-        data = json.dumps({"version": _VERSION, "items": self._own}, indent=1).encode()
-        try:
-            write_atomic(self._path, data, overwrite=True)
-        except GsCodecError:
+        made = outcome.made
+        if made is None or outcome.status not in {Status.ENCODED, Status.COPIED, Status.CURRENT, Status.MISSED}:
             return
+        note = {
+            "name": item.name,
+            "settings": _settings_of(item),
+            "sources": made.sources,
+            "digest": made.digest,
+            "stat": made.stat,
+            "paths": sorted(real_paths(files_of(item.sources))),
+            "missed": outcome.status is Status.MISSED,
+            "outcome": {name: value for name, value in asdict(outcome).items() if name in _TYPES},
+        }
+        self._notes[item.name] = note
+        self._journal.add(note)
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        value = json.loads(path.read_bytes())
-        items = value["items"] if value["version"] == _VERSION else {}
-        return {str(name): dict(note) for name, note in items.items()} if isinstance(items, Mapping) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+def sources_known(folder: Path) -> set[str]:
+    """Where the sources lie, or lay, of which batches have encoded files into a folder."""
+    notes = Journal(folder / NAME, _KIND).read(tidy=False)
+    paths = [note.get("paths") for note in notes.values()]
+    return {path for found in paths if isinstance(found, list) for path in found if isinstance(path, str)}
+
+
+def _settings_of(item: Item) -> str:
+    text = json.dumps([asdict(item.settings), fingerprint()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _outcome(item: Item, note: dict[str, Any]) -> Outcome | None:
-    try:
-        known = {key: note["outcome"][key] for key in ("key", "n_bytes", "bpp", "psnr", "n_gaussians")}
-        return Outcome(item.name, Status.CURRENT, str(item.output), **known)
-    except (KeyError, TypeError):
+    found, missed = note.get("outcome"), note.get("missed")
+    if not isinstance(found, Mapping) or not isinstance(missed, bool):
         return None
-
-
-def _print_of(item: Item) -> str | None:
-    """Digest of sizes and times of sources and output, and of the settings; None where one is not there."""
-    try:
-        files = [(path.name, path.stat()) for path in (*item.sources, item.output)]
-    except OSError:
+    if not all(isinstance(found.get(name), kinds) for name, kinds in _TYPES.items()):
         return None
-    parts = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]
-    text = json.dumps([parts, asdict(item.settings), __version__], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    known = {name: found[name] for name in _TYPES}
+    return Outcome(item.name, Status.MISSED if missed else Status.CURRENT, str(item.output), **known)

@@ -1,51 +1,29 @@
-"""One item of a batch, done in whatever process it falls to."""
+"""One item of a batch, encoded in whatever process it falls to."""
 
 import contextlib
-import glob
+import hashlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from gscodec.batch.outcome import Made, Outcome, Status, one_line
 from gscodec.batch.plan import Item
-from gscodec.batch.settings import key_of
+from gscodec.batch.prints import print_of, settle_down, stat_of
+from gscodec.batch.settings import Settings, key_of
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
+    from gscodec.image import ImageStack
 
-KEY_MEMBER = "key"
+KEY_MEMBER: Final = "key"
 """Member of a file's metadata that holds its key."""
 
-
-class Status(StrEnum):
-    """What became of an item."""
-
-    ENCODED = "encoded"
-    COPIED = "copied"  # out of the cache
-    CURRENT = "current"  # was there already
-    DECODED = "decoded"
-    MISSED = "missed"  # written, but its target was not met
-    FAILED = "failed"
-    WAITING = "waiting"  # not begun: the batch was stopped, or only planned
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an item, and of which file."""
-
-    name: str
-    status: Status
-    output: str = ""
-    message: str = ""  # one line, for failures
-    key: str = ""
-    n_bytes: int = 0
-    bpp: float = 0.0
-    psnr: float | None = None  # dB; None where the file does not say
-    n_gaussians: int = 0
-    seconds: float = 0.0
+READS: Final = 5
+"""Of sources that change while they are read."""
 
 
 @dataclass(frozen=True)
@@ -58,119 +36,189 @@ class Options:
     overwrite: bool = False  # replace outputs that no batch made
 
 
-def encode_item(item: Item, options: Options, progress: "Callable[[Progress], None] | None" = None) -> Outcome:
-    """Make the item's file, unless it is there or in the cache. Never raises but for interrupts and lack of memory."""
+@dataclass(frozen=True)
+class Found:
+    """A file that lies where one is to be made, or in the cache."""
+
+    data: bytes
+    key: str | None  # of a file that a batch made
+    is_whole: bool  # every checksum holds
+    is_igs: bool  # begins as an `.igs` file, or is empty
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def encode_item(
+    item: Item,
+    options: Options,
+    progress: "Callable[[Progress], None] | None" = None,
+    is_known: bool = False,
+) -> Outcome:
+    """Make the item's file, unless it is there or in the cache. Never raises but for interrupts and lack of memory.
+
+    Args:
+        is_known: an earlier run noted that it left a file there, so that a damaged one may be replaced.
+    """
     started = time.perf_counter()
     try:
-        outcome = _encode(item, options, progress)
+        outcome = _encode(item, options, progress, is_known)
     except GsCodecError as fault:
-        outcome = Outcome(item.name, Status.FAILED, str(item.output), " ".join(str(fault).split()))
-    except OSError as fault:
-        outcome = Outcome(item.name, Status.FAILED, str(item.output), f"{item.output}: {fault.strerror or fault}")
+        outcome = Outcome(item.name, Status.FAILED, str(item.output), one_line(fault))
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in a path
+        text = f"{item.output}: {getattr(fault, 'strerror', None) or fault}"
+        outcome = Outcome(item.name, Status.FAILED, str(item.output), text)
     return replace(outcome, seconds=time.perf_counter() - started)
 
 
-def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] | None") -> Outcome:
+def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] | None", is_known: bool) -> Outcome:
     from gscodec.format import write_atomic
-    from gscodec.image import load_source
 
     settings = item.settings
-    stack = load_source(item.sources, part=settings.part, nan=settings.nan)
+    if item.fault:
+        raise FileAccessError(item.fault)
+    check_inside(item.output, item.root)
+    stack, seen = _read(item)
     key = key_of(stack, settings)
-    known = read_key(item.output)
-    if known == key:
-        return describe_file(item.name, item.output, Status.CURRENT)
-    if known is None and item.output.exists() and not options.overwrite:
+    found = look_at(item.output)
+    if found is not None and found.key == key and found.is_whole:
+        return _outcome(item, found, Status.CURRENT, seen)
+    is_ours = found is not None and (found.key is not None or (is_known and found.is_igs and not found.is_whole))
+    if found is not None and not is_ours and not options.overwrite:
         raise OutputExists(f"{item.output}: was not made by a batch; use --overwrite to replace it")
     cached = None if options.cache is None else options.cache / key[:2] / f"{key}.igs"
     item.output.parent.mkdir(parents=True, exist_ok=True)
-    if cached is not None and read_key(cached) == key:
-        write_atomic(item.output, cached.read_bytes(), overwrite=True)
-        return describe_file(item.name, item.output, Status.COPIED)
+    check_inside(item.output, item.root)
+    stored = None if cached is None else look_at(cached)
+    if stored is not None and stored.key == key and stored.is_whole:
+        write_atomic(item.output, stored.data, overwrite=found is not None)
+        return _outcome(item, stored, Status.COPIED, seen)
 
     from gscodec.encoder import encode
 
     arguments = settings.arguments() | {"threads": options.threads, "device": options.device}
     result = encode(stack, **arguments, meta={KEY_MEMBER: key}, progress=progress)
-    write_atomic(item.output, result.data, overwrite=True)
+    try:
+        write_atomic(item.output, result.data, overwrite=found is not None)
+    except OutputExists:  # another run has been quicker, or a user
+        other = look_at(item.output)
+        if other is None or other.key is None:
+            raise
+        write_atomic(item.output, result.data, overwrite=True)
     if cached is not None:
         # The cache is a help: a full disk or another's lock does not fail the item.
         with contextlib.suppress(GsCodecError, OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cached, result.data, overwrite=True)
-    status = Status.ENCODED if result.target_met else Status.MISSED
-    message = "" if result.target_met else f"{item.name}: {settings.target} was not met"
-    return replace(describe_file(item.name, item.output, status), message=message)
+    made = Found(result.data, key, is_whole=True, is_igs=True)
+    return _outcome(item, made, Status.ENCODED, seen, met=result.target_met)
 
 
-def decode_item(name: str, source: Path, target: Path, options: Options) -> Outcome:
-    """The pictures of a file: one at `target` with the suffix of its kind, or the maps of a stack in that folder."""
-    from gscodec.decode import open_igs
-    from gscodec.format.file_names import path_in_folder
-    from gscodec.image import save_image
-    from gscodec.image.picture_names import picture_names
+def _read(item: Item) -> "tuple[ImageStack, str | None]":
+    """The sources' samples, and the print of the very files that they came from.
 
-    started = time.perf_counter()
+    Raises:
+        FileAccessError: they change all the time.
+    """
+    from gscodec.image import load_source
+
+    settings = item.settings
+    for _ in range(READS):
+        settle_down(item.sources)
+        seen = print_of(item.sources)
+        try:
+            stack = load_source(item.sources, part=settings.part, nan=settings.nan)
+        except GsCodecError:
+            if print_of(item.sources) == seen:
+                raise
+            continue
+        if print_of(item.sources) == seen:
+            return stack, seen
+    raise FileAccessError(
+        f"{item.name}: its sources change while they are read; run the batch again when they are done"
+    )
+
+
+def check_inside(path: Path, root: Path) -> None:
+    """Refuse an output that a link takes out of the folder it was meant for.
+
+    Raises:
+        FileAccessError: it does.
+    """
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        raise FileAccessError(f"{path}: a link leads out of {root}; remove it or name another folder", filename=path)
+
+
+def look_at(path: Path) -> Found | None:
+    """The file at a path, every checksum of it tried; None where there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    from gscodec.format import SIGNATURE, IgsReader, validate
+    from gscodec.format.validate import Severity
+
     try:
-        if not options.overwrite and _is_newer(target, source):
-            return Outcome(name, Status.CURRENT, str(target))
-        with open_igs(source, device=options.device, threads=options.threads) as image:
-            files = image.render_files(lod=None)
-            is_stack = len(files) > 1
-            names = picture_names([restored.entry for restored in files.values()])
-            for file_name, restored in zip(names, files.values(), strict=True):
-                suffix = ".exr" if restored.entry.exr else ".png"
-                path = path_in_folder(target, file_name) if is_stack else target.with_name(f"{target.name}{suffix}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_image(path, restored.samples, restored.groups, image.icc, overwrite=True, exr=restored.entry.exr)
-        outcome = Outcome(name, Status.DECODED, str(target))
-    except GsCodecError as fault:
-        outcome = Outcome(name, Status.FAILED, str(target), " ".join(str(fault).split()))
-    except OSError as fault:
-        outcome = Outcome(name, Status.FAILED, str(target), f"{target}: {fault.strerror or fault}")
-    return replace(outcome, seconds=time.perf_counter() - started)
-
-
-def _is_newer(target: Path, source: Path) -> bool:
-    """Whether a decode of the source is there, and not older than it; `target` as in `decode_item`."""
-    made = list(target.iterdir()) if target.is_dir() else list(target.parent.glob(f"{glob.escape(target.name)}.*"))
-    made = [path for path in made if path.suffix != ".igs"]
-    since = source.stat().st_mtime_ns
-    return bool(made) and all(path.stat().st_mtime_ns >= since for path in made)
+        data = path.read_bytes() if path.is_file() else None
+    except FileNotFoundError:
+        return None
+    if data is None:
+        if path.exists():
+            raise FileAccessError(f"{path}: is not a regular file; remove it or name another output", filename=path)
+        return None
+    key: Any = None
+    with contextlib.suppress(GsCodecError), IgsReader(data, str(path)) as reader:
+        key = (reader.meta or {}).get(KEY_MEMBER)
+    is_whole = not any(issue.severity is Severity.ERROR for issue in validate(data, str(path)))
+    return Found(data, key if isinstance(key, str) else None, is_whole, data.startswith(SIGNATURE[:4]) or not data)
 
 
 def read_key(path: Path) -> str | None:
     """The key in a whole file, or None: no file, no key, or a damaged one."""
-    from gscodec.format import IgsReader
-
     try:
-        with IgsReader(path) as reader:
-            key: Any = None if reader.truncated else (reader.meta or {}).get(KEY_MEMBER)
+        found = look_at(path)
     except (GsCodecError, OSError):
         return None
-    return key if isinstance(key, str) else None
+    return found.key if found is not None and found.is_whole else None
 
 
-def describe_file(name: str, path: Path, status: Status) -> Outcome:
-    """The outcome that a finished file stands for.
+def _outcome(item: Item, found: Found, status: Status, seen: str | None, *, met: bool | None = None) -> Outcome:
+    """The outcome that a whole file stands for.
 
-    Raises:
-        FileAccessError, BadFile: it is gone or damaged meanwhile.
+    Args:
+        met: whether it meets its target; None is what the file shows.
     """
     from gscodec.format import IgsReader
 
-    if not path.exists():
-        raise FileAccessError(f"{path}: is gone")
-    with IgsReader(path) as reader:
+    with IgsReader(found.data, str(item.output)) as reader:
         header, meta = reader.header, reader.meta or {}
-        psnr = meta.get("psnr")
-        return Outcome(
-            name,
-            status,
-            str(path),
-            key=str(meta.get(KEY_MEMBER, "")),
-            n_bytes=header.file_size,
-            bpp=8 * header.file_size / (header.width * header.height),
-            psnr=float(psnr) if isinstance(psnr, int | float) else None,
-            n_gaussians=header.n_gaussians,
-        )
+    n_bytes, psnr = len(found.data), meta.get("psnr")
+    psnr = float(psnr) if isinstance(psnr, int | float) else None
+    pixels = header.width * header.height
+    if met is None:
+        met = _meets(item.settings, n_bytes, pixels, header.n_channels, psnr)
+    return Outcome(
+        item.name,
+        status if met else Status.MISSED,
+        str(item.output),
+        "" if met else f"{item.name}: {item.settings.target} was not met",
+        key=found.key or "",
+        n_bytes=n_bytes,
+        bpp=8 * n_bytes / pixels,
+        psnr=psnr,
+        n_gaussians=header.n_gaussians,
+        made=Made(seen, found.digest, stat_of(item.output)),
+    )
+
+
+def _meets(settings: Settings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None) -> bool:
+    """Whether a file meets its target, as far as it shows: its PSNR is known to 0.01 dB."""
+    if settings.psnr is not None:
+        return psnr is None or psnr >= round(settings.psnr, 2)
+    if settings.bpp is not None:
+        return n_bytes <= settings.bpp * pixels / 8
+    if settings.bppc is not None:
+        return n_bytes <= settings.bppc * pixels * n_channels / 8
+    return settings.size is None or n_bytes <= settings.size

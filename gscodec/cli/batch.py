@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -16,9 +16,14 @@ from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from gscodec.batch.plan import Item
+    from gscodec.batch.back import DecodeItem
+    from gscodec.batch.outcome import Outcome
+    from gscodec.batch.plan import Item, Plan
     from gscodec.batch.run import Watcher
-    from gscodec.batch.work import Outcome
+
+
+MOST_NAMED: Final = 20
+"""Files that are left out, of which a line each says so."""
 
 
 def command(
@@ -65,13 +70,21 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Shared folder of finished files, by content.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on after a stop: take what is finished without looking at its sources.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on after a stop: trust size and time of what is finished, do not look at its sources."
+        ),
     ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failure, or do all others.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that no batch made.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be done. Exit code 1 if a rule or pattern is of no use."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that no batch made; sources never.")
+    ] = False,
     engine: Annotated[Literal["local", "dask"], typer.Option(help="Where items are done.")] = "local",
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786, or its file.")
@@ -93,7 +106,9 @@ def command(
     """Encode every picture and material below a folder, or of a manifest.
 
     Maps whose names share a material become one file. A file whose source, settings and encoder are as they were is
-    left alone, however often the batch runs. A failed item stops no other; exit code 9 if some failed.
+    left alone, however often the batch runs. A failed item stops no other; exit code 9 if some failed. What lies below
+    SRC and is not taken, linked folders too, is named. With --decode, a picture replaces only what an earlier decode
+    of the same file wrote.
     """
     from gscodec.batch.report import as_json as outcomes_json
     from gscodec.batch.report import check_report, write_report
@@ -102,6 +117,8 @@ def command(
         check_report(path)
     if engine == "dask" and scheduler is None:
         raise InvalidArgument("--engine dask needs --scheduler ADDRESS")
+    if engine != "dask" and (scheduler is not None or gpus):
+        raise InvalidArgument("--scheduler and --gpus go with --engine dask")
     wishes: dict[str, Any] = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
     given = {name: value for name, value in wishes.items() if value is not None}
     if len(given) + (total_size is not None) > 1:
@@ -110,38 +127,47 @@ def command(
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
+    wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps}
+    settings = given | {name: value for name, value in wanted.items() if value}
     work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet)
+    patterns = tuple(include or ()), tuple(exclude or ())
     if decode:
-        outcomes = work.decode(source, target, dry_run)
+        useless = [f"--{name}" for name in settings] + ["--total-size"] * (total_size is not None)
+        useless += ["--cache"] * (cache is not None)
+        if useless:
+            raise InvalidArgument(f"{', '.join(useless)}: of an encode, not of --decode")
+        outcomes, unused = work.decode(source, target, patterns, shard, dry_run)
     else:
-        wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps}
-        settings = given | {name: value for name, value in wanted.items() if value}
-        items, total = _items(source, target, settings, tuple(include or ()), tuple(exclude or ()), total_size)
-        outcomes = work.encode(items, total, shard, dry_run)
+        plan, total = _plan(source, target, settings, *patterns, total_size)
+        outcomes, unused = work.encode(plan, total, shard, dry_run), plan.unused
     seconds = time.perf_counter() - started
     for path in report or ():
         write_report(path, outcomes, seconds)
     if as_json:
         _console.emit(json.dumps(outcomes_json(outcomes, seconds), indent=2, ensure_ascii=False))
     _close(outcomes, seconds)
+    if dry_run and unused:
+        raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
 
 
-def _items(
+def _plan(
     source: Path,
     target: Path | None,
     settings: dict[str, Any],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     total_size: int | None,
-) -> "tuple[list[Item], int | None]":
+) -> "tuple[Plan, int | None]":
     """What to do, and the bytes of all of it if they are limited."""
-    from gscodec.batch.plan import Manifest, make_items, read_manifest
+    from gscodec.batch.plan import Manifest, make_plan, read_manifest
     from gscodec.batch.settings import Settings
     from gscodec.units import bytes_of
 
     if source.suffix.lower() == ".toml":
         if target is not None:
             raise InvalidArgument(f"{target}: a manifest names its output folder itself")
+        if include or exclude:
+            raise InvalidArgument("--include and --exclude go with a folder; a manifest has members of these names")
         manifest = read_manifest(source)
     elif target is None:
         raise InvalidArgument(f"{source}: name a folder for the results too")
@@ -154,7 +180,7 @@ def _items(
         except ValueError as fault:
             raise InvalidArgument(f"{source}: total_size {fault}") from fault
     base = Settings(bppc=0.1).changed(settings, "command line")
-    return make_items(manifest, base), total
+    return make_plan(manifest, base), total
 
 
 class _Work:
@@ -179,20 +205,19 @@ class _Work:
         self._device, self._cache, self._overwrite = device, cache, overwrite
         self._fail_fast, self._resume, self._quiet = fail_fast, resume, quiet
 
-    def encode(self, items: "list[Item]", total: int | None, shard: Shard | None, dry_run: bool) -> "list[Outcome]":
-        from gscodec.batch import plan
+    def encode(self, plan: "Plan", total: int | None, shard: Shard | None, dry_run: bool) -> "list[Outcome]":
+        from gscodec.batch import plan as plans
         from gscodec.batch.run import encode_all
         from gscodec.batch.state import State
 
-        root = _common_folder(items)
+        _warn_of(plan.left_out, plan.unused)
+        items, root = list(plan.items), plan.items[0].root
         failed: list[Outcome] = []
         if total is not None:
             items, failed = self._budgeted(items, total)
-        part = ""
         if shard is not None:
-            items = plan.shard(items, *shard)
-            part = f"-{shard.number}-of-{shard.of}"
-        state = State(root, part)
+            items = plans.shard(items, *shard)
+        state = State(root, _warn, dry=dry_run)
         if dry_run:
             return _planned(items, state) + failed
         options, dispatch = self._prepare(len(items))
@@ -202,22 +227,32 @@ class _Work:
             )
         return outcomes + failed
 
-    def decode(self, source: Path, target: Path | None, dry_run: bool) -> "list[Outcome]":
-        from gscodec.batch.run import decode_all, decode_tasks
-        from gscodec.batch.work import Options, Outcome, Status
-        from gscodec.errors import FileAccessError
+    def decode(
+        self,
+        source: Path,
+        target: Path | None,
+        patterns: tuple[tuple[str, ...], tuple[str, ...]],
+        shard: Shard | None,
+        dry_run: bool,
+    ) -> "tuple[list[Outcome], tuple[str, ...]]":
+        from gscodec.batch.back import DecodeState, plan_decode
+        from gscodec.batch.plan import in_shard
+        from gscodec.batch.run import decode_all
 
         if target is None:
             raise InvalidArgument(f"{source}: name a folder for the pictures too")
-        tasks = decode_tasks(source, target, Options(device=self._device, overwrite=self._overwrite))
-        if not tasks:
-            raise FileAccessError(f"{source}: holds no .igs files")
+        state = DecodeState(target, _warn, dry=dry_run)
+        plan = plan_decode(source, target, state, *patterns)
+        _warn_of(plan.left_out, plan.unused)
+        items = [item for item in plan.items if shard is None or in_shard(item.name, *shard)]
         if dry_run:
-            return [Outcome(task.name, Status.WAITING, str(task.target)) for task in tasks]
-        options, dispatch = self._prepare(len(tasks))
-        tasks = decode_tasks(source, target, options)
-        with _watching(len(tasks), self._quiet) as watch:
-            return decode_all(tasks, dispatch, fail_fast=self._fail_fast, watch=watch)
+            return _planned_back(items, state), plan.unused
+        options, dispatch = self._prepare(len(items))
+        with _watching(len(items), self._quiet) as watch:
+            outcomes = decode_all(
+                items, options, dispatch, state, trust=self._resume, fail_fast=self._fail_fast, watch=watch
+            )
+        return outcomes, plan.unused
 
     def _prepare(self, n_items: int) -> tuple[Any, Any]:
         from gscodec.batch.pool import run_tasks
@@ -232,7 +267,8 @@ class _Work:
             address, gpus = self._scheduler, self._gpus
             options = Options(self._threads, self._device, self._cache, self._overwrite)
             return options, lambda tasks: run_tasks_on_dask(tasks, address, gpus)
-        return Options(threads, self._device, self._cache, self._overwrite), lambda tasks: run_tasks(tasks, jobs)
+        options = Options(threads, self._device, self._cache, self._overwrite)
+        return options, lambda tasks: run_tasks(tasks, jobs, threads)
 
     def _budgeted(self, items: "list[Item]", total: int) -> "tuple[list[Item], list[Outcome]]":
         from gscodec.batch.budget import ProbeTask, with_sizes
@@ -247,22 +283,50 @@ class _Work:
         return with_sizes(items, found, total)
 
 
-def _common_folder(items: "list[Item]") -> Path:
-    """The output folder: what all outputs lie in."""
-    folders = [item.output.parents[len(Path(item.name).parts) - 1] for item in items]
-    return folders[0]
+def _warn(text: str) -> None:
+    _console.say(f"gscodec: warning: {text}")
+
+
+def _warn_of(left_out: tuple[str, ...], unused: tuple[str, ...]) -> None:
+    """Name what is not taken, and what matches nothing."""
+    for line in unused:
+        _warn(line)
+    for line in left_out[:MOST_NAMED]:
+        _warn(f"left out: {line}")
+    if len(left_out) > MOST_NAMED:
+        _warn(f"left out: {len(left_out) - MOST_NAMED} more files and folders")
 
 
 def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
     """What would be done: an item that no state knows may still turn out to be current."""
-    from gscodec.batch.work import Outcome, Status
+    from gscodec.batch.outcome import Outcome, Status
 
     outcomes = []
     for item in items:
+        if item.fault:
+            outcomes.append(Outcome(item.name, Status.FAILED, str(item.output), item.fault))
+            _console.emit(f"failed   {item.fault}")
+            continue
         found = state.current(item) or Outcome(item.name, Status.WAITING, str(item.output))
         sources = " ".join(path.name for path in item.sources)
         target = f"{item.settings.target} {getattr(item.settings, item.settings.target or 'preset')}"
         _console.emit(f"{found.status:8s} {item.name}: {sources} ({target}, {item.settings.preset})")
+        outcomes.append(found)
+    return outcomes
+
+
+def _planned_back(items: "Sequence[DecodeItem]", state: Any) -> "list[Outcome]":
+    """What a decode would do."""
+    from gscodec.batch.outcome import Outcome, Status
+
+    outcomes = []
+    for item in items:
+        if item.fault:
+            found = Outcome(item.name, Status.FAILED, message=item.fault)
+        else:
+            found = state.current(item) or Outcome(item.name, Status.WAITING)
+        made = item.fault or " ".join(str(picture.path) for picture in item.pictures)
+        _console.emit(f"{found.status:8s} {item.name}: {made}")
         outcomes.append(found)
     return outcomes
 
@@ -296,8 +360,8 @@ def _without(arguments: list[str], options: dict[str, int]) -> list[str]:
 
 def _close(outcomes: "list[Outcome]", seconds: float) -> None:
     """The last line, and the exit code."""
+    from gscodec.batch.outcome import Status
     from gscodec.batch.report import summary
-    from gscodec.batch.work import Status
 
     total = summary(outcomes, seconds)
     counts = ", ".join(f"{count} {status}" for status, count in total["by_status"].items())
@@ -321,12 +385,14 @@ def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
         return
 
     def line(kind: str, name: str, value: Any) -> None:
-        from gscodec.batch.work import Status
+        from gscodec.batch.outcome import Status
 
         if kind != "end":
             return
         if value.status is Status.FAILED:
             _console.say(f"failed   {value.message}")
+        elif value.status is Status.MISSED:
+            _console.say(f"missed   {value.message}")
         elif not quiet and value.status is not Status.CURRENT:
             psnr = "" if value.psnr is None else f", {value.psnr:.2f} dB"
             _console.say(f"{value.status:8s} {name}: {human_bytes(value.n_bytes)}{psnr}, {value.seconds:.1f} s")

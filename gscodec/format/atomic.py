@@ -105,17 +105,17 @@ def sweep(folder: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def locked(path: str | os.PathLike[str]) -> Iterator[int]:
-    """A descriptor of the file at a path, made where there is none, open for reading and appending, locked.
+    """A descriptor of the file at a path, created where there is none, open for reading and appending, locked.
 
     Whoever replaces the file while it holds the lock is noticed by those who wait. Without a lock where the file
     system has none.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file.
+        OSError: it cannot be opened, or is a link or no regular file.
     """
     while True:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags, 0o666)
+        extra = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW", "O_BINARY"))
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | extra, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, "is not a regular file")

@@ -10,7 +10,7 @@ from gscodec.format.channels import Role
 from gscodec.image.roles import map_name
 
 PICTURE_SUFFIXES: Final = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".qoi", ".exr", ".hdr"}
+    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .btf .bmp .ppm .pgm .pbm .pnm .gif .qoi .exr .hdr .rgbe".split()
 )
 """Names under which pictures are looked for in folders; what a file is its content tells."""
 

@@ -13,12 +13,13 @@ import distributed
 import pytest
 
 from gscodec.batch.dask_pool import run_tasks_on_dask
+from gscodec.batch.outcome import Status
 from gscodec.batch.plan import Manifest, make_items
 from gscodec.batch.pool import LostWorkerError
 from gscodec.batch.run import encode_all
 from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
-from gscodec.batch.work import Options, Status, encode_item
+from gscodec.batch.work import Options, encode_item
 from gscodec.errors import BackendUnavailable
 from tests.batch.conftest import QUICK
 

@@ -6,9 +6,9 @@ import pytest
 
 from gscodec.batch.budget import LEAST_BYTES, Slope, spread
 from gscodec.batch.emit import openjd_template, slurm_script
-from gscodec.batch.plan import Item, Manifest, make_items, read_manifest, shard
+from gscodec.batch.plan import Item, Manifest, make_items, make_plan, read_manifest, shard
 from gscodec.batch.settings import Settings, key_of
-from gscodec.errors import FileAccessError, InvalidArgument
+from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
 from gscodec.image import load_image
 from tests.batch.conftest import Painter
 
@@ -74,6 +74,27 @@ def test_manifest_rules_and_items(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'\n[[item]]\nname = 'x'", "needs name and files"),
         ("output = 'o'\nsource = 's'\ninclude = 'x'", "not a list of texts"),
         ("output = 'o'\nsource = 's'\nsize = '3 parsec'", "is not a size"),
+        ("output = 'o'\n[[item]]\nname = '/x'\nfiles = ['a']", "leaves the output folder"),
+        ("output = 'o'\n[[item]]\nname = 'a/NUL'\nfiles = ['a']", "not one that every system stores"),
+        ("output = 'o'\n[[item]]\nname = 'a//b'\nfiles = ['a']", "not one that every system stores"),
+        ('output = "o"\n[[item]]\nname = "a\\u001b[31m"\nfiles = ["a"]', "not one that every system stores"),
+        ('output = "o"\n[[item]]\nname = "a"\nfiles = ["a\\u0000"]', "NUL"),
+        ('output = "o\\u0000"\nsource = "s"', "NUL"),
+        ("output = ['o']\nsource = 's'", "output .* is not a text"),
+        ("output = 'o'\nsource = 's'\nrule = 3", "is not a list of tables"),
+        ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not one of paper, fast"),
+        ("output = 'o'\nsource = 's'\n[[rule]]\nmatch = '*'\npreset = 'fats'", "rule 1: preset 'fats' is not one of"),
+        ("output = 'o'\nsource = 's'\ntune = 'sssim'", "tune 'sssim' is not one of"),
+        ("output = 'o'\nsource = 's'\nprofile = 'f61'", "profile 'f61' is not one of"),
+        ("output = 'o'\nsource = 's'\nnan = 'holes'", "nan 'holes' is not one of"),
+        ("output = 'o'\nsource = 's'\nbpp = nan", "bpp nan is not"),
+        ("output = 'o'\nsource = 's'\nbpp = inf", "bpp inf is not"),
+        ("output = 'o'\nsource = 's'\nbpp = 0", "bpp 0 is not"),
+        ("output = 'o'\nsource = 's'\nsteps = -1", "steps -1 is not"),
+        ("output = 'o'\nsource = 's'\nlods = 17", "lods 17 is not"),
+        ("output = 'o'\nsource = 's'\nbpp = 1" + "0" * 5000, "is not a TOML file"),
+        ("output = " + "[" * 50_000, "TOML|nested too deep"),
+        ("output = 'o'\n\x00", "not a TOML file"),
     ],
 )
 def test_manifests_that_are_wrong(text: str, fact: str, tmp_path: Path) -> None:
@@ -82,6 +103,40 @@ def test_manifests_that_are_wrong(text: str, fact: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidArgument, match=fact):
         make_items(read_manifest(path), Settings())
+
+
+def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 34)
+    with pytest.raises(LimitExceeded, match="above the limit"):
+        read_manifest(path)
+
+
+def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(
+        'source = "src"\noutput = "o"\ninclude = ["*", "*.tff"]\nexclude = ["b/*"]\n'
+        '[[rule]]\nmatch = "a/*"\nbpp = 1\n[[rule]]\nmatch = "hreo/*"\nbpp = 1\n',
+        encoding="utf-8",
+    )
+    plan = make_plan(read_manifest(path), Settings())
+    assert len(plan.items) == 4
+    assert plan.unused == (
+        "include '*.tff' matches no file",
+        "exclude 'b/*' matches no file",
+        "rule 'hreo/*' matches no item",
+    )
+    assert tree.exists()
+
+
+def test_files_that_are_not_there_cost_their_item_alone(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "n"\nfiles = ["src/none.png"]\n', encoding="utf-8")
+    faults = {item.name: item.fault for item in make_plan(read_manifest(path), Settings()).items}
+    assert "none.png: there is no such file" in faults.pop("n")
+    assert set(faults.values()) == {""}
+    assert tree.exists()
 
 
 def test_two_items_of_one_name(tree: Path, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item, Manifest, make_items
 from gscodec.batch.pool import Event, LostWorkerError, Task, run_tasks
 from gscodec.batch.report import write_report
 from gscodec.batch.run import EncodeTask, encode_all, share_threads
 from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
-from gscodec.batch.work import Options, Outcome, Status, encode_item, read_key
+from gscodec.batch.work import Options, encode_item, read_key
 from gscodec.errors import InvalidArgument
+from gscodec.format import atomic
 from tests.batch.conftest import QUICK, Painter
 
 SETTINGS = Settings().changed(QUICK, "test")
@@ -69,7 +71,7 @@ def test_only_what_has_changed_is_encoded(tree: Path, tmp_path: Path, paint: Pai
 def test_a_lost_state_costs_a_look(tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "dst"
     run(plan(tree, target), target)
-    (target / ".gscodec-batch.json").write_bytes(b"{broken")
+    (target / ".gscodec-batch.jsonl").write_bytes(b"{broken")
     assert set(statuses(run(plan(tree, target), target)).values()) == {"current"}
 
 
@@ -78,9 +80,8 @@ def test_a_damaged_output_is_made_again(tree: Path, tmp_path: Path) -> None:
     run(plan(tree, target), target)
     (target / "x.igs").write_bytes((target / "x.igs").read_bytes()[:-5])
     items = plan(tree, target)
-    # Not a whole file of a batch any more, so it is nobody's to replace unasked.
-    assert statuses(run(items, target))["x"] == "failed"
-    assert statuses(run(items, target, how=replace(OPTIONS, overwrite=True)))["x"] == "encoded"
+    assert statuses(run(items, target)) == {"a/y": "current", "a/z": "current", "rock": "current", "x": "encoded"}
+    assert set(statuses(run(items, target)).values()) == {"current"}
 
 
 def test_files_of_others_are_left_alone(tree: Path, tmp_path: Path) -> None:
@@ -134,9 +135,12 @@ def test_resume_trusts_what_is_finished(tree: Path, tmp_path: Path, paint: Paint
 def test_leftovers_of_a_killed_run_are_removed(tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "dst"
     target.mkdir()
-    (target / ".x.igs.0123456789abcdef.tmp").write_bytes(b"half")
-    run(plan(tree, target), target)
-    assert sorted(path.name for path in target.iterdir()) == [".gscodec-batch.json", "a", "rock.igs", "x.igs"]
+    boot, host = atomic._machine()
+    (target / f".x.igs.{boot}{host}{'0' * 16}.tmp").write_bytes(b"half")
+    with atomic.atomic_path(target / "y.igs", overwrite=False) as live:
+        run(plan(tree, target), target)
+        live.write_bytes(b"")
+    assert sorted(path.name for path in target.iterdir()) == [".gscodec-batch.jsonl", "a", "rock.igs", "x.igs", "y.igs"]
 
 
 @dataclass(frozen=True)

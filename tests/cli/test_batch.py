@@ -53,6 +53,45 @@ def test_plans_and_job_files_do_nothing(run: "Run", tree: Path, tmp_path: Path) 
     assert not target.exists()
 
 
+def test_a_dry_run_finds_what_is_misspelt(run: "Run", tree: Path, tmp_path: Path) -> None:
+    outcome = run("batch", tree, tmp_path / "o", "--exclude", "*_preveiw.*", "--dry-run")
+    assert outcome.code == 1
+    assert "warning: exclude '*_preveiw.*' matches no file" in outcome.stderr
+    outcome = run("batch", tree, tmp_path / "o", *QUICK, "--exclude", "*_preveiw.*")
+    assert (outcome.code, "matches no file" in outcome.stderr) == (0, True)
+    for way in (("--dry-run",), ()):
+        outcome = run("batch", "--decode", tmp_path / "o", tmp_path / "b", "--jobs", 1, "--include", "z*", *way)
+        assert outcome.code == 2
+        assert "holds no .igs files" in outcome.stderr
+
+
+def test_shards_go_both_ways(run: "Run", tree: Path, tmp_path: Path) -> None:
+    packed, target = tmp_path / "o", tmp_path / "b"
+    for number in range(1, 4):
+        assert run("batch", tree, packed, *QUICK, "--shard", f"{number}/3").code == 0
+    assert "2 current" in run("batch", tree, packed, *QUICK).stderr
+    for number in range(1, 4):
+        assert run("batch", "--decode", packed, target, "--jobs", 1, "--shard", f"{number}/3").code == 0
+    assert "2 current" in run("batch", "--decode", packed, target, "--jobs", 1).stderr
+    assert sorted(path.name for path in target.rglob("*.png")) == ["x.png", "y.png"]
+
+
+def test_a_missed_target_has_its_exit_code_every_time(run: "Run", tree: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        outcome = run("batch", tree, tmp_path / "o", "--size", "150", "--preset", "fast", "--steps", 5, "--jobs", 1)
+        assert outcome.code == 8
+        assert "size was not met" in outcome.stderr
+
+
+def test_what_is_left_out_is_said(run: "Run", tree: Path, tmp_path: Path) -> None:
+    (tree / "link").symlink_to(tree / "a")
+    (tree / "x.psd").write_bytes(b"8BPS" + bytes(20))
+    outcome = run("batch", tree, tmp_path / "o", "--dry-run")
+    assert outcome.code == 0
+    assert "warning: left out: link: is a link to a folder" in outcome.stderr
+    assert "warning: left out: x.psd: Photoshop pictures are not read" in outcome.stderr
+
+
 def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "packed"
     outcome = run("batch", tree, target, "--total-size", "5kB", "--preset", "fast", "--steps", 5, "--jobs", 1)
@@ -65,6 +104,9 @@ def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
     [
         (("--bpp", "1", "--psnr", "30"), "give one of --bpp"),
         (("--engine", "dask"), "needs --scheduler"),
+        (("--gpus",), "go with --engine dask"),
+        (("--decode", "--bpp", "1"), "--bpp: of an encode, not of --decode"),
+        (("--decode", "--cache", "c"), "--cache: of an encode, not of --decode"),
         (("--shard", "3/2"), "write i/n"),
         (("--report", "r.txt"), "a report ends in"),
     ],

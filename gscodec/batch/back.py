@@ -1,0 +1,290 @@
+"""The other way: `.igs` files below a folder to pictures, which take the place of nothing but earlier ones of the same.
+
+A note in the target folder says which picture was written for which file, by SHA-256 of both, before it is written. A
+picture is replaced where its bytes are those of a note of the same item; any other file is somebody's, and is replaced
+with `overwrite` alone. Sources are never: neither an input of the batch, nor a picture that the state of an encode
+names, nor one beside the `.igs` file that this records as its source.
+"""
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from gscodec.batch.journal import Journal, Note
+from gscodec.batch.names import marked
+from gscodec.batch.outcome import Outcome, Status, one_line
+from gscodec.batch.plan import is_wanted, unmatched
+from gscodec.batch.prints import digest_of, real_paths, stat_of
+from gscodec.batch.state import sources_known
+from gscodec.batch.walk import igs_below
+from gscodec.batch.work import Options, check_inside
+from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, OutputExists, file_access_error
+from gscodec.fingerprint import fingerprint
+from gscodec.format.channels import Role
+from gscodec.format.file_names import file_key, path_in_folder, refuse_link_out
+
+if TYPE_CHECKING:
+    from gscodec.image.restore import Restored
+
+NAME: Final = ".gscodec-decode.jsonl"
+_KIND: Final = "decodes of a batch"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One output."""
+
+    path: Path
+    digests: tuple[str, ...] = ()  # of what earlier decodes of this item have left there
+    is_source: bool = False  # never to be replaced
+
+
+@dataclass(frozen=True)
+class DecodeItem:
+    """One `.igs` file and the pictures that it becomes."""
+
+    name: str  # its path below the source folder, with `/` and without suffix
+    source: Path
+    root: Path  # the target folder
+    pictures: tuple[Picture, ...] = ()  # in the order of the file's own
+    fault: str = ""  # why it cannot be decoded
+
+
+@dataclass(frozen=True)
+class DecodePlan:
+    """What a decode has to do."""
+
+    items: tuple[DecodeItem, ...]
+    left_out: tuple[str, ...]
+    unused: tuple[str, ...]  # patterns that match nothing
+
+
+class DecodeState:
+    """Notes on the pictures of a target folder, by their paths below it.
+
+    Args:
+        warn: takes a line for the user.
+        dry: change nothing on disk.
+    """
+
+    def __init__(self, root: Path, warn: Callable[[str], None] = lambda _: None, *, dry: bool = False) -> None:
+        self._root = root
+        self._notes = Journal(root / NAME, _KIND, warn).read(tidy=not dry)
+
+    def current(self, item: DecodeItem, *, trust: bool = False) -> Outcome | None:
+        """The outcome of an item whose file and pictures are as they were left, or None.
+
+        Args:
+            trust: look at no more of the pictures than their sizes and times of modification.
+        """
+        notes = [self._notes.get(_below(picture.path, self._root), {}) for picture in item.pictures]
+        igs = digest_of(item.source)
+        for picture, note in zip(item.pictures, notes, strict=True):
+            if (note.get("item"), note.get("igs"), note.get("build")) != (item.name, igs, fingerprint()):
+                return None
+            known, seen = (note.get("stat"), stat_of(picture.path)) if trust else (None, None)
+            if (known is None or known != seen) and note.get("digest") != digest_of(picture.path):
+                return None
+        if not item.pictures or igs is None:
+            return None
+        return Outcome(item.name, Status.CURRENT, str(_output(item)))
+
+    def digests(self, item: str, path: Path) -> tuple[str, ...]:
+        """SHA-256 of what decodes of an item may have left at a path."""
+        note = self._notes.get(_below(path, self._root), {})
+        if note.get("item") != item:
+            return ()
+        found = (note.get("digest"), note.get("was"))
+        return tuple(digest for digest in found if isinstance(digest, str))
+
+
+def plan_decode(
+    source: Path,
+    target: Path,
+    state: DecodeState,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> DecodePlan:
+    """An item for each `.igs` file at or below a folder, mirrored below another.
+
+    Args:
+        include, exclude: shell patterns of paths below the source folder.
+
+    Raises:
+        FileAccessError: the folder is not there, or holds no such file.
+    """
+    if not source.is_dir():
+        raise file_access_error(f"{source}: is no folder", errno.ENOTDIR, source)
+    walk = igs_below(source)
+    unused = unmatched([path.relative_to(source).as_posix() for path in walk.files], include, exclude)
+    files = [path for path in walk.files if is_wanted(path.relative_to(source).as_posix(), include, exclude)]
+    if not files:
+        raise FileAccessError(f"{source}: holds no .igs files", filename=source)
+    known = real_paths(files) | _sources_around(source, files) | _sources_around(target, ())
+    taken = _Taken()
+    items = []
+    for path in files:
+        name = path.relative_to(source).as_posix()[: -len(path.suffix)]
+        items.append(_planned(name, path, target, state, known, taken))
+    return DecodePlan(tuple(items), walk.left_out, tuple(unused))
+
+
+def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set[str], taken: "_Taken") -> DecodeItem:
+    from gscodec.decode import open_igs
+    from gscodec.image.picture_names import picture_names, usual_suffix
+
+    try:
+        with open_igs(path, device="cpu") as image:
+            entries, groups = image.files, image.groups
+        sources = {entry.name for entry in entries} | {group.source for group in groups if group.source}
+        for stem in (name, marked(name, name)):
+            if len(entries) > 1:
+                below = [f"{stem}/{one}" for one in picture_names(entries)]
+            else:
+                below = [f"{stem}{usual_suffix(entries[0])}"]
+            if taken.add(below):
+                break
+        else:
+            raise FileAccessError(f"{path}: its pictures would have the names of another item's; rename it")
+        pictures = []
+        for one in below:
+            place = target / one
+            is_beside = os.path.realpath(place.parent) == os.path.realpath(path.parent) and place.name in sources
+            is_source = is_beside or os.path.realpath(place) in known
+            pictures.append(Picture(place, state.digests(name, place), is_source))
+    except (GsCodecError, OSError) as fault:
+        return DecodeItem(name, path, target, fault=one_line(fault))
+    return DecodeItem(name, path, target, tuple(pictures))
+
+
+class _Taken:
+    """The names of the pictures planned so far, as any system tells them apart."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def add(self, names: Sequence[str]) -> bool:
+        """Take some names together; False, and none is, where a file or folder has one of them."""
+        files = {file_key(name) for name in names}
+        folders = {file_key(parent.as_posix()) for name in names for parent in PurePosixPath(name).parents}
+        if files & (self._files | self._folders) or folders & self._files:
+            return False
+        self._files |= files
+        self._folders |= folders
+        return True
+
+
+def _sources_around(folder: Path, files: Sequence[Path]) -> set[str]:
+    """Where the sources lie that encodes into a folder, those around it and those of some files have noted."""
+    top = Path(os.path.realpath(folder))
+    folders = {top, *top.parents, *(path.parent for path in files)}
+    return {path for place in folders for path in sources_known(place)}
+
+
+def decode_item(item: DecodeItem, options: Options) -> Outcome:
+    """Write the pictures of a file: all of them, or none where one would take the place of a file that is not ours."""
+    started = time.perf_counter()
+    try:
+        outcome = _decode(item, options)
+    except GsCodecError as fault:
+        outcome = Outcome(item.name, Status.FAILED, str(_output(item)), one_line(fault))
+    except (OSError, ValueError) as fault:
+        text = f"{_output(item)}: {getattr(fault, 'strerror', None) or fault}"
+        outcome = Outcome(item.name, Status.FAILED, str(_output(item)), text)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _decode(item: DecodeItem, options: Options) -> Outcome:
+    from gscodec.decode import open_igs
+    from gscodec.format import write_atomic
+
+    if item.fault:
+        raise FileAccessError(item.fault)
+    igs = digest_of(item.source)
+    for picture in item.pictures:
+        _check(item, picture, options, None)  # before the work; what is there may still prove to be the same
+    with open_igs(item.source, device=options.device, threads=options.threads) as image:
+        rendered = list(image.render_files(lod=None).values())
+        if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
+            raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
+        files = [_bytes_of(at.path, made, image.icc) for at, made in zip(item.pictures, rendered, strict=True)]
+    digests = [hashlib.sha256(data).hexdigest() for data in files]
+    standing = [_check(item, picture, options, digest) for picture, digest in zip(item.pictures, digests, strict=True)]
+    item.root.mkdir(parents=True, exist_ok=True)
+    journal = Journal(item.root / NAME, _KIND)
+    n_bytes, changed = 0, False
+    for picture, data, digest, was in zip(item.pictures, files, digests, standing, strict=True):
+        note: Note = {
+            "name": _below(picture.path, item.root),
+            "item": item.name,
+            "igs": igs,
+            "build": fingerprint(),
+            "digest": digest,
+        }
+        if was != digest:
+            picture.path.parent.mkdir(parents=True, exist_ok=True)
+            check_inside(picture.path, item.root)
+            # Before the picture: whoever finds it after a kill knows whose it is, the new one or the old.
+            journal.add(note | ({} if was is None else {"was": was}), durable=True)
+            write_atomic(picture.path, data, overwrite=was is not None)
+            changed = True
+        journal.add(note | {"stat": stat_of(picture.path)})
+        n_bytes += len(data)
+    return Outcome(item.name, Status.DECODED if changed else Status.CURRENT, str(_output(item)), n_bytes=n_bytes)
+
+
+def _bytes_of(path: Path, picture: "Restored", icc: bytes | None) -> bytes:
+    """A file with the picture, at its own depth; a profile of colours goes with colours alone."""
+    from gscodec.image.save import encode_image
+
+    icc = icc if picture.groups[0].role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE} else None
+    return encode_image(
+        path.name, picture.samples, picture.groups, icc, bit_depth=None, format_name=None, exr=picture.entry.exr
+    )
+
+
+def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | None) -> str | None:
+    """SHA-256 of the file that a picture replaces, or None where there is none.
+
+    Args:
+        digest: of what is to be written; None, and a file that may prove to be the same is let pass.
+
+    Raises:
+        InvalidArgument: it is a source. OutputExists: it is somebody's. FileAccessError: it leads out of the folder.
+    """
+    path = picture.path
+    if len(item.pictures) > 1 and path.parent.is_dir():
+        path_in_folder(path.parent, path.name)
+    refuse_link_out(path)
+    check_inside(path, item.root)
+    if not path.exists():
+        return None
+    standing = digest_of(path)
+    if standing is None:
+        raise FileAccessError(f"{path}: is not a regular file; remove it or name another folder", filename=path)
+    if standing in picture.digests or standing == digest:
+        return standing
+    if picture.is_source:
+        raise InvalidArgument(f"{path}: is a source of {item.name}; name another folder")
+    if not options.overwrite and digest is not None:
+        raise OutputExists(
+            f"{path}: was not made by a decode of {item.name}; use --overwrite to replace it", filename=path
+        )
+    return standing
+
+
+def _output(item: DecodeItem) -> Path:
+    """The one picture, or the folder of several."""
+    if not item.pictures:
+        return item.root / item.name
+    return item.pictures[0].path if len(item.pictures) == 1 else item.pictures[0].path.parent
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

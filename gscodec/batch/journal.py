@@ -1,0 +1,144 @@
+"""Notes of batches in a folder: a file that runs and shards beside each other add to, a line at a time.
+
+The first line says what the file is; each other one is a JSON object with a `name`, and the last of a name counts.
+Lines are added under a lock, whole; a torn one, or anything else that makes no sense, is passed over. The file is
+written anew where most of it is out of date. Nothing here is trusted: whoever reads a note checks what it says.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from gscodec.errors import GsCodecError, file_access_error
+from gscodec.format.atomic import locked, write_atomic
+
+Note = dict[str, Any]
+
+MAX_LINE_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 30
+
+_VERSION: Final = 2
+
+
+class Journal:
+    """The notes in one file. Whatever is wrong with it is one line for `warn`, and costs only time.
+
+    Args:
+        kind: what the notes are about; those of another kind are not read.
+        warn: takes a line for the user.
+    """
+
+    def __init__(self, path: Path, kind: str, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._path, self._warn = path, warn
+        self._head = json.dumps({"gscodec": kind, "version": _VERSION}).encode() + b"\n"
+        self._is_usable = True
+
+    def read(self, *, tidy: bool = True) -> dict[str, Note]:
+        """The last note of each name.
+
+        Args:
+            tidy: write the file anew where that is due.
+        """
+        notes: dict[str, Note] = {}
+        n_lines, n_bad = 0, 0
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        except FileNotFoundError:
+            return notes
+        except OSError as fault:
+            self._unusable(f"cannot be read: {fault.strerror}")
+            return notes
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_BYTES:
+            os.close(descriptor)
+            self._unusable("is no file of notes")
+            return notes
+        with os.fdopen(descriptor, "rb") as file:
+            head = file.readline(MAX_LINE_BYTES)
+            if head != self._head:
+                if head:
+                    self._warn(f"{self._path}: is damaged or of another version and is not used")
+                    if tidy:
+                        self._replace({})
+                return notes
+            while line := file.readline(MAX_LINE_BYTES):
+                n_lines += 1
+                note = _parsed(line)
+                if note is None:
+                    n_bad += 1
+                else:
+                    notes[note["name"]] = note
+        if n_bad:
+            self._warn(f"{self._path}: {n_bad} of {n_lines} notes are damaged and passed over")
+        if tidy and (n_bad or n_lines > 2 * len(notes) + 100):
+            self._tidy()
+        return notes
+
+    def add(self, note: Note, *, durable: bool = False) -> None:
+        """Append a note, which has a `name`.
+
+        Args:
+            durable: on disk when this comes back.
+
+        Raises:
+            FileAccessError: durable, and it cannot be written.
+        """
+        if not self._is_usable:
+            return
+        line = json.dumps(note, separators=(",", ":")).encode() + b"\n"
+        try:
+            with locked(self._path) as descriptor:
+                size = os.fstat(descriptor).st_size
+                if size == 0:
+                    line = self._head + line
+                else:
+                    os.lseek(descriptor, -1, os.SEEK_END)
+                    if os.read(descriptor, 1) != b"\n":  # torn by a kill
+                        line = b"\n" + line
+                os.write(descriptor, line)
+                if durable:
+                    os.fsync(descriptor)
+        except OSError as fault:
+            if durable:
+                text = f"{self._path}: cannot keep notes, without which nothing is replaced: {fault.strerror or fault}"
+                raise file_access_error(f"{text}; remove it", fault, self._path) from fault
+            self._unusable(f"cannot be written: {fault.strerror}")
+
+    def _tidy(self) -> None:
+        """Write the last notes alone, with what others have added meanwhile."""
+        try:
+            with locked(self._path) as descriptor, open(os.dup(descriptor), "rb") as file:  # noqa: PTH123
+                file.seek(len(self._head))
+                notes: dict[str, Note] = {}
+                while line := file.readline(MAX_LINE_BYTES):
+                    note = _parsed(line)
+                    if note is not None:
+                        notes.pop(note["name"], None)
+                        notes[note["name"]] = note
+                self._replace(notes)
+        except OSError:
+            return
+
+    def _replace(self, notes: dict[str, Note]) -> None:
+        lines = [json.dumps(note, separators=(",", ":")).encode() + b"\n" for note in notes.values()]
+        try:
+            write_atomic(self._path, b"".join([self._head, *lines]), overwrite=True)
+        except GsCodecError as fault:
+            self._unusable(" ".join(str(fault).split()))
+
+    def _unusable(self, fact: str) -> None:
+        if self._is_usable:
+            self._warn(f"{self._path}: {fact}; nothing is remembered from run to run")
+        self._is_usable = False
+
+
+def _parsed(line: bytes) -> Note | None:
+    """A note, or None where the line is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("name"), str) else None
