@@ -140,8 +140,7 @@ def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set
 
     try:
         with open_igs(path, device="cpu") as image:
-            entries, groups = image.files, image.groups
-        sources = {entry.name for entry in entries} | {group.source for group in groups if group.source}
+            entries, sources = image.files, image.source_names
         for stem in (name, marked(name, name)):
             if len(entries) > 1:
                 below = [f"{stem}/{one}" for one in picture_names(entries)]

@@ -5,12 +5,11 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gscodec.errors import GsCodecError
-from gscodec.image.maps import find_maps, read_manifest
+from gscodec.image.inputs import input_files
 
 TICK_NS: Final = 20_000_000
 """A file that is written twice within a tick of the kernel's clock, 10 ms at most, has the same times after both."""
@@ -21,7 +20,7 @@ COARSE_TICK_NS: Final = 2_000_000_000
 
 def files_of(sources: Sequence[Path]) -> list[Path]:
     """Every file that an item is made of: what a folder or a manifest among its sources stands for comes on top."""
-    return list(dict.fromkeys(path for source in sources for path in _expanded(source)))
+    return list(dict.fromkeys(path for source in sources for path in input_files([source])))
 
 
 def print_of(sources: Sequence[Path]) -> str | None:
@@ -80,19 +79,6 @@ def stat_of(path: Path) -> list[int] | None:
 def real_paths(paths: Iterable[Path]) -> set[str]:
     """Where paths lead."""
     return {os.path.realpath(path) for path in paths}
-
-
-def _expanded(source: Path) -> Iterator[Path]:
-    yield source
-    try:
-        if source.is_dir():
-            yield from (entry.path for entry in find_maps(source))
-        elif source.suffix.lower() == ".toml":
-            manifest = read_manifest(source)
-            yield from (entry.path for entry in manifest.maps)
-            yield from [manifest.mask] if manifest.mask is not None else ()
-    except GsCodecError:
-        return  # whoever reads it will say why
 
 
 def _regular(path: str, flags: int) -> int:

@@ -134,7 +134,12 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 
 def key_of(stack: ImageStack, settings: Settings) -> str:
-    """What a file is known by: decoded samples and what they are, settings, format and encoder; no path, no time."""
+    """What a file is known by: decoded samples and what they are, settings, format and encoder; no path, no time.
+
+    The bare name of the source counts where the file records it.
+    """
+    from gscodec.encoding.packing import recorded_name
+
     digest = hashlib.sha256()
     head = {
         "settings": asdict(settings),
@@ -142,6 +147,7 @@ def key_of(stack: ImageStack, settings: Settings) -> str:
         "encoder": fingerprint(),
         "shape": list(stack.samples.shape),
         "groups": [asdict(group) for group in stack.groups],
+        "source": recorded_name(stack, None),
         "files": [asdict(entry) for entry in stack.files],
         "icc": hashlib.sha256(stack.icc or b"").hexdigest(),
     }

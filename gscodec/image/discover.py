@@ -9,9 +9,8 @@ from typing import Final
 from gscodec.format.channels import Role
 from gscodec.image.roles import map_name
 
-PICTURE_SUFFIXES: Final = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .btf .bmp .ppm .pgm .pbm .pnm .gif .qoi .exr .hdr .rgbe".split()
-)
+_SUFFIXES: Final = "png apng jpg jpeg jpe jfif webp tif tiff btf bmp ppm pgm pbm pnm gif qoi exr hdr rgbe"
+PICTURE_SUFFIXES: Final = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 """Names under which pictures are looked for in folders; what a file is its content tells."""
 
 _ORDER: Final = {role: place for place, role in enumerate(list(Role))}

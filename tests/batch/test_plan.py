@@ -155,19 +155,21 @@ def test_shards_share_all_items_out(tree: Path, tmp_path: Path) -> None:
 
 
 def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Painter) -> None:
-    one, same, other = (paint(tmp_path / name, seed) for name, seed in (("a.png", 1), ("b.bmp", 1), ("c.png", 2)))
+    names = (("a.png", 1), ("elsewhere/a.png", 1), ("other/a.png", 2), ("b.png", 1))
+    one, same, other, renamed = (paint(tmp_path / name, seed) for name, seed in names)
     base = Settings(bpp=0.5)
     keys = {
         "one": key_of(load_image(one), base),
         "same": key_of(load_image(same), base),
         "other": key_of(load_image(other), base),
+        "renamed": key_of(load_image(renamed), base),  # the file records the name of its source
         "settings": key_of(load_image(one), Settings(bpp=0.6)),
         "tune": key_of(load_image(one), Settings(bpp=0.5, tune="ssim")),
         "importance": key_of(load_image(one), Settings(bpp=0.5, importance="auto")),
         "strength": key_of(load_image(one), Settings(bpp=0.5, importance="auto", importance_strength=2.0)),
     }
     assert keys["one"] == keys["same"]
-    assert len(set(keys.values())) == 6
+    assert len(set(keys.values())) == 7
 
 
 def test_a_batch_finds_out_itself_what_is_important() -> None:

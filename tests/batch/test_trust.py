@@ -19,6 +19,7 @@ from gscodec.batch.run import decode_all, encode_all
 from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, read_key
+from gscodec.decode import open_igs
 from gscodec.image import load_image
 from gscodec.metrics import psnr
 from tests.batch.conftest import QUICK, Painter
@@ -201,6 +202,18 @@ def test_a_renamed_map_comes_back_under_its_new_name(tmp_path: Path, paint: Pain
     assert encode(source, target) == {"rock": "encoded"}
     assert back(target, tmp_path / "b") == {"rock": "decoded"}
     assert pictures(tmp_path / "b") == ["rock/rock_ao.png", "rock/rock_col.png"]
+
+
+def test_a_renamed_picture_is_recorded_under_its_new_name(tmp_path: Path, paint: Painter) -> None:
+    how = replace(OPTIONS, cache=tmp_path / "cache")
+    source, target = tmp_path / "s", tmp_path / "d"
+    paint(source / "a.png").rename(source / "a.apng")
+    settings = SETTINGS.changed({"bppc": 20.0}, "test")
+    assert encode(source, target, how, settings) == {"a": "encoded"}
+    (source / "a.apng").rename(source / "a.png")
+    assert encode(source, target, how, settings) == {"a": "encoded"}
+    with open_igs(target / "a.igs") as image:
+        assert image.source_names == {"a.png"}
 
 
 def test_files_behind_a_folder_or_a_manifest_count(tmp_path: Path, paint: Painter) -> None:
