@@ -27,6 +27,7 @@ from gscodec.image.hidden import hide
 from gscodec.image.inputs import input_files
 from gscodec.image.regions import Regions, RegionSource, StackRegions
 from gscodec.image.weights import weighted
+from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.outputs import refuse_inputs
 from gscodec.raster.base import cpu_backend, fall_back, get_backend
 
@@ -91,6 +92,7 @@ def encode(
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
     weights: Mapping[str, float] | None = None,
     meta: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     block: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     time_budget: float | None = None,
@@ -124,6 +126,7 @@ def encode(
             the source has there costs nothing and is not kept, and PSNR does not count it.
         weights: how much the errors of a map count beside those of the others, 0.01 to 100, by its name or role.
         meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
+        limits: what reading a source may cost.
         steps: optimisation steps in place of the preset's.
         block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
             up to LARGE_PIXELS, and what suits the rate beyond.
@@ -166,7 +169,7 @@ def encode(
         raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
     if output is not None or checkpoint is not None:
         _refuse_inputs(source, output, checkpoint, mask, importance)
-    stack = _load(source, part, nan)
+    stack = _load(source, part, nan, limits)
     if mask is not None or weights:
         if not isinstance(stack, ImageStack):
             raise InvalidArgument("a picture that is read in parts goes with neither a mask nor weights")
@@ -288,13 +291,13 @@ def _encode_target(job: Job, wish: _Target) -> tuple[Encoded, bool]:
     return result, len(result.data) <= wish.budget
 
 
-def _load(source: Any, part: str | None, nan: str) -> ImageStack | RegionSource:
+def _load(source: Any, part: str | None, nan: str, limits: Limits) -> ImageStack | RegionSource:
     if isinstance(source, ImageStack | RegionSource):
         return source
     if isinstance(source, str | os.PathLike):
-        return load_picture([source], part=part, nan=nan)
+        return load_picture([source], part=part, nan=nan, limits=limits)
     if isinstance(source, list | tuple):
-        return load_picture(source)
+        return load_picture(source, limits=limits)
     return from_array(source)
 
 

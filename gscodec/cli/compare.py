@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument, file_access_error
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gscodec.format import ChannelGroup
+    from gscodec.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ def command(
         str | None, typer.Option(metavar="NAME", help="Part of A, an OpenEXR file of several: name or number.")
     ] = None,
     nan: Annotated[str, typer.Option(metavar="POLICY", help="NaN and infinities: error, zero or hole.")] = "error",
+    max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
+    max_candidates: MaxCandidates = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine for .igs files: auto, cpu or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -52,7 +57,8 @@ def command(
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
     from gscodec import metrics
 
-    a, b = _load(first, device, threads, nan, part), _load(second, device, threads, nan)
+    limits = limits_of(max_pixels, max_memory, max_candidates)
+    a, b = _load(first, device, threads, nan, limits, part), _load(second, device, threads, nan, limits)
     if a.samples.shape != b.samples.shape:
         raise _console.fail(ExitCode.DIFFERS, f"{_shape(a)}, but {_shape(b)}: they cannot be compared")
     from gscodec.metrics.measure import float_channels
@@ -131,7 +137,9 @@ def _light_figures(a: _Picture, b: _Picture) -> dict[str, float | None]:
     return figures
 
 
-def _load(source: str, device: str, threads: int | None, nan: str, part: str | None = None) -> _Picture:
+def _load(
+    source: str, device: str, threads: int | None, nan: str, limits: "Limits", part: str | None = None
+) -> _Picture:
     """A picture's samples; an .igs file is told by its content, whatever its name."""
     from gscodec.format import SIGNATURE
 
@@ -141,11 +149,11 @@ def _load(source: str, device: str, threads: int | None, nan: str, part: str | N
         from gscodec.decode import open_igs
         from gscodec.image import to_unit
 
-        with open_igs(source if content is None else content, device=device, threads=threads) as image:
+        with open_igs(source if content is None else content, device=device, threads=threads, limits=limits) as image:
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 
-    stack = load_image(source if content is None else content, name, part=part, nan=nan)
+    stack = load_image(source if content is None else content, name, part=part, nan=nan, limits=limits)
     return _Picture(name, stack.samples, stack.groups)
 
 

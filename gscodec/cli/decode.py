@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
 from gscodec.cli._mips import check_mips, mip_path
 from gscodec.cli._paths import display_name, igs_source, is_url, output_path
 from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
@@ -85,6 +86,10 @@ def command(
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
+    max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
+    max_candidates: MaxCandidates = None,
+    timeout: Timeout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Decode an .igs file to a picture, or a stack to its maps.
@@ -105,7 +110,8 @@ def command(
     from gscodec.cli._maps import is_one_picture
     from gscodec.decode import open_igs
 
-    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats) as image:
+    limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
+    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
         if lod is None and image.available_lods and image.available_lods[0] > 0:
             _console.say(f"{display_name(source)}: cut short; LOD {image.available_lods[0]} is the finest it holds")
         if scale is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import display_name, output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
@@ -101,6 +102,8 @@ def command(
     part: Annotated[
         str | None, typer.Option(metavar="NAME", help="Part of an OpenEXR file that has several, by name or number.")
     ] = None,
+    max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
     nan: Annotated[
         Literal["error", "zero", "hole"],
         typer.Option(help="NaN and infinite samples: refuse, make 0, or fill from around."),
@@ -168,7 +171,10 @@ def command(
     if checkpoint is not None:
         refuse_inputs([checkpoint], inputs)
 
-    stack = load_picture(sources, part=part, nan=nan)  # before torch comes in: a wrong path is told at once
+    limits = limits_of(max_pixels, max_memory)
+    stack = load_picture(
+        sources, part=part, nan=nan, limits=limits
+    )  # before torch comes in: a wrong path is told at once
 
     from gscodec.encoder import encode
 

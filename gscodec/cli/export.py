@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
 from gscodec.cli._paths import igs_source
 from gscodec.cli._values import human_bytes
 
@@ -49,6 +50,10 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
+    max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
+    max_candidates: MaxCandidates = None,
+    timeout: Timeout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Write the maps of an .igs file as textures for an engine.
@@ -69,6 +74,7 @@ def command(
         device=device,
         threads=threads,
         overwrite=overwrite,
+        limits=limits_of(max_pixels, max_memory, max_candidates, timeout),
     )
     for file in written:
         levels = f", {file.levels} levels" if file.levels > 1 else ""

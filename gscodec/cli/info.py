@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import Timeout, limits_of
 from gscodec.cli._paths import display_name, igs_source
 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
+    timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything in the file, as JSON.")] = False,
 ) -> None:
     """Show what an .igs file holds.
@@ -19,7 +21,7 @@ def command(
     """
     from gscodec.format import IgsReader, describe
 
-    with IgsReader(igs_source(source), display_name(source)) as reader:
+    with IgsReader(igs_source(source), display_name(source), limits_of(timeout=timeout)) as reader:
         facts = describe(reader)
     if as_json:
         _console.emit_json(facts)

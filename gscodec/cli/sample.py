@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxCandidates, MaxMemory, Timeout, limits_of
 from gscodec.cli._paths import igs_source, is_url
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
@@ -36,6 +37,9 @@ def command(
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
+    max_memory: MaxMemory = None,
+    max_candidates: MaxCandidates = None,
+    timeout: Timeout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
 ) -> None:
@@ -71,7 +75,8 @@ def command(
         points = read_points(points_file)
     else:
         points = np.array([parse_point(text) for text in at or ()], np.float64).reshape(-1, 2)
-    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats) as image:
+    limits = limits_of(None, max_memory, max_candidates, timeout)
+    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
         values = image.sample(points, lod=lod)
         channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
         cost = image.stats

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import Timeout, limits_of
 from gscodec.cli._paths import display_name, igs_source
 from gscodec.cli.exit import ExitCode
 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
+    timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
 ) -> None:
     """List what is wrong with an .igs file.
@@ -19,7 +21,7 @@ def command(
     """
     from gscodec.format import validate
 
-    issues = validate(igs_source(source), display_name(source))
+    issues = validate(igs_source(source), display_name(source), limits_of(timeout=timeout))
     valid = all(issue.severity != "error" for issue in issues)
     if as_json:
         rows = [

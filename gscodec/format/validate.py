@@ -23,6 +23,7 @@ from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels
 from gscodec.gaussians import Grid, LodTable
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 
 class Severity(StrEnum):
@@ -48,14 +49,14 @@ _Finding = tuple[Severity, str, str]
 _T = TypeVar("_T")
 
 
-def validate(source: SourceLike, name: str | None = None) -> list[Issue]:
+def validate(source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> list[Issue]:
     """Numbered issues of a file, none for a good one. Never raises on bad bytes.
 
     Raises:
         FileAccessError: the operating system refused to read the file.
     """
     name = name or source_name(source)
-    opened = open_source(source, name)
+    opened = open_source(source, name, limits)
     try:
         findings = list(_Inspection(opened, name).findings())
     finally:

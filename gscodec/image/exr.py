@@ -24,7 +24,7 @@ from gscodec.image.exr_header import kept_attributes, read_headers, with_attribu
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.quiet import quiet
-from gscodec.image.stack import ImageStack, bare_name, check_dimensions
+from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
 
 SIGNATURE: Final = b"\x76\x2f\x31\x01"
 
@@ -44,7 +44,9 @@ _COLOUR_NAMES: Final = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G
 """Of a picture's channels."""
 
 
-def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "error") -> ImageStack:
+def read_exr(
+    file: BinaryIO, name: str, part: str | None = None, nan: str = "error", check: DimensionCheck = check_dimensions
+) -> ImageStack:
     """One part of an OpenEXR file: the R, G and B of each layer as a colour group, every other channel by itself.
 
     The A of a layer follows its colour. That is premultiplied in the file, and straight in the stack, unless that would
@@ -67,10 +69,10 @@ def read_exr(file: BinaryIO, name: str, part: str | None = None, nan: str = "err
     width, height = window[2] - window[0] + 1, window[3] - window[1] + 1
     if width < 1 or height < 1:
         raise BadImage(f"{name}: {width}x{height} px is not a picture")
-    check_dimensions(height, width, name)
     n_channels = len(header.get("channels", ()))
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels, must be 1..{MAX_CHANNELS}; split the layers")
+    check(height, width, name, n_channels)
     channels = _in_colour(_planes(_channels(content, number, name), window, name), header, name)
     _refuse_ids(channels, header, name)
     groups: list[ChannelGroup] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from gscodec.errors import BadImage, GsCodecError, LimitExceeded, SourceWarning, UnsupportedImage, file_access_error
 from gscodec.format import SIGNATURE
 from gscodec.image import png
-from gscodec.image.stack import check_dimensions
+from gscodec.image.stack import DimensionCheck, check_dimensions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,14 +45,17 @@ _KNOWN: Final = {
 }
 """First bytes of pictures that are not read, so that the message can say what they are."""
 
+_MAX_SCANS: Final = 256
+"""Scans of a JPEG; progressive ones have about ten."""
 
-def open_pillow(file: BinaryIO, name: str) -> "ImageFile":
+
+def open_pillow(file: BinaryIO, name: str, check: DimensionCheck = check_dimensions) -> "ImageFile":
     """The picture in a file, header parsed, pixels not decoded, dimensions checked. Reading starts at byte 0.
 
     Raises:
         UnsupportedImage: a known type that is not read.
         BadImage: no picture at all, or one without pixels.
-        LimitExceeded: more than MAX_IMAGE_PIXELS.
+        LimitExceeded: as `check`; or a JPEG of very many scans, each of which goes over all of the picture.
         Exception: whatever Pillow raises on a damaged header; see `one_line_errors`.
     """
     file.seek(0)
@@ -71,8 +74,23 @@ def open_pillow(file: BinaryIO, name: str) -> "ImageFile":
     width, height = image.size
     if width < 1 or height < 1:
         raise BadImage(f"{name}: {width}x{height} px is not a picture")
-    check_dimensions(height, width, name)
+    check(height, width, name, len(image.getbands()))
+    if kind == "JPEG":
+        _check_scans(file, name)
     return image
+
+
+def _check_scans(file: BinaryIO, name: str) -> None:
+    """Count the markers that begin a scan; inside one, a byte 0xFF is never followed by that."""
+    at = file.tell()
+    file.seek(0)
+    scans, last = 0, b""
+    while scans <= _MAX_SCANS and (block := file.read(1 << 20)):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:] if block.endswith(b"\xff") else b""
+    file.seek(at)
+    if scans > _MAX_SCANS:
+        raise LimitExceeded(f"{name}: a JPEG of more than {_MAX_SCANS} scans; store it again with the usual ten or so")
 
 
 def file_type(head: bytes, name: str) -> str:

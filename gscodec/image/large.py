@@ -16,9 +16,10 @@ from gscodec.image.large_tiff import open_large_tiff
 from gscodec.image.maps import load_source
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import ImageStack, cmyk_groups, picture_groups
+from gscodec.image.stack import ImageStack, check_for, cmyk_groups, picture_groups
 from gscodec.image.tiff_layout import SIGNATURES
 from gscodec.image.tile_folder import TileFolder, find_tiles
+from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.streams import is_stream
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ _ORIENTATION: Final = 0x0112
 
 
 def load_picture(
-    paths: Sequence[str | os.PathLike[str]], *, part: str | None = None, nan: str = "error"
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    part: str | None = None,
+    nan: str = "error",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImageStack | RegionSource:
     """What an encode is given, as `load_source`; a picture of more than LARGE_PIXELS in parts where that is possible.
 
@@ -42,15 +47,15 @@ def load_picture(
     Raises:
         GsCodecError: as `load_source`, `open_large_tiff` and `TileFolder`.
     """
-    large = _large(Path(paths[0])) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
+    large = _large(Path(paths[0]), limits) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
     if large is None:
-        return load_source(paths, part=part, nan=nan)
+        return load_source(paths, part=part, nan=nan, limits=limits)
     if isinstance(large, RegionSource) and not Path(paths[0]).is_dir():
         large.source_name = os.fspath(paths[0])
     return large
 
 
-def _large(path: Path) -> ImageStack | RegionSource | None:
+def _large(path: Path, limits: Limits) -> ImageStack | RegionSource | None:
     if is_stream(path):
         return None
     if path.is_dir():
@@ -62,10 +67,10 @@ def _large(path: Path) -> ImageStack | RegionSource | None:
     except (OSError, ValueError):  # load_source has the words for it
         return None
     if head[:4] in SIGNATURES:
-        return open_large_tiff(path, LARGE_PIXELS)
+        return open_large_tiff(path, LARGE_PIXELS, limits)
     if head[:4] in {b"\x76\x2f\x31\x01"} or head.startswith(b"#?"):
         return None  # floats, which are read whole
-    return _decoded_once(path)
+    return _decoded_once(path, limits)
 
 
 def _small_whole(source: RegionSource, name: str) -> ImageStack | RegionSource:
@@ -76,7 +81,7 @@ def _small_whole(source: RegionSource, name: str) -> ImageStack | RegionSource:
         return ImageStack(source.read(Rect(0, 0, width, height)), source.groups, source.icc, name)
 
 
-def _decoded_once(path: Path) -> RegionSource | None:
+def _decoded_once(path: Path, limits: Limits) -> RegionSource | None:
     """A large 8-bit picture that Pillow reads, in a temporary file; None for any other."""
     name = os.fspath(path)
     try:
@@ -84,8 +89,9 @@ def _decoded_once(path: Path) -> RegionSource | None:
     except OSError as fault:
         raise file_access_error(f"{name}: cannot be opened: {fault.strerror}", fault) from fault
     with file:
+        check = check_for(file, limits)
         try:
-            image = open_pillow(file, name)
+            image = open_pillow(file, name, check)
         except Exception:  # load_source has the words for it
             return None
         width, height = image.size
@@ -95,7 +101,7 @@ def _decoded_once(path: Path) -> RegionSource | None:
         if image.format == "PNG":
             png = importlib.import_module("gscodec.image.png")
             png.check_chunks(file, name)
-            image = open_pillow(file, name)
+            image = open_pillow(file, name, check)
         with one_line_errors(name):
             warn_of_frames(image, name)
             groups = cmyk_groups(8) if image.mode == "CMYK" else picture_groups(n_channels, 8)

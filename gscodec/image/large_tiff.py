@@ -13,8 +13,9 @@ from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
 from gscodec.image.kinds import one_line_errors, warn_of_source
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import cmyk_groups, picture_groups
+from gscodec.image.stack import check_for, cmyk_groups, picture_groups
 from gscodec.image.tiff_layout import choose_page
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 MAX_SEGMENT_BYTES: Final = 1 << 28
 """Most bytes of one decoded strip or tile: one larger than this cannot be read in parts."""
@@ -27,13 +28,15 @@ _PLANAR_SEPARATE: Final = 2
 _ASSOCIATED: Final = 1  # ExtraSamples
 
 
-def open_large_tiff(path: str | os.PathLike[str], least_pixels: int = LARGE_PIXELS) -> RegionSource | None:
+def open_large_tiff(
+    path: str | os.PathLike[str], least_pixels: int = LARGE_PIXELS, limits: Limits = DEFAULT_LIMITS
+) -> RegionSource | None:
     """The picture of a TIFF in parts, as `choose_page` finds it; None of small ones and of kinds that are read whole.
 
     8 and 16-bit gray, RGB and CMYK, with alpha or further channels, in strips or tiles, interleaved or in planes.
 
     Raises:
-        LimitExceeded: a side is longer than MAX_DIMENSION, or a strip or tile is too large to be decoded by itself.
+        LimitExceeded: as `check_dimensions`, or a strip or tile is too large to be decoded by itself.
         UnsupportedImage: a compression that needs the imagecodecs package, or a picture that is turned by its tags.
         BadImage, FileAccessError: damaged or not readable.
     """
@@ -48,6 +51,7 @@ def open_large_tiff(path: str | os.PathLike[str], least_pixels: int = LARGE_PIXE
             if page.imagelength * page.imagewidth <= least_pixels or not _is_plain(page):
                 file.close()
                 return None
+            check_for(file, limits, whole=False)(int(page.imagelength), int(page.imagewidth), name)
             for note in notes:
                 warn_of_source(f"{name}: {note}")
             return _opened(file, page, tiff.byteorder, name)

@@ -17,7 +17,15 @@ from gscodec.image.kinds import file_type, one_line_errors, open_pillow, warn_of
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
 from gscodec.image.profiles import sound_profile
 from gscodec.image.quiet import quiet
-from gscodec.image.stack import ImageStack, check_dimensions, cmyk_groups, picture_groups, upright
+from gscodec.image.stack import (
+    DimensionCheck,
+    ImageStack,
+    check_dimensions,
+    check_for,
+    cmyk_groups,
+    picture_groups,
+    upright,
+)
 from gscodec.image.tiff_layout import (
     FLOAT,
     SEPARATED,
@@ -29,6 +37,7 @@ from gscodec.image.tiff_layout import (
 )
 from gscodec.image.tiff_layout import SIGNATURES as TIFF_SIGNATURES
 from gscodec.image.tiff_pixels import is_for_tifffile, read_levels
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +62,7 @@ def load_image(
     *,
     part: str | None = None,
     nan: str = "error",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImageStack:
     """The picture in a file: gray or RGB, with alpha where the file has transparency; of an animation, the first frame.
 
@@ -65,19 +75,20 @@ def load_image(
         name: what messages call it; the path where none is given.
         part: of an OpenEXR file that has several, by name or number.
         nan: what becomes of NaN and infinities: `error`, `zero`, or `hole`, which fills them from around.
+        limits: what it may cost.
 
     Raises:
         FileAccessError: the operating system refused.
         BadImage: damaged, cut off, or no picture.
         UnsupportedImage: a picture of a kind that is not read (CIELAB, deep OpenEXR ...).
-        LimitExceeded: more than MAX_IMAGE_PIXELS; no memory was taken.
+        LimitExceeded: more pixels than its bytes stand for, or more memory than the limits allow; none was taken.
     """
     if isinstance(source, bytes):
-        return _load(io.BytesIO(source), name or "(bytes)", part, nan)
+        return _load(io.BytesIO(source), name or "(bytes)", part, nan, limits)
     if not isinstance(source, str | os.PathLike):
-        return _load(_seekable(source, name or "(stream)"), name or "(stream)", part, nan)
+        return _load(_seekable(source, name or "(stream)"), name or "(stream)", part, nan, limits)
     if os.fspath(source) == "-":
-        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin", part, nan)
+        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin", part, nan, limits)
     name = name or os.fspath(source)
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - closed below
@@ -86,7 +97,7 @@ def load_image(
             f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}", fault
         ) from fault
     with file:
-        return _load(_seekable(file, name), name, part, nan)
+        return _load(_seekable(file, name), name, part, nan, limits)
 
 
 def from_pillow(image: "Image", name: str) -> ImageStack:
@@ -116,45 +127,46 @@ def _seekable(file: BinaryIO, name: str) -> BinaryIO:
     return io.BytesIO(data)
 
 
-def _load(file: BinaryIO, name: str, part: str | None, nan: str) -> ImageStack:
+def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits) -> ImageStack:
     with one_line_errors(name):
+        check = check_for(file, limits)
         file.seek(0)
         head = file.read(16)
         file.seek(0)
         if head.startswith(exr.SIGNATURE):
-            return exr.read_exr(file, name, part, nan)
+            return exr.read_exr(file, name, part, nan, check)
         if part is not None:
             raise InvalidArgument(f"{name}: has no parts; only OpenEXR files have")
         if head.startswith(radiance.SIGNATURES):
-            return radiance.read_radiance(file, name)
+            return radiance.read_radiance(file, name, check)
         if head[:4] in TIFF_SIGNATURES:
-            return _load_tiff(file, name, nan)
-        image = open_pillow(file, name)
+            return _load_tiff(file, name, nan, check)
+        image = open_pillow(file, name, check)
         if image.format == "PNG":
             png.check_chunks(file, name)
-            image = open_pillow(file, name)
+            image = open_pillow(file, name, check)
         if is_deep_pnm(image):
             levels, largest = read_deep_pnm(file, image, name)
         elif is_deep_colour(image):
-            levels, largest = read_deep_colour(image, lambda: open_pillow(file, name)), 65535
+            levels, largest = read_deep_colour(image, lambda: open_pillow(file, name, check)), 65535
         else:
             levels, largest = _levels(image, name)
         warn_of_frames(image, name)
         return _stack(image, levels, largest, name)
 
 
-def _load_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack:
+def _load_tiff(file: BinaryIO, name: str, nan: str, check: DimensionCheck) -> ImageStack:
     """The picture of a TIFF file by whichever reader keeps all of it."""
     layout = read_layout(file, name)
     if layout is None:  # damaged: Pillow says how, or reads what it can
-        return _through_pillow(file, None, name)
-    check_dimensions(layout.height, layout.width, name)
+        return _through_pillow(file, None, name, check)
+    check(layout.height, layout.width, name, layout.n_samples)
     for note in layout.notes:
         warn_of_source(f"{name}: {note}")
     if layout.sample_format == FLOAT:
         return float_tiff.read_float_tiff(file, layout, name, nan)
     if not is_for_tifffile(layout):
-        return _through_pillow(file, layout, name)
+        return _through_pillow(file, layout, name, check)
     levels, notes = read_levels(file, layout, name)
     for note in notes:
         warn_of_source(f"{name}: {note}")
@@ -163,7 +175,7 @@ def _load_tiff(file: BinaryIO, name: str, nan: str) -> ImageStack:
     return _stack_of(upright(levels, layout.orientation), largest, groups, layout.icc, name)
 
 
-def _through_pillow(file: BinaryIO, layout: TiffLayout | None, name: str) -> ImageStack:
+def _through_pillow(file: BinaryIO, layout: TiffLayout | None, name: str, check: DimensionCheck) -> ImageStack:
     """The picture of a TIFF file as Pillow reads it, at its own depth."""
     failure: OSError | None = None
     stack: ImageStack | None = None
@@ -171,9 +183,9 @@ def _through_pillow(file: BinaryIO, layout: TiffLayout | None, name: str) -> Ima
         file = from_page(file, layout)
     with quiet() as said:
         try:
-            image = open_pillow(file, name)
+            image = open_pillow(file, name, check)
             if is_deep_colour(image):
-                levels, largest = read_deep_colour(image, lambda: open_pillow(file, name)), 65535
+                levels, largest = read_deep_colour(image, lambda: open_pillow(file, name, check)), 65535
             else:
                 is_deep_gray = image.mode.startswith("I;16")
                 levels, largest = _levels(image, name)

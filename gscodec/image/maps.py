@@ -23,6 +23,7 @@ from gscodec.image.restore import unit_z_of
 from gscodec.image.roles import map_name
 from gscodec.image.stack import ImageStack
 from gscodec.image.weights import checked_weight
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 Samples = npt.NDArray[np.float32]
 
@@ -55,7 +56,13 @@ class Manifest:
     mask: Path | None = None  # see `hidden.hide`
 
 
-def load_source(paths: Sequence[str | os.PathLike[str]], *, part: str | None = None, nan: str = "error") -> ImageStack:
+def load_source(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    part: str | None = None,
+    nan: str = "error",
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImageStack:
     """What an encode is given: one picture; or the maps of a material as files, a folder, or a manifest (*.toml).
 
     Raises:
@@ -64,13 +71,13 @@ def load_source(paths: Sequence[str | os.PathLike[str]], *, part: str | None = N
     if len(paths) == 1:
         path = Path(paths[0])
         if path.is_dir():
-            return load_maps(find_maps(path), os.fspath(path))
+            return load_maps(find_maps(path), os.fspath(path), limits)
         if path.suffix.lower() == ".toml":
             manifest = read_manifest(path)
-            stack = load_maps(manifest.maps, os.fspath(path))
+            stack = load_maps(manifest.maps, os.fspath(path), limits)
             return stack if manifest.mask is None else hide(stack, manifest.mask)
-        return load_image(paths[0], part=part, nan=nan)
-    return load_maps([MapFile(Path(path)) for path in paths], os.fspath(paths[0]) if paths else "(stack)")
+        return load_image(paths[0], part=part, nan=nan, limits=limits)
+    return load_maps([MapFile(Path(path)) for path in paths], os.fspath(paths[0]) if paths else "(stack)", limits)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -146,7 +153,7 @@ def find_maps(folder: Path) -> list[MapFile]:
     return [MapFile(path) for path in ordered]
 
 
-def load_maps(files: Sequence[MapFile], name: str) -> ImageStack:
+def load_maps(files: Sequence[MapFile], name: str, limits: Limits = DEFAULT_LIMITS) -> ImageStack:
     """One stack of several pictures, at the size of the largest; smaller ones are enlarged.
 
     A map that is gray in all but its file takes one channel, an opaque alpha none, and a normal map whose vectors have
@@ -163,7 +170,7 @@ def load_maps(files: Sequence[MapFile], name: str) -> ImageStack:
     if not files:
         raise InvalidArgument(f"{name}: a stack needs at least one picture")
     sources = _source_names(files, name)
-    maps = _named_apart([_load(file, source) for file, source in zip(files, sources, strict=True)])
+    maps = _named_apart([_load(file, source, limits) for file, source in zip(files, sources, strict=True)])
     height, width = (max(loaded.samples.shape[axis] for loaded in maps) for axis in (0, 1))
     kept = [loaded for loaded in maps if not loaded.entry.constant] or maps[:1]
     if not any(not loaded.entry.constant for loaded in maps):
@@ -172,6 +179,7 @@ def load_maps(files: Sequence[MapFile], name: str) -> ImageStack:
     n_channels = sum(group.n_channels for group in groups)
     if n_channels > MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels are above the limit of {MAX_CHANNELS}; split the stack")
+    limits.check_memory(8 * height * width * n_channels, f"{name}: a stack of {width}x{height} px")
     samples = np.empty((height, width, n_channels), np.float32)
     at = 0
     for loaded in kept:
@@ -191,8 +199,8 @@ class _Map:
     weight: float
 
 
-def _load(file: MapFile, source: str) -> _Map:
-    picture = load_image(file.path)
+def _load(file: MapFile, source: str, limits: Limits) -> _Map:
+    picture = load_image(file.path, limits=limits)
     if picture.files:
         raise InvalidArgument(f"{file.path}: has layers of its own and cannot be a map of a stack; encode it alone")
     said = map_name(file.path)

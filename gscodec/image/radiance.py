@@ -11,7 +11,7 @@ from gscodec.format.channels import Role
 from gscodec.format.files import FileEntry
 from gscodec.image.floats import float_group, model_samples
 from gscodec.image.kinds import warn_of_source
-from gscodec.image.stack import ImageStack, bare_name, check_dimensions
+from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
 
 SIGNATURES: Final = (b"#?RADIANCE", b"#?RGBE")
 
@@ -20,7 +20,7 @@ _HEADER_LIMIT: Final = 1 << 16
 _RUN: Final = 128
 
 
-def read_radiance(file: BinaryIO, name: str) -> ImageStack:
+def read_radiance(file: BinaryIO, name: str, check: DimensionCheck = check_dimensions) -> ImageStack:
     """A colour picture of light in RGBE, run-length coded or flat, upright, in the units before EXPOSURE and COLORCORR.
 
     Raises:
@@ -41,7 +41,7 @@ def read_radiance(file: BinaryIO, name: str) -> ImageStack:
     n_rows, n_columns = int(size[3]), int(size[6])  # of the order in the file
     if n_rows < 1 or n_columns < 1:
         raise BadImage(f"{name}: {n_columns}x{n_rows} px is not a picture")
-    check_dimensions(n_rows, n_columns, name)
+    check(n_rows, n_columns, name, 3)
     values = _upright(_floats(_rgbe(content, size.end(), n_rows, n_columns, name)), size)
     with np.errstate(over="ignore"):
         values = (values / _exposure(lines, name)).astype(np.float32)

@@ -1,9 +1,11 @@
 """A source picture in memory: samples in the model's domain, and what its channels are."""
 
+import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +16,14 @@ from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.format.file_names import legal_name
 from gscodec.format.files import FileEntry
 from gscodec.image.levels import check_channels, full_range
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+_SAMPLE_BYTES: Final = 8
+"""What a sample of a source takes while it is read: the level, and the float that is made of it."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +89,51 @@ def upright(levels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return levels
 
 
-def check_dimensions(height: int, width: int, name: str) -> None:
-    """Refuse a picture that cannot be encoded, before memory is taken for it.
+class DimensionCheck(Protocol):
+    """`check_dimensions` for one file."""
+
+    def __call__(self, height: int, width: int, name: str, n_channels: int = 1) -> None:
+        """See `check_dimensions`."""
+        ...
+
+
+def check_dimensions(
+    height: int,
+    width: int,
+    name: str,
+    n_channels: int = 1,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    n_bytes: int | None = None,
+    whole: bool = True,
+) -> None:
+    """Refuse a picture that cannot be encoded, or costs too much, before memory is taken for it.
+
+    Args:
+        n_bytes: of its file; None is a picture that is in memory already. whole: whether it is taken into memory whole.
 
     Raises:
-        LimitExceeded: it is larger than MAX_IMAGE_PIXELS or a side is longer than MAX_DIMENSION.
+        LimitExceeded: it has more pixels or takes more memory than the limits allow, or a side is longer than
+            MAX_DIMENSION.
     """
-    if height * width > MAX_IMAGE_PIXELS or max(height, width) > MAX_DIMENSION:
+    if max(height, width) > MAX_DIMENSION:
         raise LimitExceeded(
-            f"{name}: {width}x{height} px is above the limit of {MAX_IMAGE_PIXELS} pixels and {MAX_DIMENSION} px a "
-            "side; split the picture or scale it down"
+            f"{name}: {width}x{height} px is above the limit of {MAX_DIMENSION} px a side; split the picture or scale "
+            "it down"
         )
+    size = MAX_IMAGE_PIXELS if n_bytes is None else n_bytes
+    remedy = "split the picture or scale it down"
+    limits.check_pixels(height * width, size, f"{name}: {width}x{height} px is", remedy=remedy, whole=whole)
+    if whole:
+        limits.check_memory(_SAMPLE_BYTES * n_channels * height * width, f"{name}: {width}x{height} px")
+
+
+def check_for(file: IO[bytes], limits: Limits, *, whole: bool = True) -> DimensionCheck:
+    """`check_dimensions` with the length of an open file, whose position is kept."""
+    at = file.tell()
+    n_bytes = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return functools.partial(check_dimensions, limits=limits, n_bytes=n_bytes, whole=whole)
 
 
 def from_array(

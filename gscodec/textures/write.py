@@ -18,6 +18,7 @@ from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range
 from gscodec.image.restore import Restored
 from gscodec.image.save import encode_image
+from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.outputs import default_folder, refuse_inputs, taken
 from gscodec.textures.choice import choose
 from gscodec.textures.dds import pack_dds
@@ -61,6 +62,7 @@ def export(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Exported]:
     """The maps of an `.igs` file as textures, each a file of its own in a folder, whole or not at all.
 
@@ -78,6 +80,7 @@ def export(
         mips: whether coarser levels are made; None makes them for dds and ktx2. Of png and exr each is a file.
         format: of dds and ktx2, in place of the map's role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
         bits: of png and exr, as `decode`; of dds and ktx2, 8, or 16 or 32 for texels that are not compressed.
+        limits: what decoding may cost.
 
     Raises:
         InvalidArgument: arguments that contradict each other or the maps, no such map or level, or an output that is
@@ -96,7 +99,7 @@ def export(
         raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
     if bits is not None and bits not in _BITS[to]:
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
-    with open_igs(source, device=device, threads=threads) as image:
+    with open_igs(source, device=device, threads=threads, limits=limits) as image:
         folder = _folder(source, output, image.source_names)
         inputs = () if isinstance(source, bytes) or is_url(os.fspath(source)) else (source,)
         job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)

@@ -1,0 +1,51 @@
+"""Options that raise the limits of what is read and decoded, the same for all commands."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gscodec.cli._values import parse_byte_size
+
+if TYPE_CHECKING:
+    from gscodec.limits import Limits
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Most pixels to read or make. Default: 2^14 for each byte of IN, at least 2^24, in memory at most 2^30.",
+    ),
+]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse_byte_size,
+        metavar="BYTES",
+        help="Most memory for a picture, estimated beforehand. Default: 8 GiB, at most half of the machine's.",
+    ),
+]
+MaxCandidates = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Most Gaussians to look at for a pixel, on the mean. Default: 256."),
+]
+Timeout = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Most time for reading a URL, in all. Default: 60.")
+]
+
+
+def limits_of(
+    max_pixels: int | None = None,
+    max_memory: int | None = None,
+    max_candidates: int | None = None,
+    timeout: float | None = None,
+) -> "Limits":
+    """The limits, as far as options name them."""
+    from gscodec.limits import DEFAULT_CANDIDATES, DEFAULT_TIMEOUT, Limits
+
+    return Limits(
+        max_pixels,
+        max_memory,
+        DEFAULT_CANDIDATES if max_candidates is None else max_candidates,
+        DEFAULT_TIMEOUT if timeout is None else timeout,
+    )
