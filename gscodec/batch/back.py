@@ -208,7 +208,7 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     igs = digest_of(item.source)
     for picture in item.pictures:
         _check(item, picture, options, None)  # before the work; what is there may still prove to be the same
-    with open_igs(item.source, device=options.device, threads=options.threads) as image:
+    with open_igs(item.source, device=options.device, threads=options.threads, limits=options.limits) as image:
         rendered = list(image.render_files(lod=None).values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")

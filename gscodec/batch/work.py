@@ -14,6 +14,7 @@ from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
 from gscodec.batch.settings import Settings, key_of
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
+from gscodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
@@ -34,6 +35,7 @@ class Options:
     device: str = "auto"
     cache: Path | None = None
     overwrite: bool = False  # replace outputs that no batch made
+    limits: Limits = DEFAULT_LIMITS  # of what is read and decoded
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     if item.fault:
         raise FileAccessError(item.fault)
     check_inside(item.output, item.root)
-    stack, seen = _read(item)
+    stack, seen = _read(item, options.limits)
     key = key_of(stack, settings)
     found = look_at(item.output)
     if found is not None and found.key == key and found.is_whole:
@@ -116,7 +118,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     return _outcome(item, made, Status.ENCODED, seen, met=result.target_met)
 
 
-def _read(item: Item) -> "tuple[ImageStack, str | None]":
+def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
     """The sources' samples, and the print of the very files that they came from.
 
     Raises:
@@ -129,7 +131,7 @@ def _read(item: Item) -> "tuple[ImageStack, str | None]":
         settle_down(item.sources)
         seen = print_of(item.sources)
         try:
-            stack = load_source(item.sources, part=settings.part, nan=settings.nan)
+            stack = load_source(item.sources, part=settings.part, nan=settings.nan, limits=limits)
         except GsCodecError:
             if print_of(item.sources) == seen:
                 raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.encode import Preset, Tune
 from gscodec.cli.exit import ExitCode
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gscodec.batch.outcome import Outcome
     from gscodec.batch.plan import Item, Plan
     from gscodec.batch.run import Watcher
+    from gscodec.limits import Limits
 
 
 MOST_NAMED: Final = 20
@@ -97,6 +99,9 @@ def command(
     ] = None,
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Parts of an emitted job.")] = 8,
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
+    max_candidates: MaxCandidates = None,
     report: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Write a report, .json, .csv or .html; repeatable.")
     ] = None,
@@ -129,7 +134,8 @@ def command(
         return
     wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps}
     settings = given | {name: value for name, value in wanted.items() if value}
-    work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet)
+    limits = limits_of(max_pixels, max_memory, max_candidates)
+    work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits)
     patterns = tuple(include or ()), tuple(exclude or ())
     if decode:
         useless = [f"--{name}" for name in settings] + ["--total-size"] * (total_size is not None)
@@ -199,11 +205,13 @@ class _Work:
         fail_fast: bool,
         resume: bool,
         quiet: bool,
+        limits: "Limits",
     ) -> None:
         self._jobs, self._threads = jobs, threads
         self._engine, self._scheduler, self._gpus = engine, scheduler, gpus
         self._device, self._cache, self._overwrite = device, cache, overwrite
         self._fail_fast, self._resume, self._quiet = fail_fast, resume, quiet
+        self._limits = limits
 
     def encode(self, plan: "Plan", total: int | None, shard: Shard | None, dry_run: bool) -> "list[Outcome]":
         from gscodec.batch import plan as plans
@@ -265,9 +273,9 @@ class _Work:
 
             assert self._scheduler is not None
             address, gpus = self._scheduler, self._gpus
-            options = Options(self._threads, self._device, self._cache, self._overwrite)
+            options = Options(self._threads, self._device, self._cache, self._overwrite, self._limits)
             return options, lambda tasks: run_tasks_on_dask(tasks, address, gpus)
-        options = Options(threads, self._device, self._cache, self._overwrite)
+        options = Options(threads, self._device, self._cache, self._overwrite, self._limits)
         return options, lambda tasks: run_tasks(tasks, jobs, threads)
 
     def _budgeted(self, items: "list[Item]", total: int) -> "tuple[list[Item], list[Outcome]]":

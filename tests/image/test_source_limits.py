@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,12 @@ def test_memory_is_estimated() -> None:
 
 def test_flat_pictures_of_the_usual_kinds_are_read() -> None:
     """The least bytes that a picture of 5000 x 5000 px takes in each file type are enough."""
-    for kind, options in {"png": {"optimize": True}, "tiff": {"compression": "tiff_adobe_deflate"}, "jpeg": {}}.items():
+    kinds: dict[str, dict[str, Any]] = {
+        "png": {"optimize": True},
+        "tiff": {"compression": "tiff_adobe_deflate"},
+        "jpeg": {},
+    }
+    for kind, options in kinds.items():
         stream = io.BytesIO()
         Image.new("L", (5000, 5000), 7).save(stream, kind, **options)
         assert load_image(stream.getvalue()).samples.shape[:2] == (5000, 5000)
