@@ -579,3 +579,4 @@ class IgsImage:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument(f"{self.name}: was closed")
+        self._reader.restart_clock()

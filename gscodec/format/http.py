@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from gscodec.errors import FileAccessError
-from gscodec.format.remote import Ranges, open_file_system, told_as_access
+from gscodec.format.remote import Pace, Ranges, open_file_system, told_as_access
 
 _MAX_RANGES: Final = 64
 """Ranges of one request: a header of 1.5 kB. Servers refuse headers of 4 to 8 kB."""
 
 _MAX_CONNECTIONS: Final = 8
+
+_STALL_S: Final = 30
+"""Seconds without a byte after which a connection is given up."""
 
 _MAX_WHOLE_BYTES: Final = 256 << 20
 """Largest file that is taken whole from a server without ranges."""
@@ -54,8 +57,9 @@ class HttpFetcher:
 
     gap_bytes = 256  # about what another part costs
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, pace: Pace) -> None:
         self._url, self._name = url, name
+        self.pace = pace
         self._pid = -1
         self._joins = True  # until the server turns out to answer single ranges only
         self._etag = ""
@@ -97,8 +101,14 @@ class HttpFetcher:
             self._joins = all(len(found.get(offset, b"")) >= n_bytes for offset, n_bytes in wanted)
         missing = [span for span in wanted if len(found.get(span[0], b"")) < span[1]]
         for span, answer in zip(missing, self._ask([[span] for span in missing]), strict=True):
-            begin, data, _ = _single(answer) if answer.status == 206 else (-1, b"", None)
-            found[span[0]] = data if begin == span[0] else b""
+            begin, data, size = _single(answer) if answer.status == 206 else (-1, b"", None)
+            if size is not None and size != self._size:
+                raise FileAccessError(_changed(self._name))
+            if answer.status != 416 and (begin != span[0] or len(data) > span[1]):
+                raise FileAccessError(
+                    f"{self._name}: the server sent other bytes than were asked for; download it first"
+                )
+            found[span[0]] = data
         return [found.get(offset, b"")[:n_bytes] for offset, n_bytes in ranges]
 
     def _ask(self, groups: list[list[tuple[int, int]]]) -> list[Answer]:
@@ -114,12 +124,17 @@ class HttpFetcher:
                 return await asyncio.gather(*(self._get(system, session, group, turn) for group in groups))
 
             self.n_requests += len(groups)
-            answers = _run(system, all_of_them())
+            try:
+                answers = _run(system, all_of_them())
+            except TimeoutError as fault:
+                if self.pace.left <= 0:
+                    raise self.pace.fault() from fault
+                raise FileAccessError(f"{self._name}: the server sent nothing for {_STALL_S} s; try again") from fault
         for answer in answers:
             if answer.status not in {200, 206, 416}:
                 raise FileAccessError(f"{self._name}: the server answered with status {answer.status}")
             if self._etag and answer.etag != self._etag:
-                raise FileAccessError(f"{self._name}: changed on the server while it was read; open it again")
+                raise FileAccessError(_changed(self._name))
         return answers
 
     async def _get(self, system: Any, session: Any, group: Ranges, turn: asyncio.Semaphore) -> Answer:
@@ -129,19 +144,39 @@ class HttpFetcher:
         headers = dict(options.pop("headers", {}))
         headers["Range"] = "bytes=" + ",".join(f"{offset}-{offset + n_bytes - 1}" for offset, n_bytes in group)
         headers["Accept-Encoding"] = "identity"
-        options.setdefault("timeout", aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60))
+        options.setdefault("timeout", aiohttp.ClientTimeout(total=None, sock_connect=_STALL_S, sock_read=_STALL_S))
         url = system.encode_url(self._url)
-        async with turn, session.get(url, headers=headers, **options) as response:
+        async with (
+            turn,
+            asyncio.timeout(max(self.pace.left, 0.0)) as scope,
+            session.get(url, headers=headers, **options) as response,
+        ):
             limit = sum(n_bytes for _, n_bytes in group) + len(group) * _PART_BYTES
             if response.status == 200:
                 # What was asked for as parts and comes whole is not worth waiting for: single ranges are known to work.
                 limit = _MAX_WHOLE_BYTES if not self._size else 0
-            body = await _read(response, limit if response.status in {200, 206} else 0)
+            body = await self._read(response, limit if response.status in {200, 206} else 0, scope)
+            if body is None and response.status == 206:
+                raise FileAccessError(f"{self._name}: the server sent more than was asked for; download it first")
             if body is None and response.status == 200 and not self._size:
                 raise FileAccessError(f"{self._name}: the server does not send parts of files; download it first")
             get = response.headers.get
-            kind, span, etag = get("Content-Type", ""), get("Content-Range", ""), get("ETag", "")
+            kind, span = get("Content-Type", ""), get("Content-Range", "")
+            etag = get("ETag", "") or get("Last-Modified", "")
             return Answer(response.status, kind, span, etag, body or b"")
+
+    async def _read(self, response: Any, limit: int, scope: asyncio.Timeout) -> bytes | None:
+        """The body, or None where it is longer than the limit; then the connection is closed."""
+        parts, n_bytes = [], 0
+        async for part in response.content.iter_chunked(1 << 16):
+            n_bytes += len(part)
+            if n_bytes > limit:
+                response.close()
+                return None
+            self.pace.receive(len(part))
+            scope.reschedule(asyncio.get_running_loop().time() + max(self.pace.left, 0.0))
+            parts.append(part)
+        return b"".join(parts)
 
     def _open(self) -> Any:
         """The file system; a new one in a forked process, where the old one's event loop does not run."""
@@ -163,16 +198,8 @@ def _run(system: Any, work: Coroutine[Any, Any, _T]) -> _T:
     return result
 
 
-async def _read(response: Any, limit: int) -> bytes | None:
-    """The body, or None where it is longer than the limit; then the connection is closed."""
-    parts, n_bytes = [], 0
-    async for part in response.content.iter_chunked(1 << 16):
-        n_bytes += len(part)
-        if n_bytes > limit:
-            response.close()
-            return None
-        parts.append(part)
-    return b"".join(parts)
+def _changed(name: str) -> str:
+    return f"{name}: changed on the server while it was read; open it again"
 
 
 def _single(answer: Answer) -> tuple[int, bytes, int | None]:

@@ -183,6 +183,10 @@ class IgsReader:
         """Let go of the source; a file that was passed in open stays open."""
         self._source.close()
 
+    def restart_clock(self) -> None:
+        """A new request begins: the time limit of a server is one for each."""
+        self._source.restart_clock()
+
     @property
     def header(self) -> Header:
         """The header's fields."""

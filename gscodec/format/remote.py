@@ -4,24 +4,74 @@ The first request takes the first 16 KiB, where a typical file has everything th
 """
 
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from threading import Lock
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import Any, Final, Protocol, TypeVar
 
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
 from gscodec.format.source import ByteSource, MemorySource, Traffic
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
+SLOWEST_RATE: Final = 1 << 16
+"""Bytes a second that a server has to send, beyond the time limit of a request."""
+
 PREFETCH_BYTES: Final = 16384
 CACHE_BYTES: Final = 8 << 20
+
+_T = TypeVar("_T")
 
 Ranges = Sequence[tuple[int, int]]
 """Pairs of offset and length."""
 
 
+class Pace:
+    """Time that the reads of one request may take: so many seconds, and more for each byte that came.
+
+    A server that sends a byte now and then would hold a reader for hours otherwise.
+    """
+
+    def __init__(self, seconds: float, name: str) -> None:
+        self._seconds, self._name = seconds, name
+        self._spent = self._began = 0.0
+        self._received = 0
+
+    def restart(self) -> None:
+        """A new request begins."""
+        self._spent, self._received = 0.0, 0
+
+    def begin(self) -> None:
+        """A read begins."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """It has ended."""
+        self._spent += time.monotonic() - self._began
+
+    def receive(self, n_bytes: int) -> None:
+        """Some bytes have come."""
+        self._received += n_bytes
+
+    @property
+    def left(self) -> float:
+        """Seconds that the read that has begun may still take; below 0 where it took too long."""
+        allowed = self._seconds + self._received / SLOWEST_RATE
+        return allowed - self._spent - (time.monotonic() - self._began)
+
+    def fault(self) -> FileAccessError:
+        """The error of a read that took too long."""
+        return FileAccessError(
+            f"{self._name}: the server took more than {self._seconds:g} s for {self._received} bytes; raise --timeout "
+            "(Limits.timeout), or download the file first"
+        )
+
+
 class Fetcher(Protocol):
-    """Gets ranges of one file from where it lies."""
+    """Gets ranges of one file from where it lies, in the time that `pace` leaves."""
+
+    pace: Pace
 
     n_requests: int  # so far
     gap_bytes: int  # a hole between two ranges that costs less to read than to leave out
@@ -50,7 +100,8 @@ class RemoteSource:
         self._lock = Lock()
         self._held: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._held_bytes = 0
-        self._head, self.size = fetcher.first(PREFETCH_BYTES)
+        with self._in_time():
+            self._head, self.size = fetcher.first(PREFETCH_BYTES)
         self.traffic = Traffic(len(self._head), fetcher.n_requests)
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
@@ -77,6 +128,19 @@ class RemoteSource:
             found.update(fetched)
             self._keep(fetched)
         return [found[span] for span in ranges]
+
+    def restart_clock(self) -> None:
+        """A new request begins: the time limit is one for each."""
+        self._fetcher.pace.restart()
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        pace = self._fetcher.pace
+        pace.begin()
+        try:
+            yield
+        finally:
+            pace.end()
 
     def close(self) -> None:
         """Forget what was read. Connections are fsspec's, which shares them among files."""
@@ -105,7 +169,8 @@ class RemoteSource:
     def _fetch(self, spans: Ranges) -> dict[tuple[int, int], bytes]:
         joined = coalesce(spans, self._fetcher.gap_bytes, close_gaps=self._fetcher.few_requests)
         before = self._fetcher.n_requests
-        parts = self._fetcher.fetch(joined)
+        with self._in_time():
+            parts = self._fetcher.fetch(joined)
         self.traffic.add(sum(len(part) for part in parts), self._fetcher.n_requests - before)
         found, at = {}, 0
         for offset, n_bytes in spans:
@@ -159,10 +224,11 @@ class FsspecFetcher:
     gap_bytes = 4096
     few_requests = True
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, pace: Pace) -> None:
         self._url, self._name = url, name
         self._pid = -1
         self.n_requests = 0
+        self.pace = pace
 
     def _open(self) -> tuple[Any, str]:
         """File system and path; a new one in a forked process, where the old one's event loop does not run."""
@@ -176,7 +242,7 @@ class FsspecFetcher:
         """See `Fetcher.first`."""
         system, path = self._open()
         with told_as_access(self._name):
-            size = int(system.size(path) or 0)
+            size = int(within(self.pace, lambda: system.size(path)) or 0)
             self.n_requests += 1
         return (self.fetch([(0, min(n_bytes, size))])[0] if size else b""), size
 
@@ -187,7 +253,35 @@ class FsspecFetcher:
             begins = [offset for offset, _ in ranges]
             ends = [offset + n_bytes for offset, n_bytes in ranges]
             self.n_requests += len(ranges)
-            return [bytes(part) for part in system.cat_ranges([path] * len(ranges), begins, ends, on_error="raise")]
+            found = within(self.pace, lambda: system.cat_ranges([path] * len(ranges), begins, ends, on_error="raise"))
+            parts = [bytes(part) for part in found]
+        self.pace.receive(sum(len(part) for part in parts))
+        return parts
+
+
+def within(pace: Pace, work: Callable[[], _T]) -> _T:
+    """The result of work that knows of no time limit, in a thread of its own, which is left behind if it is slow.
+
+    Raises:
+        FileAccessError: it takes longer than the pace leaves.
+    """
+    outcome: list[_T] = []
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as fault:  # raised again by whoever waits
+            faults.append(fault)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(max(pace.left, 0.0))
+    if thread.is_alive():
+        raise pace.fault()
+    if faults:
+        raise faults[0]
+    return outcome[0]
 
 
 class told_as_access:  # noqa: N801 - reads as a verb where it is used
@@ -236,18 +330,18 @@ def open_remote(url: str, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSou
     """A source behind a URL.
 
     Raises:
-        FileAccessError: it cannot be opened.
+        FileAccessError: it cannot be opened, or not in time.
         MissingExtra, InvalidArgument: as `open_file_system`.
     """
     fetcher: Fetcher
     if url.partition(":")[0].lower() in {"http", "https"} and "::" not in url:
         from gscodec.format.http import HttpFetcher, WholeFile
 
-        fetcher = HttpFetcher(url, name)
+        fetcher = HttpFetcher(url, name, Pace(limits.timeout, name))
         try:
             return RemoteSource(fetcher, name)
         except WholeFile as whole:
             source = MemorySource(whole.data)
             source.traffic.add(len(whole.data))
             return source
-    return RemoteSource(FsspecFetcher(url, name), name)
+    return RemoteSource(FsspecFetcher(url, name, Pace(limits.timeout, name)), name)

@@ -49,6 +49,10 @@ class ByteSource(Protocol):
         """As `read_at` for several pairs of offset and length."""
         ...
 
+    def restart_clock(self) -> None:
+        """A new request begins: time limits are one for each."""
+        ...
+
     def close(self) -> None:
         """Let go of the bytes."""
         ...
@@ -72,6 +76,9 @@ class MemorySource:
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """See `ByteSource.read_many`."""
         return [self.read_at(offset, n_bytes) for offset, n_bytes in ranges]
+
+    def restart_clock(self) -> None:
+        """See `ByteSource.restart_clock`. Nothing here waits."""
 
     def close(self) -> None:
         """Let go of the buffer, so that a mapping can be closed."""
@@ -131,6 +138,9 @@ class PathSource:
         self.traffic.add(n_bytes)
         return data
 
+    def restart_clock(self) -> None:
+        """See `ByteSource.restart_clock`. A disk has no time limit."""
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -175,6 +185,9 @@ class FileSource:
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `ByteSource.read_many`."""
         return [self.read_at(offset, n_bytes) for offset, n_bytes in ranges]
+
+    def restart_clock(self) -> None:
+        """See `ByteSource.restart_clock`. The caller's file has no time limit."""
 
     def close(self) -> None:
         """Close the file if it was opened here."""

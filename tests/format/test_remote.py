@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gscodec.errors import BadMagic, FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
 from gscodec.format import Contents, IgsReader, pack, validate
-from gscodec.format.remote import PREFETCH_BYTES, RemoteSource, coalesce
+from gscodec.format.remote import PREFETCH_BYTES, Pace, RemoteSource, coalesce
 from gscodec.format.source import is_url, source_name
 
 MakeContents = Callable[..., Contents]
@@ -201,6 +201,8 @@ def test_the_cache_stays_small(large: bytes, monkeypatch: pytest.MonkeyPatch) ->
 
         def first(self, n_bytes: int) -> tuple[bytes, int]:
             return large[:n_bytes], len(large)
+
+        pace = Pace(60, "lists")
 
         def fetch(self, ranges: Any) -> list[bytes]:
             self.n_requests += 1
