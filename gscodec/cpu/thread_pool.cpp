@@ -1,7 +1,7 @@
 #include "thread_pool.h"
 
+#include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -23,14 +24,19 @@ int processor_count() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// Whether this thread is running a task, or serves a pool that does: a parallel_for inside a task runs in its thread, since
+// the pool has no turn left that it could wait for.
+thread_local bool inside_job = false;
+
 struct Job {
     const std::function<void(int64_t)>* fn;
     int64_t n_tasks;
     std::atomic<int64_t> next{0};
-    std::atomic<int> seats;   // workers that may still join
-    std::atomic<int> inside{0};
-    std::exception_ptr error;
+    int seats = 0, inside = 0;  // workers that may still join, and that have joined: under the pool's mutex
+    std::exception_ptr error;  // the first
     std::mutex error_mutex;
+
+    Job(const std::function<void(int64_t)>& tasks, int64_t n) : fn(&tasks), n_tasks(n) {}
 
     void drain() {
         for (int64_t task; (task = next.fetch_add(1)) < n_tasks;) {
@@ -38,7 +44,7 @@ struct Job {
                 (*fn)(task);
             } catch (...) {
                 std::lock_guard<std::mutex> lock(error_mutex);
-                error = std::current_exception();
+                if (!error) error = std::current_exception();
                 next = n_tasks;
             }
         }
@@ -47,19 +53,19 @@ struct Job {
 
 class Pool {
 public:
-    const pid_t pid = getpid();
-
     void run(Job& job, int helpers) {
-        std::unique_lock<std::mutex> turn(turn_);
+        const std::lock_guard<std::mutex> turn(turn_);
         {
-            std::lock_guard<std::mutex> lock(mutex_);
-            while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { work(); });
+            const std::lock_guard<std::mutex> lock(mutex_);
+            add_workers(helpers);
             job.seats = helpers;
             job_ = &job;
             ++ticket_;
         }
         wake_.notify_all();
+        inside_job = true;  // drain() throws nothing
         job.drain();
+        inside_job = false;
         std::unique_lock<std::mutex> lock(mutex_);
         job_ = nullptr;
         done_.wait(lock, [&] { return job.inside == 0; });
@@ -69,24 +75,29 @@ public:
     ~Pool() = default;
 
 private:
-    void work() {
+    // As many as there are to be, or as the system allows: the caller does the work that nobody else takes.
+    void add_workers(int n) {
+        try {
+            while (static_cast<int>(workers_.size()) < n) workers_.emplace_back([this] { work(); });
+        } catch (const std::system_error&) {
+        }
+    }
+
+    [[noreturn]] void work() {
+        inside_job = true;
         uint64_t seen = 0;
+        std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
-            Job* job;
-            {
-                std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, [&] { return job_ && ticket_ != seen; });
-                seen = ticket_;
-                job = job_;
-                if (job->seats.fetch_sub(1) <= 0) continue;
-                ++job->inside;
-            }
+            wake_.wait(lock, [&] { return job_ && ticket_ != seen; });
+            seen = ticket_;
+            Job* job = job_;
+            if (job->seats <= 0) continue;
+            --job->seats;
+            ++job->inside;
+            lock.unlock();
             job->drain();
-            {
-                std::lock_guard<std::mutex> lock(mutex_);
-                --job->inside;
-            }
-            done_.notify_all();
+            lock.lock();
+            if (--job->inside == 0) done_.notify_all();
         }
     }
 
@@ -97,32 +108,32 @@ private:
     uint64_t ticket_ = 0;
 };
 
-// Never destroyed: its threads may outlive static destructors. After fork() the child has none of them and gets a new one.
-Pool& pool() {
-    static std::mutex mutex;
-    static Pool* current = nullptr;
-    std::lock_guard<std::mutex> lock(mutex);
-    if (!current || current->pid != getpid()) current = new Pool;
-    return *current;
-}
+// The process's pool. It is never destroyed: its threads may outlive static destructors. A child of fork() has none of these
+// threads, and whichever locks they held stay locked there, so it begins without a pool and makes its own.
+std::atomic<Pool*> current_pool{nullptr};
 
-thread_local bool inside_job = false;
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] {
+    current_pool = nullptr;
+    inside_job = false;
+});
+
+Pool& pool() {
+    Pool* found = current_pool.load();
+    if (found) return *found;
+    auto* made = new Pool;
+    if (current_pool.compare_exchange_strong(found, made)) return *made;
+    delete made;  // another thread was first
+    return *found;
+}
 
 }  // namespace
 
 void parallel_for(int64_t n_tasks, int threads, const std::function<void(int64_t)>& fn) {
     if (threads <= 0) threads = processor_count();
     const int helpers = static_cast<int>(std::min<int64_t>(threads, n_tasks)) - 1;
-    Job job;
-    job.fn = &fn;
-    job.n_tasks = n_tasks;
-    if (helpers <= 0 || inside_job) {
-        job.drain();
-    } else {
-        inside_job = true;
-        pool().run(job, helpers);
-        inside_job = false;
-    }
+    Job job(fn, n_tasks);
+    if (helpers <= 0 || inside_job) job.drain();
+    else pool().run(job, helpers);
     if (job.error) std::rethrow_exception(job.error);
 }
 

@@ -6,7 +6,11 @@
 
 namespace gscodec {
 
-// Runs fn(task) for task in [0, n_tasks) on up to `threads` threads (0: one per processor), the caller among them.
+// Runs fn(task) for task in [0, n_tasks) on up to `threads` threads (0: one per processor), the caller among them. The first
+// exception that a task throws comes out when no task runs any more; tasks that nobody has begun by then are left out.
+//
+// Any thread may call it at any time: callers take turns, a call from inside a task runs in its own thread, and a process
+// that was forked, even in the middle of a job, has a pool of its own.
 void parallel_for(int64_t n_tasks, int threads, const std::function<void(int64_t)>& fn);
 
 }  // namespace gscodec
