@@ -184,8 +184,8 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     size = header.n_gaussians * record_size(header.n_channels)
     if header.profile == PROFILE_F16 and data.stored_size != size:
         raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
-    for chunk in chunks:
-        if chunk.offset > data.offset and chunk.critical:
+    for chunk in chunks[chunks.index(data) + 1 :]:  # by their order: chunks without bytes share an offset
+        if chunk.critical:
             raise CorruptField(f"{name}: critical chunk {chunk.label} follows GAUS")
     return tuple(chunks)
 

@@ -103,7 +103,7 @@ def unpack_files(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tupl
     Raises:
         CorruptField: not as spec/igs.md, "Source files" has it, or a group that is not there.
     """
-    files = _parse(unpack_meta(data, name), name)
+    files = _parse(unpack_meta(data, name, "FILE"), name)
     known = {group.name: group for group in groups}
     for entry in files:
         for group in entry.groups:

@@ -59,8 +59,8 @@ def pack_meta(meta: dict[str, Json], where: str, error: ErrorClass) -> bytes:
     return data
 
 
-def unpack_meta(data: bytes, name: str) -> dict[str, Json]:
-    """The object in a META chunk.
+def unpack_meta(data: bytes, name: str, chunk: str = "META") -> dict[str, Json]:
+    """The object in a META chunk, or in another one of JSON.
 
     Raises:
         CorruptField: not one JSON object in UTF-8, or not finite, or nested too deep, or with a key twice.
@@ -68,7 +68,7 @@ def unpack_meta(data: bytes, name: str) -> dict[str, Json]:
     try:
         return _parse(data)
     except (ValueError, RecursionError) as fault:
-        raise CorruptField(f"{name}: chunk META is not a JSON object as the format has them: {fault}") from fault
+        raise CorruptField(f"{name}: chunk {chunk} is not a JSON object as the format has them: {fault}") from fault
 
 
 def _parse(data: bytes) -> dict[str, Json]:

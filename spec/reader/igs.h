@@ -2,7 +2,8 @@
  *
  *     cc -std=c99 -O2 -o igs_render *.c -lm
  *
- * Names are those of the specification. Any fault ends the process with one line, `ERROR: fact`, and code 1. */
+ * Names are those of the specification. Any fault ends in `igs_fail`, which each program has its own of: that of main.c
+ * prints one line, `ERROR: fact`, and ends the process with code 1; another may leave by longjmp, but must not return. */
 #ifndef IGS_H
 #define IGS_H
 
@@ -62,7 +63,7 @@ typedef struct {
     float *features; /* n_channels of each */
 } igs_set;
 
-void igs_fail(const char *error, const char *fact, ...);
+void igs_fail(const char *error, const char *fact, ...); /* main.c */
 void *igs_alloc(size_t n, size_t size);
 
 /* Everything before the Gaussians. */

@@ -4,8 +4,19 @@
  * igs_render -g FILE LOD ...       the Gaussians that were read for it: x y s0 s1 theta features... */
 #include "igs.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+void igs_fail(const char *error, const char *fact, ...) {
+    va_list values;
+    va_start(values, fact);
+    fprintf(stderr, "%s: ", error);
+    vfprintf(stderr, fact, values);
+    fputs("\n", stderr);
+    va_end(values);
+    exit(1);
+}
 
 static uint32_t tile_of(double v, uint32_t side) {
     uint32_t last = (side - 1) / TILE;
