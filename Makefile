@@ -13,12 +13,14 @@ DATA ?= samples
 RESULTS ?= benchmarks/results/samples
 SUITES ?= all
 BENCH ?= --quick
+SECONDS ?= 600
+ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit test-cuda kernels bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan test-cuda kernels bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,20 @@ types: $(VENV)/dev ## check types (mypy --strict)
 
 unit: $(VENV)/dev ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
+
+fuzz: $(VENV)/dev ## look for faults with mutated files for SECONDS (600); clang adds guidance by coverage
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
+
+asan: $(VENV)/dev ## run the tests of formats and engine with AddressSanitizer and UBSan in the engine
+	$(BIN)/cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=Debug -DGSCODEC_SANITIZE=address,undefined \
+		-DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	$(BIN)/cmake --build build/asan -j $(WORKERS)
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests/fuzz ENGINE=build/asan \
+		$(BIN)/python -m pytest -q -p sanitized_engine $(ASAN_TESTS)
+
+tsan: $(VENV)/dev ## look for data races in the engine's thread pool
+	$(BIN)/python -m pytest -q tests/fuzz/test_native.py -k thread_pool
 
 test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, and where it is, compute-sanitizer
 	$(BIN)/pytest -q -m cuda

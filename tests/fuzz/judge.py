@@ -1,0 +1,242 @@
+"""What is wrong with how the readers take some bytes: the Python reader, `validate`, the decoder, and the C reader.
+
+The rules, for any bytes:
+
+- Nothing is raised but the errors that spec/igs.md names, and nothing is warned about.
+- The Python and the C reader accept the same files and levels, and report others by the same error.
+- `validate` finds an error where a reader does; and where no reader does, only what readers need not look at.
+- At points of a level that both accept, both blend the same values.
+"""
+
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from c_reader import CReader
+
+from gscodec.decode import open_igs
+from gscodec.errors import GsCodecError
+from gscodec.format import IgsReader, SampleType, describe, validate
+from gscodec.format.layout import KNOWN_CHUNKS, PAGT
+from gscodec.raster.base import Rasterizer
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.reference import ReferenceRasterizer
+
+SPEC_ERRORS: Final = frozenset(
+    {
+        "BadMagic",
+        "TruncatedStream",
+        "UnsupportedVersion",
+        "UnsupportedChunk",
+        "ChecksumMismatch",
+        "LimitExceeded",
+        "CorruptField",
+    }
+)
+_N_POINTS: Final = 5
+_MOST_BLENDED: Final = 200_000
+"""Gaussians times points up to which the C reader, which has no index, is asked to blend."""
+_MISSES: Final = "misses one of its"
+"""A box that does not hold what it stands for: parts are then decoded without what lies beyond."""
+
+_Result = TypeVar("_Result")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Verdict:
+    """What came of one file."""
+
+    outcome: str  # "valid", or the error that the Python reader reports first
+    findings: list[str] = field(default_factory=list)  # rules that were broken
+
+
+class _ForeignError(Exception):
+    """Something was raised that the readers do not raise on purpose."""
+
+
+def _attempt(action: Callable[[], _Result], *, of_bytes: bool = True) -> tuple[str, _Result | None]:
+    """The name of the error that an action ends with, "" for none, and its result.
+
+    Args:
+        of_bytes: whether only errors may come that the format names.
+    """
+    try:
+        return "", action()
+    except GsCodecError as fault:
+        name = type(fault).__name__
+        if (of_bytes and name not in SPEC_ERRORS) or "\n" in str(fault):
+            raise _ForeignError(f"{name}: {fault}") from fault
+        return name, None
+    except Exception as fault:
+        raise _ForeignError(f"{type(fault).__name__}: {fault}") from fault
+
+
+class Judge:
+    """Holds the readers against each other, file by file.
+
+    Of the levels of a file it reads the finest, the coarsest and one more; of every second file it compares that one's
+    values.
+    """
+
+    def __init__(self, c_reader: CReader) -> None:
+        self._c = c_reader
+        self._engine = CpuRasterizer(threads=1)
+        self._oracle = ReferenceRasterizer()
+
+    def look(self, data: bytes, draw: random.Random, *, deep: bool = False) -> Verdict:
+        """Judge a file.
+
+        Args:
+            draw: where to look.
+            deep: whether to ask for pictures, parts, sizes and files, too, and not for a few points only.
+        """
+        verdict = Verdict("")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                self._look(data, draw, verdict, deep=deep)
+        except _ForeignError as fault:
+            verdict.outcome = verdict.outcome or "foreign"
+            verdict.findings.append(f"foreign exception: {fault}"[:300])
+        return verdict
+
+    def _look(self, data: bytes, draw: random.Random, verdict: Verdict, *, deep: bool) -> None:
+        opened, reader = _attempt(lambda: IgsReader(data))
+        c_opened = self._c.open(data)
+        verdict.outcome = opened or "valid"
+        _, issues = _attempt(lambda: validate(data))
+        errors = [issue for issue in issues or [] if issue.severity == "error"]
+        whole = not errors and not any(_MISSES in issue.message for issue in issues or [])
+        if reader is None:
+            self._compare_refusals(opened, c_opened, [issue.where for issue in errors], verdict)
+            return
+        with reader:
+            faults = [_attempt(part)[0] for part in (lambda: reader.icc, lambda: reader.meta, lambda: reader.files)]
+            if not any(faults) and deep:
+                _attempt(lambda: describe(reader))
+            if reader._preamble.find(PAGT) is not None:
+                faults.append(opened := _attempt(lambda: reader.pages)[0])
+            if opened != c_opened:
+                verdict.findings.append(f"disagreement: opens with {opened or 'no error'}, in C {c_opened or 'none'}")
+            shown = draw.randrange(len(reader.lods))
+            for lod in sorted({0, len(reader.lods) - 1, shown}):
+                found, gaussians = _attempt(lambda lod=lod: reader.read(lod))  # type: ignore[misc]
+                faults.append("" if lod not in reader.available_lods else found)
+                in_c = c_opened or self._c.read(lod)
+                if found != in_c and not c_opened:
+                    verdict.findings.append(
+                        f"disagreement: LOD {lod} with {found or 'no error'}, in C {in_c or 'none'}"
+                    )
+                light = gaussians is not None and len(gaussians) * _N_POINTS <= _MOST_BLENDED
+                if gaussians is not None and light and not in_c and whole and lod == shown and draw.random() < 0.5:
+                    self._compare_points(data, reader, lod, gaussians.means, draw, verdict)
+            verdict.outcome = next(filter(None, faults), verdict.outcome)
+            if any(faults) and not errors:
+                verdict.findings.append(f"disagreement: validate finds nothing, a reader {next(filter(None, faults))}")
+            beyond = {"page"} if reader.truncated else set()  # `validate` looks at pages of levels that are not whole
+            only_validate = [
+                issue
+                for issue in errors
+                if issue.where.split()[0] not in beyond and not _beyond_readers(issue.where, issue.message)
+            ]
+            if only_validate and not any(faults):
+                verdict.findings.append(
+                    f"disagreement: readers find nothing, validate: {only_validate[0].message}"[:300]
+                )
+            if errors and not any(faults):
+                verdict.outcome = "valid for readers"
+        if deep:
+            self._render(data, draw)
+
+    def _compare_refusals(self, opened: str, c_opened: str, wheres: list[str], verdict: Verdict) -> None:
+        """A file that the Python reader does not open. One that uses the page tree may miss it alone."""
+        if not wheres:
+            verdict.findings.append(f"disagreement: validate finds nothing, the reader {opened}")
+        if opened == c_opened or ("PAGT" in wheres and (not c_opened or "PAGI" in wheres)):
+            return
+        verdict.findings.append(f"disagreement: opens with {opened}, in C {c_opened or 'no error'}")
+
+    def _compare_points(
+        self, data: bytes, reader: IgsReader, lod: int, means: Floats, draw: random.Random, verdict: Verdict
+    ) -> None:
+        width, height = reader.grid.width, reader.grid.height
+        points = np.array([[draw.random() * width, draw.random() * height] for _ in range(_N_POINTS)])
+        for i in range(min(2, len(means))):
+            near = means[draw.randrange(len(means))] + [draw.gauss(0, 2), draw.gauss(0, 2)]
+            points[i] = np.clip(near, 0, [width, height])
+        if not self._same(data, lod, points, self._engine) and not self._same(data, lod, points, self._oracle):
+            verdict.findings.append(f"disagreement: LOD {lod} is blended to other values than in C")
+
+    def _same(self, data: bytes, lod: int, points: Floats, engine: Rasterizer) -> bool:
+        """Whether an engine and C blend the same, but for points where the order hangs on rounding.
+
+        A point that differs is looked at again with the support a little larger and smaller, and beside it: values
+        that differ by rounding differ at one place.
+        """
+        with open_igs(data, device=engine) as image:
+            off = self._off(image, lod, points, self._c.blend(points))
+            for scale in (1 - 1e-9, 1 + 1e-9):
+                if off.any():
+                    off &= self._off(image, lod, points, self._c.blend(points, scale))
+            for at in np.flatnonzero(off):
+                beside = np.clip(points[at] + 1e-3 * np.array([[1, 2], [-2, 1], [3, -1]]), 0, image.shape[1::-1])
+                off[at] = self._off(image, lod, beside, self._c.blend(beside)).all()
+        return not off.any()
+
+    @staticmethod
+    def _off(image: Any, lod: int, points: Floats, features: Floats) -> npt.NDArray[np.bool_]:
+        """(n,) whether values differ by more than binary32 explains, on the scale of the features that are there."""
+        _, values = _attempt(lambda: image.sample(points, lod))
+        assert values is not None
+        gaussians = image._reader.read(lod)
+        background = np.abs(image._reader.grid.background)
+        most = np.maximum(background, np.abs(gaussians.features).max(axis=0)) if len(gaussians) else background
+        at, wrong = 0, np.zeros(len(points), np.bool_)
+        for group in image.groups:
+            for channel in range(at, at + group.n_channels):
+                tolerance = 2e-4 * (1 + float(most[channel]))
+                if group.sample_type is SampleType.UINT:
+                    wrong |= ~(np.abs(values[:, channel] - features[:, channel]) <= tolerance)
+            at += group.n_channels
+        return wrong
+
+    def _render(self, data: bytes, draw: random.Random) -> None:
+        """Everything else that can be asked of a picture, where it is small."""
+        image = _attempt(lambda: open_igs(data, device=self._engine))[1]
+        if image is None:
+            return
+        with image:
+            height, width, _ = image.shape
+            w, h = min(width, draw.choice((1, 9, 40))), min(height, draw.choice((1, 7, 24)))
+            region = (draw.randrange(width - w + 1), draw.randrange(height - h + 1), w, h)
+            requests: list[Callable[[], Any]] = [
+                lambda: image.info,
+                lambda: image.render(region=region),
+                lambda: image.render(None, region, (draw.randrange(1, 20), draw.randrange(1, 20))),
+                lambda: image.render(None, None, (8, 8)),
+                lambda: image.render(None, region, None, draw.choice((np.uint8, np.uint16, np.float32))),
+                lambda: [part for _, part in image.strips(region=region)],
+                lambda: list(image.tiles(16, None, region)),
+                lambda: image.render_files(None, None, region),
+                lambda: image.render_files(None, None, None, (5, 6)),
+            ]
+            if height * width <= 64 * 64:
+                requests += [image.render, lambda: list(image.mips())]
+                files = _attempt(lambda: image.files)[1] or ()
+                if all(entry.height * entry.width <= 128 * 128 for entry in files):
+                    requests += [image.render_files, lambda: list(image.mip_files())]
+            for request in draw.sample(requests, 4):
+                _attempt(request, of_bytes=False)
+
+
+def _beyond_readers(where: str, message: str) -> bool:
+    """Whether an error of `validate` is one that a reader need not look for."""
+    if where == "file" or _MISSES in message:  # a cut file; boxes of pages and blocks
+        return True
+    known = where.encode() in KNOWN_CHUNKS or where in {"header"} or where.startswith("page ")
+    return not known  # the checksum of a chunk that nobody knows

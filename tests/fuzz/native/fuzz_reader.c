@@ -1,0 +1,151 @@
+/* libFuzzer target: the C reader of spec/reader with the bytes of a file. LLVMFuzzerCustomMutator makes sizes and checksums
+ * right after most mutations, so that mutated fields are reached; some are left wrong. */
+#include "reader_library.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../../spec/reader/igs.h"
+
+enum { HEADER = 64, ENTRY = 28, MAX_BLENDED = 100000 };
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static double features[3 * MAX_CHANNELS];
+    if (!*fuzz_open(data, size)) {
+        const double w = fuzz_width(), h = fuzz_height(), points[6] = {w * 0.3, h * 0.7, w, h, 0.5, 0.5};
+        for (uint32_t lod = 0; lod < fuzz_lods(); lod++) {
+            if (*fuzz_read(lod) || fuzz_gaussians() > MAX_BLENDED) continue;
+            fuzz_blend(points, 3, 1, features);
+            for (uint32_t c = 0; c < fuzz_channels(); c++) fuzz_sample(c, features[c]);
+        }
+    }
+    fuzz_close();
+    return 0;
+}
+
+/* ---- sizes and checksums ---- */
+
+static void put32(uint8_t *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static void put64(uint8_t *p, uint64_t v) {
+    put32(p, (uint32_t)v);
+    put32(p + 4, (uint32_t)(v >> 32));
+}
+
+static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size) {
+    static uint32_t table[256];
+    for (uint32_t i = 0; !table[255] && i < 256; i++) {
+        uint32_t word = i;
+        for (int bit = 0; bit < 8; bit++) word = word & 1 ? word >> 1 ^ 0x82F63B78u : word >> 1;
+        table[i] = word;
+    }
+    crc = ~crc;
+    for (size_t i = 0; i < size; i++) crc = crc >> 8 ^ table[(crc ^ data[i]) & 255];
+    return ~crc;
+}
+
+typedef struct {
+    uint8_t *entry, *data;
+    size_t size;
+} part;
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* CRCs of the pages of a file whose chunks lie where its table of contents says; the last page may take what is left. */
+static void seal_pages(const uint8_t *data, const part *index, const part *gaus, const part *lods, const part *quan, int fill) {
+    uint32_t profile = data[14], n_lods = data[15], C = get16(data + 36), page_size = get16(data + 44), before = 0;
+    size_t at = 0, entry = profile == 2 ? 16 : 12, n_pages = index->size / entry, page = 0, head = 0, record = 10 + 2 * C;
+    if (!page_size) return;
+    if (profile == 1) {
+        size_t widths = 1 + 5 * (2 + (size_t)C);
+        if (!quan->data || quan->entry[5] || quan->size < widths) return;
+        const uint8_t *w = quan->data + quan->size - widths;
+        uint32_t bits = w[0];
+        for (uint32_t k = 0; k < 2 + C; k++) bits += w[5 + 5 * k];
+        head = 16 + 3 * C;
+        record = (bits + 7) / 8;
+    }
+    const uint8_t *row = lods->data;
+    for (uint32_t m = 0; row && m < n_lods && row + 4 <= lods->data + lods->size && page < n_pages; m++) {
+        uint32_t count = get32(row);
+        for (uint32_t left = count > before ? count - before : 0; left && page < n_pages; page++) {
+            uint32_t n = left < page_size ? left : page_size;
+            uint8_t *p = index->data + page * entry;
+            size_t size = profile == 2 ? get32(p + 12) : head + n * record;
+            if (profile == 2 && (size > gaus->size - at || (fill && page + 1 == n_pages))) {
+                size = gaus->size - at;
+                put32(p + 12, (uint32_t)size);
+            }
+            size = smaller(size, gaus->size - at);
+            put32(p + 8, crc32c(0, gaus->data + at, size));
+            at += size;
+            left -= n;
+        }
+        before = count;
+        row += 4 + 4 * (m + 1);
+    }
+}
+
+static void seal(uint8_t *data, size_t size, unsigned how) {
+    static const char names[4][5] = {"PAGI", "GAUS", "LODS", "QUAN"};
+    part found[4] = {{0}};
+    size_t n = data[39], at = HEADER + ENTRY * n;
+    if (n < 1 || n > 64 || at > size) return;
+    memcpy(data, "\xABIGS 10\xBB\r\n\x1A\n\x01", 13);
+    for (size_t i = 0; i < n; i++) { /* the chunks fill the file */
+        uint8_t *entry = data + HEADER + ENTRY * i;
+        uint64_t stored = get64(entry + 8);
+        if (stored > size - at || (i + 1 == n && how & 1)) put64(entry + 8, stored = size - at);
+        if (!entry[5] && how & 2) put64(entry + 16, stored);
+        for (int k = 0; k < 4; k++)
+            if (!memcmp(entry, names[k], 4)) found[k] = (part){entry, data + at, (size_t)stored};
+        at += (size_t)stored;
+    }
+    put64(data + 16, at);
+    if (found[1].data) put64(data + 48, (uint64_t)(found[1].data - data));
+    if (found[0].data && !found[0].entry[5] && found[1].data && how & 4)
+        seal_pages(data, &found[0], &found[1], &found[2], &found[3], how & 8);
+    at = HEADER + ENTRY * n;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *entry = data + HEADER + ENTRY * i;
+        size_t stored = (size_t)get64(entry + 8);
+        put32(entry + 24, memcmp(entry, "GAUS", 4) ? crc32c(0, data + at, stored) : 0);
+        at += stored;
+    }
+    put32(data + 60, crc32c(crc32c(0, data, 60), data + HEADER, ENTRY * n));
+}
+
+/* Mutates the header, an entry of the table of contents, or one chunk in place; or anything, at any size. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    uint32_t draw = seed * 2654435761u;
+    draw ^= draw >> 15;
+    size_t first = 0, end = 0, n = size > HEADER ? data[39] : 0, at = HEADER + ENTRY * n;
+    if (n && n <= 64 && at < size) {
+        size_t pick = (draw >> 8) % n;
+        if (draw % 8 == 0) first = 12, end = HEADER;
+        else if (draw % 8 == 1) first = HEADER + ENTRY * pick, end = first + ENTRY;
+        else if (draw % 8 < 7) {
+            for (size_t i = 0; i < pick && at < size; i++) at += smaller(size - at, (size_t)get64(data + HEADER + ENTRY * i + 8));
+            first = at;
+            end = at + smaller(size - at, (size_t)get64(data + HEADER + ENTRY * pick + 8));
+        }
+    }
+    if (end > first) {
+        uint8_t *part_of = malloc(end - first);
+        if (!part_of) return size;
+        memcpy(part_of, data + first, end - first);
+        size_t changed = LLVMFuzzerMutate(part_of, end - first, end - first);
+        memcpy(data + first, part_of, smaller(changed, end - first));
+        free(part_of);
+    } else {
+        size = LLVMFuzzerMutate(data, size, max_size);
+    }
+    if (size > HEADER && (draw >> 20) % 16) seal(data, size, (draw >> 24) | (draw >> 16 & 4) | ((draw >> 28) ? 4 : 0));
+    return size;
+}

@@ -1,0 +1,214 @@
+"""An `.igs` file as parts that can be changed one by one and put together again with every checksum right."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gscodec.errors import GsCodecError
+from gscodec.format.chunks import header_crc
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import (
+    CODEC_DEFLATE,
+    GAUS,
+    HEADER,
+    LODS,
+    PAGE_ENTRY,
+    PAGE_TREE,
+    PAGI,
+    PAGT,
+    PROFILE_CODED,
+    PROFILE_PACKED,
+    QUAN,
+    SIZED_PAGE_ENTRY,
+    TOC_ENTRY,
+    record_size,
+)
+
+MAX_PAGES = 4096
+"""Pages whose checksums are made right; a mutant that promises more is refused by its sizes anyway."""
+
+
+@dataclass
+class Chunk:
+    """A chunk by its raw bytes. What is None or absent follows from them when the file is put together."""
+
+    fourcc: bytes
+    flags: int
+    codec: int
+    raw: bytearray
+    stored: bytes | None = None  # in place of what the codec makes of `raw`
+    lies: dict[str, Any] = field(default_factory=dict)  # fields of the table of contents that are not true
+
+    def copy(self) -> "Chunk":
+        """One that can be changed alone."""
+        return Chunk(self.fourcc, self.flags, self.codec, bytearray(self.raw), self.stored, dict(self.lies))
+
+    def entry_and_bytes(self) -> tuple[bytes, bytes]:
+        """Its line in the table of contents, and its bytes in the file."""
+        stored = self.stored
+        if stored is None:
+            stored = zlib.compress(bytes(self.raw), 9) if self.codec == CODEC_DEFLATE else bytes(self.raw)
+        values = {
+            "fourcc": self.fourcc,
+            "flags": self.flags,
+            "codec": self.codec,
+            "reserved": 0,
+            "stored_size": len(stored),
+            "raw_size": len(self.raw),
+            "crc": 0 if self.fourcc == GAUS else crc32c(stored),
+        }
+        return TOC_ENTRY.pack({**values, **self.lies}), stored
+
+
+@dataclass
+class Parts:
+    """A header, the chunks, and what is to be wrong about the whole."""
+
+    header: dict[str, Any]
+    chunks: list[Chunk]
+    lies: dict[str, Any] = field(default_factory=dict)  # header fields that are not true
+    seal_pages: bool = True  # whether the CRCs of pages and of blocks of the page index are made right
+    cut: float | None = None  # share of the file that is kept
+    tail: bytes = b""  # bytes after the end
+
+    def copy(self) -> "Parts":
+        """Parts that can be changed alone."""
+        chunks = [chunk.copy() for chunk in self.chunks]
+        return Parts(dict(self.header), chunks, dict(self.lies), self.seal_pages, self.cut, self.tail)
+
+    def find(self, fourcc: bytes) -> Chunk | None:
+        """The first chunk of a type."""
+        return next((chunk for chunk in self.chunks if chunk.fourcc == fourcc), None)
+
+    @property
+    def sized(self) -> bool:
+        """Whether entries of the page index have the bytes of their page."""
+        return bool(self.header["profile"] == PROFILE_CODED)
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry of the page index."""
+        return (SIZED_PAGE_ENTRY if self.sized else PAGE_ENTRY).size
+
+
+def take_apart(data: bytes) -> Parts:
+    """The parts of a good file, or of the beginning of one."""
+    header = HEADER.unpack(data)
+    chunks, at = [], HEADER.size + TOC_ENTRY.size * header["chunk_count"]
+    for number in range(header["chunk_count"]):
+        entry = TOC_ENTRY.unpack(data, HEADER.size + TOC_ENTRY.size * number)
+        stored = data[at : at + entry["stored_size"]]
+        at += entry["stored_size"]
+        deflated = entry["codec"] == CODEC_DEFLATE
+        chunk = Chunk(entry["fourcc"], entry["flags"], entry["codec"], bytearray(stored))
+        if deflated:
+            chunk.raw = bytearray(zlib.decompress(stored))
+        elif entry["raw_size"] != entry["stored_size"]:  # an unknown chunk, with a codec that nobody knows
+            chunk.lies["raw_size"] = entry["raw_size"]
+        chunks.append(chunk)
+    return Parts(header, chunks)
+
+
+def put_together(parts: Parts) -> bytes:
+    """The bytes of a file. Sizes, offsets and checksums are right, but for the lies."""
+    if parts.seal_pages:
+        _seal_pages(parts)
+    made = [chunk.entry_and_bytes() for chunk in parts.chunks]
+    toc, body = b"".join(entry for entry, _ in made), b"".join(stored for _, stored in made)
+    start = HEADER.size + len(toc)
+    values = {**parts.header, "chunk_count": len(made) & 255, "file_size": start + len(body), "data_offset": start}
+    at = start
+    for chunk, (_, stored) in zip(parts.chunks, made, strict=True):
+        if chunk.fourcc == GAUS:
+            values["data_offset"] = at
+        at += len(stored)
+    values.update(parts.lies)
+    if "header_crc" not in parts.lies:
+        values["header_crc"] = header_crc(HEADER.pack(values), toc)
+    data = HEADER.pack(values) + toc + body
+    if parts.cut is not None:
+        data = data[: round(parts.cut * len(data))]
+    return data + parts.tail
+
+
+def page_spans(parts: Parts) -> list[tuple[int, int]]:
+    """Offset in GAUS and bytes of each page, as a reader works them out; none where nobody could."""
+    index = parts.find(PAGI)
+    if index is None:
+        return []
+    n_pages = len(index.raw) // parts.entry_bytes
+    if parts.sized:
+        at = SIZED_PAGE_ENTRY.offsets["n_bytes"]
+        sizes = [struct.unpack_from("<I", index.raw, parts.entry_bytes * page + at)[0] for page in range(n_pages)]
+    else:
+        sizes = _fixed_sizes(parts)[:n_pages]
+    edges = np.cumsum([0, *sizes[:MAX_PAGES]]).tolist()
+    return list(zip(edges[:-1], sizes, strict=False))
+
+
+def _fixed_sizes(parts: Parts) -> list[int]:
+    """Bytes of the pages of a profile whose records have one size."""
+    n_channels = parts.header["n_channels"]
+    head, record = 0, record_size(n_channels)
+    if parts.header["profile"] == PROFILE_PACKED:
+        quan = parts.find(QUAN)
+        widths = bytes(quan.raw[-(5 * (2 + n_channels) + 1) :]) if quan is not None else b""
+        if len(widths) != 5 * (2 + n_channels) + 1:
+            return []
+        head = 16 + 3 * n_channels
+        record = (widths[0] + sum(widths[5::5]) + 7) // 8
+    return [head + n * record for n in _page_lengths(parts)]
+
+
+def _page_lengths(parts: Parts) -> list[int]:
+    """Records of each page."""
+    lengths: list[int] = []
+    for size in _generation_sizes(parts):
+        left = size
+        while left > 0 and len(lengths) < MAX_PAGES:
+            lengths.append(min(left, max(1, parts.header["page_size"])))
+            left -= lengths[-1]
+    return lengths
+
+
+def _generation_sizes(parts: Parts) -> Iterator[int]:
+    lods = parts.find(LODS)
+    at, before = 0, 0
+    for step in range(parts.header["lod_count"]):
+        if lods is None or at + 4 > len(lods.raw):
+            return
+        count = struct.unpack_from("<I", lods.raw, at)[0]
+        yield count - before
+        before, at = count, at + 4 + 4 * (step + 1)
+
+
+def _seal_pages(parts: Parts) -> None:
+    index, data, tree = parts.find(PAGI), parts.find(GAUS), parts.find(PAGT)
+    if index is None or data is None:
+        return
+    entry, at = parts.entry_bytes, PAGE_ENTRY.offsets["crc"]
+    for page, (first, size) in enumerate(page_spans(parts)):
+        struct.pack_into("<I", index.raw, entry * page + at, crc32c(bytes(data.raw[first : first + size])))
+    if tree is None or len(tree.raw) < PAGE_TREE.size:
+        return
+    block_size = max(1, struct.unpack_from("<H", tree.raw)[0])
+    page, block = 0, PAGE_TREE.size
+    for size in _generation_sizes(parts):
+        end = min(page + -(-size // max(1, parts.header["page_size"])), MAX_PAGES)
+        while page < end and block + entry <= len(tree.raw):
+            last = min(page + block_size, end)
+            struct.pack_into("<I", tree.raw, block + at, crc32c(bytes(index.raw[entry * page : entry * last])))
+            page, block = last, block + entry
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a file can be taken apart: a table of contents, and the bytes that it promises."""
+    try:
+        parts = take_apart(data)
+    except (GsCodecError, struct.error, zlib.error, KeyError):
+        return False
+    return len(put_together(parts)) == len(data)

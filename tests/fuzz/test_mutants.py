@@ -1,0 +1,120 @@
+"""The mutator, the judge and the campaign find what they look for, and nothing in a few hundred mutants."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import campaign
+import judge as judging
+import numpy as np
+import pytest
+from c_reader import CReader
+from compilers import reader_library
+from judge import Judge
+from mutations import mutant
+from parts import put_together, take_apart
+from seeds import seed, seed_names
+
+from gscodec.format import IgsReader
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    reader = CReader(reader_library(tmp_path_factory.mktemp("reader")))
+    yield Judge(reader)
+    reader.open(b"")
+
+
+def test_every_seed_is_taken_by_all_readers(judge: Judge) -> None:
+    for name in seed_names():
+        verdict = judge.look(seed(name), random.Random(0), deep=True)
+        assert not verdict.findings, (name, verdict.findings)
+        assert verdict.outcome == ("valid for readers" if name == "made_cut" else "valid"), name
+
+
+@pytest.mark.parametrize(
+    "name", ["rgb", "coded_stack", "packed_rgb", "source_files", "tree_coded", "made_deflated_tables"]
+)
+def test_parts_make_the_file_that_they_were_taken_from(name: str) -> None:
+    assert put_together(take_apart(seed(name))) == seed(name)
+
+
+def test_a_mutant_is_known_by_its_seed_and_number() -> None:
+    assert mutant("coded_rgb", 7) == mutant("coded_rgb", 7)
+    assert len({mutant("coded_rgb", number) for number in range(50)}) > 40
+
+
+def test_mutants_get_past_checksums_and_far_into_the_file() -> None:
+    """Most mutants open or are refused for a field; few for a checksum."""
+    outcomes = []
+    for number in range(300):
+        try:
+            IgsReader(mutant(seed_names()[number % len(seed_names())], number)).close()
+            outcomes.append("")
+        except Exception as fault:
+            outcomes.append(type(fault).__name__)
+    assert outcomes.count("") > 60
+    assert outcomes.count("CorruptField") > 60
+    assert outcomes.count("ChecksumMismatch") < 60
+
+
+def test_mutants_of_all_kinds_are_taken_alike(judge: Judge) -> None:
+    names = seed_names()
+    for number in range(400):
+        data = mutant(names[number % len(names)], number)
+        verdict = judge.look(data, random.Random(number), deep=number % 8 == 0)
+        assert not verdict.findings, (names[number % len(names)], number, verdict.findings)
+
+
+def test_the_judge_sees_an_exception_that_is_not_ours(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("nobody expected this")
+
+    monkeypatch.setattr(judging, "validate", fail)
+    assert "foreign exception: KeyError" in judge.look(seed("rgb"), random.Random(0)).findings[0]
+
+
+def test_the_judge_sees_a_warning(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "validate", lambda _: np.float32(3e38) * np.float32(10))
+    assert "RuntimeWarning" in judge.look(seed("rgb"), random.Random(0)).findings[0]
+
+
+def test_the_judge_sees_readers_that_disagree(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "validate", lambda _: [])
+    damaged = bytearray(seed("rgb"))
+    damaged[-300] ^= 1  # in the Gaussians
+    assert any("validate finds nothing" in line for line in judge.look(bytes(damaged), random.Random(0)).findings)
+
+
+def test_the_judge_sees_other_values(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = CReader.blend
+    monkeypatch.setattr(CReader, "blend", lambda self, points, q_scale=1.0: plain(self, points, q_scale) + 0.01)
+    lines = [line for number in range(6) for line in judge.look(seed("rgb"), random.Random(number)).findings]
+    assert any("blended to other values" in line for line in lines)
+
+
+def test_a_worker_that_dies_or_hangs_is_a_finding_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Judge.look
+
+    def look(self: Judge, data: bytes, draw: random.Random, *, deep: bool = False) -> judging.Verdict:
+        if data == mutant(seed_names()[3], 0) and not warming[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if data == mutant(seed_names()[5], 0) and not warming[0]:
+            while True:
+                time.process_time()
+        return plain(self, data, draw, deep=deep)
+
+    warming = [False]
+    monkeypatch.setattr(Judge, "look", look)
+    monkeypatch.setattr(campaign, "MAX_SECONDS", 0.5)
+    result = campaign.run(12, 60, 1, 0, tmp_path)
+    assert result["mutants"] == 12
+    assert result["findings"] == {"crash": 1, "hang": 1, "memory": 0, "foreign exception": 0, "disagreement": 0}
+    assert (tmp_path / "3.igs").read_bytes() == mutant(seed_names()[3], 0)
+    assert (tmp_path / "5.igs").exists()
+    assert "SIGKILL" in (tmp_path / "findings.txt").read_text()
