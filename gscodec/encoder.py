@@ -22,7 +22,7 @@ from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemor
 from gscodec.format import write_atomic
 from gscodec.format.channels import check_groups
 from gscodec.gaussians import Grid
-from gscodec.image import ImageStack, from_array, load_picture
+from gscodec.image import ImageStack, Overrides, from_array, load_picture
 from gscodec.image.hidden import hide
 from gscodec.image.inputs import input_files
 from gscodec.image.regions import Regions, RegionSource, StackRegions
@@ -91,6 +91,9 @@ def encode(
     nan: str = "error",
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
     weights: Mapping[str, float] | None = None,
+    role: str | None = None,
+    normal: str | None = None,
+    as_stack: bool = False,
     meta: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     block: int | None = None,
@@ -125,6 +128,10 @@ def encode(
         mask: picture, or (H, W) numbers, that is 0 where nobody sees a texel, as between the charts of an atlas: what
             the source has there costs nothing and is not kept, and PSNR does not count it.
         weights: how much the errors of a map count beside those of the others, 0.01 to 100, by its name or role.
+        role: what the one picture is, where its name and pixels shall not decide: the name of a role, as `normal`.
+        normal: which way green points in the one normal map: `gl` or `dx`.
+        as_stack: encode several pictures as one file whatever their names; without it these must be those of the maps
+            of one material.
         meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
         limits: what reading a source may cost.
         steps: optimisation steps in place of the preset's.
@@ -169,7 +176,7 @@ def encode(
         raise InvalidArgument("a time budget and a PSNR target exclude each other: the target takes several encodes")
     if output is not None or checkpoint is not None:
         _refuse_inputs(source, output, checkpoint, mask, importance)
-    stack = _load(source, part, nan, limits)
+    stack = _load(source, part, nan, limits, Overrides.parsed(role, normal, as_stack, "encode"))
     if mask is not None or weights:
         if not isinstance(stack, ImageStack):
             raise InvalidArgument("a picture that is read in parts goes with neither a mask nor weights")
@@ -291,14 +298,14 @@ def _encode_target(job: Job, wish: _Target) -> tuple[Encoded, bool]:
     return result, len(result.data) <= wish.budget
 
 
-def _load(source: Any, part: str | None, nan: str, limits: Limits) -> ImageStack | RegionSource:
-    if isinstance(source, ImageStack | RegionSource):
-        return source
+def _load(source: Any, part: str | None, nan: str, limits: Limits, overrides: Overrides) -> ImageStack | RegionSource:
     if isinstance(source, str | os.PathLike):
-        return load_picture([source], part=part, nan=nan, limits=limits)
+        return load_picture([source], part=part, nan=nan, limits=limits, overrides=overrides)
     if isinstance(source, list | tuple):
-        return load_picture(source, limits=limits)
-    return from_array(source)
+        return load_picture(source, part=part, nan=nan, limits=limits, overrides=overrides)
+    if overrides != Overrides():
+        raise InvalidArgument("a role is of a picture that is read from a file; samples have their groups")
+    return source if isinstance(source, ImageStack | RegionSource) else from_array(source)
 
 
 def _regions(stack: ImageStack | RegionSource, block: int | None) -> Regions | None:

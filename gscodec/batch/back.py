@@ -25,7 +25,6 @@ from gscodec.batch.walk import igs_below
 from gscodec.batch.work import Options, check_inside
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, OutputExists, file_access_error
 from gscodec.fingerprint import fingerprint
-from gscodec.format.channels import Role
 from gscodec.format.file_names import file_key, path_in_folder, refuse_link_out
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
         rendered = list(image.render_files(lod=None).values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
-        files = [_bytes_of(at.path, made, image.icc) for at, made in zip(item.pictures, rendered, strict=True)]
+        files = [_bytes_of(at.path, made) for at, made in zip(item.pictures, rendered, strict=True)]
     digests = [hashlib.sha256(data).hexdigest() for data in files]
     standing = [_check(item, picture, options, digest) for picture, digest in zip(item.pictures, digests, strict=True)]
     item.root.mkdir(parents=True, exist_ok=True)
@@ -238,13 +237,12 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     return Outcome(item.name, Status.DECODED if changed else Status.CURRENT, str(_output(item)), n_bytes=n_bytes)
 
 
-def _bytes_of(path: Path, picture: "Restored", icc: bytes | None) -> bytes:
-    """A file with the picture, at its own depth; a profile of colours goes with colours alone."""
+def _bytes_of(path: Path, picture: "Restored") -> bytes:
+    """A file with the picture, at its own depth."""
     from gscodec.image.save import encode_image
 
-    icc = icc if picture.groups[0].role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE} else None
     return encode_image(
-        path.name, picture.samples, picture.groups, icc, bit_depth=None, format_name=None, exr=picture.entry.exr
+        path.name, picture.samples, picture.groups, picture.icc, bit_depth=None, format_name=None, exr=picture.entry.exr
     )
 
 

@@ -73,7 +73,10 @@ def probe(item: Item, options: Options) -> Slope:
 
     if item.fault:
         raise FileAccessError(item.fault)
-    stack = load_source(item.sources, part=item.settings.part, nan=item.settings.nan, limits=options.limits)
+    settings = item.settings
+    stack = load_source(
+        item.sources, part=settings.part, nan=settings.nan, limits=options.limits, overrides=settings.overrides
+    )
     height, width, channels = stack.samples.shape
     step = max(1, math.ceil(math.sqrt(height * width / PROBE_PIXELS)))
     cut = stack.samples[: height // step * step, : width // step * step]

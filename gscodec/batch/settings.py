@@ -12,6 +12,8 @@ from gscodec.constants import DEFAULT_STRENGTH, MAX_LODS
 from gscodec.errors import InvalidArgument
 from gscodec.fingerprint import fingerprint
 from gscodec.format.layout import VERSION
+from gscodec.image.manifest import parse_normal, parse_role
+from gscodec.image.maps import Overrides
 from gscodec.image.stack import ImageStack
 from gscodec.image.weights import checked_weight
 from gscodec.units import bytes_of
@@ -42,6 +44,14 @@ class Settings:
     seed: int = 0
     part: str | None = None
     nan: str = "error"
+    role: str | None = None  # of a picture, in place of what its name and pixels say
+    normal: str | None = None
+    stack: bool = False  # several pictures are one stack, whatever their names
+
+    @property
+    def overrides(self) -> Overrides:
+        """How the sources are taken."""
+        return Overrides.parsed(self.role, self.normal, self.stack, "settings")
 
     @property
     def target(self) -> str | None:
@@ -68,9 +78,12 @@ class Settings:
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `gscodec.encode`."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
+        given = {name: value for name, value in asdict(self).items() if value is not None and name not in _OF_SOURCES}
         return given | ({"weights": dict(self.weights)} if self.weights else {})
 
+
+_OF_SOURCES: Final = {"role", "normal", "stack"}
+"""Settings that say how sources are read; an encode of samples has no use for them."""
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "bpp": (int, float),
@@ -84,6 +97,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "lods": (int,),
     "steps": (int,),
     "seed": (int,),
+    "stack": (bool,),
 }
 
 
@@ -116,9 +130,12 @@ def _checked(name: str, value: Any, where: str) -> Any:
             return bytes_of(value)
         except ValueError as fault:
             raise InvalidArgument(f"{where}: size {fault}") from fault
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        kind = "a text" if str in wanted else "a table of numbers" if dict in wanted else "a number"
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        kinds = {str: "a text", dict: "a table of numbers", bool: "true or false"}
+        kind = kinds.get(wanted[0], "a number")
         raise InvalidArgument(f"{where}: {name} {value!r} is not {kind}")
+    if name in {"role", "normal"}:
+        (parse_role if name == "role" else parse_normal)(str(value), where)
     if isinstance(value, dict):
         return tuple((map_name, checked_weight(weight, f"{where}: {map_name}")) for map_name, weight in value.items())
     if name == "importance" and value != "auto":

@@ -131,7 +131,9 @@ def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
         settle_down(item.sources)
         seen = print_of(item.sources)
         try:
-            stack = load_source(item.sources, part=settings.part, nan=settings.nan, limits=limits)
+            stack = load_source(
+                item.sources, part=settings.part, nan=settings.nan, limits=limits, overrides=settings.overrides
+            )
         except GsCodecError:
             if print_of(item.sources) == seen:
                 raise

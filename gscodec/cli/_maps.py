@@ -90,7 +90,7 @@ class MapTarget:
                     raise taken(place, made_of)
         return entries
 
-    def write(self, maps: "dict[str, Restored]", icc: bytes | None, level: int = 0) -> None:
+    def write(self, maps: "dict[str, Restored]", level: int = 0) -> None:
         """Every map into its file, each whole or not at all; the folder is made where it is missing.
 
         Args:
@@ -107,12 +107,11 @@ class MapTarget:
                     folder.mkdir(parents=True, exist_ok=True)
                 except OSError as fault:
                     raise file_access_error(f"{folder}: cannot be made: {fault.strerror}", fault) from fault
-            is_colour = restored.groups[0].role.value in {"color", "albedo", "emissive"}
             save_image(
                 path,
                 restored.samples,
                 restored.groups,
-                icc if is_colour else None,
+                restored.icc,
                 bit_depth=self._depth,
                 format=self._format,
                 overwrite=self._overwrite,

@@ -150,6 +150,9 @@ def _load(
         from gscodec.image import to_unit
 
         with open_igs(source if content is None else content, device=device, threads=threads, limits=limits) as image:
+            if image.has_file_chunk and len(image.files) == 1:  # the source's channels, also those that are not stored
+                (restored,) = image.render_files().values()
+                return _Picture(name, to_unit(restored.samples, restored.groups), restored.groups)
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 

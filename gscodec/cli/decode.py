@@ -35,6 +35,7 @@ class _Picture(NamedTuple):
 
     samples: "npt.NDArray[Any]"  # (height, width, C)
     groups: "tuple[ChannelGroup, ...]"
+    icc: bytes | None
     exr: Mapping[str, Any]
 
 
@@ -141,7 +142,7 @@ def _decode_maps(
     chosen = [entry.name for entry in target.check(image.select(names), image.source_names, mips)]
     levels = image.mip_files(chosen, **request) if mips else [image.render_files(chosen, **request)]
     for level, maps in enumerate(levels):
-        target.write(maps, image.icc, level)
+        target.write(maps, level)
 
 
 def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: dict[str, Any], mips: bool) -> None:
@@ -167,7 +168,7 @@ def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: di
             _console.STREAM if destination is None else Path(mip_path(destination, level)),
             picture.samples,
             picture.groups,
-            image.icc,
+            picture.icc,
             bit_depth=wanted.depth,
             format=wanted.format_name or (suffix if destination is None else None),
             overwrite=wanted.overwrite,
@@ -181,10 +182,11 @@ def _pictures(image: "IgsImage", depth: int | None, request: dict[str, Any], mip
 
     from gscodec.image.levels import has_floats
 
-    if image.has_file_chunk:
-        for maps in image.mip_files(None, **request) if mips else [image.render_files(None, **request)]:
-            yield from (_Picture(one.samples, one.groups, one.entry.exr) for one in maps.values())
-        return
     dtype = None if has_floats(image.groups) else {None: None, 8: np.uint8, 16: np.uint16, 32: None}[depth]
+    if image.has_file_chunk:
+        request = request | {"dtype": dtype}
+        for maps in image.mip_files(None, **request) if mips else [image.render_files(None, **request)]:
+            yield from (_Picture(one.samples, one.groups, one.icc, one.entry.exr) for one in maps.values())
+        return
     for samples in image.mips(dtype=dtype, **request) if mips else [image.render(dtype=dtype, **request)]:
-        yield _Picture(samples, image.groups, {})
+        yield _Picture(samples, image.groups, image.icc, {})

@@ -3,7 +3,7 @@
 import contextlib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
 from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 from gscodec.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from gscodec.format import ChannelGroup
 
 
 class Tune(StrEnum):
@@ -145,6 +148,29 @@ def command(
             help="How much errors of a map count beside others, by its name or role: normal=0.5,albedo=2.",
         ),
     ] = None,
+    role: Annotated[
+        Literal[
+            "color",
+            "albedo",
+            "normal",
+            "ao",
+            "roughness",
+            "metalness",
+            "height",
+            "opacity",
+            "mask",
+            "emissive",
+            "data",
+        ]
+        | None,
+        typer.Option(help="What the picture is, where its name and pixels shall not decide. Of several: a manifest."),
+    ] = None,
+    normal: Annotated[
+        Literal["gl", "dx"] | None, typer.Option(help="Which way green points in the normal map. Default: gl.")
+    ] = None,
+    as_stack: Annotated[
+        bool, typer.Option("--stack", help="Take several pictures as one stack, whatever their names.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
@@ -161,7 +187,7 @@ def command(
     sources, output = _split(paths, named_output)
     source = sources[0]
 
-    from gscodec.image import ImageStack, load_picture
+    from gscodec.image import ImageStack, Overrides, load_picture
     from gscodec.image.inputs import input_files
     from gscodec.outputs import refuse_inputs
 
@@ -172,9 +198,9 @@ def command(
         refuse_inputs([checkpoint], inputs)
 
     limits = limits_of(max_pixels, max_memory)
-    stack = load_picture(
-        sources, part=part, nan=nan, limits=limits
-    )  # before torch comes in: a wrong path is told at once
+    overrides = Overrides.parsed(role, normal, as_stack, display_name(source))
+    # before torch comes in: a wrong path is reported at once
+    stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=overrides)
 
     from gscodec.encoder import encode
 
@@ -216,11 +242,22 @@ def command(
             quality += f" ({result.importance_psnr:.2f} dB by importance)"
         _console.say(
             f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {quality}, "
-            f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s on {result.device}"
+            f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s on {result.device}{_roles(stack.groups)}"
         )
     if not result.target_met:
         wish = f"{given[0]} {targets[given[0]]}"
         raise _console.fail(ExitCode.TARGET_NOT_MET, f"{wish} was not met; the file is written all the same")
+
+
+def _roles(groups: "tuple[ChannelGroup, ...]") -> str:
+    """What the maps were taken as, for the closing line; nothing for a picture in colour."""
+    if len(groups) == 1 and groups[0].role.value == "color":
+        return ""
+    listed = (
+        f"{group.role.value} {group.normal.value}" if group.role.value == "normal" else group.role.value
+        for group in groups
+    )
+    return f"; {', '.join(listed)}"
 
 
 def _split(paths: list[str], named_output: str | None) -> tuple[list[str], str | None]:

@@ -73,4 +73,6 @@ def _file(entry: dict[str, Any]) -> str:
         return f"{size}, all {' '.join(format(value, '.3f') for value in entry['constant'])}"
     channels = f"{entry['n_channels']} channel{'s' if entry['n_channels'] != 1 else ''}"
     notes = [text for key, text in (("unit_z", "Z from X and Y"), ("binary", "0 or 1")) if entry[key]]
+    if "fill" in entry:
+        notes.insert(0, f"the third all {entry['fill']:.3f}")
     return ", ".join([size, channels, *notes, f"from {' '.join(entry['groups'])}"])

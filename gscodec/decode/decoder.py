@@ -355,6 +355,7 @@ class IgsImage:
         *,
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
+        dtype: npt.DTypeLike | None = None,
     ) -> dict[str, Restored]:
         """The source files' pictures by file name, each at its own size, depth and number of channels.
 
@@ -364,6 +365,7 @@ class IgsImage:
                 LOD is the finest, and of a picture with a sixteenth of the stored sides or less each pixel is the mean
                 of 4 x 4 points.
             max_bytes, max_gaussians: as in `render`.
+            dtype: uint8 or uint16 in place of the own type of pictures of integers.
 
         Raises:
             InvalidArgument: nothing has such a name.
@@ -393,7 +395,7 @@ class IgsImage:
                 chosen_level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
             rendered[shown] = self._render(chosen_level, part, shown, np.float32, thumbnail=thumbnail)
         return {
-            entry.name: restore(entry, self.groups, rendered.get(sizes[entry.name]), sizes[entry.name])
+            entry.name: restore(entry, self.groups, rendered.get(sizes[entry.name]), sizes[entry.name], self.icc, dtype)
             for entry in chosen
         }
 
@@ -458,7 +460,9 @@ class IgsImage:
         for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32)):
             yield finish(values)
 
-    def mip_files(self, only: Sequence[str] | None = None, lod: int | None = None) -> Iterator[dict[str, Restored]]:
+    def mip_files(
+        self, only: Sequence[str] | None = None, lod: int | None = None, dtype: npt.DTypeLike | None = None
+    ) -> Iterator[dict[str, Restored]]:
         """The mip chains of the source files, as `render_files` gives them: one level of each, finest first.
 
         A file whose chain is shorter is missing from the later levels.
@@ -486,7 +490,7 @@ class IgsImage:
             for entry in entries:
                 values = rendered[entry.height, entry.width]
                 if values is not None:
-                    found[entry.name] = restore(entry, self.groups, values, values.shape[:2])
+                    found[entry.name] = restore(entry, self.groups, values, values.shape[:2], self.icc, dtype)
             if not found:
                 return
             yield found

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from gscodec.constants import MAX_STRENGTH
 from gscodec.errors import InvalidArgument
-from gscodec.format.channels import AlphaMode
+from gscodec.format.channels import AlphaMode, Role
 from gscodec.gaussians import Float32Array
-from gscodec.image import ImageStack, from_array, load_picture
+from gscodec.image import ImageStack, Overrides, from_array, load_picture
 from gscodec.image.saliency import image_signature
 
 AUTO: Final = "auto"
@@ -47,7 +47,7 @@ def _read_map(source: str | os.PathLike[str] | npt.NDArray[Any], size: tuple[int
         found, name = from_array(source, source_name="importance"), "importance"
     else:
         name = os.fspath(source)
-        read = load_picture([name])
+        read = load_picture([name], overrides=Overrides(role=Role.COLOR))
         if not isinstance(read, ImageStack):
             read.close()
             raise InvalidArgument(f"{name}: is too large for an importance map")

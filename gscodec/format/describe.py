@@ -32,7 +32,8 @@ def _group(group: ChannelGroup, background: list[float]) -> dict[str, Any]:
 
 
 def _file(entry: FileEntry) -> dict[str, Any]:
-    return {
+    rare = {key: getattr(entry, key) for key in ("fill", "icc") if getattr(entry, key) is not None}
+    return rare | {
         "name": entry.name,
         "width": entry.width,
         "height": entry.height,

@@ -68,7 +68,8 @@ class FileEntry:
     """One source file: a picture of its own size, made of the samples of some groups, or of one value.
 
     From its only group, a picture gets `n_channels` channels so: with `unit_z`, the third is what makes X and Y a unit
-    vector; one channel is repeated for three; an alpha that is missing is opaque. `binary` samples are 0 or 1.
+    vector; with `fill`, it is that value; one channel is repeated for three; an alpha that is missing is opaque.
+    `binary` samples are 0 or 1.
     """
 
     name: str  # bare file name
@@ -81,6 +82,8 @@ class FileEntry:
     constant: tuple[float, ...] = ()  # value of each of constant_group's channels, 0..1
     constant_group: ChannelGroup | None = None
     exr: dict[str, Json] = field(default_factory=dict)  # what an OpenEXR file has beside samples
+    icc: bool | None = None  # whether the ICC profile is this file's; None is yes for colour
+    fill: float | None = None  # 0..1; the third channel of all pixels
 
 
 def pack_files(files: Sequence[FileEntry], where: str, error: ErrorClass) -> bytes:
@@ -124,13 +127,17 @@ def check_recipe(entry: FileEntry, group: ChannelGroup, name: str) -> None:
     Raises:
         CorruptField: so it is.
     """
-    if entry.n_channels not in channels_from(group, entry.unit_z):
+    if entry.n_channels not in channels_from(group, entry.unit_z or entry.fill is not None):
         raise CorruptField(f"{name}: file {entry.name!r} has {entry.n_channels} channels, its group {group.n_channels}")
 
 
-def channels_from(group: ChannelGroup, unit_z: bool) -> set[int]:
-    """How many channels a picture may be given from a group."""
-    if unit_z:
+def channels_from(group: ChannelGroup, has_third: bool) -> set[int]:
+    """How many channels a picture may be given from a group.
+
+    Args:
+        has_third: the third channel is made, by `unit_z` or `fill`.
+    """
+    if has_third:
         return {3, 4} if group.n_channels == 2 and group.alpha is AlphaMode.NONE else set()
     if group.alpha is not AlphaMode.NONE or group.n_channels > 3:
         return {group.n_channels}
@@ -166,6 +173,10 @@ def _to_json(entry: FileEntry) -> dict[str, Json]:
         }
     if entry.exr:
         values["exr"] = entry.exr
+    if entry.icc is not None:
+        values["icc"] = entry.icc
+    if entry.fill is not None:
+        values["fill"] = entry.fill
     return values
 
 
@@ -232,13 +243,26 @@ def _entry(value: Json) -> FileEntry:
         values,
         group,
         _exr(_get(value, "exr", dict, {}), n_channels),
+        _get(value, "icc", bool) if "icc" in value else None,
+        _fill(value),
     )
+    if entry.fill is not None and (entry.unit_z or entry.exr):
+        raise _Wrong(f"has two rules for the third channel of {name!r}")
     if group is not None and not entry.exr:
-        if entry.n_channels not in channels_from(group, entry.unit_z):
+        if entry.n_channels not in channels_from(group, entry.unit_z or entry.fill is not None):
             raise _Wrong(f"has {entry.n_channels} channels for {name!r}, its value has {group.n_channels}")
     elif not entry.exr and len(groups) != 1:
         raise _Wrong(f"has {len(groups)} groups for {name!r}, a picture has one")
     return entry
+
+
+def _fill(value: dict[str, Json]) -> float | None:
+    if "fill" not in value:
+        return None
+    found = _get(value, "fill", (int, float))
+    if isinstance(found, bool) or not 0 <= found <= 1:
+        raise _Wrong(f"has 'fill' {found}, must be 0..1")
+    return float(found)
 
 
 def _constant(value: Json) -> tuple[tuple[float, ...], ChannelGroup]:

@@ -3,12 +3,13 @@
 from gscodec.image.large import load_picture
 from gscodec.image.levels import full_range, native_dtype, to_native, to_unit
 from gscodec.image.load import load_image
-from gscodec.image.maps import load_source
+from gscodec.image.maps import Overrides, load_source
 from gscodec.image.save import save_image
 from gscodec.image.stack import ImageStack, from_array
 
 __all__ = [
     "ImageStack",
+    "Overrides",
     "from_array",
     "full_range",
     "load_image",

@@ -26,6 +26,7 @@ OPACITY_KNEE: Final = 6
 """log2 of the knee of an opacity: at 64 asinh is a straight line over 0..1, to 1 in 60,000."""
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
+_EVEN: Final = {Role.NORMAL, Role.AO, Role.ROUGHNESS, Role.METALNESS, Role.MASK, Role.OPACITY}
 _CHROMA: Final = ("RY", "BY")
 
 
@@ -75,8 +76,8 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
     """The group of finite float samples (H, W, C): their range, and even steps or even ratios.
 
     Light goes over many orders of magnitude, and is seen and kept in ratios, down to a small share of the median;
-    so does data of such range. Opacity and chroma have even steps. An opacity within 0..1 has just that range and a
-    transfer that ends there, so that what a blend leaves of 0 and 1 is 0 and 1.
+    so does data of such range. Opacity, chroma and maps of components and shares have even steps. An opacity within
+    0..1 has just that range and a transfer that ends there, so that what a blend leaves of 0 and 1 is 0 and 1.
     """
     if role is Role.OPACITY and samples.min() >= 0 and samples.max() <= 1:
         return ChannelGroup(
@@ -97,7 +98,7 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
     is_light = role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
     is_wide = float(sizes.max()) > WIDE_RANGE * median
     transfer, knee = Transfer.LINEAR, 0
-    if role is not Role.OPACITY and name.rpartition(".")[2] not in _CHROMA and (is_light or is_wide) and low < high:
+    if role not in _EVEN and name.rpartition(".")[2] not in _CHROMA and (is_light or is_wide) and low < high:
         transfer = Transfer.ASINH
         knee = min(max(math.floor(math.log2(KNEE_SHARE * median)), 1 - KNEE_BIAS), KNEE_BIAS - 1)
     if low == high:

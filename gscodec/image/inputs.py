@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gscodec.errors import GsCodecError
 from gscodec.image.discover import PICTURE_SUFFIXES
-from gscodec.image.maps import read_manifest
+from gscodec.image.manifest import read_manifest
 
 
 def input_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:

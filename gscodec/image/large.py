@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,19 +12,24 @@ import numpy.typing as npt
 
 from gscodec.constants import LARGE_PIXELS
 from gscodec.errors import file_access_error
+from gscodec.format.channels import COLOURS, AlphaMode, Transfer
+from gscodec.image.described import MapFile, meaning_of_file
 from gscodec.image.kinds import one_line_errors, open_pillow, warn_of_frames
 from gscodec.image.large_tiff import open_large_tiff
-from gscodec.image.maps import load_source
+from gscodec.image.maps import Overrides, load_source, one_picture
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import ImageStack, check_for, cmyk_groups, picture_groups
+from gscodec.image.stack import ImageStack, check_for, cmyk_groups, is_cmyk, picture_groups
 from gscodec.image.tiff_layout import SIGNATURES
-from gscodec.image.tile_folder import TileFolder, find_tiles
+from gscodec.image.tile_folder import TileFolder, common_name, find_tiles
 from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.streams import is_stream
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
+
+_LOOKED_AT: Final = 64
+"""Side, px, of each of 16 areas that say whether a picture in parts is what its name says."""
 
 _ROWS: Final = 256
 """Rows that are taken out of a decoded picture at a time."""
@@ -38,29 +44,40 @@ def load_picture(
     part: str | None = None,
     nan: str = "error",
     limits: Limits = DEFAULT_LIMITS,
+    overrides: Overrides | None = None,
 ) -> ImageStack | RegionSource:
     """What an encode is given, as `load_source`; a picture of more than LARGE_PIXELS in parts where that is possible.
 
     Read in parts are TIFF and BigTIFF of integers, folders of tiles (`tile_folder`), and 8-bit pictures of other types,
-    which are decoded once, into a temporary file. The rest is taken into memory whole.
+    which are decoded once, into a temporary file. The rest is taken into memory whole. Of a picture in parts all
+    channels are stored, whatever its role.
 
     Raises:
         GsCodecError: as `load_source`, `open_large_tiff` and `TileFolder`.
     """
-    large = _large(Path(paths[0]), limits) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
+    overrides = overrides or Overrides()
+    large = _large(Path(paths[0]), limits, overrides) if len(paths) == 1 and os.fspath(paths[0]) != "-" else None
     if large is None:
-        return load_source(paths, part=part, nan=nan, limits=limits)
+        return load_source(paths, part=part, nan=nan, limits=limits, overrides=overrides)
     if isinstance(large, RegionSource) and not Path(paths[0]).is_dir():
         large.source_name = os.fspath(paths[0])
     return large
 
 
-def _large(path: Path, limits: Limits) -> ImageStack | RegionSource | None:
+def _large(path: Path, limits: Limits, overrides: Overrides) -> ImageStack | RegionSource | None:
     if is_stream(path):
         return None
     if path.is_dir():
-        places = find_tiles(path)
-        return None if places is None else _small_whole(TileFolder(places, os.fspath(path)), os.fspath(path))
+        places = None if overrides.stack else find_tiles(path)
+        if places is None:
+            return None
+        file = overrides.file(path / (common_name(places) + places[0, 0].suffix))
+        return _small_whole(TileFolder(places, os.fspath(path)), os.fspath(path), file)
+    source = _in_parts(path, limits)
+    return None if source is None else _with_role(source, overrides.file(path))
+
+
+def _in_parts(path: Path, limits: Limits) -> RegionSource | None:
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -73,12 +90,46 @@ def _large(path: Path, limits: Limits) -> ImageStack | RegionSource | None:
     return _decoded_once(path, limits)
 
 
-def _small_whole(source: RegionSource, name: str) -> ImageStack | RegionSource:
+def _small_whole(source: RegionSource, name: str, file: MapFile) -> ImageStack | RegionSource:
     height, width, _ = source.shape
     if height * width > LARGE_PIXELS:
-        return source
+        return _with_role(source, file)
     with source:
-        return ImageStack(source.read(Rect(0, 0, width, height)), source.groups, source.icc, name)
+        whole = ImageStack(source.read(Rect(0, 0, width, height)), source.groups, source.icc, name)
+    return one_picture(whole, file)
+
+
+def _with_role(source: RegionSource, file: MapFile) -> RegionSource:
+    """The picture with the role that its name and some of its pixels give it."""
+    group = source.groups[0]
+    if is_cmyk(source.groups):
+        return source
+    height, width, _ = source.shape
+    side = min(_LOOKED_AT, height, width)
+    places = [
+        Rect(x, y, x + side, y + side)
+        for y in np.linspace(0, height - side, 4).astype(int).tolist()
+        for x in np.linspace(0, width - side, 4).astype(int).tolist()
+    ]
+    try:
+        looked_at = np.concatenate([source.read(place) for place in places])
+        meant = meaning_of_file(file, looked_at, int(group.alpha is not AlphaMode.NONE))
+    except BaseException:
+        source.close()
+        raise
+    is_colour = meant.role in COLOURS
+    source.groups = (
+        replace(
+            group,
+            name=meant.kind or group.name,
+            role=meant.role,
+            transfer=Transfer.SRGB if is_colour else Transfer.LINEAR,
+            alpha=group.alpha if is_colour else AlphaMode.NONE,
+            normal=meant.normal,
+        ),
+    )
+    source.icc = source.icc if is_colour else None
+    return source
 
 
 def _decoded_once(path: Path, limits: Limits) -> RegionSource | None:

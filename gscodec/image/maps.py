@@ -1,59 +1,62 @@
-"""Several pictures as one stack: the maps of a material, each a group of channels."""
+"""What an encode is given: one picture, or several as one stack, the maps of a material, each groups of channels."""
 
-import math
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
-from gscodec.format.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
-from gscodec.format.file_names import legal_name, name_fault, numbered
-from gscodec.format.files import FileEntry
-from gscodec.image.discover import PICTURE_SUFFIXES, group_maps
+from gscodec.format.channels import COLOURS, NormalConvention, Role
+from gscodec.format.file_names import legal_name, numbered
+from gscodec.image.described import Described, MapFile, describe_picture
+from gscodec.image.discover import PICTURE_SUFFIXES, group_maps, in_order, set_fault
 from gscodec.image.hidden import hide
+from gscodec.image.kinds import warn_of_source
 from gscodec.image.load import load_image
-from gscodec.image.restore import unit_z_of
+from gscodec.image.manifest import parse_normal, parse_role, read_manifest
 from gscodec.image.roles import map_name
-from gscodec.image.stack import ImageStack
-from gscodec.image.weights import checked_weight
+from gscodec.image.stack import ImageStack, is_cmyk
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
 Samples = npt.NDArray[np.float32]
 
-UNIT_TOLERANCE: Final = 0.02
-"""Root mean square by which the Z of a normal map may miss the unit sphere for Z to be left out, as a sample: below it,
-what rounding to 8 bits and lossy sources do; above it, Z says something of its own."""
-
-_KEYS: Final = ("file", "name", "role", "normal", "weight")
-"""Of a map in a manifest."""
-
-_COLOUR: Final = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
+_REMEDY: Final = "gscodec batch makes a file of each, --stack one of all"
 
 
 @dataclass(frozen=True)
-class MapFile:
-    """One file of a stack; what is None, its name or its content decides."""
+class Overrides:
+    """How sources are taken where their names and pixels shall not decide."""
 
-    path: Path
-    name: str | None = None  # of the group
-    role: Role | None = None
-    normal: NormalConvention | None = None
-    weight: float = 1.0  # of its errors in the fit, beside those of other maps
+    role: Role | None = None  # of the one picture
+    normal: NormalConvention | None = None  # of the one normal map
+    stack: bool = False  # several pictures are one stack, whatever their names
 
+    @classmethod
+    def parsed(cls, role: str | None, normal: str | None, stack: bool, where: str) -> "Overrides":
+        """Of texts.
 
-@dataclass(frozen=True)
-class Manifest:
-    """The maps of a material, and which of its texels are seen."""
+        Raises:
+            InvalidArgument: no such role or convention.
+        """
+        return cls(parse_role(role, where), parse_normal(normal, where), stack)
 
-    maps: tuple[MapFile, ...]
-    mask: Path | None = None  # see `hidden.hide`
+    def file(self, path: Path) -> MapFile:
+        """The one picture."""
+        return MapFile(path, role=self.role, normal=self.normal)
+
+    def check_several(self, name: str) -> None:
+        """Refuse what holds for one picture only.
+
+        Raises:
+            InvalidArgument: a role or a convention.
+        """
+        if self.role is not None or self.normal is not None:
+            raise InvalidArgument(f"{name}: a role is given for one picture; of several, a manifest tells it of each")
 
 
 def load_source(
@@ -62,80 +65,51 @@ def load_source(
     part: str | None = None,
     nan: str = "error",
     limits: Limits = DEFAULT_LIMITS,
+    overrides: Overrides | None = None,
 ) -> ImageStack:
     """What an encode is given: one picture; or the maps of a material as files, a folder, or a manifest (*.toml).
 
+    What a picture is (`describe_picture`) does not depend on which of them it comes by.
+
     Raises:
+        InvalidArgument: several pictures whose names do not make them the maps of one material.
         GsCodecError: as `load_image`, `find_maps`, `read_manifest` and `load_maps`.
     """
+    overrides = overrides or Overrides()
+    if not paths:
+        raise InvalidArgument("nothing to encode: name a picture")
+    name = os.fspath(paths[0])
     if len(paths) == 1:
         path = Path(paths[0])
-        if path.is_dir():
-            return load_maps(find_maps(path), os.fspath(path), limits)
-        if path.suffix.lower() == ".toml":
+        if name != "-" and path.is_dir():
+            files = find_maps(path, stack=overrides.stack)
+            if len(files) > 1:
+                overrides.check_several(name)
+                return load_maps(files, name, part=part, nan=nan, limits=limits)
+            path = files[0].path
+        elif path.suffix.lower() == ".toml":
+            overrides.check_several(name)
             manifest = read_manifest(path)
-            stack = load_maps(manifest.maps, os.fspath(path), limits)
+            stack = load_maps(manifest.maps, name, part=part, nan=nan, limits=limits)
             return stack if manifest.mask is None else hide(stack, manifest.mask)
-        return load_image(paths[0], part=part, nan=nan, limits=limits)
-    return load_maps([MapFile(Path(path)) for path in paths], os.fspath(paths[0]) if paths else "(stack)", limits)
+        return load_one(overrides.file(path), part=part, nan=nan, limits=limits)
+    overrides.check_several(name)
+    files = [MapFile(Path(path)) for path in paths]
+    fault = None if overrides.stack else set_fault([file.path for file in files])
+    if fault:
+        raise InvalidArgument(f"{len(files)} pictures are not the maps of one material: {fault}; {_REMEDY}")
+    return load_maps(files, name, part=part, nan=nan, limits=limits)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """What a manifest lists.
+def find_maps(folder: Path, *, stack: bool = False) -> list[MapFile]:
+    """The pictures right inside a folder, as one stack; or the one that there is.
 
-    Tables `[[map]]` with `file`, and `name`, `role` and `normal` where the file's name does not say them, and `weight`;
-    before them `mask`, a picture that is 0 where nobody sees a texel. Paths are relative to the manifest.
-
-    Raises:
-        FileAccessError: the manifest cannot be read.
-        InvalidArgument: it is not TOML, or has keys or values that mean nothing.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
-    tables, mask = values.pop("map", None), values.pop("mask", None)
-    if values or not isinstance(tables, list) or not tables:
-        fact = f"has the key {next(iter(values))!r}" if values else "lists no maps"
-        raise InvalidArgument(f"{path}: {fact}; a manifest has mask and tables [[map]] with {', '.join(_KEYS)}")
-    if mask is not None and not isinstance(mask, str):
-        raise InvalidArgument(f"{path}: mask {mask!r} is not the path of a picture")
-    maps = tuple(_manifest_map(path, number, table) for number, table in enumerate(tables, start=1))
-    return Manifest(maps, None if mask is None else path.parent / mask)
-
-
-def _manifest_map(path: Path, number: int, table: Any) -> MapFile:
-    where = f"{path}: map {number}"
-    if not isinstance(table, dict):
-        raise InvalidArgument(f"{where}: is not a table")
-    weight = checked_weight(table.pop("weight", 1.0), where)
-    if not all(isinstance(value, str) for value in table.values()):
-        raise InvalidArgument(f"{where}: is not a table of texts and a weight")
-    unknown = set(table) - set(_KEYS)
-    if unknown or "file" not in table:
-        fact = f"has the key {min(unknown)!r}" if unknown else "names no file"
-        raise InvalidArgument(f"{where}: {fact}; use {', '.join(_KEYS)}")
-    name = table.get("name")
-    wrong = None if name is None else "is empty" if not name else name_fault(name)
-    if wrong:
-        raise InvalidArgument(f"{where}: name {name!r} {wrong}")
-    try:
-        role = Role(table["role"]) if "role" in table else None
-        normal = NormalConvention(table["normal"]) if "normal" in table else None
-    except ValueError as fault:
-        known = f"{', '.join(Role)}; normal is gl or dx"
-        raise InvalidArgument(f"{where}: {fault}; role is one of {known}") from fault
-    return MapFile(path.parent / table["file"], name, role, normal, weight)
-
-
-def find_maps(folder: Path) -> list[MapFile]:
-    """The pictures right inside a folder, as one stack.
+    Args:
+        stack: take all of them, whatever their names.
 
     Raises:
         FileAccessError: no such folder, or no picture in it.
-        InvalidArgument: it holds the maps of several materials.
+        InvalidArgument: they are not the maps of one material.
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
@@ -144,24 +118,54 @@ def find_maps(folder: Path) -> list[MapFile]:
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
         raise FileAccessError(f"{folder}: holds no pictures")
-    found = group_maps(files)
-    stacks = [item for item in found if item.is_stack]
-    if len(stacks) > 1:
-        names = ", ".join(item.name for item in stacks[:3]) + (" ..." if len(stacks) > 3 else "")
-        raise InvalidArgument(f"{folder}: holds the maps of several materials ({names}); use gscodec batch")
-    ordered = [path for item in sorted(found, key=lambda item: not item.is_stack) for path in item.paths]
-    return [MapFile(path) for path in ordered]
+    if not stack and len(files) > 1:
+        stacks = [item for item in group_maps(files) if item.is_stack]
+        if len(stacks) > 1:
+            names = ", ".join(item.name for item in stacks[:3]) + (" ..." if len(stacks) > 3 else "")
+            raise InvalidArgument(f"{folder}: holds the maps of several materials ({names}); use gscodec batch")
+        reason = set_fault(files)
+        if reason:
+            fact = f"its {len(files)} pictures are not the maps of one material"
+            raise InvalidArgument(f"{folder}: {fact}: {reason}; {_REMEDY}")
+    return [MapFile(path) for path in in_order(files)]
 
 
-def load_maps(files: Sequence[MapFile], name: str, limits: Limits = DEFAULT_LIMITS) -> ImageStack:
+def load_one(
+    file: MapFile, *, part: str | None = None, nan: str = "error", limits: Limits = DEFAULT_LIMITS
+) -> ImageStack:
+    """One picture. It has an entry in `ImageStack.files` only where the file is more than its channels.
+
+    Raises:
+        GsCodecError: as `load_image` and `describe_picture`.
+    """
+    return one_picture(load_image(file.path, part=part, nan=nan, limits=limits), file)
+
+
+def one_picture(picture: ImageStack, file: MapFile) -> ImageStack:
+    """A loaded picture as `load_one` gives it."""
+    loaded = describe_picture(picture, file)
+    files = () if loaded.is_plain else (loaded.entry,)
+    samples = np.ascontiguousarray(loaded.samples)
+    return ImageStack(samples, loaded.groups, loaded.icc, picture.source_name, files)
+
+
+def load_maps(
+    files: Sequence[MapFile],
+    name: str,
+    *,
+    part: str | None = None,
+    nan: str = "error",
+    limits: Limits = DEFAULT_LIMITS,
+) -> ImageStack:
     """One stack of several pictures, at the size of the largest; smaller ones are enlarged.
 
-    A map that is gray in all but its file takes one channel, an opaque alpha none, and a normal map whose vectors have
-    length 1 its X and Y. A map of a single value takes no channel at all. `ImageStack.files` tells how to put the files
-    together again.
+    Each is stored as `describe_picture` says; but a map of a single value takes no channel at all.
+    `ImageStack.files` says how to put the files together again.
 
     Args:
         name: for messages.
+        part, nan: as `load_image`; a part is of the OpenEXR files among them.
+
     Raises:
         InvalidArgument: no file, or names that collide.
         LimitExceeded: more than MAX_CHANNELS channels.
@@ -170,12 +174,17 @@ def load_maps(files: Sequence[MapFile], name: str, limits: Limits = DEFAULT_LIMI
     if not files:
         raise InvalidArgument(f"{name}: a stack needs at least one picture")
     sources = _source_names(files, name)
-    maps = _named_apart([_load(file, source, limits) for file, source in zip(files, sources, strict=True)])
+    maps = _named_apart([_load(file, source, part, nan, limits) for file, source in zip(files, sources, strict=True)])
+    maps, icc = _one_profile(maps)
     height, width = (max(loaded.samples.shape[axis] for loaded in maps) for axis in (0, 1))
-    kept = [loaded for loaded in maps if not loaded.entry.constant] or maps[:1]
-    if not any(not loaded.entry.constant for loaded in maps):
-        maps[0] = kept[0] = replace(kept[0], entry=_grouped(kept[0].entry, kept[0].group))
-    groups = tuple(loaded.group for loaded in kept)
+    described = list(maps)
+    if len(maps) > 1:
+        maps = [_constant(loaded) for loaded in maps]
+    kept = [loaded for loaded in maps if not loaded.entry.constant]
+    if not kept:
+        kept = [described[0]]
+        maps[0] = described[0]
+    groups = tuple(group for loaded in kept for group in loaded.groups)
     n_channels = sum(group.n_channels for group in groups)
     if n_channels > MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels are above the limit of {MAX_CHANNELS}; split the stack")
@@ -183,86 +192,41 @@ def load_maps(files: Sequence[MapFile], name: str, limits: Limits = DEFAULT_LIMI
     samples = np.empty((height, width, n_channels), np.float32)
     at = 0
     for loaded in kept:
-        samples[:, :, at : at + loaded.group.n_channels] = _enlarged(loaded, height, width)
-        at += loaded.group.n_channels
-    icc = next((loaded.icc for loaded in kept if loaded.icc and loaded.group.role in _COLOUR), None)
-    weights = tuple(loaded.weight for loaded in kept) if any(loaded.weight != 1 for loaded in kept) else ()
-    return ImageStack(samples, groups, icc, name, tuple(loaded.entry for loaded in maps), weights=weights)
-
-
-@dataclass(frozen=True)
-class _Map:
-    samples: Samples  # (h, w, c) of the group
-    group: ChannelGroup
-    entry: FileEntry
-    icc: bytes | None
-    weight: float
-
-
-def _load(file: MapFile, source: str, limits: Limits) -> _Map:
-    picture = load_image(file.path, limits=limits)
-    if picture.files:
-        raise InvalidArgument(f"{file.path}: has layers of its own and cannot be a map of a stack; encode it alone")
-    said = map_name(file.path)
-    role = file.role or (said.role if said else Role.DATA)
-    group = picture.groups[0]
-    height, width, n_channels = picture.samples.shape
-    samples, alpha = _without_repeats(picture.samples, group.alpha, role)
-    unit_z = role is Role.NORMAL and group.sample_type is SampleType.UINT and _has_unit_z(samples)
-    samples = samples[:, :, :2] if unit_z else samples
-    transfer = group.transfer if group.sample_type is SampleType.FLOAT else Transfer.LINEAR
-    group = replace(
-        group,
-        name=file.name or (said.kind if said else legal_name(file.path.stem)),
-        role=role,
-        n_channels=samples.shape[2],
-        transfer=Transfer.SRGB if role in _COLOUR and group.sample_type is SampleType.UINT else transfer,
-        alpha=alpha,
-        normal=_convention(file, role),
-        source=source,
+        last = at + loaded.samples.shape[2]
+        samples[:, :, at:last] = _enlarged(loaded, height, width)
+        at = last
+    weights = tuple(loaded.weight for loaded in kept for _ in loaded.groups)
+    return ImageStack(
+        samples,
+        groups,
+        icc,
+        name,
+        tuple(loaded.entry for loaded in maps),
+        weights=weights if any(weight != 1 for weight in weights) else (),
     )
-    values = samples.reshape(-1, samples.shape[2])
-    first = values[0]
-    entry = FileEntry(source, width, height, n_channels, (), unit_z, _is_binary(values, role))
-    if bool((values == first).all()):
-        constant = tuple(float(value) for value in first)
-        entry = replace(entry, constant=constant, constant_group=group)
-    else:
-        entry = _grouped(entry, group)
-    return _Map(samples, group, entry, picture.icc, file.weight)
 
 
-def _grouped(entry: FileEntry, group: ChannelGroup) -> FileEntry:
-    """The entry of a file whose samples are stored."""
-    return replace(entry, groups=(group.name,), constant=(), constant_group=None)
+def _load(file: MapFile, source: str, part: str | None, nan: str, limits: Limits) -> Described:
+    """A picture with the name of its file, and of its material's map, on its groups."""
+    is_exr = file.path.suffix.lower() == ".exr"
+    picture = load_image(file.path, part=part if is_exr else None, nan=nan, limits=limits)
+    if is_cmyk(picture.groups):
+        raise InvalidArgument(f"{file.path}: has four inks and cannot be a map of a stack; convert it to RGB")
+    loaded = describe_picture(picture, file)
+    known = map_name(file.path)
+    own = file.name or loaded.kind or (known.kind if known is not None else legal_name(file.path.stem))
+    first = loaded.groups[0].name
+    names = {group.name: own if group.name == first else f"{own}.{group.name}" for group in loaded.groups}
+    return _renamed(loaded, names, source)
 
 
-def _without_repeats(samples: Samples, alpha: AlphaMode, role: Role) -> tuple[Samples, AlphaMode]:
-    """Samples without an opaque alpha and without copies of the first channel."""
-    if alpha is not AlphaMode.NONE and bool((samples[:, :, -1] == 1).all()):
-        samples, alpha = samples[:, :, :-1], AlphaMode.NONE
-    gray = samples.shape[2] == 3 and role is not Role.NORMAL and bool((samples[:, :, 1:] == samples[:, :, :1]).all())
-    return (samples[:, :, :1] if gray else samples), alpha
-
-
-def _has_unit_z(samples: Samples) -> bool:
-    """Whether the third channel follows from the first two."""
-    if samples.shape[2] != 3:
-        return False
-    error = samples[:, :, 2] - unit_z_of(samples[:, :, :2])
-    return math.sqrt(float(np.mean(error * error, dtype=np.float64))) <= UNIT_TOLERANCE
-
-
-def _is_binary(values: Samples, role: Role) -> bool:
-    return role in {Role.MASK, Role.OPACITY} and bool(((values == 0) | (values == 1)).all())
-
-
-def _convention(file: MapFile, role: Role) -> NormalConvention:
-    if role is not Role.NORMAL:
-        return NormalConvention.NONE
-    said = map_name(file.path)
-    found = file.normal or (said.normal if said else NormalConvention.GL)
-    return found if found is not NormalConvention.NONE else NormalConvention.GL
+def _renamed(loaded: Described, names: dict[str, str], source: str | None = None) -> Described:
+    groups = tuple(
+        replace(group, name=names[group.name], source=group.source if source is None else source)
+        for group in loaded.groups
+    )
+    entry = replace(loaded.entry, groups=tuple(group.name for group in groups))
+    return replace(loaded, groups=groups, entry=entry if source is None else replace(entry, name=source))
 
 
 def _source_names(files: Sequence[MapFile], name: str) -> list[str]:
@@ -275,23 +239,42 @@ def _source_names(files: Sequence[MapFile], name: str) -> list[str]:
     return numbered([legal_name(file.path.name) for file in files], str.casefold)
 
 
-def _named_apart(maps: list[_Map]) -> list[_Map]:
+def _named_apart(maps: Sequence[Described]) -> list[Described]:
     """The maps with group names that are unique."""
-    names = numbered([loaded.group.name for loaded in maps])
-    return [
-        loaded if loaded.group.name == name else _renamed(loaded, name)
-        for loaded, name in zip(maps, names, strict=True)
-    ]
+    names = iter(numbered([group.name for loaded in maps for group in loaded.groups]))
+    return [_renamed(loaded, {group.name: next(names) for group in loaded.groups}) for loaded in maps]
 
 
-def _renamed(loaded: _Map, name: str) -> _Map:
-    group = replace(loaded.group, name=name)
-    entry = loaded.entry
-    entry = replace(entry, constant_group=group) if entry.constant else _grouped(entry, group)
-    return replace(loaded, group=group, entry=entry)
+def _one_profile(maps: Sequence[Described]) -> tuple[list[Described], bytes | None]:
+    """The maps, each with a word on whether the one ICC profile that a file may hold is its own; and that profile.
+
+    Warns:
+        SourceWarning: a map has another profile.
+    """
+    owner = next((loaded for loaded in maps if loaded.icc), None)
+    if owner is None:
+        return list(maps), None
+    marked = []
+    for loaded in maps:
+        if loaded.icc and loaded.icc != owner.icc:
+            fact = f"its ICC profile differs from that of {owner.entry.name} and is not kept; convert one"
+            warn_of_source(f"{loaded.entry.name}: {fact}")
+        is_without = loaded.icc != owner.icc and loaded.groups[0].role in COLOURS
+        marked.append(replace(loaded, entry=replace(loaded.entry, icc=False)) if is_without else loaded)
+    return marked, owner.icc
 
 
-def _enlarged(loaded: _Map, height: int, width: int) -> Samples:
+def _constant(loaded: Described) -> Described:
+    """The map without its samples, where they are one value."""
+    values = loaded.samples.reshape(-1, loaded.samples.shape[2])
+    first = values[0]
+    if len(loaded.groups) > 1 or loaded.entry.exr or not bool((values == first).all()):
+        return loaded
+    constant = tuple(float(value) for value in first)
+    return replace(loaded, entry=replace(loaded.entry, groups=(), constant=constant, constant_group=loaded.groups[0]))
+
+
+def _enlarged(loaded: Described, height: int, width: int) -> Samples:
     samples = loaded.samples
     if samples.shape[:2] == (height, width):
         return samples

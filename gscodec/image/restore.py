@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, SampleType
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import in_mode
-from gscodec.image.levels import to_native, to_values
+from gscodec.image.levels import full_range, to_native, to_values
+from gscodec.image.normals import unit_z_of
 
 Array = npt.NDArray[Any]
 
@@ -34,15 +35,19 @@ def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tupl
         while name in entries:
             tries += 1
             name = f"{stem}_{tries}{dot}{suffix}"
-        entries[name] = FileEntry(name, width, height, group.n_channels, (group.name,))
+        icc = True if len(groups) == 1 else None
+        entries[name] = FileEntry(name, width, height, group.n_channels, (group.name,), icc=icc)
     return tuple(entries.values())
 
 
-def unit_z_of(samples: Array) -> npt.NDArray[np.float32]:
-    """(H, W) Z, as a sample 0..1, of unit vectors whose X and Y are the samples (H, W, 2); never below 0.5."""
-    vectors = 2.0 * samples.astype(np.float32) - 1.0
-    squared = 1.0 - np.square(vectors).sum(axis=2)
-    return np.asarray(0.5 + 0.5 * np.sqrt(np.maximum(squared, 0.0)), np.float32)
+def profile_of(entry: FileEntry, groups: Sequence[ChannelGroup], icc: bytes | None) -> bytes | None:
+    """The ICC profile of an `.igs` file, if it is one of this source file's.
+
+    Args:
+        groups: of the source file.
+    """
+    belongs = entry.icc if entry.icc is not None else groups[0].role in COLOURS
+    return icc if belongs else None
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,16 @@ class Restored:
     entry: FileEntry
     samples: Array  # (H, W, C) of the source's type, as `to_native`
     groups: tuple[ChannelGroup, ...]  # of the C channels
+    icc: bytes | None = None  # ICC profile of the source
 
 
 def restore(
-    entry: FileEntry, groups: Sequence[ChannelGroup], values: npt.NDArray[np.float32] | None, size: tuple[int, int]
+    entry: FileEntry,
+    groups: Sequence[ChannelGroup],
+    values: npt.NDArray[np.float32] | None,
+    size: tuple[int, int],
+    icc: bytes | None = None,
+    dtype: npt.DTypeLike | None = None,
 ) -> Restored:
     """A file's picture.
 
@@ -63,6 +74,8 @@ def restore(
         groups: of the C channels of `values`.
         values: (H, W, C) as `IgsImage.render` gives float32; not looked at for a constant.
         size: (H, W).
+        icc: the ICC profile of the `.igs` file.
+        dtype: uint8, uint16 or float32 of a picture of integers; None is its own.
     """
     if entry.constant_group is not None:
         part: Array = np.broadcast_to(np.asarray(entry.constant, np.float32), (*size, len(entry.constant)))
@@ -75,14 +88,18 @@ def restore(
     if entry.exr:
         if entry.exr.get("premultiplied"):
             part, own = in_mode(part, own, AlphaMode.PREMULTIPLIED)
-        return Restored(entry, part, own)
-    return Restored(entry, *_picture(entry, own[0], part))
+        return Restored(entry, part, own, profile_of(entry, own, icc))
+    return Restored(entry, *_picture(entry, own[0], part, dtype), profile_of(entry, own, icc))
 
 
-def _picture(entry: FileEntry, group: ChannelGroup, values: Array) -> tuple[Array, tuple[ChannelGroup, ...]]:
+def _picture(
+    entry: FileEntry, group: ChannelGroup, values: Array, dtype: npt.DTypeLike | None
+) -> tuple[Array, tuple[ChannelGroup, ...]]:
     """Samples with the channels of the file, and their one group."""
     if entry.unit_z:
         values = np.concatenate([values, unit_z_of(np.clip(values, 0, 1))[:, :, None]], axis=2)
+    if entry.fill is not None:
+        values = np.concatenate([values, np.full((*values.shape[:2], 1), entry.fill, np.float32)], axis=2)
     if entry.binary:
         values = (values >= 0.5).astype(np.float32)
     if group.n_channels == 1 and entry.n_channels in {3, 4}:
@@ -94,4 +111,4 @@ def _picture(entry: FileEntry, group: ChannelGroup, values: Array) -> tuple[Arra
     whole = (replace(group, n_channels=values.shape[2], alpha=alpha),)
     if group.sample_type is SampleType.FLOAT:
         return values, whole
-    return to_native(values, whole), whole
+    return (to_native(values, whole) if dtype is None else full_range(values, dtype)), whole

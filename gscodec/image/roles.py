@@ -15,14 +15,17 @@ class MapName:
     """What a file name says."""
 
     stem: str  # what the maps of one material share, lower case; empty for a name such as `albedo.png`
-    kind: str  # the map's own word: `albedo`, `normal`, `orm` ...
+    kind: str  # the map's usual word: `albedo`, `normal`, `orm` ...
     role: Role
     normal: NormalConvention = NormalConvention.NONE
+    word: str = ""  # as it stands in the name, lower case
+    tag: str = ""  # kind, with a normal convention that is said: no two maps of a material have the same
+    variant: str = ""  # size, file type and colour space, which say nothing about the material
 
 
 _ROLES: Final = {
     Role.ALBEDO: "albedo basecolor basecolour diffuse diff color colour col bc",
-    Role.NORMAL: "normal normals nor nrm norm nrml normalmap",
+    Role.NORMAL: "normal normals nor nrm norm nrml nmap n",
     Role.AO: "ao ambientocclusion occlusion occ",
     Role.ROUGHNESS: "roughness rough rgh",
     Role.METALNESS: "metalness metallic metal mtl",
@@ -31,10 +34,16 @@ _ROLES: Final = {
     Role.MASK: "mask matid uvmask",
     Role.EMISSIVE: "emissive emission emit glow",
     # Several scalar maps in one file, a channel each.
-    Role.DATA: "orm arm rma mra rmo aorm mraoh occlusionroughnessmetallic metallicroughness roughnessmetallic "
-    "metallicsmoothness specular spec glossiness gloss smoothness translucency sss thickness curvature flow id",
+    Role.DATA: "orm arm rma mra rmo aorm mraoh occlusionroughnessmetallic aoroughnessmetallic metallicroughness "
+    "roughnessmetallic metallicsmoothness specular spec glossiness gloss smoothness translucency sss thickness "
+    "curvature cavity flow id",
 }
-_WORDS: Final = {word: (role, words.split()[0]) for role, words in _ROLES.items() for word in words.split()}
+_WORDS: Final = {
+    form: (role, words.split()[0])
+    for role, words in _ROLES.items()
+    for word in words.split()
+    for form in (word, *([f"{word}map"] if len(word) > 1 else []))  # `HeightMap`, `normal_map`
+}
 _MOST_WORDS: Final = 3
 """Of which a map's word may be made up, as `OcclusionRoughnessMetallic` is."""
 
@@ -57,6 +66,7 @@ def map_name(path: str | PurePath) -> MapName | None:
     """
     words = _words(PurePath(path).stem)
     udim = [words.pop()] if len(words) > 1 and _UDIM.fullmatch(words[-1]) else []
+    variant = "_".join(word for word in words if _NOISE.fullmatch(word))
     words = [word for word in words if not _NOISE.fullmatch(word)]
     convention = _CONVENTIONS[words.pop()] if len(words) > 1 and words[-1] in _CONVENTIONS else _NONE
     for count in range(min(_MOST_WORDS, len(words)), 0, -1):
@@ -66,10 +76,12 @@ def map_name(path: str | PurePath) -> MapName | None:
         role, usual = found
         if role is not Role.NORMAL and convention is not _NONE:
             return None
+        word = "".join(words[-count:])
+        kind = usual if role is not Role.DATA else word.removesuffix("map")
+        tag = f"{kind}_{convention}" if convention is not _NONE else kind
         if role is Role.NORMAL and convention is _NONE:
             convention = _GL
-        kind = "".join(words[-count:]) if role is Role.DATA else usual
-        return MapName("_".join(words[:-count] + udim), kind, role, convention)
+        return MapName("_".join(words[:-count] + udim), kind, role, convention, word, tag, variant)
     return None
 
 

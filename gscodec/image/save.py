@@ -17,6 +17,7 @@ from gscodec.image.alpha import covers, in_mode
 from gscodec.image.discover import PICTURE_SUFFIXES
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
+from gscodec.image.normals import shown_normals
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
 from gscodec.image.profiles import fitting_profile, is_srgb, srgb_of_inks
@@ -74,7 +75,7 @@ def save_image(
     """Write a picture, whole or not at all.
 
     PNG, TIFF, BMP, PPM and WebP lose nothing; JPEG is written at quality 95 without chroma subsampling. Files get the
-    ICC profile where their format has a place for it.
+    ICC profile where their format has a place for it, and the profile is of the colour model that is written.
 
     Args:
         path: where to; `-` is stdout.
@@ -219,6 +220,8 @@ def _displayable(
     mode = AlphaMode.STRAIGHT if takes_alpha else AlphaMode.PREMULTIPLIED
     values, groups = in_mode(array.astype(np.float32), groups, mode)
     starts = [0, *np.cumsum([group.n_channels for group in groups])]
+    if groups[0].role is Role.NORMAL:
+        return np.clip(shown_normals(values[:, :, : groups[0].n_channels], groups[0]), 0, 1)
     usable = [k for k, group in enumerate(groups) if group.n_channels in {1, 3}]
     light = next((k for k in usable if groups[k].role in COLOURS), usable[0] if usable else None)
     if light is None:
@@ -254,7 +257,10 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     """Channels of the one picture that the groups make up; an opacity group may be its alpha."""
     n_channels = sum(group.n_channels for group in groups)
     first = groups[0]
-    if len(groups) == 1 and (n_channels in {2, 4}) == (first.alpha is not AlphaMode.NONE) and n_channels <= 4:
+    # The channels of a map that is no colour stand where the file has those of gray or RGB, and an alpha.
+    is_map = first.role not in COLOURS and first.transfer is Transfer.LINEAR
+    is_picture = (n_channels in {2, 4}) == (first.alpha is not AlphaMode.NONE)
+    if len(groups) == 1 and (is_map or is_picture) and n_channels <= 4:
         return n_channels
     opacity = len(groups) == 2 and groups[1].role is Role.OPACITY and groups[1].n_channels == 1
     if opacity and first.n_channels in {1, 3} and first.alpha is AlphaMode.NONE:

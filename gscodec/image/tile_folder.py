@@ -71,6 +71,15 @@ def find_tiles(folder: Path) -> Places | None:
     return places
 
 
+def common_name(places: Places) -> str:
+    """What stands before the numbers of the tiles: the name of the picture."""
+    found = _NAME.fullmatch(places[0, 0].stem)
+    if found is None:
+        return ""
+    label = "" if found["second"] else found["first"] or ""  # the end of a word that looks like one
+    return f"{found['prefix']}{label}"
+
+
 def _numbers(stem: str) -> tuple[str | None, int, int]:
     """What stands before a tile's numbers, its row and its column; None for other names."""
     found = _NAME.fullmatch(stem)
@@ -118,6 +127,7 @@ class TileFolder(RegionSource):
             raise InvalidArgument(f"{places[0, 0]}: tiles must have 8 or 16-bit samples")
         super().__init__((height, width, first.samples.shape[2]), first.groups, first.icc)
         self._places = places
+        self._tile_groups = first.groups
         self._cached: OrderedDict[tuple[int, int], npt.NDArray[Any]] = OrderedDict()
 
     def levels(self, area: Rect) -> npt.NDArray[Any]:
@@ -142,7 +152,7 @@ class TileFolder(RegionSource):
         path = self._places[key]
         stack = load_image(path)
         size = self._rows[row + 1] - self._rows[row], self._columns[column + 1] - self._columns[column]
-        if stack.groups != self.groups or stack.samples.shape[:2] != size:
+        if stack.groups != self._tile_groups or stack.samples.shape[:2] != size:
             raise InvalidArgument(f"{path}: has other channels, another depth or size than the tiles around it")
         levels = np.rint(stack.samples * self.largest).astype(np.uint8 if self.largest < 256 else np.uint16)
         self._cached[key] = levels

@@ -36,7 +36,8 @@ def test_entries_come_back() -> None:
     files = (
         FileEntry("n.png", 4, 5, 3, ("normal",), unit_z=True),
         FileEntry("m.png", 9, 9, 2, (), binary=True, constant=(1.0,), constant_group=value),
-        FileEntry("a.png", 4, 5, 4, ("ao",)),
+        FileEntry("a.png", 4, 5, 4, ("ao",), icc=True),
+        FileEntry("xy.png", 4, 5, 4, ("normal",), fill=0.25, icc=False),
     )
     assert unpack_files(pack_files(files, "x", InvalidArgument), GROUPS, "x") == files
     assert len(unpack_files(packed(NORMAL, later="more"), GROUPS, "x")) == 1
@@ -72,6 +73,13 @@ def test_entries_come_back() -> None:
         {"unit_z": "yes"},
         {"unit_z": False},
         {"constant": {"values": [1]}},
+        {"fill": 0.5},
+        {"unit_z": False, "fill": 1.5},
+        {"unit_z": False, "fill": True},
+        {"unit_z": False, "fill": "0"},
+        {"unit_z": False, "fill": 0, "groups": ["rgb"]},
+        {"unit_z": False, "fill": 0, "channels": 2},
+        {"icc": "yes"},
     ],
 )
 def test_impossible_pictures_are_refused(change: dict[str, Any]) -> None:

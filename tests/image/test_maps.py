@@ -6,7 +6,7 @@ from PIL import Image
 
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
 from gscodec.format import NormalConvention, Role, Transfer
-from gscodec.image import ImageStack, load_source
+from gscodec.image import ImageStack, Overrides, load_source
 from gscodec.image.restore import restore
 
 
@@ -81,8 +81,7 @@ def test_files_are_put_together_again(material: Path) -> None:
 
 
 def test_normals_that_are_not_of_length_one_keep_their_z(tmp_path: Path) -> None:
-    values = unit_normals(12)
-    values[:, :, 2] //= 2
+    values = np.asarray(np.round((unit_normals(12) / 127.5 - 1) * 102 + 127.5), np.uint8)
     stack = load_source([save(tmp_path / "a_normal.png", values), save(tmp_path / "a_col.png", values)])
     assert [group.n_channels for group in stack.groups if group.role is Role.NORMAL] == [3]
 
@@ -158,18 +157,22 @@ def test_what_cannot_be_a_stack(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     twin = save(tmp_path / "x" / "a_col.png", gray)
     with pytest.raises(InvalidArgument, match="two maps are called a_col"):
-        load_source([tmp_path / "a_col.png", twin])
+        load_source([tmp_path / "a_col.png", twin], overrides=Overrides(stack=True))
+    with pytest.raises(InvalidArgument, match="name a picture"):
+        load_source([])
 
 
 def test_too_many_channels(tmp_path: Path) -> None:
     values = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     paths = [save(tmp_path / f"m{number}.png", values) for number in range(22)]
     with pytest.raises(LimitExceeded, match="66 channels"):
-        load_source(paths)
+        load_source(paths, overrides=Overrides(stack=True))
 
 
 def test_names_of_groups_are_made_unique(tmp_path: Path) -> None:
     values = np.arange(4, dtype=np.uint8).reshape(2, 2)
-    stack = load_source([save(tmp_path / name, values) for name in ("a_ao.png", "b_ao.png")])
+    stack = load_source(
+        [save(tmp_path / name, values) for name in ("a_ao.png", "b_ao.png")], overrides=Overrides(stack=True)
+    )
     assert [group.name for group in stack.groups] == ["ao", "ao_2"]
     assert [entry.groups for entry in stack.files] == [("ao",), ("ao_2",)]

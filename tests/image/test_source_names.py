@@ -12,7 +12,7 @@ from PIL import Image
 import gscodec
 from gscodec.errors import InvalidArgument
 from gscodec.format import ChannelGroup, IgsReader, Severity, validate
-from gscodec.image import from_array, load_image, load_source
+from gscodec.image import Overrides, from_array, load_image, load_source
 
 QUICK: dict[str, Any] = {"gaussians": 20, "preset": "fast", "steps": 10, "lods": 1}
 
@@ -34,7 +34,7 @@ KEPT = ["a_b.png", "x_[31m.png", "_gnp.png", "_.png", "__2.png", "x_.png", "NUL.
 def test_odd_file_names(tmp_path: Path) -> None:
     for number, name in enumerate(ODD):
         draw(os.path.join(os.fsencode(tmp_path), os.fsencode(name)), number)  # noqa: PTH118 - bytes
-    stack = load_source([tmp_path / name for name in ODD])
+    stack = load_source([tmp_path / name for name in ODD], overrides=Overrides(stack=True))
     assert [entry.name for entry in stack.files] == KEPT
     data = gscodec.encode(stack, **QUICK).data
     assert errors(data) == []
@@ -47,7 +47,7 @@ def test_names_of_255_bytes(tmp_path: Path) -> None:
     names = ["日" * 83 + "ab.png", "日" * 83 + "AC.png"]
     for number, name in enumerate(names):
         draw(tmp_path / name, number)
-    stack = load_source([tmp_path / name for name in names])
+    stack = load_source([tmp_path / name for name in names], overrides=Overrides(stack=True))
     assert [entry.name for entry in stack.files] == names
     assert errors(gscodec.encode(stack, **QUICK).data) == []
 

@@ -56,7 +56,9 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = blocks("python")
     rows, columns = np.mgrid[0:200, 0:380]
     Image.fromarray(np.stack([rows, columns // 2, rows // 2], axis=-1).astype(np.uint8)).save(tmp_path / "photo.png")
-    for name, plane in (("rock_col.png", rows), ("rock_nor.png", columns // 2)):
+    slopes = np.stack([0.5 * np.sin(rows / 9), 0.5 * np.sin(columns / 11)], axis=-1)
+    normals = np.concatenate([slopes, np.sqrt(1 - np.square(slopes).sum(axis=-1, keepdims=True))], axis=-1)
+    for name, plane in (("rock_col.png", rows), ("rock_nor.png", 127.5 + 127.5 * normals)):
         Image.fromarray(plane.astype(np.uint8)).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -65,7 +67,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert names["picture"].shape == (200, 380, 3)
     assert names["part"].shape == (256, 512, 3)
     assert names["values"].shape == (1, 3)
-    assert names["maps"]["rock_nor.png"].samples.shape == (200, 380, 1)
+    assert names["maps"]["rock_nor.png"].samples.shape == (200, 380, 3)
 
 
 def test_links_and_pictures_lead_somewhere() -> None:

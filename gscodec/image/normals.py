@@ -1,0 +1,125 @@
+"""What the channels of a normal map mean: whether the third follows from the first two, says more, or says nothing.
+
+Samples 0..1 stand for components -1..1, as image files have them; floats may be the components themselves.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import ChannelGroup, Role, SampleType
+
+Samples = npt.NDArray[np.float32]
+
+UNIT_TOLERANCE: Final = 0.02
+"""Root mean square by which the Z of a normal map may miss the unit sphere for Z to be left out, as a sample: below it,
+what rounding to 8 bits and lossy sources do; above it, Z says something of its own."""
+
+SIGNED_BELOW: Final = -0.02
+"""Least float sample from which on a map has components of vectors, not codes 0..1 of them."""
+
+_FILL_SPREAD: Final = 0.012
+"""Between the first and the last percent of a third channel that holds one value: 3 of 255 codes."""
+
+_LENGTHS: Final = (0.85, 1.15)
+"""Of vectors that were of length 1 before they were rounded, filtered or coded."""
+
+_MOST_LENGTHS: Final = 0.75
+"""Share of the texels from which on all vectors count as of length 1."""
+
+_FLAT_LENGTH: Final = 1e-6
+
+
+class Meaning(StrEnum):
+    """What the third channel of a normal map is."""
+
+    UNIT = "unit"  # the Z of a vector of length 1 that points away from the surface: it follows from X and Y
+    VECTOR = "vector"  # a Z of its own: object space, or lengths other than 1
+    XY = "xy"  # missing, or a filling: only X and Y mean something
+
+
+def is_signed(group: ChannelGroup) -> bool:
+    """Whether a normal map has components -1..1 rather than codes 0..1 of them."""
+    return group.sample_type is SampleType.FLOAT and group.value_min < SIGNED_BELOW
+
+
+def unit_z_of(samples: npt.NDArray[Any]) -> Samples:
+    """(H, W) Z, as a sample 0..1, of unit vectors whose X and Y are the samples (H, W, 2); never below 0.5."""
+    vectors = 2.0 * samples.astype(np.float32) - 1.0
+    squared = 1.0 - np.square(vectors).sum(axis=2)
+    return np.asarray(0.5 + 0.5 * np.sqrt(np.maximum(squared, 0.0)), np.float32)
+
+
+def meaning_of(samples: Samples) -> Meaning:
+    """What the third channel is.
+
+    Args:
+        samples: (H, W, C) codes 0..1 of components, C at least 2; a fourth channel is not looked at.
+    """
+    if samples.shape[2] == 2:
+        return Meaning.XY
+    error = samples[:, :, 2] - unit_z_of(samples[:, :, :2])
+    if float(np.mean(error * error, dtype=np.float64)) <= UNIT_TOLERANCE**2:
+        return Meaning.UNIT
+    low, high = np.percentile(samples[:, :, 2], (1, 99))
+    if high - low <= _FILL_SPREAD:
+        return Meaning.XY
+    lengths = lengths_of(samples)
+    z = 2 * samples[:, :, 2] - 1
+    if has_length_one(lengths) or (np.mean(z >= -0.05) >= 0.99 and np.mean(lengths <= _LENGTHS[1]) >= 0.99):
+        return Meaning.VECTOR
+    return Meaning.XY
+
+
+def lengths_of(samples: Samples) -> Samples:
+    """(H, W) lengths of the vectors that codes 0..1 of X, Y and Z stand for."""
+    return np.asarray(np.linalg.norm(2 * samples[:, :, :3] - 1, axis=2), np.float32)
+
+
+def has_length_one(lengths: Samples) -> bool:
+    """Whether nearly all of the vectors have about length 1."""
+    within = (lengths >= _LENGTHS[0]) & (lengths <= _LENGTHS[1])
+    return bool(np.mean(within) >= _MOST_LENGTHS)
+
+
+def points_away(samples: Samples, meaning: Meaning | None) -> bool:
+    """Whether X and Y say all about the directions of codes 0..1: Z is positive all over, as in tangent space."""
+    return meaning is not Meaning.VECTOR or bool(np.mean(samples[:, :, 2] >= 0.48) >= 0.99)
+
+
+def meaning_in(samples: Samples, group: ChannelGroup) -> Meaning | None:
+    """`meaning_of` for samples of a group in its own units; None for what is no normal map."""
+    if group.role is not Role.NORMAL or samples.shape[2] < 2:
+        return None
+    return meaning_of(codes_of(samples, group))
+
+
+def codes_of(samples: Samples, group: ChannelGroup) -> Samples:
+    """Codes 0..1 of the components of a group's normals, whatever units its samples have."""
+    if not is_signed(group):
+        return samples
+    return np.concatenate([0.5 + 0.5 * samples[:, :, :3], samples[:, :, 3:]], axis=2)
+
+
+def samples_of(codes: Samples, group: ChannelGroup) -> Samples:
+    """The inverse of `codes_of`."""
+    if not is_signed(group):
+        return codes
+    return np.concatenate([2 * codes[:, :, :3] - 1, codes[:, :, 3:]], axis=2)
+
+
+def shown_normals(samples: Samples, group: ChannelGroup) -> Samples:
+    """(H, W, 3) codes 0..1 of a group's normals, as integer files have them; a missing Z is made of X and Y."""
+    codes = codes_of(samples, group)
+    return codes[:, :, :3] if codes.shape[2] > 2 else np.concatenate([codes, unit_z_of(codes)[:, :, None]], axis=2)
+
+
+def unit_normals(codes: Samples) -> Samples:
+    """(H, W, 3) codes of vectors brought to length 1; one without length is the flat surface."""
+    vectors = 2 * codes[:, :, :3] - 1
+    length = np.linalg.norm(vectors, axis=2, keepdims=True)
+    flat = np.asarray((0.0, 0.0, 1.0), np.float32)
+    units = np.where(length > _FLAT_LENGTH, vectors / np.maximum(length, _FLAT_LENGTH), flat)
+    return np.asarray(0.5 + 0.5 * units, np.float32)
