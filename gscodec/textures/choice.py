@@ -1,10 +1,11 @@
 """Which format a texture gets: by its role, or as asked for."""
 
 from gscodec.errors import InvalidArgument
-from gscodec.format.channels import AlphaMode, Role, SampleType
+from gscodec.format.channels import COLOURS, AlphaMode, Role, SampleType
+from gscodec.image.normals import codes_of, points_away
 from gscodec.textures.formats import FORMATS, TexelFormat
 from gscodec.textures.maps import Texture
-from gscodec.textures.mips import COLOUR, is_srgb
+from gscodec.textures.mips import is_srgb
 
 
 def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
@@ -20,16 +21,22 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
     group, n_channels = texture.group, texture.samples.shape[2]
     is_float = group.sample_type is SampleType.FLOAT
     has_alpha = group.alpha is not AlphaMode.NONE
-    is_scalar = n_channels == 1 and group.role not in COLOUR
-    if is_float:
+    is_scalar = n_channels == 1 and group.role not in COLOURS
+    # X and Y say all about a normal in tangent space; floats of one are no wider than codes.
+    is_flat_normal = (
+        group.role is Role.NORMAL
+        and n_channels in {2, 3}
+        and not has_alpha
+        and points_away(codes_of(texture.samples, group), texture.meaning)
+    )
+    if is_float and not (is_flat_normal and bits in {None, 8} and wanted in {"auto", "bc5"}):
         if wanted != "auto" or bits == 8:
             name = wanted if wanted != "auto" else "8 bits"
             raise InvalidArgument(f"{texture.name}: has float samples, which {name} cannot hold; ask for 16 or 32 bits")
         return FORMATS[f"{'r' if is_scalar else 'rgba'}{bits or 16}f"]
     if wanted != "auto":
         form = FORMATS[wanted]
-        is_normal = group.role is Role.NORMAL and n_channels == 3
-        needed = 4 if has_alpha or n_channels == 4 else 2 if is_normal and form.holds == 2 else n_channels
+        needed = 4 if has_alpha or n_channels == 4 else 2 if is_flat_normal and form.holds == 2 else n_channels
         if needed > form.holds:
             what = "an alpha" if has_alpha else f"{n_channels} channels"
             raise InvalidArgument(
@@ -40,8 +47,8 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
         return FORMATS[f"{'r' if is_scalar else 'rgba'}{bits}f"]
     if bits == 16:
         return FORMATS["r16" if is_scalar else "rg16" if n_channels == 2 and not has_alpha else "rgba16"]
-    if group.role is Role.NORMAL and n_channels in {2, 3} and not has_alpha:
+    if is_flat_normal:
         return FORMATS["bc5"]
     if is_scalar:
         return FORMATS["bc4"]
-    return FORMATS["bc5" if n_channels == 2 and not has_alpha and group.role not in COLOUR else "bc7"]
+    return FORMATS["bc5" if n_channels == 2 and not has_alpha and group.role not in COLOURS else "bc7"]

@@ -7,12 +7,13 @@ from pathlib import PurePath
 import numpy as np
 
 from gscodec.decode import IgsImage
-from gscodec.format.channels import AlphaMode, ChannelGroup
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers
 from gscodec.image.levels import full_range
+from gscodec.image.normals import Meaning, meaning_in
 from gscodec.image.restore import Restored
-from gscodec.textures.mips import COLOUR, Samples
+from gscodec.textures.mips import Samples
 
 MOST_CHANNELS = 4
 """Of a texture."""
@@ -25,14 +26,15 @@ class Texture:
     name: str  # for its file, without suffix
     samples: Samples  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
     group: ChannelGroup  # of the C channels
+    meaning: Meaning | None = None  # of a normal map's third channel
 
 
 def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) -> dict[str, str]:
-    """What the files of each map should be called, without suffix: as its source; a picture without a name as `stem`.
+    """What the files of each map should be called, without suffix: as its source; a single picture as `stem`.
 
     Names are not yet safe, and textures of several maps may still collide.
     """
-    if len(image.files) == 1 and not image.has_file_chunk and stem:
+    if len(image.files) == 1 and stem:
         return {entry.name: stem for entry in entries}
     names = {entry.name: PurePath(entry.name).stem for entry in entries}
     if len({name.casefold() for name in names.values()}) < len(names):
@@ -58,9 +60,9 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
             found += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
         else:
             found.append(Texture(name, part, group))
-    if len(groups) == 1 and len(found) == 1 and found[0].group.role not in COLOUR and _is_repeated(restored, image):
-        found = [Texture(base, samples[:, :, :1], replace(groups[0], n_channels=1, alpha=AlphaMode.NONE))]
-    return found
+    if len(groups) == 1 and len(found) == 1 and not restored.entry.exr:
+        found = [_without_additions(found[0], restored.entry, image)]
+    return [replace(texture, meaning=_meaning(texture, restored.entry)) for texture in found]
 
 
 def _with_alpha(texture: Texture, alpha: Samples, mode: AlphaMode) -> Texture:
@@ -68,10 +70,19 @@ def _with_alpha(texture: Texture, alpha: Samples, mode: AlphaMode) -> Texture:
     return Texture(texture.name, np.concatenate([texture.samples, alpha], axis=2), group)
 
 
-def _is_repeated(restored: Restored, image: IgsImage) -> bool:
-    """Whether a map with several channels is gray in all but its file."""
-    stored = restored.entry.constant_group
-    if stored is None:
-        names = restored.entry.groups
-        stored = next(group for group in image.groups if group.name == names[0])
-    return stored.n_channels == 1 and restored.samples.shape[2] > 1
+def _without_additions(texture: Texture, entry: FileEntry, image: IgsImage) -> Texture:
+    """The texture without what only its source's file type asks for: an opaque alpha, and copies of a map's channel."""
+    stored = entry.constant_group or next(group for group in image.groups if group.name == entry.groups[0])
+    samples, group = texture.samples, texture.group
+    if group.alpha is not AlphaMode.NONE and stored.alpha is AlphaMode.NONE:
+        samples, group = samples[:, :, :-1], replace(group, n_channels=group.n_channels - 1, alpha=AlphaMode.NONE)
+    if stored.n_channels == 1 and group.n_channels > 1 and group.role not in COLOURS:
+        samples, group = samples[:, :, :1], replace(group, n_channels=1)
+    return replace(texture, samples=samples, group=group)
+
+
+def _meaning(texture: Texture, entry: FileEntry) -> Meaning | None:
+    found = meaning_in(texture.samples, texture.group)
+    if found is None or entry.exr:
+        return found
+    return Meaning.UNIT if entry.unit_z else Meaning.XY if entry.fill is not None else found

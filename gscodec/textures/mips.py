@@ -1,8 +1,9 @@
 """Mip chains: every level an area average of the finest, taken where averages mean something.
 
 Colour is averaged as light, not as sRGB codes, and by its coverage where it has a straight alpha, so that the colour
-under clear texels does not bleed. Normals are averaged as vectors and brought back to length 1. Everything else is
-averaged as it is. Nothing is rounded between two levels, and normals stay as long as their averages are.
+under clear texels does not bleed. Normals are averaged as vectors and brought back to length 1, unless they have X and
+Y alone. Everything else is averaged as it is. Nothing is rounded between two levels, and normals stay as long as their
+averages are.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role, SampleType, Transfer
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, SampleType, Transfer
+from gscodec.image.normals import Meaning, codes_of, meaning_in, samples_of, unit_normals
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
 
 Samples = npt.NDArray[np.float32]
-
-COLOUR: Final = frozenset({Role.COLOR, Role.ALBEDO, Role.EMISSIVE})
-"""Roles of maps that an eye sees as colour."""
 
 _CLEAR: Final = 1e-6
 """Coverage below which a texel has no colour of its own."""
@@ -25,7 +24,7 @@ _CLEAR: Final = 1e-6
 
 def is_srgb(group: ChannelGroup) -> bool:
     """Whether samples are sRGB codes of light."""
-    return group.transfer is Transfer.SRGB and group.role in COLOUR and group.sample_type is SampleType.UINT
+    return group.transfer is Transfer.SRGB and group.role in COLOURS and group.sample_type is SampleType.UINT
 
 
 def n_levels(height: int, width: int) -> int:
@@ -33,14 +32,15 @@ def n_levels(height: int, width: int) -> int:
     return max(height, width).bit_length()
 
 
-def mip_chain(samples: Samples, group: ChannelGroup) -> list[Samples]:
+def mip_chain(samples: Samples, group: ChannelGroup, meaning: Meaning | None = None) -> list[Samples]:
     """All levels, finest first; the first is `samples` itself, the sides of the next are halves, rounded down.
 
     Args:
         samples: float32 (H, W, C), 0..1 for integer sources.
         group: what the C channels are.
+        meaning: of a normal map's third channel; None finds out.
     """
-    to_linear, from_linear = _domain(group, samples.shape[2])
+    to_linear, from_linear = _domain(group, samples.shape[2], meaning or meaning_in(samples, group))
     levels = [samples]
     linear = to_linear(samples)
     while linear.shape[:2] != (1, 1):
@@ -66,20 +66,13 @@ def halved(values: Samples) -> Samples:
     return np.asarray(values, np.float32)
 
 
-def unit_normals(samples: Samples) -> Samples:
-    """(H, W, 3) samples of vectors brought to length 1; one without length is the flat surface."""
-    vectors = 2 * samples - 1
-    length = np.linalg.norm(vectors, axis=2, keepdims=True)
-    flat = np.asarray((0.0, 0.0, 1.0), np.float32)
-    units = np.where(length > _CLEAR, vectors / np.maximum(length, _CLEAR), flat)
-    return np.asarray(0.5 + 0.5 * units, np.float32)
-
-
-def _domain(group: ChannelGroup, n_channels: int) -> tuple[Callable[[Samples], Samples], Callable[[Samples], Samples]]:
+def _domain(
+    group: ChannelGroup, n_channels: int, meaning: Meaning | None
+) -> tuple[Callable[[Samples], Samples], Callable[[Samples], Samples]]:
     """Where a group's samples are averaged: the way there and the way back."""
-    if group.role is Role.NORMAL and n_channels >= 3 and group.sample_type is SampleType.UINT:
-        return lambda samples: samples, _normals_back
-    if group.role not in COLOUR:
+    if meaning in {Meaning.UNIT, Meaning.VECTOR}:
+        return lambda samples: codes_of(samples, group), lambda linear: samples_of(_normals_back(linear), group)
+    if group.role not in COLOURS:
         return lambda samples: samples, lambda linear: linear
     light = light_of_srgb if is_srgb(group) else _same
     codes = srgb_of_light if is_srgb(group) else _same

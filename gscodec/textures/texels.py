@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
+from gscodec.format.channels import AlphaMode, ChannelGroup
 from gscodec.image.levels import full_range
+from gscodec.image.normals import Meaning, codes_of, meaning_in, unit_normals
 from gscodec.image.transfer import light_of_srgb
 from gscodec.textures.formats import TexelFormat
-from gscodec.textures.mips import is_srgb, unit_normals
+from gscodec.textures.mips import is_srgb
 
 Samples = npt.NDArray[np.float32]
 
@@ -21,17 +22,18 @@ _OPAQUE_WEIGHTS: Final = [1, 1, 1, 32]
 alone, they spoil both: 45.4 dB instead of 45.7 on a photograph."""
 
 
-def level_bytes(samples: Samples, group: ChannelGroup, form: TexelFormat) -> bytes:
+def level_bytes(samples: Samples, group: ChannelGroup, form: TexelFormat, meaning: Meaning | None = None) -> bytes:
     """A level as the format has it.
 
     Args:
         samples: float32 (H, W, C), 0..1 for integer sources.
         group: what the C channels are.
+        meaning: of a normal map's third channel; None finds out.
 
     Raises:
         MissingExtra: the format has blocks and etcpak is not installed.
     """
-    texels = arranged(samples, group, form)
+    texels = arranged(samples, group, form, meaning or meaning_in(samples, group))
     if form.dtype is None:
         return _blocks(np.asarray(full_range(texels, np.uint8)), form)
     if form.is_float:
@@ -41,15 +43,18 @@ def level_bytes(samples: Samples, group: ChannelGroup, form: TexelFormat) -> byt
     return np.asarray(full_range(texels, form.dtype)).astype(np.dtype(form.dtype).newbyteorder("<")).tobytes()
 
 
-def arranged(samples: Samples, group: ChannelGroup, form: TexelFormat) -> Samples:
+def arranged(samples: Samples, group: ChannelGroup, form: TexelFormat, meaning: Meaning | None) -> Samples:
     """(H, W, 1), (H, W, 2) or (H, W, 4) samples in the format's channels: gray is repeated, a missing alpha is 1.
 
-    Where a format has floats, sRGB codes become light; where it has two channels, a normal its X and Y.
+    Where a format has floats, sRGB codes become light; where it has integers, the components of normals codes of them;
+    where it has two channels, a normal its X and Y, of length 1 with the Z that it had, if that means something.
     """
     n_channels = samples.shape[2]
     has_alpha = group.alpha is not AlphaMode.NONE and n_channels in {2, 4}
-    if group.role is Role.NORMAL and form.holds == 2 and n_channels >= 3:
-        return unit_normals(samples[:, :, :3])[:, :, :2]
+    if meaning is not None and not form.is_float:
+        samples = codes_of(samples, group)
+    if meaning is not None and form.holds == 2:
+        return (samples if meaning is Meaning.XY else unit_normals(samples))[:, :, :2]
     if form.is_float and is_srgb(group):
         n_colour = n_channels - has_alpha
         samples = np.concatenate([light_of_srgb(samples[:, :, :n_colour]), samples[:, :, n_colour:]], axis=2)

@@ -11,7 +11,7 @@ import numpy as np
 from gscodec.decode import IgsImage, open_igs
 from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.format import write_atomic
-from gscodec.format.channels import AlphaMode
+from gscodec.format.channels import COLOURS, AlphaMode
 from gscodec.format.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
 from gscodec.format.source import is_url, name_of_url
 from gscodec.image.alpha import covers, in_mode
@@ -25,7 +25,7 @@ from gscodec.textures.dds import pack_dds
 from gscodec.textures.formats import CHOICES, TexelFormat
 from gscodec.textures.ktx2 import pack_ktx2
 from gscodec.textures.maps import Texture, base_names, textures_of
-from gscodec.textures.mips import COLOUR, Samples, is_srgb, mip_chain
+from gscodec.textures.mips import Samples, is_srgb, mip_chain
 from gscodec.textures.texels import level_bytes
 
 TARGETS: Final = ("dds", "ktx2", "png", "exr")
@@ -67,8 +67,8 @@ def export(
     """The maps of an `.igs` file as textures, each a file of its own in a folder, whole or not at all.
 
     DDS and KTX2 have a full chain of mips. Texels are compressed by role: colour as BC7, of sRGB codes where it has
-    them, normals as the X and Y of BC5, maps of one channel as BC4, all else as BC7; floats are half floats, light
-    as RGBA. PNG and OpenEXR have one level a file.
+    them, normals in tangent space as the X and Y of BC5, maps of one channel as BC4, all else as BC7; other floats
+    are half floats, light as RGBA. PNG and OpenEXR have one level a file.
 
     Args:
         source: path or bytes of the file.
@@ -222,12 +222,12 @@ class _Job:
         group = texture.group
         height, width = texture.samples.shape[:2]
         samples = texture.samples
-        levels = mip_chain(samples, group) if self.mips else [samples]
-        packed = [level_bytes(level, group, form) for level in levels]
+        levels = mip_chain(samples, group, texture.meaning) if self.mips else [samples]
+        packed = [level_bytes(level, group, form, texture.meaning) for level in levels]
         flags = {"srgb": is_srgb(group), "premultiplied": group.alpha.value == "premultiplied"}
         if self.to == "dds":
             return pack_dds(packed, height, width, form, **flags), len(levels)
-        return pack_ktx2(packed, height, width, form, colour=group.role in COLOUR, **flags), len(levels)
+        return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(levels)
 
     def _pictures(self, restored: Restored) -> list[Any]:
         """The levels of a map that are pictures of their own, the first as a decode gives it."""
@@ -250,12 +250,11 @@ class _Job:
         return [restored.samples, *coarser]
 
     def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:
-        is_colour = restored.groups[0].role in COLOUR
         return encode_image(
             os.fspath(path),
             samples,
             restored.groups,
-            self.image.icc if is_colour else None,
+            restored.icc,
             bit_depth=self.bits,
             format_name=self.to,
             exr=restored.entry.exr,
