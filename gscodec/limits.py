@@ -20,6 +20,9 @@ PIXELS_PER_BYTE: Final = 1 << 14
 """Pixels that each byte of a larger picture may stand for, 0.0005 bpp: PNG has at most 8,256 (1 bit, one value), JPEG
 256, our own files at the lowest rates about 1,600."""
 
+CHANNELS_PER_PIXEL: Final = 4
+"""Channels of a pixel, for limits: one of 64 channels counts as 16."""
+
 DEFAULT_MEMORY: Final = 8 << 30
 
 FREE_CANDIDATES: Final = 1 << 28
@@ -50,8 +53,9 @@ class Limits:
     """What reading and decoding may cost.
 
     Args:
-        max_pixels: of a picture that is read, or that a request computes. None is 2^14 px for each byte of the file,
-            but at least 2^24 (4096 x 4096), and at most 2^30 of what is held in memory whole.
+        max_pixels: of a picture that is read, or that a request computes, each of up to four channels; pixels of C
+            channels count as C / 4. None is 2^14 px for each byte of the file, but at least 2^24 (4096 x 4096), and at
+            most 2^30 of what is held in memory whole.
         max_memory: bytes that a picture, or the answer to a request, may take; estimated beforehand. None is 8 GiB, but
             at most half of the machine's.
         max_candidates: Gaussians that are looked at for a pixel or sample, on the mean over a request; the first 2^28

@@ -37,7 +37,7 @@ from gscodec.format.files import FileEntry
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import has_floats, native_dtype, to_values
 from gscodec.image.restore import Restored, plain_files, restore
-from gscodec.limits import DEFAULT_LIMITS, Limits
+from gscodec.limits import CHANNELS_PER_PIXEL, DEFAULT_LIMITS, Limits
 from gscodec.raster.base import Rasterizer, TooManyPairs, cpu_backend, get_backend
 
 _BLOCK_PX: Final = 8192
@@ -227,7 +227,7 @@ class IgsImage:
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
         level = lod if lod is None else self._lod(lod)
-        thumbnail = lod is None and is_much_smaller(part, shown)
+        thumbnail = lod is None and (is_much_smaller(part, shown) or is_tiny(part, shown))
         by_caller = region is not None or size is not None
         self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller)
         if level is None:
@@ -250,14 +250,16 @@ class IgsImage:
                 whether all of it is held at the same time.
         """
         points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
+        pixels = -(-points * max(n_channels, CHANNELS_PER_PIXEL) // CHANNELS_PER_PIXEL)
         samples = sum(math.prod(size) for _, size, _ in parts) * n_channels
         if len(parts) == 1:
             ((_, _, width, height), (rows, columns), _) = parts[0]
-            what = f"{self.name}: {columns}x{rows} px of {width}x{height} take {points} points,"
+            what = f"{self.name}: {columns}x{rows} px of {width}x{height} take {points} points"
         else:
-            what = f"{self.name}: pictures of {len(parts)} sizes take {points} points,"
+            what = f"{self.name}: pictures of {len(parts)} sizes take {points} points"
+        what += "," if pixels == points else f" of {n_channels} channels, which count as {pixels} pixels,"
         try:
-            self._limits.check_pixels(points, self._reader.stored_size, what, whole=in_memory)
+            self._limits.check_pixels(pixels, self._reader.stored_size, what, whole=in_memory)
             if in_memory:
                 self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: a picture of {samples} samples")
         except LimitExceeded as fault:
@@ -455,7 +457,8 @@ class IgsImage:
         """
         self._check_open()
         level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
-        height, width, _ = self.shape
+        height, width, n_channels = self.shape
+        self._check_cost([((0, 0, width, height), (height, width), False)], n_channels)
         finish = output_for(self.groups, dtype).finish
         for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32)):
             yield finish(values)

@@ -80,7 +80,7 @@ def test_work_and_memory_are_bounded(tmp_path: Path, n: int, height: int, width:
 
 def test_a_small_file_of_a_wide_picture_is_quick() -> None:
     refused, memory = cost(CASES / "small_file_of_wide_picture.igs")
-    assert len(refused) == 4  # all but its file and a point
+    assert refused == ["LimitExceeded"] * 3  # the whole, its mips and its strips; not its file, a thumbnail or a point
     assert memory < 500
 
 
@@ -112,6 +112,19 @@ def test_limits_are_raised() -> None:
         with pytest.raises(InvalidArgument):
             image.render(region=(0, 0, 11, 10))
         assert image.render(region=(0, 0, 10, 10)).shape == (10, 10, 1)
+
+
+def test_channels_count() -> None:
+    groups = tuple(ChannelGroup(f"c{number}", n_channels=1) for number in range(64))
+    gaussians = synthetic_gaussians(40, 40, 9, 64, 1)
+    data = pack(Contents(synthetic_grid(40, 40, 64), groups, LodTable((9,), ((1.0,),)), gaussians))
+    with open_igs(data, limits=Limits(max_pixels=40 * 40 * 16)) as image:
+        assert image.render().shape == (40, 40, 64)
+    with (
+        open_igs(data, limits=Limits(max_pixels=40 * 40 * 16 - 1)) as image,
+        pytest.raises(LimitExceeded, match="of 64 channels, which count as 25600 pixels"),
+    ):
+        image.render()
 
 
 def test_pixels_go_with_bytes() -> None:
