@@ -112,3 +112,84 @@ def test_cmyk_comes_back_as_cmyk(run: "Run", tmp_path: Path) -> None:
         assert run("decode", packed, tmp_path / name).code == 0
         with Image.open(tmp_path / name) as image:
             assert image.mode == mode
+
+
+def test_unrelated_pictures_are_not_one_file(run: "Run", tmp_path: Path) -> None:
+    (tmp_path / "holiday").mkdir()
+    for number, name in enumerate(("a.png", "b.png")):
+        values = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(values).save(tmp_path / "holiday" / name)
+    names = [tmp_path / "holiday" / name for name in ("a.png", "b.png")]
+    packed = tmp_path / "out.igs"
+    for sources in (names, [tmp_path / "holiday"]):
+        outcome = run("encode", *sources, packed, *QUICK)
+        assert outcome.code == 1
+        assert "are not the maps of one material: a.png names no map" in outcome.stderr
+        assert "--stack" in outcome.stderr
+        assert outcome.stderr.count("\n") == 1
+        assert not packed.exists()
+        assert run("encode", *sources, packed, *QUICK, "--stack").code == 0
+        assert run("decode", packed, tmp_path / "back", "--overwrite").code == 0
+        assert {path.name for path in (tmp_path / "back").iterdir()} == {"a.png", "b.png"}
+        packed.unlink()
+
+
+def test_the_roles_of_maps_are_reported(run: "Run", tmp_path: Path) -> None:
+    y, x = np.mgrid[0:16, 0:16] / 16
+    slopes = np.stack([0.4 * np.sin(6 * x), 0.4 * np.cos(5 * y)], axis=2)
+    normals = np.concatenate([slopes, np.sqrt(1 - np.square(slopes).sum(axis=2, keepdims=True))], axis=2)
+    Image.fromarray(np.asarray(127.5 + 127.5 * normals, np.uint8)).save(tmp_path / "brick_nor_dx.png")
+    photo = np.stack([x, 0.8 * x + 0.2 * y, y], axis=2)
+    Image.fromarray(np.asarray(255 * photo, np.uint8)).save(tmp_path / "heavy_metal.png")
+    how = ("--gaussians", 40, "--preset", "fast", "--steps", 10)
+    outcome = run("encode", tmp_path / "brick_nor_dx.png", *how)
+    assert outcome.code == 0
+    assert outcome.stderr.rstrip().endswith("; normal dx")
+    assert "normal (normal): 2 x 8-bit uint, linear, normal dx" in run("info", tmp_path / "brick_nor_dx.igs").text
+    outcome = run("encode", tmp_path / "heavy_metal.png", *how)
+    assert "heavy_metal.png: is called 'metal', but is not gray: taken as colour" in outcome.stderr
+    assert run("decode", tmp_path / "heavy_metal.igs", tmp_path / "back.png").code == 0
+    outcome = run("encode", tmp_path / "heavy_metal.png", *how, "--role", "metalness", "--overwrite")
+    assert outcome.stderr.rstrip().endswith("; metalness")
+    outcome = run("encode", tmp_path / "brick_nor_dx.png", *how, "--normal", "gl", "--overwrite")
+    assert outcome.stderr.rstrip().endswith("; normal gl")
+    outcome = run("encode", tmp_path / "heavy_metal.png", *how, "--normal", "gl", "--overwrite")
+    assert outcome.code == 1
+    assert "is no normal map" in outcome.stderr
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB gray", "RGBA opaque", "RGBA", "RGB normals"])
+def test_one_picture_comes_back_as_it_was(run: "Run", mode: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[0:24, 0:24] / 24
+    gray = 0.5 + 0.4 * np.sin(6 * x * y)
+    planes = {
+        "L": gray,
+        "RGB gray": np.stack([gray] * 3, axis=2),
+        "RGBA opaque": np.stack([x, y, gray, np.ones_like(x)], axis=2),
+        "RGBA": np.stack([x, y, gray, 0.3 + 0.5 * x], axis=2),
+        "RGB normals": np.stack(
+            [0.5 + 0.2 * x, 0.5 - 0.2 * y, 0.5 + 0.5 * np.sqrt(1 - 0.16 * (x * x + y * y))], axis=2
+        ),
+    }[mode]
+    name = "a_nor.png" if mode == "RGB normals" else "a.png"
+    source = np.asarray(255 * planes + 0.5, np.uint8)
+    Image.fromarray(source).save(tmp_path / name)
+    packed = tmp_path / "a.igs"
+    assert (
+        run("encode", tmp_path / name, packed, "--gaussians", 150, "--preset", "fast", "--steps", 100, "-q").code == 0
+    )
+    for output, bits in (("back.png", 8), ("deep.png", 16)):
+        assert run("decode", packed, tmp_path / output, "--bits", bits).code == 0
+    with Image.open(tmp_path / "back.png") as image:
+        assert np.asarray(image).shape == source.shape
+        assert np.abs(np.asarray(image).astype(int) - source).mean() < 6
+    deep = levels_of(tmp_path / "deep.png")
+    assert len(np.unique(deep)) > 300, "16 bits are those of the model, not of 8-bit codes"
+    assert run("compare", tmp_path / name, packed, "--min-psnr", 25).code == 0
+
+
+def levels_of(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Samples at the depth that the file has; Pillow reads 16-bit colour at 8."""
+    from gscodec.image import load_image
+
+    return load_image(path).samples
