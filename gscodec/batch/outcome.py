@@ -33,7 +33,7 @@ class Outcome:
     name: str
     status: Status
     output: str = ""
-    message: str = ""  # one line, for failures
+    message: str = ""  # one line: why it failed, or what a user should know of it
     key: str = ""
     n_bytes: int = 0
     bpp: float = 0.0
@@ -62,6 +62,6 @@ def as_row(outcome: Outcome) -> dict[str, Any]:
     return {name: getattr(outcome, name) for name in REPORTED}
 
 
-def one_line(fault: BaseException) -> str:
-    """The text of an error in one line."""
+def one_line(fault: BaseException | str) -> str:
+    """The text of an error or a warning in one line."""
     return " ".join(str(fault).split())

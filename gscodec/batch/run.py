@@ -1,10 +1,11 @@
 """A whole batch on this machine: what is current is left alone, the rest goes to workers."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gscodec.batch.back import DecodeItem, DecodeState, decode_item
 from gscodec.batch.outcome import Outcome, Status, one_line
@@ -12,6 +13,7 @@ from gscodec.batch.plan import Item
 from gscodec.batch.pool import PROGRESS_SECONDS, Event, Task
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item
+from gscodec.errors import DeviceFallback, SourceWarning
 from gscodec.format.atomic import sweep
 
 if TYPE_CHECKING:
@@ -67,9 +69,20 @@ class DecodeTask:
 
 
 def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
-    """The outcome of some work, also where it runs out of memory or meets a fault of ours."""
+    """The outcome of some work, even where it meets a fault of ours, with our warnings in its message.
+
+    A worker has no terminal of its own, and the library's warnings belong to their item.
+    """
     try:
-        return work()
+        with warnings.catch_warnings(record=True) as caught:
+            for ours in _OUR_WARNINGS:
+                warnings.simplefilter("always", ours)
+            outcome = work()
+        texts = [one_line(each.message) for each in caught if issubclass(each.category, _OUR_WARNINGS)]
+        for each in caught:
+            if not issubclass(each.category, _OUR_WARNINGS):
+                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+        return replace(outcome, message="; ".join(dict.fromkeys(filter(None, [outcome.message, *texts]))))
     except MemoryError:
         return Outcome(name, Status.FAILED, output, f"{name}: out of memory; use fewer jobs or a smaller picture")
     except BrokenPipeError:  # the batch is gone, and nobody waits for the outcome
@@ -78,6 +91,8 @@ def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
         text = f"{name}: {type(fault).__name__}: {one_line(fault)} (a fault of gscodec)"
         return Outcome(name, Status.FAILED, output, text)
 
+
+_OUR_WARNINGS: Final = (SourceWarning, DeviceFallback)
 
 Dispatch = Callable[[Sequence[Task]], Iterator[Event]]
 """What has tasks done: `run_tasks` with a number of jobs, or a cluster."""

@@ -404,6 +404,8 @@ def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
         elif not quiet and value.status is not Status.CURRENT:
             psnr = "" if value.psnr is None else f", {value.psnr:.2f} dB"
             _console.say(f"{value.status:8s} {name}: {human_bytes(value.n_bytes)}{psnr}, {value.seconds:.1f} s")
+            if value.message:
+                _console.say(f"warning  {value.message}")
 
     yield line
 

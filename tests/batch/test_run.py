@@ -216,3 +216,12 @@ def test_reports(suffix: str, tmp_path: Path) -> None:
     assert ("a&lt;b" if suffix == ".html" else "a<b") in text
     with pytest.raises(InvalidArgument, match="a report ends in"):
         write_report(tmp_path / "r.txt", outcomes, 1.0)
+
+
+def test_what_a_source_warns_of_is_in_its_outcome(tmp_path: Path, paint: Painter) -> None:
+    paint(tmp_path / "s" / "heavy_metal.png")
+    paint(tmp_path / "s" / "x.png")
+    outcomes = run(plan(tmp_path / "s", tmp_path / "d"), tmp_path / "d")
+    assert statuses(outcomes) == {"heavy_metal": "encoded", "x": "encoded"}
+    assert "heavy_metal.png: is called 'metal', but is not gray: taken as colour" in outcomes["heavy_metal"].message
+    assert outcomes["x"].message == ""
