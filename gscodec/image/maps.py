@@ -143,7 +143,7 @@ def load_one(
 
 def one_picture(picture: ImageStack, file: MapFile) -> ImageStack:
     """A loaded picture as `load_one` gives it."""
-    loaded = describe_picture(picture, file)
+    loaded = describe_picture(picture, file, is_alone=True)
     files = () if loaded.is_plain else (loaded.entry,)
     samples = np.ascontiguousarray(loaded.samples)
     return ImageStack(samples, loaded.groups, loaded.icc, picture.source_name, files)
