@@ -15,6 +15,7 @@ from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
+from gscodec.encoding.kept import kept_metadata
 from gscodec.encoding.packing import Encoded, count_for, recorded_name
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
@@ -96,6 +97,7 @@ def encode(
     as_stack: bool = False,
     meta: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    metadata: str = "all",
     block: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     time_budget: float | None = None,
@@ -134,6 +136,8 @@ def encode(
             of one material.
         meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
         limits: what reading a source may cost.
+        metadata: of the source: `all` keeps pixel density, Exif, XMP and OpenEXR attributes as long as they take at
+            most 5 % of a budget in bytes, `none` leaves them out. Colour tags and ICC profiles stay.
         steps: optimisation steps in place of the preset's.
         block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
             up to LARGE_PIXELS, and what suits the rate beyond.
@@ -150,6 +154,7 @@ def encode(
         OutOfDeviceMemory: the card named has too little memory.
 
     Warns:
+        SourceWarning: something in the source is not kept, or is taken in a way that its user may not expect.
         DeviceFallback: device `auto` found a card and goes on with the CPU.
     """
     started = time.perf_counter()
@@ -213,6 +218,7 @@ def encode(
     budget = size
     if bpp is not None or bppc is not None:
         budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
+    stack, kept = kept_metadata(stack, metadata, budget)
     job = Job(
         stack,
         grid,
@@ -233,6 +239,7 @@ def encode(
         tune,
         counts,
         recorded_name(stack, budget),
+        kept,
         "" if importance is None else _importance_said(importance, importance_strength),
     )
     wish = _Target(budget, gaussians, psnr)

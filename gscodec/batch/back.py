@@ -28,6 +28,7 @@ from gscodec.fingerprint import fingerprint
 from gscodec.format.file_names import file_key, path_in_folder, refuse_link_out
 
 if TYPE_CHECKING:
+    from gscodec.format import Metadata
     from gscodec.image.restore import Restored
 
 NAME: Final = ".gscodec-decode.jsonl"
@@ -211,7 +212,8 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
         rendered = list(image.render_files(lod=None).values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
-        files = [_bytes_of(at.path, made) for at, made in zip(item.pictures, rendered, strict=True)]
+        metadata = image.metadata if len(rendered) == 1 else None
+        files = [_bytes_of(at.path, made, metadata) for at, made in zip(item.pictures, rendered, strict=True)]
     digests = [hashlib.sha256(data).hexdigest() for data in files]
     standing = [_check(item, picture, options, digest) for picture, digest in zip(item.pictures, digests, strict=True)]
     item.root.mkdir(parents=True, exist_ok=True)
@@ -237,12 +239,19 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     return Outcome(item.name, Status.DECODED if changed else Status.CURRENT, str(_output(item)), n_bytes=n_bytes)
 
 
-def _bytes_of(path: Path, picture: "Restored") -> bytes:
+def _bytes_of(path: Path, picture: "Restored", metadata: "Metadata | None") -> bytes:
     """A file with the picture, at its own depth."""
     from gscodec.image.save import encode_image
 
     return encode_image(
-        path.name, picture.samples, picture.groups, picture.icc, bit_depth=None, format_name=None, exr=picture.entry.exr
+        path.name,
+        picture.samples,
+        picture.groups,
+        picture.icc,
+        bit_depth=None,
+        format_name=None,
+        exr=picture.entry.exr,
+        metadata=metadata,
     )
 
 

@@ -44,6 +44,7 @@ class Settings:
     seed: int = 0
     part: str | None = None
     nan: str = "error"
+    metadata: str = "all"
     role: str | None = None  # of a picture, in place of what its name and pixels say
     normal: str | None = None
     stack: bool = False  # several pictures are one stack, whatever their names
@@ -166,6 +167,7 @@ def key_of(stack: ImageStack, settings: Settings) -> str:
         "groups": [asdict(group) for group in stack.groups],
         "source": recorded_name(stack, None),
         "files": [asdict(entry) for entry in stack.files],
+        "metadata": hashlib.sha256(repr(stack.metadata).encode()).hexdigest(),
         "icc": hashlib.sha256(stack.icc or b"").hexdigest(),
     }
     head["weights"] = list(stack.weights)

@@ -61,4 +61,5 @@ def stream_picture(
         image.groups,
         image.icc,
         overwrite=overwrite,
+        metadata=image.metadata,
     )

@@ -173,6 +173,7 @@ def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: di
             format=wanted.format_name or (suffix if destination is None else None),
             overwrite=wanted.overwrite,
             exr=picture.exr,
+            metadata=image.metadata,
         )
 
 

@@ -135,6 +135,13 @@ def command(
             "same result. Removed in the end.",
         ),
     ] = None,
+    metadata: Annotated[
+        Literal["all", "none"],
+        typer.Option(
+            help="Keep Exif, XMP, pixel density and OpenEXR attributes, as long as they take at most 5 % of a size "
+            "that was asked for, or leave them out."
+        ),
+    ] = "all",
     mask: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Picture that is 0 where nobody sees a texel; what is there costs nothing."),
@@ -229,6 +236,7 @@ def command(
             time_budget=time_budget,
             block=block,
             checkpoint=checkpoint,
+            metadata=metadata,
             mask=mask,
             weights=weights,
             progress=show,

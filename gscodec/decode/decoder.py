@@ -34,6 +34,7 @@ from gscodec.decode.work import WorkBudget
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
+from gscodec.format.metadata import Metadata
 from gscodec.gaussians import Float32Array, Window
 from gscodec.image.levels import has_floats, native_dtype, to_values
 from gscodec.image.restore import Restored, plain_files, restore
@@ -159,6 +160,12 @@ class IgsImage:
         """The source's ICC profile."""
         self._check_open()
         return self._reader.icc
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the source says beside its samples: pixel density, colour tags, Exif, XMP."""
+        self._check_open()
+        return self._reader.metadata
 
     @cached_property
     def info(self) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from gscodec.errors import MissingExtra
 from gscodec.format import ChannelGroup, Contents, file_size
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import PAGE_ENTRY
+from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.format.packed import head_bytes
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.image import ImageStack
@@ -83,6 +84,7 @@ class Job:
     tune: str = "psnr"
     importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
     source_name: str = ""  # bare file name that the file records; empty is none
+    metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
     importance_said: str = ""  # where it came from, for the file's provenance
 
     @property
@@ -155,7 +157,9 @@ class Job:
             lattice = replace(lattice, feature_steps=lattice.feature_steps / self.scales)
         stack = self.stack
         gaussians = self.unscaled(gaussians)
-        return Contents(self.grid, self.groups, lods, gaussians, stack.icc, meta, page_size, lattice, stack.files)
+        return Contents(
+            self.grid, self.groups, lods, gaussians, stack.icc, meta, page_size, lattice, stack.files, self.metadata
+        )
 
     @property
     def n_pixels(self) -> int:
@@ -205,8 +209,8 @@ class Job:
         counts, stack = lod_counts(n_gaussians, self.lods), self.stack
         if self.profile == "packed":
             shape = PACKED_PAGE_SIZE, stack.files, self.record_bytes
-            return file_size(self.grid, self.groups, counts, stack.icc, meta, *shape)
-        return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files)
+            return file_size(self.grid, self.groups, counts, stack.icc, meta, *shape, metadata=self.metadata)
+        return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files, metadata=self.metadata)
 
 
 def training_room() -> Any:

@@ -5,6 +5,7 @@ from gscodec.format.channels import AlphaMode, ChannelGroup, NormalConvention, R
 from gscodec.format.contents import Contents, Json
 from gscodec.format.describe import describe
 from gscodec.format.layout import SIGNATURE, Header
+from gscodec.format.metadata import Metadata
 from gscodec.format.reader import IgsReader
 from gscodec.format.source import SourceLike
 from gscodec.format.validate import Issue, Severity, validate
@@ -19,6 +20,7 @@ __all__ = [
     "IgsReader",
     "Issue",
     "Json",
+    "Metadata",
     "NormalConvention",
     "Role",
     "SampleType",

@@ -10,6 +10,7 @@ from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 if TYPE_CHECKING:
     from gscodec.format.files import FileEntry
+    from gscodec.format.metadata import Metadata
 
 Json: TypeAlias = Any
 """A JSON value: dict with text keys, list, str, int, finite float, bool or None."""
@@ -28,3 +29,4 @@ class Contents:
     page_size: int = DEFAULT_PAGE_SIZE  # records per page
     lattice: Lattice | None = None  # steps of profile `coded`; None is profile `f16`
     files: "tuple[FileEntry, ...]" = ()  # what the source files were, where that is more than one picture
+    metadata: "Metadata | None" = None  # of the source; None is none

@@ -118,5 +118,8 @@ def describe(reader: IgsReader) -> dict[str, Any]:
             for chunk in reader.chunks
         ],
         "icc_bytes": len(reader.icc) if reader.icc is not None else None,
+        "tags": reader.metadata.tags or None,
+        "exif_bytes": len(reader.metadata.exif) if reader.metadata.exif else None,
+        "xmp_bytes": len(reader.metadata.xmp) if reader.metadata.xmp else None,
         "meta": reader.meta,
     }

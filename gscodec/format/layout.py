@@ -289,6 +289,9 @@ QUAN: Final = b"QUAN"
 ICCP: Final = b"ICCP"
 FILE: Final = b"FILE"
 GAUS: Final = b"GAUS"
+TAGS: Final = b"TAGS"
+EXIF: Final = b"EXIF"
+XMP: Final = b"XMP_"
 META: Final = b"META"
 
 KNOWN_CHUNKS: Final = {
@@ -299,7 +302,10 @@ KNOWN_CHUNKS: Final = {
     QUAN: True,
     FILE: False,
     ICCP: False,
+    TAGS: False,
     GAUS: True,
+    EXIF: False,
+    XMP: False,
     META: False,
 }
 """Chunk types of version 1.3, in the order they are written, and whether each is critical. Where there is PAGT, PAGI

@@ -15,6 +15,11 @@ MAX_ICC_BYTES: Final = 16 << 20
 MAX_META_BYTES: Final = 1 << 20
 """Raw bytes of the metadata; parsed JSON takes many times its text, so this is kept small."""
 
+MAX_TAGS_BYTES: Final = 4096
+MAX_EXIF_BYTES: Final = 1 << 20
+MAX_XMP_BYTES: Final = 1 << 20
+"""Raw bytes of the source's metadata. A JPEG has up to 64 KiB of Exif and 64 KiB of XMP that is not extended."""
+
 MAX_META_DEPTH: Final = 64
 """Nesting of the metadata, so that recursive parsers need little stack."""
 

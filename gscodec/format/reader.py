@@ -1,6 +1,7 @@
 """Reading an `.igs` file: what stands before the Gaussians on opening, then only the pages asked for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
@@ -17,6 +18,7 @@ from gscodec.format.files import FileEntry, unpack_files
 from gscodec.format.layout import (
     CHAN,
     CODEC_NONE,
+    EXIF,
     FILE,
     GAUS,
     ICCP,
@@ -28,17 +30,23 @@ from gscodec.format.layout import (
     PROFILE_F16,
     PROFILE_PACKED,
     QUAN,
+    TAGS,
+    XMP,
     Header,
 )
 from gscodec.format.limits import (
     MAX_CHAN_BYTES,
+    MAX_EXIF_BYTES,
     MAX_ICC_BYTES,
     MAX_META_BYTES,
+    MAX_TAGS_BYTES,
+    MAX_XMP_BYTES,
     count_pages,
     lods_bytes,
     pagi_bytes,
 )
 from gscodec.format.meta import unpack_meta
+from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.page_tree import PageTree, unpack_tree
 from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
 from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder
@@ -293,6 +301,21 @@ class IgsReader:
         """
         data = self._load_optional(META, MAX_META_BYTES)
         return None if data is None else unpack_meta(data, self.name)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the source said beside its samples; of a cut file, as much as is there.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_tags`; CorruptField for Exif or XMP that is none.
+        """
+        tags = self._load_optional(TAGS, MAX_TAGS_BYTES)
+        exif = self._load_optional(EXIF, MAX_EXIF_BYTES)
+        xmp = self._load_optional(XMP, MAX_XMP_BYTES)
+        metadata = Metadata() if tags is None else unpack_tags(tags, self.name)
+        metadata = replace(metadata, exif=exif or None, xmp=xmp or None)
+        check_metadata(metadata, self.name, CorruptField)
+        return metadata
 
     @cached_property
     def files(self) -> tuple[FileEntry, ...]:

@@ -14,9 +14,17 @@ from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preambl
 from gscodec.format.crc32c import crc32c
 from gscodec.format.file_names import distinct_file_names
 from gscodec.format.files import unpack_files
-from gscodec.format.layout import CHAN, FILE, ICCP, KNOWN_CHUNKS, META, PAGT
-from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES
+from gscodec.format.layout import CHAN, EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
+from gscodec.format.limits import (
+    MAX_CHAN_BYTES,
+    MAX_EXIF_BYTES,
+    MAX_ICC_BYTES,
+    MAX_META_BYTES,
+    MAX_TAGS_BYTES,
+    MAX_XMP_BYTES,
+)
 from gscodec.format.meta import unpack_meta
+from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.pages import PageIndex, support_boxes
 from gscodec.format.profiles import PageDecoder
 from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree, require_chunk
@@ -133,6 +141,14 @@ class _Inspection:
     def _ancillary(self, chunk: ChunkEntry, groups: tuple[ChannelGroup, ...] | None) -> None:
         if chunk.fourcc == ICCP:
             load_chunk(self._source, chunk, MAX_ICC_BYTES, self._name)
+        elif chunk.fourcc == TAGS:
+            unpack_tags(load_chunk(self._source, chunk, MAX_TAGS_BYTES, self._name), self._name)
+        elif chunk.fourcc == EXIF:
+            exif = load_chunk(self._source, chunk, MAX_EXIF_BYTES, self._name)
+            check_metadata(Metadata(exif=exif), self._name, CorruptField)
+        elif chunk.fourcc == XMP:
+            xmp = load_chunk(self._source, chunk, MAX_XMP_BYTES, self._name)
+            check_metadata(Metadata(xmp=xmp), self._name, CorruptField)
         elif chunk.fourcc == META:
             unpack_meta(load_chunk(self._source, chunk, MAX_META_BYTES, self._name), self._name)
         elif chunk.fourcc == FILE:

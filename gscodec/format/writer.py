@@ -19,6 +19,7 @@ from gscodec.format.lattice import Lattice, dequantize
 from gscodec.format.lattice import quantize as quantize_codes
 from gscodec.format.layout import (
     CHAN,
+    EXIF,
     FILE,
     GAUS,
     HEADER,
@@ -33,8 +34,10 @@ from gscodec.format.layout import (
     PROFILE_PACKED,
     QUAN,
     SIGNATURE,
+    TAGS,
     TOC_ENTRY,
     VERSION,
+    XMP,
     record_size,
     required_chunks,
 )
@@ -48,6 +51,7 @@ from gscodec.format.limits import (
     pagi_bytes,
 )
 from gscodec.format.meta import pack_meta
+from gscodec.format.metadata import Metadata, check_metadata, pack_tags
 from gscodec.format.morton import record_codes
 from gscodec.format.page_heads import page_heads, page_order
 from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
@@ -95,9 +99,12 @@ def pack(contents: Contents) -> bytes:
     if contents.files:
         chunks += _optional(FILE, pack_files(contents.files, _WHERE, InvalidArgument))
     chunks += _optional(ICCP, contents.icc)
+    before, after = _metadata_chunks(contents.metadata)
+    chunks += before
     if tree:  # the first bytes of the file then hold all but the index itself
         chunks += index
     chunks.append(StoredChunk.plain(GAUS, data))
+    chunks += after
     chunks += _optional(META, _meta_bytes(contents.meta))
     return _assemble(contents, chunks)
 
@@ -176,7 +183,7 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
 
 def _minor_version(contents: Contents, chunks: Sequence[StoredChunk]) -> int:
     """The first version that has all that the file has."""
-    if _profile(contents) == PROFILE_PACKED:
+    if _profile(contents) == PROFILE_PACKED or any(chunk.fourcc in {TAGS, EXIF, XMP} for chunk in chunks):
         return 3
     if any(chunk.fourcc == PAGT for chunk in chunks):
         return 2
@@ -207,6 +214,7 @@ def file_size(
     page_size: int = DEFAULT_PAGE_SIZE,
     files: Sequence[FileEntry] = (),
     record_bytes: int | None = None,
+    metadata: Metadata | None = None,
 ) -> int:
     """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
 
@@ -220,6 +228,7 @@ def file_size(
     n_channels = sum(group.n_channels for group in groups)
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
+    optional += [chunk for part in _metadata_chunks(metadata) for chunk in part]
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
     profile, of_profile = PROFILE_F16, counts[-1] * record_size(n_channels)
     if record_bytes is not None:
@@ -236,6 +245,25 @@ def file_size(
         + of_profile
         + sum(len(chunk.stored) for chunk in optional)
     )
+
+
+def metadata_bytes(metadata: Metadata | None) -> int:
+    """What a file with this metadata has more bytes than one without, its table of contents included.
+
+    Raises:
+        InvalidArgument: as `pack`.
+    """
+    before, after = _metadata_chunks(metadata)
+    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in before + after)
+
+
+def _metadata_chunks(metadata: Metadata | None) -> tuple[list[StoredChunk], list[StoredChunk]]:
+    """Those before the Gaussians, which tell how colours are meant, and those behind."""
+    if metadata is None:
+        return [], []
+    check_metadata(metadata, _WHERE, InvalidArgument)
+    tags = pack_tags(metadata, _WHERE, InvalidArgument)
+    return _optional(TAGS, tags), _optional(EXIF, metadata.exif) + _optional(XMP, metadata.xmp)
 
 
 def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:

@@ -118,7 +118,7 @@ def describe_picture(picture: ImageStack, file: MapFile, *, is_alone: bool = Fal
         name=file.name or meant.kind or group.name,
         role=meant.role,
         n_channels=samples.shape[2],
-        transfer=Transfer.SRGB if meant.role in COLOURS else Transfer.LINEAR,
+        transfer=group.transfer if meant.role in COLOURS else Transfer.LINEAR,
         alpha=alpha,
         normal=meant.normal,
     )

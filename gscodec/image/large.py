@@ -17,6 +17,7 @@ from gscodec.image.described import MapFile, meaning_of_file
 from gscodec.image.kinds import one_line_errors, open_pillow, warn_of_frames
 from gscodec.image.large_tiff import open_large_tiff
 from gscodec.image.maps import Overrides, load_source, one_picture
+from gscodec.image.metadata import as_tagged, metadata_of, with_png_tags
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import ImageStack, check_for, cmyk_groups, is_cmyk, picture_groups
@@ -123,7 +124,7 @@ def _with_role(source: RegionSource, file: MapFile) -> RegionSource:
             group,
             name=meant.kind or group.name,
             role=meant.role,
-            transfer=Transfer.SRGB if is_colour else Transfer.LINEAR,
+            transfer=group.transfer if is_colour else Transfer.LINEAR,
             alpha=group.alpha if is_colour else AlphaMode.NONE,
             normal=meant.normal,
         ),
@@ -149,15 +150,21 @@ def _decoded_once(path: Path, limits: Limits) -> RegionSource | None:
         n_channels = _CHANNELS.get(image.mode, 0)
         if height * width <= LARGE_PIXELS or not n_channels or not _is_as_stored(image):
             return None
+        extras = None
         if image.format == "PNG":
             png = importlib.import_module("gscodec.image.png")
-            png.check_chunks(file, name)
+            extras = png.check_chunks(file, name)
             image = open_pillow(file, name, check)
         with one_line_errors(name):
             warn_of_frames(image, name)
             groups = cmyk_groups(8) if image.mode == "CMYK" else picture_groups(n_channels, 8)
             icc = sound_profile(image.info.get("icc_profile"), groups, name)
-            return SpooledPicture((height, width, n_channels), groups, icc, _rows(image, n_channels), name)
+            source = SpooledPicture((height, width, n_channels), groups, icc, _rows(image, n_channels), name)
+            metadata = metadata_of(image, name)
+            if extras is not None:
+                metadata = with_png_tags(metadata, extras.tags, has_icc=icc is not None)
+            source.metadata, source.groups = metadata, as_tagged(groups, metadata)
+            return source
 
 
 def _is_as_stored(image: "ImageFile") -> bool:

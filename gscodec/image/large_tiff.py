@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gscodec.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
 from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
 from gscodec.image.kinds import one_line_errors, warn_of_source
+from gscodec.image.metadata import metadata_of_tiff
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import check_for, cmyk_groups, picture_groups
@@ -54,7 +55,10 @@ def open_large_tiff(
             check_for(file, limits, whole=False)(int(page.imagelength), int(page.imagewidth), name)
             for note in notes:
                 warn_of_source(f"{name}: {note}")
-            return _opened(file, page, tiff.byteorder, name)
+            metadata = metadata_of_tiff(file, int(page.offset), name)
+            source = _opened(file, page, tiff.byteorder, name)
+            source.metadata = metadata
+            return source
         except BaseException:
             file.close()
             raise

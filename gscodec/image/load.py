@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -11,9 +12,11 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format.channels import ChannelGroup
+from gscodec.format.metadata import Metadata
 from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
 from gscodec.image.kinds import file_type, one_line_errors, open_pillow, warn_of_frames, warn_of_source
+from gscodec.image.metadata import as_tagged, metadata_of, metadata_of_tiff, report_left_out, with_png_tags
 from gscodec.image.pnm import is_deep_pnm, read_deep_pnm
 from gscodec.image.profiles import sound_profile
 from gscodec.image.quiet import quiet
@@ -49,6 +52,9 @@ MAX_STREAM_BYTES: Final = 1 << 32
 
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
 _ORIENTATION_TAG: Final = 0x0112
+_TEXTS_KEPT: Final = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Software"}
+"""Keywords of PNG texts that are kept as metadata, or that name the program that made the file."""
+
 _REFUSED_MODES: Final = {
     "LAB": "CIELAB pictures are not read; convert it to RGB",
     "HSV": "HSV pictures are not read; convert it to RGB",
@@ -109,7 +115,7 @@ def from_pillow(image: "Image", name: str) -> ImageStack:
     with one_line_errors(name):
         check_dimensions(image.height, image.width, name)
         levels, largest = _levels(image, name)
-        return _stack(image, levels, largest, name)
+        return _tagged(_stack(image, levels, largest, name), metadata_of(image, name), None, name)
 
 
 def _seekable(file: BinaryIO, name: str) -> BinaryIO:
@@ -142,8 +148,9 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
         if head[:4] in TIFF_SIGNATURES:
             return _load_tiff(file, name, nan, check)
         image = open_pillow(file, name, check)
+        extras = None
         if image.format == "PNG":
-            png.check_chunks(file, name)
+            extras = png.check_chunks(file, name)
             image = open_pillow(file, name, check)
         if is_deep_pnm(image):
             levels, largest = read_deep_pnm(file, image, name)
@@ -152,7 +159,16 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
         else:
             levels, largest = _levels(image, name)
         warn_of_frames(image, name)
-        return _stack(image, levels, largest, name)
+        return _tagged(_stack(image, levels, largest, name), metadata_of(image, name), extras, name)
+
+
+def _tagged(stack: ImageStack, metadata: Metadata, extras: png.PngExtras | None, name: str) -> ImageStack:
+    """The stack with the metadata of its file; `extras` of a PNG file."""
+    if extras is not None:
+        texts = [text for text in extras.texts if text not in _TEXTS_KEPT]
+        report_left_out([*(["text " + ", ".join(texts)] if texts else []), *extras.others], name)
+        metadata = with_png_tags(metadata, extras.tags, has_icc=stack.icc is not None)
+    return replace(stack, metadata=metadata, groups=as_tagged(stack.groups, metadata))
 
 
 def _load_tiff(file: BinaryIO, name: str, nan: str, check: DimensionCheck) -> ImageStack:
@@ -164,15 +180,19 @@ def _load_tiff(file: BinaryIO, name: str, nan: str, check: DimensionCheck) -> Im
     for note in layout.notes:
         warn_of_source(f"{name}: {note}")
     if layout.sample_format == FLOAT:
-        return float_tiff.read_float_tiff(file, layout, name, nan)
+        return replace(
+            float_tiff.read_float_tiff(file, layout, name, nan), metadata=metadata_of_tiff(file, layout.offset, name)
+        )
     if not is_for_tifffile(layout):
-        return _through_pillow(file, layout, name, check)
+        stack = _through_pillow(file, layout, name, check)
+        return replace(stack, metadata=metadata_of_tiff(file, layout.offset, name))
     levels, notes = read_levels(file, layout, name)
     for note in notes:
         warn_of_source(f"{name}: {note}")
     largest = (1 << max(layout.bits)) - 1
     groups = cmyk_groups(max(layout.bits)) if layout.photometric == SEPARATED else None
-    return _stack_of(upright(levels, layout.orientation), largest, groups, layout.icc, name)
+    stack = _stack_of(upright(levels, layout.orientation), largest, groups, layout.icc, name)
+    return replace(stack, metadata=metadata_of_tiff(file, layout.offset, name))
 
 
 def _through_pillow(file: BinaryIO, layout: TiffLayout | None, name: str, check: DimensionCheck) -> ImageStack:

@@ -19,6 +19,7 @@ from gscodec.image.hidden import hide
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.load import load_image
 from gscodec.image.manifest import parse_normal, parse_role, read_manifest
+from gscodec.image.metadata import colour_words, report_left_out
 from gscodec.image.roles import map_name
 from gscodec.image.stack import ImageStack, is_cmyk
 from gscodec.limits import DEFAULT_LIMITS, Limits
@@ -146,7 +147,7 @@ def one_picture(picture: ImageStack, file: MapFile) -> ImageStack:
     loaded = describe_picture(picture, file, is_alone=True)
     files = () if loaded.is_plain else (loaded.entry,)
     samples = np.ascontiguousarray(loaded.samples)
-    return ImageStack(samples, loaded.groups, loaded.icc, picture.source_name, files)
+    return ImageStack(samples, loaded.groups, loaded.icc, picture.source_name, files, metadata=picture.metadata)
 
 
 def load_maps(
@@ -212,6 +213,8 @@ def _load(file: MapFile, source: str, part: str | None, nan: str, limits: Limits
     picture = load_image(file.path, part=part if is_exr else None, nan=nan, limits=limits)
     if is_cmyk(picture.groups):
         raise InvalidArgument(f"{file.path}: has four inks and cannot be a map of a stack; convert it to RGB")
+    lost = [words for words, data in (("Exif", picture.metadata.exif), ("XMP", picture.metadata.xmp)) if data]
+    report_left_out([*lost, *filter(None, [colour_words(picture.metadata)])], os.fspath(file.path))
     loaded = describe_picture(picture, file)
     known = map_name(file.path)
     own = file.name or loaded.kind or (known.kind if known is not None else legal_name(file.path.stem))

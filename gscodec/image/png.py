@@ -5,6 +5,7 @@ Source: PNG (Portable Network Graphics) Specification, Third Edition, W3C 2025, 
 
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -14,18 +15,40 @@ from gscodec.errors import BadImage
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
+_TAGS: Final = {b"cICP", b"gAMA", b"cHRM", b"sRGB", b"mDCV", b"cLLI"}
+_TEXTS: Final = {b"tEXt", b"zTXt", b"iTXt"}
+_READ_ELSEWHERE: Final = {
+    *(b"iCCP", b"eXIf", b"pHYs", b"tRNS", b"acTL", b"fcTL", b"fdAT"),
+    *(b"bKGD", b"hIST", b"sPLT", b"tIME"),
+}
+"""By Pillow; and what only says how another program would show or date the file."""
+
+_START_BYTES: Final = 96
+_MAX_LISTED: Final = 20
 _READ_BYTES: Final = 1 << 20
 _ROWS: Final = 64  # rows filtered at a time
 _COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels
 
 
-def check_chunks(file: BinaryIO, name: str) -> None:
+@dataclass(frozen=True)
+class PngExtras:
+    """What a PNG file has beside its picture."""
+
+    tags: dict[bytes, bytes]  # data of short chunks that say how colours are meant
+    texts: tuple[str, ...]  # keywords of text chunks
+    others: tuple[str, ...]  # further types of chunks that a decoder may pass over
+
+
+def check_chunks(file: BinaryIO, name: str) -> PngExtras:
     """Walk the chunks up to IEND and compare their CRCs. Pillow skips those of pixels. The position is not kept.
 
     Raises:
         BadImage: a chunk is cut off, too long, or was changed after it was written.
     """
     file.seek(len(SIGNATURE))
+    tags: dict[bytes, bytes] = {}
+    texts: list[str] = []
+    others: list[str] = []
     while True:
         head = file.read(8)
         if len(head) < 8:
@@ -35,19 +58,27 @@ def check_chunks(file: BinaryIO, name: str) -> None:
             raise BadImage(f"{name}: a PNG chunk says it has {length} bytes; the file is damaged")
         crc = zlib.crc32(kind)
         left = length
+        start = b""
         while left:
             part = file.read(min(left, _READ_BYTES))
             if not part:
                 raise BadImage(f"{name}: the PNG file is cut off inside its {_text(kind)} chunk; get a whole copy")
             crc = zlib.crc32(part, crc)
             left -= len(part)
+            start = start or part[:_START_BYTES]
         stored = file.read(4)
         if len(stored) < 4:
             raise BadImage(f"{name}: the PNG file is cut off inside its {_text(kind)} chunk; get a whole copy")
         if crc != int.from_bytes(stored, "big"):
             raise BadImage(f"{name}: the checksum of a PNG {_text(kind)} chunk is wrong; the file is damaged")
+        if kind in _TAGS:
+            tags.setdefault(kind, start)
+        elif kind in _TEXTS and len(texts) < _MAX_LISTED:
+            texts.append(start.partition(b"\0")[0].decode("latin-1"))
+        elif kind[0] & 32 and kind not in _READ_ELSEWHERE and len(others) < _MAX_LISTED:
+            others.append(_text(kind))
         if kind == b"IEND":
-            return
+            return PngExtras(tags, tuple(texts), tuple(others))
 
 
 def _text(kind: bytes) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gscodec.errors import GsCodecError, file_access_error
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.files import FileEntry
+from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.gaussians import Float32Array
 from gscodec.image.stack import ImageStack
 
@@ -70,6 +71,11 @@ class Regions(Protocol):
         """As `ImageStack.files`."""
         ...
 
+    @property
+    def metadata(self) -> Metadata:
+        """As `ImageStack.metadata`."""
+        ...
+
     def read(self, area: Rect) -> Float32Array:
         """float32 (h, w, C) samples in the model's domain, as `ImageStack.samples`, in memory of their own."""
         ...
@@ -87,6 +93,7 @@ class RegionSource:
         self.groups = groups
         self.icc = icc
         self.files: tuple[FileEntry, ...] = ()
+        self.metadata = NO_METADATA
         self.source_name = ""  # as `ImageStack.source_name`
 
     def __enter__(self) -> Self:
@@ -123,6 +130,7 @@ class StackRegions(RegionSource):
         height, width, n_channels = stack.samples.shape
         super().__init__((height, width, n_channels), stack.groups, stack.icc)
         self.files = stack.files
+        self.metadata = stack.metadata
         self._samples = stack.samples
 
     def read(self, area: Rect) -> Float32Array:

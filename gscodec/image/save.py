@@ -13,8 +13,10 @@ import numpy.typing as npt
 from gscodec.errors import InvalidArgument, UnsupportedImage, file_access_error
 from gscodec.format import write_atomic
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.format.metadata import Metadata
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.discover import PICTURE_SUFFIXES
+from gscodec.image.embed import embedded, fitting_metadata, pillow_options
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.normals import shown_normals
@@ -71,6 +73,7 @@ def save_image(
     format: str | None = None,  # noqa: A002 - the word that Pillow and everyone uses
     overwrite: bool = False,
     exr: Mapping[str, Any] | None = None,
+    metadata: Metadata | None = None,
 ) -> None:
     """Write a picture, whole or not at all.
 
@@ -85,16 +88,20 @@ def save_image(
         bit_depth: 8 or 16; None is the depth of the groups, up to what the format has.
         format: Pillow's name for it or a suffix, in any case; None goes by the path's suffix, PNG without one.
         overwrite: whether an existing file may be replaced.
-        exr: what an OpenEXR source had beside its samples (`FileEntry.exr`), for OpenEXR.
+        exr: what an OpenEXR source had beside its samples (`FileEntry.exr`): for OpenEXR, and for the display window.
+        metadata: pixel density, colour tags, Exif and XMP (`IgsImage.metadata`), as far as the file type has them.
 
     Raises:
         InvalidArgument: no such format, a depth or an alpha that the format does not have, or an array that does not
             fit the groups.
         UnsupportedImage: the groups are not one picture.
         OutputExists, FileAccessError: as `write_atomic`.
+
+    Warns:
+        SourceWarning: the file type has no place for the profile or for some metadata.
     """
     target = os.fspath(path)
-    data = encode_image(target, array, groups, icc, bit_depth=bit_depth, format_name=format, exr=exr)
+    data = encode_image(target, array, groups, icc, bit_depth=bit_depth, format_name=format, exr=exr, metadata=metadata)
     if target != "-":
         write_atomic(target, data, overwrite)
         return
@@ -116,21 +123,38 @@ def encode_image(
     bit_depth: int | None,
     format_name: str | None,
     exr: Mapping[str, Any] | None = None,
+    metadata: Metadata | None = None,
 ) -> bytes:
     """The bytes that `save_image` writes. `name` gives the format where `format_name` is None."""
     kind = _format(name, format_name)
     check_channels(array, groups)
+    kept = fitting_metadata(metadata, kind, name)
+    data = _picture_file(kind, array, groups, icc, bit_depth, exr or {}, pillow_options(kept, kind), name)
+    return embedded(data, kind, kept)
+
+
+def _picture_file(
+    kind: str,
+    array: npt.NDArray[Any],
+    groups: Sequence[ChannelGroup],
+    icc: bytes | None,
+    bit_depth: int | None,
+    exr: Mapping[str, Any],
+    options: Mapping[str, Any],
+    name: str,
+) -> bytes:
+    """The file; `options` are those of Pillow's writer."""
     if exr and kind != "EXR":
         array = displayed(array, exr, name)
     if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
-        return _float_file(kind, array, tuple(groups), exr or {}, bit_depth, icc, name)
+        return _float_file(kind, array, tuple(groups), exr, bit_depth, icc, name)
     if array.dtype.kind == "f" and has_floats(groups):
         array = _displayable(array, groups, name, kind in _ALPHA)
         groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
     elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
         array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
     if is_cmyk(groups):
-        return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, name)
+        return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, options, name)
     n_channels = _picture_channels(groups, name)
     deep_gray_alpha = kind == "TIFF" and n_channels == 2 and (bit_depth or native_dtype(groups).itemsize * 8) == 16
     icc = _profile(icc, kind, 4 if deep_gray_alpha else n_channels, name)
@@ -143,7 +167,7 @@ def encode_image(
     if bit_depth is None:
         array = to_native(array, groups)
         if groups[0].bit_depth == 1 and n_channels == 1 and kind in {"PNG", "TIFF", "BMP", "PPM"}:
-            return _with_pillow(array, ("1",), kind, icc, name)
+            return _with_pillow(array, ("1",), kind, icc, options, name)
         bit_depth = 8 if native_dtype(groups) == np.uint8 or not has_deep else 16
     if bit_depth == 16:
         deep = full_range(array, np.uint16)
@@ -153,7 +177,7 @@ def encode_image(
             return write_deep_png(deep, icc)
         # few programs, Pillow not among them, read TIFFs of 16-bit gray with alpha
         return write_deep_tiff(deep[:, :, [0, 0, 0, 1]] if deep_gray_alpha else deep, icc)
-    return _with_pillow(full_range(array, np.uint8), _MODES[n_channels], kind, icc, name)
+    return _with_pillow(full_range(array, np.uint8), _MODES[n_channels], kind, icc, options, name)
 
 
 def _float_file(
@@ -269,15 +293,17 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture")
 
 
-def _inks(array: npt.NDArray[Any], kind: str, icc: bytes | None, bit_depth: int, name: str) -> bytes:
+def _inks(
+    array: npt.NDArray[Any], kind: str, icc: bytes | None, bit_depth: int, options: Mapping[str, Any], name: str
+) -> bytes:
     """CMYK where the format has it, else sRGB: through the profile, or by the plain formula where there is none."""
     icc = fitting_profile(icc, "CMYK", name)
     if kind == "TIFF" and bit_depth == 16:
         return write_deep_tiff(full_range(array, np.uint16), icc, inks=True)
     inks = full_range(array, np.uint8)
     if kind in {"TIFF", "JPEG"}:
-        return _with_pillow(inks, ("CMYK",), kind, icc, name)
-    return _with_pillow(srgb_of_inks(inks, icc, name), ("RGB",), kind, None, name)
+        return _with_pillow(inks, ("CMYK",), kind, icc, options, name)
+    return _with_pillow(srgb_of_inks(inks, icc, name), ("RGB",), kind, None, options, name)
 
 
 def _profile(icc: bytes | None, kind: str, n_channels: int, name: str) -> bytes | None:
@@ -289,12 +315,19 @@ def _profile(icc: bytes | None, kind: str, n_channels: int, name: str) -> bytes 
     return fitting_profile(icc, "GRAY" if n_channels <= 2 and kind not in _NO_GRAY else "RGB ", name)
 
 
-def _with_pillow(array: npt.NDArray[np.uint8], modes: Sequence[str], kind: str, icc: bytes | None, name: str) -> bytes:
+def _with_pillow(
+    array: npt.NDArray[np.uint8],
+    modes: Sequence[str],
+    kind: str,
+    icc: bytes | None,
+    more: Mapping[str, Any],
+    name: str,
+) -> bytes:
     """The file in the first of the modes that the format takes."""
     from PIL import Image
 
     image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array, "CMYK" if modes[0] == "CMYK" else None)
-    options = dict(_OPTIONS.get(kind, {}))
+    options = _OPTIONS.get(kind, {}) | dict(more)
     if icc:
         options["icc_profile"] = icc
     fault: Exception | None = None

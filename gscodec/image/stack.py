@@ -15,6 +15,7 @@ from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.format.channels import AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.format.file_names import legal_name
 from gscodec.format.files import FileEntry
+from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.image.levels import check_channels, full_range
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
@@ -36,6 +37,7 @@ class ImageStack:
     source_name: str = ""  # path or another name, for messages; its last part is recorded where it is that of a picture
     files: tuple[FileEntry, ...] = ()  # what the samples came from, where that is not one plain picture
     visible: npt.NDArray[np.bool_] | None = None  # (H, W) texels that count; None is all of them
+    metadata: Metadata = NO_METADATA  # of the source
     weights: tuple[float, ...] = ()  # of each group's errors in the fit, above 0; none is 1 for all
 
     def __post_init__(self) -> None:

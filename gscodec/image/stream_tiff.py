@@ -10,6 +10,10 @@ import numpy.typing as npt
 from gscodec.errors import UnsupportedImage
 from gscodec.format.atomic import atomic_path
 from gscodec.format.channels import ChannelGroup
+from gscodec.format.metadata import NO_METADATA, Metadata
+from gscodec.image.embed import fitting_metadata
+from gscodec.image.kinds import warn_of_source
+from gscodec.image.profiles import sound_profile
 from gscodec.image.stack import is_cmyk
 
 Strips = Iterable[tuple[int, npt.NDArray[Any]]]
@@ -29,6 +33,7 @@ def write_tiled_tiff(
     icc: bytes | None,
     *,
     overwrite: bool,
+    metadata: Metadata | None = None,
 ) -> None:
     """A picture in deflated tiles of 256 x 256 px, whole or not at all.
 
@@ -56,6 +61,14 @@ def write_tiled_tiff(
         "extrasamples": [] if is_ink else (["unassalpha"] if n_channels in {2, 4} else [0] * (n_channels - colours)),
         "planarconfig": "contig" if n_channels > 1 else None,
     }
+    icc = sound_profile(icc, groups, os.fspath(path))
+    metadata = fitting_metadata(metadata, "TIFF", os.fspath(path)) or NO_METADATA
+    if metadata.density is not None:
+        options |= {"resolution": metadata.density, "resolutionunit": "INCH"}
+    if metadata.xmp:
+        options["extratags"] = [(700, "B", len(metadata.xmp), metadata.xmp, True)]
+    if metadata.exif:
+        warn_of_source(f"{path}: metadata is left out: Exif, which TIFFs of this size are written without")
     with atomic_path(path, overwrite) as temporary:
         with tifffile.TiffWriter(temporary, bigtiff=height * width * n_channels * kind.itemsize >= _BIG) as writer:
             writer.write(

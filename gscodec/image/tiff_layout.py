@@ -4,11 +4,15 @@ Source: TIFF Revision 6.0, Adobe 1992; TIFF Technical Note 1 and Photoshop Techn
 """
 
 import io
+import logging
 import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from gscodec.errors import UnsupportedImage
+
+for _library in ("tifffile", "PIL"):  # they log what is damaged; without a handler that goes to stderr
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
 

@@ -58,8 +58,8 @@ typedef struct {
     uint64_t offset, stored_size, raw_size;
 } chunk;
 
-enum { CHAN, LODS, PAGT, PAGI, QUAN, FILE_, ICCP, GAUS, META, N_KNOWN };
-static const char KNOWN[N_KNOWN][5] = {"CHAN", "LODS", "PAGT", "PAGI", "QUAN", "FILE", "ICCP", "GAUS", "META"};
+enum { CHAN, LODS, PAGT, PAGI, QUAN, FILE_, ICCP, TAGS, GAUS, EXIF, XMP_, META, N_KNOWN };
+static const char KNOWN[N_KNOWN][5] = {"CHAN", "LODS", "PAGT", "PAGI", "QUAN", "FILE", "ICCP", "TAGS", "GAUS", "EXIF", "XMP_", "META"};
 
 static int is_critical(int k) { return k == CHAN || k == LODS || k == PAGI || k == QUAN || k == GAUS; }
 

@@ -146,7 +146,7 @@ def test_signature() -> None:
 
 
 def test_chunks() -> None:
-    written = re.findall(r"^([A-Z]{4})  (critical|ancillary) ", section("The whole file"), re.MULTILINE)
+    written = re.findall(r"^([A-Z_]{4})  (critical|ancillary) ", section("The whole file"), re.MULTILINE)
     assert {name.encode(): kind == "critical" for name, kind in written} == KNOWN_CHUNKS
     assert [name.encode() for name, _ in written] == list(KNOWN_CHUNKS)
 

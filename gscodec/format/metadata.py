@@ -1,0 +1,147 @@
+"""What a source picture says beside its samples: the chunks TAGS, EXIF and XMP_. It never changes samples."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gscodec.errors import CorruptField, LimitExceeded
+from gscodec.format.contents import Json
+from gscodec.format.layout import ErrorClass
+from gscodec.format.limits import MAX_EXIF_BYTES, MAX_TAGS_BYTES, MAX_XMP_BYTES
+from gscodec.format.meta import pack_meta, unpack_meta
+
+_TIFF_STARTS: Final = (b"II\x2a\0", b"MM\0\x2a")
+_LEAST_EXIF: Final = 14  # a TIFF header and an empty directory
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Metadata of one picture. What is None is not known."""
+
+    density: tuple[float, float] | None = None  # pixels per inch, across and down
+    cicp: tuple[int, int, int, int] | None = None  # ITU-T H.273: primaries, transfer, matrix, full range
+    gamma: float | None = None  # of an encoding: sample = light^gamma, as PNG's gAMA
+    chromaticities: tuple[float, ...] | None = None  # x, y of white, red, green and blue, as PNG's cHRM
+    mastering: tuple[int, ...] | None = None  # the ten numbers of PNG's mDCV, SMPTE ST 2086
+    content_light: tuple[int, int] | None = None  # the two of PNG's cLLI
+    exif: bytes | None = None  # Exif as a TIFF structure, upright
+    xmp: bytes | None = None  # XMP packet in UTF-8
+
+    @property
+    def tags(self) -> dict[str, Json]:
+        """The members of the TAGS chunk."""
+        return {name: _plain(getattr(self, name)) for name in _CHECKS if getattr(self, name) is not None}
+
+
+NO_METADATA: Final = Metadata()
+
+
+def _plain(value: Any) -> Json:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def pack_tags(metadata: Metadata, where: str, error: ErrorClass) -> bytes | None:
+    """The TAGS chunk, or None where there is nothing to say.
+
+    Raises:
+        GsCodecError: `error`, where it could not be read back.
+    """
+    if not metadata.tags:
+        return None
+    data = pack_meta(metadata.tags, where, error)
+    try:
+        unpack_tags(data, where)
+    except (CorruptField, LimitExceeded) as fault:
+        raise error(str(fault)) from fault
+    return data
+
+
+def unpack_tags(data: bytes, name: str) -> Metadata:
+    """The metadata in a TAGS chunk; members that are not known are left out.
+
+    Raises:
+        CorruptField: not as spec/igs.md, "Metadata of the source" has it.
+    """
+    values = unpack_meta(data, name, "TAGS")
+    found: dict[str, Any] = {}
+    for key, is_sound in _CHECKS.items():
+        if key in values:
+            if not is_sound(values[key]):
+                raise CorruptField(f"{name}: chunk TAGS has a {key} that cannot be one")
+            found[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
+    return Metadata(**found)
+
+
+def exif_fault(data: bytes) -> str | None:
+    """Why bytes are no EXIF chunk, or None."""
+    if len(data) < _LEAST_EXIF or not data.startswith(_TIFF_STARTS):
+        return "is not a TIFF structure"
+    return None
+
+
+def xmp_fault(data: bytes) -> str | None:
+    """Why bytes are no XMP_ chunk, or None."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return None
+
+
+def is_sound_tag(key: str, value: Any) -> bool:
+    """Whether a value may stand for a member of the TAGS chunk."""
+    return bool(_CHECKS[key](_plain(value)))
+
+
+def check_metadata(metadata: Metadata, where: str, error: ErrorClass) -> None:
+    """Refuse metadata that no file may hold.
+
+    Raises:
+        GsCodecError: `error`, where there is some.
+    """
+    for label, data, limit, fault_of in (
+        ("EXIF", metadata.exif, MAX_EXIF_BYTES, exif_fault),
+        ("XMP_", metadata.xmp, MAX_XMP_BYTES, xmp_fault),
+    ):
+        if data:
+            fault = fault_of(data)
+            if len(data) > limit:
+                fault = f"takes {len(data)} bytes, the limit is {limit}"
+            if fault:
+                raise error(f"{where}: chunk {label} {fault}")
+    tags = pack_tags(metadata, where, error)
+    if tags and len(tags) > MAX_TAGS_BYTES:
+        raise error(f"{where}: chunk TAGS takes {len(tags)} bytes, the limit is {MAX_TAGS_BYTES}")
+
+
+def _numbers(count: int, low: float, high: float) -> Any:
+    def is_sound(value: Json) -> bool:
+        return isinstance(value, list) and len(value) == count and all(_is_number(each, low, high) for each in value)
+
+    return is_sound
+
+
+def _integers(highest: Sequence[int]) -> Any:
+    def is_sound(value: Json) -> bool:
+        return (
+            isinstance(value, list)
+            and len(value) == len(highest)
+            and all(type(each) is int and 0 <= each <= top for each, top in zip(value, highest, strict=True))
+        )
+
+    return is_sound
+
+
+def _is_number(value: Json, low: float, high: float) -> bool:
+    return type(value) in {int, float} and math.isfinite(value) and low <= value <= high
+
+
+_CHECKS: Final[dict[str, Any]] = {
+    "density": _numbers(2, 1e-3, 1e6),
+    "cicp": _integers((255, 255, 255, 1)),
+    "gamma": lambda value: _is_number(value, 1e-3, 1e3),
+    "chromaticities": _numbers(8, -100, 100),
+    "mastering": _integers((*[65535] * 8, 2**32 - 1, 2**32 - 1)),
+    "content_light": _integers((2**32 - 1, 2**32 - 1)),
+}
