@@ -15,12 +15,13 @@ SUITES ?= all
 BENCH ?= --quick
 SECONDS ?= 600
 ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py
+KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan test-cuda kernels bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan stress test-cuda kernels bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, an
 		GSCODEC_NO_MEMORY_POOL=1 compute-sanitizer --tool $$tool --error-exitcode 9 \
 			$(BIN)/python -m pytest -q -m cuda tests/cuda tests/raster || exit; \
 	done
+
+stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and check what is left (KILLS=n)
+	$(BIN)/python tests/stress/batch_kill.py --kills $(KILLS)
 
 kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no card
 	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)

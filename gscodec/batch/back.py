@@ -82,7 +82,7 @@ class DecodeState:
         Args:
             trust: look at no more of the pictures than their sizes and times of modification.
         """
-        notes = [self._notes.get(_below(picture.path, self._root), {}) for picture in item.pictures]
+        notes = [self._notes.get(_below(picture.path, self._root), [{}])[-1] for picture in item.pictures]
         igs = digest_of(item.source)
         for picture, note in zip(item.pictures, notes, strict=True):
             if (note.get("item"), note.get("igs"), note.get("build")) != (item.name, igs, fingerprint()):
@@ -96,10 +96,8 @@ class DecodeState:
 
     def digests(self, item: str, path: Path) -> tuple[str, ...]:
         """SHA-256 of what decodes of an item may have left at a path."""
-        note = self._notes.get(_below(path, self._root), {})
-        if note.get("item") != item:
-            return ()
-        found = (note.get("digest"), note.get("was"))
+        notes = [note for note in self._notes.get(_below(path, self._root), []) if note.get("item") == item]
+        found = [note.get(member) for note in notes for member in ("digest", "was")]
         return tuple(digest for digest in found if isinstance(digest, str))
 
 
@@ -232,7 +230,11 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
             check_inside(picture.path, item.root)
             # Before the picture: whoever finds it after a kill knows whose it is, the new one or the old.
             journal.add(note | ({} if was is None else {"was": was}), durable=True)
-            write_atomic(picture.path, data, overwrite=was is not None)
+            try:
+                write_atomic(picture.path, data, overwrite=was is not None)
+            except OutputExists:  # another run has been quicker, or a user
+                if _check(item, picture, options, digest) != digest:
+                    write_atomic(picture.path, data, overwrite=True)
             changed = True
         journal.add(note | {"stat": stat_of(picture.path)})
         n_bytes += len(data)
@@ -276,6 +278,8 @@ def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | N
         raise FileAccessError(f"{path}: is not a regular file; remove it or name another folder", filename=path)
     if standing in picture.digests or standing == digest:
         return standing
+    if digest is not None and standing in DecodeState(item.root, dry=True).digests(item.name, path):
+        return standing  # another run has written it since this one was planned
     if picture.is_source:
         raise InvalidArgument(f"{path}: is a source of {item.name}; name another folder")
     if not options.overwrite and digest is not None:

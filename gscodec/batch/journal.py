@@ -1,8 +1,9 @@
 """Notes of batches in a folder: a file that runs and shards beside each other add to, a line at a time.
 
-The first line says what the file is; each other one is a JSON object with a `name`, and the last of a name counts.
-Lines are added under a lock, whole; a torn one, or anything else that makes no sense, is passed over. The file is
-written anew where most of it is out of date. Nothing here is trusted: whoever reads a note checks what it says.
+The first line says what the file is; each other one is a JSON object with a `name`. Lines are added under a lock,
+whole; a torn one, or anything else that makes no sense, is passed over. The last ones of a name are kept when the file
+is written anew, which it is where most of it is out of date. Nothing here is trusted: whoever reads a note checks what
+it says.
 """
 
 import json
@@ -16,6 +17,9 @@ from gscodec.errors import GsCodecError, file_access_error
 from gscodec.format.atomic import locked, write_atomic
 
 Note = dict[str, Any]
+
+KEPT: Final = 8
+"""Notes of a name, so that runs beside each other, which may note and write in different orders, know of both."""
 
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 1 << 30
@@ -36,13 +40,13 @@ class Journal:
         self._head = json.dumps({"gscodec": kind, "version": _VERSION}).encode() + b"\n"
         self._is_usable = True
 
-    def read(self, *, tidy: bool = True) -> dict[str, Note]:
-        """The last note of each name.
+    def read(self, *, tidy: bool = True) -> dict[str, list[Note]]:
+        """The last notes of each name, up to KEPT, the newest last.
 
         Args:
             tidy: write the file anew where that is due.
         """
-        notes: dict[str, Note] = {}
+        notes: dict[str, list[Note]] = {}
         n_lines, n_bad = 0, 0
         try:
             descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
@@ -70,10 +74,10 @@ class Journal:
                 if note is None:
                     n_bad += 1
                 else:
-                    notes[note["name"]] = note
+                    _keep(notes, note)
         if n_bad:
             self._warn(f"{self._path}: {n_bad} of {n_lines} notes are damaged and passed over")
-        if tidy and (n_bad or n_lines > 2 * len(notes) + 100):
+        if tidy and (n_bad or n_lines > 2 * sum(map(len, notes.values())) + 100):
             self._tidy()
         return notes
 
@@ -112,18 +116,17 @@ class Journal:
         try:
             with locked(self._path) as descriptor, open(os.dup(descriptor), "rb") as file:  # noqa: PTH123
                 file.seek(len(self._head))
-                notes: dict[str, Note] = {}
+                notes: dict[str, list[Note]] = {}
                 while line := file.readline(MAX_LINE_BYTES):
                     note = _parsed(line)
                     if note is not None:
-                        notes.pop(note["name"], None)
-                        notes[note["name"]] = note
+                        _keep(notes, note)
                 self._replace(notes)
         except OSError:
             return
 
-    def _replace(self, notes: dict[str, Note]) -> None:
-        lines = [json.dumps(note, separators=(",", ":")).encode() + b"\n" for note in notes.values()]
+    def _replace(self, notes: dict[str, list[Note]]) -> None:
+        lines = [json.dumps(note, separators=(",", ":")).encode() + b"\n" for of in notes.values() for note in of]
         try:
             write_atomic(self._path, b"".join([self._head, *lines]), overwrite=True)
         except GsCodecError as fault:
@@ -133,6 +136,12 @@ class Journal:
         if self._is_usable:
             self._warn(f"{self._path}: {fact}; nothing is remembered from run to run")
         self._is_usable = False
+
+
+def _keep(notes: dict[str, list[Note]], note: Note) -> None:
+    of = notes.setdefault(note["name"], [])
+    of.append(note)
+    del of[:-KEPT]
 
 
 def _parsed(line: bytes) -> Note | None:

@@ -42,7 +42,7 @@ class State:
 
     def __init__(self, folder: Path, warn: Callable[[str], None] = lambda _: None, *, dry: bool = False) -> None:
         self._journal = Journal(folder / NAME, _KIND, warn)
-        self._notes = self._journal.read(tidy=not dry)
+        self._notes = {name: notes[-1] for name, notes in self._journal.read(tidy=not dry).items()}
         for old in sorted(folder.glob(_OLD)) if not dry and folder.is_dir() else ():
             warn(f"{old}: is the state of an older version and is removed; every item is looked at once")
             with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ class State:
 def sources_known(folder: Path) -> set[str]:
     """Where the sources lie, or lay, of which batches have encoded files into a folder."""
     notes = Journal(folder / NAME, _KIND).read(tidy=False)
-    paths = [note.get("paths") for note in notes.values()]
+    paths = [note.get("paths") for of in notes.values() for note in of]
     return {path for found in paths if isinstance(found, list) for path in found if isinstance(path, str)}
 
 

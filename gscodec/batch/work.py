@@ -95,20 +95,14 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     check_inside(item.output, item.root)
     stored = None if cached is None else look_at(cached)
     if stored is not None and stored.key == key and stored.is_whole:
-        write_atomic(item.output, stored.data, overwrite=found is not None)
+        _put(item.output, stored.data, found)
         return _outcome(item, stored, Status.COPIED, seen)
 
     from gscodec.encoder import encode
 
     arguments = settings.arguments() | {"threads": options.threads, "device": options.device}
     result = encode(stack, **arguments, meta={KEY_MEMBER: key}, progress=progress)
-    try:
-        write_atomic(item.output, result.data, overwrite=found is not None)
-    except OutputExists:  # another run has been quicker, or a user
-        other = look_at(item.output)
-        if other is None or other.key is None:
-            raise
-        write_atomic(item.output, result.data, overwrite=True)
+    _put(item.output, result.data, found)
     if cached is not None:
         # The cache is a help: a full disk or another's lock does not fail the item.
         with contextlib.suppress(GsCodecError, OSError):
@@ -116,6 +110,23 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
             write_atomic(cached, result.data, overwrite=True)
     made = Found(result.data, key, is_whole=True, is_igs=True)
     return _outcome(item, made, Status.ENCODED, seen, met=result.target_met)
+
+
+def _put(path: Path, data: bytes, found: Found | None) -> None:
+    """Write an output where `found` lay before the work.
+
+    Raises:
+        OutputExists: a file that no batch made has come meanwhile.
+    """
+    from gscodec.format import write_atomic
+
+    try:
+        write_atomic(path, data, overwrite=found is not None)
+    except OutputExists:  # another run has been quicker, or a user
+        other = look_at(path)
+        if other is not None and other.key is None:
+            raise
+        write_atomic(path, data, overwrite=True)
 
 
 def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":

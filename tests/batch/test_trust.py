@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from gscodec import format as format_module
 from gscodec.batch.back import DecodeState, plan_decode
-from gscodec.batch.journal import Journal
+from gscodec.batch.journal import KEPT, Journal
 from gscodec.batch.outcome import Outcome
 from gscodec.batch.plan import Manifest, make_items, make_plan, read_manifest
 from gscodec.batch.pool import Event, Task
@@ -324,8 +325,8 @@ def test_notes_do_not_grow_for_ever(tmp_path: Path) -> None:
     journal = Journal(path, "test")
     for number in range(400):
         journal.add({"name": str(number % 3), "value": number})
-    assert sorted(note["value"] for note in journal.read().values()) == [397, 398, 399]
-    assert len(path.read_bytes().splitlines()) == 4
+    assert sorted(notes[-1]["value"] for notes in journal.read().values()) == [397, 398, 399]
+    assert len(path.read_bytes().splitlines()) == 1 + 3 * KEPT
     with path.open("ab") as file:
         file.write(b'{"name":"torn')
     journal.add({"name": "next"})
@@ -357,6 +358,24 @@ def test_other_code_encodes_anew(tmp_path: Path, paint: Painter, monkeypatch: py
         monkeypatch.setattr(f"gscodec.batch.{module}.fingerprint", lambda: "0123456789abcdef")
     assert encode(tmp_path / "s", tmp_path / "d", how) == {"a": "encoded"}
     assert len(list((tmp_path / "cache").rglob("*.igs"))) == 2
+
+
+def test_an_encode_beside_another_takes_its_files_for_its_own(
+    tmp_path: Path, paint: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target, how = tmp_path / "s", tmp_path / "d", replace(OPTIONS, cache=tmp_path / "cache")
+    paint(source / "a.png")
+    write = format_module.write_atomic
+
+    def beaten(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        assert encode(source, target, how)["a"] in {"encoded", "copied", "current"}
+        write(*arguments, **options)
+
+    for status in ("encoded", "copied"):
+        monkeypatch.setattr(format_module, "write_atomic", beaten)
+        assert encode(source, target, how) == {"a": status}
+        (target / "a.igs").unlink()
 
 
 # Names.
@@ -502,6 +521,36 @@ def test_a_kill_between_the_note_and_the_picture_costs_nothing(
             back(packed, target)
         monkeypatch.undo()
     assert back(packed, target) == {"x": "decoded"}
+
+
+def test_a_decode_beside_another_takes_its_pictures_for_its_own(
+    tmp_path: Path, paint: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, packed, target = tmp_path / "s", tmp_path / "d", tmp_path / "b"
+    paint(source / "x.png", 1)
+    encode(source, packed)
+    state = DecodeState(target)
+    plan = plan_decode(packed, target, state)  # of a run that is slow
+    assert back(packed, target) == {"x": "decoded"}
+    assert [outcome.status for outcome in decode_all(plan.items, OPTIONS, here, state)] == ["current"]
+    plan = plan_decode(packed, target, state)
+    paint(source / "x.png", 2)
+    encode(source, packed)
+    assert back(packed, target) == {"x": "decoded"}
+    paint(source / "x.png", 3)
+    encode(source, packed)
+    assert [outcome.status for outcome in decode_all(plan.items, OPTIONS, here, state)] == ["decoded"]
+    (target / "x.png").unlink()
+    write = format_module.write_atomic
+
+    def beaten(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        assert back(packed, target) == {"x": "decoded"}
+        write(*arguments, **options)
+
+    monkeypatch.setattr(format_module, "write_atomic", beaten)
+    assert back(packed, target) == {"x": "decoded"}
+    assert back(packed, target) == {"x": "current"}
 
 
 def test_an_item_is_not_another_of_the_same_path(tmp_path: Path, paint: Painter) -> None:
