@@ -52,6 +52,9 @@ def backward(
 def loss(
     image: _F32, target: _F32, importance: _F32 | None, l1: float, l2: float, ssim: float, isa: str, threads: int
 ) -> tuple[float, float, _F32]: ...
+
+class StepScratch: ...
+
 def fit_step(
     scene: Scene,
     shape: tuple[int, int],
@@ -63,6 +66,7 @@ def fit_step(
     l2: float,
     ssim: float,
     subset: tuple[int, int, int],
+    scratch: StepScratch,
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...

@@ -81,20 +81,6 @@ Worker& this_worker() {
     return worker;
 }
 
-// Whole-image buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a
-// pass over the picture.
-struct StepScratch {
-    Records records;
-    std::vector<int32_t> slots;
-    std::vector<int64_t> ends;
-    std::vector<float> moments, image, grad, thresholds;
-};
-
-StepScratch& step_scratch() {
-    thread_local StepScratch scratch;
-    return scratch;
-}
-
 void fit_size(std::vector<float>& buffer, int64_t n) {
     if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(n);
 }
@@ -564,15 +550,25 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
     return finish(parts, w, count, importance != nullptr);
 }
 
+struct StepScratch::Buffers {
+    Records records;
+    std::vector<int32_t> slots;
+    std::vector<int64_t> ends;
+    std::vector<float> moments, image, grad, thresholds;
+};
+
+StepScratch::StepScratch() : buffers_(std::make_unique<Buffers>()) {}
+StepScratch::~StepScratch() = default;
+
 LossValue fit_step(const Context& context, const Model& model, const float* target, const float* importance,
-                   const Weights& w, const Subset& subset, const Grads& grads) {
+                   const Weights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
     const int64_t sampled_columns = (model.width - subset.x + subset.step - 1) / subset.step;
     const double count = static_cast<double>(sampled_rows * sampled_columns) * model.n_channels;
     const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
-    StepScratch& scratch = step_scratch();
+    StepScratch::Buffers& scratch = kept.buffers();
     const Records& records = scratch.records;
     scratch.records.fill(model, context.threads);
     assign_slots(model, scratch.slots, scratch.ends);

@@ -2,6 +2,7 @@
 // whatever the thread count.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -72,9 +73,22 @@ struct Subset {
     int64_t step, x, y;
 };
 
+// Image-sized buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a pass over
+// the picture. One step at a time may use them.
+class StepScratch {
+public:
+    struct Buffers;
+    StepScratch();
+    ~StepScratch();
+    Buffers& buffers() { return *buffers_; }
+
+private:
+    std::unique_ptr<Buffers> buffers_;
+};
+
 // Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
 // be 0 unless the subset is the whole image.
 LossValue fit_step(const Context&, const Model&, const float* target, const float* importance, const Weights&,
-                   const Subset&, const Grads&);
+                   const Subset&, StepScratch&, const Grads&);
 
 }  // namespace gscodec

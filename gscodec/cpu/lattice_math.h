@@ -33,14 +33,14 @@ inline int rotation_bits(const uint8_t* rotation_from, int32_t elongation) {
     return bits;
 }
 
-struct Ellipse {
+struct LatticeShape {
     int rotation_bits;
     int64_t high, low;         // of the inverse scales, in units of 1/32 octave
     int64_t x_units, y_units;  // what steps along x and y go with
 };
 
-inline Ellipse ellipse_of(const uint8_t* rotation_from, int32_t scale_step, int32_t narrow, int32_t elongation,
-                          int32_t rotation) {
+inline LatticeShape shape_of(const uint8_t* rotation_from, int32_t scale_step, int32_t narrow, int32_t elongation,
+                             int32_t rotation) {
     const int bits = rotation_bits(rotation_from, elongation);
     const int64_t high = static_cast<int64_t>(narrow) * scale_step;
     const int64_t low = (static_cast<int64_t>(narrow) - elongation) * scale_step;

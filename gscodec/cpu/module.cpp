@@ -103,6 +103,32 @@ struct Scene {
     }
 };
 
+void check_shape(bool fits, const char* what) {
+    if (!fits) throw std::invalid_argument(what);
+}
+
+// Whether an array is (C, height, width) of a model.
+template <class Array>
+bool is_planes_of(const Array& planes, const Model& model) {
+    return static_cast<int64_t>(planes.shape(0)) == model.n_channels && static_cast<int64_t>(planes.shape(1)) == model.height &&
+           static_cast<int64_t>(planes.shape(2)) == model.width;
+}
+
+// importance (height, width): what each pixel counts, or None: 1.
+using Importance = std::optional<In<float, 2>>;
+
+const float* importance_of(const Importance& map, size_t height, size_t width) {
+    check_shape(!map || (map->shape(0) == height && map->shape(1) == width), "importance does not match the image");
+    return map ? map->data() : nullptr;
+}
+
+// Rows of an array `shapes`: count, cell_log2 and cell_bits of a page.
+PageShape page_shape(const int64_t* shape, int64_t least) {
+    check_shape(shape[0] >= least && shape[0] <= (1 << 16) && shape[1] >= 0 && shape[1] <= 20 && shape[2] >= 0 && shape[2] <= 30,
+                "pages do not match");
+    return {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])};
+}
+
 // What profile `coded` knows of a file, as format/coded.py hands it over.
 struct CodedLattice {
     In<uint8_t, 1> rotation_from;   // (12,)
@@ -207,6 +233,7 @@ NB_MODULE(_engine, m) {
                          const std::string& isa, int threads) {
         const Model model = scene.model(shape, rect, top_k);
         const Context context{kernels_for(isa), threads};
+        check_shape(is_planes_of(grad_planes, model), "grad_planes do not match the scene");
         GradArrays grads(model);
         {
             nb::gil_scoped_release release;
@@ -215,18 +242,17 @@ NB_MODULE(_engine, m) {
         return grads.tuple();
     });
 
-    // importance (height, width): what each pixel counts, or None: 1.
-    using Importance = std::optional<In<float, 2>>;
-    const auto importance_of = [](const Importance& map) -> const float* { return map ? map->data() : nullptr; };
-
-    m.def("loss", [importance_of](In<float, 3> image, In<float, 3> target, const Importance& importance, float l1,
-                                  float l2, float ssim, const std::string& isa, int threads) {
+    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Importance& importance, float l1, float l2, float ssim,
+                     const std::string& isa, int threads) {
         const Context context{kernels_for(isa), threads};
+        for (size_t axis = 0; axis < 3; ++axis)
+            check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0, "image and target do not match");
+        const float* map = importance_of(importance, image.shape(1), image.shape(2));
         auto grad = make_array<float>({image.shape(0), image.shape(1), image.shape(2)});
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = photometric_loss(context, image.data(), target.data(), importance_of(importance),
+            value = photometric_loss(context, image.data(), target.data(), map,
                                      static_cast<int>(image.shape(0)),
                                      static_cast<int64_t>(image.shape(1)), static_cast<int64_t>(image.shape(2)),
                                      {l1, l2, ssim}, grad.data());
@@ -234,18 +260,24 @@ NB_MODULE(_engine, m) {
         return nb::make_tuple(value.loss, value.mse, grad);
     });
 
-    m.def("fit_step", [importance_of](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
-                                      const Importance& importance, float l1, float l2, float ssim,
-                                      const std::tuple<int64_t, int64_t, int64_t>& subset, const std::string& isa,
-                                      int threads) {
+    nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
+
+    m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
+                         const Importance& importance, float l1, float l2, float ssim,
+                         const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch, const std::string& isa,
+                         int threads) {
         const Model model = scene.model(shape, rect, top_k);
         const Context context{kernels_for(isa), threads};
+        const auto [step, x, y] = subset;
+        check_shape(is_planes_of(target, model), "target does not match the scene");
+        check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || ssim == 0),
+                    "no such subset of pixels");
+        const float* map = importance_of(importance, target.shape(1), target.shape(2));
         GradArrays grads(model);
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = fit_step(context, model, target.data(), importance_of(importance), {l1, l2, ssim},
-                             {std::get<0>(subset), std::get<1>(subset), std::get<2>(subset)}, grads.view());
+            value = fit_step(context, model, target.data(), map, {l1, l2, ssim}, {step, x, y}, scratch, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
     });
@@ -290,11 +322,9 @@ NB_MODULE(_engine, m) {
             throw std::invalid_argument("pages do not match");
         std::vector<int64_t> firsts(static_cast<size_t>(n_pages) + 1, 0);
         for (int64_t p = 0; p < n_pages; ++p) {
-            if (ends.data()[p] < (p ? ends.data()[p - 1] : 0) || ends.data()[p] > static_cast<int64_t>(data.shape(0)) ||
-                shapes.data()[3 * p] < 1 || shapes.data()[3 * p] > (1 << 16) || shapes.data()[3 * p + 2] < 0 ||
-                shapes.data()[3 * p + 2] > 30)
+            if (ends.data()[p] < (p ? ends.data()[p - 1] : 0) || ends.data()[p] > static_cast<int64_t>(data.shape(0)))
                 throw std::invalid_argument("pages do not match");
-            firsts[p + 1] = firsts[p] + shapes.data()[3 * p];
+            firsts[p + 1] = firsts[p] + page_shape(shapes.data() + 3 * p, 1).count;
         }
         const size_t n_columns = static_cast<size_t>(coded.lattice.n_columns());
         auto rows = make_array<int32_t>({static_cast<size_t>(firsts[n_pages]), n_columns});
@@ -304,9 +334,7 @@ NB_MODULE(_engine, m) {
             const PageDecoder decoder(coded.lattice);
             parallel_for(n_pages, threads, [&](int64_t p) {
                 const int64_t first = p ? ends.data()[p - 1] : 0;
-                const int64_t* shape = shapes.data() + 3 * p;
-                good[p] = decoder.decode({shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
-                                         data.data() + first, ends.data()[p] - first, rows.data() + firsts[p] * n_columns);
+                good[p] = decoder.decode(page_shape(shapes.data() + 3 * p, 1), data.data() + first, ends.data()[p] - first, rows.data() + firsts[p] * n_columns);
             });
         }
         const auto bad = std::find(good.begin(), good.end(), 0);
@@ -321,8 +349,7 @@ NB_MODULE(_engine, m) {
         if (shapes.shape(1) != 3 || static_cast<int>(rows.shape(1)) != n_columns)
             throw std::invalid_argument("pages do not match");
         for (int64_t p = 0; p < n_pages; ++p) {
-            if (shapes.data()[3 * p] < 0) throw std::invalid_argument("pages do not match");
-            firsts[p + 1] = firsts[p] + shapes.data()[3 * p];
+            firsts[p + 1] = firsts[p] + page_shape(shapes.data() + 3 * p, 0).count;
         }
         if (firsts[n_pages] != n_rows) throw std::invalid_argument("pages do not match");
         auto means = make_array<double>({rows.shape(0), 2}), scales = make_array<double>({rows.shape(0), 2});
@@ -330,9 +357,7 @@ NB_MODULE(_engine, m) {
         {
             nb::gil_scoped_release release;
             parallel_for(n_pages, threads, [&](int64_t p) {
-                const int64_t* shape = shapes.data() + 3 * p;
-                place_page(coded.lattice, {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
-                           rows.data() + firsts[p] * n_columns, means.data() + 2 * firsts[p],
+                place_page(coded.lattice, page_shape(shapes.data() + 3 * p, 0), rows.data() + firsts[p] * n_columns, means.data() + 2 * firsts[p],
                            scales.data() + 2 * firsts[p], rotations.data() + firsts[p]);
             });
         }
@@ -379,7 +404,7 @@ NB_MODULE(_engine, m) {
         return nb::make_tuple(means, scales, rotations, features, number);
     });
 
-    // CRC32C of each of the runs of bytes that follow one another in data.
+    // Numbers of records in the order of the file: which of them share a page.
     m.def("page_order", [](In<uint64_t, 1> codes, int64_t page_size) {
         if (page_size < 1) throw std::invalid_argument("a page holds at least one record");
         auto out = make_array<int64_t>({codes.shape(0)});
@@ -390,8 +415,10 @@ NB_MODULE(_engine, m) {
         return out;
     });
 
+    // CRC32C of each of the runs of bytes that follow one another in data.
     m.def("crc32c_runs", [](In<uint8_t, 1> data, In<int64_t, 1> lengths) {
         auto crcs = make_array<uint32_t>({lengths.shape(0)});
+        nb::gil_scoped_release release;
         int64_t at = 0;
         for (size_t p = 0; p < lengths.shape(0); ++p) {
             const int64_t n = lengths.data()[p];
@@ -404,20 +431,21 @@ NB_MODULE(_engine, m) {
 
     // Bytes of all pages and where each ends.
     m.def("encode_pages", [](const CodedLattice& coded, In<int32_t, 2> rows, In<int64_t, 2> shapes) {
-        const int64_t n_pages = static_cast<int64_t>(shapes.shape(0));
-        int64_t first = 0;
-        std::vector<uint8_t> bytes;
-        std::vector<int64_t> ends;
         if (shapes.shape(1) != 3 || static_cast<int>(rows.shape(1)) != coded.lattice.n_columns())
             throw std::invalid_argument("pages do not match");
-        for (int64_t p = 0; p < n_pages; ++p) {
-            const int64_t* shape = shapes.data() + 3 * p;
-            if (shape[0] < 1 || first + shape[0] > static_cast<int64_t>(rows.shape(0)))
-                throw std::invalid_argument("pages do not match");
-            encode_page(coded.lattice, {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])},
-                        rows.data() + first * static_cast<int64_t>(rows.shape(1)), bytes);
-            ends.push_back(static_cast<int64_t>(bytes.size()));
-            first += shape[0];
+        std::vector<uint8_t> bytes;
+        std::vector<int64_t> ends;
+        {
+            nb::gil_scoped_release release;
+            const int64_t n_pages = static_cast<int64_t>(shapes.shape(0));
+            int64_t first = 0;
+            for (int64_t p = 0; p < n_pages; ++p) {
+                const PageShape shape = page_shape(shapes.data() + 3 * p, 1);
+                check_shape(first + shape.count <= static_cast<int64_t>(rows.shape(0)), "pages do not match");
+                encode_page(coded.lattice, shape, rows.data() + first * static_cast<int64_t>(rows.shape(1)), bytes);
+                ends.push_back(static_cast<int64_t>(bytes.size()));
+                first += shape.count;
+            }
         }
         return nb::make_tuple(take_vector(std::move(bytes)), take_vector(std::move(ends)));
     });

@@ -137,7 +137,7 @@ struct Bits {
 int clamp_bits(int64_t bits) { return static_cast<int>(std::clamp<int64_t>(bits, 0, 16)); }
 
 Bits bits_of(const PageLattice& lattice, int32_t narrow, int32_t elongation, int32_t rotation, int32_t cell_log2) {
-    const Ellipse shape = ellipse_of(lattice.rotation_from, lattice.scale_step, narrow, elongation, rotation);
+    const LatticeShape shape = shape_of(lattice.rotation_from, lattice.scale_step, narrow, elongation, rotation);
     const int64_t base = lattice.position_offset + 32 * static_cast<int64_t>(cell_log2);
     return {shape.rotation_bits, clamp_bits((base + shape.x_units) >> 5), clamp_bits((base + shape.y_units) >> 5)};
 }

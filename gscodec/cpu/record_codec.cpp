@@ -60,7 +60,7 @@ bool decode_records(const RecordLattice& lattice, const uint8_t* data, int64_t c
         if (take(spare) || narrow < -(1 << 15) || narrow > (1 << 15) || elongation < 0 || elongation > 255) return false;
         const int r_bits = rotation_bits(lattice.rotation_from, static_cast<int32_t>(elongation));
         const int64_t rotation = place & ((int64_t{1} << r_bits) - 1);
-        const Ellipse shape = ellipse_of(lattice.rotation_from, lattice.scale_step, static_cast<int32_t>(narrow),
+        const LatticeShape shape = shape_of(lattice.rotation_from, lattice.scale_step, static_cast<int32_t>(narrow),
                                          static_cast<int32_t>(elongation), static_cast<int32_t>(rotation));
         const int64_t left = lattice.place_bits - r_bits;
         const int64_t x_bits = std::clamp<int64_t>((32 * left + shape.x_units - shape.y_units + wider + 32) >> 6, 0, left);

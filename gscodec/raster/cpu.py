@@ -4,6 +4,7 @@ Same arguments, same instruction set: same bytes, whatever the thread count. Acr
 float32 rounding; tests hold each to the oracle, `reference`.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -60,6 +61,7 @@ class CpuRasterizer:
         if isa is not None and isa not in available_isas():
             raise BackendUnavailable(f"instruction set {isa!r} is not one of {', '.join(available_isas())}")
         self._threads = threads or 0
+        self._local = threading.local()
         self._isa = isa or ""
 
     @property
@@ -177,10 +179,18 @@ class CpuRasterizer:
             importance,
             *mix,
             (subset.step, subset.x, subset.y),
+            self._scratch(),
             self._isa,
             self._threads,
         )
         return FitStep(value, mse, GaussianGrads(*grads))
+
+    def _scratch(self) -> _engine.StepScratch:
+        """The buffers of this thread's steps; they go when the rasterizer does."""
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = _engine.StepScratch()
+        scratch: _engine.StepScratch = self._local.scratch
+        return scratch
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
         """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point that it is the nearest Gaussian of.
