@@ -48,7 +48,7 @@ unit: $(VENV)/dev ## run the tests alone (pytest)
 fuzz: $(VENV)/dev ## look for faults with mutated files for SECONDS (600); clang adds guidance by coverage
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
-asan: $(VENV)/dev ## run the tests of formats and engine with AddressSanitizer and UBSan in the engine
+asan: $(VENV)/sanitize ## run the tests of formats and engine with AddressSanitizer and UBSan in the engine
 	$(BIN)/cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=Debug -DGSCODEC_SANITIZE=address,undefined \
 		-DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	$(BIN)/cmake --build build/asan -j $(WORKERS)
@@ -112,6 +112,10 @@ $(VENV)/installed: $(VENV)/pip $(SOURCES)
 
 $(VENV)/dev: $(VENV)/installed
 	@$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+$(VENV)/sanitize: $(VENV)/dev
+	@$(PIP) install "cmake>=3.22" "nanobind>=2.4"
 	@touch $@
 
 $(VENV)/bench: $(VENV)/installed

@@ -71,10 +71,20 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_links_and_pictures_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "samples" / "LICENSES.md"):
+    documents = (ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "samples/LICENSES.md"))
+    for document in documents:
         for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+            path, _, anchor = target.partition("#")
             if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+                assert (document.parent / path).exists(), f"{document.name}: {target}"
+                headings = (
+                    re.findall(r"^#+ (.+)$", (document.parent / path).read_text(encoding="utf-8"), re.M)
+                    if anchor
+                    else []
+                )
+                assert not anchor or anchor in {h.lower().replace(" ", "-") for h in headings}, (
+                    f"{document.name}: {target}"
+                )
 
 
 def test_every_sample_has_its_licence() -> None:
