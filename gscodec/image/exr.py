@@ -182,7 +182,7 @@ def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str,
             headers = [dict(found.header) for found in _openexr().File(io.BytesIO(content), header_only=True).parts]
         except Exception as fault:
             raise BadImage(f"{name}: the OpenEXR header is damaged ({_one_line(fault)})") from fault
-    names = [str(header.get("name", number)) for number, header in enumerate(headers)]
+    names = [legal_text(str(header.get("name", number))) for number, header in enumerate(headers)]
     if not headers:
         raise BadImage(f"{name}: an OpenEXR file without parts")
     if part is None and len(headers) > 1:
@@ -301,7 +301,7 @@ def _refuse_ids(channels: Mapping[str, _Channel], header: Mapping[str, Any], nam
             is_wide = bool((found.pixels > _ID_SIZE).any() and (found.pixels < -_ID_SIZE).any())
         if is_named or (is_wide and np.isfinite(found.pixels).all()):
             raise UnsupportedImage(
-                f"{name}: layer {layer} has ids (as of Cryptomatte), which a lossy codec cannot keep; leave the layer "
+                f"{name}: layer {legal_text(layer)} has ids (as of Cryptomatte), which a lossy codec cannot keep; leave the layer "
                 "out of the file, or choose another part with --part"
             )
 

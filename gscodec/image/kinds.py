@@ -156,7 +156,8 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 def warn_of_source(text: str) -> None:
     """Say in one line what of a source is not kept, or how it was understood."""
-    warnings.warn(" ".join(text.split()), SourceWarning, stacklevel=2)
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.split()))
+    warnings.warn(line, SourceWarning, stacklevel=2)
 
 
 def _one_line(fault: Exception) -> str:

@@ -26,6 +26,7 @@ _CACHED_BYTES: Final = 1 << 27
 
 _UINT, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _SEPARATED, _YCBCR = 1, 0, 1, 2, 5, 6  # TIFF 6.0, sections 8 and 19
 _PLANAR_SEPARATE: Final = 2
+_JPEG: Final = 7  # Compression
 _ASSOCIATED: Final = 1  # ExtraSamples
 
 
@@ -70,6 +71,7 @@ def _is_plain(page: Any) -> bool:
         page.sampleformat == _UINT
         and bits in {8, 16}
         and page.photometric in {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _SEPARATED, _YCBCR}
+        and not (page.photometric == _YCBCR and page.compression != _JPEG)  # which alone tifffile makes RGB
         and not (page.photometric == _SEPARATED and page.samplesperpixel != 4)
         and page.imagedepth == 1
     )

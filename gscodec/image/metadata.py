@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 _ORIENTATION, _XMP, _EXIF_IFD, _GPS_IFD = 274, 700, 34665, 34853
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 513, 514
-_DESCRIPTIVE: Final = (270, 271, 272, 305, 306, 315, 316, 33432, 40091, 40092, 40093, 40094, 40095)
-"""Of a TIFF's first directory: description, camera, software, date, artist, host, copyright, and Windows' own."""
+_SOFTWARE: Final = 305
+_DESCRIPTIVE: Final = (270, 271, 272, 306, 315, 316, 33432, 40091, 40092, 40093, 40094, 40095)
+"""Of a TIFF's first directory: description, camera, date, artist, host, copyright, and Windows' own; not the software,
+which made the file and not the picture."""
 
 _TIFF_STRUCTURE: Final = frozenset(
     (
@@ -40,6 +42,7 @@ _TIFF_NAMES: Final = dict.fromkeys(_GEO, "GeoTIFF") | {
 }
 _ORIENTATION_IN_XMP: Final = re.compile(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8](?=\s*(?:[\"']|</))")
 _INCH_CM: Final = 2.54
+_BIG_TIFF: Final = {b"II\x2b\0", b"MM\0\x2b"}
 _SRGB_GAMMA: Final = 0.45455
 _SRGB_PRIMARIES: Final = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white first, as in PNG
 
@@ -68,10 +71,13 @@ def metadata_of_tiff(file: BinaryIO, offset: int, name: str) -> Metadata:
     """The metadata of the directory at an offset of a TIFF file."""
     from PIL import Image
 
+    file.seek(0)
+    head = file.read(4)
+    if head in _BIG_TIFF:
+        return _metadata_of_big_tiff(file, offset, name)
     exif = Image.Exif()
     try:
-        file.seek(0)
-        exif.endian = "<" if file.read(2) == b"II" else ">"
+        exif.endian = "<" if head[:2] == b"II" else ">"
         exif.load_from_fp(file, offset)
         tags = dict(exif)
         kept = Image.Exif()
@@ -86,11 +92,35 @@ def metadata_of_tiff(file: BinaryIO, offset: int, name: str) -> Metadata:
     except Exception:  # damaged metadata, or a BigTIFF, which Pillow does not read so
         warn_of_source(f"{name}: its metadata is left out; it cannot be read")
         return NO_METADATA
-    known = _TIFF_STRUCTURE | set(_DESCRIPTIVE)
+    known = _TIFF_STRUCTURE | set(_DESCRIPTIVE) | {_SOFTWARE}
     report_left_out((_TIFF_NAMES.get(tag, f"tag {tag}") for tag in sorted(tags) if tag not in known), name)
     unit = tags.get(_RESOLUTION_UNIT, 2)
     density = _density(tags.get(_X_RESOLUTION), tags.get(_Y_RESOLUTION), {2: 1.0, 3: _INCH_CM}.get(unit))
     return Metadata(density, exif=_exif(data, name), xmp=_xmp(tags.get(_XMP), name))
+
+
+def _metadata_of_big_tiff(file: BinaryIO, offset: int, name: str) -> Metadata:
+    """As `metadata_of_tiff`, without Exif."""
+    import tifffile
+
+    try:
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            page = next(page for page in tiff.pages if page.offset == offset)
+            tags = {tag.code: tag.value for tag in page.tags}  # type: ignore[union-attr]  # pages have tags
+    except Exception:
+        warn_of_source(f"{name}: its metadata is left out; it cannot be read")
+        return NO_METADATA
+    lost = [tag for tag in (*_DESCRIPTIVE, _EXIF_IFD, _GPS_IFD) if tag in tags]
+    report_left_out(["Exif and descriptions"] if lost else [], name)
+    known = _TIFF_STRUCTURE | set(_DESCRIPTIVE) | {_SOFTWARE}
+    report_left_out((_TIFF_NAMES.get(tag, f"tag {tag}") for tag in sorted(tags) if tag not in known), name)
+    across, down = (tags.get(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
+    density = None
+    if isinstance(across, tuple) and isinstance(down, tuple) and across[1] and down[1]:
+        scale = {2: 1.0, 3: _INCH_CM}.get(int(tags.get(_RESOLUTION_UNIT, 2)))
+        density = _density(across[0] / across[1], down[0] / down[1], scale)
+    return Metadata(density, xmp=_xmp(tags.get(_XMP), name))
 
 
 def with_png_tags(metadata: Metadata, chunks: Mapping[bytes, bytes], *, has_icc: bool) -> Metadata:

@@ -98,6 +98,12 @@ def srgb_of_inks(inks: npt.NDArray[np.uint8], icc: bytes | None, name: str) -> n
     return np.asarray(image.convert("RGB"))
 
 
+def deep_rgb_of_inks(inks: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """(H, W, 3) 16-bit RGB of (H, W, 4) inks: (1 - ink) (1 - black)."""
+    paper = 65535 - inks.astype(np.uint64)
+    return ((paper[:, :, :3] * paper[:, :, 3:] + 32767) // 65535).astype(np.uint16)
+
+
 def _through_profile(image: Any, icc: bytes) -> Any:
     from PIL import ImageCms
 

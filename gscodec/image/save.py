@@ -22,7 +22,7 @@ from gscodec.image.levels import check_channels, full_range, has_floats, native_
 from gscodec.image.normals import shown_normals
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
-from gscodec.image.profiles import fitting_profile, is_srgb, srgb_of_inks
+from gscodec.image.profiles import deep_rgb_of_inks, fitting_profile, is_srgb, srgb_of_inks
 from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
@@ -300,6 +300,9 @@ def _inks(
     icc = fitting_profile(icc, "CMYK", name)
     if kind == "TIFF" and bit_depth == 16:
         return write_deep_tiff(full_range(array, np.uint16), icc, inks=True)
+    if kind in {"PNG", "PPM"} and bit_depth == 16 and not icc:
+        deep = deep_rgb_of_inks(full_range(array, np.uint16))
+        return write_deep_png(deep, None) if kind == "PNG" else write_deep_pnm(deep)
     inks = full_range(array, np.uint8)
     if kind in {"TIFF", "JPEG"}:
         return _with_pillow(inks, ("CMYK",), kind, icc, options, name)

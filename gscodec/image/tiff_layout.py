@@ -78,6 +78,7 @@ class TiffLayout:
     compression: int
     predictor: int
     icc: bytes | None
+    subsampling: tuple[int, int]  # of chroma, across and down
     notes: tuple[str, ...]  # what is not read
 
     @property
@@ -161,8 +162,16 @@ def _layout(number: int, page: Any, notes: tuple[str, ...]) -> TiffLayout:
         int(page.compression),
         int(page.predictor),
         bytes(icc.value) if icc is not None else None,
+        _subsampling(page),
         notes,
     )
+
+
+def _subsampling(page: Any) -> tuple[int, int]:
+    if int(page.photometric) != YCBCR:
+        return 1, 1
+    tag = page.tags.get("YCbCrSubSampling")
+    return (2, 2) if tag is None else (int(tag.value[0]), int(tag.value[1]))
 
 
 def from_page(file: BinaryIO, layout: TiffLayout) -> BinaryIO:
@@ -192,6 +201,8 @@ def _check(layout: TiffLayout, is_raw: bool, name: str) -> None:
         fact = f"{bits}-bit integer samples are not read; convert them to 16 bits or to floats"
     elif len(set(layout.bits)) > 1:
         fact = f"samples of {'/'.join(map(str, layout.bits))} bits are not read; store them all alike"
+    elif layout.compression == 1 and layout.subsampling != (1, 1):
+        fact = "uncompressed YCbCr with subsampled chroma is not read; store it as RGB"
     elif layout.compression not in _COMPRESSIONS:
         fact = unread_compression(layout)
     if fact:

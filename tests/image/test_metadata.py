@@ -293,3 +293,21 @@ def test_too_long_metadata_is_refused_by_the_writer(saved: Saved) -> None:
     stack = load_image(saved(Image.fromarray(PIXELS), "PNG"))
     with pytest.raises((InvalidArgument, LimitExceeded)):
         encode(replace(stack, metadata=Metadata(xmp=b"x" * (1 << 20) + b"x")), gaussians=4, preset="fast", steps=2)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_big_tiffs_have_density_and_xmp(big: bool) -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, bigtiff=big) as writer:
+        tags = [(700, "B", 4, b"<x/>", True), (315, "s", 0, "someone", True)]
+        writer.write(PIXELS, photometric="rgb", metadata=None, resolution=(300, 150), extratags=tags, software=False)
+    if big:
+        with pytest.warns(SourceWarning, match="Exif and descriptions"):
+            metadata = load_image(stream.getvalue()).metadata
+    else:
+        metadata = load_image(stream.getvalue()).metadata
+    assert (metadata.density, metadata.xmp) == ((300.0, 150.0), b"<x/>")
+
+
+def test_the_name_of_the_program_alone_is_no_metadata() -> None:
+    assert load_image(tiff_of(PIXELS, software="a program")).metadata == Metadata()

@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,44 @@ def test_jpeg_in_tiff_is_colour() -> None:
 def test_a_file_without_directories_is_damaged() -> None:
     with pytest.raises(BadImage):
         load_image(b"II\x2a\0" + bytes(4))
+
+
+def ycbcr(compression: int, subsampling: tuple[int, int]) -> bytes:
+    """8 x 8 px of RGB (200, 40, 90) as YCbCr, each unit its luminance samples and then Cb and Cr."""
+    across, down = subsampling
+    units = (bytes([93] * (across * down)) + bytes([126, 204])) * (64 // (across * down))
+    body = units if compression == 1 else zlib.compress(units)
+    fields = [(256, 3, 8), (257, 3, 8), (258, 3, None), (259, 3, compression), (262, 3, 6), (273, 4, 8), (277, 3, 3)]
+    fields += [(278, 3, 8), (279, 4, len(body)), (530, 3, across | down << 16)]
+    data = bytearray(b"II\x2a\0" + struct.pack("<I", 8 + len(body)) + body)
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, {258: 3, 530: 2}.get(tag, 1), 0 if value is None else value)
+        for tag, kind, value in fields
+    )
+    bits_at = len(data) + 2 + len(entries) + 4
+    entries = entries.replace(struct.pack("<HHII", 258, 3, 3, 0), struct.pack("<HHII", 258, 3, 3, bits_at))
+    return bytes(data + struct.pack("<H", len(fields)) + entries + bytes(4) + struct.pack("<3H", 8, 8, 8))
+
+
+@pytest.mark.parametrize(("compression", "subsampling"), [(1, (1, 1)), (8, (1, 1)), (8, (2, 2))])
+def test_luminance_and_chroma_become_rgb(compression: int, subsampling: tuple[int, int], tmp_path: Path) -> None:
+    data = ycbcr(compression, subsampling)
+    got, _ = levels(data)
+    np.testing.assert_allclose(got, np.broadcast_to((200, 40, 90), (8, 8, 3)), atol=2)
+    (tmp_path / "a.tif").write_bytes(data)
+    assert large_tiff.open_large_tiff(tmp_path / "a.tif", least_pixels=1) is None  # left to the reader that converts
+
+
+@pytest.mark.parametrize("subsampling", [(2, 2), (2, 1)])
+def test_what_would_come_out_in_wrong_colours_is_refused(subsampling: tuple[int, int]) -> None:
+    with pytest.raises(UnsupportedImage, match="subsampled chroma"):
+        load_image(ycbcr(1, subsampling))
+
+
+def test_16_bit_inks_become_16_bit_rgb(tmp_path: Path) -> None:
+    inks = np.array([[[65535, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 65535], [256, 0, 0, 0]]], np.uint16)
+    stack = load_image(tiff(inks, photometric="separated"))
+    save_image(tmp_path / "a.png", stack.samples, stack.groups)
+    got, depth = levels((tmp_path / "a.png").read_bytes())
+    assert depth == 16
+    assert got[0].tolist() == [[0, 65535, 65535], [65535] * 3, [0] * 3, [65279, 65535, 65535]]
