@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from gscodec.errors import InvalidArgument
+
 
 def slurm_script(arguments: Sequence[str], shards: int, threads: int | None) -> str:
     """A Slurm array job: `sbatch FILE`.
@@ -26,7 +28,14 @@ def slurm_script(arguments: Sequence[str], shards: int, threads: int | None) -> 
 
 
 def openjd_template(arguments: Sequence[str], shards: int, threads: int | None) -> str:
-    """An Open Job Description template (specification 2023-09), in JSON: `openjd run FILE`."""
+    """An Open Job Description template (specification 2023-09), in JSON: `openjd run FILE`.
+
+    Raises:
+        InvalidArgument: an argument has `{{`, which a template has no way to say.
+    """
+    odd = next((text for text in arguments if "{{" in text), None)
+    if odd is not None:
+        raise InvalidArgument(f"{odd}: a job template takes {{{{ for the start of an expression; rename it")
     requirements = {"amounts": [{"name": "amount.worker.vcpu", "min": threads}]} if threads else None
     step: dict[str, Any] = {
         "name": "encode",
@@ -36,7 +45,7 @@ def openjd_template(arguments: Sequence[str], shards: int, threads: int | None) 
                 "onRun": {
                     "command": "gscodec",
                     "args": [
-                        *(text.replace("{{", "{ {") for text in arguments),
+                        *arguments,
                         "--shard",
                         f"{{{{Task.Param.Shard}}}}/{shards}",
                     ],

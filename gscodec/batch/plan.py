@@ -14,8 +14,10 @@ from gscodec.batch.prints import files_of, real_paths
 from gscodec.batch.settings import Settings
 from gscodec.batch.walk import pictures_below
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
+from gscodec.format.channels import Role
 from gscodec.format.file_names import file_key, is_portable
 from gscodec.image.discover import group_maps
+from gscodec.image.roles import map_name
 
 MAX_MANIFEST_BYTES: Final = 1 << 24
 """Far above what lists a hundred thousand files; parsing takes some hundred times as much memory."""
@@ -145,6 +147,7 @@ def make_plan(manifest: Manifest, settings: Settings) -> Plan:
         if chosen is not None:
             output = manifest.output / f"{name}{SUFFIX}"
             items.append(Item(name, paths, output, chosen, manifest.output))
+    unused += _useless_weights(items)
     if not items:
         raise FileAccessError(f"{manifest.source or 'manifest'}: holds no pictures that are wanted")
     known = real_paths(path for item in items for path in files_of(item.sources))
@@ -217,6 +220,20 @@ def _refuse_twice(names: Sequence[str]) -> None:
         if key in seen or file_key(name + SUFFIX) in folders:
             raise InvalidArgument(f"{name}: two items have this name; rename one in the manifest")
         seen.add(key)
+
+
+def _useless_weights(items: Iterable[Item]) -> list[str]:
+    """Weights that name no map of their item, a line each."""
+    lines = []
+    for item in items:
+        maps = [map_name(path) for path in item.sources]
+        known = {name for path in item.sources for name in (path.name, path.stem)} | set(Role)
+        known |= {found.kind for found in maps if found is not None}
+        if any(path.is_dir() or path.suffix.lower() == ".toml" for path in item.sources):
+            continue  # whose maps have names of their own
+        odd = [name for name, _ in item.settings.weights or () if name not in known]
+        lines += [f"{item.name}: weights has {name!r}, which is none of its maps" for name in odd]
+    return lines
 
 
 def _fault(item: Item, sources: set[str]) -> str:

@@ -99,6 +99,7 @@ class _Fit:
             beta1=preset.beta1,
             beta2=preset.beta2,
             epsilon=preset.epsilon,
+            threads=self.rasterizer.threads,
         )
         self.units = torch.zeros(0, 5 + channels)
         self.planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))

@@ -26,18 +26,6 @@ class Found:
     is_stack: bool
 
 
-def pictures_in(root: Path) -> list[Path]:
-    """Pictures at or below a folder, by name; hidden files and folders are left out."""
-    files = root.rglob("*") if root.is_dir() else [root]
-    return sorted(
-        path
-        for path in files
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    )
-
-
 def group_maps(files: Iterable[Path]) -> list[Found]:
     """Two or more maps of one folder whose names share the material are a stack; all else are pictures.
 

@@ -1,15 +1,18 @@
 import json
 import shlex
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gscodec.batch.budget import LEAST_BYTES, Slope, spread
+from gscodec.batch.budget import LEAST_BYTES, Slope, probe, spread
 from gscodec.batch.emit import openjd_template, slurm_script
 from gscodec.batch.plan import Item, Manifest, make_items, make_plan, read_manifest, shard
 from gscodec.batch.settings import Settings, key_of
+from gscodec.batch.work import Options
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
-from gscodec.image import load_image
+from gscodec.image import ImageStack, load_image
 from tests.batch.conftest import Painter
 
 
@@ -130,6 +133,49 @@ def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:
     assert tree.exists()
 
 
+def test_a_probe_runs_on_the_device_and_the_threads_given(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gscodec.encoder
+
+    seen = []
+    whole = gscodec.encoder.encode
+
+    def look(*arguments: Any, **options: Any) -> Any:
+        seen.append((options["device"], options["threads"]))
+        return whole(*arguments, **options | {"steps": 2})
+
+    monkeypatch.setattr(gscodec.encoder, "encode", look)
+    item = make_items(Manifest(tmp_path / "d", tree), Settings())[0]
+    assert probe(item, Options(threads=1, device="cpu")).name == "a/y"
+    assert set(seen) == {("cpu", 1)}
+
+
+def test_weights_of_no_map_are_named(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(
+        'source = "src"\noutput = "o"\n[[rule]]\nmatch = "rock"\nweights = { noraml = 2, ao = 2, albedo = 3 }\n',
+        encoding="utf-8",
+    )
+    plan = make_plan(read_manifest(path), Settings())
+    assert plan.unused == ("rock: weights has 'noraml', which is none of its maps",)
+    assert tree.exists()
+
+
+def test_a_key_takes_all_of_a_stack() -> None:
+    """A new member of ImageStack must get into `key_of`, or be known not to change a file."""
+    assert {member.name for member in fields(ImageStack)} == {
+        "samples",
+        "groups",
+        "icc",
+        "source_name",
+        "files",
+        "visible",
+        "metadata",
+        "weights",
+    }
+
+
 def test_files_that_are_not_there_cost_their_item_alone(tree: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "n"\nfiles = ["src/none.png"]\n', encoding="utf-8")
@@ -202,6 +248,8 @@ def test_job_files() -> None:
     assert step["parameterSpace"]["taskParameterDefinitions"] == [{"name": "Shard", "type": "INT", "range": "1-12"}]
     action = step["script"]["actions"]["onRun"]
     assert (action["command"], action["args"]) == ("gscodec", [*arguments, "--shard", "{{Task.Param.Shard}}/12"])
+    with pytest.raises(InvalidArgument, match="a job template takes"):
+        openjd_template(["batch", "{{x}}", "out"], 12, None)
     assert step["hostRequirements"] == {"amounts": [{"name": "amount.worker.vcpu", "min": 4}]}
 
 

@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from gscodec import format as format_module
 from gscodec.batch.back import DecodeState, plan_decode
 from gscodec.batch.journal import KEPT, Journal
 from gscodec.batch.outcome import Outcome
-from gscodec.batch.plan import Manifest, make_items, make_plan, read_manifest
+from gscodec.batch.plan import Manifest, in_shard, make_items, make_plan, read_manifest
 from gscodec.batch.pool import Event, Task
 from gscodec.batch.run import decode_all, encode_all
 from gscodec.batch.settings import Settings
@@ -416,6 +418,37 @@ def test_two_pictures_stay_two(tmp_path: Path, paint: Painter, names: tuple[str,
     assert len(decoded) == 2
     likeness = [[psnr(load_image(source / name).samples, picture) for picture in decoded] for name in names]
     assert {row.index(max(row)) for row in likeness} == {0, 1}
+
+
+def test_names_that_are_no_text(tmp_path: Path, paint: Painter) -> None:
+    source = tmp_path / "s"
+    path = paint(source / "x.png", 1)
+    path.rename(source / os.fsdecode(b"\xff\n.png"))
+    paint(source / "m" / "rock_albedo.png", 2)
+    (source / "m").rename(source / os.fsdecode(b"\xfe"))
+    outcomes = encode(source, tmp_path / "d")
+    assert list(outcomes.values()) == ["encoded", "encoded"]
+    assert set(encode(source, tmp_path / "d").values()) == {"current"}
+    assert set(back(tmp_path / "d", tmp_path / "b").values()) == {"decoded"}
+    assert set(back(tmp_path / "d", tmp_path / "b").values()) == {"current"}
+    assert len(pictures(tmp_path / "b")) == 2
+    assert in_shard(next(iter(outcomes)), 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+def test_what_becomes_of_nan_is_said_for_every_map(tmp_path: Path, kind: str) -> None:
+    samples = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    samples[3, 3] = np.nan
+    (tmp_path / "m").mkdir()
+    for name in ("rock_albedo.tif", "rock_ao.tif"):
+        tifffile.imwrite(tmp_path / "m" / name, samples, photometric="rgb")
+    listing = tmp_path / "b.toml"
+    files = '["m"]' if kind == "folder" else '["m/rock_albedo.tif", "m/rock_ao.tif"]'
+    for nan, status in (("error", "failed"), ("zero", "encoded")):
+        listing.write_text(f'output = "d"\nnan = "{nan}"\n[[item]]\nname = "rock"\nfiles = {files}\n')
+        items = make_items(read_manifest(listing), SETTINGS)
+        (outcome,) = encode_all(items, OPTIONS, here, State(tmp_path / "d"))
+        assert outcome.status == status, outcome.message
 
 
 def test_a_material_beside_a_picture_of_its_name(tmp_path: Path, paint: Painter) -> None:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from gscodec.batch.walk import pictures_below
 from gscodec.format import NormalConvention, Role
-from gscodec.image.discover import group_maps, pictures_in
+from gscodec.image.discover import group_maps
 from gscodec.image.roles import map_name
 
 NAMES = {
@@ -66,7 +67,7 @@ def test_maps_of_one_material_are_a_stack(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "notes.txt").touch()
-    found = group_maps(pictures_in(tmp_path))
+    found = group_maps(pictures_below(tmp_path).files)
     assert [(item.name, item.is_stack, [path.name for path in item.paths]) for item in found] == [
         ("a", True, ["a_col.png", "a_nor.png"]),
         ("b_col", False, ["b_col.png"]),
