@@ -73,7 +73,7 @@ struct Worker {
     Workspace ws;
     std::vector<int32_t> codes;
     std::vector<float> ssim;
-    alignas(64) float importance[kBatch];
+    std::vector<float> importance;  // (planes, kBatch)
 };
 
 Worker& this_worker() {
@@ -517,8 +517,8 @@ void backward(const Context& context, const Model& model, const float* grad_imag
     gather_grads(context, model, records, ends, moments.data(), grads);
 }
 
-LossValue photometric_loss(const Context& context, const float* image, const float* target, const float* importance,
-                           int n_channels, int64_t height, int64_t width, const Weights& w, float* grad) {
+LossValue photometric_loss(const Context& context, const float* image, const float* target,
+                           const Importance& importance, int n_channels, int64_t height, int64_t width, const Weights& w, float* grad) {
     const int64_t plane = height * width;
     const double count = static_cast<double>(plane) * n_channels;
     constexpr int64_t kRows = 192, kColumns = kSsimColumns;
@@ -527,27 +527,28 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
     const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
     const float ssim = static_cast<float>(w.ssim / count);
     parallel_for(static_cast<int64_t>(parts.size()), context.threads, [&](int64_t part) {
-        const int64_t offset = part / row_blocks * plane, block = part % row_blocks;
+        const int64_t channel = part / row_blocks, offset = channel * plane, block = part % row_blocks;
+        const float* const weights = importance ? importance.plane(channel) : nullptr;
         const int64_t row0 = block * kRows, row1 = std::min(height, row0 + kRows);
         Sums& sums = parts[part];
         for (int64_t r = row0; r < row1; ++r) {
             const int64_t i = offset + r * width;
-            if (!importance) {
+            if (!weights) {
                 context.kernels.pointwise(image + i, target + i, width, l1, l2, grad + i, sums.pointwise);
                 continue;
             }
-            const float* const weight = importance + r * width;
+            const float* const weight = weights + r * width;
             context.kernels.pointwise_weighted(image + i, target + i, weight, width, l1, l2, grad + i, sums.pointwise);
             if (w.ssim != 0) sums.weight = std::accumulate(weight, weight + width, sums.weight);
         }
         if (w.ssim == 0) return;
         for (int64_t c = 0; c < column_blocks; ++c) {
-            const SsimArgs args = {image + offset, target + offset, importance, grad + offset, height, width, row0, row1,
+            const SsimArgs args = {image + offset, target + offset, weights, grad + offset, height, width, row0, row1,
                                    c * kColumns, std::min(width, (c + 1) * kColumns), ssim};
             sums.ssim += context.kernels.ssim(args, this_worker().ssim);
         }
     });
-    return finish(parts, w, count, importance != nullptr);
+    return finish(parts, w, count, static_cast<bool>(importance));
 }
 
 struct StepScratch::Buffers {
@@ -560,7 +561,7 @@ struct StepScratch::Buffers {
 StepScratch::StepScratch() : buffers_(std::make_unique<Buffers>()) {}
 StepScratch::~StepScratch() = default;
 
-LossValue fit_step(const Context& context, const Model& model, const float* target, const float* importance,
+LossValue fit_step(const Context& context, const Model& model, const float* target, const Importance& importance,
                    const Weights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
@@ -596,12 +597,17 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                     subset_from_planes(planes, n_planes, model, task, subset, outside, to);
             };
             load_planes(target, model.n_channels, ws.out.data(), ws.grad.data());
-            float* const weight = task.worker().importance;
-            if (importance) load_planes(importance, 1, nullptr, weight);
+            std::vector<float>& weights = task.worker().importance;
+            const int weight_planes = importance.stride ? model.n_channels : 1;
+            if (importance) {
+                fit_size(weights, static_cast<int64_t>(weight_planes) * kBatch);
+                load_planes(importance.data, weight_planes, nullptr, weights.data());
+            }
             for (int c = 0; c < model.n_channels; ++c) {
                 const float* const out = ws.out.data() + c * kBatch;
                 float* const grad = ws.grad.data() + c * kBatch;
                 double* const sums = parts[tile].pointwise;
+                const float* const weight = weights.data() + (weight_planes > 1 ? c * kBatch : 0);
                 if (importance)
                     context.kernels.pointwise_weighted(out, grad, weight, n, l1, l2, grad, sums);
                 else
@@ -610,7 +616,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);
         });
-        value = finish(parts, w, count, importance != nullptr);
+        value = finish(parts, w, count, static_cast<bool>(importance));
     } else {
         float* const image = scratch.image.data();
         float* const grad = scratch.grad.data();

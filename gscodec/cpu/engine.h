@@ -64,8 +64,17 @@ struct LossValue {
     double mse;  // plain, whatever pixels count
 };
 
-// image, target, grad: planar (C, height, width). importance (height, width): what each pixel counts, or null: 1.
-LossValue photometric_loss(const Context&, const float* image, const float* target, const float* importance,
+// What samples count: planes of (height, width), one for all channels (stride 0) or one for each; null data: 1.
+struct Importance {
+    const float* data = nullptr;
+    int64_t stride = 0;  // from a channel's plane to the next
+
+    const float* plane(int64_t channel) const { return data + channel * stride; }
+    explicit operator bool() const { return data != nullptr; }
+};
+
+// image, target, grad: planar (C, height, width).
+LossValue photometric_loss(const Context&, const float* image, const float* target, const Importance& importance,
                            int n_channels, int64_t height, int64_t width, const Weights&, float* grad);
 
 // Every step-th pixel in both directions, from (x, y) on; step is 1, 2 or 4.
@@ -88,7 +97,7 @@ private:
 
 // Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
 // be 0 unless the subset is the whole image.
-LossValue fit_step(const Context&, const Model&, const float* target, const float* importance, const Weights&,
+LossValue fit_step(const Context&, const Model&, const float* target, const Importance& importance, const Weights&,
                    const Subset&, StepScratch&, const Grads&);
 
 }  // namespace gscodec

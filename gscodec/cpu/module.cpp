@@ -114,12 +114,15 @@ bool is_planes_of(const Array& planes, const Model& model) {
            static_cast<int64_t>(planes.shape(2)) == model.width;
 }
 
-// importance (height, width): what each pixel counts, or None: 1.
-using Importance = std::optional<In<float, 2>>;
+// importance (1 or C, height, width): what each pixel, or each of its channels, counts, or None: 1.
+using Counts = std::optional<In<float, 3>>;
 
-const float* importance_of(const Importance& map, size_t height, size_t width) {
-    check_shape(!map || (map->shape(0) == height && map->shape(1) == width), "importance does not match the image");
-    return map ? map->data() : nullptr;
+Importance importance_of(const Counts& map, size_t channels, size_t height, size_t width) {
+    if (!map) return {};
+    const size_t planes = map->shape(0);
+    check_shape((planes == 1 || planes == channels) && map->shape(1) == height && map->shape(2) == width,
+                "importance does not match the image");
+    return {map->data(), planes > 1 ? static_cast<int64_t>(height * width) : 0};
 }
 
 // Rows of an array `shapes`: count, cell_log2 and cell_bits of a page.
@@ -242,12 +245,12 @@ NB_MODULE(_engine, m) {
         return grads.tuple();
     });
 
-    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Importance& importance, float l1, float l2, float ssim,
+    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Counts& importance, float l1, float l2, float ssim,
                      const std::string& isa, int threads) {
         const Context context{kernels_for(isa), threads};
         for (size_t axis = 0; axis < 3; ++axis)
             check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0, "image and target do not match");
-        const float* map = importance_of(importance, image.shape(1), image.shape(2));
+        const Importance map = importance_of(importance, image.shape(0), image.shape(1), image.shape(2));
         auto grad = make_array<float>({image.shape(0), image.shape(1), image.shape(2)});
         LossValue value;
         {
@@ -263,7 +266,7 @@ NB_MODULE(_engine, m) {
     nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
 
     m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
-                         const Importance& importance, float l1, float l2, float ssim,
+                         const Counts& importance, float l1, float l2, float ssim,
                          const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch, const std::string& isa,
                          int threads) {
         const Model model = scene.model(shape, rect, top_k);
@@ -272,7 +275,7 @@ NB_MODULE(_engine, m) {
         check_shape(is_planes_of(target, model), "target does not match the scene");
         check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || ssim == 0),
                     "no such subset of pixels");
-        const float* map = importance_of(importance, target.shape(1), target.shape(2));
+        const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
         GradArrays grads(model);
         LossValue value;
         {

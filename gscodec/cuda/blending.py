@@ -181,7 +181,8 @@ def backward(
 
     That gradient is grad_image plus, where there is a target, l1 sign(d) + 2 l2 d with d = image - target; both
     float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. With an importance,
-    float32 (height, width), each pixel counts so much, and loss_partials, (tiles, 3), has the sum of plain d^2 last.
+    float32 (height, width) or (C, height, width), each sample counts so much, and loss_partials, (tiles, 3), has the sum
+    of plain d^2 last.
     """
     height, width = size
     n_values = height * width * scene.gaussians.n_channels
@@ -192,6 +193,8 @@ def backward(
         _need(loss_partials, (2 if importance is None else 3) * scene.lists.n_tiles, "loss_partials", np.float32)
     if importance is not None:
         _need(importance, height * width, "importance", np.float32)
+        if importance.size not in {height * width, n_values}:
+            raise InvalidArgument(f"importance: {importance.shape} is not one plane, or one for each channel")
     _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
     entry = "backward_tiles" if importance is None else "weighted_backward_tiles"
     scene.kernel(runtime, "raster_backward", entry, BACKWARD_BATCH, **_gather_defines(scene))(
@@ -205,7 +208,7 @@ def backward(
         *strides.arguments(),
         np.float32(l1),
         np.float32(l2),
-        *(() if importance is None else (importance,)),
+        *(() if importance is None else (importance, np.int64(height * width if importance.size > height * width else 0))),
         loss_partials,
         moments,
     )

@@ -34,8 +34,9 @@
 //
 // Arithmetic is float32 whatever REAL is, since so is all that goes in and comes out.
 //
-// Buffers: image, target, grad (C, H, W) f32; weight (H, W) f32, what each pixel counts, or null; partials (blocks, 2 to
-// LOSS_COLUMNS) f32, see partial_sums.cuh.
+// Buffers: image, target, grad (C, H, W) f32; weight (1 or C, H, W) f32, what each sample counts, or null, whose planes are
+// weight_stride apart, 0 where there is one for all channels; partials (blocks, 2 to LOSS_COLUMNS) f32, see
+// partial_sums.cuh.
 
 // Gradient of l1 |d| + l2 d^2, and what it adds to the sums. NaN stays NaN whatever the weights.
 struct Pointwise {
@@ -57,8 +58,8 @@ struct Pointwise {
 };
 
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
-    pointwise_loss(const float* image, const float* target, const float* weight, long long size, long long plane,
-                   float l1, float l2, float* grad, float* partials) {
+    pointwise_loss(const float* image, const float* target, const float* weight, long long weight_stride,
+                   long long size, long long plane, float l1, float l2, float* grad, float* partials) {
     Pointwise loss;
     const long long first = (long long)blockIdx.x * (POINT_THREADS * POINT_EACH) + threadIdx.x;
 #pragma unroll
@@ -66,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
         const long long i = first + k * POINT_THREADS;
         if (i >= size) continue;
         const float d = image[i] - target[i];
-        grad[i] = weight ? loss.add(d, weight[i % plane], l1, l2) : loss.add(d, l1, l2);
+        grad[i] = weight ? loss.add(d, weight[weight_stride ? i : i % plane], l1, l2) : loss.add(d, l1, l2);
     }
     float sums[3] = {loss.absolute, loss.square, loss.plain_square};
     block_sum<POINT_THREADS>(sums);
@@ -155,8 +156,8 @@ struct Dissimilarity {
 
 // Grid: strips of columns, blocks of rows, channels. Partials: sum |d|, sum d^2, sum (1 - SSIM), and with weights d^2.
 template <bool WEIGHTED>
-__device__ inline void sweep(const float* image, const float* target, const float* weight, int height, int width,
-                             int rows, float l1, float l2, float ssim, float* grad, float* partials) {
+__device__ inline void sweep(const float* image, const float* target, const float* weight, long long weight_stride,
+                             int height, int width, int rows, float l1, float l2, float ssim, float* grad, float* partials) {
     // Two of each, for even and odd rows: one is written while others still read the other, so a row takes one barrier.
     __shared__ Pair inputs[2][kInputs];
     __shared__ float means[2][kInputs];
@@ -173,6 +174,7 @@ __device__ inline void sweep(const float* image, const float* target, const floa
     image += plane;
     target += plane;
     grad += plane;
+    if (WEIGHTED) weight += blockIdx.z * weight_stride;
 
     Column sum, difference, sum_square, difference_square, mean, to_sum_square, to_difference_square;
     Column* const filters[] = {&sum,  &difference,    &sum_square,          &difference_square,
@@ -260,13 +262,13 @@ __device__ inline void sweep(const float* image, const float* target, const floa
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
     ssim_loss(const float* image, const float* target, int height, int width, int rows, float l1, float l2, float ssim,
               float* grad, float* partials) {
-    sweep<false>(image, target, nullptr, height, width, rows, l1, l2, ssim, grad, partials);
+    sweep<false>(image, target, nullptr, 0, height, width, rows, l1, l2, ssim, grad, partials);
 }
 
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
-    weighted_ssim_loss(const float* image, const float* target, const float* weight, int height, int width, int rows,
-                       float l1, float l2, float ssim, float* grad, float* partials) {
-    sweep<true>(image, target, weight, height, width, rows, l1, l2, ssim, grad, partials);
+    weighted_ssim_loss(const float* image, const float* target, const float* weight, long long weight_stride, int height,
+                       int width, int rows, float l1, float l2, float ssim, float* grad, float* partials) {
+    sweep<true>(image, target, weight, weight_stride, height, width, rows, l1, l2, ssim, grad, partials);
 }
 
 // sums (LOSS_COLUMNS,) f64 of the columns of partials (n, width).

@@ -117,17 +117,16 @@ def launch_loss(
     Args:
         image: float32 (C, H, W), contiguous, like the target.
         buffers: made for that shape, and for weights with an SSIM term exactly when these have one.
-        importance: float32 (H, W), what each pixel counts, where the buffers were made for that; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), what each sample counts, where the buffers were made for that; None is 1
+            for all.
 
     Raises:
         InvalidArgument: an array is not so.
     """
     shape = buffers.grad.shape
-    for name, array, wanted in (
-        ("image", image, shape),
-        ("target", target, shape),
-        ("importance", importance, shape[1:]),
-    ):
+    counts = shape if importance is not None and importance.size == image.size else (1, *shape[1:])
+    importance = None if importance is None else importance.reshape(-1, *shape[1:])
+    for name, array, wanted in (("image", image, shape), ("target", target, shape), ("importance", importance, counts)):
         if array is not None and (array.shape != wanted or array.dtype != np.float32 or not array.flags.c_contiguous):
             raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {wanted}")
     if bool(weights.ssim) != bool(buffers.rows):
@@ -145,7 +144,7 @@ def launch_loss(
             SSIM_THREADS,
             image,
             target,
-            *(() if importance is None else (importance,)),
+            *(() if importance is None else (importance, weight_stride(importance, shape[1:]))),
             np.int32(height),
             np.int32(width),
             np.int32(buffers.rows),
@@ -162,6 +161,7 @@ def launch_loss(
             image,
             target,
             importance,
+            weight_stride(importance, shape[1:]),
             np.int64(n_samples),
             np.int64(height * width),
             l1,
@@ -171,6 +171,12 @@ def launch_loss(
         )
 
 
+def weight_stride(importance: Array | None, size: tuple[int, int]) -> np.int64:
+    """From a channel's weights to those of the next, in samples: 0 where all channels share one plane."""
+    plane = size[0] * size[1]
+    return np.int64(plane if importance is not None and importance.size > plane else 0)
+
+
 def loss_planes(
     runtime: Runtime, image: Array, target: Array, weights: LossWeights, importance: Array | None = None
 ) -> tuple[float, Array]:
@@ -178,7 +184,7 @@ def loss_planes(
 
     Args:
         image: float32 (C, H, W), contiguous, like the target.
-        importance: float32 (H, W), contiguous, what each pixel counts; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), contiguous, what each sample counts; None is 1 for all.
 
     Returns:
         The value, and float32 (C, H, W).

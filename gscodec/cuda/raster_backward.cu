@@ -13,7 +13,8 @@
 // that warp the distances and one vote. h is linear in the channels, so passes over channels add up.
 //
 // Buffers as in raster_forward.cu, and: grad_image, target f32 at row * row_stride + column * pixel_stride + channel *
-// channel_stride, either may be null; weight (H, W) f32, what each pixel's loss counts, or null; loss_partials (T, 2) f32
+// channel_stride, either may be null; weight (1 or C, H, W) f32, what each sample's loss counts, or null, whose planes are
+// weight_stride apart, 0 where there is one for all channels; loss_partials (T, 2) f32
 // sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
 // mean x, y (per px), inverse scales, rotation, features.
 //
@@ -33,7 +34,7 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                                      int n_channels, int tile_x0, int tile_y0, int tile_columns, int height, int width,
                                      const float* grad_image, const float* target, long long row_stride,
                                      long long pixel_stride, long long channel_stride, float l1, float l2,
-                                     const float* weight, float* loss_partials, real* moments) {
+                                     const float* weight, long long weight_stride, float* loss_partials, real* moments) {
     constexpr int kSums = 2 + WEIGHTED;
     __shared__ LocalAxes staged_axes[BATCH];
     __shared__ real staged_features[BATCH * PASS];
@@ -68,7 +69,6 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
             const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
             const bool inside = column < width && row < height;
             const long long pixel = row * row_stride + column * pixel_stride;
-            const real counts = WEIGHTED && inside ? (real)weight[row * width + column] : real(1);
             along[p] = 0;
 #pragma unroll
             for (int c = 0; c < PASS; ++c) {
@@ -81,6 +81,7 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                         const real slope =
                             multiply_add((real)(2 * l2), d, d > 0 ? (real)l1 : (d < 0 ? (real)-l1 : real(0)));
                         if (WEIGHTED) {
+                            const real counts = (real)weight[(channel + c) * weight_stride + row * width + column];
                             absolute = multiply_add(counts, magnitude(d), absolute);
                             square = multiply_add(counts * d, d, square);
                             plain_square = multiply_add(d, d, plain_square);
@@ -182,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                    float* loss_partials, real* moments) {
     backward_tile<false>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                          tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
-                         channel_stride, l1, l2, nullptr, loss_partials, moments);
+                         channel_stride, l1, l2, nullptr, 0, loss_partials, moments);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -190,11 +191,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                             const float* features, int feature_stride, const float* background, int n_channels,
                             int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
                             const float* target, long long row_stride, long long pixel_stride,
-                            long long channel_stride, float l1, float l2, const float* weight, float* loss_partials,
-                            real* moments) {
+                            long long channel_stride, float l1, float l2, const float* weight,
+                            long long weight_stride, float* loss_partials, real* moments) {
     backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
-                        channel_stride, l1, l2, weight, loss_partials, moments);
+                        channel_stride, l1, l2, weight, weight_stride, loss_partials, moments);
 }
 
 // GATHER_LANES threads read one pair's moments side by side, GATHER_THREADS / GATHER_LANES pairs at a time.

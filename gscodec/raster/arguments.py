@@ -90,9 +90,28 @@ def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) ->
         raise InvalidArgument(f"{subset}: SSIM compares neighbours and needs the whole picture")
 
 
-def check_importance(importance: Float32Array | None, size: tuple[int, ...]) -> None:
-    """Refuse what is not contiguous float32 of (height, width)."""
+def importance_planes(importance: Float32Array | None, shape: tuple[int, ...]) -> Float32Array | None:
+    """(1, height, width), or (C, height, width) where channels count differently; None where all samples are alike.
+
+    Args:
+        importance: contiguous float32 (height, width) or (C, height, width).
+        shape: (height, width, C) of the picture.
+
+    Raises:
+        InvalidArgument: importance is not so.
+    """
     if importance is None:
-        return
-    if importance.shape != size or importance.dtype != np.float32 or not importance.flags.c_contiguous:
-        raise InvalidArgument(f"importance: {importance.dtype} {importance.shape}, not contiguous float32 {size}")
+        return None
+    height, width, n_channels = shape
+    fits = importance.shape in {(height, width), (1, height, width), (n_channels, height, width)}
+    if not fits or importance.dtype != np.float32 or not importance.flags.c_contiguous:
+        raise InvalidArgument(
+            f"importance: {importance.dtype} {importance.shape}, not contiguous float32 {(height, width)} or "
+            f"{(n_channels, height, width)}"
+        )
+    return importance.reshape(-1, height, width)
+
+
+def importance_of_samples(importance: Float32Array) -> Float32Array:
+    """(height, width, 1 or C) of an importance (height, width) or (C, height, width)."""
+    return importance[:, :, None] if importance.ndim == 2 else importance.transpose(1, 2, 0)

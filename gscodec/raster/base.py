@@ -59,7 +59,7 @@ class LossWeights:
     C1 = 0.01^2 and C2 = 0.03^2 (Wang et al. 2004), and averaged over pixels and channels.
 
     Where a loss takes an `importance`, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value there before they
-    are averaged; a map whose mean is 1 leaves the loss its scale.
+    are averaged; a map whose mean is 1 leaves the loss its scale. It may have a plane for each channel.
     """
 
     l1: float = 0.0
@@ -128,7 +128,8 @@ class Rasterizer(Protocol):
         """The photometric loss of image (height, width, C) against target, and its gradient to image.
 
         Args:
-            importance: float32 (height, width), what each pixel counts; None is 1 for all.
+            importance: float32 (height, width) or (C, height, width), what each pixel, or each of its channels, counts;
+                None is 1 for all.
         """
         ...
 

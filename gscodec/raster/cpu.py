@@ -17,12 +17,12 @@ from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import (
     check_grid,
-    check_importance,
     check_index,
     check_parameters,
     check_points,
     check_subset,
     check_window,
+    importance_planes,
     rectangle,
 )
 from gscodec.raster.base import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex, TooManyPairs
@@ -146,8 +146,8 @@ class CpuRasterizer:
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
         mix = (weights.l1, weights.l2, weights.ssim)
-        check_importance(importance, image.shape[:2])
-        value, _, grad = _engine.loss(_planes(image), _planes(target), importance, *mix, self._isa, self._threads)
+        each = importance_planes(importance, image.shape)
+        value, _, grad = _engine.loss(_planes(image), _planes(target), each, *mix, self._isa, self._threads)
         return value, np.moveaxis(grad, 0, 2)
 
     def fit_step(
@@ -171,12 +171,12 @@ class CpuRasterizer:
         if target_planes.shape != expected:
             raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
         check_subset(subset, (grid.height, grid.width), weights)
-        check_importance(importance, (grid.height, grid.width))
+        each = importance_planes(importance, (grid.height, grid.width, gaussians.n_channels))
         mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
             *_scene(gaussians, grid, index),
             target_planes,
-            importance,
+            each,
             *mix,
             (subset.step, subset.x, subset.y),
             self._scratch(),

@@ -20,11 +20,11 @@ from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import (
     check_grid,
-    check_importance,
     check_index,
     check_parameters,
     check_points,
     check_window,
+    importance_planes,
     rectangle,
 )
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
@@ -126,12 +126,12 @@ class CudaRasterizer:
         """See `Rasterizer.loss`."""
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
-        check_importance(importance, image.shape[:2])
+        counts = importance_planes(importance, image.shape)
         with self.runtime:
             shown, wanted = (
                 self.runtime.upload(np.moveaxis(part, 2, 0).astype(np.float32)) for part in (image, target)
             )
-            each = None if importance is None else self.runtime.upload(importance)
+            each = None if counts is None else self.runtime.upload(counts)
             value, grad = loss_planes(self.runtime, shown, wanted, weights, each)
             return value, np.moveaxis(self.runtime.download(grad), 0, 2)
 

@@ -80,7 +80,7 @@ class DeviceBridge:
         if subset == WHOLE:
             return loss_planes(self._runtime, planes, target, weights, importance)
         xp, there = self._runtime.xp, np.s_[:, subset.y :: subset.step, subset.x :: subset.step]
-        each = None if importance is None else xp.ascontiguousarray(importance[there[1:]])
+        each = None if importance is None else xp.ascontiguousarray(importance.reshape(-1, *planes.shape[1:])[there])
         loss, part = loss_planes(
             self._runtime, xp.ascontiguousarray(planes[there]), xp.ascontiguousarray(target[there]), weights, each
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gscodec.constants import MAX_CHANNELS, MAX_TOP_K, TILE_SIZE
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
-from gscodec.raster.arguments import check_importance
+from gscodec.raster.arguments import importance_of_samples, importance_planes
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
 from gscodec.raster.reference_loss import photometric_loss
 
@@ -133,8 +133,8 @@ class ReferenceRasterizer:
         """
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"loss: image {image.shape} and target {target.shape} must be the same (H, W, C)")
-        check_importance(importance, image.shape[:2])
-        each = 1.0 if importance is None else importance.astype(np.float64)[:, :, None]
+        counts = importance_planes(importance, image.shape)
+        each = 1.0 if counts is None else importance_of_samples(counts).astype(np.float64)
         value, grad = photometric_loss(image.astype(np.float64), target.astype(np.float64), weights, each)
         return value, grad.astype(np.float32)
 

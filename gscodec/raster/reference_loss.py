@@ -54,7 +54,7 @@ def photometric_loss(
     """Loss of x (H, W, C) against y, as `LossWeights` defines it, and its gradient to x (0 for |d| at d = 0).
 
     Args:
-        each: (H, W, 1) what a pixel counts.
+        each: (H, W, 1) or (H, W, C), what a sample counts.
     """
     difference = x - y
     value = weights.l1 * float((each * np.abs(difference)).mean()) + weights.l2 * float((each * difference**2).mean())

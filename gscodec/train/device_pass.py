@@ -18,7 +18,7 @@ class LossPass:
 
     Args:
         target: float32 (C, H, W) in the runtime's memory.
-        importance: float32 (H, W) there, what each pixel counts; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W) there, what each sample counts; None is 1 for all.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class DeviceTrainee:
         target: float32 (H, W, C); goes to the card once.
         draws: the places of new Gaussians, in the runtime's memory.
         allowed: bool (H, W), the pixels in which they may be placed; None is all.
-        importance: float32 (H, W), what each pixel counts, 1 on average; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
 
     Raises:
         OutOfDeviceMemory: here or later, the card has too little memory.

@@ -51,7 +51,8 @@ def new_rows(
         xp: module of the arrays.
         stride: density is taken at every stride-th pixel and stands for the stride x stride px around it.
         allowed: bool (H, W), the pixels in which they may be placed; None is all.
-        importance: float32 (H, W), what each pixel counts, at least 0; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts, at least 0; None is 1
+            for all.
 
     Returns:
         float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
@@ -60,14 +61,17 @@ def new_rows(
     height, width, _ = plan.shape
     spacing = math.sqrt(height * width / n_wanted)
     seen = target[stride // 2 :: stride, stride // 2 :: stride]
+    counts = None if importance is None else importance[..., stride // 2 :: stride, stride // 2 :: stride]
+    each = counts.transpose(1, 2, 0) if counts is not None and counts.ndim == 3 else None
     if image is None:
-        density, uniform_share, sigma = gradient_magnitude(seen, xp), p.uniform_share, p.start_sigma
+        density, uniform_share, sigma = gradient_magnitude(seen, xp, each), p.uniform_share, p.start_sigma
     else:
-        error = xp.abs(image - seen, dtype=np.float64)
-        density = box_blur((error**p.error_power).sum(axis=2), round(p.error_blur * spacing / stride), xp)
+        error = xp.abs(image - seen, dtype=np.float64) ** p.error_power
+        error = (error if each is None else each * error).sum(axis=2)
+        density = box_blur(error, round(p.error_blur * spacing / stride), xp)
         uniform_share, sigma = 0.0, p.growth_sigma
-    if importance is not None:
-        density = density * importance[stride // 2 :: stride, stride // 2 :: stride]
+    if counts is not None and each is None:
+        density = density * counts
         uniform_share = IMPORTANT_UNIFORM
     sigma_px = sigma * spacing if p.sigma_unit == "spacing" else sigma
     probability = mix_with_uniform(density, uniform_share, xp)

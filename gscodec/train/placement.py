@@ -41,12 +41,17 @@ class ModuleDraws:
         return -self._xp.log(self._rng.standard_exponential(size))
 
 
-def gradient_magnitude(image: Array, xp: Any = np) -> Array:
-    """(H, W) float64 Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C)."""
+def gradient_magnitude(image: Array, xp: Any = np, each: Array | None = None) -> Array:
+    """(H, W) float64 Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C).
+
+    Args:
+        each: (H, W, C), what the squares count.
+    """
     total = xp.zeros(image.shape[:2])
     for axis in (0, 1):
         if image.shape[axis] > 1:
-            total += xp.square(xp.gradient(image, axis=axis), dtype=np.float64).sum(axis=2)
+            squares = xp.square(xp.gradient(image, axis=axis), dtype=np.float64)
+            total += (squares if each is None else each * squares).sum(axis=2)
     return xp.sqrt(total)
 
 

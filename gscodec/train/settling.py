@@ -18,6 +18,7 @@ from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.raster.arguments import importance_of_samples
 from gscodec.raster.autograd import HostBridge
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
@@ -81,7 +82,7 @@ class SettleTask:
     rasterizer: Rasterizer
     seed: int
     around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
-    importance: Float32Array | None = None  # (H, W) what each pixel counts; None is 1 for all
+    importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
 
     def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
         """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
@@ -261,7 +262,7 @@ def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
         image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
         squares = (np.asarray(image) - task.target) ** 2
         if task.importance is not None:
-            squares *= task.importance[:, :, None]
+            squares *= importance_of_samples(task.importance)
         return float(np.mean(squares, dtype=np.float64))
 
     return error

@@ -82,7 +82,7 @@ class CpuTrainee:
         rng: draws the places of new Gaussians.
         around: what surrounds a block of a larger picture; its gains stay as they are.
         allowed: bool (H, W), the pixels in which they may be placed; None is all, or what the surroundings leave.
-        importance: float32 (H, W), what each pixel counts, 1 on average; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
     """
 
     def __init__(

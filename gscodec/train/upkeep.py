@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.raster.arguments import importance_of_samples
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
 
@@ -25,16 +26,17 @@ def removal_cost(
     gradient of the features gives, with a picture of 1, c and |c|^2 in place of the error's.
 
     Args:
-        importance: (H, W), what each pixel's error counts; None is 1 for all.
+        importance: as in `Rasterizer.loss`; None is 1 for all.
     """
     image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
     ones = np.ones((*image.shape[:2], 1), np.float32)
-    probe = np.concatenate([ones, image, (image**2).sum(axis=2, keepdims=True)], axis=2)
-    if importance is not None:
-        probe *= importance[:, :, None]
+    each = ones if importance is None else importance_of_samples(importance)
+    n_weights = each.shape[2]  # one for all channels, or one for each of them
+    probe = np.concatenate([each, each * image, (each * image**2).sum(axis=2, keepdims=True)], axis=2)
     own = gaussians.features.astype(np.float64)
     sums = _weighted_sums(rasterizer, gaussians, grid, probe)
-    cost: Float64Array = sums[:, -1] - 2 * (sums[:, 1:-1] * own).sum(axis=1) + sums[:, 0] * (own**2).sum(axis=1)
+    weights, products = sums[:, :n_weights], sums[:, n_weights:-1]
+    cost: Float64Array = sums[:, -1] - 2 * (products * own).sum(axis=1) + (weights * own**2).sum(axis=1)
     return cost
 
 

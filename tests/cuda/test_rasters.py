@@ -174,12 +174,13 @@ def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels:
     assert partials.tobytes() == sums_again.tobytes()
 
 
+@pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize("channels", [3, 11])
-def test_pixels_of_the_fused_loss_may_count_differently(runtime: Runtime, channels: int) -> None:
+def test_pixels_of_the_fused_loss_may_count_differently(runtime: Runtime, channels: int, *, each: bool) -> None:
     gaussians, grid = picture(7, channels=channels)
     weights, rng = LossWeights(l1=0.3, l2=0.7), np.random.default_rng(8)
     target = rng.random((HEIGHT, WIDTH, channels), dtype=np.float32)
-    importance = 3 * rng.random((HEIGHT, WIDTH), dtype=np.float32)
+    importance = 3 * rng.random((channels, HEIGHT, WIDTH) if each else (HEIGHT, WIDTH), dtype=np.float32)
     oracle = ReferenceRasterizer()
     index = oracle.bin(gaussians, grid)
     image = np.asarray(oracle.forward(gaussians, grid, index, Window.whole(grid)), np.float32)
