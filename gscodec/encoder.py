@@ -16,6 +16,7 @@ from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
 from gscodec.encoding.kept import kept_metadata
+from gscodec.encoding.opacity import prepared
 from gscodec.encoding.packing import Encoded, count_for, recorded_name
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
@@ -110,6 +111,8 @@ def encode(
     (count) or `psnr` (dB, of the decoded file). A rate or size is an upper bound for the whole file; the smallest file
     that can be written is written even where the bound is below it, with `target_met` False.
 
+    Straight colour counts by its alpha, in the fit as in the PSNR, and what an alpha of 0 hides is not kept.
+
     Args:
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
             or the maps of a material: a folder, a manifest, or a list of paths.
@@ -187,6 +190,8 @@ def encode(
             raise InvalidArgument("a picture that is read in parts goes with neither a mask nor weights")
         stack = hide(stack, mask) if mask is not None else stack
         stack = weighted(stack, weights) if weights else stack
+    if isinstance(stack, ImageStack):
+        stack = prepared(stack, _file_name(source, output))
     regions = _regions(stack, block)
     if isinstance(stack, ImageStack):
         height, width, channels = stack.samples.shape
@@ -285,6 +290,13 @@ def _refuse_inputs(source: Any, output: Any, checkpoint: Any, *maps: Any) -> Non
     if len(written) == 2 and Path(written[0]).absolute() == Path(written[1]).absolute():
         raise InvalidArgument(f"{checkpoint}: is the output; name another checkpoint")
     refuse_inputs(written[:1], written[1:])
+
+
+def _file_name(source: Any, output: str | os.PathLike[str] | None) -> str:
+    """What the file of a picture is called: its own name, or one like the output's."""
+    if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
+        return Path(source).name
+    return f"{'picture' if output is None else Path(output).stem}.png"
 
 
 def _importance_said(importance: Any, strength: float) -> str:

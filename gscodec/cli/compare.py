@@ -70,17 +70,13 @@ def command(
         raise _console.fail(ExitCode.DIFFERS, text)
     height, width, n_channels = a.samples.shape
     samples_of_b = _in_domain_of(a, b)
-    figures: dict[str, float | None] = {
-        "psnr": metrics.psnr(a.samples, samples_of_b),
-        "ssim": metrics.ssim(a.samples, samples_of_b),
-        "ms_ssim": metrics.ms_ssim(a.samples, samples_of_b),
-    }
+    figures = {name: metrics.METRICS[name].measure(a.samples, samples_of_b, a.groups) for name in ("psnr", *_LIKENESS)}
     if floats:
         figures |= _light_figures(a, b)
     if as_json:
         _console.emit_json(
             {"a": a.name, "b": b.name, "width": width, "height": height, "channels": n_channels}
-            | {"identical": figures["psnr"] == math.inf}
+            | {"identical": bool((a.samples == samples_of_b).all())}
             | {name: None if value is None or math.isinf(value) else value for name, value in figures.items()}
         )
     else:
@@ -95,6 +91,8 @@ def command(
     if missed:
         raise _console.fail(ExitCode.DIFFERS, "; ".join(missed))
 
+
+_LIKENESS = ("ssim", "ms_ssim")
 
 _FORMATS = {
     "psnr": "PSNR {:.2f} dB",

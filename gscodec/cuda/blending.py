@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
 from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists, TileRect
+from gscodec.cuda.losses import weight_stride
 from gscodec.cuda.runtime import Array, Kernel, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Window
@@ -181,7 +182,7 @@ def backward(
 
     That gradient is grad_image plus, where there is a target, l1 sign(d) + 2 l2 d with d = image - target; both
     float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. With an importance,
-    float32 (height, width) or (C, height, width), each sample counts so much, and loss_partials, (tiles, 3), has the sum
+    float32 (height, width) or (C, height, width), each sample counts so much, and loss_partials, (tiles, 3), has that
     of plain d^2 last.
     """
     height, width = size
@@ -208,7 +209,7 @@ def backward(
         *strides.arguments(),
         np.float32(l1),
         np.float32(l2),
-        *(() if importance is None else (importance, np.int64(height * width if importance.size > height * width else 0))),
+        *(() if importance is None else (importance, weight_stride(importance, size))),
         loss_partials,
         moments,
     )

@@ -117,8 +117,8 @@ def launch_loss(
     Args:
         image: float32 (C, H, W), contiguous, like the target.
         buffers: made for that shape, and for weights with an SSIM term exactly when these have one.
-        importance: float32 (H, W) or (C, H, W), what each sample counts, where the buffers were made for that; None is 1
-            for all.
+        importance: float32 (H, W) or (C, H, W), what samples count, where the buffers were made for that; None is 1 for
+            all.
 
     Raises:
         InvalidArgument: an array is not so.

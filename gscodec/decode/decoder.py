@@ -467,7 +467,7 @@ class IgsImage:
         height, width, n_channels = self.shape
         self._check_cost([((0, 0, width, height), (height, width), False)], n_channels)
         finish = output_for(self.groups, dtype).finish
-        for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32)):
+        for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32), self.groups):
             yield finish(values)
 
     def mip_files(
@@ -493,7 +493,7 @@ class IgsImage:
         def render(part: tuple[int, int]) -> Float32Array:
             return self._render(level, whole, part, np.float32, thumbnail=lod is None and is_tiny(whole, part))
 
-        chains = {size: mip_levels(*size, render) for size in sizes}
+        chains = {size: mip_levels(*size, render, self.groups) for size in sizes}
         while True:
             rendered = {size: next(chain, None) for size, chain in chains.items()}
             found = {}

@@ -1,13 +1,15 @@
 """Mip chains: each level an area average of the whole picture, as if it had been shrunk in one step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.decode.scaled import shrink
+from gscodec.format import ChannelGroup
 from gscodec.gaussians import Float32Array
+from gscodec.image.alpha import clamped
 
 _HELD_SAMPLES: Final = 1 << 27
 """Levels of up to this many samples (512 MiB) are kept to make smaller ones of them."""
@@ -19,11 +21,18 @@ def mip_sizes(height: int, width: int) -> list[tuple[int, int]]:
     return [(max(1, height >> level), max(1, width >> level)) for level in range(n_levels)]
 
 
-def mip_levels(height: int, width: int, render: Callable[[tuple[int, int]], Float32Array]) -> Iterator[Float32Array]:
+def mip_levels(
+    height: int,
+    width: int,
+    render: Callable[[tuple[int, int]], Float32Array],
+    groups: Sequence[ChannelGroup],
+) -> Iterator[Float32Array]:
     """float32 (h, w, C) of all levels, finest first.
 
     Args:
-        render: the picture at a size, area-averaged where that is smaller than (height, width).
+        render: the picture at a size, area-averaged where that is smaller than (height, width), its floats in the
+            source's units.
+        groups: what the C channels are.
     """
     finest: Float32Array | None = None
     held: Float32Array | None = None
@@ -35,7 +44,7 @@ def mip_levels(height: int, width: int, render: Callable[[tuple[int, int]], Floa
             level = _averaged(finest, size)
         else:
             level = render(size)
-        held = level if level.size <= _HELD_SAMPLES else None
+        held = clamped(level, groups) if level.size <= _HELD_SAMPLES else None
         if size == (height, width):
             finest = held
         yield level

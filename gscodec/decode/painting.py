@@ -17,6 +17,7 @@ from gscodec.decode.work import TileRect, WorkBudget
 from gscodec.errors import InvalidArgument
 from gscodec.format import ChannelGroup
 from gscodec.gaussians import Float32Array, Window
+from gscodec.image.alpha import clamped
 from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.raster.base import OutputDtype, TooManyPairs
 
@@ -121,15 +122,18 @@ def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Arra
     step_y, step_x = height / lattice[0], width / lattice[1]
     scene = store.reduced(request.lod, request.region, reduction(step_x, step_y))
 
+    groups = store.reader.groups
+
     def render(first: int, last: int) -> Float32Array:
         window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-        return to_values(scene.forward(window, request.budget), store.reader.groups)
+        return clamped(to_values(scene.forward(window, request.budget), groups), groups)
 
     return _joined(shrink(render, lattice, request.size, _channels(store), 0), request.size, output)
 
 
 def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
     x, y, region_width, region_height = request.region
+    groups = store.reader.groups
     lattice = max(region_height, request.size[0]), max(region_width, request.size[1])
     step_y, step_x = region_height / lattice[0], region_width / lattice[1]
 
@@ -142,7 +146,8 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
             if top < bottom:
                 window = Window(x, y + top * step_y, bottom - top, lattice[1], step_x, step_y)
                 parts.append(store.scene_of(request.lod, tiles, window).forward(window, "float32", request.budget))
-        return to_values(parts[0] if len(parts) == 1 else np.concatenate(parts), store.reader.groups)
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return clamped(to_values(values, groups), groups)
 
     strips = shrink(render, lattice, request.size, _channels(store), y if step_y == 1 else 0)
     return _joined(strips, request.size, output)

@@ -14,6 +14,7 @@ from gscodec.decode.scene import Scene, load_scene
 from gscodec.decode.store import BAND_TILES, SceneStore, tiles_of
 from gscodec.decode.work import TileRect
 from gscodec.gaussians import Float32Array, Window
+from gscodec.image.alpha import clamped
 from gscodec.image.levels import to_values
 from gscodec.raster.base import OutputDtype, TooManyPairs
 
@@ -63,7 +64,7 @@ def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterato
         return values if kind != "float32" else to_values(values, groups)
 
     def blended(first: int, last: int) -> Float32Array:
-        return render(first, last, "float32")
+        return clamped(render(first, last, "float32"), groups)
 
     offset = y if step_y == 1 else 0
     if request.shrinks:

@@ -4,8 +4,11 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
 from gscodec.encoding.job import Job, Progress, training_room
+from gscodec.encoding.opacity import AimedRegions, fit_weights
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.format import pack
@@ -19,7 +22,8 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
     training = training_room()
     is_coded = job.profile == "coded"
     coded = CodedFile(job, budget)
-    source: Regions = job.regions
+    source: Regions = AimedRegions(job.regions)
+    scales = np.float32(1) if job.scales is None else job.scales
     if job.scales is not None and isinstance(job.stack, ImageStack):
         source = StackRegions(replace(job.stack, samples=job.target))
 
@@ -44,6 +48,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
     made = training.encode_blocks(
         training.BlockTask(
             source=source,
+            weights_of=lambda samples: fit_weights(samples / scales, job.stack.groups),
             grid=job.grid,
             preset=job.preset,
             rasterizer=job.rasterizer,

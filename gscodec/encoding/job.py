@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_PAGE_SIZE
+from gscodec.encoding.opacity import aimed, fit_weights
 from gscodec.errors import MissingExtra
 from gscodec.format import ChannelGroup, Contents, file_size
 from gscodec.format.lattice import Lattice
@@ -108,7 +109,17 @@ class Job:
     @cached_property
     def target(self) -> npt.NDArray[np.float32]:
         """(H, W, C) that is fitted, of a picture that is in memory."""
-        return self.samples if self.scales is None else self.samples * self.scales
+        target = aimed(self.samples, self.stack.groups)
+        return target if self.scales is None else target * self.scales
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.float32] | None:
+        """What samples count in the fit, as in `Rasterizer.loss`: by importance, and colour by its alpha."""
+        weights = fit_weights(self.samples, self.stack.groups)
+        if weights is None or self.importance is None:
+            return self.importance if weights is None else weights
+        weights *= self.importance
+        return np.ascontiguousarray(weights / weights.mean(dtype=np.float64), np.float32)
 
     @cached_property
     def target_grid(self) -> Grid:
@@ -136,7 +147,7 @@ class Job:
             lods,
             self.rasterizer,
             self.seed,
-            importance=self.importance,
+            importance=self.counts,
         )
 
     def unscaled(self, gaussians: GaussianSet) -> GaussianSet:

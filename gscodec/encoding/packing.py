@@ -1,12 +1,8 @@
 """Finished Gaussians to bytes: provenance where it fits, and how the file decodes."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from gscodec.decode import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
@@ -15,7 +11,7 @@ from gscodec.format.file_names import legal_name
 from gscodec.image import ImageStack, to_unit
 from gscodec.image.regions import Rect, RegionSource
 from gscodec.image.save import PICTURE_FILES
-from gscodec.metrics import psnr as psnr_between
+from gscodec.metrics.seen import SquareErrors
 from gscodec.version import __version__
 
 META_SHARE = 0.01
@@ -108,46 +104,33 @@ def finished(job: Job, contents: Contents, budget: int | None, steps: int) -> En
 def decoded_psnr(job: Job, data: bytes) -> float:
     """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth.
 
-    Of the visible texels, where a mask hides some.
+    Of the visible texels, where a mask hides some; errors of straight colour by its alpha.
     """
     return _decoded_psnrs(job, data)[0]
 
 
 def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
     """`decoded_psnr`, and that by what each pixel counts, if they count differently."""
+    groups = job.stack.groups
     with IgsImage(data, device=job.rasterizer) as image:
         if job.regions is None:
-            decoded = to_unit(image.render(), job.stack.groups)
-            return _psnr_of_visible(decoded, job), _weighted_psnr(decoded, job)
+            decoded = to_unit(image.render(), groups)
+            plain = SquareErrors(groups)
+            plain.add(decoded, job.samples, job.visible)
+            if job.importance is None:
+                return plain.psnr, None
+            weighted = SquareErrors(groups)
+            weighted.add(decoded, job.samples, job.importance if job.visible is None else job.importance * job.visible)
+            return plain.psnr, weighted.psnr
+        errors = SquareErrors(groups)
         height, width, _ = image.shape
-        squares, counted = 0.0, 0
         for y in range(0, height, PSNR_AREA_PX):
             for x in range(0, width, PSNR_AREA_PX):
                 area = Rect(x, y, min(width, x + PSNR_AREA_PX), min(height, y + PSNR_AREA_PX))
-                decoded = image.render(region=(x, y, area.width, area.height))
-                error, shown = to_unit(decoded, job.stack.groups) - job.regions.read(area), area.width * area.height
-                if job.visible is not None:
-                    error = error[job.visible[y : y + area.height, x : x + area.width]]
-                    shown = len(error)
-                squares += float(np.square(error, dtype=np.float64).mean(axis=-1).sum())
-                counted += shown
-    mean = squares / max(counted, 1)
-    return (math.inf if mean == 0 else -10 * math.log10(mean)), None
-
-
-def _psnr_of_visible(decoded: npt.NDArray[np.float32], job: Job) -> float:
-    if job.visible is None:
-        return psnr_between(decoded, job.samples)
-    return psnr_between(decoded[job.visible][None], job.samples[job.visible][None])
-
-
-def _weighted_psnr(decoded: npt.NDArray[np.float32], job: Job) -> float | None:
-    if job.importance is None:
-        return None
-    squares = np.square(decoded.astype(np.float32) - job.samples).mean(axis=2, dtype=np.float64)
-    weights = job.importance if job.visible is None else job.importance * job.visible
-    error = float((squares * weights).sum()) / max(float(weights.sum(dtype=np.float64)), 1e-12)
-    return math.inf if error == 0 else -10 * math.log10(error)
+                decoded = to_unit(image.render(region=(x, y, area.width, area.height)), groups)
+                shown = None if job.visible is None else job.visible[area.slices()]
+                errors.add(decoded, job.regions.read(area), shown)
+    return errors.psnr, None
 
 
 def _provenance_fits(job: Job, budget: int | None) -> bool:

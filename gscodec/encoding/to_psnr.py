@@ -71,7 +71,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
 def _thinned(job: Job, fitted: Fitted, wanted: float) -> Fitted:
     """A fit without those of the finest Gaussians that `wanted` dB do not need."""
     fit = fitted.fit
-    order = training_room().least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts, job.importance)
+    order = training_room().least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts, job.counts)
 
     def without(n_pruned: int) -> Fitted:
         kept = np.setdiff1d(np.arange(len(fit.gaussians)), order[:n_pruned])

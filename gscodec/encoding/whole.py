@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from gscodec.encoding.coded_file import CodedFile
 from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.gaussians import GaussianSet, LodTable, Window
+from gscodec.metrics.seen import SquareErrors
 
 AFTER_STEPS = 40
 """Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
@@ -30,10 +33,7 @@ class Fitted:
     settling: int  # steps on the lattice that are to come
     file: CodedFile | PackedFile | None  # None in profile f16
 
-    @property
-    def psnr(self) -> float:
-        """DB of the float fit."""
-        return float(self.fit.psnr)
+    psnr: float  # dB, of the float fit
 
 
 def encode_whole(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
@@ -54,7 +54,19 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
 
     recount = coded.recount if coded is not None and budget is not None else None
     fitted = _train(job, n_gaussians, job.steps, report, recount)
-    return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded)
+    return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded, _psnr(job, fitted))
+
+
+def _psnr(job: Job, fitted: Any) -> float:
+    """Of a fit before it is quantised: what is seen of it, where an alpha hides some."""
+    if job.counts is None or job.counts.ndim == 2:
+        return float(fitted.psnr)
+    gaussians, grid = job.unscaled(fitted.gaussians), job.grid
+    engine = job.rasterizer
+    image = engine.forward(gaussians, grid, engine.bin(gaussians, grid), Window.whole(grid))
+    errors = SquareErrors(job.stack.groups)
+    errors.add(np.clip(np.asarray(image, np.float32), 0, 1), job.samples, job.visible)
+    return errors.psnr
 
 
 def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
@@ -118,7 +130,7 @@ def _train(
         on_step=on_step,
         allowed=job.visible,
         recount=recount,
-        importance=job.importance,
+        importance=job.counts,
     )
 
 

@@ -41,6 +41,7 @@ def _file(entry: FileEntry) -> dict[str, Any]:
         "groups": list(entry.groups),
         "unit_z": entry.unit_z,
         "binary": entry.binary,
+        "binary_alpha": entry.binary_alpha,
         "constant": list(entry.constant) or None,
     }
 

@@ -69,7 +69,7 @@ class FileEntry:
 
     From its only group, a picture gets `n_channels` channels so: with `unit_z`, the third is what makes X and Y a unit
     vector; with `fill`, it is that value; one channel is repeated for three; an alpha that is missing is opaque.
-    `binary` samples are 0 or 1.
+    `binary` samples are 0 or 1, and so are the alphas of a file with `binary_alpha`.
     """
 
     name: str  # bare file name
@@ -84,6 +84,7 @@ class FileEntry:
     exr: dict[str, Json] = field(default_factory=dict)  # what an OpenEXR file has beside samples
     icc: bool | None = None  # whether the ICC profile is this file's; None is yes for colour
     fill: float | None = None  # 0..1; the third channel of all pixels
+    binary_alpha: bool = False
 
 
 def pack_files(files: Sequence[FileEntry], where: str, error: ErrorClass) -> bytes:
@@ -153,7 +154,7 @@ def _to_json(entry: FileEntry) -> dict[str, Json]:
     }
     if entry.groups:
         values["groups"] = list(entry.groups)
-    for key in ("unit_z", "binary"):
+    for key in ("unit_z", "binary", "binary_alpha"):
         if getattr(entry, key):
             values[key] = True
     group = entry.constant_group
@@ -245,6 +246,7 @@ def _entry(value: Json) -> FileEntry:
         _exr(_get(value, "exr", dict, {}), n_channels),
         _get(value, "icc", bool) if "icc" in value else None,
         _fill(value),
+        _get(value, "binary_alpha", bool, False),
     )
     if entry.fill is not None and (entry.unit_z or entry.exr):
         raise _Wrong(f"has two rules for the third channel of {name!r}")

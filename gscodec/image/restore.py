@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, SampleType
 from gscodec.format.files import FileEntry
-from gscodec.image.alpha import in_mode
+from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range, to_native, to_values
 from gscodec.image.normals import unit_z_of
 
@@ -85,6 +85,10 @@ def restore(
         assert values is not None
         own = tuple(group for name in entry.groups for group in groups if group.name == name)
         part = np.concatenate([values[:, :, channels_of(group, groups)] for group in own], axis=2)
+    if entry.binary_alpha:
+        part = np.array(part)
+        for cover in covers(own):
+            part[:, :, cover.alpha] = part[:, :, cover.alpha] >= 0.5
     if entry.exr:
         if entry.exr.get("premultiplied"):
             part, own = in_mode(part, own, AlphaMode.PREMULTIPLIED)

@@ -17,7 +17,7 @@ from gscodec.metrics.flip import flip, flip_missing
 from gscodec.metrics.hdr import hdr_flip, log_psnr
 from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
-from gscodec.metrics.psnr import psnr
+from gscodec.metrics.seen import covered, seen_psnr
 from gscodec.metrics.ssim import ms_ssim, ssim
 
 Samples = npt.NDArray[np.float32]
@@ -49,7 +49,8 @@ def channel_spans(groups: Groups) -> list[tuple[ChannelGroup, slice]]:
 def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str, float]:
     """PSNR in dB of each group of channels, by the group's name."""
     return {
-        group.name: psnr(source[:, :, channels], decoded[:, :, channels]) for group, channels in channel_spans(groups)
+        group.name: seen_psnr(source[:, :, channels], decoded[:, :, channels], (group,))
+        for group, channels in channel_spans(groups)
     }
 
 
@@ -115,9 +116,9 @@ def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | 
 _LIGHT = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
 
 _ALL = (
-    Metric("psnr", "PSNR (dB)", True, lambda a, b, _: psnr(a, b)),
-    Metric("ssim", "SSIM", True, lambda a, b, _: ssim(a, b)),
-    Metric("ms_ssim", "MS-SSIM", True, lambda a, b, _: ms_ssim(a, b)),
+    Metric("psnr", "PSNR (dB)", True, seen_psnr),
+    Metric("ssim", "SSIM", True, lambda a, b, groups: ssim(covered(a, groups), covered(b, groups))),
+    Metric("ms_ssim", "MS-SSIM", True, lambda a, b, groups: ms_ssim(covered(a, groups), covered(b, groups))),
     Metric("flip", "FLIP", False, _seen(flip), flip_missing),
     Metric("lpips", "LPIPS (AlexNet)", False, _seen(_lpips), lpips_missing),
     Metric("normal_deg", "normal error (degrees)", False, _normal_error),

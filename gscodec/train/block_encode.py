@@ -63,6 +63,7 @@ class BlockTask:
     """What `encode_blocks` works on."""
 
     source: Regions
+    weights_of: Callable[[Float32Array], Float32Array | None]  # importance, as in `Rasterizer.loss`, of samples read
     grid: Grid  # whose background is not looked at
     preset: Preset
     rasterizer: Rasterizer
@@ -268,7 +269,16 @@ class _Encoder:
             if self._pace.is_blind:
                 self._sample(target, grid, n, LEAST_STEPS)
             made = self._sample(target, grid, n, max(1, round(SAMPLE_STEPS * self._steps(n, area, 0))))
-            settling = SettleTask(target, grid, task.groups, preset, made.lods, task.rasterizer, task.seed)
+            settling = SettleTask(
+                target,
+                grid,
+                task.groups,
+                preset,
+                made.lods,
+                task.rasterizer,
+                task.seed,
+                importance=task.weights_of(target),
+            )
             samples.append((settling, made.gaussians))
             rows.append([np.log(row) for row in made.lods.gains])
         if rows:
@@ -286,7 +296,15 @@ class _Encoder:
         task, began = self._task, time.perf_counter()
         levels = len(self._counts)
         made = fit(
-            target, n, task.preset, rasterizer=task.rasterizer, grid=grid, lods=levels, seed=task.seed, steps=steps
+            target,
+            n,
+            task.preset,
+            rasterizer=task.rasterizer,
+            grid=grid,
+            lods=levels,
+            seed=task.seed,
+            steps=steps,
+            importance=task.weights_of(target),
         )
         self._pace.took(steps, grid.width * grid.height, time.perf_counter() - began)
         return made
@@ -318,6 +336,7 @@ class _Encoder:
         near = done.near(block.window, start.lods, self._grid.support_q) if len(done) else self._nothing()
         around = Surroundings(block.core, block.window, self._grid, start.lods, *near)
         target = task.source.read(block.window)
+        weights = task.weights_of(target)
         n_fitted = max(n, round(n * self._open_share(block)))
         steps = self._steps(n_fitted, block.window, block.number)
         settling = math.ceil(task.settle_steps * steps / self._wanted_steps(n_fitted, block.window))
@@ -349,6 +368,7 @@ class _Encoder:
             steps=steps,
             on_step=on_fit,
             around=around,
+            importance=weights,
         )
         gaussians, of = made.gaussians, generations_of(made.lods.counts)
         kept = around.in_core(gaussians.means)
@@ -358,7 +378,7 @@ class _Encoder:
             lods = LodTable(counts, start.lods.gains)
             around = around.beside(gaussians[np.flatnonzero(~kept)], of[~kept])
             settle_task = SettleTask(
-                target, around.window_grid, task.groups, task.preset, lods, task.rasterizer, seed, around
+                target, around.window_grid, task.groups, task.preset, lods, task.rasterizer, seed, around, weights
             )
             own = settle_on(
                 settle_task,

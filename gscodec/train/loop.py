@@ -74,8 +74,8 @@ def fit(
         allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
         around: what surrounds the target, a block of a larger picture. Takes the CPU.
-        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts in the loss and for new
-            Gaussians, at least 0 and 1 on average; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts in the loss and for
+            new Gaussians, at least 0 and 1 on average; None is 1 for all.
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.

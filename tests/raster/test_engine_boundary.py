@@ -53,8 +53,8 @@ def test_planes_of_another_shape_are_refused(shape: tuple[int, int, int]) -> Non
         _engine.loss(planes(*GOOD), planes(*shape), None, *WEIGHTS, "", 1)
 
 
-@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH - 1), (HEIGHT + 1, WIDTH), (1, 1)])
-def test_an_importance_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(1, HEIGHT, WIDTH - 1), (1, HEIGHT + 1, WIDTH), (1, 1, 1), (2, HEIGHT, WIDTH)])
+def test_an_importance_of_another_shape_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="importance does not match"):
         _engine.loss(planes(*GOOD), planes(*GOOD), planes(*shape), *WEIGHTS, "", 1)
     with pytest.raises(ValueError, match="importance does not match"):

@@ -137,7 +137,12 @@ def test_torch_takes_the_same_step_through_every_engine(
 
 def test_maps_of_another_shape_or_type_are_refused(engine: Rasterizer, oracle: Rasterizer) -> None:
     image, target = pair((8, 9))
-    for wrong in (np.ones((9, 8), np.float32), np.ones((8, 9)), np.ones((8, 18), np.float32)[:, ::2], np.ones((2, 8, 9), np.float32)):
+    for wrong in (
+        np.ones((9, 8), np.float32),
+        np.ones((8, 9)),
+        np.ones((8, 18), np.float32)[:, ::2],
+        np.ones((2, 8, 9), np.float32),
+    ):
         for which in (engine, oracle):
             with pytest.raises(InvalidArgument, match="importance"):
                 which.loss(image, target, LossWeights(l2=1.0), wrong)  # type: ignore[arg-type]  # one is float64

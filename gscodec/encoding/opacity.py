@@ -1,0 +1,166 @@
+"""What an alpha means to an encode: which samples are seen, what is stored where they are not, and 0 and 1 exactly."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType, Transfer
+from gscodec.format.file_names import legal_name
+from gscodec.format.files import FileEntry
+from gscodec.gaussians import Float32Array
+from gscodec.image import ImageStack
+from gscodec.image.alpha import covers
+from gscodec.image.hidden import filled
+from gscodec.image.regions import Rect, Regions
+
+MARGIN: Final = 0.1
+"""By how much a fit aims below an alpha of 0 and above one of 1, so that what it misses by is clamped to them."""
+
+DEEP_MARGIN: Final = 0.2
+"""The same from DEPTH_PX into a flat part on, where there is room to get there."""
+
+DEPTH_PX: Final = 4
+
+LEAST_WEIGHT: Final = 1 / 64
+"""What errors of a colour count that an alpha of 0 hides: enough to keep it near what filters should meet there."""
+
+
+def prepared(stack: ImageStack, name: str) -> ImageStack:
+    """A stack without what an alpha makes needless: an opaque alpha, and whatever colour is hidden by an alpha of 0.
+
+    Args:
+        name: bare file name of the picture where the stack does not know its file.
+    """
+    stack = _without_opaque(stack, name)
+    samples = without_hidden(stack.samples, stack.groups)
+    stack = stack if samples is stack.samples else replace(stack, samples=samples)
+    return _cut_out(stack, name)
+
+
+def without_hidden(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
+    """Samples (H, W, C) whose straight colours continue smoothly to where their alpha is 0."""
+    result = samples
+    for cover in covers(groups):
+        seen = samples[:, :, cover.alpha] > 0
+        if cover.mode is AlphaMode.STRAIGHT and not seen.all():
+            result = samples.copy() if result is samples else result
+            result[:, :, cover.colour] = filled(samples[:, :, cover.colour], seen)
+    return result
+
+
+def aimed(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
+    """What a fit aims at so that samples (H, W, C) come back: a margin beyond each alpha of exactly 0 or 1.
+
+    So too for premultiplied colour of 0 where nothing is covered, which must not become light.
+    """
+    found = covers(groups)
+    if not found:
+        return samples
+    result = samples.copy()
+    for cover in found:
+        alpha = samples[:, :, cover.alpha]
+        if _is_clamped(groups[cover.holder]):
+            result[:, :, cover.alpha] = alpha - _margins(alpha <= 0) + _margins(alpha >= 1)
+        if cover.mode is AlphaMode.PREMULTIPLIED and _is_clamped(cover.group) and cover.group.value_min == 0:
+            colour = samples[:, :, cover.colour]
+            is_nothing = (colour <= 0) & (alpha <= 0)[:, :, None]
+            result[:, :, cover.colour] = np.where(is_nothing, np.float32(-MARGIN), colour)
+    return result
+
+
+def sample_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
+    """float32 (C, H, W), what errors of each sample count: those of straight colour its alpha; None is 1 for all.
+
+    Args:
+        samples: (H, W, C), also as `aimed` gives them.
+    """
+    straight = [cover for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
+    if not straight:
+        return None
+    weights = np.ones((samples.shape[2], *samples.shape[:2]), np.float32)
+    for cover in straight:
+        weights[cover.colour] = np.clip(samples[:, :, cover.alpha], 0, 1)
+    return weights
+
+
+def fit_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
+    """`sample_weights` for a fit: never 0, and 1 on average."""
+    weights = sample_weights(samples, groups)
+    if weights is None:
+        return None
+    weights = np.maximum(weights, np.float32(LEAST_WEIGHT))
+    return np.ascontiguousarray(weights / weights.mean(dtype=np.float64), np.float32)
+
+
+def _margins(flat: npt.NDArray[np.bool_]) -> Float32Array:
+    """(H, W) margins where alpha is flat: MARGIN at its edge, DEEP_MARGIN from DEPTH_PX on."""
+    depth = np.zeros(flat.shape, np.float32)
+    inside = flat
+    for _ in range(DEPTH_PX):
+        depth += inside
+        padded = np.pad(inside, 1, mode="edge")
+        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return np.where(flat, MARGIN + (DEEP_MARGIN - MARGIN) * (depth - 1) / (DEPTH_PX - 1), 0).astype(np.float32)
+
+
+def _is_clamped(group: ChannelGroup) -> bool:
+    """Whether features beyond 0 and 1 are samples of 0 and 1 (spec/igs.md, "From features to samples")."""
+    return group.sample_type is SampleType.UINT or group.transfer in {Transfer.ASINH, Transfer.LOG}
+
+
+class AimedRegions:
+    """A source in parts as a fit aims at it; see `Regions`."""
+
+    def __init__(self, source: Regions) -> None:
+        self._source = source
+        self.shape = source.shape
+        self.groups = source.groups
+        self.icc = source.icc
+        self.files = source.files
+
+    def read(self, area: Rect) -> Float32Array:
+        """See `Regions.read`."""
+        return aimed(without_hidden(self._source.read(area), self.groups), self.groups)
+
+    def close(self) -> None:
+        """See `Regions.close`."""
+        self._source.close()
+
+
+def _without_opaque(stack: ImageStack, name: str) -> ImageStack:
+    """A picture without its alpha where that is 1 everywhere; its file gets one again."""
+    group = stack.groups[0]
+    is_plain = len(stack.groups) == 1 and not stack.files and not stack.weights
+    if not is_plain or group.alpha is AlphaMode.NONE or group.n_channels not in {2, 4}:
+        return stack
+    if not bool((stack.samples[:, :, -1] == 1).all()):
+        return stack
+    entry = replace(_entry(stack, name), n_channels=group.n_channels)
+    rest = replace(group, n_channels=group.n_channels - 1, alpha=AlphaMode.NONE)
+    return replace(stack, samples=np.ascontiguousarray(stack.samples[:, :, :-1]), groups=(rest,), files=(entry,))
+
+
+def _cut_out(stack: ImageStack, name: str) -> ImageStack:
+    """A stack whose files say where an alpha is 0 or 1 and nothing between."""
+    found = {
+        stack.groups[cover.holder].name: _is_binary(stack.samples[:, :, cover.alpha]) for cover in covers(stack.groups)
+    }
+    if not any(found.values()):
+        return stack
+    files = stack.files or ((_entry(stack, name),) if len(stack.groups) == 1 else ())
+    alphas = [[found[group] for group in entry.groups if group in found] for entry in files]
+    cut_out = tuple(replace(f, binary_alpha=bool(own) and all(own)) for f, own in zip(files, alphas, strict=True))
+    return replace(stack, files=cut_out)
+
+
+def _is_binary(alpha: npt.NDArray[Any]) -> bool:
+    return bool(((alpha == 0) | (alpha == 1)).all()) and bool((alpha != alpha[0, 0]).any())
+
+
+def _entry(stack: ImageStack, name: str) -> FileEntry:
+    height, width, n_channels = stack.samples.shape
+    group = stack.groups[0]
+    return FileEntry(legal_name(group.source or name), width, height, n_channels, (group.name,))

@@ -1,0 +1,76 @@
+"""Errors of what is seen: those of straight colour count as much as its alpha."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.format.channels import AlphaMode, ChannelGroup
+from gscodec.image.alpha import covers
+from gscodec.metrics.psnr import psnr
+
+_BLOCK_ROWS: Final = 256  # whose errors are held in float64, not those of the whole picture
+
+Samples = npt.NDArray[np.float32]
+
+
+def seen_psnr(source: Samples, decoded: Samples, groups: Sequence[ChannelGroup]) -> float:
+    """PSNR in dB of samples (H, W, C) of the model's domain, as `SquareErrors` has it."""
+    if not any(cover.mode is AlphaMode.STRAIGHT for cover in covers(groups)):
+        return psnr(source, decoded)
+    errors = SquareErrors(groups)
+    errors.add(decoded, source)
+    return errors.psnr
+
+
+def covered(samples: Samples, groups: Sequence[ChannelGroup]) -> Samples:
+    """Samples (H, W, C) with straight colour times its alpha: what of them a picture over black would show."""
+    straight = [cover for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
+    if not straight:
+        return samples
+    result = np.array(samples, np.float32)
+    for cover in straight:
+        result[:, :, cover.colour] *= np.clip(samples[:, :, cover.alpha], 0, 1)[:, :, None]
+    return result
+
+
+class SquareErrors:
+    """Mean squared error of a picture that is added in parts.
+
+    An error of a straight colour counts by the source's alpha there, so that the mean is over what there is to see:
+    colour where it covers, and every alpha. Pictures without such an alpha have the plain mean.
+    """
+
+    def __init__(self, groups: Sequence[ChannelGroup]) -> None:
+        self._covers = [cover for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
+        self._total = self._weight = 0.0
+
+    def add(
+        self,
+        decoded: Samples,
+        source: Samples,
+        counts: npt.NDArray[np.float32] | npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Add samples (H, W, C) of the model's domain; `counts` (H, W) is what each pixel counts, None 1 for all."""
+        for row in range(0, len(source), _BLOCK_ROWS):
+            rows = slice(row, row + _BLOCK_ROWS)
+            squares = np.square(decoded[rows].astype(np.float64) - source[rows])
+            weights = np.ones_like(squares)
+            if counts is not None:
+                weights *= counts[rows, :, None].astype(np.float64)
+            for cover in self._covers:
+                weights[:, :, cover.colour] *= np.clip(source[rows, :, cover.alpha], 0, 1)[:, :, None]
+            self._total += float((weights * squares).sum())
+            self._weight += float(weights.sum())
+
+    @property
+    def mse(self) -> float:
+        """Of all that was added; 0 where nothing is seen."""
+        return self._total / self._weight if self._weight else 0.0
+
+    @property
+    def psnr(self) -> float:
+        """dB, of a peak of 1; infinite for pictures that look the same."""
+        return math.inf if self.mse == 0 else -10 * math.log10(self.mse)
