@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,13 @@ from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument, file_access_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
     from gscodec.format import ChannelGroup
+    from gscodec.image.restore import Restored
     from gscodec.limits import Limits
 
 
@@ -150,12 +153,24 @@ def _load(
         with open_igs(source if content is None else content, device=device, threads=threads, limits=limits) as image:
             if image.has_file_chunk and len(image.files) == 1:  # the source's channels, also those that are not stored
                 (restored,) = image.render_files().values()
-                return _Picture(name, to_unit(restored.samples, restored.groups), restored.groups)
+                values, groups = _as_stored(restored, image.groups)
+                return _Picture(name, to_unit(values, groups), groups)
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 
     stack = load_image(source if content is None else content, name, part=part, nan=nan, limits=limits)
     return _Picture(name, stack.samples, stack.groups)
+
+
+def _as_stored(
+    restored: "Restored", stored: "Sequence[ChannelGroup]"
+) -> "tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]":
+    """A file's picture with colour straight or premultiplied as in the .igs file, which is as sources are read."""
+    from gscodec.image.alpha import covers, in_modes
+
+    modes = {cover.group.name: cover.mode for cover in covers(stored)}
+    own = [modes.get(cover.group.name, cover.mode) for cover in covers(restored.groups)]
+    return in_modes(restored.samples, restored.groups, own)
 
 
 def _first_bytes(path: str, count: int) -> bytes:

@@ -95,23 +95,27 @@ def _is_named_after(opacity: ChannelGroup, colour: ChannelGroup) -> bool:
 def in_mode(
     values: npt.NDArray[Any], groups: Sequence[ChannelGroup], mode: AlphaMode
 ) -> tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]:
-    """Samples whose colours are all straight, or all premultiplied, and their groups.
+    """Samples whose colours are all straight, or all premultiplied, and their groups; see `in_modes`."""
+    return in_modes(values, groups, [mode] * len(covers(groups)))
+
+
+def in_modes(
+    values: npt.NDArray[Any], groups: Sequence[ChannelGroup], modes: Sequence[AlphaMode]
+) -> tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]:
+    """Samples whose colours are straight or premultiplied as asked for, and their groups.
 
     Args:
         values: (H, W, C) floats; integers 0..1, floats in the source's units.
         groups: what the C channels are.
-        mode: straight or premultiplied.
+        modes: straight or premultiplied, for each of `covers(groups)`.
     """
-    changed = [cover for cover in covers(groups) if cover.mode is not mode]
-    own = list(groups)
-    result = np.array(values, np.float32) if changed else values
-    for cover in changed:
-        part, alpha = values[:, :, cover.colour], values[:, :, cover.alpha]
-        result[:, :, cover.colour] = (
-            multiplied(part, alpha) if mode is AlphaMode.PREMULTIPLIED else divided(part, alpha)
-        )
-    for cover in covers(groups):
+    own, result = list(groups), values
+    for cover, mode in zip(covers(groups), modes, strict=True):
         own[cover.holder] = replace(own[cover.holder], alpha=mode)
+        if mode is not cover.mode:
+            result = np.array(values, np.float32) if result is values else result
+            convert = multiplied if mode is AlphaMode.PREMULTIPLIED else divided
+            result[:, :, cover.colour] = convert(values[:, :, cover.colour], values[:, :, cover.alpha])
     return result, tuple(own)
 
 

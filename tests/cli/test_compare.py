@@ -156,3 +156,39 @@ def test_a_part_of_several_and_what_is_not_finite(run: "Run", tmp_path: Path) ->
     result = json.loads(run("compare", several, one, "--part", "right", "--nan", "hole", "--json").text)
     assert result["log_psnr"] > 60
     assert json.loads(run("compare", several, one, "--part", "0", "--json").text)["log_psnr"] < 40
+
+
+def test_what_an_alpha_hides_does_not_count(run: "Run", tmp_path: Path) -> None:
+    first = np.full((40, 40, 4), 90, np.uint8)
+    first[:, :20, 3], first[:, 20:, 3] = 0, 255
+    second = first.copy()
+    second[:, :20, :3] = np.random.default_rng(2).integers(0, 256, (40, 20, 3))
+    for path, pixels in (("a.png", first), ("b.png", second)):
+        Image.fromarray(pixels).save(tmp_path / path)
+    result = json.loads(run("compare", tmp_path / "a.png", tmp_path / "b.png", "--json").text)
+    assert (result["identical"], result["psnr"]) == (False, None)
+    assert result["ssim"] == pytest.approx(1)
+    second[:, 20:, :3] += 5
+    Image.fromarray(second).save(tmp_path / "b.png")
+    result = json.loads(run("compare", tmp_path / "a.png", tmp_path / "b.png", "--json").text)
+    # Three of four samples that count half as often as the alphas: 3/2 of 5/2 of all.
+    assert result["psnr"] == pytest.approx(20 * np.log10(255 / 5) - 10 * np.log10(3 / 5), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["exr", "png"])
+def test_a_picture_with_alpha_is_compared_with_its_file(run: "Run", kind: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[:48, :48] / 48
+    alpha = np.clip(1.5 - 3 * np.hypot(x - 0.5, y - 0.5), 0, 1) if kind == "exr" else np.ones((48, 48))
+    colour = np.stack([0.5 + 0.3 * x, 0.4 + 0.2 * y, 0.3 + 0 * x], axis=2)
+    source, made = tmp_path / f"in.{kind}", tmp_path / "out.igs"
+    if kind == "exr":
+        planes = {name: colour[:, :, k] * alpha for k, name in enumerate("RGB")} | {"A": alpha}
+        channels = {name: np.ascontiguousarray(plane, np.float32) for name, plane in planes.items()}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, dict(channels)).write(str(source))
+    else:
+        Image.fromarray(np.rint(255 * np.dstack([colour, alpha])).astype(np.uint8)).save(source)
+    assert run("encode", source, made, "--bpp", 6, "--preset", "fast", "--steps", 80).code == 0
+    result = json.loads(run("compare", source, made, "--json").text)
+    assert result["channels"] == 4
+    assert result["psnr"] > 35
+    assert result["ssim"] > 0.95
