@@ -53,6 +53,11 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"file      {_file(entry)}"
     if facts["icc_bytes"] is not None:
         yield f"profile   ICC, {facts['icc_bytes']} bytes"
+    tags = [f"{key} {_console.compact_json(value)}" for key, value in (facts["tags"] or {}).items()]
+    sizes = {"Exif": facts["exif_bytes"], "XMP": facts["xmp_bytes"]}
+    tags += [f"{words}, {n_bytes} bytes" for words, n_bytes in sizes.items() if n_bytes]
+    if tags:
+        yield f"source    {'; '.join(tags)}"
     yield "LOD  Gaussians       bytes      bpp"
     for level in facts["lods"]:
         mark = "" if level["available"] else "  not in this file"

@@ -301,8 +301,8 @@ def _refuse_ids(channels: Mapping[str, _Channel], header: Mapping[str, Any], nam
             is_wide = bool((found.pixels > _ID_SIZE).any() and (found.pixels < -_ID_SIZE).any())
         if is_named or (is_wide and np.isfinite(found.pixels).all()):
             raise UnsupportedImage(
-                f"{name}: layer {legal_text(layer)} has ids (as of Cryptomatte), which a lossy codec cannot keep; leave the layer "
-                "out of the file, or choose another part with --part"
+                f"{name}: layer {legal_text(layer)} has ids (as of Cryptomatte), which a lossy codec cannot keep; "
+                "leave the layer out of the file, or choose another part with --part"
             )
 
 
