@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.metadata import Metadata
@@ -186,6 +187,8 @@ def _load_tiff(file: BinaryIO, name: str, nan: str, check: DimensionCheck) -> Im
     if not is_for_tifffile(layout):
         stack = _through_pillow(file, layout, name, check)
         return replace(stack, metadata=metadata_of_tiff(file, layout.offset, name))
+    if layout.n_samples > MAX_CHANNELS:
+        raise LimitExceeded(f"{name}: {layout.n_samples} channels are above the limit of {MAX_CHANNELS}")
     levels, notes = read_levels(file, layout, name)
     for note in notes:
         warn_of_source(f"{name}: {note}")

@@ -26,7 +26,7 @@ from gscodec.image.profiles import deep_rgb_of_inks, fitting_profile, is_srgb, s
 from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
-from gscodec.image.windows import displayed
+from gscodec.image.windows import displayed, report_shape_and_primaries
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
 _SUFFIXES: Final = {
@@ -146,6 +146,7 @@ def _picture_file(
     """The file; `options` are those of Pillow's writer."""
     if exr and kind != "EXR":
         array = displayed(array, exr, name)
+        report_shape_and_primaries(exr, kind, name)
     if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
         return _float_file(kind, array, tuple(groups), exr, bit_depth, icc, name)
     if array.dtype.kind == "f" and has_floats(groups):

@@ -16,7 +16,7 @@ for _library in ("tifffile", "PIL"):  # they log what is damaged; without a hand
 
 SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
 
-MAX_TIFF_PAGES: Final = 4096
+MAX_TIFF_PAGES: Final = 256
 """Directories that are looked at to find the picture."""
 
 UNSIGNED, SIGNED, FLOAT, VOID = 1, 2, 3, 4  # SampleFormat

@@ -1,6 +1,5 @@
 """OpenEXR's two windows: where the stored pixels lie, and what of the plane is shown."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,13 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
-from gscodec.errors import SourceWarning
+from gscodec.image.exr_chroma import REC_709
+from gscodec.image.kinds import warn_of_source
 
 MOST_AROUND: Final = 64
 """Times the stored pixels that a display window may have, so that a small file makes no huge picture ..."""
 
 FREE_PIXELS: Final = 1 << 24
 """... beyond as many pixels as this."""
+
+
+def report_shape_and_primaries(exr: Mapping[str, Any], kind: str, name: str) -> None:
+    """One SourceWarning of what a file type other than OpenEXR does not say: pixels that are no squares, primaries."""
+    lost = []
+    chromaticities = exr.get("chromaticities")
+    if chromaticities is not None and any(abs(a - b) > 0.002 for a, b in zip(chromaticities, REC_709, strict=True)):
+        lost.append("the primaries of its colours, which are not those of sRGB and are not converted")
+    if abs(exr.get("pixel_aspect", 1.0) - 1) > 1e-4:
+        lost.append(f"pixels of aspect {exr['pixel_aspect']:g}")
+    if lost:
+        warn_of_source(f"{name}: {kind} has no place for {', and for '.join(lost)}")
 
 
 def displayed(samples: npt.NDArray[Any], exr: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
@@ -37,8 +49,7 @@ def displayed(samples: npt.NDArray[Any], exr: Mapping[str, Any], name: str) -> n
     if rows * columns > min(MAX_IMAGE_PIXELS, max(FREE_PIXELS, MOST_AROUND * height * width)) or (
         max(rows, columns) > MAX_DIMENSION
     ):
-        text = f"{name}: the display window of {columns}x{rows} px is left out; the picture is the data window"
-        warnings.warn(text, SourceWarning, stacklevel=2)
+        warn_of_source(f"{name}: the display window of {columns}x{rows} px is left out; the picture is the data window")
         return samples
     result = np.zeros((rows, columns, n_channels), samples.dtype)
     left, top = data[0] - shown[0], data[1] - shown[1]

@@ -161,6 +161,32 @@ def test_what_hangs_over_the_display_window_is_cut_and_comes_back_in_openexr(tmp
         np.testing.assert_array_equal(again[key], corners)
 
 
+def test_primaries_and_aspect_that_get_lost_are_reported(tmp_path: Path) -> None:
+    primaries = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)  # ACES AP1
+    rgb = {name: np.full((4, 4), 0.5, np.float32) for name in "RGB"}
+    stack = load_image(write(tmp_path / "a.exr", rgb, chromaticities=primaries, pixelAspectRatio=2.0))
+    saved(stack, tmp_path / "again.exr")
+    with pytest.warns(SourceWarning, match=r"PNG has no place for the primaries.*aspect 2"):
+        saved(stack, tmp_path / "a.png")
+    plain = load_image(write(tmp_path / "b.exr", rgb, chromaticities=REC_709))
+    saved(plain, tmp_path / "b.png")
+
+
+def test_attributes_take_a_twentieth_of_a_budget_at_most(tmp_path: Path) -> None:
+    from gscodec.decode import open_igs
+
+    noise = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    words = " ".join(map(str, np.random.default_rng(1).integers(0, 10**6, 60)))
+    stack = load_image(write(tmp_path / "a.exr", {"Y": noise}, comments=words))
+    with pytest.warns(SourceWarning, match="left out: OpenEXR attributes, more than 5%"):
+        small = encode(stack, size=1200, preset="fast", steps=2, lods=1)
+    assert len(small.data) <= 1200
+    with open_igs(small.data) as image:
+        assert "attributes" not in image.files[0].exr
+    with open_igs(encode(stack, size=9000, preset="fast", steps=2, lods=1).data) as image:
+        assert image.files[0].exr["attributes"] == stack.files[0].exr["attributes"]
+
+
 def test_windows_that_do_not_meet_show_nothing(tmp_path: Path) -> None:
     pixels = np.ones((4, 5), np.float32)
     stack = load_image(
