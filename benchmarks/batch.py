@@ -120,7 +120,7 @@ def main() -> None:
         first = timed(command(tree, root / "one"))
         stamps = written(root / "one")
         again = min((timed(command(tree, root / "one")) for _ in range(3)), key=lambda took: took.wall)
-        (root / "one" / ".gscodec-batch.json").unlink()
+        (root / "one" / ".gscodec-batch.jsonl").unlink()
         looked = timed(command(tree, root / "one"))
         rewritten = sum(stamps.get(path) != stamp for path, stamp in written(root / "one").items())
         broken, counts = killed_runs(tree, root / "two", first.wall)

@@ -54,6 +54,11 @@ class DecodeItem:
     pictures: tuple[Picture, ...] = ()  # in the order of the file's own
     fault: str = ""  # why it cannot be decoded
 
+    @property
+    def identity(self) -> str:
+        """What tells the item from those of other folders: where its file lies, seen from the target folder."""
+        return identity_of(self.source, self.root)
+
 
 @dataclass(frozen=True)
 class DecodePlan:
@@ -85,7 +90,7 @@ class DecodeState:
         notes = [self._notes.get(_below(picture.path, self._root), [{}])[-1] for picture in item.pictures]
         igs = digest_of(item.source)
         for picture, note in zip(item.pictures, notes, strict=True):
-            if (note.get("item"), note.get("igs"), note.get("build")) != (item.name, igs, fingerprint()):
+            if (note.get("item"), note.get("igs"), note.get("build")) != (item.identity, igs, fingerprint()):
                 return None
             known, seen = (note.get("stat"), stat_of(picture.path)) if trust else (None, None)
             if (known is None or known != seen) and note.get("digest") != digest_of(picture.path):
@@ -95,7 +100,7 @@ class DecodeState:
         return Outcome(item.name, Status.CURRENT, str(_output(item)))
 
     def digests(self, item: str, path: Path) -> tuple[str, ...]:
-        """SHA-256 of what decodes of an item may have left at a path."""
+        """SHA-256 of what decodes of an item, by its identity, may have left at a path."""
         notes = [note for note in self._notes.get(_below(path, self._root), []) if note.get("item") == item]
         found = [note.get(member) for note in notes for member in ("digest", "was")]
         return tuple(digest for digest in found if isinstance(digest, str))
@@ -132,13 +137,23 @@ def plan_decode(
     return DecodePlan(tuple(items), walk.left_out, tuple(unused))
 
 
+def identity_of(source: Path, root: Path) -> str:
+    """Path of an `.igs` file from the target folder, so that both may move together."""
+    real, start = os.path.realpath(source), os.path.realpath(root)
+    try:
+        return os.path.relpath(real, start)
+    except ValueError:  # another drive of Windows
+        return real
+
+
 def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set[str], taken: "_Taken") -> DecodeItem:
     from gscodec.decode import open_igs
     from gscodec.image.picture_names import picture_names, usual_suffix
 
     try:
         with open_igs(path, device="cpu") as image:
-            entries, sources = image.files, image.source_names
+            entries, sources = image.files, {file_key(source) for source in image.source_names}
+        identity, folder = identity_of(path, target), os.path.realpath(path.parent)
         for stem in (name, marked(name, name)):
             if len(entries) > 1:
                 below = [f"{stem}/{one}" for one in picture_names(entries)]
@@ -151,9 +166,9 @@ def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set
         pictures = []
         for one in below:
             place = target / one
-            is_beside = os.path.realpath(place.parent) == os.path.realpath(path.parent) and place.name in sources
+            is_beside = os.path.realpath(place.parent) == folder and file_key(place.name) in sources
             is_source = is_beside or os.path.realpath(place) in known
-            pictures.append(Picture(place, state.digests(name, place), is_source))
+            pictures.append(Picture(place, state.digests(identity, place), is_source))
     except (GsCodecError, OSError) as fault:
         return DecodeItem(name, path, target, fault=one_line(fault))
     return DecodeItem(name, path, target, tuple(pictures))
@@ -220,7 +235,7 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     for picture, data, digest, was in zip(item.pictures, files, digests, standing, strict=True):
         note: Note = {
             "name": _below(picture.path, item.root),
-            "item": item.name,
+            "item": item.identity,
             "igs": igs,
             "build": fingerprint(),
             "digest": digest,
@@ -278,7 +293,7 @@ def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | N
         raise FileAccessError(f"{path}: is not a regular file; remove it or name another folder", filename=path)
     if standing in picture.digests or standing == digest:
         return standing
-    if digest is not None and standing in DecodeState(item.root, dry=True).digests(item.name, path):
+    if digest is not None and standing in DecodeState(item.root, dry=True).digests(item.identity, path):
         return standing  # another run has written it since this one was planned
     if picture.is_source:
         raise InvalidArgument(f"{path}: is a source of {item.name}; name another folder")

@@ -588,13 +588,17 @@ def test_a_decode_beside_another_takes_its_pictures_for_its_own(
 
 def test_an_item_is_not_another_of_the_same_path(tmp_path: Path, paint: Painter) -> None:
     paint(tmp_path / "s" / "x.png", 1)
-    paint(tmp_path / "t" / "rock" / "x_albedo.png", 2)
+    paint(tmp_path / "t" / "x.png", 2)
     encode(tmp_path / "s", tmp_path / "d")
-    back(tmp_path / "d", tmp_path / "b")
     encode(tmp_path / "t", tmp_path / "e")
-    (tmp_path / "e" / "rock" / "x_albedo.igs").rename(tmp_path / "e" / "x.igs")
-    paint(tmp_path / "t" / "x_albedo.png", 3)
-    assert back(tmp_path / "e", tmp_path / "b") == {"x": "decoded"}  # the same item with another content
+    assert back(tmp_path / "d", tmp_path / "b") == {"x": "decoded"}
+    before = (tmp_path / "b" / "x.png").read_bytes()
+    assert back(tmp_path / "e", tmp_path / "b") == {"x": "failed"}
+    assert (tmp_path / "b" / "x.png").read_bytes() == before
+    (tmp_path / "moved").mkdir()
+    for name in ("d", "b"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    assert back(tmp_path / "moved" / "d", tmp_path / "moved" / "b") == {"x": "current"}
 
 
 def test_links_lead_no_output_out_of_its_folder(tmp_path: Path, paint: Painter) -> None:
