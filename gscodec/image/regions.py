@@ -71,11 +71,6 @@ class Regions(Protocol):
         """As `ImageStack.files`."""
         ...
 
-    @property
-    def metadata(self) -> Metadata:
-        """As `ImageStack.metadata`."""
-        ...
-
     def read(self, area: Rect) -> Float32Array:
         """float32 (h, w, C) samples in the model's domain, as `ImageStack.samples`, in memory of their own."""
         ...
@@ -93,7 +88,7 @@ class RegionSource:
         self.groups = groups
         self.icc = icc
         self.files: tuple[FileEntry, ...] = ()
-        self.metadata = NO_METADATA
+        self.metadata: Metadata = NO_METADATA
         self.source_name = ""  # as `ImageStack.source_name`
 
     def __enter__(self) -> Self:
