@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_CHANNELS
-from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
+from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.metadata import Metadata
 from gscodec.image import exr, float_tiff, png, radiance
@@ -177,6 +177,8 @@ def _load_tiff(file: BinaryIO, name: str, nan: str, check: DimensionCheck) -> Im
     layout = read_layout(file, name)
     if layout is None:  # damaged: Pillow says how, or reads what it can
         return _through_pillow(file, None, name, check)
+    if min(layout.height, layout.width, layout.n_samples) < 1:
+        raise BadImage(f"{name}: {layout.width}x{layout.height} px is not a picture")
     check(layout.height, layout.width, name, layout.n_samples)
     for note in layout.notes:
         warn_of_source(f"{name}: {note}")

@@ -325,3 +325,13 @@ def test_16_bit_inks_become_16_bit_rgb(tmp_path: Path) -> None:
     got, depth = levels((tmp_path / "a.png").read_bytes())
     assert depth == 16
     assert got[0].tolist() == [[0, 65535, 65535], [65535] * 3, [0] * 3, [65279, 65535, 65535]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("tag", [256, 257])
+def test_a_picture_without_pixels_is_damaged(dtype: type, tag: int) -> None:
+    data = bytearray(tiff(np.zeros((4, 5, 2), dtype), planarconfig="contig", extrasamples=[2]))
+    at = max(data.find(struct.pack("<HHI", tag, kind, 1)) for kind in (3, 4))
+    struct.pack_into("<I", data, at + 8, 0)
+    with pytest.raises(BadImage):
+        load_image(bytes(data))
