@@ -13,6 +13,7 @@ from gscodec.format.channels import COLOURS, ChannelGroup, SampleType, Transfer
 from gscodec.format.limits import MAX_EXIF_BYTES, MAX_XMP_BYTES
 from gscodec.format.metadata import NO_METADATA, Metadata, exif_fault, is_sound_tag, xmp_fault
 from gscodec.image.kinds import warn_of_source
+from gscodec.image.tiff_layout import find_pages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,8 +107,8 @@ def _metadata_of_big_tiff(file: BinaryIO, offset: int, name: str) -> Metadata:
     try:
         file.seek(0)
         with tifffile.TiffFile(file) as tiff:
-            page = next(page for page in tiff.pages if page.offset == offset)
-            tags = {tag.code: tag.value for tag in page.tags}  # type: ignore[union-attr]  # pages have tags
+            page = next(page for page in find_pages(tiff) if page.offset == offset)
+            tags = {tag.code: tag.value for tag in page.tags}
     except Exception:
         warn_of_source(f"{name}: its metadata is left out; it cannot be read")
         return NO_METADATA

@@ -64,7 +64,7 @@ _COMPRESSION_NAMES: Final = {
 class TiffLayout:
     """The picture of a TIFF file."""
 
-    page: int  # number of its directory in the chain, from 0
+    page: int  # number of its directory, as `find_pages` lists them
     offset: int  # of the directory, bytes
     height: int
     width: int
@@ -111,7 +111,7 @@ def read_layout(file: BinaryIO, name: str) -> TiffLayout | None:
 
 def choose_page(tiff: Any) -> tuple[int, Any, tuple[str, ...]]:
     """Number and directory of the picture in a `tifffile.TiffFile`, and what else is there that gets lost."""
-    pages = _pages(tiff)
+    pages = find_pages(tiff)
     kinds = [_subfile_type(page) for page in pages]
     full = [number for number, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK)]
     number = full[0] if full else max(range(len(pages)), key=lambda at: pages[at].imagelength * pages[at].imagewidth)
@@ -124,8 +124,18 @@ def choose_page(tiff: Any) -> tuple[int, Any, tuple[str, ...]]:
     return number, pages[number], tuple(notes)
 
 
-def _pages(tiff: Any) -> list[Any]:
-    pages = []
+def page_of(tiff: Any, layout: TiffLayout) -> Any:
+    """The directory of a layout in a `tifffile.TiffFile` of the same file."""
+    return find_pages(tiff)[layout.page]
+
+
+def find_pages(tiff: Any) -> list[Any]:
+    """The directories of the chain; where they hold no picture of full resolution, those in their SubIFDs behind them.
+
+    Raises:
+        ValueError: there is none.
+    """
+    pages: list[Any] = []
     for number in range(MAX_TIFF_PAGES):
         try:
             page = tiff.pages[number]
@@ -134,6 +144,10 @@ def _pages(tiff: Any) -> list[Any]:
         pages.append(page)
     if not pages:
         raise ValueError("no directory")
+    if all(_subfile_type(page) & (_REDUCED | _MASK) for page in pages):
+        for page in list(pages):
+            inner = page.pages or ()
+            pages += [inner[number] for number in range(min(len(inner), MAX_TIFF_PAGES - len(pages)))]
     return pages
 
 

@@ -16,6 +16,7 @@ from gscodec.image.tiff_layout import (
     WHITE_IS_ZERO,
     YCBCR,
     TiffLayout,
+    page_of,
     unread_compression,
 )
 
@@ -96,7 +97,7 @@ def stored_samples(file: BinaryIO, layout: TiffLayout, name: str) -> npt.NDArray
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            pixels = np.asarray(tiff.pages[layout.page].asarray())
+            pixels = np.asarray(page_of(tiff, layout).asarray())
     except (ValueError, NotImplementedError) as fault:
         if "imagecodecs" in str(fault) or isinstance(fault, NotImplementedError):
             raise UnsupportedImage(f"{name}: {unread_compression(layout)}, or: pip install imagecodecs") from fault
@@ -120,5 +121,5 @@ def _through_palette(file: BinaryIO, layout: TiffLayout, indices: npt.NDArray[An
 
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        colours = np.asarray(tiff.pages[layout.page].colormap)  # type: ignore[union-attr]  # (3, 2^bits)
+        colours = np.asarray(page_of(tiff, layout).colormap)  # type: ignore[union-attr]  # (3, 2^bits)
     return np.moveaxis(colours[:, indices], 0, 2).astype(np.uint16)

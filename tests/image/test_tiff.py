@@ -71,6 +71,29 @@ def test_where_all_are_reduced_the_largest_is_the_picture(noise: Noise) -> None:
     assert load_image(data).samples.shape == picture.shape
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_picture_inside_the_directory_of_its_thumbnail_is_found(dtype: type, noise: Noise) -> None:
+    picture: npt.NDArray[Any] = noise(3).astype(dtype)
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        small = {"photometric": "rgb", "metadata": None, "subfiletype": 1}
+        writer.write(picture[:4, :5], subifds=2, **small)
+        writer.write(picture, photometric="rgb", metadata=None)
+        writer.write(picture[:2, :2], **small)
+    got = load_image(stream.getvalue())
+    assert got.samples.shape == picture.shape
+    scale = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    np.testing.assert_allclose(to_values(got.samples, got.groups) * scale, picture, atol=0.5)
+
+
+def test_levels_inside_the_directory_of_a_picture_are_passed_over(noise: Noise) -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(noise(3), subifds=1, photometric="rgb", metadata=None)
+        writer.write(noise(3)[:6, :8], photometric="rgb", metadata=None, subfiletype=1)
+    assert load_image(stream.getvalue()).samples.shape == (13, 17, 3)
+
+
 def test_masks_are_no_pictures_and_are_reported(noise: Noise) -> None:
     picture = noise(3)
     mask = np.zeros((13, 17), bool)
