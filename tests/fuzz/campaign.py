@@ -24,7 +24,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from c_reader import CReader
 from compilers import ROOT, reader_library
@@ -41,7 +41,7 @@ MAX_BYTES: Final = 1 << 30
 MAX_RESIDENT: Final = 256 << 20
 """That a mutant may add to a worker's resident memory."""
 
-DEEP_EVERY: Final = 8
+DEEP_EVERY: Final = 16
 """Of so many mutants one is also rendered in parts, at other sizes, and to files."""
 
 _FIELDS: Final = struct.Struct("<QQQ")  # mutants begun, mutants done, most bytes that were added
@@ -52,6 +52,10 @@ def numbered(number: int) -> tuple[str, bytes, bool]:
     turn, place = divmod(number, len(seed_names()))
     name = seed_names()[place]
     return name, mutant(name, turn), turn % DEEP_EVERY == 0
+
+
+Result = dict[str, Any]
+"""What came of a run, by the names that `run` gives."""
 
 
 @dataclass
@@ -154,7 +158,7 @@ def keep(folder: Path, data: bytes, number: int, reason: str) -> None:
         file.write(f"{number} {ascii(reason)[1:-1]}\n")
 
 
-def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> dict[str, object]:
+def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> Result:
     """Judge the mutants `first` to `last`, or as many as the time allows."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -217,6 +221,15 @@ def again(path: Path) -> list[str]:
     return [verdict.outcome, *verdict.findings]
 
 
+def record(path: Path, result: Result) -> None:
+    """Add a run to a Markdown table, whose text stands in the file."""
+    findings = result["findings"]
+    cells = [result["mutants"], result["first"], *findings.values(), result["most_resident_mib"]]
+    cells += [f"{result['seconds'] / 60:.0f}", result["jobs"], result["machine"], result["commit"]]
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"| {time.strftime('%Y-%m-%d')} | {' | '.join(map(str, cells))} |\n")
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -225,6 +238,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=7 * 24 * 3600.0, help="how long at most")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--findings", type=Path, default=Path("out/fuzz"), help="folder for what is found")
+    parser.add_argument("--record", type=Path, help="Markdown file that ends with a table of runs")
     parser.add_argument("--again", type=Path, help="judge one file and nothing else")
     options = parser.parse_args()
     if options.again:
@@ -232,9 +246,9 @@ def main() -> int:
         return 0
     result = run(options.first + options.mutants, options.seconds, options.jobs, options.first, options.findings)
     print(json.dumps(result, indent=1))
-    found = result["findings"]
-    assert isinstance(found, dict)
-    return 1 if any(found.values()) else 0
+    if options.record:
+        record(options.record, result)
+    return 1 if any(result["findings"].values()) else 0
 
 
 if __name__ == "__main__":

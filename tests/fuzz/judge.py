@@ -79,7 +79,7 @@ def _attempt(action: Callable[[], _Result], *, of_bytes: bool = True) -> tuple[s
 class Judge:
     """Holds the readers against each other, file by file.
 
-    Of the levels of a file it reads the finest, the coarsest and one more; of every second file it compares that one's
+    Of the levels of a file it reads the finest, the coarsest and one more; of every third file it compares that one's
     values.
     """
 
@@ -116,7 +116,7 @@ class Judge:
             self._compare_refusals(opened, c_opened, [issue.where for issue in errors], verdict)
             return
         with reader:
-            faults = [_attempt(part)[0] for part in (lambda: reader.icc, lambda: reader.meta, lambda: reader.files)]
+            faults = [_attempt(part)[0] for part in _beside(reader)]
             if not any(faults) and deep:
                 _attempt(lambda: describe(reader))
             if reader._preamble.find(PAGT) is not None:
@@ -133,7 +133,7 @@ class Judge:
                         f"disagreement: LOD {lod} with {found or 'no error'}, in C {in_c or 'none'}"
                     )
                 light = gaussians is not None and len(gaussians) * _N_POINTS <= _MOST_BLENDED
-                if gaussians is not None and light and not in_c and whole and lod == shown and draw.random() < 0.5:
+                if gaussians is not None and light and not in_c and whole and lod == shown and draw.random() < 0.35:
                     self._compare_points(data, reader, lod, gaussians.means, draw, verdict)
             verdict.outcome = next(filter(None, faults), verdict.outcome)
             if any(faults) and not errors:
@@ -232,6 +232,11 @@ class Judge:
                     requests += [image.render_files, lambda: list(image.mip_files())]
             for request in draw.sample(requests, 4):
                 _attempt(request, of_bytes=False)
+
+
+def _beside(reader: IgsReader) -> list[Callable[[], object]]:
+    """What is read of a file beside its Gaussians."""
+    return [lambda: reader.icc, lambda: reader.meta, lambda: reader.files, lambda: reader.metadata]
 
 
 def _beyond_readers(where: str, message: str) -> bool:

@@ -20,11 +20,13 @@ from gscodec.format import IgsReader
 from gscodec.format.layout import (
     CHAN,
     CODEC_DEFLATE,
+    EXIF,
     FILE,
     GAUS,
     GROUP,
     HEADER,
     ICCP,
+    KNOWN_CHUNKS,
     LODS,
     META,
     PAGE_ENTRY,
@@ -33,6 +35,8 @@ from gscodec.format.layout import (
     PROFILE_CODED,
     QUAN,
     QUANTISER,
+    TAGS,
+    XMP,
     Field,
 )
 from gscodec.format.profiles import CodedPageDecoder
@@ -49,7 +53,7 @@ FLOATS: Final = (
     65504.0, float("inf"), float("-inf"), float("nan"),
 )  # fmt: skip
 HALVES: Final = (0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0x5400, 0x5401, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00)
-FOURCCS: Final = (CHAN, LODS, PAGI, PAGT, QUAN, FILE, ICCP, GAUS, META, b"abcd", b"\0abc", b"\x1b[2J", b"~~~~", b"   ~")
+FOURCCS: Final = (*KNOWN_CHUNKS, b"abcd", b"\0abc", b"\x1b[2J", b"~~~~", b"   ~")
 TEXTS: Final = (
     b"", b".", b"..", b"../x", b"/etc/x", b"a/b", b"a\\b", b"C:x", b"NUL", b"con.png", b"-rf", b".hidden", b"a\0b",
     b"\x1b[31m", b"a\nb", b"\xc2\x85", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x80\xae" b"gnp.exe",
@@ -467,8 +471,8 @@ def coded_values(r: Random, parts: Parts) -> None:
 
 
 def texts(r: Random, parts: Parts) -> None:
-    """META or FILE: another JSON value somewhere, another text, or bytes."""
-    fourcc = r.choice((META, FILE, FILE))
+    """META, FILE, TAGS, EXIF or XMP_: another JSON value somewhere, another text, or bytes."""
+    fourcc = r.choice((META, FILE, FILE, FILE, TAGS, EXIF, XMP))
     chunk = parts.find(fourcc)
     if chunk is None:
         chunk = Chunk(fourcc, 0, 0, bytearray(r.choice(JSON_TEXTS)))

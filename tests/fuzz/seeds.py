@@ -23,11 +23,22 @@ from gscodec.format import (
 from gscodec.format.files import FileEntry
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import PAGI, PAGT
+from gscodec.format.metadata import Metadata
 from gscodec.format.page_heads import fitting_lattice, page_order
 from gscodec.format.page_tree import make_tree
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "v1"
+
+_METADATA: Final = Metadata(
+    density=(72.0, 300.0),
+    cicp=(9, 16, 0, 1),
+    gamma=0.45,
+    chromaticities=(0.31, 0.33, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06),
+    content_light=(1000, 400),
+    exif=b"MM\0\x2a\0\0\0\x08\0\0\0\0\0\0",
+    xmp=b"<x:xmpmeta/>",
+)
 
 _PROFILES: Final = ("f16", "packed", "coded")
 _RATIONS: Final = ((1, 3, 7, 15, 31, 50, 75, 105, 135, 165, 195, 225), (1, 1, 2, 4, 6, 10, 16, 22, 30, 40, 50, 60))
@@ -67,8 +78,9 @@ def drawn(number: int) -> bytes:
         gaussians,
         icc=b"no profile " * 9 if draw.random() < 0.3 else None,
         meta={"encoder": "fuzz", "psnr": 31.5, "steps": [1, {"a": None}]} if draw.random() < 0.5 else None,
-        page_size=int(draw.choice([1, 3, 8, 128])),
+        page_size=int(draw.choice([3, 8, 128])),
         files=_files(draw, groups, height, width),
+        metadata=_METADATA if draw.random() < 0.3 else None,
     )
     return pack(_in_profile(contents, profile, draw))
 
@@ -162,6 +174,8 @@ def _groups(draw: np.random.Generator, number: int) -> tuple[ChannelGroup, ...]:
         ChannelGroup("paint", Role.COLOR, 2, 16, alpha=AlphaMode.PREMULTIPLIED),
         ChannelGroup("normal", Role.NORMAL, 2, transfer=Transfer.LINEAR, normal=NormalConvention.DX, source="n.png"),
         ChannelGroup("mask", Role.MASK, 1, transfer=Transfer.LINEAR, source="m.tif"),
+        ChannelGroup("emissive", Role.EMISSIVE, 3),
+        ChannelGroup("opacity", Role.OPACITY, 1, alpha=AlphaMode.STRAIGHT),  # of the group before it
         ChannelGroup(
             "light", Role.EMISSIVE, 3, 16, SampleType.FLOAT, Transfer.ASINH, value_min=-2.0, value_max=9e4, knee_log2=-5
         ),
@@ -169,7 +183,11 @@ def _groups(draw: np.random.Generator, number: int) -> tuple[ChannelGroup, ...]:
         ChannelGroup("height", Role.HEIGHT, 1, 32, SampleType.FLOAT, Transfer.LINEAR, value_min=-0.5, value_max=2.0),
     ]
     chosen = draw.permutation(len(all_kinds))[: int(draw.integers(1, 5))]
-    return tuple(all_kinds[i] for i in sorted(chosen))
+    kinds = [all_kinds[i] for i in sorted(chosen)]
+    names = [group.name for group in kinds]
+    if "opacity" in names and "emissive" not in names:
+        kinds.remove(all_kinds[5])
+    return tuple(kinds) or (all_kinds[0],)
 
 
 def _files(
