@@ -52,6 +52,7 @@ MAX_STREAM_BYTES: Final = 1 << 32
 """Most bytes of a picture from a pipe, which is kept in memory."""
 
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
+_QOI_SPACE_AT: Final = 13
 _ORIENTATION_TAG: Final = 0x0112
 _TEXTS_KEPT: Final = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Software"}
 """Keywords of PNG texts that are kept as metadata, or that name the program that made the file."""
@@ -160,7 +161,10 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
         else:
             levels, largest = _levels(image, name)
         warn_of_frames(image, name)
-        return _tagged(_stack(image, levels, largest, name), metadata_of(image, name), extras, name)
+        metadata = metadata_of(image, name)
+        if image.format == "QOI" and head[_QOI_SPACE_AT] == 1:  # all channels linear
+            metadata = replace(metadata, gamma=1.0)
+        return _tagged(_stack(image, levels, largest, name), metadata, extras, name)
 
 
 def _tagged(stack: ImageStack, metadata: Metadata, extras: png.PngExtras | None, name: str) -> ImageStack:

@@ -121,5 +121,5 @@ def _through_palette(file: BinaryIO, layout: TiffLayout, indices: npt.NDArray[An
 
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        colours = np.asarray(page_of(tiff, layout).colormap)  # type: ignore[union-attr]  # (3, 2^bits)
+        colours = np.asarray(page_of(tiff, layout).colormap)  # (3, 2^bits)
     return np.moveaxis(colours[:, indices], 0, 2).astype(np.uint16)

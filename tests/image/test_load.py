@@ -11,7 +11,7 @@ from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import SourceWarning
-from gscodec.format import AlphaMode, Role
+from gscodec.format import AlphaMode, Role, Transfer
 from gscodec.image import load_image
 
 Noise = Callable[..., npt.NDArray[Any]]
@@ -35,6 +35,12 @@ def test_colour_comes_through_unchanged(kind: str, noise: Noise, saved: Bytes) -
     got, depth = levels(saved(Image.fromarray(pixels), kind, **options))
     np.testing.assert_array_equal(got, pixels)
     assert depth == 8
+
+
+@pytest.mark.parametrize(("space", "transfer"), [(0, Transfer.SRGB), (1, Transfer.LINEAR)])
+def test_the_colour_space_of_qoi_counts(space: int, transfer: Transfer) -> None:
+    data = b"qoif" + struct.pack(">IIBB", 1, 1, 3, space) + b"\xfe\1\2\3" + bytes(7) + b"\1"
+    assert load_image(data).groups[0].transfer is transfer
 
 
 def test_qoi_is_read(noise: Noise) -> None:

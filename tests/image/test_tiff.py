@@ -76,7 +76,7 @@ def test_a_picture_inside_the_directory_of_its_thumbnail_is_found(dtype: type, n
     picture: npt.NDArray[Any] = noise(3).astype(dtype)
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream) as writer:
-        small = {"photometric": "rgb", "metadata": None, "subfiletype": 1}
+        small: dict[str, Any] = {"photometric": "rgb", "metadata": None, "subfiletype": 1}
         writer.write(picture[:4, :5], subifds=2, **small)
         writer.write(picture, photometric="rgb", metadata=None)
         writer.write(picture[:2, :2], **small)
