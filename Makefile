@@ -21,7 +21,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan stress test-cuda kernels bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan test-cuda stress kernels bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -38,7 +38,7 @@ def print_of(sources: Sequence[Path]) -> str | None:
     except OSError:
         return None
     names = [os.fsencode(path).hex() for path in sources]
-    return hashlib.sha256(json.dumps([names, known]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([names, sorted(known)]).encode()).hexdigest()
 
 
 def settle_down(sources: Sequence[Path]) -> None:

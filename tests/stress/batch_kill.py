@@ -13,6 +13,7 @@ more of the kills meet them at work. Every other one writes through temporary na
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -147,12 +148,16 @@ def forked(arguments: Sequence[str], log: Path) -> Running:
         vars(pool)["run_tasks"] = _in_this_process
         if os.getpid() % 2:  # as on systems without files that have no name
             vars(os).pop("O_TMPFILE", None)
-        sync = os.fsync
-        vars(os)["fsync"] = lambda descriptor: (time.sleep(SYNC_SECONDS), sync(descriptor))
+        vars(os)["fsync"] = functools.partial(_slowly, os.fsync)
         code = int(main(["batch", *arguments]))
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _slowly(sync: Callable[[int], None], descriptor: int) -> None:
+    time.sleep(SYNC_SECONDS)
+    sync(descriptor)
 
 
 def _in_this_process(tasks: Sequence[Any], *_: Any) -> Iterator[tuple[str, int, Any]]:
