@@ -3,9 +3,12 @@
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+from gscodec.errors import file_access_error
 
 _DESCRIPTOR: Final = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
@@ -35,3 +38,30 @@ def write_stream(path: str | os.PathLike[str], parts: Iterable[bytes | bytearray
     with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as file:  # noqa: PTH123 - a descriptor
         for part in parts:
             file.write(part)
+
+
+def open_stdin() -> BinaryIO:
+    """Stdin, as bytes.
+
+    Raises:
+        FileAccessError: it is closed.
+    """
+    if sys.stdin is None:
+        raise file_access_error("stdin: is closed; name a file")
+    return sys.stdin.buffer
+
+
+def write_stdout(parts: Iterable[bytes | bytearray | memoryview]) -> None:
+    """Write bytes to stdout, which may be closed, full, or a pipe that nobody reads any more.
+
+    Raises:
+        FileAccessError: it is.
+    """
+    try:
+        sys.stdout.flush()
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+    except (OSError, ValueError, AttributeError) as fault:  # AttributeError: no stdout, or one of text alone
+        reason = getattr(fault, "strerror", None) or fault
+        raise file_access_error(f"stdout: cannot be written: {reason}") from fault

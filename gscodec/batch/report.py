@@ -1,9 +1,7 @@
 """What became of a batch, for people and for the next program."""
 
 import csv
-import html
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Final
 from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
 from gscodec.errors import InvalidArgument
 from gscodec.format.atomic import write_atomic
+from gscodec.text import csv_cell, html_text, json_text, shown
 
 _KINDS: Final = (".json", ".csv", ".html")
 
@@ -45,7 +44,7 @@ def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> Non
     """
     check_report(path)
     build = {".json": _json, ".csv": _csv, ".html": _html}[path.suffix.lower()]
-    write_atomic(path, build(outcomes, seconds).encode(errors="backslashreplace"), overwrite=True)
+    write_atomic(path, build(outcomes, seconds).encode(), overwrite=True)
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
@@ -54,25 +53,30 @@ def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
 
 
 def _json(outcomes: Sequence[Outcome], seconds: float) -> str:
-    return json.dumps(as_json(outcomes, seconds), indent=1, ensure_ascii=False) + "\n"
+    return json_text(as_json(outcomes, seconds), indent=1) + "\n"
 
 
 def _csv(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """Text in it shows every character, and no spreadsheet takes it for a formula."""
     del seconds
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(REPORTED), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(as_row(outcome) for outcome in outcomes)
+    writer.writerows({name: _cell(value) for name, value in as_row(outcome).items()} for outcome in outcomes)
     return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return csv_cell(shown(value)) if isinstance(value, str) else value
 
 
 def _html(outcomes: Sequence[Outcome], seconds: float) -> str:
     total = summary(outcomes, seconds)
     counts = ", ".join(f"{count} {status}" for status, count in total["by_status"].items())
     rows = "\n".join(
-        f'<tr class="{o.status}"><td>{html.escape(o.name)}<td>{o.status}<td>{o.n_bytes}<td>{o.bpp:.4f}'
+        f'<tr class="{o.status}"><td>{html_text(o.name)}<td>{o.status}<td>{o.n_bytes}<td>{o.bpp:.4f}'
         f"<td>{'' if o.psnr is None else format(o.psnr, '.2f')}<td>{o.n_gaussians}<td>{o.seconds:.1f}"
-        f"<td>{html.escape(o.message)}"
+        f"<td>{html_text(o.message)}"
         for o in outcomes
     )
     return f"""<!doctype html>

@@ -41,14 +41,14 @@ def write_report(results: Results, markdown: str, plots: Sequence[Path], path: P
     viewers = [viewer for source, stack in _picked(results) for viewer in _viewers(results, source, stack, rate_column)]
     if viewers:
         sections += ["<h2>Side by side at equal bytes</h2>", _resource("viewer_note.html"), *viewers]
-    page = _resource("page.html")
-    for name, text in {
+    parts = {
         "title": html.escape(markdown.splitlines()[0].lstrip("# ")),
         "style": _resource("page.css"),
         "body": "\n".join(sections),
         "script": _resource("viewer.js"),
-    }.items():
-        page = page.replace("{{" + name + "}}", text)
+    }
+    # in one pass, so that no part fills a place that another brings
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("page.html"))
     path.write_text(page, encoding="utf-8")
     return path
 

@@ -7,6 +7,7 @@ and `rock_normal.png`. Everything else is a picture of its own.
 
 import fnmatch
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +20,12 @@ import numpy.typing as npt
 from gscodec.errors import BadFile, FileAccessError, InvalidArgument, Unsupported
 from gscodec.format import ChannelGroup, NormalConvention, Role, Transfer
 from gscodec.image import ImageStack, load_image
+from gscodec.text import csv_cell, shown
 
 PICTURE_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".qoi"}
 UNREAD_SUFFIXES: Final = dict.fromkeys((".exr", ".hdr"), "the rivals have no pictures of floats")
+
+_MARKUP: Final = re.compile(r"[|<>`*!\[\]]")
 
 MAP_ROLES: Final = {
     "albedo": Role.ALBEDO,
@@ -147,11 +151,18 @@ def _group(files: Sequence[Path], base: Path) -> list[Source]:
 
 def _name(path: Path, base: Path) -> str:
     below = path.relative_to(base)
-    return below.with_suffix("").as_posix() if path.suffix.lower() in PICTURE_SUFFIXES else below.as_posix()
+    name = below.with_suffix("").as_posix() if path.suffix.lower() in PICTURE_SUFFIXES else below.as_posix()
+    return _plain(name)
+
+
+def _plain(name: str) -> str:
+    """A name that means nothing in the tables it ends up in: CSV, Markdown and HTML."""
+    name = _MARKUP.sub("_", shown(name))
+    return name if csv_cell(name) == name else f"_{name}"
 
 
 def _category(path: Path, base: Path) -> str:
-    return path.parent.name if path.parent != base else path.stem.partition("_")[0]
+    return _plain(path.parent.name if path.parent != base else path.stem.partition("_")[0])
 
 
 def _with_unique_names(sources: Sequence[Source]) -> list[Source]:

@@ -12,6 +12,7 @@ from gscodec.bench.curves import Curve, bd_quality, bd_rate, curves_of
 from gscodec.bench.plan import Results
 from gscodec.bench.table import Row, as_text, number
 from gscodec.metrics import METRICS
+from gscodec.text import shown
 
 ALL: Final = "all"
 
@@ -28,7 +29,7 @@ def front_matter(results: Results, title: str, about: str) -> list[str]:
     """Heading, what it is, machine, command and what was left out."""
     machines = sorted({row["machine"] for row in results.rows if row["machine"]})
     lines = [f"# {title}", "", about, "", f"Measured on: {'; '.join(machines) or 'nothing yet'}.", ""]
-    lines += [f"    {results.command}", ""]
+    lines += [f"    {shown(results.command)}", ""]
     versions: dict[str, list[str]] = {}
     for row in results.rows:
         known = versions.setdefault(row.get("codec", "gscodec"), [])
@@ -49,8 +50,8 @@ def skipped_lines(results: Results) -> list[str]:
         return []
     lines = ["Left out:", ""]
     for reason, names in by_reason.items():
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        lines.append(f"- {shown}: {reason}")
+        listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        lines.append(f"- {shown(listed)}: {shown(reason)}")
     return [*lines, ""]
 
 

@@ -1,18 +1,25 @@
 """The two streams of the program: results on stdout, everything else on stderr.
 
+All text for people goes through `emit` and `say`, which show every character of it (`gscodec.text`): names, metadata
+and exceptions of libraries may hold what a terminal obeys. A character that the encoding of the stream lacks is
+escaped, a stdout that takes nothing is an I/O error in one line, and a stderr that takes nothing changes nothing.
+
 Nothing here is imported for its looks: rich costs more to load than a small decode takes, so only a progress bar on a
 real terminal brings it in.
 """
 
+import errno
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from gscodec.errors import file_access_error
+from gscodec.errors import GsCodecError, file_access_error
+from gscodec.streams import open_stdin, write_stdout
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
@@ -21,23 +28,40 @@ STREAM = "-"
 """The path that means stdin or stdout."""
 
 
-def emit(text: str) -> None:
-    """Write one result line, or several, to stdout."""
-    sys.stdout.write(text + "\n")
+def emit(line: str) -> None:
+    """Write one result line to stdout.
+
+    Raises:
+        FileAccessError: stdout is closed or full, or nobody reads it any more.
+    """
+    _write_text(shown(line) + "\n")
 
 
 def emit_json(value: Any) -> None:
-    """Write a result to stdout as JSON: indented, keys in the order given, no NaN or infinity."""
-    import json
+    """Write a result to stdout as JSON: indented, keys in the order given, no NaN or infinity.
 
-    emit(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    Raises:
+        FileAccessError: as `emit`.
+    """
+    from gscodec.text import json_text
+
+    _write_text(json_text(value, indent=2, encoding=getattr(sys.stdout, "encoding", None) or "ascii") + "\n")
 
 
 def compact_json(value: Any) -> str:
     """A JSON value in one line; a string as it is."""
-    import json
+    from gscodec.text import json_text
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
+
+
+def emit_file(text: str) -> None:
+    """Write a text file of our own making to stdout, as UTF-8 and unchanged: it is for programs.
+
+    Raises:
+        FileAccessError: as `emit`.
+    """
+    write_stdout([text.encode("utf-8", "surrogateescape")])
 
 
 def emit_bytes(data: bytes) -> None:
@@ -45,10 +69,10 @@ def emit_bytes(data: bytes) -> None:
 
     Raises:
         InvalidArgument: stdout is a terminal, which bytes would garble.
+        FileAccessError: as `emit`.
     """
     refuse_terminal()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    write_stdout([data])
 
 
 def refuse_terminal() -> None:
@@ -56,24 +80,34 @@ def refuse_terminal() -> None:
 
     Raises:
         InvalidArgument: stdout is a terminal.
+        FileAccessError: it is closed.
     """
     from gscodec.errors import InvalidArgument
 
-    if sys.stdout.isatty():
+    if isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), _Closed):
+        raise file_access_error("stdout: is closed: name an output file")
+    if sys.stdout is not None and sys.stdout.isatty():
         raise InvalidArgument("stdout is a terminal: redirect it to a file or a pipe, or name an output file")
 
 
 def read_stdin() -> bytes:
-    """Everything on stdin."""
+    """Everything on stdin.
+
+    Raises:
+        FileAccessError: it is closed or cannot be read.
+    """
     try:
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        raise file_access_error(f"stdin: {error.strerror}", error) from error
+        return open_stdin().read()
+    except GsCodecError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise file_access_error(f"stdin: cannot be read: {reason}", error) from error
 
 
-def say(text: str) -> None:
-    """Write a line of talk to stderr."""
-    sys.stderr.write(text + "\n")
+def say(line: str) -> None:
+    """Write a line of talk to stderr. A stderr that is closed or full is nobody's fault: it is left alone."""
+    _SafeStderr().write(shown(line) + "\n")
 
 
 def say_error(text: str) -> None:
@@ -81,20 +115,158 @@ def say_error(text: str) -> None:
     say(f"gscodec: error: {text}")
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Write lines to stderr; line feeds inside of one are shown as such."""
+    for line in lines:
+        say(line)
+
+
+def shown(text: str) -> str:
+    """`gscodec.text.shown`, without loading it for plain text."""
+    if text.isascii() and text.isprintable():
+        return text
+    from gscodec.text import shown as show
+
+    return show(text)
+
+
 def debugging() -> bool:
     """Whether tracebacks were asked for with GSCODEC_DEBUG=1."""
     return os.environ.get("GSCODEC_DEBUG", "") not in ("", "0")
 
 
-def hush_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush into a closed pipe does not complain."""
+def stderr_is_terminal() -> bool:
+    """Whether somebody sees a progress bar."""
+    return _SafeStderr().isatty()
+
+
+def rich_console() -> Any:
+    """A rich console on stderr, which fails as little as `say`."""
+    from rich.console import Console
+
+    return Console(file=cast(TextIO, _SafeStderr()))
+
+
+def flush_stdout() -> None:
+    """Put on stdout what is still buffered.
+
+    Raises:
+        FileAccessError: as `emit`.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as fault:
+        raise _stdout_error(fault) from fault
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Around the program: descriptors 0 to 2 are taken, and what cannot be written in the end is dropped in silence.
+
+    Where one is closed, the next file opened would get its number, and whatever prints would write into it. A stdout
+    that is closed becomes one whose every write fails.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    stdout, stderr = sys.stdout, sys.stderr
+    policy = getattr(stdout, "errors", None)
+    _set_errors(stdout, "backslashreplace")  # of what typer and rich write themselves
+    if stdout is None:
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), write_through=True)
+    try:
+        yield
+    finally:
+        if stdout is None:
+            with suppress(OSError, ValueError):
+                sys.stdout.close()
+        _set_errors(stdout, policy)
+        sys.stdout, sys.stderr = stdout, stderr  # typer wraps them after a broken pipe
+        for stream in (stdout, stderr):
+            try:
+                if stream is not None:
+                    stream.flush()
+            except (OSError, ValueError):
+                _hush(stream)
+
+
+def _set_errors(stream: TextIO | None, policy: str | None) -> None:
+    with suppress(AttributeError, ValueError, OSError):  # no stream, another kind of stream, a full one
+        stream.reconfigure(errors=policy)  # type: ignore[union-attr]
+
+
+def _write_text(text: str) -> None:
+    try:
+        _write_encoded(sys.stdout, text)
+    except (OSError, ValueError) as fault:
+        raise _stdout_error(fault) from fault
+
+
+def _write_encoded(stream: TextIO, text: str) -> None:
+    """Write what the encoding of a stream has, and escapes for what it lacks."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _stdout_error(fault: Exception) -> Exception:
+    # without its errno: typer would take EPIPE for its own business
+    return file_access_error(f"stdout: cannot be written: {getattr(fault, 'strerror', None) or fault}")
+
+
+def _hush(stream: TextIO) -> None:
+    """Point a stream at nothing, so that the interpreter's last flush does not complain."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
     except (OSError, ValueError):
-        pass  # stdout is not a real file: nothing will be flushed into a pipe
+        pass  # not a real file: nothing will be flushed into a pipe
     finally:
         os.close(null)
+
+
+class _Closed(io.RawIOBase):
+    """What takes nothing."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _data: object) -> int:
+        raise OSError(errno.EBADF, "is closed")
+
+
+class _SafeStderr:
+    """Stderr as it is now, whose faults are swallowed; enough of a file for rich, which puts a proxy in its place."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                _write_encoded(self._stream, text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        with suppress(ValueError, OSError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
 
 @contextmanager
@@ -105,11 +277,10 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
         label: what is being encoded, shown at the left.
         quiet: draw nothing even on a terminal.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or not stderr_is_terminal():
         yield None
         return
     from rich import progress
-    from rich.console import Console
     from rich.markup import escape
 
     columns = (
@@ -119,8 +290,8 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
         progress.TimeElapsedColumn(),
         progress.TextColumn("{task.fields[left]}"),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task(escape(label), total=1, figures="", left="")
+    with progress.Progress(*columns, console=rich_console(), transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task(escape(shown(label)), total=1, figures="", left="")
 
         def show(now: "Progress") -> None:
             of_blocks = f"block {now.block}/{now.n_blocks}  " if now.n_blocks > 1 else ""

@@ -1,7 +1,6 @@
 """Points of `gscodec sample`, from text, CSV or NPY, and their values, to the same and JSON. Millions of each."""
 
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,6 +10,7 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._values import parse_point
 from gscodec.errors import InvalidArgument, file_access_error
+from gscodec.streams import write_stdout
 
 if TYPE_CHECKING:
     from gscodec.gaussians import Float32Array, Float64Array
@@ -113,7 +113,7 @@ def write_values(
     elif kind == "json":
         _put(target, _json(lod, channels, points, values), binary=False)
     else:
-        head = [("x,y," + ",".join(channels) + "\n").encode()] if kind == "csv" else []
+        head = [_csv_line(["x", "y", *channels])] if kind == "csv" else []
         mark, form = (",", "%.9g") if kind == "csv" else (" ", "%.6f")
         _put(target, [*head, *_rows(points, values, mark, form)], binary=False)
 
@@ -127,11 +127,22 @@ def _rows(points: "Float64Array", values: "Float32Array", mark: str, form: str) 
 
 
 def _json(lod: int, channels: Sequence[str], points: "Float64Array", values: "Float32Array") -> list[bytes]:
-    import json
+    from gscodec.text import json_text
 
     rows = [{"at": point, "values": row} for point, row in zip(points.tolist(), values.tolist(), strict=True)]
     result: dict[str, Any] = {"lod": lod, "channels": list(channels), "points": rows}
-    return [json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"]
+    return [json_text(result, indent=2).encode() + b"\n"]
+
+
+def _csv_line(names: Sequence[str]) -> bytes:
+    """The header; names of channels are whatever the maker of the file chose."""
+    import csv
+
+    from gscodec.text import csv_cell
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([csv_cell(name) for name in names])
+    return line.getvalue().encode()
 
 
 def _put(target: str, parts: Sequence[bytes], *, binary: bool) -> None:
@@ -142,6 +153,4 @@ def _put(target: str, parts: Sequence[bytes], *, binary: bool) -> None:
         return
     if binary:
         _console.refuse_terminal()
-    for part in parts:
-        sys.stdout.buffer.write(part)
-    sys.stdout.buffer.flush()
+    write_stdout(parts)

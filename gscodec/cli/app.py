@@ -13,7 +13,7 @@ import typer
 
 from gscodec.cli import _console, batch, bench, compare, decode, encode, export, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
-from gscodec.errors import DeviceFallback, SourceWarning
+from gscodec.errors import DeviceFallback, FileAccessError, GsCodecError, SourceWarning, file_access_error
 
 _OUR_WARNINGS = (DeviceFallback, SourceWarning)
 
@@ -47,7 +47,7 @@ def _root(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        _console.say(context.get_help())
+        _console.say_lines(context.get_help().splitlines())
         raise typer.Exit(ExitCode.USAGE)
 
 
@@ -57,24 +57,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments without the program's name; those of the process if None.
     """
-    try:
-        with warnings.catch_warnings():
-            if not sys.warnoptions and not _console.debugging():
-                warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
-            for ours in _OUR_WARNINGS:
-                warnings.simplefilter("always", ours)
-            warnings.showwarning = _show_warning
-            result = typer.main.get_command(app).main(
-                args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
-            )
-        sys.stdout.flush()
-        return result if isinstance(result, int) else ExitCode.OK
-    except (BrokenPipeError, SystemExit):
-        # The reader of stdout has gone; typer says so with SystemExit. There is nobody left to tell.
-        _console.hush_stdout()
-        return ExitCode.IO
-    except (Exception, KeyboardInterrupt) as error:
-        return _report(error)
+    with _console.standard_streams():
+        try:
+            code = _run(argv)
+            _console.flush_stdout()
+            return code
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            return _report(error)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    if not _console.debugging():
+        import logging
+
+        logging.lastResort = logging.NullHandler()  # what libraries log of damaged files, as they found it
+    with warnings.catch_warnings():
+        if not sys.warnoptions and not _console.debugging():
+            warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
+        for ours in _OUR_WARNINGS:
+            warnings.simplefilter("always", ours)
+        warnings.showwarning = _show_warning
+        result = typer.main.get_command(app).main(
+            args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
+        )
+    return result if isinstance(result, int) else ExitCode.OK
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_also: object) -> None:
@@ -84,8 +90,19 @@ def _show_warning(message: Warning | str, category: type[Warning], *_where: obje
 
 
 def _report(error: BaseException) -> int:
+    if isinstance(error, SystemExit):  # typer's, after a broken pipe or for the completion of a shell
+        if not isinstance(error.__context__, OSError):
+            return error.code if isinstance(error.code, int) else ExitCode.OK
+        error = error.__context__
+        if not isinstance(error, GsCodecError):
+            error = file_access_error(f"stdout: cannot be written: {error.strerror}")
+    if isinstance(error, OSError) and error.filename is None and not isinstance(error, GsCodecError):
+        try:
+            _console.flush_stdout()
+        except FileAccessError as fault:  # it was typer who could not write
+            error = fault
     if isinstance(error, typer.Abort):
-        error = KeyboardInterrupt()
+        error = error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
     describe = getattr(error, "format_message", None)  # typer's usage errors, whichever click they come from
     if describe is not None:
         context = getattr(error, "ctx", None)
@@ -96,6 +113,6 @@ def _report(error: BaseException) -> int:
     if _console.debugging():
         import traceback
 
-        traceback.print_exception(error)
+        _console.say_lines("".join(traceback.format_exception(error)).splitlines())
     _console.say_error(message_of(error))
     return code_of(error)

@@ -1,6 +1,5 @@
 """`gscodec batch`: folders of pictures and materials to `.igs` files, again and again."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -150,7 +149,7 @@ def command(
     for path in report or ():
         write_report(path, outcomes, seconds)
     if as_json:
-        _console.emit(json.dumps(outcomes_json(outcomes, seconds), indent=2, ensure_ascii=False))
+        _console.emit_json(outcomes_json(outcomes, seconds))
     _close(outcomes, seconds)
     if dry_run and unused:
         raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
@@ -348,7 +347,7 @@ def _emit(kind: str, source: Path, target: Path | None, shards: int, threads: in
     if not arguments or arguments[0] != "batch":  # called from Python
         arguments = ["batch", str(source), *([str(target)] if target else [])]
     text = (slurm_script if kind == "slurm" else openjd_template)(arguments, shards, threads)
-    _console.emit(text.rstrip("\n"))
+    _console.emit_file(text)
 
 
 def _without(arguments: list[str], options: dict[str, int]) -> list[str]:
@@ -385,9 +384,7 @@ def _close(outcomes: "list[Outcome]", seconds: float) -> None:
 @contextmanager
 def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
     """One live table on a terminal; a line for each finished item elsewhere."""
-    import sys
-
-    if sys.stderr.isatty() and not quiet:
+    if _console.stderr_is_terminal() and not quiet:
         with _live_table(n_items) as watch:
             yield watch
         return
@@ -413,10 +410,9 @@ def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
 @contextmanager
 def _live_table(n_items: int) -> "Iterator[Watcher]":
     from rich import progress
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(stderr=True)
+    console = _console.rich_console()
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -430,7 +426,7 @@ def _live_table(n_items: int) -> "Iterator[Watcher]":
 
         def watch(kind: str, name: str, value: Any) -> None:
             if kind == "begin":
-                rows[name] = table.add_task(escape(name), total=1, figures="")
+                rows[name] = table.add_task(escape(_console.shown(name)), total=1, figures="")
             elif kind == "report" and name in rows:
                 step, of, psnr = value
                 table.update(rows[name], completed=step, total=of, figures=f"{psnr:.2f} dB")
@@ -439,6 +435,6 @@ def _live_table(n_items: int) -> "Iterator[Watcher]":
                     table.remove_task(rows.pop(name))
                 table.advance(whole)
                 if value.message:
-                    table.console.print(escape(f"{value.status}: {value.message}"))
+                    table.console.print(escape(_console.shown(f"{value.status}: {value.message}")))
 
         yield watch

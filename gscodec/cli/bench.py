@@ -168,11 +168,11 @@ def _progress(label: str, quiet: bool) -> "Iterator[Callable[[Event], None]]":
     if quiet:
         yield lambda _: None
         return
-    if not sys.stderr.isatty():
+    if not _console.stderr_is_terminal():
         yield lambda event: _console.say(_line(event))
         return
     from rich import progress
-    from rich.console import Console
+    from rich.markup import escape
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -182,9 +182,14 @@ def _progress(label: str, quiet: bool) -> "Iterator[Callable[[Event], None]]":
         progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+    with progress.Progress(*columns, console=_console.rich_console(), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(label, total=None, last="")
-        yield lambda event: bar.update(task, completed=event.done, total=event.total, last=event.label)
+
+        def show(event: "Event") -> None:
+            label = escape(_console.shown(event.label))
+            bar.update(task, completed=event.done, total=event.total, last=label)
+
+        yield show
 
 
 def _line(event: "Event") -> str:

@@ -13,47 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from gscodec.errors import FileAccessError
+from gscodec.hidden import has_hidden, without_hidden
 
 MAX_NAME_BYTES: Final = 255
 """Bytes of UTF-8: what Linux and macOS take, and the length that a CHAN text can have."""
 
-HIDDEN_RANGES: Final = (
-    (0x00, 0x1F),  # control characters: terminal escapes, line feeds
-    (0x7F, 0x9F),
-    (0xAD, 0xAD),  # soft hyphen
-    (0x61C, 0x61C),  # Arabic letter mark
-    (0x115F, 0x1160),  # Hangul fillers, here and below
-    (0x17B4, 0x17B5),  # Khmer inherent vowels
-    (0x180E, 0x180E),  # Mongolian vowel separator
-    (0x200B, 0x200F),  # zero width, left-to-right and right-to-left marks
-    (0x2028, 0x202E),  # line and paragraph separators, bidirectional embeddings and overrides
-    (0x2060, 0x206F),  # word joiner, invisible operators, bidirectional isolates
-    (0x3164, 0x3164),
-    (0xFEFF, 0xFEFF),  # byte order mark
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFFB),  # interlinear annotation
-    (0x1BCA0, 0x1BCA3),  # shorthand format controls
-    (0x1D173, 0x1D17A),  # musical format controls
-    (0xE0000, 0xE0FFF),  # tags and supplementary variation selectors
-)
-"""Code points, first and last, that no name in a file may have: controls and what does not show.
-
-A fixed list, so that readers of different Unicode versions agree. Variation selectors of emoji (U+FE00 to FE0F) are not
-on it.
-"""
-
-_HIDDEN: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES) + "]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNSAFE: Final = frozenset('<>:"|?*/\\')
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00B9\u00B2\u00B3])")
 _LONGEST_SUFFIX: Final = 16
 """Bytes; what stands behind the last dot and is longer is no suffix that a cut must keep."""
-
-
-def has_hidden(text: str) -> bool:
-    """Whether a text has a code point of HIDDEN_RANGES."""
-    return _HIDDEN.search(text) is not None
 
 
 def name_fault(text: str) -> str | None:
@@ -91,7 +61,7 @@ def legal_name(text: str, default: str = "unnamed") -> str:
 
 def legal_text(text: str) -> str:
     """The text with as little changed as `text_fault` asks for."""
-    kept = _HIDDEN.sub("_", _SURROGATE.sub("_", text))
+    kept = without_hidden(_SURROGATE.sub("_", text))
     stem, tail = _split(kept)
     return _cut(stem, MAX_NAME_BYTES - len(tail.encode())) + tail
 

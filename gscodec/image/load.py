@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -42,6 +41,7 @@ from gscodec.image.tiff_layout import (
 from gscodec.image.tiff_layout import SIGNATURES as TIFF_SIGNATURES
 from gscodec.image.tiff_pixels import is_for_tifffile, read_levels
 from gscodec.limits import DEFAULT_LIMITS, Limits
+from gscodec.streams import open_stdin
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,7 +96,7 @@ def load_image(
     if not isinstance(source, str | os.PathLike):
         return _load(_seekable(source, name or "(stream)"), name or "(stream)", part, nan, limits)
     if os.fspath(source) == "-":
-        return _load(_seekable(sys.stdin.buffer, name or "stdin"), name or "stdin", part, nan, limits)
+        return _load(_seekable(open_stdin(), name or "stdin"), name or "stdin", part, nan, limits)
     name = name or os.fspath(source)
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - closed below

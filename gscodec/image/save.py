@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final
@@ -10,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import InvalidArgument, UnsupportedImage, file_access_error
+from gscodec.errors import InvalidArgument, UnsupportedImage
 from gscodec.format import write_atomic
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.format.metadata import Metadata
@@ -27,6 +26,7 @@ from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
 from gscodec.image.windows import displayed, report_shape_and_primaries
+from gscodec.streams import write_stdout
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
 _SUFFIXES: Final = {
@@ -105,13 +105,7 @@ def save_image(
     if target != "-":
         write_atomic(target, data, overwrite)
         return
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # a reader that has had enough is not a fault
-        raise
-    except OSError as fault:
-        raise file_access_error(f"stdout: cannot be written: {fault.strerror or fault}", fault) from fault
+    write_stdout([data])
 
 
 def encode_image(

@@ -15,7 +15,6 @@ from gscodec.format.file_names import (
     MAX_NAME_BYTES,
     distinct_file_names,
     file_key,
-    has_hidden,
     is_portable,
     legal_name,
     name_fault,
@@ -24,6 +23,7 @@ from gscodec.format.file_names import (
 )
 from gscodec.format.files import FileEntry
 from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.hidden import has_hidden
 
 _WINDOWS_FORBIDDEN = set('<>:"|?*/\\')
 

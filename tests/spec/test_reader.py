@@ -28,10 +28,10 @@ from gscodec.format import (
     validate,
 )
 from gscodec.format.chunks import StoredChunk, assemble, header_crc
-from gscodec.format.file_names import HIDDEN_RANGES, has_hidden
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import HEADER, TOC_ENTRY
 from gscodec.gaussians import LodTable
+from gscodec.hidden import HIDDEN_RANGES, has_hidden
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "v1"
