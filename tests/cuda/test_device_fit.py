@@ -159,18 +159,24 @@ def test_the_first_steps_give_the_cpu_s_parameters(
     assert our_mse == pytest.approx(their_mse, rel=1e-5)
 
 
-def weights_of(picture: Float32Array) -> Float32Array:
-    weights = np.ones(picture.shape[:2], np.float32)
-    weights[:, : picture.shape[1] // 2] = 5.0
+def weights_of(picture: Float32Array, *, each: bool = False) -> Float32Array:
+    """What pixels count: (H, W), or with each (C, H, W), what their channels do."""
+    weights = np.ones((picture.shape[2], *picture.shape[:2]) if each else picture.shape[:2], np.float32)
+    weights[..., : picture.shape[1] // 2] = 5.0
+    if each:
+        weights[0] = weights[0, ::-1, ::-1]
     return np.asarray(weights / weights.mean(), np.float32)
 
 
 @pytest.mark.parametrize(
     "preset", [PRESETS["paper"], PRESETS["balanced"], tuned(PRESETS["fast"], "ssim")], ids=lambda preset: preset.name
 )
-def test_pixels_count_on_a_device_as_on_the_cpu(device_runtime: Runtime, picture: Float32Array, preset: Preset) -> None:
+@pytest.mark.parametrize("each", [False, True])
+def test_pixels_count_on_a_device_as_on_the_cpu(
+    device_runtime: Runtime, picture: Float32Array, preset: Preset, *, each: bool
+) -> None:
     preset = dataclasses.replace(preset, best_by="loss")
-    weights = weights_of(picture)
+    weights = weights_of(picture, each=each)
     ours, _, our_mse = on_device(device_runtime, picture, preset, 10, 4, weights)
     theirs, _, their_mse = on_cpu(picture, preset, 10, 4, weights)
     for name, values in fields(ours):
