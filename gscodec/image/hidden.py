@@ -64,13 +64,21 @@ def filled(samples: Samples, visible: Mask, sweeps: int = SWEEPS) -> Samples:
     known = np.pad(np.where(visible[:, :, None], samples, 0), (*pad, (0, 0)))
     total = known.reshape(rows, 2, columns, 2, n_channels).sum(axis=(1, 3))
     coarse = filled((total / np.maximum(weight, 1)[:, :, None]).astype(np.float32), weight > 0, sweeps)
-    spread = np.repeat(np.repeat(coarse, 2, axis=0), 2, axis=1)[:height, :width]
-    result = np.where(visible[:, :, None], samples, spread)
+    around = np.empty((height + 2, width + 2, n_channels), np.float32)
+    result = around[1:-1, 1:-1]
+    result[:] = np.repeat(np.repeat(coarse, 2, axis=0), 2, axis=1)[:height, :width]
+    np.copyto(result, samples, where=visible[:, :, None])
+    hidden = ~visible[:, :, None]
+    mean = np.empty_like(result)
     for _ in range(sweeps):
-        around = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
-        mean = 0.25 * (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:])
-        result = np.where(visible[:, :, None], samples, mean)
-    return np.asarray(result, np.float32)
+        around[0, 1:-1], around[-1, 1:-1] = result[0], result[-1]
+        around[1:-1, 0], around[1:-1, -1] = result[:, 0], result[:, -1]
+        np.add(around[:-2, 1:-1], around[2:, 1:-1], out=mean)
+        mean += around[1:-1, :-2]
+        mean += around[1:-1, 2:]
+        mean *= np.float32(0.25)
+        np.copyto(result, mean, where=hidden)
+    return np.ascontiguousarray(result)
 
 
 def _resized(visible: Mask, height: int, width: int) -> Mask:
