@@ -1,5 +1,6 @@
 """Everything that is wrong with a file, not only the first thing."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
-from gscodec.format.crc32c import crc32c
+from gscodec.format.crc32c import crc32c, crc32c_runs
 from gscodec.format.file_names import distinct_file_names
 from gscodec.format.files import unpack_files
 from gscodec.format.layout import CHAN, EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
@@ -25,12 +26,12 @@ from gscodec.format.limits import (
 )
 from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
-from gscodec.format.pages import PageIndex, support_boxes
+from gscodec.format.pages import PageIndex, PageRefs, support_boxes
 from gscodec.format.profiles import PageDecoder
 from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree, require_chunk
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
 from gscodec.format.tables import unpack_channels
-from gscodec.gaussians import Grid, LodTable
+from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
 
@@ -51,14 +52,18 @@ class Issue:
     where: str  # header, a chunk's four characters, `page 7` or `file`
 
 
+MAX_ISSUES: Final = 1000
+"""Issues that are listed; a file may have a million pages."""
+
 _BATCH_BYTES: Final = 1 << 22
+_BATCH_GAUSSIANS: Final = 1 << 16
 
 _Finding = tuple[Severity, str, str]
 _T = TypeVar("_T")
 
 
 def validate(source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> list[Issue]:
-    """Numbered issues of a file, none for a good one. Never raises on bad bytes.
+    """Numbered issues of a file, at most MAX_ISSUES and one more; none for a good one. Never raises on bad bytes.
 
     Raises:
         FileAccessError: the operating system refused to read the file.
@@ -66,10 +71,22 @@ def validate(source: SourceLike, name: str | None = None, limits: Limits = DEFAU
     name = name or source_name(source)
     opened = open_source(source, name, limits)
     try:
-        findings = list(_Inspection(opened, name).findings())
+        findings = _listed(_Inspection(opened, name).findings(), name)
     finally:
         opened.close()
     return [Issue(number, severity, message, where) for number, (severity, where, message) in enumerate(findings, 1)]
+
+
+def _listed(found: Iterator[_Finding], name: str) -> list[_Finding]:
+    """The first MAX_ISSUES, and whether an error is among the others."""
+    findings = list(itertools.islice(found, MAX_ISSUES))
+    more = next(found, None)
+    if more is None:
+        return findings
+    # Once there is an error, no further one makes a difference.
+    has_error = any(severity is Severity.ERROR for severity, *_ in itertools.chain(findings, [more], found))
+    severity = Severity.ERROR if has_error else Severity.WARNING
+    return [*findings, (severity, "file", f"{name}: has more issues; the first {MAX_ISSUES} are listed")]
 
 
 class _Inspection:
@@ -166,35 +183,70 @@ class _Inspection:
     ) -> Iterator[_Finding]:
         """Faults of the pages that are wholly there: checksums, values, and boxes that miss a Gaussian."""
         header = preamble.header
-        smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
         n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
-        for page, data in self._pages_of(index, header.data_offset, n_present):
-            first, last = int(index.starts[page]), int(index.starts[page + 1])
-            if crc32c(data.tobytes()) != index.crcs[page]:
-                yield self._page_error(page, "does not match its CRC32C")
-                continue  # its values mean nothing
-            try:
-                gaussians = decoder.decode(data, index.refs(np.array([page])))
-            except CorruptField as fault:
-                yield Severity.ERROR, f"page {page}", str(fault)
-                continue
-            generation = int(np.searchsorted(np.asarray(lods.counts), first, side="right"))
-            boxes = support_boxes(gaussians, np.full(last - first, smallest[generation]), grid, slack=0.0)
-            low, high = index.boxes[page, :2], index.boxes[page, 2:]
-            if (boxes[:, :2] < low).any() or (boxes[:, 2:] > high).any():
-                message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
-                yield Severity.WARNING, f"page {page}", message  # readers need not look
+        for refs, data in self._batches(index, header.data_offset, n_present):
+            if (crc32c_runs(data, refs.lengths) == refs.crcs).all():
+                try:
+                    gaussians = decoder.decode(data, refs)
+                except CorruptField:  # some of the pages, one by one
+                    pass
+                else:
+                    yield from self._missed(gaussians, refs, index, lods, grid)
+                    continue
+            for number, at, n_bytes in zip(refs.numbers, refs.offsets - refs.offsets[0], refs.lengths, strict=True):
+                yield from self._check_page(data[at : at + n_bytes], int(number), lods, index, grid, decoder)
 
-    def _pages_of(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-        """Numbers and bytes of the first n_pages, read some megabytes at a time."""
+    def _check_page(
+        self,
+        data: npt.NDArray[np.uint8],
+        page: int,
+        lods: LodTable,
+        index: PageIndex,
+        grid: Grid,
+        decoder: PageDecoder,
+    ) -> Iterator[_Finding]:
+        if crc32c(data.tobytes()) != index.crcs[page]:
+            yield self._page_error(page, "does not match its CRC32C")  # its values mean nothing
+            return
+        refs = index.refs(np.array([page]))
+        try:
+            gaussians = decoder.decode(data, refs)
+        except CorruptField as fault:
+            yield Severity.ERROR, f"page {page}", str(fault)
+            return
+        yield from self._missed(gaussians, refs, index, lods, grid)
+
+    def _missed(
+        self, gaussians: GaussianSet, refs: PageRefs, index: PageIndex, lods: LodTable, grid: Grid
+    ) -> Iterator[_Finding]:
+        """Pages whose box misses a Gaussian at the smallest gain of its generation."""
+        smallest = np.array(
+            [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
+        )
+        generations = np.searchsorted(np.asarray(lods.counts), refs.starts, side="right")
+        boxes = support_boxes(gaussians, np.repeat(smallest[generations], refs.sizes), grid, slack=0.0)
+        begins = np.cumsum(refs.sizes) - refs.sizes
+        low, high = np.minimum.reduceat(boxes[:, :2], begins), np.maximum.reduceat(boxes[:, 2:], begins)
+        told = index.boxes[refs.numbers]
+        for place in np.flatnonzero(((low < told[:, :2]) | (high > told[:, 2:])).any(axis=1)):
+            page = int(refs.numbers[place])
+            message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
+            yield Severity.WARNING, f"page {page}", message  # readers need not look
+
+    def _batches(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[PageRefs, npt.NDArray[np.uint8]]]:
+        """The first n_pages with their bytes, some at a time."""
         first = 0
         while first < n_pages:
-            last = int(np.searchsorted(index.edges, index.edges[first] + _BATCH_BYTES, side="right")) - 1
+            last = min(
+                int(np.searchsorted(edges, edges[first] + most, side="right")) - 1
+                for edges, most in ((index.edges, _BATCH_BYTES), (index.starts, _BATCH_GAUSSIANS))
+            )
             last = min(max(last, first + 1), n_pages)
-            refs = index.refs(np.arange(first, last))
-            ranges = [(base + at, size) for at, size in zip(refs.offsets.tolist(), refs.lengths.tolist(), strict=True)]
-            for page, data in enumerate(self._source.read_many(ranges), first):
-                yield page, np.frombuffer(data, np.uint8)
+            begin, end = int(index.edges[first]), int(index.edges[last])
+            yield (
+                index.refs(np.arange(first, last)),
+                np.frombuffer(self._source.read_at(base + begin, end - begin), np.uint8),
+            )
             first = last
 
     def _check_tree(self, preamble: Preamble, lods: LodTable, decoder: PageDecoder, index: PageIndex) -> None:

@@ -1,17 +1,23 @@
 """Small files that ask for much, or whose faults were reported wrongly. `cases/` holds them as they were found."""
 
+import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from gscodec.bench.synthetic import synthetic_grid
+from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.errors import CorruptField, GsCodecError, InvalidArgument, UnsupportedChunk
 from gscodec.format import ChannelGroup, Contents, IgsReader, Severity, pack, validate
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE
+from gscodec.format.pages import PageRefs
+from gscodec.format.profiles import F16PageDecoder
+from gscodec.format.validate import MAX_ISSUES
 from gscodec.gaussians import GaussianSet, LodTable
 
 CASES = Path(__file__).parent / "cases"
@@ -75,3 +81,48 @@ def test_no_page_has_more_gaussians_than_bits() -> None:
     assert len(fits.read(0)) == MAX_GAUSSIANS_PER_BYTE * n_bytes
     with pytest.raises(InvalidArgument, match="more than 8 a byte"):
         pack(_one_spot(MAX_GAUSSIANS_PER_BYTE * n_bytes + 1))
+
+
+@pytest.mark.parametrize("fault", [None, "boxes", "crcs", "values"])
+def test_pages_without_number(fault: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are looked at together, and one by one only where some are wrong; not all issues are listed."""
+    n = 3000
+    contents = Contents(
+        synthetic_grid(64, 64, 1),
+        (ChannelGroup("gray", n_channels=1),),
+        LodTable((n // 2, n), ((1.0,), (1.0, 1.0))),
+        synthetic_gaussians(64, 64, n, 1, 2),
+        page_size=1,
+    )
+    reader = IgsReader(pack(contents))
+    boxes, crcs = reader.pages.boxes.copy(), reader.pages.crcs.copy()
+    if fault == "boxes":
+        boxes[:, :] = 0
+    if fault == "crcs":
+        crcs ^= 1
+    index = replace(reader.pages, boxes=boxes, crcs=crcs)
+    module = sys.modules["gscodec.format.validate"]  # the package has a function of that name
+    monkeypatch.setattr(module, "load_pages", lambda *_: index)
+    monkeypatch.setattr(module, "load_tree", lambda *_: None)
+    calls = []
+    decode = F16PageDecoder.decode
+
+    def counted(self: F16PageDecoder, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
+        calls.append(len(pages))
+        if fault == "values":
+            raise CorruptField("wrong")
+        return decode(self, data, pages)
+
+    monkeypatch.setattr(F16PageDecoder, "decode", counted)
+    issues = validate(pack(contents))
+    if fault is None:
+        assert issues == []
+    elif fault == "boxes":
+        assert len(issues) == MAX_ISSUES + 1
+        assert {issue.severity for issue in issues} == {Severity.WARNING}
+    else:
+        assert len(issues) == MAX_ISSUES + 1
+        assert {issue.severity for issue in issues} == {Severity.ERROR}
+        assert "more issues" in issues[-1].message
+    assert sum(calls) <= 2 * n
+    assert fault is not None or len(calls) == 1
