@@ -22,6 +22,9 @@ MOST_CONTRAST: Final = 16.0
 """Ratio of the brightest straight colour to the covered average from which on premultiplied colour is taken as light
 that a surface sends out rather than as cover: a glow has next to no alpha, and would be divided into huge numbers."""
 
+ROUNDING: Final = 1e-3
+"""By how much the alpha of a renderer may miss 0 and 1 and mean them."""
+
 _FILL_SWEEPS: Final = 2
 """Of `hidden.filled` when a picture is written: what it looks like matters only within a filter's reach of an edge."""
 
@@ -129,6 +132,13 @@ def divided(colour: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> Samples:
     seen = alpha > 0
     straight = colour / np.where(seen, np.minimum(alpha, 1), 1).astype(np.float32)[:, :, None]
     return filled(np.asarray(straight, np.float32), seen, _FILL_SWEEPS)
+
+
+def rounded(alpha: Samples) -> Samples:
+    """Float alpha within 0..1 where nothing of it is further out than ROUNDING; else as it is."""
+    if alpha.min() < -ROUNDING or alpha.max() > 1 + ROUNDING:
+        return alpha
+    return np.clip(alpha, 0, 1)
 
 
 def straightened(colour: Samples, alpha: Samples) -> Samples | None:

@@ -18,7 +18,7 @@ from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, Unsupported
 from gscodec.format.channels import AlphaMode, ChannelGroup, Role
 from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
-from gscodec.image.alpha import covers, straightened
+from gscodec.image.alpha import covers, rounded, straightened
 from gscodec.image.exr_chroma import REC_709, colour_of, enlarged_chroma, luminance_weights
 from gscodec.image.exr_header import kept_attributes, read_headers, with_attributes
 from gscodec.image.floats import finite, float_group, model_samples
@@ -100,11 +100,12 @@ def read_exr(
 
 
 def _straighten(layers: list[tuple[str, Role, list[str]]], found: list[npt.NDArray[np.float32]]) -> list[AlphaMode]:
-    """Make the colours that have an alpha straight, in place, where nothing is lost; modes of the opacities."""
+    """Round the alphas, and make their colours straight, in place, where nothing is lost; modes of the opacities."""
     modes = [AlphaMode.NONE] * len(layers)
     for number in range(1, len(layers)):
         (_, before, colours), (_, role, members) = layers[number - 1 : number + 1]
         if role is Role.OPACITY and before is Role.COLOR and _layer_of(colours[0]) == _layer_of(members[0]):
+            found[number] = rounded(found[number])
             straight = straightened(found[number - 1], found[number][:, :, 0])
             modes[number] = AlphaMode.PREMULTIPLIED if straight is None else AlphaMode.STRAIGHT
             found[number - 1] = found[number - 1] if straight is None else straight

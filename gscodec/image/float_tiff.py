@@ -11,7 +11,7 @@ from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import LimitExceeded
 from gscodec.format.channels import AlphaMode, Role
 from gscodec.format.files import FileEntry
-from gscodec.image.alpha import straightened
+from gscodec.image.alpha import rounded, straightened
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.profiles import sound_profile
 from gscodec.image.stack import ImageStack, bare_name, upright
@@ -80,7 +80,7 @@ def _parts(samples: npt.NDArray[np.float32], extra: tuple[int, ...]) -> list[_Pa
         return [colour]
     if kind in {ASSOCIATED, UNASSOCIATED}:
         mode = AlphaMode.PREMULTIPLIED if kind == ASSOCIATED else AlphaMode.STRAIGHT
-        return [colour, _Part("alpha", Role.OPACITY, samples[:, :, n_colours:], mode)]
+        return [colour, _Part("alpha", Role.OPACITY, rounded(samples[:, :, n_colours:]), mode)]
     if n_channels == 2:
         return [_Part("color", Role.DATA, samples)]
     return [colour, _Part("extra", Role.DATA, samples[:, :, n_colours:])]

@@ -160,6 +160,20 @@ def test_light_that_covers_nothing_is_not_lost(glow: float) -> None:
     assert straightened(colour, alpha) is None  # or next to that
 
 
+def test_an_alpha_that_misses_its_ends_by_rounding_means_them(tmp_path: Path) -> None:
+    alpha = soft_disc(1.0)
+    colour = np.asarray(LIGHT, np.float32) * alpha[:, :, None]
+    alpha = np.where(alpha == 0, np.float32(-2e-4), alpha * np.float32(1.0004))
+    source = write_rgba_exr(tmp_path / "in.exr", colour, alpha)
+    groups = load_image(source).groups
+    assert [cover.mode for cover in covers(groups)] == [AlphaMode.STRAIGHT]
+    assert (groups[1].value_min, groups[1].value_max) == (0, 1)
+    colour[0, 0] = 1.0
+    assert covers(load_image(write_rgba_exr(source, colour, alpha)).groups)[0].mode is AlphaMode.PREMULTIPLIED
+    far = load_image(write_rgba_exr(source, colour, 2 * alpha)).groups
+    assert far[1].value_max > 1
+
+
 def test_both_ways_give_the_same_where_there_is_cover() -> None:
     rng = np.random.default_rng(2)
     alpha = soft_disc()
