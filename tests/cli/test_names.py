@@ -73,7 +73,7 @@ def test_odd_names_are_made_safe(run: "Run", tmp_path: Path, how: str) -> None:
     assert run("export", source, tmp_path / "c", "--to", "dds").code == 0
     assert run("export", source, tmp_path / "d", "--to", "png", "--mips").code == 0
     assert below(tmp_path / "a") == {f"{name}.png" for name in SAFE}
-    assert below(tmp_path / "b") == {f"odd/{name}.png" for name in SAFE}
+    assert below(tmp_path / "b" / "odd") == {f"{name}.png" for name in SAFE}
     assert below(tmp_path / "c") == {f"{name}.dds" for name in SAFE}
     assert below(tmp_path / "d") == {f"{name}_mip{level}.png" for name in SAFE for level in range(5)}
 
