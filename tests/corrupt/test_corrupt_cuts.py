@@ -141,7 +141,8 @@ def test_the_program_says_one_line(whole: Whole, tmp_path: Path, capsys: pytest.
             held and whole.lods_within(size)[0] == 0
         )  # cut behind the Gaussians: nothing is missing from the picture
         code = main(["decode", str(source), str(target), "--region", "0,0,8,8", "--only", "color", "--overwrite"])
-        told = capsys.readouterr().err.splitlines()
+        # The profile of these files is no ICC profile, which is said apart.
+        told = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
         assert code == (0 if held else 3), (size, told)
         assert len(told) == (not finest), (size, told)
         assert target.exists() == held
