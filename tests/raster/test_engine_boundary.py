@@ -20,7 +20,7 @@ HEIGHT, WIDTH, CHANNELS = 24, 40, 3
 WEIGHTS = (1.0, 0.0, 0.0)
 
 
-def scene() -> tuple[Any, ...]:
+def scene() -> tuple[Any, tuple[int, int], Any, int]:
     gaussians, grid = synthetic_gaussians(HEIGHT, WIDTH, 20, CHANNELS), synthetic_grid(HEIGHT, WIDTH, CHANNELS)
     index = CpuRasterizer(1).bin(gaussians, grid)
     parts = _engine.Scene(
