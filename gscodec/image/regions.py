@@ -71,6 +71,11 @@ class Regions(Protocol):
         """As `ImageStack.files`."""
         ...
 
+    @property
+    def metadata(self) -> Metadata:
+        """As `ImageStack.metadata`."""
+        ...
+
     def read(self, area: Rect) -> Float32Array:
         """float32 (h, w, C) samples in the model's domain, as `ImageStack.samples`, in memory of their own."""
         ...
