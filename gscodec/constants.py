@@ -53,6 +53,12 @@ MAX_STRENGTH: Final = 1000.0
 DEFAULT_LODS: Final = 5
 """Levels of detail an encode writes unless told otherwise."""
 
+LEAST_SHARE: Final = 0.95
+"""Of the bytes asked for that a file has, unless more would not make it better."""
+
+EXACT_DB: Final = 999.0
+"""PSNR that a file says it has where it is exact: JSON has no infinity."""
+
 DEFAULT_PAGE_SIZE: Final = 128
 """Gaussian records per page of `f16`, 2 KiB of RGB: a point of a 100 MB file reads 65 KiB, of pages of 4 KiB 86."""
 

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_GAUSSIANS, MAX_LODS
-from gscodec.encoding.blocks import encode_in_blocks
+from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_LODS
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
 from gscodec.encoding.kept import kept_metadata
 from gscodec.encoding.opacity import prepared
-from gscodec.encoding.packing import Encoded, count_for, recorded_name
-from gscodec.encoding.to_psnr import encode_to_psnr
-from gscodec.encoding.whole import encode_whole
+from gscodec.encoding.packing import recorded_name
+from gscodec.encoding.targets import Target, encode_target
 from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
 from gscodec.format import write_atomic
 from gscodec.format.channels import check_groups
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EncodeResult", "Progress", "encode"]
 
-PROFILES = ("coded", "packed", "f16")
+PROFILES = ("coded", "packed", "f16", "small")
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,8 @@ class EncodeResult:
     target_met: bool
     device: str  # engine that made it: cpu or cuda
     importance_psnr: float | None = None  # dB, errors weighted as in the fit; None where all pixels count alike
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What was asked for; exactly one is not None."""
-
-    budget: int | None = None  # bytes of the file
-    count: int | None = None  # Gaussians
-    psnr: float | None = None  # dB of the decoded file
+    note: str = ""  # why the target was not met, or why the file is smaller than a size that was asked for
+    profile: str = ""  # of the file
 
 
 def encode(
@@ -108,8 +99,9 @@ def encode(
     """The `.igs` file of a picture, written to `output` if that is given.
 
     Exactly one target: `bpp` (bits of the file per pixel), `bppc` (per pixel and channel), `size` (bytes), `gaussians`
-    (count) or `psnr` (dB, of the decoded file). A rate or size is an upper bound for the whole file; the smallest file
-    that can be written is written even where the bound is below it, with `target_met` False.
+    (count) or `psnr` (dB, of the decoded file). A rate or size is an upper bound for the whole file, which has at least
+    95 % of it. Where it cannot, the file that comes nearest is written, and `target_met` is False, unless more bytes
+    would change nothing; `note` says which.
 
     Straight colour counts by its alpha, in the fit as in the PSNR, and what an alpha of 0 hides is not kept.
 
@@ -122,9 +114,10 @@ def encode(
         importance: what deserves more Gaussians and smaller errors: a map of the picture's size, as a path or an array
             (1 is important, 0 is not), or `auto`, which finds what stands out. Not for pictures encoded in blocks.
         importance_strength: how many times as much an error counts at 1 as at 0 of that map.
-        lods: levels of detail; None is 5, except for `paper`, which has one.
+        lods: levels of detail; None is 5, but one for each 2048 bytes where a size or rate allows fewer; of `paper` 1.
         profile: `coded`, entropy-coded records; `packed`, quantised records of one length that a shader reads in place;
-            or `f16`, 16-bit records that can be mapped. None is `coded`, except for `paper`.
+            `f16`, 16-bit records that can be mapped; or `small`, files of at most 4096 bytes without tables and levels
+            of detail. None is `coded`, except for `paper`, and `small` for files of up to 2048 bytes.
         record_bytes: of a record of profile `packed`; None is 6 for RGB, and about 5 bits for a channel more or less.
         device: as `get_backend`. `auto` goes on with the CPU when a card fails or has too little memory, and warns.
         seed: of the random placement; the same arguments on the same device give the same bytes.
@@ -170,9 +163,13 @@ def encode(
         raise InvalidArgument(f"{target} {value} is not a positive number")
     training = training_room()
     recipe = training.tuned(training.get_preset(preset), tune)
-    lods = lods if lods is not None else (DEFAULT_LODS if recipe.joint_lods else 1)
+    any_lods = lods is None
+    any_profile = profile is None and lods in {None, 1} and preset != "paper"
+    lods = lods if lods is not None else (DEFAULT_LODS if recipe.joint_lods and profile != "small" else 1)
     if not 1 <= lods <= MAX_LODS:
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
+    if profile == "small" and (lods > 1 or block is not None):
+        raise InvalidArgument("files of profile small have one level of detail and are encoded as one")
     profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
     if profile not in PROFILES:
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
@@ -192,7 +189,7 @@ def encode(
         stack = weighted(stack, weights) if weights else stack
     if isinstance(stack, ImageStack):
         stack = prepared(stack, _file_name(source, output))
-    regions = _regions(stack, block)
+    regions = _regions(stack, block, is_checked=checkpoint is not None)
     if isinstance(stack, ImageStack):
         height, width, channels = stack.samples.shape
     else:
@@ -222,7 +219,8 @@ def encode(
     backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
     budget = size
     if bpp is not None or bppc is not None:
-        budget = int((bpp or 0.0) * height * width / 8 + (bppc or 0.0) * height * width * channels / 8)
+        rate = ((bpp or 0.0) + (bppc or 0.0) * channels) * height * width / 8
+        budget = int(min(rate, 2.0**62))
     stack, kept = kept_metadata(stack, metadata, budget)
     job = Job(
         stack,
@@ -247,18 +245,19 @@ def encode(
         kept,
         "" if importance is None else _importance_said(importance, importance_strength),
     )
-    wish = _Target(budget, gaussians, psnr)
+    wanted = Target(budget, gaussians, psnr)
     try:
-        result, met = _encode_target(job, wish)
+        outcome = encode_target(job, wanted, any_profile=any_profile and regions is None, any_lods=any_lods)
     except (BackendUnavailable, OutOfDeviceMemory) as fault:
         if device != "auto":
             raise
         fall_back(fault)
         job = replace(job, rasterizer=cpu_backend(threads))
-        result, met = _encode_target(job, wish)
+        outcome = encode_target(job, wanted, any_profile=any_profile and regions is None, any_lods=any_lods)
     finally:
         if isinstance(stack, RegionSource) and stack is not source:
             stack.close()
+    result = outcome.encoded
     path = None
     if output is not None:
         path = Path(output)
@@ -274,9 +273,11 @@ def encode(
         psnr=result.psnr,
         steps=result.steps,
         seconds=time.perf_counter() - started,
-        target_met=met,
+        target_met=outcome.met,
         device=job.rasterizer.name,
         importance_psnr=result.importance_psnr,
+        note=outcome.note,
+        profile=result.profile,
     )
 
 
@@ -304,19 +305,6 @@ def _importance_said(importance: Any, strength: float) -> str:
     return f"{kind} x{strength:g}"
 
 
-def _encode_target(job: Job, wish: _Target) -> tuple[Encoded, bool]:
-    """The file, and whether it is what was asked for."""
-    most = min(MAX_GAUSSIANS, job.n_pixels)
-    if wish.psnr is not None:
-        return encode_to_psnr(job, wish.psnr, most)
-    encode_count = encode_whole if job.regions is None else encode_in_blocks
-    if wish.count is not None:
-        return encode_count(job, min(wish.count, MAX_GAUSSIANS), None), wish.count <= MAX_GAUSSIANS
-    assert wish.budget is not None
-    result = encode_count(job, count_for(job, wish.budget, most), wish.budget)
-    return result, len(result.data) <= wish.budget
-
-
 def _load(source: Any, part: str | None, nan: str, limits: Limits, overrides: Overrides) -> ImageStack | RegionSource:
     if isinstance(source, str | os.PathLike):
         return load_picture([source], part=part, nan=nan, limits=limits, overrides=overrides)
@@ -327,9 +315,13 @@ def _load(source: Any, part: str | None, nan: str, limits: Limits, overrides: Ov
     return source if isinstance(source, ImageStack | RegionSource) else from_array(source)
 
 
-def _regions(stack: ImageStack | RegionSource, block: int | None) -> Regions | None:
-    """The picture in parts, where it is encoded in blocks."""
+def _regions(stack: ImageStack | RegionSource, block: int | None, *, is_checked: bool) -> Regions | None:
+    """The picture in parts, where it is encoded in blocks: one block without a checkpoint is as good as none."""
     if isinstance(stack, RegionSource):
         return stack
     height, width, _ = stack.samples.shape
+    from gscodec.train.blocks import CELL_PX
+
+    if block is not None and block % CELL_PX == 0 and max(height, width) <= block and not is_checked:
+        return None
     return StackRegions(stack) if block is not None or height * width > LARGE_PIXELS else None

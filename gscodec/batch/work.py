@@ -13,6 +13,7 @@ from gscodec.batch.outcome import Made, Outcome, Status, one_line
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
 from gscodec.batch.settings import Settings, key_of
+from gscodec.constants import EXACT_DB, LEAST_SHARE
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
@@ -109,7 +110,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cached, result.data, overwrite=True)
     made = Found(result.data, key, is_whole=True, is_igs=True)
-    return _outcome(item, made, Status.ENCODED, seen, met=result.target_met)
+    return _outcome(item, made, Status.ENCODED, seen, met=result.target_met, note=result.note)
 
 
 def _put(path: Path, data: bytes, found: Found | None) -> None:
@@ -199,11 +200,14 @@ def read_key(path: Path) -> str | None:
     return found.key if found is not None and found.is_whole else None
 
 
-def _outcome(item: Item, found: Found, status: Status, seen: str | None, *, met: bool | None = None) -> Outcome:
+def _outcome(
+    item: Item, found: Found, status: Status, seen: str | None, *, met: bool | None = None, note: str = ""
+) -> Outcome:
     """The outcome that a whole file stands for.
 
     Args:
         met: whether it meets its target; None is what the file shows.
+        note: why it does not.
     """
     from gscodec.format import IgsReader
 
@@ -213,12 +217,13 @@ def _outcome(item: Item, found: Found, status: Status, seen: str | None, *, met:
     psnr = float(psnr) if isinstance(psnr, int | float) else None
     pixels = header.width * header.height
     if met is None:
-        met = _meets(item.settings, n_bytes, pixels, header.n_channels, psnr)
+        saturated = (psnr is not None and psnr >= EXACT_DB) or header.n_gaussians >= pixels
+        met = _meets(item.settings, n_bytes, pixels, header.n_channels, psnr, saturated=saturated)
     return Outcome(
         item.name,
         status if met else Status.MISSED,
         str(item.output),
-        "" if met else f"{item.name}: {item.settings.target} was not met",
+        "" if met else f"{item.name}: {item.settings.target} was not met" + (f": {note}" if note else ""),
         key=found.key or "",
         n_bytes=n_bytes,
         bpp=8 * n_bytes / pixels,
@@ -228,12 +233,19 @@ def _outcome(item: Item, found: Found, status: Status, seen: str | None, *, met:
     )
 
 
-def _meets(settings: Settings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None) -> bool:
-    """Whether a file meets its target, as far as it shows: its PSNR is known to 0.01 dB."""
+def _meets(
+    settings: Settings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None, *, saturated: bool
+) -> bool:
+    """Whether a file meets its target, as far as it shows: its PSNR is known to 0.01 dB.
+
+    Args:
+        saturated: whether more bytes would not make it better, so that it may be smaller than was asked for.
+    """
     if settings.psnr is not None:
         return psnr is None or psnr >= round(settings.psnr, 2)
+    budget: float | None = settings.size
     if settings.bpp is not None:
-        return n_bytes <= settings.bpp * pixels / 8
-    if settings.bppc is not None:
-        return n_bytes <= settings.bppc * pixels * n_channels / 8
-    return settings.size is None or n_bytes <= settings.size
+        budget = settings.bpp * pixels / 8
+    elif settings.bppc is not None:
+        budget = settings.bppc * pixels * n_channels / 8
+    return budget is None or (n_bytes <= budget and (saturated or n_bytes >= LEAST_SHARE * int(budget)))

@@ -78,10 +78,10 @@ def command(
         typer.Option(min=1, max=MAX_STRENGTH, metavar="X", help="Weight of white in MAP, times that of black."),
     ] = DEFAULT_STRENGTH,
     profile: Annotated[
-        Literal["coded", "packed", "f16"] | None,
+        Literal["coded", "packed", "f16", "small"] | None,
         typer.Option(
             help="How Gaussians are stored: entropy-coded, in short records that a shader reads in place, or 16 bits a "
-            "value. Default: coded; paper: f16."
+            "value; small is for files of up to 4096 bytes. Default: coded, up to 2048 bytes small; paper: f16."
         ),
     ] = None,
     record_bytes: Annotated[
@@ -252,9 +252,12 @@ def command(
             f"{name}: {human_bytes(len(result.data))}, {result.bpp:.4f} bpp, {quality}, "
             f"{result.n_gaussians} Gaussians, {result.seconds:.1f} s on {result.device}{_roles(stack.groups)}"
         )
+        if result.target_met and result.note:
+            _console.say(f"{name}: {result.note}")
     if not result.target_met:
         wish = f"{given[0]} {targets[given[0]]}"
-        raise _console.fail(ExitCode.TARGET_NOT_MET, f"{wish} was not met; the file is written all the same")
+        fact = f"{wish} was not met: {result.note}; the file is written all the same"
+        raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
 
 
 def _roles(groups: "tuple[ChannelGroup, ...]") -> str:

@@ -13,11 +13,13 @@ import numpy.typing as npt
 from gscodec.constants import DEFAULT_PAGE_SIZE
 from gscodec.encoding.opacity import aimed, fit_weights
 from gscodec.errors import MissingExtra
-from gscodec.format import ChannelGroup, Contents, file_size
+from gscodec.format import ChannelGroup, Contents, file_size, packed_size
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import PAGE_ENTRY
 from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.format.packed import head_bytes
+from gscodec.format.small_codec import lattice_of
+from gscodec.format.small_steps import MAX_SCALE_STEP, SmallSteps
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, RegionSource
@@ -192,6 +194,8 @@ class Job:
 
     def likely_size(self, n_gaussians: int) -> int:
         """Bytes of a file without provenance: a guess in profile `coded`, exact in others."""
+        if self.profile == "small":
+            return self.small_overhead + int(n_gaussians * self.coded_bits / 8)
         if self.profile != "coded":
             return self.size_of(n_gaussians, None)
         return self.size_of(1, None) + CODED_OVERHEAD + int(n_gaussians * self.coded_bits / 8)
@@ -207,6 +211,15 @@ class Job:
         return self.lods * (
             PAGE_ENTRY.size + (head_bytes(len(self.grid.background)) if self.profile == "packed" else 0)
         )
+
+    @cached_property
+    def small_overhead(self) -> int:
+        """Bytes of a file of profile `small` beside those of its Gaussians."""
+        n_channels = len(self.grid.background)
+        flat = GaussianSet(np.zeros((1, 2)), np.ones((1, 2)), np.zeros(1), np.zeros((1, n_channels), np.float32))
+        steps = SmallSteps(MAX_SCALE_STEP, 0, 0, 0, (0,) * n_channels)
+        lods, lattice = LodTable.single(1), lattice_of(steps, self.grid, 1, self.stack.groups)
+        return packed_size(self.contents(flat, lods, lattice, meta=dict(self.notes) or None))
 
     @property
     def coded_bits(self) -> float:

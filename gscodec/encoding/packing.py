@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+from gscodec.constants import EXACT_DB
 from gscodec.decode import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
 from gscodec.format import Contents, pack
@@ -34,6 +35,7 @@ class Encoded:
     psnr: float  # dB, as decoded
     steps: int
     importance_psnr: float | None = None  # dB, by what each pixel counts
+    profile: str = ""
 
 
 def provenance(job: Job, psnr: float) -> dict[str, Any]:
@@ -42,13 +44,18 @@ def provenance(job: Job, psnr: float) -> dict[str, Any]:
         "encoder": f"gscodec {__version__}",
         "preset": job.preset_name,
         "seed": job.seed,
-        "psnr": round(min(psnr, 999.0), 2),
+        "psnr": round(min(psnr, EXACT_DB), 2),
     }
     if job.tune != "psnr":
         said["tune"] = job.tune
     if job.importance is not None:
         said["importance"] = job.importance_said
     return said | dict(job.notes)
+
+
+def small_provenance(job: Job, psnr: float) -> dict[str, Any] | None:
+    """What a file of profile `small` says of its making: nothing, where it has nothing to note."""
+    return {"psnr": round(min(psnr, EXACT_DB), 2)} | dict(job.notes) if job.notes else None
 
 
 def recorded_name(stack: ImageStack | RegionSource, budget: int | None) -> str:
@@ -74,6 +81,8 @@ def count_for(job: Job, budget: int, most: int) -> int:
 
     In profile `coded`, as many as are likely to fit at the steps that suit them.
     """
+    if job.profile == "small":
+        return min(most, max(1, int(8 * (budget - job.small_overhead) / job.coded_bits)))
     meta = planned_provenance(job, budget)
     spare = (META_SLACK if meta else 0) + job.page_slack
     if job.profile == "coded":
@@ -94,11 +103,16 @@ def finished(job: Job, contents: Contents, budget: int | None, steps: int) -> En
     plain = pack(contents)
     psnr, importance_psnr = _decoded_psnrs(job, plain)
     data = b""
-    if _provenance_fits(job, budget):
+    if job.profile == "small":
+        if job.notes:
+            data = pack(replace(contents, meta=small_provenance(job, psnr)))
+            if budget is not None and len(data) > budget:
+                data = pack(replace(contents, meta=dict(job.notes)))
+    elif _provenance_fits(job, budget):
         data = pack(replace(contents, meta=provenance(job, psnr)))
     if not data or (budget is not None and len(data) > budget and not job.notes):
         data = plain
-    return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps, importance_psnr)
+    return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps, importance_psnr, job.profile)
 
 
 def decoded_psnr(job: Job, data: bytes) -> float:

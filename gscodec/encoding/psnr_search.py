@@ -37,6 +37,9 @@ DB_PER_DOUBLING: Final = 2.4
 SLOPES: Final = (0.8, 6.0)
 """Least and most that is believed of what twice the Gaussians gain, dB: fits scatter."""
 
+MOST_DB: Final = 120.0
+"""What is exact counts as: a fit's error is told down to there, and differences of infinities are no numbers."""
+
 MOST_DOUBLINGS: Final = 3.0
 """Beyond the counts that were tried."""
 
@@ -96,20 +99,20 @@ def smallest_at(
         finish: the file of a fit that is meant to lose so many dB.
     """
     aim = wanted + AIM_DB
-    probes = {count: probe(count) for count in sorted(set(counts))}
+    probes = {count: min(probe(count), MOST_DB) for count in sorted({min(count, most) for count in counts})}
     fits: dict[int, F] = {}
     finished: set[int] = set()  # the counts whose fits became files
     files: list[E] = []
     count = first_count(probes, aim + losses.usual, most)
     while count not in fits and len(fits) < MOST_FITS:
         fits[count] = fit(count)
-        room = fits[count].psnr - aim
+        room = _db(fits[count]) - aim
         if losses.best[0] <= room <= losses.best[1]:
             finished.add(count)
             files += _finished(aim, fits[count], losses, finish)
             if any(_close(wanted, file) for file in files):
                 break
-        count = next_count({n: f.psnr for n, f in fits.items()}, aim + losses.usual, most, slope_of(probes))
+        count = next_count({n: _db(f) for n, f in fits.items()}, aim + losses.usual, most, slope_of(probes))
     # Fits of few Gaussians scatter: what none of them could be made to be, others that have enough may.
     for n in sorted(fits):
         if n not in finished and fits[n].psnr >= wanted and not any(_close(wanted, file) for file in files):
@@ -126,6 +129,10 @@ def smallest_at(
     return max(files, key=lambda file: file.psnr), False
 
 
+def _db(measured: Measured) -> float:
+    return min(measured.psnr, MOST_DB)
+
+
 def _close(wanted: float, file: Measured) -> bool:
     return wanted <= file.psnr <= wanted + SLACK_DB
 
@@ -135,21 +142,21 @@ def _finished(aim: float, fit: F, losses: LossRange, finish: Callable[[F, float]
     files: list[E] = []
     got: dict[float, float] = {}  # PSNR, by the loss that was meant
     low, high = losses.possible
-    loss = _within((low, high), fit.psnr - aim)
+    loss = _within((low, high), _db(fit) - aim)
     while loss not in got and len(got) < MOST_FINISHES:
         files.append(finish(fit, loss))
-        missed = files[-1].psnr - aim
-        if -AIM_DB <= missed <= SLACK_DB - AIM_DB or files[-1].psnr in got.values():
+        missed = _db(files[-1]) - aim
+        if -AIM_DB <= missed <= SLACK_DB - AIM_DB or _db(files[-1]) in got.values():
             break
-        got[loss] = files[-1].psnr
+        got[loss] = _db(files[-1])
         above = max((x for x, psnr in got.items() if psnr >= aim), default=low)
         below = min((x for x, psnr in got.items() if psnr < aim), default=high)
         if above in got and below in got:
             part = (got[above] - aim) / max(got[above] - got[below], 1e-6)
             loss = above + (below - above) * _within((0.1, 0.9), part)
         else:
-            lost = fit.psnr - files[-1].psnr
-            loss = _within((low, high), loss * (fit.psnr - aim) / lost if lost > 0 else loss + missed)
+            lost = _db(fit) - _db(files[-1])
+            loss = _within((low, high), loss * (_db(fit) - aim) / lost if lost > 0 else loss + missed)
     return files
 
 

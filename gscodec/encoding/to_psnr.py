@@ -27,7 +27,7 @@ PRUNED_LOSSES = LossRange((0.0, 0.4), (0.0, 20.0))
 PACKED_LOSSES = LossRange((0.2, 1.0), (0.0, 20.0))
 """What settling on records of a given length may cost, and what is taken out before."""
 
-LOSSES = {"coded": CODED_LOSSES, "f16": PRUNED_LOSSES, "packed": PACKED_LOSSES}
+LOSSES = {"coded": CODED_LOSSES, "small": CODED_LOSSES, "f16": PRUNED_LOSSES, "packed": PACKED_LOSSES}
 
 FINISHED_LOSSES = LossRange((0.0, SLACK_DB), (0.0, 0.0))
 """A picture in blocks is measured as the finished file that each of its fits is."""
@@ -53,7 +53,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
         )
 
     def finish_at(fitted: Fitted, loss: float) -> Encoded:
-        if job.profile == "coded":
+        if job.profile in {"coded", "small"}:
             return finish(job, fitted, None, training_room().share_of(loss, len(job.grid.background)))
         return finish(job, _thinned(job, fitted, fitted.psnr - loss), None)
 

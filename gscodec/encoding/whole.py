@@ -14,6 +14,7 @@ from gscodec.encoding.coded_file import CodedFile
 from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
+from gscodec.encoding.small_file import SmallFile
 from gscodec.gaussians import GaussianSet, LodTable, Window
 from gscodec.metrics.seen import SquareErrors
 
@@ -31,17 +32,17 @@ class Fitted:
 
     fit: Any  # train.Fit
     settling: int  # steps on the lattice that are to come
-    file: CodedFile | PackedFile | None  # None in profile f16
+    file: CodedFile | PackedFile | SmallFile | None  # None in profile f16
 
     psnr: float  # dB, of the float fit
 
 
-def encode_whole(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
-    """The file of so many Gaussians, or of as many as a budget in bytes holds."""
-    return finish(job, fit(_hurried(job, n_gaussians), n_gaussians, budget), budget)
+def encode_whole(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
+    """The file of so many Gaussians, or, where it recounts, of as many as a budget in bytes holds."""
+    return finish(job, fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts), budget)
 
 
-def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
+def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Fitted:
     """A fit of so many Gaussians, or of as many as the budget holds."""
     settling = job.settle_steps
     coded = CodedFile(job, budget) if settling and job.profile == "coded" else None
@@ -52,9 +53,14 @@ def fit(job: Job, n_gaussians: int, budget: int | None) -> Fitted:
             n_bytes = budget * state.n_gaussians // coded.count
         _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
 
-    recount = coded.recount if coded is not None and budget is not None else None
+    recount = coded.recount if coded is not None and budget is not None and recounts else None
     fitted = _train(job, n_gaussians, job.steps, report, recount)
-    return Fitted(fitted, settling, PackedFile(job) if job.profile == "packed" else coded, _psnr(job, fitted))
+    file: CodedFile | PackedFile | SmallFile | None = coded
+    if job.profile == "packed":
+        file = PackedFile(job)
+    elif job.profile == "small":
+        file = SmallFile(job, budget)
+    return Fitted(fitted, settling, file, _psnr(job, fitted))
 
 
 def _psnr(job: Job, fitted: Any) -> float:
@@ -81,7 +87,7 @@ def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = N
         def report(done: int, mse: float) -> None:
             _report(job, fit.steps + done, total, n_gaussians, -10 * math.log10(max(mse, 1e-12)), n_bytes)
 
-        if isinstance(fitted.file, CodedFile):
+        if isinstance(fitted.file, CodedFile | SmallFile):
             contents = fitted.file.settle(fit, fitted.settling, report, share)
         else:
             contents = fitted.file.settle(fit, fitted.settling, report)

@@ -9,7 +9,7 @@ from gscodec.format.metadata import Metadata
 from gscodec.format.reader import IgsReader
 from gscodec.format.source import SourceLike
 from gscodec.format.validate import Issue, Severity, validate
-from gscodec.format.writer import file_size, pack, quantize
+from gscodec.format.writer import file_size, pack, packed_size, quantize
 
 __all__ = [
     "SIGNATURE",
@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "file_size",
     "pack",
+    "packed_size",
     "quantize",
     "validate",
     "write_atomic",

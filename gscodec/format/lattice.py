@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gscodec.format.morton import deinterleave, interleave
 from gscodec.format.records import PageHeads, RecordLayout
+from gscodec.format.small_steps import SmallSteps
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 
 Int64Array = npt.NDArray[np.int64]
@@ -40,6 +41,7 @@ class Lattice:
 
     Without `records` it is that of profile `coded`: means lie in cells of a grid, in steps of their own widths. With
     them it is that of `packed`: means lie in the boxes of their pages, in as many steps as a record has bits for.
+    With `small` it is that of a file of profile `small`, which has cells too.
     """
 
     scale_step: int  # units between neighbouring scales, 1..64
@@ -50,6 +52,7 @@ class Lattice:
     transform: Float64Array  # (C, C) features = transformed @ transform
     records: RecordLayout | None = None
     pages: PageHeads | None = None  # of the Gaussians that are to be quantised
+    small: SmallSteps | None = None  # the same as profile `small` says it
 
 
 @dataclass(frozen=True)

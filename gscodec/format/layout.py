@@ -121,8 +121,14 @@ SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 PROFILE_F16: Final = 0
 PROFILE_PACKED: Final = 1
 PROFILE_CODED: Final = 2
-PROFILE_NAMES: Final = {PROFILE_F16: "f16", PROFILE_PACKED: "packed", PROFILE_CODED: "coded"}
-VERSION: Final = (1, 3)
+PROFILE_SMALL: Final = 3
+PROFILE_NAMES: Final = {
+    PROFILE_F16: "f16",
+    PROFILE_PACKED: "packed",
+    PROFILE_CODED: "coded",
+    PROFILE_SMALL: "small",
+}
+VERSION: Final = (1, 4)
 MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
 MIN_GAIN: Final = 1 / 64
@@ -277,6 +283,40 @@ PAGE_FIELD: Final = Table(
     ),
 )
 
+MAX_SMALL_BYTES: Final = 4096
+"""Of a whole file of profile `small`, which is read and decoded in one piece, bit by bit."""
+
+SMALL_HEADER: Final = Table(
+    "Small header",
+    (
+        Field("signature", "u8[12]"),
+        Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
+        Field("version_minor", "u8", 0, 255),
+        Field("profile", "u8", PROFILE_SMALL, PROFILE_SMALL),
+        Field("layout", "u8", 0, 8),
+        Field("file_size", "u16"),
+        Field("width", "u16", 1, 65535),
+        Field("height", "u16", 1, 65535),
+        Field("n_gaussians", "u16", 0, MAX_SMALL_BYTES, above=LimitExceeded),
+        Field("n_extras", "u8", 0, 8),
+        Field("scale_step", "u8", 1, 64),
+        Field("position_offset", "u8", 0, 255),
+        Field("turn", "u8", 0, 255),
+        Field("colours", "u8", 0, 1),
+        Field("feature_step", "u8[n_channels]", 0, 255),
+    ),
+)
+
+SMALL_EXTRA: Final = Table(
+    "Extra of a small file",
+    (
+        Field("fourcc", "u8[4]"),
+        Field("codec", "u8", 0, 1),
+        Field("stored_size", "u16"),
+        Field("raw_size", "u16"),
+    ),
+)
+
 FLAG_CRITICAL: Final = 1
 CODEC_NONE: Final = 0
 CODEC_DEFLATE: Final = 1
@@ -308,7 +348,7 @@ KNOWN_CHUNKS: Final = {
     XMP: False,
     META: False,
 }
-"""Chunk types of version 1.3, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
+"""Chunk types of version 1.4, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
 comes right before GAUS."""
 
 

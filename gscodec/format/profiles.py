@@ -89,7 +89,7 @@ class PackedPageDecoder:
         if gaussians is None:
             page = f"{self._name}: page {int(pages.numbers[bad])}"
             raise CorruptField(f"{page} has a box outside the picture, or bits that mean nothing")
-        return _checked(gaussians, pages, self._grid, self._name)
+        return checked_gaussians(gaussians, pages, self._grid, self._name)
 
 
 class CodedPageDecoder:
@@ -114,10 +114,10 @@ class CodedPageDecoder:
             raise CorruptField(
                 f"{self._name}: page {int(pages.numbers[bad])} is not a coded page of {sizes[bad]} Gaussians"
             )
-        return _checked(gaussians, pages, self._grid, self._name)
+        return checked_gaussians(gaussians, pages, self._grid, self._name)
 
 
-def _checked(gaussians: GaussianSet, pages: PageRefs, grid: Grid, name: str) -> GaussianSet:
+def checked_gaussians(gaussians: GaussianSet, pages: PageRefs, grid: Grid, name: str) -> GaussianSet:
     """The Gaussians of some pages, if all are in range.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
 from gscodec.format import coded, packed
 from gscodec.format.channels import ChannelGroup
-from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
 from gscodec.format.contents import Json
 from gscodec.format.files import FileEntry, unpack_files
 from gscodec.format.layout import (
@@ -52,6 +52,7 @@ from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pag
 from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder
 from gscodec.format.quantize import Records
 from gscodec.format.records import RecordLayout
+from gscodec.format.small import SmallPages, SmallPreamble, open_preamble
 from gscodec.format.source import ByteSource, SourceLike, Traffic, open_source, source_name
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
@@ -82,8 +83,20 @@ def load_table(source: ByteSource, preamble: Preamble, fourcc: bytes, size: int,
     return load_chunk(source, chunk, size, name)
 
 
+def load_channels(
+    source: ByteSource, preamble: Preamble, name: str
+) -> tuple[tuple[ChannelGroup, ...], npt.NDArray[np.float32]]:
+    """Groups and background (C,)."""
+    if isinstance(preamble, SmallPreamble):
+        return preamble.groups, preamble.grid.background
+    data = load_chunk(source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, name)
+    return unpack_channels(data, preamble.header.n_channels, name)
+
+
 def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
     """The levels of detail."""
+    if isinstance(preamble, SmallPreamble):
+        return preamble.lods
     header = preamble.header
     return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
 
@@ -96,9 +109,10 @@ def load_tree(
     Raises:
         CorruptField: the page index that it stands for is compressed; also as `unpack_tree`.
     """
-    chunk, index = preamble.find(PAGT), require_chunk(preamble, PAGI)
+    chunk = preamble.find(PAGT)
     if chunk is None:
         return None
+    index = require_chunk(preamble, PAGI)
     header = preamble.header
     size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
     if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > header.data_offset:
@@ -115,6 +129,8 @@ def load_tree(
 
 def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str) -> PageIndex:
     """The page index, after its size has been worked out and capped."""
+    if isinstance(decoder, SmallPages):
+        return decoder.index
     header = preamble.header
     size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
     data_size = require_chunk(preamble, GAUS).stored_size
@@ -131,6 +147,8 @@ def load_decoder(
     name: str,
 ) -> PageDecoder:
     """What turns the file's pages into Gaussians."""
+    if isinstance(preamble, SmallPreamble):
+        return SmallPages(preamble, name)
     header = preamble.header
     if header.profile == PROFILE_F16:
         return F16PageDecoder(grid, header.n_channels, counts, name)
@@ -165,9 +183,8 @@ class IgsReader:
         """Pages and Gaussians decoded so far, each as often as it was."""
         self._source = open_source(source, self.name, limits)
         try:
-            self._preamble = read_preamble(self._source, self.name)
-            channels = load_chunk(self._source, require_chunk(self._preamble, CHAN), MAX_CHAN_BYTES, self.name)
-            self._groups, background = unpack_channels(channels, self.header.n_channels, self.name)
+            self._preamble = open_preamble(self._source, self.name)
+            self._groups, background = load_channels(self._source, self._preamble, self.name)
             self._lods = load_lods(self._source, self._preamble, self.name)
             header = self.header
             self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)

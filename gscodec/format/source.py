@@ -11,7 +11,7 @@ from threading import Lock
 from typing import BinaryIO, Final, Protocol
 
 from gscodec.errors import FileAccessError, TruncatedStream, file_access_error
-from gscodec.format.layout import HEADER, SIGNATURE
+from gscodec.format.layout import HEADER, MAX_SMALL_BYTES, PROFILE_SMALL, SIGNATURE
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
 _BLOCK: Final = 1 << 20
@@ -208,6 +208,8 @@ def _drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
             data += part
             if wanted == HEADER.size and len(data) >= wanted and data.startswith(SIGNATURE):
                 wanted = int.from_bytes(data[offset : offset + 8], "little") + 1
+                if data[HEADER.offsets["profile"]] == PROFILE_SMALL:
+                    wanted = MAX_SMALL_BYTES + 1
                 limits.check_memory(wanted, f"{name}: a pipe that says it")
     except (OSError, ValueError) as fault:
         raise file_access_error(f"{name}: cannot be read: {fault}", fault) from fault

@@ -78,15 +78,16 @@ def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> b
     return b"".join(parts)
 
 
-def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[ChannelGroup, ...], Float32Array]:
-    """Groups and background (C,) of a CHAN chunk.
+def unpack_channels(data: bytes, n_channels: int | None, name: str) -> tuple[tuple[ChannelGroup, ...], Float32Array]:
+    """Groups and background (C,) of a CHAN chunk; n_channels is what other fields say they are together.
 
     Raises:
         CorruptField: a field is outside its range, or the groups do not hold n_channels.
         LimitExceeded: too many groups or channels.
     """
     cursor = _Cursor(data, f"{name}: chunk CHAN")
-    groups, backgrounds = [], []
+    groups: list[ChannelGroup] = []
+    backgrounds = []
     group_count = cursor.take(1)[0]
     if group_count > MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {group_count} channel groups, the limit is {MAX_CHANNELS}")
@@ -96,6 +97,8 @@ def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[Chan
         transfer = member_of(Transfer, values["transfer"])
         if values["knee"] and transfer is not Transfer.ASINH:
             raise CorruptField(f"{name}: a channel group has knee {values['knee']}, which transfer {transfer} has not")
+        if n_channels is None and sum(group.n_channels for group in groups) + values["n_channels"] > MAX_CHANNELS:
+            raise LimitExceeded(f"{name}: the channel groups have more than {MAX_CHANNELS} channels")
         backgrounds.append(cursor.floats(values["n_channels"]))
         groups.append(
             ChannelGroup(
@@ -114,7 +117,7 @@ def unpack_channels(data: bytes, n_channels: int, name: str) -> tuple[tuple[Chan
             )
         )
     cursor.end()
-    check_groups(groups, n_channels, name)
+    check_groups(groups, sum(group.n_channels for group in groups) if n_channels is None else n_channels, name)
     background = np.concatenate(backgrounds)
     if not np.isfinite(background).all():
         raise CorruptField(f"{name}: the background is not finite")

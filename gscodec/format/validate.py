@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
 from gscodec.format.channels import ChannelGroup
-from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk, read_preamble
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
 from gscodec.format.crc32c import crc32c, crc32c_runs
 from gscodec.format.file_names import distinct_file_names
 from gscodec.format.files import unpack_files
-from gscodec.format.layout import CHAN, EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
+from gscodec.format.layout import EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
 from gscodec.format.limits import (
-    MAX_CHAN_BYTES,
     MAX_EXIF_BYTES,
     MAX_ICC_BYTES,
     MAX_META_BYTES,
@@ -28,9 +27,9 @@ from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.pages import PageIndex, PageRefs, support_boxes
 from gscodec.format.profiles import PageDecoder
-from gscodec.format.reader import load_decoder, load_lods, load_pages, load_tree, require_chunk
+from gscodec.format.reader import load_channels, load_decoder, load_lods, load_pages, load_tree
+from gscodec.format.small import open_preamble
 from gscodec.format.source import ByteSource, SourceLike, open_source, source_name
-from gscodec.format.tables import unpack_channels
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.limits import DEFAULT_LIMITS, Limits
 
@@ -111,7 +110,7 @@ class _Inspection:
 
     def findings(self) -> Iterator[_Finding]:
         source, name = self._source, self._name
-        preamble = self._attempt("header", lambda: read_preamble(source, name))
+        preamble = self._attempt("header", lambda: open_preamble(source, name))
         yield from self._flush()
         if preamble is None:
             return
@@ -145,8 +144,7 @@ class _Inspection:
                 yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
 
     def _channels(self, preamble: Preamble) -> tuple[ChannelGroup, ...]:
-        data = load_chunk(self._source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, self._name)
-        return unpack_channels(data, preamble.header.n_channels, self._name)[0]
+        return load_channels(self._source, preamble, self._name)[0]
 
     def _look_at_names(self, where: str, what: str, names: Sequence[str]) -> None:
         """Warn of names that are legal, but no file name on every system; and of two that are one there."""

@@ -58,6 +58,7 @@ from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes, page_starts
 from gscodec.format.paging import file_order
 from gscodec.format.quantize import Records, dequantize_records, quantize_records
+from gscodec.format.small import pack_small, small_size
 from gscodec.format.tables import check_density, pack_channels, pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
@@ -73,6 +74,8 @@ def pack(contents: Contents) -> bytes:
         InvalidArgument: the contents have a value that no file may hold.
     """
     contents = _rounded(contents)
+    if contents.lattice is not None and contents.lattice.small is not None:
+        return pack_small(contents, _described(contents))[0]
     grid, lods = contents.grid, contents.lods
     starts = page_starts(lods.counts, contents.page_size)
     quan = []
@@ -96,17 +99,22 @@ def pack(contents: Contents) -> bytes:
         *(tree or index),
         *quan,
     ]
-    if contents.files:
-        chunks += _optional(FILE, pack_files(contents.files, _WHERE, InvalidArgument))
-    chunks += _optional(ICCP, contents.icc)
-    before, after = _metadata_chunks(contents.metadata)
-    chunks += before
+    described = _described(contents)
+    for fourcc in (FILE, ICCP, TAGS):
+        chunks += _optional(fourcc, described[fourcc])
     if tree:  # the first bytes of the file then hold all but the index itself
         chunks += index
     chunks.append(StoredChunk.plain(GAUS, data))
-    chunks += after
-    chunks += _optional(META, _meta_bytes(contents.meta))
+    for fourcc in (EXIF, XMP, META):
+        chunks += _optional(fourcc, described[fourcc])
     return _assemble(contents, chunks)
+
+
+def _described(contents: Contents) -> dict[bytes, bytes | None]:
+    """Raw bytes of FILE, ICCP, TAGS, EXIF, XMP_ and META."""
+    files = pack_files(contents.files, _WHERE, InvalidArgument) if contents.files else None
+    meta = _meta_bytes(contents.meta)
+    return {FILE: files, ICCP: contents.icc, **_metadata_raw(contents.metadata), META: meta}
 
 
 def _index_chunks(
@@ -190,6 +198,17 @@ def _minor_version(contents: Contents, chunks: Sequence[StoredChunk]) -> int:
     return 0 if contents.lattice is None and not contents.files else 1
 
 
+def packed_size(contents: Contents) -> int:
+    """Bytes of `pack(contents)`; in profile `small` also where they are more than such a file may have.
+
+    Raises:
+        InvalidArgument: as `pack`.
+    """
+    if contents.lattice is not None and contents.lattice.small is not None:
+        return small_size(_rounded(contents), _described(contents))
+    return len(pack(contents))
+
+
 def quantize(contents: Contents) -> Contents:
     """What a reader gets back from `pack(contents)`, without the bytes.
 
@@ -197,6 +216,8 @@ def quantize(contents: Contents) -> Contents:
         InvalidArgument: as `pack`.
     """
     contents = _rounded(contents)
+    if contents.lattice is not None and contents.lattice.small is not None:
+        return replace(contents, gaussians=pack_small(contents, {})[1])
     if contents.lattice is not None:
         starts = page_starts(contents.lods.counts, contents.page_size)
         pages = _coded_pages if contents.lattice.records is None else _packed_pages
@@ -228,7 +249,7 @@ def file_size(
     n_channels = sum(group.n_channels for group in groups)
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
-    optional += [chunk for part in _metadata_chunks(metadata) for chunk in part]
+    optional += _metadata_chunks(metadata)
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
     profile, of_profile = PROFILE_F16, counts[-1] * record_size(n_channels)
     if record_bytes is not None:
@@ -253,17 +274,20 @@ def metadata_bytes(metadata: Metadata | None) -> int:
     Raises:
         InvalidArgument: as `pack`.
     """
-    before, after = _metadata_chunks(metadata)
-    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in before + after)
+    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _metadata_chunks(metadata))
 
 
-def _metadata_chunks(metadata: Metadata | None) -> tuple[list[StoredChunk], list[StoredChunk]]:
-    """Those before the Gaussians, which tell how colours are meant, and those behind."""
+def _metadata_chunks(metadata: Metadata | None) -> list[StoredChunk]:
+    return [chunk for fourcc, raw in _metadata_raw(metadata).items() for chunk in _optional(fourcc, raw)]
+
+
+def _metadata_raw(metadata: Metadata | None) -> dict[bytes, bytes | None]:
+    """Raw bytes of TAGS, EXIF and XMP_."""
     if metadata is None:
-        return [], []
+        return dict.fromkeys((TAGS, EXIF, XMP))
     check_metadata(metadata, _WHERE, InvalidArgument)
     tags = pack_tags(metadata, _WHERE, InvalidArgument)
-    return _optional(TAGS, tags), _optional(EXIF, metadata.exif) + _optional(XMP, metadata.xmp)
+    return {TAGS: tags, EXIF: metadata.exif, XMP: metadata.xmp}
 
 
 def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:

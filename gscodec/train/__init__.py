@@ -1,6 +1,7 @@
 """Training: target samples in, Gaussians out. Needs torch."""
 
 from gscodec.train.block_encode import BlockProgress, BlockResult, BlockTask, encode_blocks
+from gscodec.train.lattices import plain_lattice
 from gscodec.train.loop import Fit, StepReport, fit, plan_of
 from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.packed import settle_packed, typical_lattice
@@ -26,6 +27,7 @@ __all__ = [
     "fit",
     "get_preset",
     "least_needed_first",
+    "plain_lattice",
     "plan_of",
     "settle",
     "settle_packed",

@@ -374,7 +374,7 @@ class _Encoder:
         kept = around.in_core(gaussians.means)
         own, of_own = gaussians[np.flatnonzero(kept)], of[kept]
         counts = tuple(int(c) for c in np.searchsorted(of_own, np.arange(len(start.lods)), side="right"))
-        if start.lattice is not None:
+        if start.lattice is not None and len(own):  # a block may find all of its Gaussians outside its core
             lods = LodTable(counts, start.lods.gains)
             around = around.beside(gaussians[np.flatnonzero(~kept)], of[~kept])
             settle_task = SettleTask(

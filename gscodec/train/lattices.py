@@ -6,7 +6,7 @@ moved from one kind to another gains nothing (reverse water-filling). How much e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,14 +16,12 @@ from gscodec.format.coded import payload_bits, quantize_in_order
 from gscodec.format.lattice import MAX_CELLS_LOG2, OCTAVE, ROTATION_CLASSES, Lattice, dequantize, quantize
 from gscodec.format.limits import generation_sizes, generations_of
 from gscodec.format.pages import page_starts
-from gscodec.gaussians import Float64Array, GaussianSet, Grid
+from gscodec.format.small_codec import LUMA_CHROMA, lattice_of, transform_of
+from gscodec.format.small_steps import FEATURE_UNITS, MAX_STEP, SmallSteps
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 
 CELLS_PER_GAUSSIAN: Final = 2.0
 """Cells of a generation; more of them code positions a little better and take longer."""
-
-_LUMA_CHROMA: Final = np.array([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt(np.array([[3.0], [2], [6]]))
-"""YCoCg with rows of length 1, so that a step is the same error in every row."""
-
 
 TYPICAL_SHARE: Final = 0.025
 """Error a value adds, as a share of the picture's own, before the others make up for it. From about here on a bit
@@ -67,6 +65,58 @@ def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tupl
     )
 
 
+def plain_lattice(grid: Grid, n_channels: int) -> Lattice:
+    """The lattice of a file that has one Gaussian."""
+    return make_lattice(Steps(), np.eye(n_channels), grid, (1,))
+
+
+def small_lattice(
+    steps: Steps,
+    colours: int,
+    grid: Grid,
+    n_gaussians: int,
+    groups: tuple[ChannelGroup, ...],
+    scales: Float32Array | None,
+) -> Lattice:
+    """The lattice of a file of profile `small` that comes nearest to such steps.
+
+    Args:
+        colours: as in the file's header.
+        scales: (C,) by how much the features of the fit are those of the file; None is 1 for all.
+    """
+    of_file = np.full(sum(group.n_channels for group in groups), steps.feature) / (1.0 if scales is None else scales)
+    octaves = np.round(-OCTAVE / FEATURE_UNITS * np.log2(of_file)).astype(np.int64)
+    said = SmallSteps(
+        max(1, round(steps.scale)),
+        min(MAX_STEP, max(0, round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2)),
+        min(MAX_STEP, max(0, round(OCTAVE * (math.log2(math.pi / steps.rotation) + 0.5)))),
+        colours,
+        tuple(octaves.clip(0, MAX_STEP).tolist()),
+    )
+    lattice = lattice_of(said, grid, n_gaussians, groups)
+    return lattice if scales is None else replace(lattice, feature_steps=lattice.feature_steps * scales)
+
+
+def with_features(lattice: Lattice, factor: float) -> Lattice:
+    """The lattice with the steps of all features times a factor, or the nearest that its profile has."""
+    if lattice.small is None:
+        return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
+    before = np.array(lattice.small.feature_step)
+    after = (before - round(OCTAVE / FEATURE_UNITS * math.log2(factor))).clip(0, MAX_STEP)
+    scaled = lattice.feature_steps * np.exp2((before - after) * (FEATURE_UNITS / OCTAVE))
+    said = replace(lattice.small, feature_step=tuple(after.tolist()))
+    return replace(lattice, feature_steps=scaled.astype(np.float32), small=said)
+
+
+def choose_colours(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> int:
+    """Whether luma and chroma take fewer bits than the features as they are."""
+    bits = [
+        _entropy_bits(np.floor(features @ np.linalg.inv(transform_of(colours, groups)) / step + 0.5))
+        for colours in (0, 1)
+    ]
+    return int(bits[1] < bits[0])
+
+
 def rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
     """Least elongation, in scale steps, at which 1, 2 ... bits of rotation come nearest to the step wanted.
 
@@ -97,7 +147,7 @@ def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], s
         part = features[:, block]
         candidates = [np.eye(group.n_channels)]
         if group.n_channels == 3:
-            candidates.append(_LUMA_CHROMA)
+            candidates.append(LUMA_CHROMA.astype(np.float64))
         if group.n_channels > 1:
             candidates.append(np.linalg.eigh(np.cov(part.T) if len(part) > 1 else np.eye(part.shape[1]))[1].T)
         best = min(candidates, key=lambda rows: _entropy_bits(np.floor(part @ rows.T / step + 0.5)))

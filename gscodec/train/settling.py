@@ -17,12 +17,23 @@ import torch
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
+from gscodec.format.small_codec import transform_of
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.arguments import importance_of_samples
 from gscodec.raster.autograd import HostBridge
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
-from gscodec.train.lattices import TYPICAL_SHARE, Steps, balance, choose_transform, make_lattice, snap
+from gscodec.train.lattices import (
+    TYPICAL_SHARE,
+    Steps,
+    balance,
+    choose_colours,
+    choose_transform,
+    make_lattice,
+    small_lattice,
+    snap,
+    with_features,
+)
 from gscodec.train.optimizer import RowAdam
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
@@ -83,6 +94,8 @@ class SettleTask:
     seed: int
     around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
     importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
+    small: bool = False  # whether the lattice is to be one of profile `small`
+    scales: Float32Array | None = None  # (C,) by which the file's features were multiplied for the fit; None is 1
 
     def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
         """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
@@ -212,7 +225,13 @@ def share_of(loss_db: float, n_channels: int) -> float:
 
 def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
     """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
-    transform = choose_transform(gaussians.features.astype(np.float64), task.groups, Steps().feature)
+    features = gaussians.features.astype(np.float64)
+    if task.small:
+        colours = choose_colours(features, task.groups, Steps().feature)
+        steps_at = balance(gaussians, transform_of(colours, task.groups), task.grid, task.lods.counts, error_of(task))
+        n = len(gaussians)
+        return lambda share: small_lattice(steps_at(share), colours, task.grid, n, task.groups, task.scales)
+    transform = choose_transform(features, task.groups, Steps().feature)
     steps_at = balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))
     return lambda share: make_lattice(steps_at(share), transform, task.grid, task.lods.counts)
 
@@ -237,10 +256,10 @@ def fitting_features(
     """The lattice with the finest steps of features, up to COARSEST_FEATURES, at which a set takes `budget` bytes."""
     coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
 
-    def at(factor: float) -> Lattice:
-        return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
+    def fits(factor: float) -> bool:
+        return size_of(gaussians, with_features(lattice, factor)) <= budget
 
-    return at(_least(lambda v: size_of(gaussians, at(v)) <= budget, 1 / 64, min(16.0, coarsest)))
+    return with_features(lattice, _least(fits, 1 / 64, min(16.0, coarsest)))
 
 
 def _least(fits: Callable[[float], bool], low: float, high: float) -> float:

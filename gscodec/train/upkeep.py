@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from gscodec.constants import MAX_CHANNELS
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import importance_of_samples
 from gscodec.raster.base import Rasterizer
@@ -42,6 +43,10 @@ def removal_cost(
 
 def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, picture: Float32Array) -> Float64Array:
     """(n, P) each Gaussian's weight times a (H, W, P) picture, summed over the pixels."""
+    if picture.shape[2] > MAX_CHANNELS:  # as many as engines take at once
+        parts = (picture[:, :, :MAX_CHANNELS], picture[:, :, MAX_CHANNELS:])
+        sums = [_weighted_sums(rasterizer, gaussians, grid, np.ascontiguousarray(part)) for part in parts]
+        return np.concatenate(sums, axis=1)
     shape = len(gaussians), picture.shape[2]
     blank = replace(gaussians, features=np.zeros(shape, np.float32))
     plain = replace(grid, background=np.zeros(shape[1], np.float32))

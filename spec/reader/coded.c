@@ -199,23 +199,23 @@ static int64_t value_of(page_stream *p, uint32_t t, uint32_t b, const igs_table 
     return v;
 }
 
-static void place(const igs_file *file, const igs_page *page, page_stream *p, int64_t n, int64_t e, int64_t r, uint64_t z,
-                  igs_gaussian *g) {
-    const igs_quantiser *quan = file->quantiser;
-    igs_shape s = igs_shape_of(quan, n, e, r);
-    int64_t cell_log2 = quan->cell_log2[page->generation], base = quan->position_offset + 32 * cell_log2;
-    int64_t x_bits = limited(igs_floor_div(base + s.low + s.leading, 32));
-    int64_t y_bits = limited(igs_floor_div(base + s.high - s.leading, 32));
-    uint64_t x_o = number(p, (uint32_t)x_bits), y_o = number(p, (uint32_t)y_bits), z_x = 0, z_y = 0;
+int64_t igs_place_bits(const igs_quantiser *quan, uint32_t generation, int64_t units) {
+    return limited(igs_floor_div(quan->position_offset + 32 * (int64_t)quan->cell_log2[generation] + units, 32));
+}
+
+void igs_set_place(const igs_quantiser *quan, uint32_t generation, const igs_shape *s, uint64_t z, int64_t x_bits,
+                   int64_t x_o, int64_t y_bits, int64_t y_o, igs_gaussian *g) {
+    uint64_t z_x = 0, z_y = 0;
+    int64_t cell_log2 = quan->cell_log2[generation];
     for (uint32_t i = 0; i < 15; i++) {
         z_x |= (z >> (2 * i) & 1) << i;
         z_y |= (z >> (2 * i + 1) & 1) << i;
     }
-    g->s0 = igs_pow2(s.high);
-    g->s1 = igs_pow2(s.low);
-    g->theta = (double)s.angle * (PI / 65536);
-    g->x = ldexp((double)((z_x << x_bits) + x_o) + 0.5, (int)(cell_log2 - x_bits));
-    g->y = ldexp((double)((z_y << y_bits) + y_o) + 0.5, (int)(cell_log2 - y_bits));
+    g->s0 = igs_pow2(s->high);
+    g->s1 = igs_pow2(s->low);
+    g->theta = (double)s->angle * (PI / 65536);
+    g->x = ldexp((double)((z_x << x_bits) + (uint64_t)x_o) + 0.5, (int)(cell_log2 - x_bits));
+    g->y = ldexp((double)((z_y << y_bits) + (uint64_t)y_o) + 0.5, (int)(cell_log2 - y_bits));
 }
 
 static void decode_coded(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first) {
@@ -242,7 +242,11 @@ static void decode_coded(const igs_file *file, const igs_page *page, const uint8
         if (i == 0) z = (int64_t)number(&p, 2 * side_bits);
         else z += value_of(&p, tokens[i], 4, &quan->table[0], INT64_MIN, INT64_MAX);
         if (z < 0 || z >= 1 << 30) igs_fail("CorruptField", "a page has cell %ld", (long)z);
-        place(file, page, &p, narrow, elongation, rotation, (uint64_t)z, g);
+        igs_shape s = igs_shape_of(quan, narrow, elongation, rotation);
+        int64_t x_bits = igs_place_bits(quan, page->generation, s.low + s.leading);
+        int64_t y_bits = igs_place_bits(quan, page->generation, s.high - s.leading);
+        int64_t x_o = (int64_t)number(&p, (uint32_t)x_bits), y_o = (int64_t)number(&p, (uint32_t)y_bits);
+        igs_set_place(quan, page->generation, &s, (uint64_t)z, x_bits, x_o, y_bits, y_o, g);
         for (uint32_t c = 0; c < C; c++)
             transformed[c] = (double)value_of(&p, tokens[(3 + c) * n + i], 8, &quan->table[3 + c], INT32_MIN, INT32_MAX) *
                              quan->feature_step[c];
@@ -268,7 +272,9 @@ static void decode_f16(const igs_file *file, const igs_page *page, const uint8_t
 }
 
 void igs_decode_page(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first) {
-    (file->profile == 0 ? decode_f16 : file->profile == 1 ? igs_decode_packed : decode_coded)(file, page, data, set, first);
+    static void (*const decode[4])(const igs_file *, const igs_page *, const uint8_t *, igs_set *, size_t) = {
+        decode_f16, igs_decode_packed, decode_coded, igs_decode_small};
+    decode[file->profile](file, page, data, set, first);
     for (size_t i = first; i < first + page->n_gaussians; i++) {
         const igs_gaussian *g = &set->gaussian[i];
         double least = fmin(g->s0, g->s1), greatest = fmax(g->s0, g->s1);

@@ -25,7 +25,7 @@ double get_f16(const uint8_t *p) {
     return sign * ldexp(exponent ? 1024 + mantissa : mantissa, (int)(exponent ? exponent : 1) - 25);
 }
 
-static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size) {
+uint32_t igs_crc32c(uint32_t crc, const uint8_t *data, size_t size) {
     crc = ~crc;
     for (size_t i = 0; i < size; i++) {
         crc ^= data[i];
@@ -34,7 +34,7 @@ static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size) {
     return ~crc;
 }
 
-static uint8_t *load(igs_file *file, uint64_t offset, size_t size) {
+uint8_t *igs_load(igs_file *file, uint64_t offset, size_t size) {
     uint8_t *data = igs_alloc(size, 1);
     if (fseek(file->stream, (long)offset, SEEK_SET) || fread(data, 1, size, file->stream) != size)
         igs_fail("TruncatedStream", "the file cannot be read at byte %lu", (unsigned long)offset);
@@ -99,8 +99,8 @@ static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk 
 static uint8_t *load_chunk(igs_file *file, const chunk *c, uint64_t cap, int exact, size_t *size) {
     check(!exact || c->raw_size == cap, "CorruptField", "a table has the wrong size");
     check(c->raw_size <= cap, "LimitExceeded", "a table is too long");
-    uint8_t *stored = load(file, c->offset, (size_t)c->stored_size);
-    check(crc32c(0, stored, (size_t)c->stored_size) == get32(c->entry + 24), "ChecksumMismatch", "a chunk is damaged");
+    uint8_t *stored = igs_load(file, c->offset, (size_t)c->stored_size);
+    check(igs_crc32c(0, stored, (size_t)c->stored_size) == get32(c->entry + 24), "ChecksumMismatch", "a chunk is damaged");
     *size = (size_t)c->raw_size;
     if (!c->entry[5]) return stored;
     uint8_t *raw = igs_alloc(*size, 1);
@@ -147,7 +147,7 @@ static size_t read_text(const uint8_t *data, size_t size, size_t at, int is_name
     return end;
 }
 
-static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
+void igs_read_channels(igs_file *file, const uint8_t *data, size_t size) {
     size_t at = 1, names[MAX_CHANNELS];
     uint32_t channels = 0, n_groups = size ? data[0] : 0;
     int coverable = 0;  // the group before may have its alpha in the next one
@@ -166,7 +166,9 @@ static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
         check(isfinite(g.value_min) && isfinite(g.value_max) && g.value_min < g.value_max, "CorruptField", "a range");
         at += 16;
         channels += p[0];
-        check(channels <= file->n_channels && size - at >= 4u * p[0], "CorruptField", "CHAN has other channels");
+        check(file->n_channels || channels <= MAX_CHANNELS, "LimitExceeded", "channels of CHAN");
+        check((!file->n_channels || channels <= file->n_channels) && size - at >= 4u * p[0], "CorruptField",
+              "CHAN has other channels");
         for (int c = 0; c < g.n_channels; c++, at += 4) {
             file->background[g.first + c] = get_f32(data + at);
             check(isfinite(file->background[g.first + c]), "CorruptField", "the background is not finite");
@@ -179,6 +181,7 @@ static void read_channels(igs_file *file, const uint8_t *data, size_t size) {
         at = read_text(data, size, at, 0);
         file->group[k] = g;
     }
+    if (!file->n_channels) file->n_channels = channels; /* of a small file */
     check(channels == file->n_channels && at == size, "CorruptField", "CHAN has other channels, or bytes too many");
     file->n_groups = n_groups;
 }
@@ -239,12 +242,16 @@ void igs_open(igs_file *file, const char *path) {
     rewind(file->stream);
     n_read = fread(header, 1, 64, file->stream);
     check(!memcmp(header, signature, n_read < 12 ? n_read : 12), "BadMagic", "not an IGS file");
+    if (n_read > 14 && header[14] == 3) {
+        igs_open_small(file);
+        return;
+    }
     check(n_read == 64, "TruncatedStream", "the header is cut");
     check(header[12] == 1, "UnsupportedVersion", "the major version is not known");
     check_count(header[39], 1, 64, "chunk_count");
     check(file->stored_size >= 64 + 28u * header[39], "TruncatedStream", "the table of contents is cut");
-    uint8_t *toc = load(file, 64, 28u * header[39]);
-    check(crc32c(crc32c(0, header, 60), toc, 28u * header[39]) == get32(header + 60), "ChecksumMismatch", "header_crc");
+    uint8_t *toc = igs_load(file, 64, 28u * header[39]);
+    check(igs_crc32c(igs_crc32c(0, header, 60), toc, 28u * header[39]) == get32(header + 60), "ChecksumMismatch", "header_crc");
 
     file->profile = header[14];
     file->lod_count = header[15];
@@ -275,7 +282,7 @@ void igs_open(igs_file *file, const char *path) {
 
     uint64_t L = file->lod_count, T = 0;
     uint8_t *data = load_chunk(file, &known[CHAN], 34049, 0, &size);
-    read_channels(file, data, size);
+    igs_read_channels(file, data, size);
     free(data);
     data = load_chunk(file, &known[LODS], 4 * L + 2 * L * (L + 1), 1, &size);
     read_lods(file, data);
@@ -308,8 +315,8 @@ igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_
                 set.n += page->n_gaussians;
                 continue;
             }
-            uint8_t *data = load(file, page->offset, page->n_bytes);
-            if (pass == 1) check(crc32c(0, data, page->n_bytes) == page->crc, "ChecksumMismatch", "a page is damaged");
+            uint8_t *data = igs_load(file, page->offset, page->n_bytes);
+            if (pass == 1) check(igs_crc32c(0, data, page->n_bytes) == page->crc, "ChecksumMismatch", "a page is damaged");
             else igs_decode_page(file, page, data, &set, first);
             free(data);
             if (pass == 1) continue;

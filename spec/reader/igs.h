@@ -40,6 +40,16 @@ typedef struct { /* the chunk QUAN */
 } igs_quantiser;
 
 typedef struct {
+    double x, y, s0, s1, theta; /* px, 1/px after the gain, rad */
+} igs_gaussian;
+
+typedef struct {
+    size_t n;
+    igs_gaussian *gaussian;
+    float *features; /* n_channels of each */
+} igs_set;
+
+typedef struct {
     FILE *stream;
     uint64_t stored_size, file_size, data_offset;
     uint32_t profile, lod_count, width, height, n_gaussians, n_channels, top_k, page_size;
@@ -51,17 +61,8 @@ typedef struct {
     double gain[MAX_LODS][MAX_LODS]; /* [m][g] */
     igs_page *page;
     igs_quantiser *quantiser;
+    igs_set small; /* of profile small, whose Gaussians are read with the header */
 } igs_file;
-
-typedef struct {
-    double x, y, s0, s1, theta; /* px, 1/px after the gain, rad */
-} igs_gaussian;
-
-typedef struct {
-    size_t n;
-    igs_gaussian *gaussian;
-    float *features; /* n_channels of each */
-} igs_set;
 
 void igs_fail(const char *error, const char *fact, ...); /* main.c */
 void *igs_alloc(size_t n, size_t size);
@@ -80,6 +81,15 @@ void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size);
 void igs_decode_packed(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
 void igs_read_widths(igs_file *file, igs_quantiser *quan, const uint8_t *data, size_t size);
 
+/* The same of profile small, and all that comes before: small.c. */
+void igs_open_small(igs_file *file);
+void igs_decode_small(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
+
+/* Bytes of the file, their checksum after that of others (0 at first), and the chunk CHAN. */
+uint8_t *igs_load(igs_file *file, uint64_t offset, size_t size);
+uint32_t igs_crc32c(uint32_t crc, const uint8_t *data, size_t size);
+void igs_read_channels(igs_file *file, const uint8_t *data, size_t size);
+
 /* What scales say of the other values; `r_bits` alone hangs on e alone. */
 typedef struct {
     int64_t high, low, angle, leading;
@@ -89,6 +99,11 @@ igs_shape igs_shape_of(const igs_quantiser *quan, int64_t n, int64_t e, int64_t 
 double igs_pow2(int64_t e);
 int64_t igs_floor_div(int64_t a, int64_t b);
 int64_t igs_floor_log2(int64_t v);
+
+/* Bits of a place in a cell, and the Gaussian of such a shape and place. */
+int64_t igs_place_bits(const igs_quantiser *quan, uint32_t generation, int64_t units);
+void igs_set_place(const igs_quantiser *quan, uint32_t generation, const igs_shape *s, uint64_t z, int64_t x_bits,
+                   int64_t x_o, int64_t y_bits, int64_t y_o, igs_gaussian *g);
 
 /* Features of transformed ones. */
 void igs_transform(const igs_file *file, const double *transformed, float *features);

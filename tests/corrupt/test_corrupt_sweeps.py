@@ -57,7 +57,9 @@ def test_every_prefix_is_an_issue() -> None:
         assert any(issue.severity == "error" for issue in validate(BASE[:size])), size
 
 
-@pytest.mark.parametrize("name", ["gray", "rgb", "made_deflated_tables", "coded_rgb", "packed_rgb"])
+@pytest.mark.parametrize(
+    "name", ["gray", "rgb", "made_deflated_tables", "coded_rgb", "packed_rgb", "small_rgb", "small_stack"]
+)
 def test_every_flipped_bit_is_caught(name: str) -> None:
     data = (GOLDEN / f"{name}.igs").read_bytes()
     damaged = bytearray(data)

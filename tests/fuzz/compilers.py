@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parents[2]
 NATIVE: Final = Path(__file__).parent / "native"
 ENGINE: Final = ROOT / "gscodec" / "cpu"
 READER: Final = [
-    ROOT / "spec" / "reader" / f"{name}.c" for name in ("container", "coded", "packed", "render", "inflate")
+    ROOT / "spec" / "reader" / f"{name}.c" for name in ("container", "coded", "packed", "small", "render", "inflate")
 ]
 _HOOKS: Final = ("-Dcalloc=fuzz_calloc", "-Dfree=fuzz_free", "-Dfopen=fuzz_fopen")
 _SANITIZE: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")

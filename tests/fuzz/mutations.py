@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from parts import Chunk, Parts, page_spans, put_together, take_apart
 from seeds import seed
+from small_mutants import is_small, small_mutant
 
 from gscodec.errors import GsCodecError
 from gscodec.format import IgsReader
@@ -600,6 +601,8 @@ _taken: dict[str, Parts] = {}
 
 def mutant(name: str, number: int) -> bytes:
     """The mutant of a seed with a number."""
+    if is_small(seed(name)):
+        return small_mutant(Random(f"{name}:{number}"), seed(name))
     if name not in _taken:
         _taken[name] = take_apart(seed(name))
     parts = _taken[name].copy()

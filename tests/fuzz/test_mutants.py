@@ -47,6 +47,17 @@ def test_a_mutant_is_known_by_its_seed_and_number() -> None:
     assert len({mutant("coded_rgb", number) for number in range(50)}) > 40
 
 
+@pytest.mark.parametrize("name", ["small_rgb", "small_stack"])
+def test_mutants_of_small_files_are_taken_alike(judge: Judge, name: str) -> None:
+    outcomes = set()
+    for number in range(250):
+        data = mutant(name, number)
+        verdict = judge.look(data, random.Random(number), deep=number % 8 == 0)
+        assert not verdict.findings, (name, number, verdict.findings)
+        outcomes.add(verdict.outcome)
+    assert len(outcomes) >= 2
+
+
 def test_mutants_get_past_checksums_and_far_into_the_file() -> None:
     """Most mutants open or are refused for a field; few for a checksum."""
     outcomes = []

@@ -32,6 +32,8 @@ from gscodec.format.files import FileEntry
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
 from gscodec.format.page_heads import fitting_lattice, page_order
+from gscodec.format.small_codec import lattice_of
+from gscodec.format.small_steps import SmallSteps
 from gscodec.format.tables import pack_lods, pack_pages
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
@@ -236,6 +238,27 @@ def made_extreme_records() -> bytes:
     return assemble({**values, "top_k": 1, "support_q": 64.0}, tables)
 
 
+def small_of(contents: Contents, steps: SmallSteps) -> Contents:
+    """The same in profile `small`."""
+    lattice = lattice_of(steps, contents.grid, len(contents.gaussians), contents.groups)
+    return replace(contents, lattice=lattice)
+
+
+def small_rgb() -> bytes:
+    """Profile `small`: a layout without CHAN, luma and chroma."""
+    groups = (ChannelGroup("color", n_channels=3),)
+    contents = replace(contents_of(21, (30,), 3, (40, 56), 4096), groups=groups)
+    return pack(small_of(contents, SmallSteps(6, 80, 133, 1, (32, 35, 40))))
+
+
+def small_stack() -> bytes:
+    """Profile `small`: CHAN, an ICC profile and metadata beside it, five channels in two groups."""
+    groups = (ChannelGroup("color", n_channels=4), ChannelGroup("height", Role.HEIGHT, 1, 12))
+    contents = replace(contents_of(22, (12,), 5, (7, 300), 4096), groups=groups)
+    contents = replace(contents, icc=b"not a real profile " * 9, meta={"key": "golden"})
+    return pack(small_of(contents, SmallSteps(3, 120, 170, 1, (24, 40, 56, 32, 60))))
+
+
 def made_cut() -> bytes:
     """Cut inside the finest level: LODs 1 and 2 remain, the metadata is gone."""
     data = pack(replace(contents_of(9, (5, 10, 30), 3, (32, 48), 4), meta={"gone": True}))
@@ -254,6 +277,8 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         coded_stack,
         packed_rgb,
         packed_stack,
+        small_rgb,
+        small_stack,
         source_files,
         made_unknown_ancillary,
         made_deflated_tables,

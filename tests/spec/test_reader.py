@@ -28,6 +28,7 @@ from gscodec.format import (
     validate,
 )
 from gscodec.format.chunks import StoredChunk, assemble, header_crc
+from gscodec.format.crc32c import crc32c
 from gscodec.format.lattice import Lattice
 from gscodec.format.layout import HEADER, TOC_ENTRY
 from gscodec.gaussians import LodTable
@@ -188,13 +189,31 @@ def test_a_cut_file_shows_the_levels_it_holds(reader: Reader, files: dict[str, P
         assert reader.run(cut, 0, 0, 0).stderr.startswith("TruncatedStream: ")
 
 
-@pytest.mark.parametrize("name", ["rgb", "coded_rgb", "packed_rgb", "made_deflated_tables"])
+@pytest.mark.parametrize("name", ["small_rgb", "small_stack"])
+def test_small_files_with_other_fields_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
+    """Every byte with other values, under a checksum that is right."""
+    whole, path = (GOLDEN / f"{name}.igs").read_bytes(), tmp_path / "changed.igs"
+    draw, seen = np.random.default_rng(12), set()
+    for at in [*range(12, 40), *draw.integers(40, len(whole) - 4, 60).tolist()]:
+        changed = bytearray(whole)
+        changed[at] = int(draw.choice([0, 1, changed[at] ^ 1, changed[at] ^ 0x80, 255, draw.integers(256)]))
+        changed[-4:] = crc32c(bytes(changed[:-4])).to_bytes(4, "little")
+        path.write_bytes(changed)
+        expected = error_of(bytes(changed))
+        size = (1, 1) if expected else size_of(bytes(changed))
+        assert (reader.run("-g", path, 0, 0, 0, *size).stderr.partition(":")[0] or None) == expected, at
+        assert expected is None or validate(bytes(changed))
+        seen.add(expected)
+    assert {"CorruptField", None} <= seen
+
+
+@pytest.mark.parametrize("name", ["rgb", "coded_rgb", "packed_rgb", "small_rgb", "small_stack", "made_deflated_tables"])
 def test_damaged_files_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
     whole = (GOLDEN / f"{name}.igs").read_bytes()
     draw = np.random.default_rng(11)
-    places = [*range(0, 64, 3), *range(64, 230, 9), *draw.integers(230, len(whole), 40).tolist()]
+    places = [*range(0, 64, 3), *range(64, 230, 9), *draw.integers(min(230, len(whole) // 2), len(whole), 40).tolist()]
     path = tmp_path / "damaged.igs"
-    for at in places:
+    for at in (at for at in places if at < len(whole)):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << int(draw.integers(8))
         path.write_bytes(damaged)

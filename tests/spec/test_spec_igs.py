@@ -29,6 +29,7 @@ from gscodec.format.layout import (
     LOD_ROW,
     MAX_CHUNKS,
     MAX_PAGE_SIZE,
+    MAX_SMALL_BYTES,
     PAGE_ENTRY,
     PAGE_FIELD,
     PAGE_HEAD,
@@ -38,6 +39,8 @@ from gscodec.format.layout import (
     RECORD_WIDTHS,
     SIGNATURE,
     SIZED_PAGE_ENTRY,
+    SMALL_EXTRA,
+    SMALL_HEADER,
     TOC_ENTRY,
     TOKEN_TABLE,
     Table,
@@ -71,6 +74,8 @@ SECTIONS = {
     "Field widths": FIELD_WIDTH,
     "Page heads": PAGE_HEAD,
     "Page fields": PAGE_FIELD,
+    "Small files": SMALL_HEADER,
+    "Extras of small files": SMALL_EXTRA,
 }
 
 
@@ -130,6 +135,9 @@ def test_sizes_in_the_text() -> None:
     assert f"{PAGE_HEAD.size} + {PAGE_FIELD.size} (2 + C) + n R" in section("Packed pages")
     assert "27 + L + 9 C + 2 T bytes" in section("Field widths")
     assert quan_bytes(3, (ChannelGroup("a", n_channels=4),)) == 27 + 3 + 9 * 4 + 2 * 16
+    small = section("Small files")
+    assert re.search(rf"header; +// +{SMALL_HEADER.size} bytes", small)
+    assert f"each {SMALL_EXTRA.size} bytes and its data" in small
     assert record_size(5) == RECORD.size + 2 * 5 == 20
     assert "4 L + 2 L (L + 1) bytes" in section("Levels of detail")
     assert [lods_bytes(n) for n in (1, 2, 16)] == [4 * n + 2 * n * (n + 1) for n in (1, 2, 16)]
@@ -184,6 +192,7 @@ def test_limits() -> None:
     assert leading("chunk_count") == header["chunk_count"] == MAX_CHUNKS
     assert leading("page_size") == header["page_size"] == MAX_PAGE_SIZE
     assert leading("pages") == MAX_PAGES
+    assert leading("file of profile `small`") == MAX_SMALL_BYTES
     assert leading("CHAN, raw") == MAX_CHAN_BYTES
     assert leading("ICCP, raw") * 2**20 == MAX_ICC_BYTES
     assert written["META, raw"] == f"{MAX_META_BYTES >> 20} MiB, {MAX_META_DEPTH} levels deep"

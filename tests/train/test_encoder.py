@@ -86,9 +86,17 @@ def test_progress_tells_steps_rate_and_time(pixels: Pixels) -> None:
     assert all(np.isfinite(p.psnr) or p.step == 1 for p in seen)
 
 
+def test_progress_counts_all_fits_of_a_small_file(pixels: Pixels) -> None:
+    seen: list[Progress] = []
+    encode(pixels, size=300, preset="fast", steps=12, progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 4 * 14 + 1))
+    assert {p.total_steps for p in seen} == {4 * 14}
+    assert seen[-1].seconds_left == 0
+
+
 def test_progress_counts_the_steps_on_the_lattice(pixels: Pixels) -> None:
     seen: list[Progress] = []
-    result = encode(pixels, bpp=3.0, preset="fast", steps=12, progress=seen.append)
+    result = encode(pixels, bpp=3.0, profile="coded", preset="fast", steps=12, progress=seen.append)
     assert [p.step for p in seen] == list(range(1, 15))
     assert {p.total_steps for p in seen} == {14}
     assert result.steps == 14

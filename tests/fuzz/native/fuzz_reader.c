@@ -7,7 +7,7 @@
 
 #include "../../../spec/reader/igs.h"
 
-enum { HEADER = 64, ENTRY = 28, MAX_BLENDED = 100000 };
+enum { HEADER = 64, SMALL_HEADER = 33, ENTRY = 28, MAX_BLENDED = 100000 };
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -92,6 +92,14 @@ static void seal_pages(const uint8_t *data, const part *index, const part *gaus,
     }
 }
 
+/* The size and the checksum of a small file. */
+static void seal_small(uint8_t *data, size_t size) {
+    if (size > 65535) return;
+    data[16] = (uint8_t)size;
+    data[17] = (uint8_t)(size >> 8);
+    put32(data + size - 4, crc32c(0, data, size - 4));
+}
+
 static void seal(uint8_t *data, size_t size, unsigned how) {
     static const char names[4][5] = {"PAGI", "GAUS", "LODS", "QUAN"};
     part found[4] = {{0}};
@@ -125,7 +133,7 @@ static void seal(uint8_t *data, size_t size, unsigned how) {
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
     uint32_t draw = seed * 2654435761u;
     draw ^= draw >> 15;
-    size_t first = 0, end = 0, n = size > HEADER ? data[39] : 0, at = HEADER + ENTRY * n;
+    size_t first = 0, end = 0, n = size > HEADER && data[14] != 3 ? data[39] : 0, at = HEADER + ENTRY * n;
     if (n && n <= 64 && at < size) {
         size_t pick = (draw >> 8) % n;
         if (draw % 8 == 0) first = 12, end = HEADER;
@@ -146,6 +154,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     } else {
         size = LLVMFuzzerMutate(data, size, max_size);
     }
-    if (size > HEADER && (draw >> 20) % 16) seal(data, size, (draw >> 24) | (draw >> 16 & 4) | ((draw >> 28) ? 4 : 0));
+    if (size > SMALL_HEADER && data[14] == 3 && (draw >> 20) % 16) seal_small(data, size);
+    else if (size > HEADER && (draw >> 20) % 16) seal(data, size, (draw >> 24) | (draw >> 16 & 4) | ((draw >> 28) ? 4 : 0));
     return size;
 }

@@ -1,0 +1,72 @@
+"""Mutants of files of profile `small`, which have no chunks: fields, extras and bytes, size and checksum made right."""
+
+from random import Random
+from typing import Final
+
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import PROFILE_SMALL, SMALL_EXTRA, SMALL_HEADER
+
+_EDGES: Final = (0, 1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 192, 254, 255)
+_TYPES: Final = (b"CHAN", b"FILE", b"ICCP", b"META", b"GAUS", b"QUAN", b"none", b"n\0ne")
+
+
+def is_small(data: bytes) -> bool:
+    """Whether a good file has profile `small`."""
+    return data[SMALL_HEADER.offsets["profile"]] == PROFILE_SMALL
+
+
+def small_mutant(r: Random, data: bytes) -> bytes:
+    """A mutant of such a file."""
+    changed = bytearray(data[:-4])
+    for _ in range(r.choice((1, 1, 2, 4))):
+        r.choice((_field, _field, _byte, _bit, _insert, _remove, _extra))(r, changed)
+    size = len(changed) + 4
+    if r.random() < 0.95:
+        at = SMALL_HEADER.offsets["file_size"]
+        changed[at : at + 2] = (size & 0xFFFF).to_bytes(2, "little")
+    crc = crc32c(bytes(changed)) if r.random() < 0.97 else r.getrandbits(32)
+    changed += crc.to_bytes(4, "little")
+    return bytes(changed[: r.randrange(size)] if r.random() < 0.02 else changed)
+
+
+def _field(r: Random, data: bytearray) -> None:
+    names = ("version_major", "version_minor", "layout", "width", "height", "n_gaussians", "n_extras")
+    name = r.choice((*names, "scale_step", "position_offset", "turn", "colours"))
+    at = SMALL_HEADER.offsets[name]
+    size = next(field.size or 0 for field in SMALL_HEADER.fixed if field.name == name)
+    value = (
+        r.choice(_EDGES) if size == 1 or r.random() < 0.5 else r.choice((4095, 4096, 4097, 65535, r.getrandbits(16)))
+    )
+    data[at : at + size] = value.to_bytes(size, "little")
+
+
+def _byte(r: Random, data: bytearray) -> None:
+    data[r.randrange(SMALL_HEADER.size, len(data))] = r.choice((*_EDGES, r.getrandbits(8)))
+
+
+def _bit(r: Random, data: bytearray) -> None:
+    data[r.randrange(12, len(data))] ^= 1 << r.randrange(8)
+
+
+def _insert(r: Random, data: bytearray) -> None:
+    at = r.randrange(SMALL_HEADER.size, len(data) + 1)
+    data[at:at] = r.choice((b"\0", b"\xff", r.randbytes(r.randrange(1, 40)), bytes(3000)))
+
+
+def _remove(r: Random, data: bytearray) -> None:
+    at = r.randrange(SMALL_HEADER.size, len(data))
+    del data[at : at + r.choice((1, 2, 9, 1000))]
+    data += bytes(max(0, SMALL_HEADER.size + 1 - len(data)))
+
+
+def _extra(r: Random, data: bytearray) -> None:
+    """One more extra, or one less than there are."""
+    at = SMALL_HEADER.offsets["n_extras"]
+    if r.random() < 0.2:
+        data[at] = max(0, data[at] - 1)
+        return
+    raw = r.choice((b"", b"{}", b'{"a":1}', r.randbytes(20)))
+    values = {"fourcc": r.choice(_TYPES), "codec": r.choice((0, 0, 0, 1)), "stored_size": len(raw)}
+    entry = SMALL_EXTRA.pack({**values, "raw_size": len(raw) + r.choice((0, 0, 0, 1, 9000))})
+    data[SMALL_HEADER.size : SMALL_HEADER.size] = entry + raw
+    data[at] = (data[at] + 1) & 0xFF
