@@ -17,9 +17,15 @@ Samples = npt.NDArray[np.float32]
 
 
 def seen_psnr(source: Samples, decoded: Samples, groups: Sequence[ChannelGroup]) -> float:
-    """PSNR in dB of samples (H, W, C) of the model's domain, as `SquareErrors` has it."""
-    if not any(cover.mode is AlphaMode.STRAIGHT for cover in covers(groups)):
+    """PSNR in dB of samples (H, W, C) of the model's domain, as `SquareErrors` has it.
+
+    Alphas that are opaque on both sides do not count, so that a picture with such an alpha has the PSNR of one without.
+    """
+    alphas = [cover.alpha for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
+    if not alphas:
         return psnr(source, decoded)
+    if all(bool((picture[:, :, alphas] == 1).all()) for picture in (source, decoded)):
+        return psnr(*(np.delete(picture, alphas, axis=2) for picture in (source, decoded)))
     errors = SquareErrors(groups)
     errors.add(decoded, source)
     return errors.psnr

@@ -203,6 +203,13 @@ def test_psnr_is_of_what_is_seen() -> None:
         assert result.psnr == pytest.approx(seen_psnr(unit(sprite()), unit(image.render()), STRAIGHT), abs=0.01)
 
 
+def test_an_opaque_alpha_does_not_count() -> None:
+    source = sprite()
+    source[:, :, 3] = 255
+    restored, result = made(source, bpp=3.0)
+    assert result.psnr == pytest.approx(seen_psnr(unit(source), unit(restored.samples), STRAIGHT), abs=0.01)
+
+
 def test_a_psnr_target_is_of_what_is_seen() -> None:
     result = made(sprite(), psnr=34.0)[1]
     assert result.target_met
