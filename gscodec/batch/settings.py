@@ -119,7 +119,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
 _CHOICES: Final = {
     "preset": ("paper", "fast", "balanced", "best"),
     "tune": ("psnr", "balanced", "ssim"),
-    "profile": ("coded", "packed", "f16"),
+    "profile": ("coded", "packed", "f16", "small"),
     "nan": ("error", "zero", "hole"),
 }
 

@@ -78,7 +78,7 @@ def test_shards_go_both_ways(run: "Run", tree: Path, tmp_path: Path) -> None:
 
 def test_a_missed_target_has_its_exit_code_every_time(run: "Run", tree: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        outcome = run("batch", tree, tmp_path / "o", "--size", "150", "--preset", "fast", "--steps", 5, "--jobs", 1)
+        outcome = run("batch", tree, tmp_path / "o", "--size", "60", "--preset", "fast", "--steps", 5, "--jobs", 1)
         assert outcome.code == 8
         assert "size was not met" in outcome.stderr
 
