@@ -234,7 +234,7 @@ def without_tree(data: bytes) -> bytes:
     for at in entries:
         if data[at : at + 4] == PAGT:
             changed[at : at + 4] = PAGT.lower()
-    crc = header_crc(changed[: HEADER.size], changed[HEADER.size : end])
+    crc = header_crc(bytes(changed[: HEADER.size]), bytes(changed[HEADER.size : end]))
     at = HEADER.offsets["header_crc"]
     changed[at : at + 4] = crc.to_bytes(4, "little")
     return bytes(changed)

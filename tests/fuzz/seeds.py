@@ -26,6 +26,8 @@ from gscodec.format.layout import PAGI, PAGT
 from gscodec.format.metadata import Metadata
 from gscodec.format.page_heads import fitting_lattice, page_order
 from gscodec.format.page_tree import make_tree
+from gscodec.format.small_codec import lattice_of
+from gscodec.format.small_steps import SmallSteps
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "v1"
@@ -135,6 +137,40 @@ def sixty_four_channels(profile: str) -> bytes:
     return pack(_in_profile(contents, profile, draw))
 
 
+def small(number: int) -> bytes:
+    """A file of profile `small`."""
+    draw = np.random.default_rng(number)
+    standard = number % 2 == 0
+    n_channels, depth = int(draw.choice([1, 3])), int(draw.choice([8, 16]))
+    groups = (ChannelGroup("color", n_channels=n_channels, bit_depth=depth),) if standard else _groups(draw, 3)
+    n_channels = sum(group.n_channels for group in groups)
+    height, width, n = (int(value) for value in draw.choice([1, 5, 17, 24, 40], 3))
+    gaussians = GaussianSet(
+        draw.uniform(0, 1, (n, 2)) * [width, height],
+        np.exp(draw.uniform(-3, 0.5, (n, 2))),
+        draw.uniform(0, np.pi, n),
+        draw.uniform(0, 1, (n, n_channels)).astype(np.float32),
+    )
+    grid = Grid(height, width, draw.uniform(0, 1, n_channels).astype(np.float32))
+    steps = SmallSteps(
+        int(draw.integers(1, 9)),
+        int(draw.integers(60, 130)),
+        int(draw.integers(100, 200)),
+        int(draw.integers(0, 2)),
+        tuple(draw.integers(20, 60, n_channels).tolist()),
+    )
+    contents = Contents(
+        grid,
+        groups,
+        LodTable.single(n),
+        gaussians,
+        meta={"a": [1, "b"]} if draw.random() < 0.3 else None,
+        lattice=lattice_of(steps, grid, n, groups),
+        metadata=_METADATA if draw.random() < 0.3 else None,
+    )
+    return pack(contents)
+
+
 def _in_profile(contents: Contents, profile: str, draw: np.random.Generator) -> Contents:
     n_channels = contents.gaussians.n_channels
     if profile == "f16":
@@ -221,6 +257,7 @@ MADE: Final[dict[str, Callable[[], bytes]]] = {
     "channels_64_f16": lambda: sixty_four_channels("f16"),
     "channels_64_coded": lambda: sixty_four_channels("coded"),
     "channels_64_packed": lambda: sixty_four_channels("packed"),
+    **{f"small_{number}": functools.partial(small, number) for number in range(8)},
 }
 
 N_DRAWN: Final = 120
