@@ -70,7 +70,7 @@ def fuzz(seconds: float, folder: Path, first: int, jobs: int) -> list[str]:
             fault = run_native(name, share * seconds, folder, Path(programs))
             print(f"{name}: {fault or 'nothing'}", flush=True)
             found += [fault] if fault else []
-    result = campaign.run(10**12, seconds * (1 - sum(SHARES.values())), jobs, first, folder)
+    result = campaign.run(first + 10**12, seconds * (1 - sum(SHARES.values())), jobs, first, folder)
     print(json.dumps(result, indent=1))
     report = folder / "findings.txt"
     return found + (report.read_text(encoding="utf-8").splitlines() if report.exists() else [])
