@@ -14,7 +14,8 @@ RESULTS ?= benchmarks/results/samples
 SUITES ?= all
 BENCH ?= --quick
 SECONDS ?= 600
-ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py
+ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py \
+	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
