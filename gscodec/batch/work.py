@@ -85,7 +85,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     check_inside(item.output, item.root)
     stack, seen = _read(item, options.limits)
     key = key_of(stack, settings)
-    found = look_at(item.output)
+    found = look_at(item.output, options.threads)
     if found is not None and found.key == key and found.is_whole:
         return _outcome(item, found, Status.CURRENT, seen)
     is_ours = found is not None and (found.key is not None or (is_known and found.is_igs and not found.is_whole))
@@ -94,16 +94,16 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     cached = None if options.cache is None else options.cache / key[:2] / f"{key}.igs"
     item.output.parent.mkdir(parents=True, exist_ok=True)
     check_inside(item.output, item.root)
-    stored = None if cached is None else look_at(cached)
+    stored = None if cached is None else look_at(cached, options.threads)
     if stored is not None and stored.key == key and stored.is_whole:
-        _put(item.output, stored.data, found)
+        _put(item.output, stored.data, found, options.threads)
         return _outcome(item, stored, Status.COPIED, seen)
 
     from gscodec.encoder import encode
 
     arguments = settings.arguments() | {"threads": options.threads, "device": options.device}
     result = encode(stack, **arguments, meta={KEY_MEMBER: key}, progress=progress)
-    _put(item.output, result.data, found)
+    _put(item.output, result.data, found, options.threads)
     if cached is not None:
         # The cache is a help: a full disk or another's lock does not fail the item.
         with contextlib.suppress(GsCodecError, OSError):
@@ -113,7 +113,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     return _outcome(item, made, Status.ENCODED, seen, met=result.target_met, note=result.note)
 
 
-def _put(path: Path, data: bytes, found: Found | None) -> None:
+def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> None:
     """Write an output where `found` lay before the work.
 
     Raises:
@@ -124,7 +124,7 @@ def _put(path: Path, data: bytes, found: Found | None) -> None:
     try:
         write_atomic(path, data, overwrite=found is not None)
     except OutputExists:  # another run has been quicker, or a user
-        other = look_at(path)
+        other = look_at(path, threads)
         if other is not None and other.key is None:
             raise
         write_atomic(path, data, overwrite=True)
@@ -167,7 +167,7 @@ def check_inside(path: Path, root: Path) -> None:
         raise FileAccessError(f"{path}: a link leads out of {root}; remove it or name another folder", filename=path)
 
 
-def look_at(path: Path) -> Found | None:
+def look_at(path: Path, threads: int | None = None) -> Found | None:
     """The file at a path, every checksum of it tried; None where there is none.
 
     Raises:
@@ -187,7 +187,7 @@ def look_at(path: Path) -> Found | None:
     key: Any = None
     with contextlib.suppress(GsCodecError), IgsReader(data, str(path)) as reader:
         key = (reader.meta or {}).get(KEY_MEMBER)
-    is_whole = not any(issue.severity is Severity.ERROR for issue in validate(data, str(path)))
+    is_whole = not any(issue.severity is Severity.ERROR for issue in validate(data, str(path), threads=threads))
     return Found(data, key if isinstance(key, str) else None, is_whole, data.startswith(SIGNATURE[:4]) or not data)
 
 

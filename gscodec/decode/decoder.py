@@ -99,7 +99,8 @@ class IgsImage:
         self._limits = limits
         backend = get_backend(device, threads) if isinstance(device, str) else device
         spare = functools.partial(cpu_backend, threads) if device == "auto" else None
-        self._reader = IgsReader(source, limits=limits)
+        own = getattr(backend, "threads", None)  # an engine that was passed in keeps to its own
+        self._reader = IgsReader(source, limits=limits, threads=threads or own)
         self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
         self._store = SceneStore(self._reader, backend, spare, self._tally)
         self._closed = False

@@ -71,32 +71,43 @@ class PageCodec:
         return data.tobytes(), np.diff(ends, prepend=0)
 
     def decode(
-        self, data: npt.NDArray[np.uint8], lengths: Int64Array, sizes: Int64Array, generations: Int64Array
+        self,
+        data: npt.NDArray[np.uint8],
+        lengths: Int64Array,
+        sizes: Int64Array,
+        generations: Int64Array,
+        threads: int = 0,
     ) -> tuple[Codes, int]:
         """Integers of pages that follow each other in data, and the number of the first bad page, or -1.
 
         Args:
             lengths, sizes, generations: (P,) bytes, Gaussians and generation of each page.
+            threads: CPU threads; 0 is one per processor.
         """
-        rows, bad = self._rows(data, lengths, self._shapes(sizes, generations))
+        rows, bad = self._rows(data, lengths, self._shapes(sizes, generations), threads)
         wide = rows.astype(np.int64)
         return Codes(wide[:, 0], wide[:, 1:3], wide[:, 3], wide[:, 4], wide[:, 5], wide[:, 6:]), bad
 
     def decode_gaussians(
-        self, data: npt.NDArray[np.uint8], lengths: Int64Array, sizes: Int64Array, generations: Int64Array
+        self,
+        data: npt.NDArray[np.uint8],
+        lengths: Int64Array,
+        sizes: Int64Array,
+        generations: Int64Array,
+        threads: int = 0,
     ) -> tuple[GaussianSet | None, int]:
         """`decode` and `dequantize` in one, to the bit; None for the Gaussians where a page is bad."""
         page_shapes = self._shapes(sizes, generations)
-        rows, bad = self._rows(data, lengths, page_shapes)
+        rows, bad = self._rows(data, lengths, page_shapes, threads)
         if bad >= 0:
             return None, bad
-        means, inv_scales, rotations = _engine.place_pages(self._engine_lattice, rows, page_shapes, 0)
+        means, inv_scales, rotations = _engine.place_pages(self._engine_lattice, rows, page_shapes, threads)
         return GaussianSet(means, inv_scales, rotations, feature_values(rows[:, 6:], self.lattice)), bad
 
     def _rows(
-        self, data: npt.NDArray[np.uint8], lengths: Int64Array, page_shapes: Int64Array
+        self, data: npt.NDArray[np.uint8], lengths: Int64Array, page_shapes: Int64Array, threads: int
     ) -> tuple[npt.NDArray[np.int32], int]:
-        return _engine.decode_pages(self._engine_lattice, data, np.cumsum(lengths), page_shapes, 0)
+        return _engine.decode_pages(self._engine_lattice, data, np.cumsum(lengths), page_shapes, threads)
 
 
 def cell_bits(grid: Grid, cell_log2: int) -> int:

@@ -75,11 +75,12 @@ class RecordCodec:
         field = np.dtype([("low", "<u2"), ("scale", "u1")])
         return np.dtype([("box", "<u2", (4,)), ("slope", "<u2"), ("field", field, (len(self.layout.bits),))])
 
-    def decode(self, data: Bytes, sizes: Int64Array) -> tuple[GaussianSet | None, int]:
+    def decode(self, data: Bytes, sizes: Int64Array, threads: int = 0) -> tuple[GaussianSet | None, int]:
         """The Gaussians of pages that follow each other in data, or None, and the number of the first bad page, or -1.
 
         Args:
             sizes: (P,) Gaussians of each page; data has `page_bytes` of them.
+            threads: CPU threads; 0 is one per processor.
         """
         lattice, layout = self.lattice, self.layout
         means, inv_scales, rotations, features, bad = _engine.decode_records(
@@ -89,7 +90,7 @@ class RecordCodec:
             (lattice.scale_step, layout.place_bits, self.grid.width, self.grid.height, box_unit(self.grid)),
             data,
             sizes,
-            0,
+            threads,
         )
         if bad >= 0:
             return None, bad

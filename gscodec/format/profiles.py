@@ -68,10 +68,11 @@ class F16PageDecoder:
 
 
 class PackedPageDecoder:
-    """`PageDecoder` of profile `packed`."""
+    """`PageDecoder` of profile `packed`; `threads` 0 is one per processor."""
 
-    def __init__(self, codec: RecordCodec, grid: Grid, counts: tuple[int, ...], name: str) -> None:
+    def __init__(self, codec: RecordCodec, grid: Grid, counts: tuple[int, ...], name: str, threads: int = 0) -> None:
         self.codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+        self._threads = threads
 
     @property
     def record_bytes(self) -> int:
@@ -85,7 +86,7 @@ class PackedPageDecoder:
 
     def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
         """See `PageDecoder.decode`."""
-        gaussians, bad = self.codec.decode(data, pages.sizes)
+        gaussians, bad = self.codec.decode(data, pages.sizes, self._threads)
         if gaussians is None:
             page = f"{self._name}: page {int(pages.numbers[bad])}"
             raise CorruptField(f"{page} has a box outside the picture, or bits that mean nothing")
@@ -93,10 +94,11 @@ class PackedPageDecoder:
 
 
 class CodedPageDecoder:
-    """`PageDecoder` of profile `coded`."""
+    """`PageDecoder` of profile `coded`; `threads` 0 is one per processor."""
 
-    def __init__(self, codec: PageCodec, grid: Grid, counts: tuple[int, ...], name: str) -> None:
+    def __init__(self, codec: PageCodec, grid: Grid, counts: tuple[int, ...], name: str, threads: int = 0) -> None:
         self._codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+        self._threads = threads
 
     @property
     def record_bytes(self) -> None:
@@ -109,7 +111,7 @@ class CodedPageDecoder:
         """See `PageDecoder.decode`."""
         sizes = pages.sizes
         generations = np.searchsorted(self._counts, pages.starts, side="right")
-        gaussians, bad = self._codec.decode_gaussians(data, pages.lengths, sizes, generations)
+        gaussians, bad = self._codec.decode_gaussians(data, pages.lengths, sizes, generations, self._threads)
         if gaussians is None:
             raise CorruptField(
                 f"{self._name}: page {int(pages.numbers[bad])} is not a coded page of {sizes[bad]} Gaussians"

@@ -145,8 +145,9 @@ def load_decoder(
     grid: Grid,
     counts: tuple[int, ...],
     name: str,
+    threads: int | None = None,
 ) -> PageDecoder:
-    """What turns the file's pages into Gaussians."""
+    """What turns the file's pages into Gaussians, on at most `threads` CPU threads; None is one per processor."""
     if isinstance(preamble, SmallPreamble):
         return SmallPages(preamble, name)
     header = preamble.header
@@ -155,9 +156,9 @@ def load_decoder(
     about = header.lod_count, groups
     if header.profile == PROFILE_PACKED:
         data = load_table(source, preamble, QUAN, packed.quan_bytes(*about), name)
-        return PackedPageDecoder(packed.unpack_quan(data, *about, grid, name), grid, counts, name)
+        return PackedPageDecoder(packed.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
     data = load_chunk(source, require_chunk(preamble, QUAN), coded.max_quan_bytes(*about), name)
-    return CodedPageDecoder(coded.unpack_quan(data, *about, grid, name), grid, counts, name)
+    return CodedPageDecoder(coded.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
 
 
 class IgsReader:
@@ -170,13 +171,21 @@ class IgsReader:
         source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
         name: what messages call it; the path where none is given.
         limits: what its Gaussians, or a pipe, may take of memory, and a server of time.
+        threads: CPU threads that decode pages; None is one per processor.
 
     Raises:
         GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, UnsupportedChunk, ChecksumMismatch, CorruptField or
             LimitExceeded for the bytes, FileAccessError for the operating system.
     """
 
-    def __init__(self, source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        source: SourceLike,
+        name: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        threads: int | None = None,
+    ) -> None:
         self.name = name or source_name(source)
         self.limits = limits
         self.pages_read = self.gaussians_read = 0
@@ -189,7 +198,9 @@ class IgsReader:
             header = self.header
             self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
             counts = self._lods.counts
-            self._decoder = load_decoder(self._source, self._preamble, self._groups, self._grid, counts, self.name)
+            self._decoder = load_decoder(
+                self._source, self._preamble, self._groups, self._grid, counts, self.name, threads
+            )
             known = (self._source, self._preamble, self._lods, self._decoder, self.name)
             self._pages: Pages = load_tree(*known) or load_pages(*known)
         except BaseException:

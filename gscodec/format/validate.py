@@ -61,8 +61,13 @@ _Finding = tuple[Severity, str, str]
 _T = TypeVar("_T")
 
 
-def validate(source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> list[Issue]:
+def validate(
+    source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS, *, threads: int | None = None
+) -> list[Issue]:
     """Numbered issues of a file, at most MAX_ISSUES and one more; none for a good one. Never raises on bad bytes.
+
+    Args:
+        source, name, limits, threads: as `IgsReader`.
 
     Raises:
         FileAccessError: the operating system refused to read the file.
@@ -70,7 +75,7 @@ def validate(source: SourceLike, name: str | None = None, limits: Limits = DEFAU
     name = name or source_name(source)
     opened = open_source(source, name, limits)
     try:
-        findings = _listed(_Inspection(opened, name).findings(), name)
+        findings = _listed(_Inspection(opened, name, threads).findings(), name)
     finally:
         opened.close()
     return [Issue(number, severity, message, where) for number, (severity, where, message) in enumerate(findings, 1)]
@@ -91,8 +96,8 @@ def _listed(found: Iterator[_Finding], name: str) -> list[_Finding]:
 class _Inspection:
     """One pass over a file that goes on after a fault wherever what follows still makes sense."""
 
-    def __init__(self, source: ByteSource, name: str) -> None:
-        self._source, self._name = source, name
+    def __init__(self, source: ByteSource, name: str, threads: int | None) -> None:
+        self._source, self._name, self._threads = source, name, threads
         self._pending: list[_Finding] = []
 
     def _attempt(self, where: str, action: Callable[[], _T]) -> _T | None:
@@ -123,7 +128,8 @@ class _Inspection:
         lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
         decoder = pages = None
         if lods is not None and groups is not None:
-            decoder = self._attempt("QUAN", lambda: load_decoder(source, preamble, groups, grid, lods.counts, name))
+            about = source, preamble, groups, grid, lods.counts, name, self._threads
+            decoder = self._attempt("QUAN", lambda: load_decoder(*about))
         if lods is not None and decoder is not None:
             pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
             if pages is not None and preamble.find(PAGT) is not None:
