@@ -114,7 +114,7 @@ def encode(
         importance: what deserves more Gaussians and smaller errors: a map of the picture's size, as a path or an array
             (1 is important, 0 is not), or `auto`, which finds what stands out. Not for pictures encoded in blocks.
         importance_strength: how many times as much an error counts at 1 as at 0 of that map.
-        lods: levels of detail; None is 5, but one for each 2048 bytes where a size or rate allows fewer; of `paper` 1.
+        lods: levels of detail; None is 5, but one for each 512 bytes where a size or rate allows fewer; of `paper` 1.
         profile: `coded`, entropy-coded records; `packed`, quantised records of one length that a shader reads in place;
             `f16`, 16-bit records that can be mapped; or `small`, files of at most 4096 bytes without tables and levels
             of detail. None is `coded`, except for `paper`, and `small` for files of up to 2048 bytes.

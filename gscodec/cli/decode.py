@@ -9,6 +9,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
+from gscodec.cli._lods import LAST_LOD, shown_lod
 from gscodec.cli._mips import check_mips, mip_path
 from gscodec.cli._paths import display_name, igs_source, is_url, output_path
 from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
@@ -56,7 +57,12 @@ def command(
     ] = None,
     lod: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest. Default: what suits the size."),
+        typer.Option(
+            min=0,
+            max=LAST_LOD,
+            metavar="N",
+            help="Level of detail; 0 is the finest; beyond the coarsest of IN, that. Default: what suits the size.",
+        ),
     ] = None,
     max_bytes: Annotated[
         int | None,
@@ -115,6 +121,8 @@ def command(
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
         if lod is None and image.available_lods and image.available_lods[0] > 0:
             _console.say(f"{display_name(source)}: cut short; LOD {image.available_lods[0]} is the finest it holds")
+        if lod is not None:
+            lod = shown_lod(lod, image.lods, display_name(source))
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))

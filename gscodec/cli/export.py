@@ -6,7 +6,8 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
-from gscodec.cli._paths import igs_source
+from gscodec.cli._lods import LAST_LOD, shown_lod
+from gscodec.cli._paths import display_name, igs_source
 from gscodec.cli._values import human_bytes
 
 
@@ -43,7 +44,10 @@ def command(
     lod: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="Level of detail to decode; 0 is the finest. Default: the finest there is."
+            min=0,
+            max=LAST_LOD,
+            metavar="N",
+            help="Level of detail; 0 is the finest; beyond the coarsest of IN, that. Default: the finest there is.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
@@ -60,10 +64,15 @@ def command(
 
     Compressed by role, with all mips: colour is averaged as light, normals as vectors. One line for each file.
     """
+    from gscodec.decode import open_igs
     from gscodec.textures import export
 
+    file, limits = igs_source(source), limits_of(max_pixels, max_memory, max_candidates, timeout)
+    if lod:
+        with open_igs(file, device="cpu", limits=limits) as image:
+            lod = shown_lod(lod, image.lods, display_name(source))
     written = export(
-        igs_source(source),
+        file,
         output,
         to=to,
         only=None if only is None else [name.strip() for name in only.split(",") if name.strip()],
@@ -74,8 +83,8 @@ def command(
         device=device,
         threads=threads,
         overwrite=overwrite,
-        limits=limits_of(max_pixels, max_memory, max_candidates, timeout),
+        limits=limits,
     )
-    for file in written:
-        levels = f", {file.levels} levels" if file.levels > 1 else ""
-        _console.emit(f"{file.path}: {file.format}, {file.width}x{file.height}{levels}, {human_bytes(file.n_bytes)}")
+    for one in written:
+        levels = f", {one.levels} levels" if one.levels > 1 else ""
+        _console.emit(f"{one.path}: {one.format}, {one.width}x{one.height}{levels}, {human_bytes(one.n_bytes)}")

@@ -7,7 +7,8 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, Timeout, limits_of
-from gscodec.cli._paths import igs_source, is_url
+from gscodec.cli._lods import LAST_LOD, shown_lod
+from gscodec.cli._paths import display_name, igs_source, is_url
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
 from gscodec.errors import InvalidArgument, OutputExists
@@ -31,7 +32,12 @@ def command(
         Format | None,
         typer.Option("--format", help="Of the result; npy has values alone. Default: the suffix of --output, or text."),
     ] = None,
-    lod: Annotated[int, typer.Option(min=0, metavar="N", help="Level of detail; 0 is the finest.")] = 0,
+    lod: Annotated[
+        int,
+        typer.Option(
+            min=0, max=LAST_LOD, metavar="N", help="Level of detail; 0 is the finest; beyond the coarsest of IN, that."
+        ),
+    ] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -77,6 +83,7 @@ def command(
         points = np.array([parse_point(text) for text in at or ()], np.float64).reshape(-1, 2)
     limits = limits_of(None, max_memory, max_candidates, timeout)
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
+        lod = shown_lod(lod, image.lods, display_name(source))
         values = image.sample(points, lod=lod)
         channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
         cost = image.stats

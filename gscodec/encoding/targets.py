@@ -17,9 +17,9 @@ from gscodec.format.layout import MAX_SMALL_BYTES
 SMALL_BUDGET: Final = 2048
 """Bytes up to which profile `small` is chosen where none is asked for: tables and levels of `coded` take 350 to 500."""
 
-LOD_BYTES: Final = 2048
+LOD_BYTES: Final = 512
 """Bytes of a file for each level of detail that it has where none were asked for: a level takes 40, without what it
-costs the whole."""
+costs the whole. Files of all sizes beyond SMALL_BUDGET have four, so that one level can be asked of a folder."""
 
 SMALL_TRIES: Final = ((1.0, 0), (0.8, 1), (1.0, 2), (1.25, 3))
 """Factors on the likely count, and what is added to the seed, of the fits of a small file, of which the best is kept.

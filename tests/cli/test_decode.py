@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import gscodec
+from gscodec.errors import InvalidArgument
 from gscodec.format import IgsReader
 from gscodec.format.crc32c import crc32c
 
@@ -91,12 +92,33 @@ def test_existing_files_are_kept_unless_told(run: "Run", igs: Path, tmp_path: Pa
 
 
 def test_requests_outside_the_file(run: "Run", igs: Path, tmp_path: Path) -> None:
-    for options in (["--lod", 3], ["--region", "40,0,20,8"], ["--device", "abacus"]):
+    for options in (["--lod", 16], ["--lod", -1], ["--region", "40,0,20,8"], ["--device", "abacus"]):
         outcome = run("decode", igs, tmp_path / "out.png", *options)
         assert outcome.code == 1, options
         assert outcome.stderr.count("\n") == 1
     assert run("decode", igs, tmp_path / "out.png", "--device", "cuda:99").code == 5
     assert not list(tmp_path.iterdir())
+
+
+def test_a_level_beyond_the_coarsest_shows_that(run: "Run", igs: Path, tmp_path: Path) -> None:
+    outcome = run("decode", igs, tmp_path / "out.png", "--lod", 15)
+    assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
+    with gscodec.open(igs) as image:
+        np.testing.assert_array_equal(pixels(tmp_path / "out.png"), image.render(lod=2))
+        with pytest.raises(InvalidArgument):
+            image.render(lod=3)
+
+
+def test_every_file_of_a_mixed_folder_has_a_coarse_level_to_show(run: "Run", picture: Path, tmp_path: Path) -> None:
+    sizes = {"icon": 300, "least": 2100, "usual": 4000}
+    for name, size in sizes.items():
+        options = ["--size", size, "--preset", "fast", "--steps", 5, "--quiet"]
+        assert run("encode", picture, tmp_path / f"{name}.igs", *options).code == 0
+        outcome = run("decode", tmp_path / f"{name}.igs", "--lod", 3)
+        assert outcome.code == 0
+        assert outcome.stderr.count("LOD 0 is shown") == (name == "icon")
+    levels = {name: len(IgsReader((tmp_path / f"{name}.igs").read_bytes()).lods) for name in sizes}
+    assert levels == {"icon": 1, "least": 4, "usual": 5}
 
 
 def test_a_cut_file_decodes_at_the_levels_it_holds(run: "Run", igs: Path, tmp_path: Path) -> None:
@@ -109,6 +131,9 @@ def test_a_cut_file_decodes_at_the_levels_it_holds(run: "Run", igs: Path, tmp_pa
     assert (outcome.code, outcome.stderr) == (0, f"{cut}: cut short; LOD 1 is the finest it holds\n")
     assert pixels(tmp_path / "finest.png").tolist() == pixels(tmp_path / "out.png").tolist()
     assert run("decode", cut, tmp_path / "fine.png", "--lod", 0).code == 3
+    tail = tmp_path / "tail.igs"
+    tail.write_bytes(igs.read_bytes()[: IgsReader(igs.read_bytes()).prefix_size(2) - 1])
+    assert run("decode", tail, tmp_path / "fine.png", "--lod", 3).code == 3
 
 
 def damaged(data: bytes, fault: str) -> bytes:

@@ -19,6 +19,15 @@ def test_from_stdin_without_mips(run: "Run", igs: Path, tmp_path: Path) -> None:
     assert outcome.text.startswith(f"{tmp_path / 'color.ktx2'}: rgba16f, 48x32, ")
 
 
+def test_a_level_beyond_the_coarsest_exports_that(run: "Run", igs: Path, tmp_path: Path) -> None:
+    outcome = run("export", igs, tmp_path / "beyond", "--to", "png", "--lod", 7)
+    assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
+    assert run("export", igs, tmp_path / "coarsest", "--to", "png", "--lod", 2).code == 0
+    (beyond,), (coarsest,) = (list((tmp_path / folder).iterdir()) for folder in ("beyond", "coarsest"))
+    assert beyond.read_bytes() == coarsest.read_bytes()
+    assert run("export", igs, tmp_path / "none", "--to", "png", "--lod", 16).code == 1
+
+
 def test_an_existing_file_is_one_line_on_stderr(run: "Run", igs: Path, tmp_path: Path) -> None:
     assert run("export", igs, tmp_path, "--to", "png").code == 0
     outcome = run("export", igs, tmp_path, "--to", "png")
