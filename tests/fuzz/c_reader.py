@@ -19,6 +19,8 @@ class CReader:
         lib.fuzz_read.argtypes = [ctypes.c_uint32]
         lib.fuzz_blend.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p]
         lib.fuzz_blend.restype = lib.fuzz_close.restype = None
+        lib.fuzz_sample.argtypes = [ctypes.c_uint32, ctypes.c_double]
+        lib.fuzz_sample.restype = ctypes.c_double
         lib.fuzz_gaussians.restype = lib.fuzz_most_bytes.restype = ctypes.c_size_t
         self._data = b""
 
@@ -46,6 +48,10 @@ class CReader:
         out = np.empty((len(place), self._library.fuzz_channels()))
         self._library.fuzz_blend(place.ctypes.data, len(place), q_scale, out.ctypes.data)
         return out
+
+    def sample(self, channel: int, feature: float) -> float:
+        """The source's sample that a feature of a channel stands for: a code for uint, else a value."""
+        return float(self._library.fuzz_sample(channel, feature))
 
     @property
     def most_bytes(self) -> int:

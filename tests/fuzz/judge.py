@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from c_reader import CReader
 
-from gscodec.decode import open_igs
+from gscodec.decode import IgsImage, open_igs
 from gscodec.errors import GsCodecError
 from gscodec.format import IgsReader, SampleType, describe, validate
 from gscodec.format.chunks import header_crc, read_preamble
@@ -174,22 +174,26 @@ class Judge:
                 off[at] = self._off(image, lod, beside, self._c.blend(beside)).all()
         return not off.any()
 
-    @staticmethod
-    def _off(image: Any, lod: int, points: Floats, features: Floats) -> npt.NDArray[np.bool_]:
-        """(n,) whether values differ by more than binary32 explains, on the scale of the features that are there."""
+    def _off(self, image: IgsImage, lod: int, points: Floats, features: Floats) -> npt.NDArray[np.bool_]:
+        """(n,) whether values differ by more than binary32 explains, on the scale of the features that are there.
+
+        Samples of float groups must lie between those that C makes of features a little smaller and larger.
+        """
         _, values = _attempt(lambda: image.sample(points, lod))
         assert values is not None
-        gaussians = image._reader.read(lod)
-        background = np.abs(image._reader.grid.background)
+        gaussians, background = image._reader.read(lod), np.abs(image._reader.grid.background)
         most = np.maximum(background, np.abs(gaussians.features).max(axis=0)) if len(gaussians) else background
-        at, wrong = 0, np.zeros(len(points), np.bool_)
+        low, high = (features + sign * 2e-4 * (1.0 + most) for sign in (-1, 1))
+        at = 0
         for group in image.groups:
             for channel in range(at, at + group.n_channels):
-                tolerance = 2e-4 * (1 + float(most[channel]))
-                if group.sample_type is SampleType.UINT:
-                    wrong |= ~(np.abs(values[:, channel] - features[:, channel]) <= tolerance)
+                if group.sample_type is SampleType.FLOAT:
+                    slack = 1e-6 * np.abs(values[:, channel]) + 1e-12 * (abs(group.value_min) + abs(group.value_max))
+                    low[:, channel] = [self._c.sample(channel, v) for v in low[:, channel]] - slack
+                    high[:, channel] = [self._c.sample(channel, v) for v in high[:, channel]] + slack
             at += group.n_channels
-        return wrong
+        off: npt.NDArray[np.bool_] = ~((low <= values) & (values <= high)).all(axis=1)
+        return off
 
     def _render(self, data: bytes, draw: random.Random) -> None:
         """Everything else that can be asked of a picture, where it is small."""
