@@ -1,0 +1,23 @@
+"""Levels of detail that a file does not have: a folder of files is decoded with one `--lod`."""
+
+from typing import Final
+
+from gscodec.cli._console import say
+from gscodec.constants import MAX_LODS
+
+LAST_LOD: Final = MAX_LODS - 1
+"""The coarsest level of detail that any file can have."""
+
+
+def shown_lod(lod: int, n_lods: int, name: str) -> int:
+    """The level of detail to show: `lod`, or the coarsest of the file's `n_lods` with a note on stderr.
+
+    Args:
+        lod: 0 is the finest.
+        name: what messages call the file.
+    """
+    if lod < n_lods:
+        return lod
+    levels = "1 level" if n_lods == 1 else f"{n_lods} levels"
+    say(f"{name}: has {levels} of detail, LOD {n_lods - 1} is shown")
+    return n_lods - 1
