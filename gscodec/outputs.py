@@ -49,17 +49,20 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
-def default_file(path: Path, sources: Collection[str]) -> Path:
-    """Where a result goes when nobody says: `photo.png`, or `photo.decoded.png` where that is a source's name.
+def default_file(path: Path, sources: Collection[str] | None) -> Path:
+    """Where a result goes when nobody says: `photo.png`, or `photo.decoded.png` where that is or may be a source.
 
     Args:
         path: the usual place.
-        sources: names of the pictures that the file was made of.
+        sources: names of the pictures that the file was made of; empty where it does not say, so that any file in the
+            usual place may be one; None where it was made of no pictures.
 
     Raises:
         FileAccessError: as `refuse_link_out`.
     """
-    keys = {file_key(name) for name in sources}
+    keys = {file_key(name) for name in sources or ()}
+    if sources is not None and not sources and path.exists() and not is_stream(path):
+        keys = {file_key(path.name)}
     chosen, tries = path, 1
     while file_key(chosen.name) in keys:
         mark = "decoded" if tries == 1 else f"decoded{tries}"
@@ -70,18 +73,25 @@ def default_file(path: Path, sources: Collection[str]) -> Path:
 
 
 def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") -> Path:
-    """The folder that results go to when nobody says: `rock`, or `rock.decoded` where that has files of the sources.
+    """The folder that results go to when nobody says: `rock`, or `rock.decoded` where that has or may have the sources.
 
     Args:
         path: the usual place.
-        sources: names of the pictures that the file was made of.
+        sources: names of the pictures that the file was made of; empty where it does not say, so that any picture in
+            the usual folder may be one.
         mark: what becomes of them.
     """
+    from gscodec.image.discover import PICTURE_SUFFIXES
+
     try:
         there = {file_key(file.name) for file in path.iterdir()}
     except OSError:
         return path
-    return path.with_name(f"{path.name}.{mark}") if there & {file_key(name) for name in sources} else path
+    if sources:
+        meets = bool(there & {file_key(name) for name in sources})
+    else:
+        meets = any(Path(name).suffix.lower() in PICTURE_SUFFIXES for name in there)
+    return path.with_name(f"{path.name}.{mark}") if meets else path
 
 
 def taken(path: str | os.PathLike[str], sources: Collection[str] | None, *, named: bool = True) -> OutputExists:

@@ -66,7 +66,8 @@ class MapTarget:
             folder = Path(output) if output is not None else default_folder(usual, made_of)
             if output is None and folder != usual:
                 source = display_name(self._source)
-                _console.say(f"{usual} has files of the names that {source} was made of: the maps go to {folder}")
+                what = "files of the names" if made_of else "pictures, maybe those"
+                _console.say(f"{usual} has {what} that {source} was made of: the maps go to {folder}")
             if folder.exists() and not folder.is_dir():
                 raise file_access_error(f"{folder}: is a file; name a folder for the maps", errno.ENOTDIR, folder)
             names = picture_names(entries, self._format)

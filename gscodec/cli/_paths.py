@@ -42,7 +42,7 @@ def output_path(
         refuse_terminal()
         return None
     usual = usual_path(source, suffix)
-    path = Path(output) if output is not None else default_file(usual, made_of or ())
+    path = Path(output) if output is not None else default_file(usual, made_of)
     if output is None and path != usual:
         say(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
     if is_stream(path):
@@ -51,9 +51,9 @@ def output_path(
         raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
     refuse_inputs([path], [name for name in (source, *inputs) if not is_url(str(name))])
     if path.exists():
-        named = output is not None or path != usual
-        if not overwrite or (made_of is not None and not made_of and not named):
-            raise taken(path, made_of, named=named)
+        if not overwrite:
+            kept_off = output is None and path != usual  # nobody's picture, as far as one can know
+            raise taken(path, made_of or (None if kept_off else made_of), named=output is not None or kept_off)
     elif not path.parent.is_dir():
         raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
     return path

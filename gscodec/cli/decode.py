@@ -47,7 +47,7 @@ def command(
         typer.Argument(
             metavar="[OUT]",
             help="Picture to write, - for stdout, or a folder for the maps of a stack. "
-            "Default: IN with .png, or without suffix; never the name of a picture that IN was made of, but then with "
+            "Default: IN with .png, or without suffix; never a picture that IN was or may be made of, but then with "
             ".decoded.",
         ),
     ] = None,

@@ -18,8 +18,8 @@ def command(
         str | None,
         typer.Argument(
             metavar="[OUT_DIR]",
-            help="Folder for the textures. Default: IN without suffix; with .exported where that has files of the "
-            "names that IN was made of.",
+            help="Folder for the textures. Default: IN without suffix; with .exported where that has pictures that "
+            "IN was or may be made of.",
         ),
     ] = None,
     only: Annotated[

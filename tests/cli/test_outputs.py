@@ -12,7 +12,8 @@ from PIL import Image
 
 import gscodec
 from gscodec.errors import InvalidArgument
-from gscodec.format import IgsReader
+from gscodec.format import ChannelGroup, IgsReader, Role
+from gscodec.image import from_array
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -108,12 +109,38 @@ def test_a_file_that_records_no_name_replaces_nothing_unasked(run: "Run", here: 
     with gscodec.open("a.igs") as image:
         assert image.source_names == set()  # 5 bytes of 400 are too many
     before = digest(source)
-    for extra in ([], ["--overwrite"]):
-        outcome = run("decode", "a.igs", *extra)
-        assert outcome.code == 2
-        assert "--overwrite" not in outcome.stderr
+    outcome = run("decode", "a.igs")
+    assert (outcome.code, outcome.stderr.count("\n"), "a.decoded.png" in outcome.stderr) == (0, 1, True)
+    decoded = digest(here / "a.decoded.png")
+    (here / "a.decoded.png").write_bytes(b"old")
+    outcome = run("decode", "a.igs")
+    assert (outcome.code, "use --overwrite" in outcome.stderr) == (2, True)
+    assert run("decode", "a.igs", "--overwrite").code == 0
+    assert digest(here / "a.decoded.png") == decoded
+    assert run("decode", "a.igs", "--mips", "--overwrite").code == 0
+    assert (here / "a.decoded.mip1.png").is_file()
     assert "--overwrite" not in run("decode", "a.igs", "a.png").stderr
     assert digest(source) == before
+
+
+def test_a_stack_that_records_no_names_replaces_nothing_unasked(run: "Run", here: Path, rock: Path) -> None:
+    maps = [np.asarray(Image.open(rock / f"rock_{name}.png")) for name in ("albedo", "ao")]
+    groups = (ChannelGroup("color"), ChannelGroup("ao", Role.AO))
+    nameless = from_array(np.concatenate(maps, axis=2), groups)
+    result = gscodec.encode(nameless, gaussians=40, preset="fast", steps=10, lods=1, device="cpu")
+    with gscodec.open(result.data) as image:
+        assert image.source_names == set()
+    (here / "rock.igs").write_bytes(result.data)
+    draw(rock / "color.png")
+    before = digest(*sorted(rock.iterdir()))
+    assert run("decode", "rock.igs", "--overwrite").code == 0
+    assert run("export", "rock.igs", "--to", "png", "--overwrite").code == 0
+    assert digest(*sorted(rock.iterdir())) == before
+    assert (here / "rock.decoded" / "color.png").is_file()
+    assert list((here / "rock.exported").iterdir())
+    (here / "rock.igs").rename("stone.igs")
+    assert run("decode", "stone.igs").code == 0
+    assert (here / "stone" / "color.png").is_file()
 
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr", ".tiff"])
