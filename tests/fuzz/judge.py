@@ -192,8 +192,7 @@ class Judge:
                     low[:, channel] = [self._c.sample(channel, v) for v in low[:, channel]] - slack
                     high[:, channel] = [self._c.sample(channel, v) for v in high[:, channel]] + slack
             at += group.n_channels
-        off: npt.NDArray[np.bool_] = ~((low <= values) & (values <= high)).all(axis=1)
-        return off
+        return np.asarray(~((low <= values) & (values <= high)).all(axis=1), np.bool_)
 
     def _render(self, data: bytes, draw: random.Random) -> None:
         """Everything else that can be asked of a picture, where it is small."""
