@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gscodec.batch.names import SUFFIX, Wish, distinct_names, marked
 from gscodec.batch.prints import files_of, real_paths
-from gscodec.batch.settings import Settings
+from gscodec.batch.settings import TARGETS, Settings
 from gscodec.batch.walk import pictures_below
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
 from gscodec.format.channels import Role
@@ -111,31 +111,53 @@ def read_manifest(path: Path) -> Manifest:
     )
 
 
+def refuse_targets(manifest: Manifest, chosen: Mapping[str, Any]) -> None:
+    """Refuse targets of single files beside a size of all files together, which would take their place unsaid.
+
+    Args:
+        chosen: settings of the command line.
+
+    Raises:
+        InvalidArgument: the command line, the manifest, a rule or an item has one.
+    """
+    places = [("command line", chosen), ("manifest", manifest.settings)]
+    places += [(f"rule {rule.match!r}", rule.settings) for rule in manifest.rules]
+    places += [(f"item {item.name}", item.settings) for item in manifest.items]
+    for where, values in places:
+        for name in TARGETS:
+            if name in values:
+                raise InvalidArgument(f"{where}: {name} and a total size of all files exclude each other: give one")
+
+
 def make_items(manifest: Manifest, settings: Settings) -> list[Item]:
     """The items of `make_plan`."""
     return list(make_plan(manifest, settings).items)
 
 
-def make_plan(manifest: Manifest, settings: Settings) -> Plan:
+def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] | None = None) -> Plan:
     """Every item, by name.
 
+    Settings of the manifest's beginning go on top of `settings`, then those of the command line, of the rules, and of
+    the item itself; a later target takes the place of an earlier one.
+
     Args:
-        settings: those of the command line, under the manifest's own.
+        settings: what is used where nobody says.
+        chosen: settings of the command line.
 
     Raises:
         FileAccessError: the source folder is not there, or holds nothing.
         InvalidArgument: a setting is wrong, or two items have one name.
     """
-    base = settings.changed(manifest.settings, "manifest")
-    found: list[tuple[str, tuple[Path, ...], Settings]] = []
+    base = settings.changed(manifest.settings, "manifest").changed(chosen or {}, "command line")
+    found: list[tuple[str, tuple[Path, ...], Mapping[str, Any]]] = []
     left_out: tuple[str, ...] = ()
     unused: list[str] = []
     if manifest.source is not None:
         discovered, left_out, unused = _discovered(manifest)
-        found += [(name, paths, base) for name, paths in discovered]
+        found += [(name, paths, {}) for name, paths in discovered]
     elif manifest.include or manifest.exclude:
         unused.append("include and exclude are of a source folder, and there is none")
-    found += [(item.name, item.files, base.changed(item.settings, f"item {item.name}")) for item in manifest.items]
+    found += [(item.name, item.files, item.settings) for item in manifest.items]
     names = [name for name, _, _ in found]
     _refuse_twice(names)
     for rule in manifest.rules:
@@ -143,10 +165,10 @@ def make_plan(manifest: Manifest, settings: Settings) -> Plan:
             unused.append(f"rule {rule.match!r} matches no item")
     items = []
     for name, paths, own in found:
-        chosen = _ruled(name, own, manifest.rules)
-        if chosen is not None:
+        ruled = _ruled(name, base, manifest.rules)
+        if ruled is not None:
             output = manifest.output / f"{name}{SUFFIX}"
-            items.append(Item(name, paths, output, chosen, manifest.output))
+            items.append(Item(name, paths, output, ruled.changed(own, f"item {name}"), manifest.output))
     unused += _useless_weights(items)
     if not items:
         raise FileAccessError(f"{manifest.source or 'manifest'}: holds no pictures that are wanted")

@@ -164,7 +164,7 @@ def _plan(
     total_size: int | None,
 ) -> "tuple[Plan, int | None]":
     """What to do, and the bytes of all of it if they are limited."""
-    from gscodec.batch.plan import Manifest, make_plan, read_manifest
+    from gscodec.batch.plan import Manifest, make_plan, read_manifest, refuse_targets
     from gscodec.batch.settings import Settings
     from gscodec.units import bytes_of
 
@@ -184,8 +184,9 @@ def _plan(
             total = bytes_of(str(manifest.total_size))
         except ValueError as fault:
             raise InvalidArgument(f"{source}: total_size {fault}") from fault
-    base = Settings(bppc=0.1).changed(settings, "command line")
-    return make_plan(manifest, base), total
+    if total is not None:
+        refuse_targets(manifest, settings)
+    return make_plan(manifest, Settings(bppc=0.1), settings), total
 
 
 class _Work:

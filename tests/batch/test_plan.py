@@ -63,6 +63,22 @@ def test_manifest_rules_and_items(tree: Path, tmp_path: Path) -> None:
     assert tree.exists()
 
 
+def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(
+        'source = "src"\noutput = "out"\npreset = "fast"\nbpp = 0.5\nseed = 1\n'
+        '[[rule]]\nmatch = "a/y"\nseed = 3\n[[rule]]\nmatch = "extra/*"\nseed = 4\nsize = 3000\n'
+        '[[item]]\nname = "extra/one"\nfiles = ["src/x.png"]\npsnr = 38\n',
+        encoding="utf-8",
+    )
+    assert tree.exists()
+    plan = make_plan(read_manifest(path), Settings(bppc=0.1), {"gaussians": 20, "seed": 2})
+    items = {item.name: item.settings for item in plan.items}
+    assert (items["a/z"].target, items["a/z"].seed, items["a/z"].preset) == ("gaussians", 2, "fast")
+    assert (items["a/y"].target, items["a/y"].seed) == ("gaussians", 3)
+    assert (items["extra/one"].target, items["extra/one"].psnr, items["extra/one"].seed) == ("psnr", 38, 4)
+
+
 @pytest.mark.parametrize(
     ("text", "fact"),
     [

@@ -100,6 +100,27 @@ def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "tail", "arguments", "where"),
+    [
+        ('total_size = "5kB"\nbppc = 0.2', "", (), "manifest: bppc"),
+        ('total_size = "5kB"', "", ("--psnr", "30"), "command line: psnr"),
+        ("bpp = 1", "", ("--total-size", "5kB"), "manifest: bpp"),
+        ('total_size = "5kB"', '[[rule]]\nmatch = "a/*"\nsize = 900', (), "rule 'a/*': size"),
+        ("", '[[item]]\nname = "z"\nfiles = ["x.png"]\ngaussians = 9', ("--total-size", "5kB"), "item z: gaussians"),
+    ],
+)
+def test_a_budget_for_all_and_a_target_are_one_too_many(
+    run: "Run", tree: Path, tmp_path: Path, head: str, tail: str, arguments: tuple[str, ...], where: str
+) -> None:
+    manifest = tmp_path / "m.toml"
+    manifest.write_text(f'source = "{tree.name}"\noutput = "o"\n{head}\n{tail}\n')
+    outcome = run("batch", manifest, "--dry-run", *arguments)
+    assert (outcome.code, outcome.stderr.count("\n")) == (1, 1)
+    assert f"{where} and a total size of all files exclude each other" in outcome.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "fact"),
     [
         (("--bpp", "1", "--psnr", "30"), "give one of --bpp"),
