@@ -58,6 +58,12 @@ def fuzz_compiler() -> Compiler:
     target = '#include <cstddef>\nextern "C" int LLVMFuzzerTestOneInput(const unsigned char*, size_t) { return 0; }'
     if shutil.which("clang") and _runs("clang++", ["-fsanitize=fuzzer", *_SANITIZE], target):
         return Compiler("clang", "clang++", _SANITIZE, guided=True)
+    return unguided_compiler()
+
+
+@functools.cache
+def unguided_compiler() -> Compiler:
+    """A compiler for fuzz targets with the driver that stands in for libFuzzer."""
     for c, cxx in (("clang", "clang++"), (_cc(), _cxx())):
         if shutil.which(cxx) and _runs(cxx, _SANITIZE, "int main() { return 0; }"):
             return Compiler(c, cxx, _SANITIZE, guided=False)
@@ -110,8 +116,14 @@ def fuzz_target(name: str, folder: Path, compiler: Compiler) -> Path:
             *(ENGINE / f"{part}.cpp" for part in ("page_codec", "record_codec", "paging")),
         ]
         objects = [_object(compiler.cxx, source, folder, cxx) for source in sources]
+    return link_target(name, objects, folder, compiler)
+
+
+def link_target(name: str, objects: Sequence[Path], folder: Path, compiler: Compiler) -> Path:
+    """A program of a target's objects and whatever calls it."""
+    objects = list(objects)
     if not compiler.guided:
-        objects.append(_object(compiler.c, NATIVE / "driver.c", folder, c))
+        objects.append(_object(compiler.c, NATIVE / "driver.c", folder, ("-std=c11", *_HARDEN, *compiler.flags)))
     program = folder / name
     link = ("-fsanitize=fuzzer",) if compiler.guided else ()
     _run(compiler.cxx, *compiler.flags, *link, "-o", program, *objects, "-lm")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import campaign
-from compilers import fuzz_compiler, fuzz_target
+from compilers import Compiler, fuzz_compiler, fuzz_target
 from seeds import seed, seed_names
 
 SHARES: Final = {"fuzz_reader": 0.25, "fuzz_coded": 0.12, "fuzz_packed": 0.08, "fuzz_paging": 0.05}
@@ -25,13 +25,12 @@ SHARES: Final = {"fuzz_reader": 0.25, "fuzz_coded": 0.12, "fuzz_packed": 0.08, "
 CORPUS: Final = Path(__file__).parent / "corpus"
 
 
-def run_native(name: str, seconds: float, folder: Path, programs: Path) -> str:
+def run_native(name: str, seconds: float, folder: Path, programs: Path, compiler: Compiler) -> str:
     """Run one native target for some time; the fault that it found, or "".
 
     Args:
         folder: where its corpus lies and where what it finds is kept. programs: where it is compiled to.
     """
-    compiler = fuzz_compiler()
     program = fuzz_target(name, programs, compiler)
     corpus = (folder / "corpus" / name).absolute()
     corpus.mkdir(parents=True, exist_ok=True)
@@ -51,7 +50,11 @@ def run_native(name: str, seconds: float, folder: Path, programs: Path) -> str:
             f"-artifact_prefix={folder.absolute()}/{name}-",
         ]
     command = [str(program.absolute()), *options, *given]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    aborts = {f"{kind}_OPTIONS": "abort_on_error=1" for kind in ("ASAN", "UBSAN")}  # so that the driver keeps the input
+    environment = {**os.environ, **({} if compiler.guided else aborts)}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=environment
+    )
     if not done.returncode:
         return ""
     crash = folder / "crash-input"  # of the driver that stands in for libFuzzer
@@ -67,7 +70,7 @@ def fuzz(seconds: float, folder: Path, first: int, jobs: int) -> list[str]:
     found = []
     with tempfile.TemporaryDirectory() as programs:
         for name, share in SHARES.items():
-            fault = run_native(name, share * seconds, folder, Path(programs))
+            fault = run_native(name, share * seconds, folder, Path(programs), fuzz_compiler())
             print(f"{name}: {fault or 'nothing'}", flush=True)
             found += [fault] if fault else []
     result = campaign.run(first + 10**12, seconds * (1 - sum(SHARES.values())), jobs, first, folder)

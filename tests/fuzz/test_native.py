@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from compilers import pool_stress, race_flags
+from compilers import fuzz_compiler, link_target, pool_stress, race_flags, unguided_compiler
 from fuzz import SHARES, fuzz, run_native
 
 SECONDS = 12.0
@@ -16,7 +16,39 @@ SECONDS = 12.0
 @pytest.mark.parametrize("name", SHARES)
 def test_native_target_finds_nothing(name: str, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
-    assert run_native(name, SECONDS * SHARES[name] / sum(SHARES.values()), tmp_path, programs) == ""
+    seconds = SECONDS * SHARES[name] / sum(SHARES.values())
+    assert run_native(name, seconds, tmp_path, programs, fuzz_compiler()) == ""
+
+
+def test_targets_run_where_there_is_no_libfuzzer(tmp_path: Path) -> None:
+    assert run_native("fuzz_packed", 1, tmp_path, tmp_path / "programs", unguided_compiler()) == ""
+
+
+FAULTY = """
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size > 2 && data[0] == 'b') abort();
+    return 0;
+}
+"""
+
+
+def test_the_driver_mutates_files_and_keeps_the_one_that_ends_the_process(tmp_path: Path) -> None:
+    (tmp_path / "faulty.c").write_text(FAULTY)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "good").write_bytes(b"acd")
+    compiler = unguided_compiler()
+    made = subprocess.run([compiler.c, *compiler.flags, "-c", "faulty.c"], cwd=tmp_path, check=False)
+    assert not made.returncode
+    program = link_target("faulty", [tmp_path / "faulty.o"], tmp_path, compiler)
+    done = subprocess.run([program, "-runs=1000000", "files"], cwd=tmp_path, check=False, capture_output=True)
+    assert done.returncode
+    kept = (tmp_path / "crash-input").read_bytes()
+    assert kept[:1] == b"b"
+    assert kept != b"acd"
 
 
 def test_thread_pool_bears_callers_calls_exceptions_and_forks(tmp_path: Path) -> None:
