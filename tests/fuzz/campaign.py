@@ -79,6 +79,7 @@ class Worker:
             self.pid = os.fork()
         if not self.pid:
             code = 1
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             try:
                 self._work()
                 code = 0
@@ -161,18 +162,23 @@ def keep(folder: Path, data: bytes, number: int, reason: str) -> None:
 def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> Result:
     """Judge the mutants `first` to `last`, or as many as the time allows."""
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         library = reader_library(Path(scratch))
+        began = time.monotonic()
         workers = [Worker(first + k, jobs, began + seconds, last, folder, library) for k in range(jobs)]
         for worker in workers:
             worker.start()
         living = set(range(jobs))
-        while living:
-            time.sleep(0.25)
-            for k in sorted(living):
-                if _ended(workers[k]):
-                    living.discard(k)
+        try:
+            while living:
+                time.sleep(0.25)
+                for k in sorted(living):
+                    if _ended(workers[k]):
+                        living.discard(k)
+        except KeyboardInterrupt:  # what is done counts
+            for k in living:
+                os.kill(workers[k].pid, signal.SIGKILL)
+                os.waitpid(workers[k].pid, 0)
     outcomes: Counter[str] = Counter()
     for report in folder.glob("outcomes_*.json"):
         outcomes.update(json.loads(report.read_text()))
@@ -244,6 +250,7 @@ def main() -> int:
     if options.again:
         print("\n".join(again(options.again)))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run(options.first + options.mutants, options.seconds, options.jobs, options.first, options.findings)
     print(json.dumps(result, indent=1))
     if options.record:
