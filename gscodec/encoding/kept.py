@@ -7,15 +7,17 @@ from typing import Final, Literal, get_args
 from gscodec.errors import InvalidArgument
 from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.metadata import Metadata
-from gscodec.format.writer import metadata_bytes
+from gscodec.format.writer import icc_bytes, metadata_bytes
 from gscodec.image import ImageStack
 from gscodec.image.kinds import warn_of_source
+from gscodec.image.profiles import is_srgb
 from gscodec.image.regions import RegionSource
 
 MetadataPolicy = Literal["all", "none"]
 
 METADATA_SHARE: Final = 0.05
-"""Share of a budget in bytes that metadata may take. What says how colours are meant is kept whatever it takes."""
+"""Share of a budget in bytes that metadata may take, and an ICC profile that says no more than that colours are sRGB.
+What else says how colours are meant is kept whatever it takes."""
 
 
 def kept_metadata(
@@ -23,8 +25,9 @@ def kept_metadata(
 ) -> tuple[ImageStack | RegionSource, Metadata]:
     """The picture and the metadata that its file keeps.
 
-    Of `all`, what takes more than its share of a budget is left out with a SourceWarning: XMP first, then Exif,
-    attributes of OpenEXR, and the pixel density. `none` keeps colour tags alone.
+    An ICC profile of sRGB, which is what a picture without one has, is left out with a SourceWarning where it takes
+    more than its share of a budget. Of `all`, so is metadata that takes more: XMP first, then Exif, attributes of
+    OpenEXR, and the pixel density. `none` keeps colour tags alone.
 
     Raises:
         InvalidArgument: no such policy.
@@ -32,6 +35,7 @@ def kept_metadata(
     if policy not in get_args(MetadataPolicy):
         raise InvalidArgument(f"metadata {policy!r} is not known: use {', '.join(get_args(MetadataPolicy))}")
     metadata = stack.metadata
+    stack = _without_srgb(stack, budget)
     if policy == "none":
         return _without_attributes(stack), replace(metadata, exif=None, xmp=None, density=None)
     if budget is None:
@@ -49,11 +53,27 @@ def kept_metadata(
             left_out.append(words)
             stack, attributes = _without_attributes(stack), 0
     if left_out:
-        name = stack.source_name if isinstance(stack, ImageStack) and stack.source_name else "the picture"
-        warn_of_source(
-            f"{name}: metadata is left out: {', '.join(left_out)}, more than {METADATA_SHARE:.0%} of {budget} bytes"
-        )
+        fact = f"{', '.join(left_out)}, more than {METADATA_SHARE:.0%} of {budget} bytes"
+        warn_of_source(f"{_name(stack)}: metadata is left out: {fact}")
     return stack, metadata
+
+
+def _without_srgb(stack: ImageStack | RegionSource, budget: int | None) -> ImageStack | RegionSource:
+    """The picture without an ICC profile that says nothing and costs much."""
+    if budget is None or not isinstance(stack, ImageStack) or not stack.icc:
+        return stack
+    size = icc_bytes(stack.icc)
+    if size <= METADATA_SHARE * budget or not is_srgb(stack.icc):
+        return stack
+    warn_of_source(
+        f"{_name(stack)}: its ICC profile is left out, it is sRGB as without one: {size} bytes are more than "
+        f"{METADATA_SHARE:.0%} of {budget}"
+    )
+    return replace(stack, icc=None, files=tuple(replace(entry, icc=None) for entry in stack.files))
+
+
+def _name(stack: ImageStack | RegionSource) -> str:
+    return stack.source_name if isinstance(stack, ImageStack) and stack.source_name else "the picture"
 
 
 def _without_attributes(stack: ImageStack | RegionSource) -> ImageStack | RegionSource:

@@ -13,6 +13,7 @@ from gscodec.encoding.packing import Encoded, count_for
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
 from gscodec.format.layout import MAX_SMALL_BYTES
+from gscodec.format.writer import icc_bytes
 
 SMALL_BUDGET: Final = 2048
 """Bytes up to which profile `small` is chosen where none is asked for: tables and levels of `coded` take 350 to 500."""
@@ -113,7 +114,7 @@ def _with_size(job: Job, encoded: Encoded, budget: int, most: int) -> Outcome:
     n, used = encoded.n_gaussians, len(encoded.data)
     if used > budget:
         icc = job.stack.icc
-        part = f", {len(icc)} of them for its ICC profile before compression" if icc else ""
+        part = f", {icc_bytes(icc)} of them for its ICC profile" if icc else ""
         return Outcome(
             encoded, False, f"the smallest file of this picture in profile {job.profile} has {used} bytes{part}"
         )

@@ -277,6 +277,11 @@ def metadata_bytes(metadata: Metadata | None) -> int:
     return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _metadata_chunks(metadata))
 
 
+def icc_bytes(icc: bytes | None) -> int:
+    """What a file with this ICC profile has more bytes than one without, as `metadata_bytes`."""
+    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(ICCP, icc))
+
+
 def _metadata_chunks(metadata: Metadata | None) -> list[StoredChunk]:
     return [chunk for fourcc, raw in _metadata_raw(metadata).items() for chunk in _optional(fourcc, raw)]
 

@@ -20,6 +20,9 @@ from gscodec.image.stack import is_cmyk
 _HEADER_BYTES: Final = 128
 _TAG_BYTES: Final = 12
 _MAX_TAGS: Final = 1024
+SRGB_TOLERANCE: Final = 3
+"""Of 255. Profiles of sRGB differ by 0 or 1, those of coarse curves by some more;
+a gamma of 2.2 differs by 9, Display P3 by 115."""
 _MODELS: Final = {1: "GRAY", 2: "GRAY", 3: "RGB ", 4: "RGB "}  # by channels, the last of 2 and 4 alpha
 
 
@@ -76,8 +79,36 @@ def fitting_profile(icc: bytes | None, model: str, name: str) -> bytes | None:
 
 
 def is_srgb(icc: bytes) -> bool:
-    """Whether a profile calls itself sRGB, so that nothing is lost without it."""
-    return b"sRGB" in icc or "sRGB".encode("utf-16-be") in icc
+    """Whether a profile of RGB or gray says what its absence says: that samples are codes of sRGB.
+
+    Its curves and primaries decide, not its name: a grid of colours, the profile's and sRGB's, differs by at most
+    SRGB_TOLERANCE.
+    """
+    from PIL import Image, ImageCms
+
+    mode = {"RGB ": "RGB", "GRAY": "L"}.get(colour_model(icc) or "")
+    if mode is None:
+        return False
+    codes = np.arange(256, dtype=np.uint8)
+    if mode == "RGB":
+        steps = codes[::17]
+        grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+        codes = np.concatenate([grid, np.repeat(codes[:, None], 3, axis=1)])
+    image = Image.fromarray(codes[None])
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        shown = ImageCms.profileToProfile(
+            image,
+            profile,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+        )
+    except Exception:  # as in srgb_of_inks
+        return False
+    assert shown is not None
+    wanted = codes.reshape(1, len(codes), -1).astype(np.int16)
+    return bool(np.abs(np.asarray(shown, np.int16) - wanted).max() <= SRGB_TOLERANCE)
 
 
 def _said(model: str) -> str:

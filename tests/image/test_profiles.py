@@ -1,5 +1,6 @@
 """ICC profiles: kept where they are sound and of the picture's colour model, left out with a warning where not."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image, ImageCms
 from gscodec.errors import SourceWarning
 from gscodec.format import AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.image import from_array, load_image, save_image
-from gscodec.image.profiles import colour_model
+from gscodec.image.profiles import colour_model, is_srgb
 from gscodec.image.stack import cmyk_groups
 
 Saved = Callable[..., bytes]
@@ -33,8 +34,57 @@ def pixels(path: Path) -> npt.NDArray[np.uint8]:
         return np.asarray(image)
 
 
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def tags_of(icc: bytes) -> dict[bytes, bytes]:
+    """The tags of a profile."""
+    (count,) = struct.unpack_from(">I", icc, 128)
+    entries = [struct.unpack_from(">4sII", icc, 132 + 12 * number) for number in range(count)]
+    return {name: icc[at : at + size] for name, at, size in entries}
+
+
+def curve(values: npt.NDArray[np.float64]) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">I", len(values)) + np.round(values * 65535).astype(">u2").tobytes()
+
+
+def with_curves(values: npt.NDArray[np.float64]) -> dict[bytes, bytes]:
+    return tags_of(SRGB) | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(values))
+
+
+X = np.linspace(0, 1, 512)
+SRGB_CURVE = np.where(X <= 0.04045, X / 12.92, ((X + 0.055) / 1.055) ** 2.4)
+P3 = {
+    name: b"XYZ " + bytes(4) + struct.pack(">3i", *(round(part * 65536) for part in colorant))
+    for name, colorant in {
+        b"rXYZ": (0.5151, 0.2412, -0.0011),
+        b"gXYZ": (0.2920, 0.6922, 0.0419),
+        b"bXYZ": (0.1571, 0.0666, 0.7841),
+    }.items()
+}
+CALLED_SRGB = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"sRGB\0" + bytes(78)}
+
+
+@pytest.mark.parametrize(
+    ("icc", "expected"),
+    [
+        (SRGB, True),
+        (make_profile(tags=with_curves(SRGB_CURVE)), True),
+        (make_profile(b"GRAY", {b"wtpt": tags_of(SRGB)[b"wtpt"], b"kTRC": curve(SRGB_CURVE)}), True),
+        (make_profile(tags=with_curves(X**2.2)), False),
+        (make_profile(tags=tags_of(SRGB) | P3), False),
+        (make_profile(tags=tags_of(SRGB) | P3 | CALLED_SRGB), False),
+        (make_profile(tags=CALLED_SRGB), False),
+        (b"sRGB", False),
+        (ink_profile(), False),
+    ],
+)
+def test_colours_and_not_names_make_a_profile_srgb(icc: bytes, expected: bool) -> None:
+    assert is_srgb(icc) is expected
+
+
 def test_the_model_of_a_profile() -> None:
-    assert colour_model(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()) == "RGB "
+    assert colour_model(SRGB) == "RGB "
     assert colour_model(GRAY) == "GRAY"
     whole = ink_profile()
     assert colour_model(whole) == "CMYK"
@@ -85,8 +135,7 @@ def test_a_file_type_without_profiles_says_so(tmp_path: Path) -> None:
     for name in ("a.bmp", "a.exr", "a.ppm"):
         with pytest.warns(SourceWarning, match="no place for the ICC profile"):
             save_image(tmp_path / name, stack.samples, stack.groups, RGB)
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    save_image(tmp_path / "b.bmp", stack.samples, stack.groups, srgb)  # nothing is lost
+    save_image(tmp_path / "b.bmp", stack.samples, stack.groups, SRGB)  # nothing is lost
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])

@@ -5,12 +5,16 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+from icc_profiles import make_profile
+from PIL import ImageCms
 
 import gscodec
 from gscodec.encoder import EncodeResult, encode
-from gscodec.errors import InvalidArgument
+from gscodec.errors import InvalidArgument, SourceWarning
 from gscodec.format import IgsReader, validate
+from gscodec.format.writer import icc_bytes
 from gscodec.gaussians import Float32Array
+from gscodec.image import from_array
 
 Pixels = npt.NDArray[np.uint8]
 QUICK = {"preset": "fast", "steps": 12, "threads": 1}
@@ -137,6 +141,27 @@ def test_a_mask_of_one_texel_and_importance_of_nothing(picture: Float32Array) ->
 def test_a_millisecond_is_a_time_budget(picture: Float32Array) -> None:
     result = encode(picture, size=450, preset="fast", time_budget=0.001)
     check(result, 450)
+
+
+def test_a_profile_of_srgb_does_not_eat_a_small_target(picture: Float32Array) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    stack = from_array(np.round(picture * 255).astype(np.uint8), icc=srgb, source_name="a.png")
+    with pytest.warns(SourceWarning, match=r"a.png: its ICC profile is left out, it is sRGB .* more than 5% of 400"):
+        small = encode(stack, size=400, **QUICK)  # type: ignore[arg-type]
+    assert small.target_met
+    assert IgsReader(small.data).icc is None
+    for more in ({"size": 20 * icc_bytes(srgb)}, {"gaussians": 9}):
+        result = encode(stack, **more, **QUICK)  # type: ignore[arg-type]
+        assert IgsReader(result.data).icc == srgb
+
+
+def test_a_profile_of_other_colours_stays_and_a_missed_size_names_it(picture: Float32Array) -> None:
+    icc = make_profile(padding=100) + DRAW.bytes(300)
+    result = encode(from_array(np.round(picture * 255).astype(np.uint8), icc=icc), size=400, **QUICK)  # type: ignore[arg-type]
+    assert not result.target_met
+    assert IgsReader(result.data).icc == icc
+    assert f"{icc_bytes(icc)} of them for its ICC profile" in result.note
+    assert len(result.data) > icc_bytes(icc) > 300
 
 
 def test_a_list_of_levels_has_its_say(picture: Float32Array) -> None:
