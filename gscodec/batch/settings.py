@@ -121,6 +121,7 @@ _CHOICES: Final = {
     "tune": ("psnr", "balanced", "ssim"),
     "profile": ("coded", "packed", "f16", "small"),
     "nan": ("error", "zero", "hole"),
+    "metadata": ("all", "none"),
 }
 
 

@@ -52,6 +52,10 @@ def command(
     preset: Annotated[Preset | None, typer.Option(help="Effort. [default: balanced]")] = None,
     tune: Annotated[Tune | None, typer.Option(help="Quality meant. [default: psnr]")] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimisation steps of each.")] = None,
+    metadata: Annotated[
+        Literal["all", "none"] | None,
+        typer.Option(help="Keep Exif, XMP and the like, as encode does, or leave them out. [default: all]"),
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only paths below SRC that match; repeatable.")
     ] = None,
@@ -131,7 +135,7 @@ def command(
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
-    wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps}
+    wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps, "metadata": metadata}
     settings = given | {name: value for name, value in wanted.items() if value}
     limits = limits_of(max_pixels, max_memory, max_candidates)
     work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits)

@@ -106,6 +106,7 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'\nsource = 's'\ntune = 'sssim'", "tune 'sssim' is not one of"),
         ("output = 'o'\nsource = 's'\nprofile = 'f61'", "profile 'f61' is not one of"),
         ("output = 'o'\nsource = 's'\nnan = 'holes'", "nan 'holes' is not one of"),
+        ("output = 'o'\nsource = 's'\nmetadata = 'some'", "metadata 'some' is not one of all, none"),
         ("output = 'o'\nsource = 's'\nbpp = nan", "bpp nan is not"),
         ("output = 'o'\nsource = 's'\nbpp = inf", "bpp inf is not"),
         ("output = 'o'\nsource = 's'\nbpp = 0", "bpp 0 is not"),

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gscodec
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
@@ -63,6 +65,20 @@ def test_a_dry_run_finds_what_is_misspelt(run: "Run", tree: Path, tmp_path: Path
         outcome = run("batch", "--decode", tmp_path / "o", tmp_path / "b", "--jobs", 1, "--include", "z*", *way)
         assert outcome.code == 2
         assert "holds no .igs files" in outcome.stderr
+
+
+def test_metadata_is_kept_or_left_out(run: "Run", tree: Path, tmp_path: Path) -> None:
+    with Image.open(tree / "x.png") as image:
+        image.save(tree / "x.png", dpi=(300, 300))
+    for options, density in (((), 300), (("--metadata", "none"), None), (("--metadata", "all"), 300)):
+        outcome = run("batch", tree, tmp_path / "o", *QUICK, *options)
+        assert (outcome.code, "current" in outcome.stderr) == (0, False)
+        with gscodec.open(tmp_path / "o" / "x.igs") as image:
+            found = image.metadata.density
+        assert (found and round(found[0])) == density
+    outcome = run("batch", "--decode", tmp_path / "o", tmp_path / "b", "--metadata", "none")
+    assert (outcome.code, "--metadata: of an encode" in outcome.stderr) == (1, True)
+    assert run("batch", tree, tmp_path / "o", "--metadata", "some").code == 1
 
 
 def test_shards_go_both_ways(run: "Run", tree: Path, tmp_path: Path) -> None:

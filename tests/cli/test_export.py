@@ -1,6 +1,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image, ImageCms
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
@@ -26,6 +28,21 @@ def test_a_level_beyond_the_coarsest_exports_that(run: "Run", igs: Path, tmp_pat
     (beyond,), (coarsest,) = (list((tmp_path / folder).iterdir()) for folder in ("beyond", "coarsest"))
     assert beyond.read_bytes() == coarsest.read_bytes()
     assert run("export", igs, tmp_path / "none", "--to", "png", "--lod", 16).code == 1
+
+
+def test_textures_have_colours_and_no_metadata(run: "Run", picture: Path, tmp_path: Path) -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x013B] = "An artist"
+    with Image.open(picture) as image:
+        image.save(tmp_path / "a.png", dpi=(300, 300), icc_profile=icc, exif=exif)
+    options = ["--gaussians", 20, "--preset", "fast", "--steps", 5, "--quiet"]
+    assert run("encode", tmp_path / "a.png", tmp_path / "a.igs", *options).code == 0
+    assert run("export", tmp_path / "a.igs", tmp_path / "out", "--to", "png").code == 0
+    (path,) = (tmp_path / "out").iterdir()
+    with Image.open(path) as image:
+        assert image.info == {"icc_profile": icc}
+        assert not image.getexif()
 
 
 def test_an_existing_file_is_one_line_on_stderr(run: "Run", igs: Path, tmp_path: Path) -> None:

@@ -164,6 +164,22 @@ def test_a_profile_of_other_colours_stays_and_a_missed_size_names_it(picture: Fl
     assert len(result.data) > icc_bytes(icc) > 300
 
 
+@pytest.mark.parametrize("bpp", [0.5, 1])
+def test_a_cut_out_uses_its_bytes_and_keeps_its_outline(bpp: float) -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    inside = np.hypot(x - 31.5, y - 31.5) < 24
+    pixels = np.stack([200 + x // 2, 60 + y * 2, 255 - 2 * x, 0 * x + 255], axis=2).astype(np.uint8) * inside[..., None]
+    result = encode(pixels, bpp=bpp, preset="fast", steps=60, threads=1)
+    budget = bpp * 64 * 64 / 8
+    assert result.target_met
+    assert 0.95 * budget <= len(result.data) <= budget
+    with gscodec.open(result.data) as image:
+        alpha = image.render()[:, :, 3]
+    assert ((alpha > 127) == inside).mean() > 0.97
+    assert alpha[:4].max() == 0
+    assert alpha[24:40, 24:40].min() > 250
+
+
 def test_a_list_of_levels_has_its_say(picture: Float32Array) -> None:
     pixels = np.round(picture * 255).astype(np.uint8)
     asked = encode(pixels, size=1500, lods=5, **QUICK)  # type: ignore[arg-type]
