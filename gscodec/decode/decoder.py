@@ -36,6 +36,7 @@ from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
 from gscodec.format.metadata import Metadata
 from gscodec.gaussians import Float32Array, Window
+from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import has_floats, native_dtype, to_values
 from gscodec.image.restore import Restored, plain_files, restore
 from gscodec.limits import CHANNELS_PER_PIXEL, DEFAULT_LIMITS, Limits
@@ -468,7 +469,8 @@ class IgsImage:
         height, width, n_channels = self.shape
         self._check_cost([((0, 0, width, height), (height, width), False)], n_channels)
         finish = output_for(self.groups, dtype).finish
-        for values in mip_levels(height, width, lambda size: self.render(level, None, size, np.float32), self.groups):
+        averaging = SampleAverage(self.groups)
+        for values in mip_levels(height, width, lambda: self.render(level, None, None, np.float32), averaging):
             yield finish(values)
 
     def mip_files(
@@ -491,10 +493,11 @@ class IgsImage:
         samples = sum(entry.height * entry.width * entry.n_channels for entry in entries)
         self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(entries)} files of {samples} samples")
 
-        def render(part: tuple[int, int]) -> Float32Array:
-            return self._render(level, whole, part, np.float32, thumbnail=lod is None and is_tiny(whole, part))
+        def render(size: tuple[int, int]) -> Float32Array:
+            return self._render(level, whole, size, np.float32, thumbnail=small[size])
 
-        chains = {size: mip_levels(*size, render, self.groups) for size in sizes}
+        averaging = SampleAverage(self.groups)
+        chains = {size: mip_levels(*size, functools.partial(render, size), averaging) for size in sizes}
         while True:
             rendered = {size: next(chain, None) for size, chain in chains.items()}
             found = {}

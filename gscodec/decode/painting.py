@@ -17,7 +17,7 @@ from gscodec.decode.work import TileRect, WorkBudget
 from gscodec.errors import InvalidArgument
 from gscodec.format import ChannelGroup
 from gscodec.gaussians import Float32Array, Window
-from gscodec.image.alpha import clamped
+from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.raster.base import OutputDtype, TooManyPairs
 
@@ -126,9 +126,9 @@ def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Arra
 
     def render(first: int, last: int) -> Float32Array:
         window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
-        return clamped(to_values(scene.forward(window, request.budget), groups), groups)
+        return to_values(scene.forward(window, request.budget), groups)
 
-    return _joined(shrink(render, lattice, request.size, _channels(store), 0), request.size, output)
+    return _joined(shrink(render, lattice, request.size, SampleAverage(groups), 0), request.size, output)
 
 
 def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
@@ -147,9 +147,9 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
                 window = Window(x, y + top * step_y, bottom - top, lattice[1], step_x, step_y)
                 parts.append(store.scene_of(request.lod, tiles, window).forward(window, "float32", request.budget))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return clamped(to_values(values, groups), groups)
+        return to_values(values, groups)
 
-    strips = shrink(render, lattice, request.size, _channels(store), y if step_y == 1 else 0)
+    strips = shrink(render, lattice, request.size, SampleAverage(groups), y if step_y == 1 else 0)
     return _joined(strips, request.size, output)
 
 
@@ -172,7 +172,3 @@ def _joined(strips: Iterator[tuple[int, Float32Array]], size: tuple[int, int], o
         result[row : row + len(finished)] = finished
     assert result is not None
     return result
-
-
-def _channels(store: SceneStore) -> int:
-    return len(store.reader.grid.background)

@@ -1,5 +1,6 @@
 """A picture from the top down, for outputs that memory would not hold."""
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,8 @@ from gscodec.decode.scaled import shrink, strips
 from gscodec.decode.scene import Scene, load_scene
 from gscodec.decode.store import BAND_TILES, SceneStore, tiles_of
 from gscodec.decode.work import TileRect
-from gscodec.gaussians import Float32Array, Window
-from gscodec.image.alpha import clamped
+from gscodec.gaussians import Window
+from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import to_values
 from gscodec.raster.base import OutputDtype, TooManyPairs
 
@@ -63,12 +64,10 @@ def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterato
             return np.concatenate([render(first, middle, kind), render(middle, last, kind)])
         return values if kind != "float32" else to_values(values, groups)
 
-    def blended(first: int, last: int) -> Float32Array:
-        return clamped(render(first, last, "float32"), groups)
-
     offset = y if step_y == 1 else 0
     if request.shrinks:
-        for row, values in shrink(blended, lattice, request.size, n_channels, offset):
+        blend = functools.partial(render, kind="float32")
+        for row, values in shrink(blend, lattice, request.size, SampleAverage(groups), offset):
             yield row, output.finish(values)
         return
     for first, last in strips(height, width * n_channels, offset):

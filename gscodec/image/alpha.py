@@ -63,27 +63,6 @@ def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
     return found
 
 
-def clamped(values: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[Any]:
-    """Numbers as `levels.to_values` gives them, those of integer alphas within 0..1: what a smaller picture averages.
-
-    A blend goes beyond 0 and 1 where an alpha is flat; averages of that would eat into edges. So too for premultiplied
-    colour.
-
-    Args:
-        values: float32 (..., C).
-        groups: what the C channels are.
-    """
-    found = [cover for cover in covers(groups) if cover.group.sample_type is SampleType.UINT]
-    if not found:
-        return values
-    result = np.array(values, np.float32)
-    for cover in found:
-        first = cover.colour.start if cover.mode is AlphaMode.PREMULTIPLIED else cover.alpha
-        part = result[..., first : cover.alpha + 1]
-        np.clip(part, 0, 1, out=part)
-    return result
-
-
 def is_coverable(group: ChannelGroup) -> bool:
     """Whether an opacity behind a group may be its alpha."""
     return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}

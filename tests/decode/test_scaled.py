@@ -41,11 +41,15 @@ def test_average_in_pieces_is_the_matrix_product(data: st.DataObject) -> None:
     n_outputs = data.draw(st.integers(1, n_cells))
     cuts = sorted({0, n_cells, *data.draw(st.lists(st.integers(0, n_cells), max_size=4))})
     cells = np.random.default_rng(n_cells).random((n_cells, 3))
-    result = np.zeros((n_outputs, 3))
-    for first, last in pairwise(cuts):
-        row, sums = scaled.average(cells[first:last], first, n_cells, n_outputs)
-        result[row : row + len(sums)] += sums
-    np.testing.assert_allclose(result, box_matrix(n_cells, n_outputs) @ cells, rtol=1e-13)
+    for long_sum, block in ((1, 1), (1 << 30, 7), (1 << 30, 1 << 14)):  # output by output, or some together
+        result = np.zeros((n_outputs, 3))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scaled, "_LONG_SUM", long_sum)
+            patch.setattr(scaled, "_BLOCK_SAMPLES", block)
+            for first, last in pairwise(cuts):
+                row, sums = scaled.average(cells[first:last], first, n_cells, n_outputs)
+                result[row : row + len(sums)] += sums
+        np.testing.assert_allclose(result, box_matrix(n_cells, n_outputs) @ cells, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("n_cells", "n_outputs"), [(7, 7), (6, 3), (7, 1), (5, 4), (1 << 20, 3)])
