@@ -175,7 +175,7 @@ FAULTS: dict[str, tuple[Callable[[], bytes], type[GsCodecError]]] = {
     "extra_byte": (lambda: BASE + b"\0", CorruptField),
     "version_0": (lambda: header("version_major", 0), UnsupportedVersion),
     "version_2": (lambda: header("version_major", 2), UnsupportedVersion),
-    "unknown_profile": (lambda: header("profile", 3), UnsupportedChunk),
+    "unknown_profile": (lambda: header("profile", 4), UnsupportedChunk),
     "no_lods": (lambda: header("lod_count", 0), CorruptField),
     "too_many_lods": (lambda: header("lod_count", 17), LimitExceeded),
     "other_lod_count": (lambda: header("lod_count", 4), CorruptField),

@@ -154,7 +154,7 @@ def test_the_command_line_says_so_in_one_line(
 ) -> None:
     machine(1, SmallCard(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "out.png")]) == 0
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
     assert lines == [f"gscodec: warning: {NO_ROOM}; going on with the CPU"]
     machine(1, SmallCard(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "other.png"), "--device", "cuda"]) == 4

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NV
 SPILL_BYTES = {
     "blend_tiles": 32,
     "backward_tiles": 8,
-    "weighted_backward_tiles": 16,
+    "weighted_backward_tiles": 24,
     "ssim_loss": 16,
     "weighted_ssim_loss": 16,
 }

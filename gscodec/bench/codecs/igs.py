@@ -81,6 +81,7 @@ class Igs(Codec):
             "seed": self.seed,
             "device": self.device,
             "threads": self.threads,
+            "metadata": "none",  # rivals keep none either
         }
 
     def decode(self, data: bytes, height: int, width: int) -> Picture:  # noqa: ARG002
