@@ -55,6 +55,11 @@ _NOISE: Final = re.compile(
 )
 """Sizes, file types and colour spaces, which say nothing about the material."""
 
+_NUMBER: Final = re.compile(r"v?\d{1,4}")
+"""Of a version, a variant or a frame."""
+
+_NUMBERED: Final = re.compile(r"([a-z]{3,})(\d{1,2})")
+
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
 
@@ -62,12 +67,17 @@ def map_name(path: str | PurePath) -> MapName | None:
     """What the name of a file says that it is; None where it names no map.
 
     The last words of the name decide, without its size and colour space: `rock_07_nor_gl_2k.png` is the normal map of
-    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own.
+    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own. So does any other number
+    behind the map's word: `rock_nor_02.png` and `rock_nor2.png` are the normal map of `rock_02` and `rock_2`.
     """
     words = _words(PurePath(path).stem)
-    udim = [words.pop()] if len(words) > 1 and _UDIM.fullmatch(words[-1]) else []
+    number = [words.pop()] if len(words) > 1 and _UDIM.fullmatch(words[-1]) else []
     variant = "_".join(word for word in words if _NOISE.fullmatch(word))
     words = [word for word in words if not _NOISE.fullmatch(word)]
+    if not number and words:
+        words, number = _without_number(words)
+    glued = _GLUED.fullmatch(words[-1]) if words else None
+    words[-1:] = glued.groups() if glued else words[-1:]
     convention = _CONVENTIONS[words.pop()] if len(words) > 1 and words[-1] in _CONVENTIONS else _NONE
     for count in range(min(_MOST_WORDS, len(words)), 0, -1):
         found = _WORDS.get("".join(words[-count:]))
@@ -81,14 +91,22 @@ def map_name(path: str | PurePath) -> MapName | None:
         tag = f"{kind}_{convention}" if convention is not _NONE else kind
         if role is Role.NORMAL and convention is _NONE:
             convention = _GL
-        return MapName("_".join(words[:-count] + udim), kind, role, convention, word, tag, variant)
+        return MapName("_".join(words[:-count] + number), kind, role, convention, word, tag, variant)
     return None
+
+
+def _without_number(words: list[str]) -> tuple[list[str], list[str]]:
+    """Words without the number that is the last, or ends a last one that a map is called by; and that number."""
+    if len(words) > 1 and _NUMBER.fullmatch(words[-1]):
+        return words[:-1], words[-1:]
+    numbered = _NUMBERED.fullmatch(words[-1])
+    if numbered and (numbered[1] in _WORDS or _GLUED.fullmatch(numbered[1])):
+        return [*words[:-1], numbered[1]], [numbered[2]]
+    return words, []
 
 
 def _words(text: str) -> list[str]:
     """Lower-case words of a name: what stands between separators, and the parts of `NormalGL` and `baseColor`."""
     for name in ("OpenGL", "DirectX"):
         text = text.replace(name, f"_{name.lower()}")
-    words = [word.lower() for part in re.split(r"[ _\-.]+", text) for word in _CAMEL.split(part) if word]
-    glued = _GLUED.fullmatch(words[-1]) if words else None
-    return [*words[:-1], glued[1], glued[2]] if glued else words
+    return [word.lower() for part in re.split(r"[ _\-.]+", text) for word in _CAMEL.split(part) if word]

@@ -31,6 +31,16 @@ NAMES = {
     "wood_base_color_1001.png": ("wood_1001", "albedo"),
     "wood_base_color_1002.png": ("wood_1002", "albedo"),
     "crate_normalgl.png": ("crate", "normal"),
+    "crate_normaldx_2k.png": ("crate", "normal"),
+    "crate_nor_02.png": ("crate_02", "normal"),
+    "crate_Normal2.png": ("crate_2", "normal"),
+    "crate_normaldx2_4k.png": ("crate_2", "normal"),
+    "crate_NormalGL_03.png": ("crate_03", "normal"),
+    "CRATE-NORMAL-02.PNG": ("crate_02", "normal"),
+    "crate.roughness.0007.png": ("crate_0007", "roughness"),
+    "crate_displacement_16bit.png": ("crate", "height"),
+    "crate_rough_v2.png": ("crate_v2", "roughness"),
+    "roughness3.png": ("3", "roughness"),
 }
 
 
@@ -41,7 +51,11 @@ def test_usual_names_are_understood(name: str) -> None:
     assert (said.stem, said.kind) == NAMES[name]
 
 
-@pytest.mark.parametrize("name", ["photo.png", "color_of_money.png", "metal_rust.png", "normality.png", "rock_gl.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["photo.png", "color_of_money.png", "metal_rust.png", "normality.png", "rock_gl.png"]
+    + ["photo_02.png", "metal009.png", "height_0_3.png", "2.png", "id3.png", "mask_12345.png"],
+)
 def test_other_names_are_no_maps(name: str) -> None:
     assert map_name(name) is None
 
@@ -54,6 +68,8 @@ def test_other_names_are_no_maps(name: str) -> None:
         ("a_Normal_DirectX.png", NormalConvention.DX),
         ("a_normal.png", NormalConvention.GL),
         ("a_nrm_ogl.png", NormalConvention.GL),
+        ("a_nor_dx_02.png", NormalConvention.DX),
+        ("a_normaldx2.png", NormalConvention.DX),
     ],
 )
 def test_normal_maps_have_a_convention(name: str, convention: NormalConvention) -> None:
