@@ -206,7 +206,8 @@ def _described_floats(picture: ImageStack, file: MapFile) -> Described:
     chosen = values[:, :, places]
     meant = meaning_of_file(file, _codes(chosen), 0)
     if meant.role in COLOURS:
-        return replace(whole, kind=meant.kind)
+        groups = [replace(g, role=meant.role) if at == places[0] and g.role in COLOURS else g for g, at in starts]
+        return replace(whole, groups=tuple(groups), kind=meant.kind)
     chosen = _without_repeats(chosen, meant.role)
     rest = [place for place in range(values.shape[2]) if place not in places]
     groups = [_float_group(file.name or meant.kind or "data", chosen, meant, picture.groups[0])]

@@ -93,7 +93,7 @@ def _shown_as(lines: list[tuple[str, str]], name: str) -> dict[str, Any]:
     if aspect != 1 and 1e-6 <= aspect <= 1e6:
         shown["pixel_aspect"] = aspect
     if others:
-        warn_of_source(f"{name}: lines of its header are left out: {ascii(', '.join(sorted(set(others))))[1:161]}")
+        warn_of_source(f"{name}: lines of its header are left out: {ascii(', '.join(sorted(set(others))))[1:-1][:160]}")
     return shown
 
 

@@ -67,8 +67,8 @@ def map_name(path: str | PurePath) -> MapName | None:
     """What the name of a file says that it is; None where it names no map.
 
     The last words of the name decide, without its size and colour space: `rock_07_nor_gl_2k.png` is the normal map of
-    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own. So does any other number
-    behind the map's word: `rock_nor_02.png` and `rock_nor2.png` are the normal map of `rock_02` and `rock_2`.
+    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own. So does any other
+    number behind the map's word: `rock_nor_02.png` and `rock_nor2.png` are the normal map of `rock_02` and `rock_2`.
     """
     words = _words(PurePath(path).stem)
     number = [words.pop()] if len(words) > 1 and _UDIM.fullmatch(words[-1]) else []

@@ -144,7 +144,7 @@ def _picture_file(
     if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
         return _float_file(kind, array, tuple(groups), exr, bit_depth, icc, name)
     if array.dtype.kind == "f" and has_floats(groups):
-        array = _displayable(array, groups, name, kind in _ALPHA)
+        array = _displayable(array, groups, name, kind)
         groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
     elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
         array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
@@ -213,6 +213,8 @@ def _float_file(
 
     if values.shape[2] not in {1, 3, 4}:
         raise InvalidArgument(f"{name}: Radiance HDR has three channels, not {values.shape[2]}; write OpenEXR")
+    if values.shape[2] == 4:
+        _report_alpha(values[:, :, 3], kind, name)
     return write_radiance(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[:, :, :3])
 
 
@@ -229,17 +231,19 @@ def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArr
 
 
 def _displayable(
-    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, takes_alpha: bool
+    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, kind: str
 ) -> npt.NDArray[np.float32]:
-    """The first light among float samples, and its alpha, for a file of integers.
+    """The first light among float samples, and its alpha, for a file of integers; a SourceWarning names the rest.
 
     Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1). Where the file takes no alpha, colour is
     premultiplied: what there is over black.
     """
+    takes_alpha = kind in _ALPHA
     mode = AlphaMode.STRAIGHT if takes_alpha else AlphaMode.PREMULTIPLIED
     values, groups = in_mode(array.astype(np.float32), groups, mode)
     starts = [0, *np.cumsum([group.n_channels for group in groups])]
     if groups[0].role is Role.NORMAL:
+        _report_layers(groups[1:], kind, name)
         return np.clip(shown_normals(values[:, :, : groups[0].n_channels], groups[0]), 0, 1)
     usable = [k for k, group in enumerate(groups) if group.n_channels in {1, 3}]
     light = next((k for k in usable if groups[k].role in COLOURS), usable[0] if usable else None)
@@ -249,10 +253,29 @@ def _displayable(
     colour: npt.NDArray[np.float32] = np.clip(values[:, :, shown], 0, 1)
     if groups[light].role in COLOURS:
         colour = srgb_of_light(colour)
-    alpha = next((cover.alpha for cover in covers(groups) if cover.colour == shown), None)
-    if alpha is None or not takes_alpha:
+    cover = next((cover for cover in covers(groups) if cover.colour == shown), None)
+    holder = light if cover is None else cover.holder
+    _report_layers([group for k, group in enumerate(groups) if k not in {light, holder}], kind, name)
+    if cover is None:
         return colour
-    return np.concatenate([colour, np.clip(values[:, :, alpha : alpha + 1], 0, 1)], axis=2)
+    alpha = values[:, :, cover.alpha : cover.alpha + 1]
+    if not takes_alpha:
+        _report_alpha(alpha, kind, name)
+        return colour
+    return np.concatenate([colour, np.clip(alpha, 0, 1)], axis=2)
+
+
+def _report_layers(groups: Sequence[ChannelGroup], kind: str, name: str) -> None:
+    """One SourceWarning that names layers which a file of one picture leaves out."""
+    if groups:
+        names = ", ".join(group.name for group in groups)[:200]
+        warn_of_source(f"{name}: {kind} holds one picture; left out: {names}; write OpenEXR, or export, to keep all")
+
+
+def _report_alpha(alpha: npt.NDArray[Any], kind: str, name: str) -> None:
+    """One SourceWarning where a file without an alpha shows what is not covered as black."""
+    if float(alpha.min()) < 1:
+        warn_of_source(f"{name}: {kind} has no alpha channel; colour is that over black")
 
 
 def _format(name: str, format_name: str | None) -> str:

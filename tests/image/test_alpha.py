@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from gscodec.errors import SourceWarning
 from gscodec.format import AlphaMode, ChannelGroup, Role, SampleType, Transfer
 from gscodec.image import load_image, save_image
 from gscodec.image.alpha import covers, in_mode, straightened
@@ -121,7 +122,8 @@ def test_a_fourth_float_channel_that_is_no_alpha_is_data(tmp_path: Path) -> None
     assert [group.role for group in restored.groups] == [Role.COLOR, Role.DATA]
     np.testing.assert_allclose(restored.samples, samples, atol=1e-3)
     assert read_tiff(written(restored, tmp_path / "out.tif"))[1] == (0,)
-    save_image(tmp_path / "out.png", restored.samples, restored.groups, bit_depth=8)
+    with pytest.warns(SourceWarning, match="left out: extra; write OpenEXR"):
+        save_image(tmp_path / "out.png", restored.samples, restored.groups, bit_depth=8)
     assert read_codes(tmp_path / "out.png").shape[2] == 3
 
 
@@ -195,7 +197,27 @@ def test_files_without_an_alpha_show_colour_over_black(tmp_path: Path) -> None:
     alpha = soft_disc()
     source = write_rgba_exr(tmp_path / "in.exr", np.asarray(LIGHT, np.float32) * alpha[:, :, None], alpha)
     restored = restored_of(source)
-    save_image(tmp_path / "out.bmp", restored.samples, restored.groups)
+    with pytest.warns(SourceWarning, match="BMP has no alpha channel; colour is that over black"):
+        save_image(tmp_path / "out.bmp", restored.samples, restored.groups)
     shown = read_codes(tmp_path / "out.bmp")
     assert shown[0, 0].max() == 0
     assert np.abs(shown[SIDE // 2, SIDE // 2] - np.asarray((169, 112, 80))).max() <= 6
+    with pytest.warns(SourceWarning, match="HDR has no alpha channel; colour is that over black"):
+        written(restored, tmp_path / "out.hdr")
+    opaque = restored_of(
+        write_rgba_exr(source, np.full((SIDE, SIDE, 3), 0.5, np.float32), np.ones((SIDE, SIDE), np.float32))
+    )
+    written(opaque, tmp_path / "opaque.hdr")  # loses nothing, and warns of nothing
+
+
+def test_layers_that_a_file_of_one_picture_leaves_out_are_named(tmp_path: Path) -> None:
+    plane = soft_disc(1.0)
+    for names, shown, left in (
+        (("R", "G", "B", "A", "spec.R", "spec.G", "spec.B", "Z"), 4, "spec, Z"),
+        (("X", "Y", "Z"), 1, "X, Z"),
+    ):
+        path = tmp_path / "in.exr"
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, dict.fromkeys(names, plane)).write(str(path))
+        with pytest.warns(SourceWarning, match=f"PNG holds one picture; left out: {left}; write OpenEXR"):
+            png = written(restored_of(path), tmp_path / f"{shown}.png")
+        assert load_image(png).samples.shape[2] == shown

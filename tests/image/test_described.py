@@ -324,6 +324,15 @@ def test_light_of_floats_stays_as_it_was_read(tmp_path: Path) -> None:
     assert [group.role for group in stack.groups] == [Role.COLOR, Role.DATA]
 
 
+@pytest.mark.parametrize(
+    ("name", "role"), [("lamp_emissive", "emissive"), ("lamp_albedo", "albedo"), ("lamp", "color")]
+)
+def test_light_of_floats_has_the_role_that_its_name_says(name: str, role: str, tmp_path: Path) -> None:
+    groups = load_source([floats(tmp_path / f"{name}.exr", dict.fromkeys("RGBA", 9 * _X))]).groups
+    assert [group.role for group in groups] == [role, Role.OPACITY]
+    assert groups[0].transfer is Transfer.ASINH
+
+
 def test_a_material_of_openexr_and_png(tmp_path: Path) -> None:
     x, y, z = vectors()
     paths = [

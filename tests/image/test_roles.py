@@ -53,8 +53,10 @@ def test_usual_names_are_understood(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["photo.png", "color_of_money.png", "metal_rust.png", "normality.png", "rock_gl.png"]
-    + ["photo_02.png", "metal009.png", "height_0_3.png", "2.png", "id3.png", "mask_12345.png"],
+    [
+        *("photo.png", "color_of_money.png", "metal_rust.png", "normality.png", "rock_gl.png", "photo_02.png"),
+        *("metal009.png", "height_0_3.png", "2.png", "id3.png", "mask_12345.png"),
+    ],
 )
 def test_other_names_are_no_maps(name: str) -> None:
     assert map_name(name) is None
