@@ -21,7 +21,15 @@ PROBE_PIXELS: Final = 128 * 128
 """A larger picture is probed on an area-averaged copy of about so many pixels."""
 
 PROBE_BPPC: Final = (0.15, 0.6)
-LEAST_BYTES: Final = 1024
+PROBE_OVERHEAD: Final = 1024
+"""Bytes of a probe for header and tables."""
+
+LEAST_BYTES: Final = 256
+"""Of an item: a small file of a picture, and of most materials."""
+
+KEY_BYTES: Final = 128
+"""What the key of an item and its encoder's notes may take of a file."""
+
 EXPONENTS: Final = (0.2, 2.0)
 """Range of b that a probe is believed."""
 
@@ -38,7 +46,7 @@ class Slope:
     def bytes_at(self, slope: float) -> float:
         """Bytes at which one byte more takes `slope` off the squared error."""
         wanted: float = (self.a * self.b / slope) ** (1 / (self.b + 1))
-        return min(max(wanted, LEAST_BYTES), max(self.most, LEAST_BYTES))
+        return min(max(wanted, LEAST_BYTES), self.most)
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,10 @@ def probe(item: Item, options: Options) -> Slope:
     samples = cut.reshape(shape).mean(axis=(1, 3)) if step > 1 else stack.samples
     small = replace(stack, samples=samples, files=(), visible=None)
     points = []
+    most = max(stack.samples.size * 2, LEAST_BYTES)
     for bppc in PROBE_BPPC:
         # Header and tables weigh more in a small picture, so that they come on top.
-        size = int(bppc * small.samples.size / 8) + LEAST_BYTES
+        size = int(bppc * small.samples.size / 8) + PROBE_OVERHEAD
         result = encode(
             small,
             size=size,
@@ -96,13 +105,15 @@ def probe(item: Item, options: Options) -> Slope:
             threads=options.threads,
             device=options.device,
         )
+        if step == 1 and result.target_met and result.note:  # more bytes would change nothing
+            most = min(most, len(result.data) + KEY_BYTES)
         points.append((len(result.data), 10 ** (-result.psnr / 10)))
     (r0, d0), (r1, d1) = points
     b = math.log(max(d0, 1e-12) / max(d1, 1e-12)) / math.log(r1 / r0) if r1 > r0 else EXPONENTS[0]
     b = min(max(b, EXPONENTS[0]), EXPONENTS[1])
     scale = height * width / (small.samples.shape[0] * small.samples.shape[1])
     a = d1 * stack.samples.size * (r1 * scale) ** b
-    return Slope(item.name, a, b, stack.samples.size * 2)
+    return Slope(item.name, a, b, most)
 
 
 def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
@@ -111,10 +122,9 @@ def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
     Raises:
         InvalidArgument: the budget holds not even the smallest files.
     """
-    if total < LEAST_BYTES * len(slopes):
-        raise InvalidArgument(
-            f"a total of {total} bytes is too little for {len(slopes)} items; allow {LEAST_BYTES * len(slopes)} or more"
-        )
+    least = sum(min(LEAST_BYTES, slope.most) for slope in slopes)
+    if total < least:
+        raise InvalidArgument(f"a total of {total} bytes is too little for {len(slopes)} items; allow {least} or more")
     low, high = 1e-30, 1e30  # slopes: the steeper, the fewer bytes
     for _ in range(200):
         middle = math.sqrt(low * high)

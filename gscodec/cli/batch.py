@@ -237,6 +237,8 @@ class _Work:
             outcomes = encode_all(
                 items, options, dispatch, state, trust=self._resume, fail_fast=self._fail_fast, watch=watch
             )
+        if total is not None and shard is None and not failed:
+            _say_unused(outcomes, total)
         return outcomes + failed
 
     def decode(
@@ -297,6 +299,18 @@ class _Work:
 
 def _warn(text: str) -> None:
     _console.say(f"gscodec: warning: {text}")
+
+
+def _say_unused(outcomes: "list[Outcome]", total: int) -> None:
+    """Say when the files together have less than was asked for."""
+    from gscodec.batch.outcome import Status
+    from gscodec.constants import LEAST_SHARE
+
+    used = sum(outcome.n_bytes for outcome in outcomes)
+    if used < LEAST_SHARE * total and not any(outcome.status is Status.FAILED for outcome in outcomes):
+        _console.say(
+            f"{used} of {total} bytes are used: more would change nothing, or files came out smaller than planned"
+        )
 
 
 def _warn_of(left_out: tuple[str, ...], unused: tuple[str, ...]) -> None:

@@ -250,7 +250,12 @@ def test_a_budget_goes_where_it_gains() -> None:
     gains = [s.a * s.b * sizes[s.name] ** (-s.b - 1) for s in slopes if LEAST_BYTES < sizes[s.name] < s.most]
     assert max(gains) / min(gains) < 1.01
     with pytest.raises(InvalidArgument, match="too little for 3 items"):
-        spread(slopes, 3000)
+        spread(slopes, 3 * LEAST_BYTES - 1)
+
+    flat = Slope("flat", 1e-3, 1.0, 180)  # no more than it can use, and the rest for others
+    sizes = spread([flat, slopes[1]], 2000)
+    assert sizes["flat"] == 180
+    assert 1800 <= sizes["busy"] <= 1820
 
 
 def test_job_files() -> None:

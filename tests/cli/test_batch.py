@@ -115,6 +115,17 @@ def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
     assert 4000 <= sum(path.stat().st_size for path in target.rglob("*.igs")) <= 5000
 
 
+def test_a_budget_that_flat_pictures_cannot_use_is_for_the_others(run: "Run", tree: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (24, 24), (9, 8, 7)).save(tree / "flat.png")
+    Image.new("L", (1, 1), 200).save(tree / "dot.png")
+    options = ("--preset", "fast", "--steps", 5, "--jobs", 1)
+    outcome = run("batch", tree, tmp_path / "o", "--total-size", "2200", *options)
+    assert outcome.code == 0
+    assert 0.9 * 2200 <= sum(path.stat().st_size for path in (tmp_path / "o").rglob("*.igs")) <= 2200
+    outcome = run("batch", tree, tmp_path / "much", "--total-size", "90kB", *options)
+    assert (outcome.code, "of 90000 bytes are used" in outcome.stderr) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("head", "tail", "arguments", "where"),
     [
