@@ -51,6 +51,22 @@ def open_stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
+class Rejoined:
+    """A stream whose first bytes have been read to see what it is, as if they had not."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head, self._file = head, file
+
+    def seekable(self) -> bool:
+        """Whether it goes back."""
+        return False
+
+    def read(self, count: int) -> bytes:
+        """As many bytes, fewer at the end."""
+        part, self._head = self._head[:count], self._head[count:]
+        return part if len(part) == count else part + self._file.read(count - len(part))
+
+
 def write_stdout(parts: Iterable[bytes | bytearray | memoryview]) -> None:
     """Write bytes to stdout, which may be closed, full, or a pipe that nobody reads any more.
 

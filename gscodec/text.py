@@ -13,6 +13,8 @@ from gscodec.hidden import has_hidden
 
 _CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _FORMULA: Final = re.compile("'*[=+\\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
+_INNER: Final = re.compile("(?<=[;\t])(?=['\" ]*[=+\\-@\uff0b\uff0d\uff1d\uff20])")
+_INNER_MARK: Final = re.compile("(?<=[;\t])'(?=['\" ]*[=+\\-@\uff0b\uff0d\uff1d\uff20])")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.ASCII)
 
 
@@ -73,16 +75,18 @@ def _json_escape(char: str) -> str:
 def csv_cell(value: Any) -> Any:
     """A cell of CSV that no spreadsheet takes for a formula: a text that begins like one gets `'` in front.
 
+    So does what follows a semicolon or tab, at which spreadsheets of many countries begin another cell, quoted or not.
     Numbers, as numbers or as text, stay what they are. `csv_text` is the inverse.
     """
-    if not isinstance(value, str) or _NUMBER.fullmatch(value) or not _FORMULA.match(value):
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
-    return f"'{value}"
+    safe = _INNER.sub("'", value)
+    return f"'{safe}" if _FORMULA.match(value) else safe
 
 
 def csv_text(cell: str) -> str:
     """What a `csv_cell` was made of."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return _INNER_MARK.sub("", cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell)
 
 
 def html_text(text: str) -> str:

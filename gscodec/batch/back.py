@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from gscodec.batch.journal import Journal, Note
 from gscodec.batch.names import marked
 from gscodec.batch.outcome import Outcome, Status, one_line
-from gscodec.batch.plan import is_wanted, unmatched
+from gscodec.batch.plan import check_target, is_wanted, unmatched
 from gscodec.batch.prints import digest_of, real_paths, stat_of
 from gscodec.batch.state import sources_known
 from gscodec.batch.walk import igs_below
@@ -119,10 +119,11 @@ def plan_decode(
         include, exclude: shell patterns of paths below the source folder.
 
     Raises:
-        FileAccessError: the folder is not there, or holds no such file.
+        FileAccessError: the folder is not there, or holds no such file; the target is no folder.
     """
     if not source.is_dir():
         raise file_access_error(f"{source}: is no folder", errno.ENOTDIR, source)
+    check_target(target)
     walk = igs_below(source)
     unused = unmatched([path.relative_to(source).as_posix() for path in walk.files], include, exclude)
     files = [path for path in walk.files if is_wanted(path.relative_to(source).as_posix(), include, exclude)]

@@ -1,26 +1,25 @@
 """What a batch has to do: items, out of a folder or a manifest."""
 
+import errno
 import fnmatch
 import hashlib
 import os
-import tomllib
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any
 
 from gscodec.batch.names import SUFFIX, Wish, distinct_names, marked
 from gscodec.batch.prints import files_of, real_paths
 from gscodec.batch.settings import TARGETS, Settings
 from gscodec.batch.walk import pictures_below
-from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
+from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.format.channels import Role
 from gscodec.format.file_names import file_key, is_portable
 from gscodec.image.discover import group_maps
 from gscodec.image.roles import map_name
-
-MAX_MANIFEST_BYTES: Final = 1 << 24
-"""Far above what lists a hundred thousand files; parsing takes some hundred times as much memory."""
+from gscodec.toml_file import read_toml
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def read_manifest(path: Path) -> Manifest:
         FileAccessError: it cannot be read.
         InvalidArgument: it is not TOML, or says what no manifest says.
     """
-    values = _toml(path)
+    values = read_toml(path)
     where = str(path)
     output = _text(values, "output", where)
     source = _text(values, "source", where)
@@ -99,6 +98,7 @@ def read_manifest(path: Path) -> Manifest:
     total = values.pop("total_size", None)
     if total is not None and (not isinstance(total, int | str) or isinstance(total, bool)):
         raise InvalidArgument(f"{where}: total_size {total!r} is not a size")
+    Settings().changed(values, where)
     return Manifest(
         path.parent / output,
         None if source is None else path.parent / source,
@@ -145,9 +145,10 @@ def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] 
         chosen: settings of the command line.
 
     Raises:
-        FileAccessError: the source folder is not there, or holds nothing.
+        FileAccessError: the source folder is not there, or holds nothing; the output is no folder.
         InvalidArgument: a setting is wrong, or two items have one name.
     """
+    check_target(manifest.output)
     base = settings.changed(manifest.settings, "manifest").changed(chosen or {}, "command line")
     found: list[tuple[str, tuple[Path, ...], Mapping[str, Any]]] = []
     left_out: tuple[str, ...] = ()
@@ -175,6 +176,24 @@ def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] 
     known = real_paths(path for item in items for path in files_of(item.sources))
     items = [replace(item, fault=_fault(item, known)) for item in items]
     return Plan(tuple(sorted(items, key=lambda item: item.name)), left_out, tuple(unused))
+
+
+def check_target(folder: Path) -> None:
+    """Refuse an output folder that cannot be one, before the work.
+
+    Raises:
+        FileAccessError: it, or what it would be made in, is no folder.
+    """
+    for place in (folder, *folder.parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as fault:
+            raise file_access_error(f"{folder}: cannot be written to: {fault.strerror}", fault, folder) from fault
+        if not stat.S_ISDIR(mode):
+            raise file_access_error(f"{place}: is no folder; name another one for the results", errno.ENOTDIR, place)
+        return
 
 
 def shard(items: Sequence[Item], number: int, of: int) -> list[Item]:
@@ -276,22 +295,6 @@ def _ruled(name: str, settings: Settings, rules: Iterable[Rule]) -> Settings | N
                 return None
             settings = settings.changed(rule.settings, f"rule {rule.match!r}")
     return settings
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise LimitExceeded(f"{path}: is above the limit of {MAX_MANIFEST_BYTES} bytes for a manifest")
-        return tomllib.loads(data.decode("utf-8"))
-    except OSError as fault:
-        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
-    except RecursionError as fault:
-        raise InvalidArgument(f"{path}: is nested too deep for a manifest") from fault
-    except ValueError as fault:  # also UnicodeDecodeError, and integers of thousands of digits
-        text = " ".join(str(fault).split())[:200]
-        raise InvalidArgument(f"{path}: is not a TOML file: {text if text.isprintable() else ascii(text)}") from fault
 
 
 def _tables(values: dict[str, Any], key: str, where: str) -> list[tuple[int, dict[str, Any]]]:

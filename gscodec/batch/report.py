@@ -1,15 +1,18 @@
 """What became of a batch, for people and for the next program."""
 
 import csv
+import errno
 import io
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
-from gscodec.errors import InvalidArgument
+from gscodec.errors import InvalidArgument, file_access_error
 from gscodec.format.atomic import write_atomic
+from gscodec.outputs import refuse_inputs
 from gscodec.text import csv_cell, html_text, json_text, shown
 
 _KINDS: Final = (".json", ".csv", ".html")
@@ -26,14 +29,23 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     }
 
 
-def check_report(path: Path) -> None:
+def check_report(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a report that cannot be written, before the work.
 
+    Args:
+        inputs: files that the batch reads.
+
     Raises:
-        InvalidArgument: its suffix says nothing.
+        InvalidArgument: its suffix says nothing, or it is one of the inputs.
+        FileAccessError: it is a folder, or its folder is missing.
     """
     if path.suffix.lower() not in _KINDS:
         raise InvalidArgument(f"{path}: a report ends in {', '.join(_KINDS)}")
+    if path.is_dir():
+        raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
+    if not path.exists() and not Path(os.path.realpath(path)).parent.is_dir():
+        raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
+    refuse_inputs([path], inputs)
 
 
 def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:

@@ -14,18 +14,21 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import typer
 
-from gscodec.errors import GsCodecError, file_access_error
-from gscodec.streams import open_stdin, write_stdout
+from gscodec.errors import file_access_error
+from gscodec.streams import write_stdout
 
 if TYPE_CHECKING:
     from gscodec.encoder import Progress
 
 STREAM = "-"
 """The path that means stdin or stdout."""
+
+_LONGEST_LINE: Final = 8192
+"""Characters of a line of talk; a path may have half of it."""
 
 
 def emit(line: str) -> None:
@@ -90,23 +93,13 @@ def refuse_terminal() -> None:
         raise InvalidArgument("stdout is a terminal: redirect it to a file or a pipe, or name an output file")
 
 
-def read_stdin() -> bytes:
-    """Everything on stdin.
-
-    Raises:
-        FileAccessError: it is closed or cannot be read.
-    """
-    try:
-        return open_stdin().read()
-    except GsCodecError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise file_access_error(f"stdin: cannot be read: {reason}", error) from error
-
-
 def say(line: str) -> None:
-    """Write a line of talk to stderr. A stderr that is closed or full is nobody's fault: it is left alone."""
+    """Write a line of talk to stderr, cut where what it quotes makes it endless.
+
+    A stderr that is closed or full is nobody's fault: it is left alone.
+    """
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[:_LONGEST_LINE]} ... ({len(line) - _LONGEST_LINE} more characters)"
     _SafeStderr().write(shown(line) + "\n")
 
 

@@ -4,9 +4,9 @@ import errno
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from gscodec.cli._console import STREAM, read_stdin, refuse_terminal, say
+from gscodec.cli._console import STREAM, refuse_terminal, say
 from gscodec.errors import InvalidArgument, file_access_error
-from gscodec.streams import is_stream
+from gscodec.streams import is_stream, open_stdin
 
 
 def output_path(
@@ -60,9 +60,12 @@ def output_path(
 
 
 def igs_source(source: str) -> str | Path | bytes:
-    """What a reader of `.igs` files takes: the path or URL, or all of stdin for `-`."""
+    """What a reader of `.igs` files takes: the path or URL, or for `-` as much of stdin as its header says."""
     if source == STREAM:
-        return read_stdin()
+        from gscodec.format.source import drain
+        from gscodec.limits import DEFAULT_LIMITS
+
+        return drain(open_stdin(), "stdin", DEFAULT_LIMITS)
     return source if is_url(source) else Path(source)
 
 

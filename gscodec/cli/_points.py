@@ -1,16 +1,18 @@
 """Points of `gscodec sample`, from text, CSV or NPY, and their values, to the same and JSON. Millions of each."""
 
+import codecs
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 import typer
 
 from gscodec.cli import _console
 from gscodec.cli._values import parse_point
-from gscodec.errors import InvalidArgument, file_access_error
-from gscodec.streams import write_stdout
+from gscodec.errors import GsCodecError, InvalidArgument, LimitExceeded, file_access_error
+from gscodec.streams import open_stdin, write_stdout
 
 if TYPE_CHECKING:
     from gscodec.gaussians import Float32Array, Float64Array
@@ -19,6 +21,11 @@ Format = Literal["text", "csv", "json", "npy"]
 
 _NPY: Final = b"\x93NUMPY"
 _ROWS: Final = 1 << 16
+_BLOCK: Final = 1 << 20
+
+MAX_NPY_BYTES: Final = 1 << 32
+MAX_TEXT_BYTES: Final = 1 << 28
+"""Of files of points: some 10^8, and 10^7 as text, each line of which takes much more memory than its bytes."""
 
 
 def read_points(source: str) -> "Float64Array":
@@ -32,24 +39,47 @@ def read_points(source: str) -> "Float64Array":
         InvalidArgument: something in it is not a point.
     """
     name = "stdin" if source == _console.STREAM else source
-    if source == _console.STREAM:
-        data = _console.read_stdin()
-    else:
-        try:
-            data = Path(source).read_bytes()
-        except (OSError, ValueError) as fault:
-            reason = getattr(fault, "strerror", None) or fault
-            raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault
+    try:
+        with nullcontext(open_stdin()) if source == _console.STREAM else Path(source).open("rb") as file:
+            data = _bounded(file, name)
+    except GsCodecError:
+        raise
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault
     return _from_npy(data, name) if data.startswith(_NPY) else _from_text(data, name)
+
+
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    """All of a file, which is let go early where it is neither text nor NPY, and in the end where it has none."""
+    head = file.read(_BLOCK)
+    is_npy = head.startswith(_NPY)
+    if not is_npy:
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(head)
+        except UnicodeDecodeError as fault:
+            raise InvalidArgument(f"{name}: is neither text nor an NPY file") from fault
+        if b"\0" in head:
+            raise InvalidArgument(f"{name}: is neither text nor an NPY file")
+    most, parts, n_bytes = MAX_NPY_BYTES if is_npy else MAX_TEXT_BYTES, [head], len(head)
+    while part := file.read(_BLOCK):
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > most:
+            remedy = "" if is_npy else ", or use NPY, which takes less memory"
+            raise LimitExceeded(f"{name}: is above the limit of {most} bytes of points; split it{remedy}")
+    return b"".join(parts)
 
 
 def _from_npy(data: bytes, name: str) -> "Float64Array":
     import numpy as np
 
+    # its header is a Python literal, whose parser has exceptions of many kinds; a shape may ask for any memory
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as fault:
-        raise InvalidArgument(f"{name}: is not an NPY file of points: {fault}") from fault
+    except Exception as fault:
+        reason = "its header is damaged" if isinstance(fault, SyntaxError | MemoryError | RecursionError) else fault
+        raise InvalidArgument(f"{name}: is not an NPY file of points: {reason}") from fault
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu":
         raise InvalidArgument(f"{name}: holds {array.dtype} {array.shape}, points are numbers (M, 2)")
     points: Float64Array = array.astype(np.float64)
@@ -66,7 +96,7 @@ def _from_text(data: bytes, name: str) -> "Float64Array":
     first = next((at for at, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None)
     if first is None:
         return np.zeros((0, 2))
-    if not any(character.isdigit() for character in lines[first]):
+    if not _is_point(lines[first]) and not any(character.isdigit() for character in lines[first]):
         first += 1
     try:
         commas = bool(lines[first:]) and "," in lines[first]
@@ -78,6 +108,14 @@ def _from_text(data: bytes, name: str) -> "Float64Array":
     if points.shape[1] != 2 or not np.isfinite(points).all():
         points = _line_by_line(lines, first, name)
     return points
+
+
+def _is_point(line: str) -> bool:
+    """Whether numbers stand there, finite or not."""
+    try:
+        return bool([float(word) for word in line.replace(",", " ").split()])
+    except ValueError:
+        return False
 
 
 def _line_by_line(lines: Sequence[str], first: int, name: str) -> "Float64Array":

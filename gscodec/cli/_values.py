@@ -48,9 +48,9 @@ def parse_point(text: str) -> Point:
     try:
         x, y = (float(part) for part in text.replace(",", " ").split())
     except ValueError:
-        raise BadParameter(f"{text.strip()!r} is not a point: write x,y in pixels, for example 120.5,88") from None
+        raise BadParameter(f"{text.strip()[:80]!r} is not a point: write x,y in pixels, for example 120.5,88") from None
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise BadParameter(f"{text.strip()!r} is not a point: coordinates must be finite")
+        raise BadParameter(f"{text.strip()[:80]!r} is not a point: coordinates must be finite")
     return Point(x, y)
 
 

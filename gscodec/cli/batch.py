@@ -145,9 +145,10 @@ def command(
         useless += ["--cache"] * (cache is not None)
         if useless:
             raise InvalidArgument(f"{', '.join(useless)}: of an encode, not of --decode")
-        outcomes, unused = work.decode(source, target, patterns, shard, dry_run)
+        outcomes, unused = work.decode(source, target, patterns, shard, dry_run, report or ())
     else:
         plan, total = _plan(source, target, settings, *patterns, total_size)
+        _keep_reports_off([source, *(path for item in plan.items for path in item.sources)], report or ())
         outcomes, unused = work.encode(plan, total, shard, dry_run), plan.unused
     seconds = time.perf_counter() - started
     for path in report or ():
@@ -157,6 +158,16 @@ def command(
     _close(outcomes, seconds)
     if dry_run and unused:
         raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
+
+
+def _keep_reports_off(sources: Sequence[Path], reports: Sequence[Path]) -> None:
+    """Refuse a report that is a file which the batch reads, by whatever name."""
+    from gscodec.batch.prints import files_of
+    from gscodec.batch.report import check_report
+
+    inputs = [*sources, *files_of(sources)] if reports else []
+    for path in reports:
+        check_report(path, inputs)
 
 
 def _plan(
@@ -248,6 +259,7 @@ class _Work:
         patterns: tuple[tuple[str, ...], tuple[str, ...]],
         shard: Shard | None,
         dry_run: bool,
+        reports: Sequence[Path],
     ) -> "tuple[list[Outcome], tuple[str, ...]]":
         from gscodec.batch.back import DecodeState, plan_decode
         from gscodec.batch.plan import in_shard
@@ -257,6 +269,7 @@ class _Work:
             raise InvalidArgument(f"{source}: name a folder for the pictures too")
         state = DecodeState(target, _warn, dry=dry_run)
         plan = plan_decode(source, target, state, *patterns)
+        _keep_reports_off([item.source for item in plan.items], reports)
         _warn_of(plan.left_out, plan.unused)
         items = [item for item in plan.items if shard is None or in_shard(item.name, *shard)]
         if dry_run:

@@ -1,9 +1,10 @@
 """`gscodec compare`: how far two pictures are apart."""
 
 import math
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -11,10 +12,11 @@ from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
-from gscodec.errors import InvalidArgument, file_access_error
+from gscodec.errors import GsCodecError, InvalidArgument, file_access_error
+from gscodec.streams import Rejoined, is_stream, open_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -145,12 +147,29 @@ def _load(
     from gscodec.format import SIGNATURE
 
     name = display_name(source)
-    content = _console.read_stdin() if source == _console.STREAM else None
-    if (_first_bytes(source, len(SIGNATURE)) if content is None else content[: len(SIGNATURE)]) == SIGNATURE:
+    with _opened(source, len(SIGNATURE)) as (file, head):
+        if source == _console.STREAM or is_stream(source):  # which gives its bytes once
+            content: str | BinaryIO = cast(BinaryIO, Rejoined(head, file))
+        else:
+            content = source
+        return _load_as(head == SIGNATURE, content, name, device, threads, nan, limits, part)
+
+
+def _load_as(
+    is_igs: bool,
+    content: "str | BinaryIO",
+    name: str,
+    device: str,
+    threads: int | None,
+    nan: str,
+    limits: "Limits",
+    part: str | None,
+) -> _Picture:
+    if is_igs:
         from gscodec.decode import open_igs
         from gscodec.image import to_unit
 
-        with open_igs(source if content is None else content, device=device, threads=threads, limits=limits) as image:
+        with open_igs(content, device=device, threads=threads, limits=limits) as image:
             if image.has_file_chunk and len(image.files) == 1:  # the source's channels, also those that are not stored
                 (restored,) = image.render_files().values()
                 values, groups = _as_stored(restored, image.groups)
@@ -158,7 +177,7 @@ def _load(
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
     from gscodec.image import load_image
 
-    stack = load_image(source if content is None else content, name, part=part, nan=nan, limits=limits)
+    stack = load_image(content, name, part=part, nan=nan, limits=limits)
     return _Picture(name, stack.samples, stack.groups)
 
 
@@ -173,12 +192,22 @@ def _as_stored(
     return in_modes(restored.samples, restored.groups, own)
 
 
-def _first_bytes(path: str, count: int) -> bytes:
+@contextmanager
+def _opened(source: str, count: int) -> "Iterator[tuple[BinaryIO, bytes]]":
+    """A file, or stdin for `-`, behind its first bytes, and these.
+
+    Raises:
+        FileAccessError: it cannot be opened, or its first bytes not be read.
+    """
+    name = display_name(source)
     try:
-        with Path(path).open("rb") as file:
-            return file.read(count)
-    except OSError as error:
-        raise file_access_error(f"{path}: cannot be read: {error.strerror}", error) from error
+        with nullcontext(open_stdin()) if source == _console.STREAM else Path(source).open("rb") as file:
+            head = file.read(count)
+            yield file, head
+    except GsCodecError:
+        raise
+    except OSError as fault:
+        raise file_access_error(f"{name}: cannot be read: {fault.strerror or fault}", fault) from fault
 
 
 def _shape(picture: _Picture) -> str:

@@ -195,8 +195,12 @@ class FileSource:
             self._file.close()
 
 
-def _drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
-    """All bytes of a pipe, but at most one more than its header says, so that a pipe without end is let go."""
+def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
+    """All bytes of a pipe, but at most one more than its header says, so that a pipe without end is let go.
+
+    Raises:
+        FileAccessError: it cannot be read. LimitExceeded: it says that it has more than the limits of memory.
+    """
     data = bytearray()
     wanted = HEADER.size
     offset = HEADER.offsets["file_size"]
@@ -212,7 +216,8 @@ def _drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
                     wanted = MAX_SMALL_BYTES + 1
                 limits.check_memory(wanted, f"{name}: a pipe that says it")
     except (OSError, ValueError) as fault:
-        raise file_access_error(f"{name}: cannot be read: {fault}", fault) from fault
+        reason = getattr(fault, "strerror", None) or fault
+        raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault
     return bytes(data)
 
 
@@ -254,7 +259,7 @@ def open_source(source: SourceLike, name: str, limits: Limits = DEFAULT_LIMITS) 
         seekable = getattr(source, "seekable", None)
         if seekable is not None and seekable():
             return FileSource(source, name, owned=False)
-        return MemorySource(_drain(source, name, limits))
+        return MemorySource(drain(source, name, limits))
     try:
         file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - the source closes it
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
@@ -277,4 +282,4 @@ def _opened(file: BinaryIO, name: str, limits: Limits) -> ByteSource:
         return PathSource(file, name)
     if file.seekable():
         return FileSource(file, name, owned=True)
-    return MemorySource(_drain(file, name, limits))
+    return MemorySource(drain(file, name, limits))

@@ -1,15 +1,15 @@
 """Manifests: TOML that lists the maps of a material."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gscodec.errors import InvalidArgument, file_access_error
+from gscodec.errors import InvalidArgument
 from gscodec.format.channels import NormalConvention, Role
 from gscodec.format.file_names import name_fault
 from gscodec.image.described import MapFile
 from gscodec.image.weights import checked_weight
+from gscodec.toml_file import read_toml
 
 _KEYS: Final = ("file", "name", "role", "normal", "weight")
 """Of a map in a manifest."""
@@ -30,15 +30,10 @@ def read_manifest(path: Path) -> Manifest:
     before them `mask`, a picture that is 0 where nobody sees a texel. Paths are relative to the manifest.
 
     Raises:
-        FileAccessError: the manifest cannot be read.
+        FileAccessError: the manifest cannot be read. LimitExceeded: it is too large.
         InvalidArgument: it is not TOML, or has keys or values that mean nothing.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise file_access_error(f"{path}: cannot be read: {fault.strerror}", fault) from fault
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise InvalidArgument(f"{path}: is not a TOML file: {fault}") from fault
+    values = read_toml(path)
     tables, mask = values.pop("map", None), values.pop("mask", None)
     if values or not isinstance(tables, list) or not tables:
         fact = f"has the key {next(iter(values))!r}" if values else "lists no maps"

@@ -115,6 +115,9 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'\nsource = 's'\nbpp = 1" + "0" * 5000, "is not a TOML file"),
         ("output = " + "[" * 50_000, "TOML|nested too deep"),
         ("output = 'o'\n\x00", "not a TOML file"),
+        (".".join("a" * 30_000) + " = 1", "nested too deep"),
+        ("x = {b = 1, " + " . ".join(["'a'"] * 30_000) + " = 1}", "nested too deep"),
+        ("output = 'o'\nsource = 's'\nmetadata = 'some'", "metadata 'some' is not one of all, none"),
     ],
 )
 def test_manifests_that_are_wrong(text: str, fact: str, tmp_path: Path) -> None:
@@ -131,6 +134,13 @@ def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 34)
     with pytest.raises(LimitExceeded, match="above the limit"):
         read_manifest(path)
+
+
+@pytest.mark.parametrize("output", ["file", "file/below", "n" * 300])
+def test_an_output_folder_that_cannot_be_one(output: str, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FileAccessError, match=r"is no folder|cannot be written to"):
+        make_items(Manifest(tmp_path / output, tree), Settings())
 
 
 def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:

@@ -163,3 +163,35 @@ def test_what_cannot_be_asked(run: "Run", tree: Path, tmp_path: Path, arguments:
     outcome = run("batch", tree, tmp_path / "o", *arguments)
     assert outcome.code == 1
     assert fact in outcome.stderr
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "link to a manifest"])
+def test_a_report_is_never_a_source(run: "Run", tree: Path, tmp_path: Path, kind: str) -> None:
+    report, source, arguments = tmp_path / "r.json", tree / "x.png", [tree, tmp_path / "o"]
+    if kind == "link to a manifest":
+        source = tmp_path / "m.toml"
+        source.write_text("output = 'o'\nsource = 'src'\n")
+        arguments = [source]
+    (report.hardlink_to if kind == "hard link" else report.symlink_to)(source)
+    before = source.read_bytes()
+    outcome = run("batch", *arguments, *QUICK, "--report", report)
+    assert (outcome.code, outcome.stderr.count("\n")) == (1, 1)
+    assert "is the same file as the input" in outcome.stderr
+    assert source.read_bytes() == before
+
+
+def test_a_report_of_a_decode_is_none_of_its_files(run: "Run", igs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.igs").write_bytes(igs.read_bytes())
+    (tmp_path / "r.csv").symlink_to(tmp_path / "in" / "a.igs")
+    outcome = run("batch", "--decode", tmp_path / "in", tmp_path / "o", "--report", tmp_path / "r.csv")
+    assert (outcome.code, "is the same file as the input" in outcome.stderr) == (1, True)
+    assert (tmp_path / "in" / "a.igs").read_bytes() == igs.read_bytes()
+
+
+def test_a_report_that_cannot_be_written_costs_no_work(run: "Run", tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    for report in ("none/r.json", "folder.json"):
+        outcome = run("batch", tree, tmp_path / "o", *QUICK, "--report", tmp_path / report)
+        assert (outcome.code, outcome.stderr.count("\n")) == (2, 1)
+        assert not (tmp_path / "o").exists()

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import gscodec
 
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
 POINTS = [[0.5, 0.5], [20.25, 10.0], [47.5, 31.5]]
+
+
+def _npy_header(shape: str, kind: str = "<f8") -> bytes:
+    """An NPY file of any shape, and of four numbers."""
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(32)
 
 
 def test_points_from_options(run: "Run", igs: Path) -> None:
@@ -59,3 +66,23 @@ def test_levels_that_are_not_there(run: "Run", igs: Path) -> None:
     assert (shown.code, shown.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
     assert shown.stdout == run("sample", igs, "--at", "1,1", "--lod", 2).stdout
     assert run("sample", igs, "--at", "1,1", "--lod", 16).code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"\0" * 100, "is neither text nor an NPY file"),
+        (b"nan,nan\n1,1\n", "line 1: 'nan,nan' is not a point"),
+        (b"1," * 100_000, "line 1: '1,1,"),
+        (_npy_header("(1000000000000, 2)"), "is not an NPY file of points"),
+        (_npy_header("((((2,2"), "is not an NPY file of points"),
+        (_npy_header("(-1, 2)"), "is not an NPY file of points"),
+        (_npy_header("(1, 2)", "|O"), "is not an NPY file of points"),
+    ],
+)
+def test_hostile_points(run: "Run", igs: Path, tmp_path: Path, content: bytes, fact: str) -> None:
+    (tmp_path / "points").write_bytes(content)
+    outcome = run("sample", igs, "--points", tmp_path / "points")
+    assert (outcome.code, outcome.stdout, outcome.stderr.count("\n")) == (1, b"", 1)
+    assert fact in outcome.stderr
+    assert len(outcome.stderr) < 1000

@@ -67,7 +67,16 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cell"), [("=1+1", "'=1+1"), ("-0.5", "-0.5"), ("+x", "'+x"), ("@a", "'@a"), ("a=b", "a=b")]
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("-0.5", "-0.5"),
+        ("+x", "'+x"),
+        ("@a", "'@a"),
+        ("a=b", "a=b"),
+        ("a;=b", "a;'=b"),
+        ("a\t-2", "a\t'-2"),
+    ],
 )
 def test_known_cells(text: str, cell: str) -> None:
     assert csv_cell(text) == cell
