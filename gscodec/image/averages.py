@@ -5,7 +5,6 @@ where nothing is seen at all.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,14 +18,7 @@ Samples = npt.NDArray[np.float32]
 CLEAR_WEIGHT: Final = 2.0**-100
 """What a clear texel counts: nothing beside any other, and yet as much as the next one where all are clear."""
 
-_CACHED_SAMPLES: Final = 1 << 18
-
-
-@dataclass(frozen=True)
-class _Covered:
-    colour: slice  # channels
-    alpha: int  # channel
-    weight: int  # channel behind all others
+_CACHED_SAMPLES: Final = 1 << 16
 
 
 class SampleAverage:
@@ -40,42 +32,51 @@ class SampleAverage:
     """
 
     def __init__(self, groups: Sequence[ChannelGroup]) -> None:
-        self._n_samples = sum(group.n_channels for group in groups)
-        self._clipped: list[slice] = []
-        self._covered: list[_Covered] = []
+        self._n_samples = self.n_channels = sum(group.n_channels for group in groups)
+        self._low, self._high = (np.full(self._n_samples, bound, np.float32) for bound in (-np.inf, np.inf))
+        colours: list[int] = []
+        weights: list[int] = []  # channel by which each of them counts: the alpha, or one behind all samples
+        self._codes: list[int] = []  # alphas that weigh as they are, but for CLEAR_WEIGHT
+        self._floats: list[int] = []  # alphas of floats, which may be any number
         for cover in covers(groups):
-            if cover.group.sample_type is SampleType.UINT:
-                first = cover.colour.start if cover.mode is AlphaMode.PREMULTIPLIED else cover.alpha
-                self._clipped.append(slice(first, cover.alpha + 1))
-            if cover.mode is AlphaMode.STRAIGHT:
-                weight = self._n_samples + len(self._covered)
-                self._covered.append(_Covered(cover.colour, cover.alpha, weight))
-        self.n_channels = self._n_samples + len(self._covered)
-        """Of what is averaged."""
+            is_straight, is_code = cover.mode is AlphaMode.STRAIGHT, cover.group.sample_type is SampleType.UINT
+            channels = range(cover.colour.start, cover.colour.stop)
+            if is_code:
+                clipped = [cover.alpha] if is_straight else [*channels, cover.alpha]
+                self._low[clipped], self._high[clipped] = CLEAR_WEIGHT if is_straight else 0, 1
+            if is_straight:
+                colours += channels
+                weights += [cover.alpha if is_code else self.n_channels] * len(channels)
+                (self._codes if is_code else self._floats).append(cover.alpha)
+                self.n_channels += not is_code
+        self._colours, self._weights = np.array(colours, np.intp), np.array(weights, np.intp)
+        self._clips = bool(np.isfinite(self._low).any())
 
     def forward(self, samples: npt.NDArray[Any]) -> Samples:
         """float32 (..., n_channels) to average for (..., C) samples as `levels.to_values` gives them."""
-        if not self._clipped and not self._covered:
+        if not self._clips and not len(self._colours):
             return np.asarray(samples, np.float32)
         result = np.empty((*samples.shape[:-1], self.n_channels), np.float32)
         result[..., : self._n_samples] = samples
         for rows in self._in_cache(result):
-            for part in self._clipped:
-                np.clip(rows[:, part], 0, 1, out=rows[:, part])
-            for one in self._covered:
-                np.clip(rows[:, one.alpha], CLEAR_WEIGHT, 1, out=rows[:, one.weight])
-                rows[:, one.colour] *= rows[:, one.weight, None]
+            if self._clips:
+                np.clip(rows[:, : self._n_samples], self._low, self._high, out=rows[:, : self._n_samples])
+            if self._floats:
+                np.clip(rows[:, self._floats], CLEAR_WEIGHT, 1, out=rows[:, self._n_samples :])
+            rows[:, self._colours] = rows.take(self._colours, axis=1) * rows.take(self._weights, axis=1)
         return result
 
     def back(self, means: npt.NDArray[Any]) -> Samples:
         """float32 (..., C) samples of means."""
-        if not self._covered:
+        if not len(self._colours):
             return np.asarray(means, np.float32)
-        whole = np.array(means, np.float32)
-        for rows in self._in_cache(whole):
-            for one in self._covered:
-                rows[:, one.colour] /= rows[:, one.weight, None]
-        return np.ascontiguousarray(whole[..., : self._n_samples])
+        result = np.array(means, np.float32)
+        for rows in self._in_cache(result):
+            rows[:, self._colours] = rows.take(self._colours, axis=1) / rows.take(self._weights, axis=1)
+            if self._codes:
+                alphas = rows.take(self._codes, axis=1)
+                rows[:, self._codes] = np.where(alphas > 2 * CLEAR_WEIGHT, alphas, 0)
+        return np.ascontiguousarray(result[..., : self._n_samples])
 
     def _in_cache(self, values: Samples) -> Iterator[Samples]:
         """Views (n, n_channels) of an array (..., n_channels), few enough rows for each to stay in a cache."""

@@ -123,3 +123,29 @@ def test_under_clear_samples_alone_the_plain_mean_stays() -> None:
     averaging = SampleAverage(RGBA)
     samples = np.array([[1.0, 0.25, 0.0, 0.0], [0.0, 0.75, 0.0, 0.0]], np.float32)
     np.testing.assert_allclose(averaging.back(averaging.forward(samples).mean(axis=0)), [0.5, 0.5, 0, 0], rtol=1e-6)
+
+
+def test_groups_are_averaged_each_in_its_way() -> None:
+    data = ChannelGroup("data", Role.DATA, 2, transfer=Transfer.LINEAR)
+    kinds = [RGBA, (data,), LIGHT, PREMULTIPLIED, APART]
+    samples = [
+        np.random.default_rng(7).uniform(-0.3, 1.3, (6, 5, sum(group.n_channels for group in groups)))
+        for groups in kinds
+    ]
+    together = SampleAverage([group for groups in kinds for group in groups])
+    forward = together.forward(np.concatenate(samples, axis=2).astype(np.float32))
+    assert forward.shape == (6, 5, together.n_channels)
+    means = together.back(forward.mean(axis=0))
+    at = 0
+    for groups, part in zip(kinds, samples, strict=True):
+        n = part.shape[2]
+        alone = SampleAverage(groups)
+        expected = alone.back(alone.forward(part.astype(np.float32)).mean(axis=0))
+        np.testing.assert_array_equal(means[:, at : at + n], expected)
+        if groups is not PREMULTIPLIED and n == 4:
+            limit = np.inf if groups is LIGHT else 1  # an alpha of floats is averaged as it is
+            alpha = np.clip(part[:, :, 3], -limit if groups is LIGHT else 0, limit)
+            weight = np.clip(part[:, :, 3:], 0, 1)
+            colour = (part[:, :, :3] * weight).sum(axis=0) / weight.sum(axis=0)
+            np.testing.assert_allclose(expected, np.column_stack([colour, alpha.mean(axis=0)]), atol=1e-5)
+        at += n
