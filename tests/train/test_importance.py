@@ -132,4 +132,4 @@ def test_what_is_no_map_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileAccessError):
         encoded(tmp_path / "none.png")
     with pytest.raises(InvalidArgument, match="encoded in blocks"):
-        encoded(np.zeros((8, 9)), block=64)
+        encode(np.zeros((8, 130)), gaussians=5, preset="fast", importance=np.zeros((8, 130)), block=64)
