@@ -8,6 +8,7 @@ and the best PSNR at the picture's size counts.
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ SIZES = (150, 200, 300, 450, 700, 1000)
 SHARES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
 QUALITIES = (0, 1, 2, *range(5, 100, 5))
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-RIVALS = {"WEBP": {"method": 6}, "AVIF": {"speed": 4}, "JPEG": {"optimize": True}}
+RIVALS: dict[str, dict[str, Any]] = {"WEBP": {"method": 6}, "AVIF": {"speed": 4}, "JPEG": {"optimize": True}}
 PICTURES = (("vector_tiger.png", 64), ("photo_dandelions.png", 128))
 
 

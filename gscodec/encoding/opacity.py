@@ -120,6 +120,7 @@ class AimedRegions:
         self.groups = source.groups
         self.icc = source.icc
         self.files = source.files
+        self.metadata = source.metadata
 
     def read(self, area: Rect) -> Float32Array:
         """See `Regions.read`."""
