@@ -16,8 +16,13 @@ from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, StackRegions
 
 
-def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
-    """The file of so many Gaussians, or of as many as a budget in bytes holds, of a job that has regions."""
+def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
+    """The file of so many Gaussians, or of as many as a budget in bytes holds, of a job that has regions.
+
+    Args:
+        recounts: whether blocks decide by the bytes of those before how many Gaussians the budget holds; else there
+            are n_gaussians, and their features are as fine as it allows.
+    """
     assert job.regions is not None
     training = training_room()
     is_coded = job.profile == "coded"
@@ -59,6 +64,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None) -> Encoded:
             page_size=CODED_PAGE_SIZE,
             count=n_gaussians,
             budget=coded.budget if is_coded else None,
+            recounts=recounts,
             side=job.block,
             size_of=lambda shown, lods, lattice: len(pack(coded.contents(shown, lods, lattice))),
             overhead=coded.overhead,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gscodec.constants import LEAST_SHARE, MAX_GAUSSIANS
+from gscodec.constants import LARGE_PIXELS, LEAST_SHARE, MAX_GAUSSIANS
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
 from gscodec.encoding.job import Job, Progress
@@ -175,9 +175,17 @@ def _rank(file: Encoded, budget: int) -> tuple[bool, bool, float]:
 
 def _within(job: Job, budget: int, most: int) -> Encoded:
     """A file of at most `budget` bytes that uses them, where the likely count or one near it gives it."""
-    best = _encoder(job)(job, count_for(job, budget, most), budget)
-    if job.regions is not None or job.profile != "coded":
-        return best  # sizes of other profiles are known ahead, and blocks count for themselves
+    likely = count_for(job, budget, most)
+    best = _encoder(job)(job, likely, budget)
+    if job.profile != "coded":
+        return best  # sizes of other profiles are known ahead
+    if job.regions is not None:
+        is_missed = not (LEAST_SHARE * budget <= len(best.data) <= budget or math.isinf(best.psnr))
+        once = job.checkpoint is not None or job.deadline is not None or job.n_pixels > LARGE_PIXELS
+        if once or not is_missed:
+            return best
+        best = encode_in_blocks(job, likely, budget, recounts=False)  # few bytes, of which headers take much
+    encode = encode_whole if job.regions is None else encode_in_blocks
     low, high = 1, most + 1  # counts that may do, and the least that was too much
     for _ in range(MORE_TRIES):
         used, n = len(best.data), best.n_gaussians
@@ -191,7 +199,9 @@ def _within(job: Job, budget: int, most: int) -> Encoded:
             break
         likely = n + int(8 * (budget - used) / job.coded_bits)
         count = likely if low <= likely < high else (low + high) // 2
-        other = encode_whole(job, count, budget, recounts=False)
+        if used <= budget and likely < low:  # one beyond what is likely came out smaller: a little further
+            count = min(count, 2 * low - n)
+        other = encode(job, count, budget, recounts=False)
         if len(other.data) > budget:
             high = min(high, count)
         if len(best.data) > budget or len(best.data) < len(other.data) <= budget:

@@ -79,6 +79,7 @@ class BlockTask:
     overhead: int  # bytes of a file without Gaussians
     checkpoint: Path | None = None
     deadline: float | None = None  # of time.perf_counter
+    recounts: bool = True  # whether a budget decides, block by block, how many Gaussians there are, and not `count`
     on_step: Callable[[BlockProgress], None] | None = None
 
     @property
@@ -217,7 +218,8 @@ class _Encoder:
         task = self._task
         start = self._recall(lambda: _packed_start(self._start()), _unpacked_start)
         shares = [self._survey.share(block.core) for block in self._blocks]
-        total = None if task.budget is not None and start.lattice is not None else task.count
+        recounts = task.recounts and task.budget is not None and start.lattice is not None
+        total = None if recounts else task.count
         counts = Counts(shares, self._least, total, task.budget, task.overhead, start.bits)
         done = _Finished()
         for block in self._blocks:

@@ -164,6 +164,16 @@ def test_a_profile_of_other_colours_stays_and_a_missed_size_names_it(picture: Fl
     assert len(result.data) > icc_bytes(icc) > 300
 
 
+@pytest.mark.parametrize(("size", "channels"), [(400, 3), (500, 3), (1200, 3), (1500, 8)])
+def test_blocks_keep_small_sizes(size: int, channels: int) -> None:
+    y, x = np.mgrid[0:130, 0:192]
+    waves = [128 + 100 * np.sin(x / (9 + k) + k) * np.cos(y / (7 + k)) for k in range(channels)]
+    result = encode(np.stack(waves, axis=2).astype(np.uint8), size=size, block=64, **QUICK)  # type: ignore[arg-type]
+    assert result.target_met
+    assert 0.95 * size <= len(result.data) <= size
+    assert result.n_gaussians > 6
+
+
 @pytest.mark.parametrize("bpp", [0.5, 1])
 def test_a_cut_out_uses_its_bytes_and_keeps_its_outline(bpp: float) -> None:
     y, x = np.mgrid[0:64, 0:64]
