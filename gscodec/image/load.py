@@ -54,8 +54,13 @@ MAX_STREAM_BYTES: Final = 1 << 32
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
 _QOI_SPACE_AT: Final = 13
 _ORIENTATION_TAG: Final = 0x0112
-_TEXTS_KEPT: Final = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Software"}
-"""Keywords of PNG texts that are kept as metadata, or that name the program that made the file."""
+_TEXTS_KEPT: Final = frozenset({"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1"})
+"""Keywords of PNG texts that are kept as metadata."""
+
+_TEXTS_OF_PROGRAMS: Final = frozenset(
+    {"Software", "Creation Time", "date:create", "date:modify", "date:timestamp", "png:tIME"}
+)
+"""Keywords of what screenshot tools and ImageMagick write by themselves: their names, and the times of files."""
 
 _REFUSED_MODES: Final = {
     "LAB": "CIELAB pictures are not read; convert it to RGB",
@@ -170,7 +175,7 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
 def _tagged(stack: ImageStack, metadata: Metadata, extras: png.PngExtras | None, name: str) -> ImageStack:
     """The stack with the metadata of its file; `extras` of a PNG file."""
     if extras is not None:
-        texts = [text for text in extras.texts if text not in _TEXTS_KEPT]
+        texts = [text for text in extras.texts if text not in _TEXTS_KEPT | _TEXTS_OF_PROGRAMS]
         report_left_out([*(["text " + ", ".join(texts)] if texts else []), *extras.others], name)
         metadata = with_png_tags(metadata, extras.tags, has_icc=stack.icc is not None)
     return replace(stack, metadata=metadata, groups=as_tagged(stack.groups, metadata))

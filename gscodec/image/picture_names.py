@@ -10,12 +10,17 @@ from gscodec.format.files import FileEntry
 WRITTEN: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".exr", ".hdr"})
 """Suffixes of sources that a decode can write again; others come back as PNG, floats as OpenEXR."""
 
+MOST_IN_PNG: Final = 4
+"""Channels of a PNG file."""
+
 _MIP_BYTES: Final = len(".mip20")
 
 
 def usual_suffix(entry: FileEntry) -> str:
     """What a picture is written as where nobody says."""
-    return ".exr" if entry.exr or PurePath(entry.name).suffix.lower() in {".exr", ".hdr"} else ".png"
+    if entry.exr or PurePath(entry.name).suffix.lower() in {".exr", ".hdr"}:
+        return ".exr"
+    return ".png" if entry.n_channels <= MOST_IN_PNG else ".tif"
 
 
 def picture_names(entries: Sequence[FileEntry], format_name: str | None = None) -> list[str]:

@@ -19,6 +19,7 @@ from gscodec.image.embed import embedded, fitting_metadata, pillow_options
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
 from gscodec.image.normals import shown_normals
+from gscodec.image.picture_names import MOST_IN_PNG
 from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
 from gscodec.image.profiles import deep_rgb_of_inks, fitting_profile, is_srgb, srgb_of_inks
@@ -150,6 +151,8 @@ def _picture_file(
         array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
     if is_cmyk(groups):
         return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, options, name)
+    if kind == "TIFF" and len(groups) == 1 and groups[0].n_channels > MOST_IN_PNG:
+        return _many_channels(array, groups, bit_depth, name)
     n_channels = _picture_channels(groups, name)
     deep_gray_alpha = kind == "TIFF" and n_channels == 2 and (bit_depth or native_dtype(groups).itemsize * 8) == 16
     icc = _profile(icc, kind, 4 if deep_gray_alpha else n_channels, name)
@@ -295,6 +298,27 @@ def _format(name: str, format_name: str | None) -> str:
     return kind
 
 
+def _many_channels(array: npt.NDArray[Any], groups: Sequence[ChannelGroup], bit_depth: int | None, name: str) -> bytes:
+    """A TIFF of integers with more channels than RGB and alpha: gray, and ExtraSamples that say nothing of the rest."""
+    import tifffile
+
+    if bit_depth not in {None, 8, 16}:
+        raise InvalidArgument(f"{name}: TIFF of integers is not written at {bit_depth} bits; use 8 or 16")
+    levels = to_native(array, groups) if bit_depth is None else array
+    is_deep = bit_depth == 16 or (bit_depth is None and native_dtype(groups) != np.uint8)
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        full_range(levels, np.uint16 if is_deep else np.uint8),
+        photometric="minisblack",
+        planarconfig="contig",
+        extrasamples=["unspecified"] * (groups[0].n_channels - 1),
+        compression="zlib",
+        metadata=None,
+    )
+    return stream.getvalue()
+
+
 def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     """Channels of the one picture that the groups make up; an opacity group may be its alpha."""
     n_channels = sum(group.n_channels for group in groups)
@@ -308,7 +332,8 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     if opacity and first.n_channels in {1, 3} and first.alpha is AlphaMode.NONE:
         return n_channels
     names = ", ".join(group.name for group in groups)
-    raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture")
+    remedy = "; write TIFF or OpenEXR" if len(groups) == 1 else ""
+    raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture{remedy}")
 
 
 def _inks(

@@ -197,6 +197,12 @@ def test_a_type_without_a_place_for_metadata_says_so(name: str, saved: Saved, tm
         decoded(data, tmp_path / name)
 
 
+@pytest.mark.parametrize("keyword", ["Software", "Creation Time", "date:create", "date:modify", "date:timestamp"])
+def test_what_programs_write_about_themselves_is_left_out_in_silence(keyword: str, saved: Saved) -> None:
+    text = png_text(keyword, "2026-11-01T09:30:00+00:00")
+    assert load_image(saved(Image.fromarray(PIXELS), "PNG", pnginfo=text)).metadata == Metadata()
+
+
 def test_what_is_not_kept_is_named(saved: Saved) -> None:
     with pytest.warns(SourceWarning, match="text Author"):
         load_image(saved(Image.fromarray(PIXELS), "PNG", pnginfo=png_text("Author", "me")))

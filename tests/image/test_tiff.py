@@ -19,6 +19,8 @@ from gscodec.errors import BadImage, SourceWarning, UnsupportedImage
 from gscodec.format import AlphaMode
 from gscodec.image import large_tiff, load_image, save_image
 from gscodec.image.levels import to_values
+from gscodec.image.picture_names import usual_suffix
+from gscodec.image.restore import plain_files
 
 Noise = Callable[..., npt.NDArray[Any]]
 FLOATS = np.random.default_rng(7).uniform(0.1, 0.9, (9, 12, 3)).astype(np.float32)
@@ -222,6 +224,20 @@ def test_gray_with_several_channels_is_data(noise: Noise) -> None:
     pixels = noise(6, np.uint16)
     data = tiff(pixels, planarconfig="contig", extrasamples=[0] * 5)
     np.testing.assert_array_equal(levels(data)[0], pixels)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, None), (np.uint16, None), (np.uint8, 16)])
+def test_many_channels_come_back_as_tiff(dtype: type, bits: int | None, noise: Noise, tmp_path: Path) -> None:
+    stack = load_image(tiff(noise(6, dtype), planarconfig="contig", extrasamples=[0] * 5))
+    assert usual_suffix(plain_files(stack.groups, *stack.samples.shape[:2])[0]) == ".tif"
+    save_image(tmp_path / "out.tif", stack.samples, stack.groups, bit_depth=bits)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        (page,) = file.pages
+        assert page.asarray().dtype == (np.uint16 if bits else dtype)
+        assert [int(kind) for kind in page.extrasamples] == [0] * 5  # type: ignore[union-attr]
+    np.testing.assert_array_equal(load_image(tmp_path / "out.tif").samples, stack.samples)
+    with pytest.raises(UnsupportedImage, match="write TIFF or OpenEXR"):
+        save_image(tmp_path / "out.png", stack.samples, stack.groups)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
