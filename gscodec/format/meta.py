@@ -1,13 +1,15 @@
 """The META chunk: a JSON object about the encode. It never changes pixels."""
 
 import json
-import math
-from typing import Any
+import sys
+from typing import Any, Final
 
 from gscodec.errors import CorruptField
 from gscodec.format.contents import Json
 from gscodec.format.layout import ErrorClass
 from gscodec.format.limits import MAX_META_BYTES, MAX_META_DEPTH
+
+_LARGEST: Final = sys.float_info.max
 
 
 class _PlainJsonError(ValueError):
@@ -36,8 +38,8 @@ def _check(value: Json) -> None:
             stack.extend((part, depth + 1) for pair in item.items() for part in pair)
         elif isinstance(item, list):
             stack.extend((part, depth + 1) for part in item)
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise _PlainJsonError("has a number that is not finite")
+        elif isinstance(item, int | float) and not -_LARGEST <= item <= _LARGEST:  # an integer is compared exactly
+            raise _PlainJsonError("has a number beyond the range of binary64")
         elif isinstance(item, str):
             item.encode("utf-8")
 
