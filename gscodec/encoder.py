@@ -1,6 +1,7 @@
 """A picture to an `.igs` file."""
 
 import math
+import numbers
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from gscodec.encoding.targets import Target, encode_target
 from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
 from gscodec.format import write_atomic
 from gscodec.format.channels import check_groups
+from gscodec.format.lattice import cell_sizes
+from gscodec.format.layout import MAX_SMALL_SIDE
 from gscodec.gaussians import Grid
 from gscodec.image import ImageStack, Overrides, from_array, load_picture
 from gscodec.image.hidden import hide
@@ -161,6 +164,10 @@ def encode(
     (target, value), *_ = given.items()
     if not (math.isfinite(value) and value > 0):
         raise InvalidArgument(f"{target} {value} is not a positive number")
+    whole: tuple[tuple[str, Any], ...] = (("gaussians", gaussians), ("seed", seed))
+    for name, number in whole:
+        if number is not None and (not isinstance(number, numbers.Integral) or number < 0):
+            raise InvalidArgument(f"{name} {number!r} is not a whole number of at least 0")
     training = training_room()
     recipe = training.tuned(training.get_preset(preset), tune)
     any_lods = lods is None
@@ -170,6 +177,7 @@ def encode(
         raise InvalidArgument(f"lods {lods} is not 1..{MAX_LODS}")
     if profile == "small" and (lods > 1 or block is not None):
         raise InvalidArgument("files of profile small have one level of detail and are encoded as one")
+    asked_profile = profile
     profile = profile if profile is not None else ("f16" if preset == "paper" else "coded")
     if profile not in PROFILES:
         raise InvalidArgument(f"profile {profile!r} is not known: use {', '.join(PROFILES)}")
@@ -194,6 +202,12 @@ def encode(
         height, width, channels = stack.samples.shape
     else:
         height, width, channels = stack.shape
+    smallest, largest = cell_sizes(height, width)
+    if profile == "coded" and smallest > largest:  # no cell of its grid is small enough for one side and the other
+        if asked_profile is not None:
+            raise InvalidArgument(f"{width}x{height} px is too narrow for its length in profile coded: use f16")
+        profile = "f16"
+    any_profile = any_profile and max(height, width) <= MAX_SMALL_SIDE
     check_groups(stack.groups, channels, "cannot encode", InvalidArgument)  # before the fit, not after it
     least, most = record_bytes_range(channels)
     if record_bytes is not None and not least <= record_bytes <= most:

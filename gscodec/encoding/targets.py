@@ -32,6 +32,9 @@ MOST_OF_SMALL: Final = MAX_SMALL_BYTES // 3
 MORE_TRIES: Final = 4
 """Counts tried beyond the likely one where a file misses its bounds."""
 
+FREE_COUNT: Final = 1 << 16
+"""Gaussians that a picture of fewer pixels may have, too, where so many are asked for."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -94,7 +97,7 @@ def encode_target(job: Job, target: Target, *, any_profile: bool, any_lods: bool
 
 
 def _with_count(job: Job, count: int) -> Outcome:
-    most = MOST_OF_SMALL if job.profile == "small" else MAX_GAUSSIANS
+    most = MOST_OF_SMALL if job.profile == "small" else min(MAX_GAUSSIANS, max(job.n_pixels, FREE_COUNT))
     encoded = _encoder(job)(job, min(count, most), None)
     n = encoded.n_gaussians
     if n == count:

@@ -35,6 +35,13 @@ MAX_CELLS_LOG2: Final = 15
 _MANTISSA: Final = np.array([round(2.0 ** (30 - i / OCTAVE)) for i in range(OCTAVE)], np.int64)
 
 
+def cell_sizes(height: int, width: int) -> tuple[int, int]:
+    """Binary logarithms of the smallest and largest cells of a picture, px; of a very long stripe, no cell is both."""
+    smallest = max(0, (max(width, height) - 1).bit_length() - MAX_CELLS_LOG2)
+    largest = (2 * min(width, height)).bit_length() - 1  # else no middle of a cell need lie inside
+    return smallest, largest
+
+
 @dataclass(frozen=True)
 class Lattice:
     """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "Quantiser").

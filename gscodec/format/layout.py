@@ -284,6 +284,7 @@ PAGE_FIELD: Final = Table(
 )
 
 MAX_SMALL_BYTES: Final = 4096
+MAX_SMALL_SIDE: Final = 65535
 """Of a whole file of profile `small`, which is read and decoded in one piece, bit by bit."""
 
 SMALL_HEADER: Final = Table(
@@ -295,8 +296,8 @@ SMALL_HEADER: Final = Table(
         Field("profile", "u8", PROFILE_SMALL, PROFILE_SMALL),
         Field("layout", "u8", 0, 8),
         Field("file_size", "u16"),
-        Field("width", "u16", 1, 65535),
-        Field("height", "u16", 1, 65535),
+        Field("width", "u16", 1, MAX_SMALL_SIDE),
+        Field("height", "u16", 1, MAX_SMALL_SIDE),
         Field("n_gaussians", "u16", 0, MAX_SMALL_BYTES, above=LimitExceeded),
         Field("n_extras", "u8", 0, 8),
         Field("scale_step", "u8", 1, 64),

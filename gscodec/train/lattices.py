@@ -13,7 +13,7 @@ import numpy as np
 
 from gscodec.format.channels import ChannelGroup
 from gscodec.format.coded import payload_bits, quantize_in_order
-from gscodec.format.lattice import MAX_CELLS_LOG2, OCTAVE, ROTATION_CLASSES, Lattice, dequantize, quantize
+from gscodec.format.lattice import OCTAVE, ROTATION_CLASSES, Lattice, cell_sizes, dequantize, quantize
 from gscodec.format.limits import generation_sizes, generations_of
 from gscodec.format.pages import page_starts
 from gscodec.format.small_codec import LUMA_CHROMA, lattice_of, transform_of
@@ -49,9 +49,7 @@ class Steps:
 
 def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tuple[int, ...]) -> Lattice:
     """The lattice of such steps for a set with such cumulative counts."""
-    side = max(grid.width, grid.height)
-    smallest = max(0, (side - 1).bit_length() - MAX_CELLS_LOG2)
-    largest = (2 * min(grid.width, grid.height)).bit_length() - 1  # else no middle of a cell need lie inside
+    smallest, largest = cell_sizes(grid.height, grid.width)
     area = grid.height * grid.width / CELLS_PER_GAUSSIAN
     sides = [round(0.5 * math.log2(max(area / max(size, 1), 1.0))) for size in generation_sizes(counts)]
     scale_step = max(1, round(steps.scale))

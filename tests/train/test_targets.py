@@ -207,3 +207,29 @@ def test_notes_are_all_that_a_small_file_says_of_its_making(picture: Float32Arra
         assert reader.meta == {"psnr": pytest.approx(noted.psnr, abs=0.006), "key": "k"}
     with IgsReader(encode(picture, size=300, **QUICK).data) as reader:  # type: ignore[arg-type]
         assert reader.meta is None
+
+
+@pytest.mark.parametrize("shape", [(1, 70_000), (2, 131_073), (70_000, 1)])
+@pytest.mark.parametrize("target", [{"gaussians": 4}, {"size": 1000}])
+def test_stripes_longer_than_the_cells_of_a_grid(shape: tuple[int, int], target: dict[str, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    result = encode(pixels, **QUICK, **target)  # type: ignore[arg-type]
+    with gscodec.open(result.data) as image:
+        assert image.render().shape == (*shape, 1)
+    with pytest.raises(InvalidArgument, match="too narrow for its length"):
+        encode(pixels, profile="coded", **QUICK, **target)  # type: ignore[arg-type]
+
+
+def test_more_gaussians_than_any_use_are_not_made() -> None:
+    from gscodec.encoding import targets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(targets, "FREE_COUNT", 100)
+        result = encode(ODD["ramps"][:8, :8], gaussians=10**12, **QUICK)  # type: ignore[arg-type]
+    assert (result.n_gaussians, result.target_met) == (100, False)
+
+
+@pytest.mark.parametrize("wrong", [{"gaussians": 1.5}, {"gaussians": 4, "seed": -1}])
+def test_counts_are_whole_numbers(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidArgument, match="is not a whole number"):
+        encode(ODD["ramps"], **QUICK, **wrong)  # type: ignore[arg-type]
