@@ -518,7 +518,8 @@ class IgsImage:
             lod: as in `render`.
 
         Returns:
-            float32 (M, C): the blend itself, not clamped; float groups in the source's units.
+            float32 (M, C): the blend itself, not clamped, so that a clear or opaque alpha lies beyond 0 or 1; float
+                groups in the source's units.
 
         Raises:
             InvalidArgument: no such LOD, or a point outside the picture.

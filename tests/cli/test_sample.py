@@ -86,3 +86,15 @@ def test_hostile_points(run: "Run", igs: Path, tmp_path: Path, content: bytes, f
     assert (outcome.code, outcome.stdout, outcome.stderr.count("\n")) == (1, b"", 1)
     assert fact in outcome.stderr
     assert len(outcome.stderr) < 1000
+
+
+def test_values_of_integer_samples_run_from_0_to_1(run: "Run", tmp_path: Path) -> None:
+    pixels = np.full((16, 24, 4), 255, np.uint8)
+    pixels[:, :12, 3] = 0
+    gscodec.encode(pixels, tmp_path / "cut.igs", gaussians=20, preset="fast", steps=60)
+    with gscodec.open(tmp_path / "cut.igs") as image:
+        model = image.sample([[3.5, 8.0], [20.5, 8.0]])
+    assert model[0, 3] < 0
+    assert model[1, 3] > 1  # the margin that makes both exact
+    outcome = run("sample", tmp_path / "cut.igs", "--at", "3.5,8", "--at", "20.5,8")
+    assert [float(line.split()[-1]) for line in outcome.text.splitlines()] == [0, 1]
