@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share: where CUDA kernels run."""
+"""Fixtures that several rooms share: where CUDA kernels run, and how patient Hypothesis is."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,14 @@ import pytest
 from _range_server import RangeServer, serve
 from devices import DEVICES, open_device
 from host_runtime import HostRuntime
+from hypothesis import HealthCheck, settings
 
 from gscodec.cuda import device
 from gscodec.cuda.runtime import Runtime
+
+# No test asserts a time: a slow machine is no fault of what is tested.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

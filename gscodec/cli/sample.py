@@ -85,11 +85,12 @@ def command(
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
         lod = shown_lod(lod, image.lods, display_name(source))
         values = image.sample(points, lod=lod)
-        at = 0
+        first = 0
         for group in image.groups:  # an alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot
             if group.sample_type == "uint":
-                np.clip(values[:, at : at + group.n_channels], 0, 1, out=values[:, at : at + group.n_channels])
-            at += group.n_channels
+                part = values[:, first : first + group.n_channels]
+                np.clip(part, 0, 1, out=part)
+            first += group.n_channels
         channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
         cost = image.stats
     write_values(target, kind, lod, channels, points, values)
