@@ -52,7 +52,7 @@ def find_tiles(folder: Path) -> Places | None:
     said = [(path, *_numbers(path.stem)) for path in files]
     if len(said) < 2 or any(key is None for _, key, _, _ in said) or len({key for _, key, _, _ in said}) > 1:
         return None
-    if any(map_name(path) is not None for path in files):
+    if any(map_name(path) is not None for path in files if not _is_lettered(path.stem)):
         return None
     rows = {number: place for place, number in enumerate(sorted({row for _, _, row, _ in said}))}
     columns = {number: place for place, number in enumerate(sorted({column for _, _, _, column in said}))}
@@ -78,6 +78,12 @@ def common_name(places: Places) -> str:
         return ""
     label = "" if found["second"] else found["first"] or ""  # the end of a word that looks like one
     return f"{found['prefix']}{label}"
+
+
+def _is_lettered(stem: str) -> bool:
+    """Whether letters say of both numbers what they count: `row3-col1` is no map of colours."""
+    match = _NAME.fullmatch(stem)
+    return match is not None and bool(match["first"] and match["second"])
 
 
 def _numbers(stem: str) -> tuple[str | None, int, int]:

@@ -46,7 +46,8 @@ def run_native(name: str, seconds: float, folder: Path, programs: Path, compiler
         options += [
             "-len_control=0",
             "-timeout=5",
-            "-rss_limit_mb=1024",
+            "-rss_limit_mb=0",  # the peak counts the process that this one was forked from
+            "-malloc_limit_mb=1024",
             f"-artifact_prefix={folder.absolute()}/{name}-",
         ]
     command = [str(program.absolute()), *options, *given]
