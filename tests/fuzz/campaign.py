@@ -1,9 +1,9 @@
-"""Judges mutants by the million: `python tests/fuzz/campaign.py --mutants 1000000 --jobs 2`.
+"""Compares the readers on mutants by the million: `python tests/fuzz/campaign.py --mutants 1000000 --jobs 2`.
 
 Mutants are those of the seeds in turn, so that a run is known by its first number and how many there are. Each worker
 is a process of its own with a limit on its memory; one that dies or works on one mutant for longer than the limit has
 found something, and another goes on after it. Findings are files in --findings, NUMBER.igs, each with a line in
-findings.txt; `--first NUMBER --mutants 1` does it again, and `--again FILE` judges any file.
+findings.txt; `--first NUMBER --mutants 1` does it again, and `--again FILE` takes any file.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from c_reader import CReader
+from comparison import ReaderComparison
 from compilers import ROOT, reader_library
-from judge import Judge
 from mutations import mutant
 from seeds import seed_names
 
@@ -60,7 +60,7 @@ Result = dict[str, Any]
 
 @dataclass
 class Worker:
-    """A process that judges every `step`-th mutant from `first` on."""
+    """A process that takes every `step`-th mutant from `first` on."""
 
     first: int
     step: int
@@ -93,7 +93,7 @@ class Worker:
         return begun, done, most
 
     def current(self) -> int:
-        """Number of the mutant that is being judged, or was judged last."""
+        """Number of the mutant at hand, or of the last one."""
         return self.first + self.step * max(0, self.progress[0] - 1)
 
     def over_time(self) -> bool:
@@ -109,9 +109,9 @@ class Worker:
             cpus = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cpus[self.first % self.step % len(cpus)]})
         gc.set_threshold(100_000, 50, 50)
-        judge = Judge(CReader(self.library))
+        readers = ReaderComparison(CReader(self.library))
         for name in ("rgb", "coded_rgb", "packed_rgb"):  # what is loaded or built once is no mutant's doing
-            judge.look(mutant(name, 0), random.Random(0), deep=True)
+            readers.check(mutant(name, 0), random.Random(0), deep=True)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MAX_BYTES,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -123,13 +123,13 @@ class Worker:
             self.shared[:] = _FIELDS.pack(begun, done, most)
             name, data, deep = numbered(number)
             before = resident_bytes()
-            verdict = judge.look(data, random.Random(number), deep=deep)
+            found = readers.check(data, random.Random(number), deep=deep)
             added = resident_bytes() - before
             if added > MAX_RESIDENT:
-                verdict.findings.append(f"memory: {added >> 20} MiB more are resident")
-            for finding in verdict.findings:
+                found.findings.append(f"memory: {added >> 20} MiB more are resident")
+            for finding in found.findings:
                 keep(self.folder, data, number, f"{name}: {finding}")
-            outcomes[verdict.outcome] += 1
+            outcomes[found.outcome] += 1
             done += 1
             most = max(most, added)
             if done % 200 == 0:
@@ -160,7 +160,7 @@ def keep(folder: Path, data: bytes, number: int, reason: str) -> None:
 
 
 def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> Result:
-    """Judge the mutants `first` to `last`, or as many as the time allows."""
+    """ReaderComparison the mutants `first` to `last`, or as many as the time allows."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         library = reader_library(Path(scratch))
@@ -222,9 +222,9 @@ def _ended(worker: Worker) -> bool:
 def again(path: Path) -> list[str]:
     """What is wrong with a file."""
     with tempfile.TemporaryDirectory() as scratch:
-        judge = Judge(CReader(reader_library(Path(scratch))))
-        verdict = judge.look(path.read_bytes(), random.Random(0), deep=True)
-    return [verdict.outcome, *verdict.findings]
+        readers = ReaderComparison(CReader(reader_library(Path(scratch))))
+        found = readers.check(path.read_bytes(), random.Random(0), deep=True)
+    return [found.outcome, *found.findings]
 
 
 def record(path: Path, result: Result) -> None:
@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--findings", type=Path, default=Path("out/fuzz"), help="folder for what is found")
     parser.add_argument("--record", type=Path, help="Markdown file that ends with a table of runs")
-    parser.add_argument("--again", type=Path, help="judge one file and nothing else")
+    parser.add_argument("--again", type=Path, help="compare the readers on one file and nothing else")
     options = parser.parse_args()
     if options.again:
         print("\n".join(again(options.again)))

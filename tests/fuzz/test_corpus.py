@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from c_reader import CReader
+from comparison import ReaderComparison
 from compilers import reader_library
-from judge import Judge
 
 CORPUS = Path(__file__).parent / "corpus"
 ROWS = re.findall(
@@ -18,9 +18,9 @@ ROWS = re.findall(
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReaderComparison]:
     reader = CReader(reader_library(tmp_path_factory.mktemp("reader")))
-    yield Judge(reader)
+    yield ReaderComparison(reader)
     reader.open(b"")
 
 
@@ -29,9 +29,9 @@ def test_the_index_has_every_file() -> None:
 
 
 @pytest.mark.parametrize(("name", "right"), [(name, right) for name, _, right in ROWS])
-def test_readers_agree_on_what_is_right(judge: Judge, name: str, right: str) -> None:
+def test_readers_agree_on_what_is_right(readers: ReaderComparison, name: str, right: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(4):  # other points and requests each time
-        verdict = judge.look((CORPUS / name).read_bytes(), random.Random(number), deep=True)
-        assert (verdict.outcome, verdict.findings) == (right, [])
+        report = readers.check((CORPUS / name).read_bytes(), random.Random(number), deep=True)
+        assert (report.outcome, report.findings) == (right, [])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 << 10  # KiB

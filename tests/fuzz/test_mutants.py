@@ -1,4 +1,4 @@
-"""The mutator, the judge and the campaign find what they look for, and nothing in a few hundred mutants."""
+"""The mutator, the comparison and the campaign find what they look for, and nothing in a few hundred mutants."""
 
 import os
 import random
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import campaign
-import judge as judging
+import comparison
 import numpy as np
 import pytest
 from c_reader import CReader
+from comparison import ReaderComparison
 from compilers import reader_library
-from judge import Judge
 from mutations import mutant
 from parts import put_together, take_apart
 from seeds import seed, seed_names
@@ -22,17 +22,17 @@ from gscodec.format import IgsReader
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReaderComparison]:
     reader = CReader(reader_library(tmp_path_factory.mktemp("reader")))
-    yield Judge(reader)
+    yield ReaderComparison(reader)
     reader.open(b"")
 
 
-def test_every_seed_is_taken_by_all_readers(judge: Judge) -> None:
+def test_every_seed_is_taken_by_all_readers(readers: ReaderComparison) -> None:
     for name in seed_names():
-        verdict = judge.look(seed(name), random.Random(0), deep=True)
-        assert not verdict.findings, (name, verdict.findings)
-        assert verdict.outcome == ("valid for readers" if name == "made_cut" else "valid"), name
+        report = readers.check(seed(name), random.Random(0), deep=True)
+        assert not report.findings, (name, report.findings)
+        assert report.outcome == ("valid for readers" if name == "made_cut" else "valid"), name
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_a_mutant_is_known_by_its_seed_and_number() -> None:
 
 
 @pytest.mark.parametrize("name", ["small_rgb", "small_stack"])
-def test_mutants_of_small_files_are_taken_alike(judge: Judge, name: str) -> None:
+def test_mutants_of_small_files_are_taken_alike(readers: ReaderComparison, name: str) -> None:
     outcomes = set()
     for number in range(250):
         data = mutant(name, number)
-        verdict = judge.look(data, random.Random(number), deep=number % 8 == 0)
-        assert not verdict.findings, (name, number, verdict.findings)
-        outcomes.add(verdict.outcome)
+        report = readers.check(data, random.Random(number), deep=number % 8 == 0)
+        assert not report.findings, (name, number, report.findings)
+        outcomes.add(report.outcome)
     assert len(outcomes) >= 2
 
 
@@ -72,47 +72,49 @@ def test_mutants_get_past_checksums_and_far_into_the_file() -> None:
     assert outcomes.count("ChecksumMismatch") < 60
 
 
-def test_mutants_of_all_kinds_are_taken_alike(judge: Judge) -> None:
+def test_mutants_of_all_kinds_are_taken_alike(readers: ReaderComparison) -> None:
     names = seed_names()
     for number in range(400):
         data = mutant(names[number % len(names)], number)
-        verdict = judge.look(data, random.Random(number), deep=number % 8 == 0)
-        assert not verdict.findings, (names[number % len(names)], number, verdict.findings)
+        report = readers.check(data, random.Random(number), deep=number % 8 == 0)
+        assert not report.findings, (names[number % len(names)], number, report.findings)
 
 
-def test_the_judge_sees_an_exception_that_is_not_ours(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_sees_an_exception_that_is_not_ours(
+    readers: ReaderComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise KeyError("nobody expected this")
 
-    monkeypatch.setattr(judging, "validate", fail)
-    assert "foreign exception: KeyError" in judge.look(seed("rgb"), random.Random(0)).findings[0]
+    monkeypatch.setattr(comparison, "validate", fail)
+    assert "foreign exception: KeyError" in readers.check(seed("rgb"), random.Random(0)).findings[0]
 
 
-def test_the_judge_sees_a_warning(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "validate", lambda _: np.float32(3e38) * np.float32(10))
-    assert "RuntimeWarning" in judge.look(seed("rgb"), random.Random(0)).findings[0]
+def test_the_comparison_sees_a_warning(readers: ReaderComparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "validate", lambda _: np.float32(3e38) * np.float32(10))
+    assert "RuntimeWarning" in readers.check(seed("rgb"), random.Random(0)).findings[0]
 
 
-def test_the_judge_sees_readers_that_disagree(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "validate", lambda _: [])
+def test_the_comparison_sees_readers_that_disagree(readers: ReaderComparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "validate", lambda _: [])
     damaged = bytearray(seed("rgb"))
     damaged[-300] ^= 1  # in the Gaussians
-    assert any("validate finds nothing" in line for line in judge.look(bytes(damaged), random.Random(0)).findings)
+    assert any("validate finds nothing" in line for line in readers.check(bytes(damaged), random.Random(0)).findings)
 
 
-def test_the_judge_sees_other_values(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_sees_other_values(readers: ReaderComparison, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = CReader.blend
     monkeypatch.setattr(CReader, "blend", lambda self, points, q_scale=1.0: plain(self, points, q_scale) + 0.01)
-    lines = [line for number in range(6) for line in judge.look(seed("rgb"), random.Random(number)).findings]
+    lines = [line for number in range(6) for line in readers.check(seed("rgb"), random.Random(number)).findings]
     assert any("blended to other values" in line for line in lines)
 
 
 def test_a_worker_that_dies_or_hangs_is_a_finding_and_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = Judge.look
+    plain = ReaderComparison.check
 
-    def look(self: Judge, data: bytes, draw: random.Random, *, deep: bool = False) -> judging.Verdict:
+    def check(self: ReaderComparison, data: bytes, draw: random.Random, *, deep: bool = False) -> comparison.Report:
         if data == mutant(seed_names()[3], 0) and not warming[0]:
             os.kill(os.getpid(), signal.SIGKILL)
         if data == mutant(seed_names()[5], 0) and not warming[0]:
@@ -121,7 +123,7 @@ def test_a_worker_that_dies_or_hangs_is_a_finding_and_others_go_on(
         return plain(self, data, draw, deep=deep)
 
     warming = [False]
-    monkeypatch.setattr(Judge, "look", look)
+    monkeypatch.setattr(ReaderComparison, "check", check)
     monkeypatch.setattr(campaign, "MAX_SECONDS", 1.5)
     result = campaign.run(12, 60, 1, 0, tmp_path)
     assert result["mutants"] == 12

@@ -54,7 +54,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass
-class Verdict:
+class Report:
     """What came of one file."""
 
     outcome: str  # "valid", or the error that the Python reader reports first
@@ -82,7 +82,7 @@ def _attempt(action: Callable[[], _Result], *, of_bytes: bool = True) -> tuple[s
         raise _ForeignError(f"{type(fault).__name__}: {fault}") from fault
 
 
-class Judge:
+class ReaderComparison:
     """Holds the readers against each other, file by file.
 
     Of the levels of a file it reads the finest, the coarsest and one between; of every third good file it compares
@@ -94,56 +94,56 @@ class Judge:
         self._engine = CpuRasterizer(threads=1)
         self._oracle = ReferenceRasterizer()
 
-    def look(self, data: bytes, draw: random.Random, *, deep: bool = False) -> Verdict:
-        """Judge a file.
+    def check(self, data: bytes, draw: random.Random, *, deep: bool = False) -> Report:
+        """ReaderComparison a file.
 
         Args:
             draw: where to look.
             deep: whether to ask for pictures, parts, sizes and files, too, and not for a few points only.
         """
-        verdict = Verdict("")
+        report = Report("")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                self._look(data, draw, verdict, deep=deep)
+                self._check(data, draw, report, deep=deep)
         except _ForeignError as fault:
-            verdict.outcome = verdict.outcome or "foreign"
-            verdict.findings.append(f"foreign exception: {fault}"[:300])
-        return verdict
+            report.outcome = report.outcome or "foreign"
+            report.findings.append(f"foreign exception: {fault}"[:300])
+        return report
 
-    def _look(self, data: bytes, draw: random.Random, verdict: Verdict, *, deep: bool) -> None:
+    def _check(self, data: bytes, draw: random.Random, report: Report, *, deep: bool) -> None:
         issues = _attempt(lambda: validate(data))[1] or []
         errors = [issue for issue in issues if issue.severity == "error"]
         plain = without_tree(data)  # as the C reader takes it
         found = _read(data, deep=deep)
         without = found if plain is data else _read(plain)
-        verdict.outcome = fault = next(filter(None, (*found.faults, *without.faults)), "")
-        self._compare_with_c(without, data, verdict)
+        report.outcome = fault = next(filter(None, (*found.faults, *without.faults)), "")
+        self._compare_with_c(without, data, report)
         beyond = {"page", "PAGT"} if found.truncated else set()  # `validate` looks at levels that are not whole, too
         serious = [i for i in errors if i.where.split()[0] not in beyond and not _beyond_readers(i.where, i.message)]
         if fault and not errors:
-            verdict.findings.append(f"disagreement: validate finds nothing, a reader {fault}")
+            report.findings.append(f"disagreement: validate finds nothing, a reader {fault}")
         if serious and not fault:
-            verdict.findings.append(f"disagreement: readers find nothing, validate: {serious[0].message}"[:300])
-        verdict.outcome = fault or ("valid for readers" if errors else "valid")
+            report.findings.append(f"disagreement: readers find nothing, validate: {serious[0].message}"[:300])
+        report.outcome = fault or ("valid for readers" if errors else "valid")
         whole = not errors and not any(_MISSES in issue.message for issue in issues)
         if whole and found.levels and draw.random() < _COMPARED:
-            self._compare_points(data, draw.choice(sorted(found.levels)), draw, verdict)
+            self._compare_points(data, draw.choice(sorted(found.levels)), draw, report)
         if deep:
             self._render(data, draw)
 
-    def _compare_with_c(self, found: "_Reading", data: bytes, verdict: Verdict) -> None:
+    def _compare_with_c(self, found: "_Reading", data: bytes, report: Report) -> None:
         """Hold the Python reader against the C reader: on opening, and level by level."""
         in_c = self._c.open(data)
         if found.opened != in_c:
             facts = f"{found.opened or 'no error'}, in C {in_c or 'none'}"
-            verdict.findings.append(f"disagreement: opens with {facts}")
+            report.findings.append(f"disagreement: opens with {facts}")
         for lod, fault in found.levels.items():
             if not in_c and (of_level := self._c.read(lod)) != fault:
                 facts = f"{fault or 'no error'}, in C {of_level or 'none'}"
-                verdict.findings.append(f"disagreement: LOD {lod} with {facts}")
+                report.findings.append(f"disagreement: LOD {lod} with {facts}")
 
-    def _compare_points(self, data: bytes, lod: int, draw: random.Random, verdict: Verdict) -> None:
+    def _compare_points(self, data: bytes, lod: int, draw: random.Random, report: Report) -> None:
         """Hold values at points of a level of a good file against those of the C reader."""
         with IgsReader(data) as reader:
             means, (height, width) = reader.read(lod).means, (reader.grid.height, reader.grid.width)
@@ -156,7 +156,7 @@ class Judge:
         for engine in (self._engine, self._oracle) if draw.random() < 0.1 else (self._engine,):
             if not self._same(data, lod, points, engine):
                 fact = f"LOD {lod} is blended to other values than in C"
-                verdict.findings.append(f"disagreement: {fact} by {engine.name}")
+                report.findings.append(f"disagreement: {fact} by {engine.name}")
 
     def _same(self, data: bytes, lod: int, points: Floats, engine: Rasterizer) -> bool:
         """Whether an engine and C blend the same, but for points where the order hangs on rounding.
