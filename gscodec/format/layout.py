@@ -284,8 +284,10 @@ PAGE_FIELD: Final = Table(
 )
 
 MAX_SMALL_BYTES: Final = 4096
-MAX_SMALL_SIDE: Final = 65535
 """Of a whole file of profile `small`, which is read and decoded in one piece, bit by bit."""
+
+MAX_SMALL_SIDE: Final = 65535
+"""Of its picture, px: what the header has 16 bits for."""
 
 SMALL_HEADER: Final = Table(
     "Small header",

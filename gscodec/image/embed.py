@@ -45,7 +45,7 @@ def fitting_metadata(metadata: Metadata | None, kind: str, name: str) -> Metadat
         values |= {key: getattr(metadata, key) for key in _PNG_TAGS}
     elif colour_words(metadata):
         words = colour_words(metadata)
-        how = "" if is_srgb_like(metadata) else ", and are not converted"
+        how = "" if is_srgb_like(metadata) else ", which are not converted"
         warn_of_source(f"{name}: {kind} has no place for {words}; programs will take its colours as sRGB{how}")
     if lost:
         warn_of_source(f"{name}: {kind} has no place for {', '.join(lost)}")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, UnsupportedImage
-from gscodec.format.channels import KNEE_BIAS, ChannelGroup, Role, SampleType, Transfer
+from gscodec.format.channels import COLOURS, KNEE_BIAS, ChannelGroup, Role, SampleType, Transfer
 from gscodec.image.transfer import to_model
 
 NanPolicy = Literal["error", "zero", "hole"]
@@ -95,7 +95,7 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
     few, median = (float(size) for size in np.quantile(sizes, [FEW_SHARE, 0.5]))
     if median > LEAP * few:  # most of it is a number that stands for "nothing there", as 1e30 in depths
         median = few
-    is_light = role in {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
+    is_light = role in COLOURS
     is_wide = float(sizes.max()) > WIDE_RANGE * median
     transfer, knee = Transfer.LINEAR, 0
     if role not in _EVEN and name.rpartition(".")[2] not in _CHROMA and (is_light or is_wide) and low < high:

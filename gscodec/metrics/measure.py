@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
 from gscodec.image.levels import has_floats, to_values
 from gscodec.metrics.flip import flip, flip_missing
 from gscodec.metrics.hdr import hdr_flip, log_psnr
@@ -68,7 +68,7 @@ def visible(samples: Samples, groups: Groups) -> Samples | None:
 def light_of(values: Samples, groups: Groups) -> Samples | None:
     """The first gray or RGB light among float channels, in the source's units; None where there is none."""
     for group, channels in channel_spans(groups):
-        if group.sample_type is SampleType.FLOAT and group.role in _LIGHT and group.n_channels in {1, 3}:
+        if group.sample_type is SampleType.FLOAT and group.role in COLOURS and group.n_channels in {1, 3}:
             return values[:, :, channels]
     return None
 
@@ -112,8 +112,6 @@ def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | 
             return normal_error_deg(source[:, :, channels], decoded[:, :, channels])
     return None
 
-
-_LIGHT = {Role.COLOR, Role.ALBEDO, Role.EMISSIVE}
 
 _ALL = (
     Metric("psnr", "PSNR (dB)", True, seen_psnr),
