@@ -283,12 +283,10 @@ class IgsImage:
         self, level: int, part: Region, shown: tuple[int, int], dtype: npt.DTypeLike | None, *, thumbnail: bool
     ) -> npt.NDArray[Any]:
         request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        work = paint_thumbnail if thumbnail else paint
         try:
-            if thumbnail:
-                return self._store.with_spare(lambda: paint_thumbnail(self._store, request, output))
-            return self._store.with_spare(lambda: paint(self._store, request, output))
-        except TooManyPairs as fault:
-            raise LimitExceeded(f"{self.name}: {fault}") from fault
+            with self._naming():
+                return self._store.with_spare(lambda: work(self._store, request, output))
         except MemoryError as fault:
             height, width = request.size
             raise LimitExceeded(
@@ -306,7 +304,7 @@ class IgsImage:
 
         Args:
             lod: level of detail, 0 the finest; None is the finest that the file holds, whatever the size.
-            region, size, dtype: as in `render`; up to 2^14 pixels for each byte of the file, or the limit that was set.
+            region, size, dtype: as in `render`; any number of pixels up to `Limits.max_pixels`.
 
         Yields:
             Index of the first row, and rows (h, width, C).
@@ -320,10 +318,8 @@ class IgsImage:
         by_caller = region is not None or size is not None
         self._check_cost([(part, shown, False)], self.shape[2], by_caller=by_caller, in_memory=False)
         request, output = Request(self._lod(lod), part, shown, self._budget()), output_for(self.groups, dtype)
-        try:
+        with self._naming():
             yield from paint_strips(self._store, request, output)
-        except TooManyPairs as fault:
-            raise LimitExceeded(f"{self.name}: {fault}") from fault
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -533,6 +529,7 @@ class IgsImage:
         result = np.empty((len(place), self.shape[2]), np.float32)
 
         def fill() -> None:
+            budget.restart()
             for number, (rect, which) in enumerate(rects):
                 if number % _AHEAD == 0:
                     self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
@@ -541,10 +538,8 @@ class IgsImage:
                 else:
                     result[which] = self._store.sample(level, rect, place[which], budget)
 
-        try:
+        with self._naming():
             self._store.with_spare(fill)
-        except TooManyPairs as fault:
-            raise LimitExceeded(f"{self.name}: {fault}") from fault
         return to_values(result, self.groups)
 
     def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
@@ -577,12 +572,21 @@ class IgsImage:
         from gscodec.decode.device import DeviceScene
 
         grid = self._reader.grid
-        scene = self._store.scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
+        with self._naming():
+            scene = self._store.scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
         assert isinstance(scene, DeviceScene)
         scene.spend(Window.whole(grid), self._budget())
         if has_floats(self.groups):
             return scene.render_values(Window.whole(grid), self.groups)
         return scene.render(Window.whole(grid), engine_dtype)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Lists that are too long, as an error that names the file."""
+        try:
+            yield
+        except TooManyPairs as fault:
+            raise LimitExceeded(f"{self.name}: {fault}") from fault
 
     def _lod(self, lod: int | None) -> int:
         if lod is None:

@@ -83,6 +83,7 @@ def paint(store: SceneStore, request: Request, output: Output) -> Array:
     """
     tiles = tiles_of(request.region)
     while True:
+        request.budget.restart()
         try:
             return (_shrunk if request.shrinks else _painted)(store, request, tiles, output)
         except TooManyPairs:  # lists too long to load at once: in narrower bands
@@ -120,8 +121,8 @@ def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Arra
     x, y, width, height = request.region
     lattice = thumbnail_lattice(request.region, request.size)
     step_y, step_x = height / lattice[0], width / lattice[1]
+    request.budget.restart()
     scene = store.reduced(request.lod, request.region, reduction(step_x, step_y))
-
     groups = store.reader.groups
 
     def render(first: int, last: int) -> Float32Array:

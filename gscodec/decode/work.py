@@ -22,6 +22,10 @@ class WorkBudget:
 
     def __init__(self, limits: Limits, name: str) -> None:
         self._limits, self._name = limits, name
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was spent: the request begins again, in narrower bands or on another engine."""
         self._free = FREE_CANDIDATES
         self._points = self._candidates = 0
 

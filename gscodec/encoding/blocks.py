@@ -4,8 +4,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
 from gscodec.encoding.job import Job, Progress, training_room
 from gscodec.encoding.opacity import AimedRegions, fit_weights
@@ -27,8 +25,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     training = training_room()
     is_coded = job.profile == "coded"
     coded = CodedFile(job, budget)
-    source: Regions = AimedRegions(job.regions)
-    scales = np.float32(1) if job.scales is None else job.scales
+    source: Regions = AimedRegions(job.regions, is_filled=isinstance(job.stack, ImageStack))
     if job.scales is not None and isinstance(job.stack, ImageStack):
         source = StackRegions(replace(job.stack, samples=job.target))
 
@@ -53,7 +50,9 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     made = training.encode_blocks(
         training.BlockTask(
             source=source,
-            weights_of=lambda samples: fit_weights(samples / scales, job.stack.groups),
+            weights_of=lambda samples: fit_weights(
+                samples if job.scales is None else samples / job.scales, job.stack.groups
+            ),
             grid=job.grid,
             preset=job.preset,
             rasterizer=job.rasterizer,

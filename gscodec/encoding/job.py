@@ -34,7 +34,7 @@ FEATURE_BITS = 4.3
 """Bits of each coded feature, likewise."""
 
 SETTLE_SHARE = 0.15
-"""Of a number of steps that was asked for, as many come on top for profiles `coded` and `packed`."""
+"""Of a number of steps that was asked for, as many come on top for the quantised profiles."""
 
 PACKED_PAGE_SIZE = 64
 """Records of a packed page, whose head says their ranges. Twice as many lose 0.5 dB on kodim23 at records of 48 bits,
@@ -198,7 +198,7 @@ class Job:
             return self.small_overhead + int(n_gaussians * self.coded_bits / 8)
         if self.profile != "coded":
             return self.size_of(n_gaussians, None)
-        return self.size_of(1, None) + CODED_OVERHEAD + int(n_gaussians * self.coded_bits / 8)
+        return self.coded_overhead + int(n_gaussians * self.coded_bits / 8)
 
     @property
     def page_slack(self) -> int:
@@ -211,6 +211,11 @@ class Job:
         return self.lods * (
             PAGE_ENTRY.size + (head_bytes(len(self.grid.background)) if self.profile == "packed" else 0)
         )
+
+    @cached_property
+    def coded_overhead(self) -> int:
+        """Likely bytes of a file of profile `coded` beside those of its Gaussians. It packs ICC and metadata."""
+        return self.size_of(1, None) + CODED_OVERHEAD
 
     @cached_property
     def small_overhead(self) -> int:

@@ -112,10 +112,14 @@ def _is_clamped(group: ChannelGroup) -> bool:
 
 
 class AimedRegions:
-    """A source in parts as a fit aims at it; see `Regions`."""
+    """A source in parts as a fit aims at it; see `Regions`.
 
-    def __init__(self, source: Regions) -> None:
-        self._source = source
+    Args:
+        is_filled: whether hidden colour is filled already, as `prepared` does for the whole of a picture in memory.
+    """
+
+    def __init__(self, source: Regions, *, is_filled: bool) -> None:
+        self._source, self._is_filled = source, is_filled
         self.shape = source.shape
         self.groups = source.groups
         self.icc = source.icc
@@ -124,7 +128,8 @@ class AimedRegions:
 
     def read(self, area: Rect) -> Float32Array:
         """See `Regions.read`."""
-        return aimed(without_hidden(self._source.read(area), self.groups), self.groups)
+        samples = self._source.read(area)
+        return aimed(samples if self._is_filled else without_hidden(samples, self.groups), self.groups)
 
     def close(self) -> None:
         """See `Regions.close`."""

@@ -48,9 +48,12 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
     coded = CodedFile(job, budget) if settling and job.profile == "coded" else None
 
     def report(state: Any) -> None:
-        n_bytes = job.likely_size(state.n_gaussians)
+        if job.progress is None:
+            return
         if coded is not None and coded.count is not None and budget is not None:
             n_bytes = budget * state.n_gaussians // coded.count
+        else:
+            n_bytes = job.likely_size(state.n_gaussians)
         _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
 
     recount = coded.recount if coded is not None and budget is not None and recounts else None
@@ -76,7 +79,7 @@ def _psnr(job: Job, fitted: Any) -> float:
 
 
 def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
-    """The file of a fit; `share` as in `train.settle`, in profile `coded` where there is no budget."""
+    """The file of a fit; `share` as in `train.settle`, in profiles `coded` and `small` where there is no budget."""
     fit = fitted.fit
     contents = job.contents(fit.gaussians, fit.lods)
     total = fit.steps + fitted.settling

@@ -151,14 +151,12 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
 
 def _may_cover(groups: Sequence[ChannelGroup], number: int) -> bool:
     """Whether a group of one channel may be the alpha of the one before it."""
-    before = groups[number - 1] if number else None
-    return (
-        before is not None
-        and groups[number].role is Role.OPACITY
-        and before.role in COLOURS
-        and before.n_channels in {1, 3}
-        and before.alpha is AlphaMode.NONE
-    )
+    return number > 0 and groups[number].role is Role.OPACITY and is_coverable(groups[number - 1])
+
+
+def is_coverable(group: ChannelGroup) -> bool:
+    """Whether an opacity behind a group may be its alpha."""
+    return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}
 
 
 def round_f32(value: float) -> float:

@@ -27,6 +27,6 @@ class Contents:
     icc: bytes | None = None  # ICC profile, as found in the source
     meta: dict[str, Json] | None = None  # provenance; never changes pixels
     page_size: int = DEFAULT_PAGE_SIZE  # records per page
-    lattice: Lattice | None = None  # steps of profile `coded`; None is profile `f16`
+    lattice: Lattice | None = None  # steps of the quantised profiles; None is profile `f16`
     files: "tuple[FileEntry, ...]" = ()  # what the source files were, where that is more than one picture
     metadata: "Metadata | None" = None  # of the source; None is none

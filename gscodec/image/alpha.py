@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.format.channels import AlphaMode, ChannelGroup, Role, SampleType, is_coverable
 from gscodec.image.hidden import filled
 
 Samples = npt.NDArray[np.float32]
@@ -61,11 +61,6 @@ def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
                 found.append(Cover(before, slice(at - before.n_channels, at), at, mode, number))
         at = end
     return found
-
-
-def is_coverable(group: ChannelGroup) -> bool:
-    """Whether an opacity behind a group may be its alpha."""
-    return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}
 
 
 def _is_named_after(opacity: ChannelGroup, colour: ChannelGroup) -> bool:

@@ -7,13 +7,15 @@ near a chart's edge should meet.
 import math
 import os
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
-from gscodec.image.stack import ImageStack
+
+if TYPE_CHECKING:
+    from gscodec.image.stack import ImageStack
 
 Samples = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -22,7 +24,7 @@ SWEEPS: Final = 12
 """Of averaging at each size. Coarser sizes have settled what is far apart."""
 
 
-def hide(stack: ImageStack, mask: str | os.PathLike[str] | npt.NDArray[Any]) -> ImageStack:
+def hide(stack: "ImageStack", mask: str | os.PathLike[str] | npt.NDArray[Any]) -> "ImageStack":
     """A stack of which only the texels count where a mask is above 0.
 
     Args:

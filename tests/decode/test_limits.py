@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 
 from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.decode import open_igs, store
+from gscodec.decode.scene import Scene
+from gscodec.decode.store import SceneStore
+from gscodec.decode.work import TileRect, WorkBudget
 from gscodec.errors import GsCodecError, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, Contents, IgsReader, pack
 from gscodec.format.files import FileEntry
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.limits import FREE_PIXELS, PIXELS_PER_BYTE, Limits, machine_memory
+from gscodec.raster.base import TooManyPairs
 
 CASES = Path(__file__).parents[1] / "corrupt" / "cases"
 
@@ -196,6 +201,30 @@ def test_long_lists_are_rendered_in_bands(monkeypatch: pytest.MonkeyPatch) -> No
             np.testing.assert_array_equal(found, piece)
         np.testing.assert_array_equal(np.concatenate([rows for _, rows in image.strips()]), expected[0])
         np.testing.assert_array_equal(image.sample(points), values)
+
+
+def test_a_request_that_begins_again_spends_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+    plain_spend, plain_scene = WorkBudget.spend, SceneStore.scene
+
+    def spend(self: WorkBudget, longest: int, n_points: int, candidates: Callable[[], int]) -> None:
+        plain_spend(self, longest, n_points, candidates)
+        spent.append(self._points)
+
+    def scene(self: SceneStore, lod: int, tiles: TileRect) -> Scene:
+        if len(spent) == 2 and not fault:
+            fault.append(TooManyPairs(200, self.reader.grid, 40_000))
+            raise fault[0]
+        return plain_scene(self, lod, tiles)
+
+    fault: list[TooManyPairs] = []
+    monkeypatch.setattr(WorkBudget, "spend", spend)
+    monkeypatch.setattr(SceneStore, "scene", scene)
+    monkeypatch.setattr(store, "PAIR_SHARE", Limits().memory // 40_000)
+    with open_igs(bomb(200, 600, 300), device="cpu", limits=Limits(max_candidates=1)) as image:
+        image.render(0)
+    assert fault
+    assert spent[-1] == 600 * 300
 
 
 def test_pipes_are_not_drained_for_ever() -> None:
