@@ -4,7 +4,9 @@ One function for every picture that is encoded, whether it comes alone, in a lis
 batch. Its name says what it is, unless its pixels contradict that; then it is colour.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ from gscodec.image.evidence import contradiction
 from gscodec.image.floats import float_group, model_samples
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import to_values
-from gscodec.image.normals import SIGNED_BELOW, Meaning, meaning_of
+from gscodec.image.normals import SIGNED_BELOW, follows_from_xy
 from gscodec.image.roles import MapName, map_name
 from gscodec.image.stack import ImageStack, is_cmyk
 
@@ -106,11 +108,11 @@ def describe_picture(picture: ImageStack, file: MapFile, *, is_alone: bool = Fal
         entry = FileEntry(name, width, height, n_channels, (group.name,))
         return Described(picture.samples, picture.groups, entry, picture.icc, None, file.weight)
     samples, alpha = _without_opaque(picture.samples, group.alpha)
-    meant = meaning_of_file(file, samples, int(alpha is not AlphaMode.NONE))
+    meant = meaning_of_file(file, lambda: samples, samples.shape[2], int(alpha is not AlphaMode.NONE))
     if meant.role not in COLOURS:
         alpha = AlphaMode.NONE
     samples = samples if is_alone and meant.role in COLOURS else _without_repeats(samples, meant.role)
-    unit_z = meant.role is Role.NORMAL and samples.shape[2] == 3 and meaning_of(samples) is Meaning.UNIT
+    unit_z = meant.role is Role.NORMAL and samples.shape[2] == 3 and follows_from_xy(samples)
     fill = None if unit_z else _filling(samples, meant.role)
     samples = samples[:, :, :2] if unit_z or fill is not None else samples
     described = replace(
@@ -128,11 +130,14 @@ def describe_picture(picture: ImageStack, file: MapFile, *, is_alone: bool = Fal
     return Described(samples, (described,), entry, icc, meant.kind, file.weight)
 
 
-def meaning_of_file(file: MapFile, samples: Samples, n_alpha: int) -> _Meant:
-    """Role and convention for samples (H, W, C): what was asked for, what the name says, or colour.
+def meaning_of_file(file: MapFile, look: Callable[[], Samples], n_channels: int, n_alpha: int) -> _Meant:
+    """Role and convention of a picture: what was asked for, what the name says, or colour.
 
     Args:
-        samples: 0..1, or floats; of normals, codes 0..1 of components.
+        look: gives samples (H, W, C), 0..1, or floats; of normals, codes 0..1 of components. They are asked for only
+            where the name says something that pixels can contradict.
+        n_channels: C.
+        n_alpha: how many of the channels, from the last, are an alpha.
 
     Raises:
         InvalidArgument: a normal map of one channel is asked for.
@@ -142,13 +147,13 @@ def meaning_of_file(file: MapFile, samples: Samples, n_alpha: int) -> _Meant:
     """
     said = map_name(file.path)
     if file.role is not None:
-        if file.role is Role.NORMAL and samples.shape[2] < 2:
+        if file.role is Role.NORMAL and n_channels < 2:
             raise InvalidArgument(f"{file.path}: has one channel, a normal map has two or three; choose another role")
         kind = said.kind if said is not None and said.role is file.role else file.role.value
         return _Meant(file.role, _convention(file, file.role, said), kind)
     if said is None:
         return _Meant(Role.COLOR, _convention(file, Role.COLOR, None), None)
-    fault = contradiction(said, samples, n_alpha)
+    fault = None if said.role in COLOURS else contradiction(said, look(), n_alpha)
     if fault is None:
         return _Meant(said.role, _convention(file, said.role, said), said.kind)
     text = f"is called {said.word!r}, but {fault}: taken as colour; role {said.role} overrides that"
@@ -200,16 +205,20 @@ def _described_floats(picture: ImageStack, file: MapFile) -> Described:
         len({at + number in places for number in range(group.n_channels)}) > 1 for group, at in starts
     ):
         return whole
-    values: Samples = to_values(picture.samples, picture.groups)
-    if entry.exr.get("premultiplied"):  # what is no colour is no more than its file says, whatever its alpha
-        values, _ = in_mode(values, picture.groups, AlphaMode.PREMULTIPLIED)
-    chosen = values[:, :, places]
-    meant = meaning_of_file(file, _codes(chosen), 0)
+
+    @cache
+    def values_as_stored() -> Samples:
+        values: Samples = to_values(picture.samples, picture.groups)
+        if entry.exr.get("premultiplied"):  # what is no colour is no more than its file says, whatever its alpha
+            values, _ = in_mode(values, picture.groups, AlphaMode.PREMULTIPLIED)
+        return values
+
+    meant = meaning_of_file(file, lambda: _codes(values_as_stored()[:, :, places]), len(places), 0)
     if meant.role in COLOURS:
         groups = [replace(g, role=meant.role) if at == places[0] and g.role in COLOURS else g for g, at in starts]
         return replace(whole, groups=tuple(groups), kind=meant.kind)
-    chosen = _without_repeats(chosen, meant.role)
-    rest = [place for place in range(values.shape[2]) if place not in places]
+    chosen = _without_repeats(values_as_stored()[:, :, places], meant.role)
+    rest = [place for place in range(picture.samples.shape[2]) if place not in places]
     groups = [_float_group(file.name or meant.kind or "data", chosen, meant, picture.groups[0])]
     parts = [model_samples(chosen, groups[0])]
     moved = {place: min(number, chosen.shape[2] - 1) for number, place in enumerate(places)}

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import COLOURS, Role
-from gscodec.image.normals import Meaning, has_length_one, lengths_of, meaning_of
+from gscodec.format.channels import Role
+from gscodec.image.normals import Meaning, has_length_one, is_filling, lengths_of, meaning_of
 from gscodec.image.roles import MapName
 
 Samples = npt.NDArray[np.float32]
@@ -43,8 +43,6 @@ def contradiction(said: MapName, samples: Samples, n_alpha: int = 0) -> str | No
         samples: (H, W, C) 0..1, or floats; of normals, codes 0..1 of components.
         n_alpha: how many of the channels, from the last, are an alpha.
     """
-    if said.role in COLOURS:
-        return None
     part = _some(samples)
     colours = part[:, :, : max(1, samples.shape[2] - n_alpha)]
     if said.role is Role.NORMAL:
@@ -98,7 +96,7 @@ def _against_normal(part: Samples) -> str | None:
     lengths = lengths_of(part)
     if meaning is Meaning.UNIT or has_length_one(lengths):
         return None
-    if outside <= 0.01 and meaning is Meaning.XY and float(np.ptp(np.percentile(part[:, :, 2], (1, 99)))) <= 0.012:
+    if outside <= 0.01 and meaning is Meaning.XY and is_filling(part[:, :, 2]):
         return None  # two components, and a filling
     # Vectors that filtering or a tool left shorter: still on one side of the surface, and not far from length 1.
     leaning = np.abs(2 * part[:, :, :2].mean(axis=(0, 1)) - 1).max()
@@ -132,7 +130,7 @@ def _is_packed(colours: Samples) -> bool:
 
 def _is_flow(colours: Samples) -> bool:
     """Whether the third of three channels is a filling."""
-    return colours.shape[2] == 2 or float(np.ptp(np.percentile(colours[:, :, 2], (1, 99)))) <= 0.012
+    return colours.shape[2] == 2 or is_filling(colours[:, :, 2])
 
 
 def _is_mask(colours: Samples, whole: Samples) -> bool:

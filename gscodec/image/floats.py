@@ -91,16 +91,15 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
             knee_log2=OPACITY_KNEE,
         )
     low, high = float(samples.min()), float(samples.max())
-    sizes = np.abs(samples[samples != 0].astype(np.float64)) if (samples != 0).any() else np.ones(1)
-    few, median = (float(size) for size in np.quantile(sizes, [FEW_SHARE, 0.5]))
-    if median > LEAP * few:  # most of it is a number that stands for "nothing there", as 1e30 in depths
-        median = few
-    is_light = role in COLOURS
-    is_wide = float(sizes.max()) > WIDE_RANGE * median
     transfer, knee = Transfer.LINEAR, 0
-    if role not in _EVEN and name.rpartition(".")[2] not in _CHROMA and (is_light or is_wide) and low < high:
-        transfer = Transfer.ASINH
-        knee = min(max(math.floor(math.log2(KNEE_SHARE * median)), 1 - KNEE_BIAS), KNEE_BIAS - 1)
+    if role not in _EVEN and name.rpartition(".")[2] not in _CHROMA and low < high:
+        sizes = np.abs(samples[samples != 0].astype(np.float64))
+        few, median = (float(size) for size in np.quantile(sizes, [FEW_SHARE, 0.5]))
+        if median > LEAP * few:  # most of it is a number that stands for "nothing there", as 1e30 in depths
+            median = few
+        if role in COLOURS or float(sizes.max()) > WIDE_RANGE * median:
+            transfer = Transfer.ASINH
+            knee = min(max(math.floor(math.log2(KNEE_SHARE * median)), 1 - KNEE_BIAS), KNEE_BIAS - 1)
     if low == high:
         low, high = (low, low + max(1.0, abs(low))) if low < _LARGEST / 4 else (low / 2, low)
     return ChannelGroup(

@@ -14,10 +14,11 @@ from gscodec.constants import LARGE_PIXELS
 from gscodec.errors import file_access_error
 from gscodec.format.channels import COLOURS, AlphaMode, Transfer
 from gscodec.image.described import MapFile, meaning_of_file
-from gscodec.image.kinds import one_line_errors, open_pillow, warn_of_frames
+from gscodec.image.kinds import one_line_errors, open_pillow
 from gscodec.image.large_tiff import open_large_tiff
+from gscodec.image.load import HEAD_BYTES, tags_of
 from gscodec.image.maps import Overrides, load_source, one_picture
-from gscodec.image.metadata import as_tagged, metadata_of, with_png_tags
+from gscodec.image.metadata import as_tagged
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import ImageStack, check_for, cmyk_groups, is_cmyk, picture_groups
@@ -105,16 +106,19 @@ def _with_role(source: RegionSource, file: MapFile) -> RegionSource:
     group = source.groups[0]
     if is_cmyk(source.groups):
         return source
-    height, width, _ = source.shape
-    side = min(_LOOKED_AT, height, width)
-    places = [
-        Rect(x, y, x + side, y + side)
-        for y in np.linspace(0, height - side, 4).astype(int).tolist()
-        for x in np.linspace(0, width - side, 4).astype(int).tolist()
-    ]
+
+    def look() -> npt.NDArray[np.float32]:
+        height, width, _ = source.shape
+        side = min(_LOOKED_AT, height, width)
+        places = [
+            Rect(x, y, x + side, y + side)
+            for y in np.linspace(0, height - side, 4).astype(int).tolist()
+            for x in np.linspace(0, width - side, 4).astype(int).tolist()
+        ]
+        return np.concatenate([source.read(place) for place in places])
+
     try:
-        looked_at = np.concatenate([source.read(place) for place in places])
-        meant = meaning_of_file(file, looked_at, int(group.alpha is not AlphaMode.NONE))
+        meant = meaning_of_file(file, look, source.shape[2], int(group.alpha is not AlphaMode.NONE))
     except BaseException:
         source.close()
         raise
@@ -142,6 +146,7 @@ def _decoded_once(path: Path, limits: Limits) -> RegionSource | None:
         raise file_access_error(f"{name}: cannot be opened: {fault.strerror}", fault) from fault
     with file:
         check = check_for(file, limits)
+        head = file.read(HEAD_BYTES)
         try:
             image = open_pillow(file, name, check)
         except Exception:  # load_source has the words for it
@@ -156,14 +161,11 @@ def _decoded_once(path: Path, limits: Limits) -> RegionSource | None:
             extras = png.check_chunks(file, name)
             image = open_pillow(file, name, check)
         with one_line_errors(name):
-            warn_of_frames(image, name)
             groups = cmyk_groups(8) if image.mode == "CMYK" else picture_groups(n_channels, 8)
             icc = sound_profile(image.info.get("icc_profile"), groups, name)
             source = SpooledPicture((height, width, n_channels), groups, icc, _rows(image, n_channels), name)
-            metadata = metadata_of(image, name)
-            if extras is not None:
-                metadata = with_png_tags(metadata, extras.tags, has_icc=icc is not None)
-            source.metadata, source.groups = metadata, as_tagged(groups, metadata)
+            source.metadata = tags_of(image, head, extras, name, has_icc=icc is not None)
+            source.groups = as_tagged(groups, source.metadata)
             return source
 
 

@@ -52,6 +52,9 @@ MAX_STREAM_BYTES: Final = 1 << 32
 """Most bytes of a picture from a pipe, which is kept in memory."""
 
 _PACKED: Final = {"L;2": 3, "L;4": 15}  # raw modes and their largest level, which Pillow spreads over 0..255
+HEAD_BYTES: Final = 16
+"""Of a file, which say its type, and of QOI what its codes are."""
+
 _QOI_SPACE_AT: Final = 13
 _ORIENTATION_TAG: Final = 0x0112
 _TEXTS_KEPT: Final = frozenset({"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1"})
@@ -122,7 +125,7 @@ def from_pillow(image: "Image", name: str) -> ImageStack:
     with one_line_errors(name):
         check_dimensions(image.height, image.width, name)
         levels, largest = _levels(image, name)
-        return _tagged(_stack(image, levels, largest, name), metadata_of(image, name), None, name)
+        return _tagged(_stack(image, levels, largest, name), metadata_of(image, name))
 
 
 def _seekable(file: BinaryIO, name: str) -> BinaryIO:
@@ -144,7 +147,7 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
     with one_line_errors(name):
         check = check_for(file, limits)
         file.seek(0)
-        head = file.read(16)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         if head.startswith(exr.SIGNATURE):
             return exr.read_exr(file, name, part, nan, check)
@@ -165,19 +168,33 @@ def _load(file: BinaryIO, name: str, part: str | None, nan: str, limits: Limits)
             levels, largest = read_deep_colour(image, lambda: open_pillow(file, name, check)), 65535
         else:
             levels, largest = _levels(image, name)
-        warn_of_frames(image, name)
-        metadata = metadata_of(image, name)
-        if image.format == "QOI" and head[_QOI_SPACE_AT] == 1:  # all channels linear
-            metadata = replace(metadata, gamma=1.0)
-        return _tagged(_stack(image, levels, largest, name), metadata, extras, name)
+        stack = _stack(image, levels, largest, name)
+        return _tagged(stack, tags_of(image, head, extras, name, has_icc=stack.icc is not None))
 
 
-def _tagged(stack: ImageStack, metadata: Metadata, extras: png.PngExtras | None, name: str) -> ImageStack:
-    """The stack with the metadata of its file; `extras` of a PNG file."""
-    if extras is not None:
-        texts = [text for text in extras.texts if text not in _TEXTS_KEPT | _TEXTS_OF_PROGRAMS]
-        report_left_out([*(["text " + ", ".join(texts)] if texts else []), *extras.others], name)
-        metadata = with_png_tags(metadata, extras.tags, has_icc=stack.icc is not None)
+def tags_of(image: "Image", head: bytes, extras: png.PngExtras | None, name: str, *, has_icc: bool) -> Metadata:
+    """The metadata of a file that Pillow reads.
+
+    Args:
+        head: first bytes of the file.
+        extras: of a PNG file, what stands beside its pixels.
+        has_icc: whether the picture keeps an ICC profile.
+
+    Warns:
+        SourceWarning: what of it is not kept, and further frames.
+    """
+    warn_of_frames(image, name)
+    metadata = metadata_of(image, name)
+    if image.format == "QOI" and head[_QOI_SPACE_AT] == 1:  # all channels linear
+        metadata = replace(metadata, gamma=1.0)
+    if extras is None:
+        return metadata
+    texts = [text for text in extras.texts if text not in _TEXTS_KEPT | _TEXTS_OF_PROGRAMS]
+    report_left_out([*(["text " + ", ".join(texts)] if texts else []), *extras.others], name)
+    return with_png_tags(metadata, extras.tags, has_icc=has_icc)
+
+
+def _tagged(stack: ImageStack, metadata: Metadata) -> ImageStack:
     return replace(stack, metadata=metadata, groups=as_tagged(stack.groups, metadata))
 
 

@@ -60,17 +60,26 @@ def meaning_of(samples: Samples) -> Meaning:
     """
     if samples.shape[2] == 2:
         return Meaning.XY
-    error = samples[:, :, 2] - unit_z_of(samples[:, :, :2])
-    if float(np.mean(error * error, dtype=np.float64)) <= UNIT_TOLERANCE**2:
+    if follows_from_xy(samples):
         return Meaning.UNIT
-    low, high = np.percentile(samples[:, :, 2], (1, 99))
-    if high - low <= _FILL_SPREAD:
+    if is_filling(samples[:, :, 2]):
         return Meaning.XY
     lengths = lengths_of(samples)
     z = 2 * samples[:, :, 2] - 1
     if has_length_one(lengths) or (np.mean(z >= -0.05) >= 0.99 and np.mean(lengths <= _LENGTHS[1]) >= 0.99):
         return Meaning.VECTOR
     return Meaning.XY
+
+
+def follows_from_xy(samples: Samples) -> bool:
+    """Whether the third of codes (H, W, 3) is the Z of unit vectors, but for rounding."""
+    error = samples[:, :, 2] - unit_z_of(samples[:, :, :2])
+    return float(np.mean(error * error, dtype=np.float64)) <= UNIT_TOLERANCE**2
+
+
+def is_filling(channel: Samples) -> bool:
+    """Whether a channel (H, W) of codes holds one value all over, but for coding."""
+    return float(np.ptp(np.percentile(channel, (1, 99)))) <= _FILL_SPREAD
 
 
 def lengths_of(samples: Samples) -> Samples:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, SampleType
+from gscodec.format.file_names import numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range, to_native, to_values
@@ -27,17 +28,12 @@ def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tupl
 
     One group is one picture, whose name is that of whatever it is written to and not that of its source.
     """
-    entries: dict[str, FileEntry] = {}
-    for group in groups:
-        name = wanted = f"{group.name}.png" if len(groups) == 1 or not group.source else group.source
-        stem, dot, suffix = wanted.rpartition(".")
-        tries = 1
-        while name in entries:
-            tries += 1
-            name = f"{stem}_{tries}{dot}{suffix}"
-        icc = True if len(groups) == 1 else None
-        entries[name] = FileEntry(name, width, height, group.n_channels, (group.name,), icc=icc)
-    return tuple(entries.values())
+    is_one = len(groups) == 1
+    names = numbered([f"{group.name}.png" if is_one or not group.source else group.source for group in groups])
+    return tuple(
+        FileEntry(name, width, height, group.n_channels, (group.name,), icc=True if is_one else None)
+        for name, group in zip(names, groups, strict=True)
+    )
 
 
 def profile_of(entry: FileEntry, groups: Sequence[ChannelGroup], icc: bytes | None) -> bytes | None:

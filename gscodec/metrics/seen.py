@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.format.channels import AlphaMode, ChannelGroup
-from gscodec.image.alpha import covers
+from gscodec.image.alpha import covers, in_mode
 from gscodec.metrics.psnr import psnr
 
 _BLOCK_ROWS: Final = 256  # whose errors are held in float64, not those of the whole picture
@@ -33,13 +33,8 @@ def seen_psnr(source: Samples, decoded: Samples, groups: Sequence[ChannelGroup])
 
 def covered(samples: Samples, groups: Sequence[ChannelGroup]) -> Samples:
     """Samples (H, W, C) with straight colour times its alpha: what of them a picture over black would show."""
-    straight = [cover for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
-    if not straight:
-        return samples
-    result = np.array(samples, np.float32)
-    for cover in straight:
-        result[:, :, cover.colour] *= np.clip(samples[:, :, cover.alpha], 0, 1)[:, :, None]
-    return result
+    premultiplied: Samples = in_mode(samples, groups, AlphaMode.PREMULTIPLIED)[0]
+    return premultiplied
 
 
 class SquareErrors:
@@ -63,6 +58,10 @@ class SquareErrors:
         for row in range(0, len(source), _BLOCK_ROWS):
             rows = slice(row, row + _BLOCK_ROWS)
             squares = np.square(decoded[rows].astype(np.float64) - source[rows])
+            if counts is None and not self._covers:
+                self._total += float(squares.sum())
+                self._weight += squares.size
+                continue
             weights = np.ones_like(squares)
             if counts is not None:
                 weights *= counts[rows, :, None].astype(np.float64)

@@ -7,7 +7,7 @@ from pathlib import PurePath
 import numpy as np
 
 from gscodec.decode import IgsImage
-from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup
+from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers
 from gscodec.image.levels import full_range
@@ -82,7 +82,9 @@ def _without_additions(texture: Texture, entry: FileEntry, image: IgsImage) -> T
 
 
 def _meaning(texture: Texture, entry: FileEntry) -> Meaning | None:
-    found = meaning_in(texture.samples, texture.group)
-    if found is None or entry.exr:
-        return found
-    return Meaning.UNIT if entry.unit_z else Meaning.XY if entry.fill is not None else found
+    if texture.group.role is Role.NORMAL and texture.samples.shape[2] > 1 and not entry.exr:
+        if entry.unit_z:
+            return Meaning.UNIT
+        if entry.fill is not None:
+            return Meaning.XY
+    return meaning_in(texture.samples, texture.group)

@@ -1,5 +1,6 @@
 """Sources that are read in parts, and files that are written in parts."""
 
+import io
 import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,13 +13,14 @@ import pytest
 import tifffile
 from icc_profiles import make_profile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from gscodec.errors import BadImage, GsCodecError, InvalidArgument, LimitExceeded, UnsupportedImage
+from gscodec.errors import BadImage, GsCodecError, InvalidArgument, LimitExceeded, SourceWarning, UnsupportedImage
 from gscodec.format import Metadata
-from gscodec.format.channels import ChannelGroup
+from gscodec.format.channels import ChannelGroup, Transfer
 from gscodec.image import ImageStack, large, large_tiff, load_image, load_picture
 from gscodec.image.large_tiff import open_large_tiff
-from gscodec.image.regions import Rect, RegionSource
+from gscodec.image.regions import Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import is_cmyk, picture_groups
 from gscodec.image.stream_tiff import write_tiled_tiff
 from gscodec.image.tile_folder import TileFolder, find_tiles
@@ -260,3 +262,44 @@ def test_several_groups_are_not_one_picture(tmp_path: Path) -> None:
     groups = (ChannelGroup("a", n_channels=1), ChannelGroup("b", n_channels=1))
     with pytest.raises(UnsupportedImage, match="a, b"):
         write_tiled_tiff(tmp_path / "x.tif", [], (1, 1), np.uint8, groups, None, overwrite=False)
+
+
+def test_what_a_file_says_is_the_same_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = noise()
+    qoi = io.BytesIO()
+    Image.fromarray(pixels).save(qoi, "QOI")
+    linear = bytearray(qoi.getvalue())
+    linear[13] = 1  # all channels linear
+    (tmp_path / "linear.qoi").write_bytes(linear)
+    text = PngInfo()
+    text.add_text("Comment", "words")
+    Image.fromarray(pixels).save(tmp_path / "words.png", pnginfo=text)
+    whole = load_image(tmp_path / "linear.qoi")
+    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 100)
+    parts = load_picture([tmp_path / "linear.qoi"])
+    assert isinstance(parts, RegionSource)
+    with parts:
+        assert parts.groups == whole.groups
+        assert parts.metadata == whole.metadata
+        assert parts.groups[0].transfer is Transfer.LINEAR
+    with pytest.warns(SourceWarning, match="Comment"):
+        load_picture([tmp_path / "words.png"]).close()  # type: ignore[union-attr]
+
+
+def test_pictures_whose_name_says_nothing_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(noise()).save(tmp_path / "b.png")
+    Image.fromarray(noise()).save(tmp_path / "b_rough.png")
+    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 100)
+    reads: list[Rect] = []
+    plain = SpooledPicture.read
+
+    def counted(self: SpooledPicture, rect: Rect) -> Levels:
+        reads.append(rect)
+        return plain(self, rect)
+
+    monkeypatch.setattr(SpooledPicture, "read", counted)
+    load_picture([tmp_path / "b.png"]).close()  # type: ignore[union-attr]
+    assert not reads
+    with pytest.warns(SourceWarning, match="not gray"):
+        load_picture([tmp_path / "b_rough.png"]).close()  # type: ignore[union-attr]
+    assert reads
