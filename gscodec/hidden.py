@@ -1,6 +1,7 @@
 """Characters that names in a file must not have: controls, and what does not show."""
 
 import re
+import unicodedata
 from typing import Final
 
 HIDDEN_RANGES: Final = (
@@ -34,6 +35,18 @@ _HIDDEN: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first,
 def has_hidden(text: str) -> bool:
     """Whether a text has a code point of HIDDEN_RANGES."""
     return _HIDDEN.search(text) is not None
+
+
+_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def does_not_show(char: str) -> bool:
+    """Whether a character must not reach a terminal or a file system: hidden, or without a look of its own.
+
+    Beside HIDDEN_RANGES these are controls, format characters, surrogates, private and unassigned characters and
+    separators of lines, as this Python's Unicode version has them.
+    """
+    return unicodedata.category(char) in _CATEGORIES or has_hidden(char)
 
 
 def without_hidden(text: str, mark: str = "_") -> str:

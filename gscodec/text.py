@@ -6,12 +6,11 @@ line's one place for output or in a report.
 """
 
 import re
-import unicodedata
 from typing import Any, Final
 
-from gscodec.hidden import has_hidden
+from gscodec.hidden import does_not_show, has_hidden
 
-_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_NOT_PLAIN: Final = re.compile("[^\n -~]")
 _FORMULA: Final = re.compile("'*[=+\\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
 _INNER: Final = re.compile("(?<=[;\t])(?=['\" ]*[=+\\-@\uff0b\uff0d\uff1d\uff20])")
 _INNER_MARK: Final = re.compile("(?<=[;\t])'(?=['\" ]*[=+\\-@\uff0b\uff0d\uff1d\uff20])")
@@ -26,11 +25,7 @@ def shown(text: str) -> str:
     """
     if text.isprintable() and not has_hidden(text):
         return text
-    return "".join(_escape(char) if _is_unsafe(char) else char for char in text)
-
-
-def _is_unsafe(char: str) -> bool:
-    return unicodedata.category(char) in _CATEGORIES or has_hidden(char)
+    return "".join(_escape(char) if does_not_show(char) else char for char in text)
 
 
 def _escape(char: str) -> str:
@@ -50,13 +45,12 @@ def json_text(value: Any, *, indent: int | None = None, encoding: str = "utf-8")
     import json  # here, as loading it takes longer than most of what the command line does
 
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    if text.isascii() and "\x7f" not in text:
-        return text
     # Outside of strings JSON is plain ASCII, so that what is replaced stands in strings.
-    return "".join(
-        _json_escape(char) if char != "\n" and (_is_unsafe(char) or not _encodes(char, encoding)) else char
-        for char in text
-    )
+    return _NOT_PLAIN.sub(lambda match: _json_char(match[0], encoding), text)
+
+
+def _json_char(char: str, encoding: str) -> str:
+    return _json_escape(char) if does_not_show(char) or not _encodes(char, encoding) else char
 
 
 def _encodes(char: str, encoding: str) -> bool:

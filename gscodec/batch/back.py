@@ -9,15 +9,14 @@ names, nor one beside the `.igs` file that this records as its source.
 import errno
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from gscodec.batch.journal import Journal, Note
 from gscodec.batch.names import marked
-from gscodec.batch.outcome import Outcome, Status, one_line
+from gscodec.batch.outcome import Outcome, Status, one_line, settled
 from gscodec.batch.plan import check_target, is_wanted, unmatched
 from gscodec.batch.prints import digest_of, real_paths, stat_of
 from gscodec.batch.state import sources_known
@@ -202,15 +201,7 @@ def _sources_around(folder: Path, files: Sequence[Path]) -> set[str]:
 
 def decode_item(item: DecodeItem, options: Options) -> Outcome:
     """Write the pictures of a file: all of them, or none where one would take the place of a file that is not ours."""
-    started = time.perf_counter()
-    try:
-        outcome = _decode(item, options)
-    except GsCodecError as fault:
-        outcome = Outcome(item.name, Status.FAILED, str(_output(item)), one_line(fault))
-    except (OSError, ValueError) as fault:
-        text = f"{_output(item)}: {getattr(fault, 'strerror', None) or fault}"
-        outcome = Outcome(item.name, Status.FAILED, str(_output(item)), text)
-    return replace(outcome, seconds=time.perf_counter() - started)
+    return settled(item.name, str(_output(item)), lambda: _decode(item, options))
 
 
 def _decode(item: DecodeItem, options: Options) -> Outcome:

@@ -1,8 +1,12 @@
 """What became of an item."""
 
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
+
+from gscodec.errors import GsCodecError
 
 
 class Status(StrEnum):
@@ -65,3 +69,21 @@ def as_row(outcome: Outcome) -> dict[str, Any]:
 def one_line(fault: BaseException | str) -> str:
     """The text of an error or a warning in one line."""
     return " ".join(str(fault).split())
+
+
+def settled(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
+    """The outcome of some work, with the time that it took; errors of files and of the library are failures.
+
+    Raises:
+        BrokenPipeError: the batch that reads the progress is gone, and nobody waits for the outcome.
+    """
+    started = time.perf_counter()
+    try:
+        outcome = work()
+    except BrokenPipeError:
+        raise
+    except GsCodecError as fault:
+        outcome = Outcome(name, Status.FAILED, output, one_line(fault))
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in a path
+        outcome = Outcome(name, Status.FAILED, output, f"{output}: {getattr(fault, 'strerror', None) or fault}")
+    return replace(outcome, seconds=time.perf_counter() - started)

@@ -16,7 +16,7 @@ from gscodec.batch.settings import TARGETS, Settings
 from gscodec.batch.walk import pictures_below
 from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.format.channels import Role
-from gscodec.format.file_names import file_key, is_portable
+from gscodec.format.file_names import is_portable
 from gscodec.image.discover import group_maps
 from gscodec.image.roles import map_name
 from gscodec.toml_file import read_toml
@@ -160,7 +160,7 @@ def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] 
         unused.append("include and exclude are of a source folder, and there is none")
     found += [(item.name, item.files, item.settings) for item in manifest.items]
     names = [name for name, _, _ in found]
-    _refuse_twice(names)
+    distinct_names([Wish((name,)) for name in names])  # refuses twins
     for rule in manifest.rules:
         if not any(fnmatch.fnmatchcase(name, rule.match) for name in names):
             unused.append(f"rule {rule.match!r} matches no item")
@@ -253,26 +253,18 @@ def _discovered(manifest: Manifest) -> tuple[list[tuple[str, tuple[Path, ...]]],
     return [(name, group.paths) for name, group in zip(names, groups, strict=True)], walk.left_out, unused
 
 
-def _refuse_twice(names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    folders = {file_key(parent.as_posix()) for name in names for parent in PurePosixPath(name).parents}
-    for name in names:
-        key = file_key(name)
-        if key in seen or file_key(name + SUFFIX) in folders:
-            raise InvalidArgument(f"{name}: two items have this name; rename one in the manifest")
-        seen.add(key)
-
-
 def _useless_weights(items: Iterable[Item]) -> list[str]:
     """Weights that name no map of their item, a line each."""
     lines = []
     for item in items:
+        if not item.settings.weights:
+            continue
+        if any(path.is_dir() or path.suffix.lower() == ".toml" for path in item.sources):
+            continue  # whose maps have names of their own
         maps = [map_name(path) for path in item.sources]
         known = {name for path in item.sources for name in (path.name, path.stem)} | set(Role)
         known |= {found.kind for found in maps if found is not None}
-        if any(path.is_dir() or path.suffix.lower() == ".toml" for path in item.sources):
-            continue  # whose maps have names of their own
-        odd = [name for name, _ in item.settings.weights or () if name not in known]
+        odd = [name for name, _ in item.settings.weights if name not in known]
         lines += [f"{item.name}: weights has {name!r}, which is none of its maps" for name in odd]
     return lines
 

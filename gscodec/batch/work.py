@@ -3,13 +3,12 @@
 import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gscodec.batch.outcome import Made, Outcome, Status, one_line
+from gscodec.batch.outcome import Made, Outcome, Status, settled
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
 from gscodec.batch.settings import Settings, key_of
@@ -65,15 +64,7 @@ def encode_item(
     Args:
         is_known: an earlier run noted that it left a file there, so that a damaged one may be replaced.
     """
-    started = time.perf_counter()
-    try:
-        outcome = _encode(item, options, progress, is_known)
-    except GsCodecError as fault:
-        outcome = Outcome(item.name, Status.FAILED, str(item.output), one_line(fault))
-    except (OSError, ValueError) as fault:  # ValueError: a NUL in a path
-        text = f"{item.output}: {getattr(fault, 'strerror', None) or fault}"
-        outcome = Outcome(item.name, Status.FAILED, str(item.output), text)
-    return replace(outcome, seconds=time.perf_counter() - started)
+    return settled(item.name, str(item.output), lambda: _encode(item, options, progress, is_known))
 
 
 def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] | None", is_known: bool) -> Outcome:

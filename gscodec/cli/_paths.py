@@ -41,10 +41,15 @@ def output_path(
     if output == STREAM:
         refuse_terminal()
         return None
-    usual = usual_path(source, suffix)
-    path = Path(output) if output is not None else default_file(usual, made_of)
-    if output is None and path != usual:
-        say(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
+    kept_off = False
+    if output is not None:
+        path = Path(output)
+    else:
+        usual = usual_path(source, suffix)
+        path = default_file(usual, made_of)
+        kept_off = path != usual  # nobody's picture, as far as one can know
+        if kept_off:
+            say(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
     if is_stream(path):
         return path
     if path.is_dir():
@@ -52,7 +57,6 @@ def output_path(
     refuse_inputs([path], [name for name in (source, *inputs) if not is_url(str(name))])
     if path.exists():
         if not overwrite:
-            kept_off = output is None and path != usual  # nobody's picture, as far as one can know
             raise taken(path, made_of or (None if kept_off else made_of), named=output is not None or kept_off)
     elif not path.parent.is_dir():
         raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)

@@ -12,9 +12,7 @@ import errno
 import os
 import platform
 import re
-import secrets
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -80,6 +78,8 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Path]
     """
     with _one_line_faults(path):
         if is_stream(path):
+            import tempfile
+
             with tempfile.TemporaryDirectory() as folder:
                 copy = Path(folder) / "out"
                 yield copy
@@ -205,7 +205,7 @@ def _named(target: Path, path: str | os.PathLike[str], *, overwrite: bool) -> It
 
 def _temporary(target: Path) -> Path:
     boot, host = _machine()
-    return target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{boot}{host}{secrets.token_hex(8)}{_SUFFIX}")
+    return target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{boot}{host}{os.urandom(8).hex()}{_SUFFIX}")
 
 
 def _open_locked(temporary: Path, mode: int) -> int:

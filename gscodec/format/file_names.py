@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from gscodec.errors import FileAccessError
-from gscodec.hidden import has_hidden, without_hidden
+from gscodec.hidden import does_not_show, has_hidden, without_hidden
 
 MAX_NAME_BYTES: Final = 255
 """Bytes of UTF-8: what Linux and macOS take, and the length that a CHAN text can have."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNSAFE: Final = frozenset('<>:"|?*/\\')
-_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00B9\u00B2\u00B3])")
 _LONGEST_SUFFIX: Final = 16
 """Bytes; what stands behind the last dot and is longer is no suffix that a cut must keep."""
@@ -66,8 +65,8 @@ def legal_text(text: str) -> str:
     return _cut(stem, MAX_NAME_BYTES - len(tail.encode())) + tail
 
 
-def numbered(names: Sequence[str], key: Callable[[str], str] = str) -> list[str]:
-    """The legal names, with `_2`, `_3` ... behind the stem of those whose key is there already."""
+def numbered(names: Sequence[str], key: Callable[[str], str] = str, *, max_bytes: int = MAX_NAME_BYTES) -> list[str]:
+    """The names, of at most max_bytes, with `_2`, `_3` ... behind the stem of those whose key is there already."""
     chosen: list[str] = []
     taken: set[str] = set()
     for name in names:
@@ -76,7 +75,7 @@ def numbered(names: Sequence[str], key: Callable[[str], str] = str) -> list[str]
         while key(wanted) in taken:
             number += 1
             mark = f"_{number}{tail}"
-            wanted = _cut(stem, MAX_NAME_BYTES - len(mark.encode())) + mark
+            wanted = _cut(stem, max_bytes - len(mark.encode())) + mark
         taken.add(key(wanted))
         chosen.append(wanted)
     return chosen
@@ -110,20 +109,10 @@ def distinct_file_names(names: Sequence[str], *, max_bytes: int = MAX_NAME_BYTES
     Names that differ only in case or Unicode normal form count as one. Of those that collide, the ones that are safe as
     they are keep their name, the first of them first; others get `_2`, `_3` ... in front of their suffix.
     """
-    chosen: dict[int, str] = {}
-    taken: set[str] = set()
     order = sorted(range(len(names)), key=lambda at: not is_portable(names[at]))
-    for at in order:
-        safe = safe_file_name(names[at], max_bytes=max_bytes)
-        stem, tail = _split(safe)
-        number = 1
-        while file_key(safe) in taken:
-            number += 1
-            mark = f"_{number}"
-            safe = f"{_cut(stem, max_bytes - len((mark + tail).encode()))}{mark}{tail}"
-        taken.add(file_key(safe))
-        chosen[at] = safe
-    return [chosen[at] for at in range(len(names))]
+    safe = numbered([safe_file_name(names[at], max_bytes=max_bytes) for at in order], file_key, max_bytes=max_bytes)
+    found = dict(zip(order, safe, strict=True))
+    return [found[at] for at in range(len(names))]
 
 
 def file_key(name: str) -> str:
@@ -165,7 +154,7 @@ def _cleaned(text: str) -> str:
 
 
 def _is_unsafe(char: str) -> bool:
-    return char in _UNSAFE or unicodedata.category(char) in _UNSAFE_CATEGORIES or has_hidden(char)
+    return char in _UNSAFE or does_not_show(char)
 
 
 def _with_plain_start(stem: str) -> str:
