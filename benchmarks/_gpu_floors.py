@@ -77,12 +77,11 @@ def work_of(facts: SceneFacts) -> Mapping[str, Work]:
     blend = float((c + 2) * f.blended)  # weight, its sum, and each channel
     moments = float((3 * c + 10) * f.blended)  # gradient of the weight, five moments, and each channel
     return {
-        "tile_bin.prepare_gaussians": Work(n * (5 + 4 + 6) * 8 + n * 8),
-        "tile_bin.count_pairs": Work(geometry + 4 * n),
+        "tile_bin.count_pairs": Work(n * (5 + 4 + 6) * 8 + n * 12 + 4 * f.n_tiles),
+        "tile_bin.scan_lists": Work(8 * (n + f.n_tiles)),
         "tile_bin.sum_chunks": Work(4 * (n + f.n_tiles)),
         "tile_bin.scan_chunks": Work(8 * (n + f.n_tiles)),
-        "tile_bin.emit_pairs": Work(geometry + 4 * n + 12 * p),
-        "tile_bin.place_pairs": Work(12 * p),
+        "tile_bin.emit_pairs": Work(geometry + 4 * n + 8 * p),
         "tile_bin.sort_lists": Work(16 * p),
         "raster_forward.blend_tiles": Work(picture, distances + blend),
         "raster_backward.backward_tiles": Work(picture + 4 * columns * p, distances + blend + moments),

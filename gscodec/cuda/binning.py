@@ -6,35 +6,56 @@ size; a training step gives a capacity instead, and nothing travels to the host.
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from gscodec.constants import TILE_SIZE
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import InvalidArgument
+from gscodec.gaussians import Window
 
 AXIS_SCALE = math.sqrt(0.5 / math.log(2.0))
 """Factor on the axes that makes exp(-q / 2) a power of two."""
 
+WARP = 32
+
 ROW_LANES = 8
 """Lanes that share a Gaussian: most reach about as many rows of tiles."""
+
+BIN_GAUSSIANS = 32
+"""Gaussians a block counts the pairs of: one warp derives their geometry."""
 
 THREADS = 256
 SCAN_THREADS = 256
 SCAN_CHUNK = 4096
-SORT_THREADS = 64
-SORT_CAPACITY = 1024
-"""Longest list that is sorted in shared memory; longer ones are sorted where they are."""
+LIST_THREADS = 1024
+LIST_CHUNK = 4096
+LIST_SCAN = 1 << 16
+"""Most Gaussians, or tiles, whose counts are summed by one launch in which every block reads all of them."""
 
-_DEFINES: dict[str, int | str] = {
+SORT_THREADS = 128
+SORT_SHORT = 256
+"""Longest list that a warp sorts by counting."""
+SORT_MEDIUM = 1024
+"""Longest list that a block sorts so; above that it ranks owners by a bit each, SORT_BITS at a time."""
+SORT_BITS = 1 << 15
+
+DEFINES: Final[dict[str, int | str]] = {
     "TILE_SIZE": TILE_SIZE,
     "AXIS_SCALE": repr(AXIS_SCALE),
     "ROW_LANES": ROW_LANES,
+    "BIN_GAUSSIANS": BIN_GAUSSIANS,
     "SCAN_THREADS": SCAN_THREADS,
     "SCAN_CHUNK": SCAN_CHUNK,
+    "LIST_THREADS": LIST_THREADS,
+    "LIST_CHUNK": LIST_CHUNK,
     "SORT_THREADS": SORT_THREADS,
-    "SORT_CAPACITY": SORT_CAPACITY,
+    "SORT_SHORT": SORT_SHORT,
+    "SORT_MEDIUM": SORT_MEDIUM,
+    "SORT_BITS": SORT_BITS,
 }
+"""What tile_bin.cu is compiled with; `place_points` also in double precision."""
 
 TileRect = tuple[int, int, int, int]
 
@@ -69,86 +90,91 @@ class Geometry:
 
 
 class TileLists:
-    """Lists of a rectangle of tiles, with room for `capacity` pairs of a tile and a Gaussian."""
+    """Lists of a rectangle of tiles, with room for `capacity` pairs of a tile and a Gaussian.
 
-    def __init__(self, runtime: Runtime, tiles: TileRect, capacity: int) -> None:
+    Args:
+        capacity: None leaves that to `make_room`, which then has to come before `list_tiles`.
+    """
+
+    def __init__(self, runtime: Runtime, tiles: TileRect, capacity: int | None) -> None:
         xp = runtime.xp
         self.tiles = tiles
-        self.capacity = capacity
         self.n_tiles = (tiles[2] - tiles[0]) * (tiles[3] - tiles[1])
-        self.counts = xp.empty(self.n_tiles, np.int32)
+        self.counts = xp.zeros(self.n_tiles, np.int32)  # 0 but between `count_pairs` and `list_tiles`
         self.offsets = xp.empty(self.n_tiles + 1, np.int32)
         self.partials = xp.empty(_chunks(self.n_tiles), np.int64)
-        room = max(capacity, 1)
+        if capacity is not None:
+            self.make_room(runtime, capacity)
+
+    def make_room(self, runtime: Runtime, capacity: int) -> None:
+        """Other memory for the pairs; what was listed is lost, what was counted stays."""
+        self.capacity = capacity
+        room, xp = max(capacity, 1), runtime.xp
         self.indices = xp.empty(room, np.int32)  # ascending within a tile
         self.slots = xp.empty(room, np.int32)  # where a Gaussian's pair stands in indices
-        self.pair_tiles = xp.empty(room, np.int32)
-        self.pair_owners = xp.empty(room, np.int32)
-        self.pair_ranks = xp.empty(room, np.int32)
+        self.entries = xp.empty((room, 2), np.int32)
+
+
+def find_axes(
+    runtime: Runtime, gaussians: DeviceGaussians, geometry: Geometry, tiles: TileRect, support_q: float
+) -> None:
+    """Fills geometry.axes, for lists that come from elsewhere."""
+    if len(gaussians):
+        _count(runtime, gaussians, geometry, tiles, support_q, None)
 
 
 def count_pairs(
     runtime: Runtime,
     gaussians: DeviceGaussians,
     geometry: Geometry,
-    tiles: TileRect,
+    lists: TileLists,
     support_q: float,
     capacity: int,
     needed: Array,
 ) -> None:
-    """Fills `geometry`: axes, and the first pair of every Gaussian.
+    """Fills `geometry`: axes, and the first pair of every Gaussian; and the offsets of `lists`, which it clears.
 
     Args:
-        capacity: with more pairs than this all starts are 0, which leaves every list empty.
+        capacity: with more pairs than this all starts and offsets are 0, which leaves every list empty.
         needed: int32 (1,), raised to the number of pairs, capped at 2^31 - 1.
     """
-    n = len(gaussians)
-    if n == 0:
+    if len(gaussians) == 0:
         geometry.starts.fill(0)
+        lists.offsets.fill(0)
         return
-    _check(gaussians, geometry)
-    x0, y0, x1, y1 = tiles
-    prepare = _kernel(runtime, "prepare_gaussians")
-    prepare(
-        -(-n // THREADS),
-        THREADS,
-        gaussians.n_shown,
-        np.int32(n),
-        gaussians.means,
-        gaussians.inv_scales,
-        gaussians.rotations,
-        np.float64(support_q),
-        np.int32(y0),
-        np.int32(y1),
-        geometry.axes,
-        geometry.ellipses,
-        geometry.rows,
-    )
-    _kernel(runtime, "count_pairs")(
-        -(-n * ROW_LANES // THREADS),
-        THREADS,
-        np.int32(n),
-        gaussians.means,
-        geometry.ellipses,
-        geometry.rows,
-        np.float64(support_q),
-        np.int32(x0),
-        np.int32(x1),
+    _count(runtime, gaussians, geometry, lists.tiles, support_q, lists.counts)
+    sum_counts(runtime, geometry, lists, capacity, needed)
+
+
+def sum_counts(runtime: Runtime, geometry: Geometry, lists: TileLists, capacity: int, needed: Array) -> None:
+    """The latter part of `count_pairs`, once geometry.counts and lists.counts are there."""
+    n = len(geometry.counts)
+    if max(n, lists.n_tiles) > LIST_SCAN:
+        _scan(runtime, geometry.counts, geometry.partials, geometry.starts, capacity, needed)
+        _scan(runtime, lists.counts, lists.partials, lists.offsets, capacity, None)
+        return
+    _kernel(runtime, "scan_lists")(
+        n // LIST_CHUNK + 1 + lists.n_tiles // LIST_CHUNK + 1,
+        LIST_THREADS,
         geometry.counts,
+        np.int32(n),
+        lists.counts,
+        np.int32(lists.n_tiles),
+        np.int64(capacity),
+        geometry.starts,
+        lists.offsets,
+        needed,
     )
-    _scan(runtime, geometry.counts, geometry.partials, geometry.starts, capacity, needed)
 
 
 def list_tiles(
     runtime: Runtime, gaussians: DeviceGaussians, geometry: Geometry, lists: TileLists, support_q: float
 ) -> None:
-    """Fills `lists` from what `count_pairs` found for the same tiles, with a capacity of at most lists.capacity."""
+    """Fills `lists` from what `count_pairs` found for them, with a capacity of at most lists.capacity."""
     n = len(gaussians)
     if n == 0:
-        lists.offsets.fill(0)
         return
     x0, y0, x1, _ = lists.tiles
-    lists.counts.fill(0)
     _kernel(runtime, "emit_pairs")(
         -(-n * ROW_LANES // THREADS),
         THREADS,
@@ -161,23 +187,79 @@ def list_tiles(
         np.int32(x1),
         np.int32(y0),
         geometry.starts,
-        lists.counts,
-        lists.pair_tiles,
-        lists.pair_owners,
-        lists.pair_ranks,
-    )
-    _scan(runtime, lists.counts, lists.partials, lists.offsets, lists.capacity, None)
-    _kernel(runtime, "place_pairs")(
-        min(-(-max(lists.capacity, 1) // THREADS), 4096),
-        THREADS,
-        geometry.starts[n:],
-        lists.pair_tiles,
-        lists.pair_ranks,
         lists.offsets,
-        lists.indices,
+        np.int32(lists.n_tiles),
+        lists.counts,
+        lists.entries,
     )
     _kernel(runtime, "sort_lists")(
-        lists.n_tiles, SORT_THREADS, lists.offsets, lists.pair_owners, lists.indices, lists.slots
+        -(-lists.n_tiles * WARP // SORT_THREADS),
+        SORT_THREADS,
+        np.int32(lists.n_tiles),
+        lists.offsets,
+        lists.entries,
+        lists.indices,
+        lists.slots,
+    )
+
+
+def place_points(
+    runtime: Runtime,
+    window: Window,
+    tiles: TileRect,
+    column_starts: Array,
+    columns: Array,
+    row_starts: Array,
+    rows: Array,
+) -> None:
+    """Fills what blending.Lattice holds of a window; columns and rows are both float32 or both float64."""
+    x0, y0, x1, y1 = tiles
+    real = {} if columns.dtype == np.float32 else {"REAL": "double"}
+    runtime.kernel("tile_bin", "place_points", **DEFINES, **real)(
+        (max(window.width, window.height) // THREADS + 1, 2),
+        THREADS,
+        np.float64(window.x),
+        np.float64(window.step_x),
+        np.int32(window.width),
+        np.int32(x0),
+        np.int32(x1),
+        np.float64(window.y),
+        np.float64(window.step_y),
+        np.int32(window.height),
+        np.int32(y0),
+        np.int32(y1),
+        column_starts,
+        columns,
+        row_starts,
+        rows,
+    )
+
+
+def _count(
+    runtime: Runtime,
+    gaussians: DeviceGaussians,
+    geometry: Geometry,
+    tiles: TileRect,
+    support_q: float,
+    tile_counts: Array | None,
+) -> None:
+    _check(gaussians, geometry)
+    n = len(gaussians)
+    _kernel(runtime, "count_pairs")(
+        -(-n // BIN_GAUSSIANS),
+        BIN_GAUSSIANS * ROW_LANES,
+        gaussians.n_shown,
+        np.int32(n),
+        gaussians.means,
+        gaussians.inv_scales,
+        gaussians.rotations,
+        np.float64(support_q),
+        *(np.int32(edge) for edge in tiles),
+        geometry.axes,
+        geometry.ellipses,
+        geometry.rows,
+        geometry.counts,
+        tile_counts,
     )
 
 
@@ -203,7 +285,7 @@ def _scan(runtime: Runtime, values: Array, partials: Array, sums: Array, capacit
 
 
 def _kernel(runtime: Runtime, entry: str):  # type: ignore[no-untyped-def]
-    return runtime.kernel("tile_bin", entry, **_DEFINES)
+    return runtime.kernel("tile_bin", entry, **DEFINES)
 
 
 def _check(gaussians: DeviceGaussians, geometry: Geometry) -> None:

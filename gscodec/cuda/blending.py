@@ -1,13 +1,12 @@
 """Rendering, gradients and samples on the device: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gscodec.constants import TILE_SIZE
-from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists, TileRect
+from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists, TileRect, place_points
 from gscodec.cuda.losses import weight_stride
 from gscodec.cuda.runtime import Array, Kernel, Runtime
 from gscodec.errors import InvalidArgument
@@ -72,10 +71,11 @@ class Lattice:
     def of(runtime: Runtime, window: Window, tiles: TileRect, real: Real = np.float32) -> "Lattice":
         """The lattice of a window on a rectangle of tiles; a point outside belongs to the nearest tile."""
         x0, y0, x1, y1 = tiles
-        column_starts, columns = _axis(window.x, window.step_x, window.width, x0, x1, real)
-        row_starts, rows = _axis(window.y, window.step_y, window.height, y0, y1, real)
-        up = runtime.upload
-        return Lattice(window.height, window.width, up(column_starts), up(columns), up(row_starts), up(rows))
+        xp, size = runtime.xp, (window.height, window.width)
+        starts = xp.empty(x1 - x0 + 1, np.int32), xp.empty(y1 - y0 + 1, np.int32)
+        places = xp.empty(max(window.width, 1), real), xp.empty(max(window.height, 1), real)
+        place_points(runtime, window, tiles, starts[0], places[0], starts[1], places[1])
+        return Lattice(*size, starts[0], places[0], starts[1], places[1])
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,16 @@ class Scene:
     background: Array  # float32 (C,)
     top_k: int
     real: Real = np.float32
+    _lattices: dict[Window, Lattice] = field(default_factory=dict, compare=False)
+
+    def lattice(self, runtime: Runtime, window: Window) -> Lattice:
+        """A window's points on the scene's tiles; the last window's are kept."""
+        known = self._lattices.get(window)
+        if known is None:
+            known = Lattice.of(runtime, window, self.lists.tiles, self.real)
+            self._lattices.clear()
+            self._lattices[window] = known
+        return known
 
     def arguments(self) -> tuple[Any, ...]:
         """The first arguments of every kernel that blends."""
@@ -251,16 +261,6 @@ def _gather_defines(scene: Scene) -> dict[str, int | str]:
 
 def _real_name(real: Real) -> str:
     return "double" if real is np.float64 else "float"
-
-
-def _axis(
-    start: float, step: float, n: int, begin: int, end: int, real: Real
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """First index in each tile, n at the end; and each point's distance from its tile's corner in px."""
-    position = start + (np.arange(n, dtype=np.float64) + 0.5) * step
-    tile = np.clip(np.floor(position / TILE_SIZE), begin, end - 1)
-    starts = np.searchsorted(tile, np.arange(begin, end + 1)).astype(np.int32)
-    return starts, (position - tile * TILE_SIZE).astype(real)
 
 
 def _need(array: Array, size: int, name: str, dtype: Real | None = None) -> None:

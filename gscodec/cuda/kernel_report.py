@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TOP_K
-from gscodec.cuda import fitting, sources, unpacking
+from gscodec.cuda import binning, fitting, sources, unpacking
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
 from gscodec.cuda.runtime import Array, Define, Kernel
 from gscodec.gaussians import GaussianSet, Grid, Window
@@ -116,6 +116,8 @@ def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
     for log_scales in (0, 1):
         for entry in sources.entries("fit"):
             notes.kernel("fit", entry, LOG_SCALES=log_scales, **fitting.DEFINES)
+    for entry in sources.entries("tile_bin"):
+        notes.kernel("tile_bin", entry, **binning.DEFINES)
     for entry in sources.entries("unpack"):
         notes.kernel("unpack", entry, **unpacking.DEFINES)
     return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]

@@ -1,14 +1,19 @@
 """Scenes of Gaussians that lie in device memory already: decoded there, or tensors of a caller."""
 
+from typing import Final
+
 import numpy as np
 
 from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.cuda import blending
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, count_pairs, list_tiles
-from gscodec.cuda.blending import Lattice, Real, Scene, Strides
+from gscodec.cuda.blending import Real, Scene, Strides
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import TooManyPairs
+
+ROOM: Final = 1.25
+"""Room for pairs that a `Renderer` makes, in terms of those needed at the time."""
 
 
 def device_gaussians(
@@ -42,8 +47,9 @@ def bin_scene(
     tiles: TileRect | None = None,
     real: Real = np.float32,
     max_pairs: int = MAX_TILE_PAIRS,
+    room: float = 1.0,
 ) -> Scene:
-    """The scene of Gaussians on a grid, or on a rectangle of its tiles, with lists of exactly the room they need.
+    """The scene of Gaussians on a grid, or on a rectangle of its tiles, with lists of `room` times what they need.
 
     One number is read from the device for that.
 
@@ -51,14 +57,14 @@ def bin_scene(
         TooManyPairs: more than max_pairs pairs of a tile and a Gaussian.
     """
     rows, columns = grid.tiles_shape
-    rect = tiles or (0, 0, columns, rows)
     geometry = Geometry(runtime, len(gaussians))
+    lists = TileLists(runtime, tiles or (0, 0, columns, rows), None)
     needed = runtime.xp.zeros(1, np.int32)
-    count_pairs(runtime, gaussians, geometry, rect, grid.support_q, max_pairs, needed)
+    count_pairs(runtime, gaussians, geometry, lists, grid.support_q, max_pairs, needed)
     pairs = int(runtime.download(needed)[0])
     if pairs > max_pairs:
         raise TooManyPairs(len(gaussians), grid, max_pairs)
-    lists = TileLists(runtime, rect, pairs)
+    lists.make_room(runtime, min(round(room * pairs), max_pairs))
     list_tiles(runtime, gaussians, geometry, lists, grid.support_q)
     background = runtime.upload(np.ascontiguousarray(grid.background, np.float32))
     return Scene(gaussians, geometry, lists, background, grid.top_k, real)
@@ -66,7 +72,73 @@ def bin_scene(
 
 def render_window(runtime: Runtime, scene: Scene, window: Window, out: Array, *, planes: bool = False) -> None:
     """Writes a window of a scene into `out`: (height, width, C), or (C, height, width) for `planes`."""
-    lattice = Lattice.of(runtime, window, scene.lists.tiles, scene.real)
-    n_channels = scene.gaussians.n_channels
-    strides = Strides.planes(window.height, window.width) if planes else Strides.interleaved(window.width, n_channels)
-    blending.render(runtime, scene, lattice, out, strides)
+    lattice = scene.lattice(runtime, window)
+    blending.render(runtime, scene, lattice, out, _strides(scene, window, planes=planes))
+
+
+class Renderer:
+    """A window of Gaussians that change where they are, rendered again and again.
+
+    Everything it needs is made before the first render. Each one is then a fixed list of launches (tile lists, then
+    blending), one CUDA graph where that is possible: it allocates nothing, and neither sends nor reads anything.
+
+    Args:
+        gaussians: arrays that stay where they are; what they hold at the time of a render is shown.
+        out: as in `render_window`, and written by every render.
+
+    Raises:
+        TooManyPairs: more than max_pairs pairs of a tile and a Gaussian, here or in `complete`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        gaussians: DeviceGaussians,
+        grid: Grid,
+        window: Window,
+        out: Array,
+        *,
+        planes: bool = False,
+        real: Real = np.float32,
+        max_pairs: int = MAX_TILE_PAIRS,
+    ) -> None:
+        self._runtime = runtime
+        self._grid = grid
+        self._out = out
+        self._max_pairs = max_pairs
+        with runtime:
+            self._scene = bin_scene(runtime, gaussians, grid, real=real, max_pairs=max_pairs, room=ROOM)
+            self._lattice = self._scene.lattice(runtime, window)
+            self._needed = runtime.xp.zeros(1, np.int32)
+        self._strides = _strides(self._scene, window, planes=planes)
+        self._replay = runtime.record(self._launch)
+
+    def render(self) -> None:
+        """Writes `out`, and does not wait. Where the Gaussians need more room than there is, it is background."""
+        self._replay()
+
+    def complete(self) -> None:
+        """Waits; and where a render since the last call lacked room, makes more and renders again."""
+        with self._runtime:
+            needed = int(self._runtime.download(self._needed)[0])
+            if needed <= self._scene.lists.capacity:
+                return
+            if needed > self._max_pairs:
+                raise TooManyPairs(len(self._scene.gaussians), self._grid, self._max_pairs)
+            self._scene.lists.make_room(self._runtime, min(round(ROOM * needed), self._max_pairs))
+            self._needed.fill(0)
+        self._replay = self._runtime.record(self._launch)  # the old one has the addresses of the old lists
+        self._replay()
+
+    def _launch(self) -> None:
+        runtime, scene = self._runtime, self._scene
+        lists, support_q = scene.lists, self._grid.support_q
+        count_pairs(runtime, scene.gaussians, scene.geometry, lists, support_q, lists.capacity, self._needed)
+        list_tiles(runtime, scene.gaussians, scene.geometry, lists, support_q)
+        blending.render(runtime, scene, self._lattice, self._out, self._strides)
+
+
+def _strides(scene: Scene, window: Window, *, planes: bool) -> Strides:
+    if planes:
+        return Strides.planes(window.height, window.width)
+    return Strides.interleaved(window.width, scene.gaussians.n_channels)

@@ -13,7 +13,7 @@ from typing import Final
 from gscodec.cuda.runtime import Define
 
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
-    "tile_bin": ("gaussian_math.h", "device.cuh"),
+    "tile_bin": ("gaussian_math.h", "device.cuh", "binning.cuh"),
     "raster_forward": ("device.cuh", "blend.cuh"),
     "raster_backward": ("device.cuh", "blend.cuh"),
     "sample": ("device.cuh", "blend.cuh"),

@@ -1,17 +1,20 @@
 // Tile lists: for each tile, by ascending index, the Gaussians whose support ellipse meets it (spec/igs.md, "Tiles";
 // oracle: raster/reference.py, bin; CPU: cpu/binning.cpp).
 //
-//   prepare_gaussians   thread a Gaussian     axes, support ellipse, rows of tiles it reaches
-//   count_pairs         8 lanes a Gaussian    how many tiles it meets: one lane a row of tiles
-//   sum_chunks, scan    block a chunk         exclusive sums of counts: `starts` of Gaussians, later `offsets` of tiles
-//   emit_pairs          8 lanes a Gaussian    its pairs, Gaussian by Gaussian: tile, owner, and the pair's rank among
-//                                             those that reached the tile so far, which timing decides
-//   place_pairs         thread a pair         pair numbers into their tile's list, in order of rank
-//   sort_lists          block a tile          the list by pair number, which is the order of owners; then owners in
-//                                             place of pair numbers, and each pair's slot for the backward pass
+//   count_pairs             block of 32 Gaussians   axes, support ellipse, rows of tiles; how many tiles each meets, and
+//                                                   how many Gaussians each tile: binning.cuh
+//   scan_lists              block a chunk           exclusive sums of both counts: `starts` of Gaussians, `offsets` of
+//                                                   tiles. Every block adds up all that comes before it by itself
+//   sum_chunks, scan_chunks block a chunk           the same for one array in two launches, where there are too many for that
+//   emit_pairs              8 lanes a Gaussian      its pairs into the lists of their tiles, in an order that timing decides
+//   sort_lists              warp a tile             the list by owner, and each pair's slot for the backward pass
+//   place_points            thread a point          a window's columns and rows by tile
 //
-// Nothing is read back to the host. Pairs have a capacity; when they need more, `scan` leaves every list empty, notes
-// how many there are, and the rest writes nothing.
+// Nothing is read back to the host. Pairs have a capacity; when they need more, the sums are all 0, so that every list is
+// empty, and `needed` notes how many there are.
+//
+// tile_counts is 0 before and after: count_pairs counts a tile's pairs up, emit_pairs hands out places by counting them
+// down again, or, where there is no room, clears it.
 //
 // Buffers (N Gaussians, T tiles, P capacity):
 //   means (N, 2) f64, inv_scales (N, 2) f64, rotations (N,) f64   in, px, 1/px, rad
@@ -19,94 +22,28 @@
 //   ellipses (N, 6) f64        a, b, d, det, half width, half height
 //   rows (N, 2) i32            first and last row of tiles; first > last: none
 //   counts (N,), starts (N + 1,), tile_counts (T,), offsets (T + 1,) i32
-//   pair_tiles, pair_owners, pair_ranks, slots, indices (P,) i32
+//   entries (P, 2) i32         by tile: number of the pair, and its owner; pairs are numbered Gaussian by Gaussian
+//   indices, slots (P,) i32    the owners in order; where a pair stands in indices
 //
 // Compiled with --fmad=false: the lists are derived in float64 in the spec's order of operations, so that engines agree.
 
-struct Root {
-    __device__ double operator()(double x) const { return sqrt(x); }
+struct Stored {
+    const int* n_shown;
+    const double *means, *inv_scales, *rotations;
+
+    __device__ bool operator()(int i, Shown& g) const {
+        if (i >= *n_shown) return false;
+        g = {means[2LL * i], means[2LL * i + 1], inv_scales[2LL * i], inv_scales[2LL * i + 1], rotations[i]};
+        return true;
+    }
 };
 
-struct Span {
-    int first, last;  // closed; empty when first > last
-};
-
-// Tiles whose closed interval meets the closed interval [low, high] px, clipped to [begin, end). NaN meets nothing.
-__device__ inline Span touched_tiles(double low, double high, int begin, int end) {
-    const double u = low / TILE_SIZE, v = high / TILE_SIZE;
-    double first = floor(u), last = floor(v);
-    if (first == u) first -= 1;  // a border belongs to both neighbours
-    if (first < begin) first = begin;
-    if (last > end - 1) last = end - 1;
-    if (!(first <= last)) return {1, 0};
-    return {(int)first, (int)last};
-}
-
-__device__ inline gscodec::Ellipse load_ellipse(const double* ellipses, int i, double support_q) {
-    const double* e = ellipses + 6LL * i;
-    return {e[0], e[1], e[2], e[3], support_q, e[4], e[5]};
-}
-
-// Columns of tiles that Gaussian i meets in one row of tiles.
-__device__ inline Span columns_in_row(const gscodec::Ellipse& ellipse, const double* means, int i, int row, int x0,
-                                      int x1) {
-    const double top = (double)row * TILE_SIZE - means[2LL * i + 1];
-    double left, right;
-    gscodec::slab_extent(ellipse, top, top + TILE_SIZE, Root(), left, right);
-    return touched_tiles(means[2LL * i] + left, means[2LL * i] + right, x0, x1);
-}
-
-extern "C" __global__ void prepare_gaussians(const int* n_shown, int n_max, const double* means,
-                                             const double* inv_scales, const double* rotations, double support_q,
-                                             int y0, int y1, double* axes, double* ellipses, int* rows) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n_max) return;
-    if (i >= *n_shown) {
-        rows[2LL * i] = 1;
-        rows[2LL * i + 1] = 0;
-        return;
-    }
-    const double s0 = inv_scales[2LL * i], s1 = inv_scales[2LL * i + 1];
-    const double cosine = cos(rotations[i]), sine = sin(rotations[i]);
-    const gscodec::Axes a = gscodec::make_axes(AXIS_SCALE * s0, AXIS_SCALE * s1, cosine, sine);
-    const gscodec::Ellipse e = gscodec::make_ellipse(s0, s1, cosine, sine, support_q, Root());
-    double* axis = axes + 4LL * i;
-    axis[0] = a.u_x;
-    axis[1] = a.u_y;
-    axis[2] = a.v_x;
-    axis[3] = a.v_y;
-    double* ellipse = ellipses + 6LL * i;
-    ellipse[0] = e.a;
-    ellipse[1] = e.b;
-    ellipse[2] = e.d;
-    ellipse[3] = e.det;
-    ellipse[4] = e.half_width;
-    ellipse[5] = e.half_height;
-    const double my = means[2LL * i + 1];
-    const Span span = touched_tiles(my - e.half_height, my + e.half_height, y0, y1);
-    rows[2LL * i] = span.first;
-    rows[2LL * i + 1] = span.last;
-}
-
-extern "C" __global__ void count_pairs(int n_max, const double* means, const double* ellipses, const int* rows,
-                                       double support_q, int x0, int x1, int* counts) {
-    const int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    const int i = thread / ROW_LANES, lane = thread % ROW_LANES;
-    int count = 0;
-    if (i < n_max) {
-        const int last = rows[2LL * i + 1];
-        int row = rows[2LL * i] + lane;
-        if (row <= last) {
-            const gscodec::Ellipse ellipse = load_ellipse(ellipses, i, support_q);
-            for (; row <= last; row += ROW_LANES) {
-                const Span span = columns_in_row(ellipse, means, i, row, x0, x1);
-                count += span.first <= span.last ? span.last - span.first + 1 : 0;
-            }
-        }
-    }
-#pragma unroll
-    for (int mask = ROW_LANES / 2; mask > 0; mask >>= 1) count += __shfl_xor_sync(FULL_MASK, count, mask);
-    if (i < n_max && lane == 0) counts[i] = count;
+extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
+    count_pairs(const int* n_shown, int n_max, const double* means, const double* inv_scales, const double* rotations,
+                double support_q, int x0, int y0, int x1, int y1, double* axes, double* ellipses, int* rows,
+                int* counts, int* tile_counts) {
+    const Stored load = {n_shown, means, inv_scales, rotations};
+    count_block(n_max, load, support_q, {x0, y0, x1, y1}, axes, ellipses, rows, counts, tile_counts);
 }
 
 // Sum over the block of one value a thread, in every thread.
@@ -175,16 +112,84 @@ extern "C" __global__ void __launch_bounds__(SCAN_THREADS)
     }
 }
 
+// Sums of both counts, whose totals are the same. Blocks of the Gaussians come first. No block waits for another: each
+// reads the whole of its array, 256 KB at most.
+extern "C" __global__ void __launch_bounds__(LIST_THREADS)
+    scan_lists(const int* counts, int n, const int* tile_counts, int n_tiles, long long capacity, int* starts,
+               int* offsets, int* needed) {
+    constexpr int kEach = LIST_CHUNK / LIST_THREADS, kWarps = LIST_THREADS / WARP;
+    __shared__ long long sums[kWarps][2];
+    __shared__ int warp_totals[kWarps];
+    const int thread = threadIdx.x, lane = thread % WARP, warp = thread / WARP;
+    const int chunks = n / LIST_CHUNK + 1;
+    const bool of_tiles = (int)blockIdx.x >= chunks;
+    const int chunk = of_tiles ? blockIdx.x - chunks : blockIdx.x;
+    const int* const values = of_tiles ? tile_counts : counts;
+    int* const to = of_tiles ? offsets : starts;
+    if (of_tiles) n = n_tiles;
+    const int begin = chunk * LIST_CHUNK;
+    long long before = 0, total = 0;
+#pragma unroll 4
+    for (int k = thread; k < n; k += LIST_THREADS) {
+        const int value = values[k];
+        total += value;
+        before += k < begin ? value : 0;
+    }
+    before = warp_sum(before);
+    total = warp_sum(total);
+    int mine[kEach], sum = 0;
+    const int at = begin + thread * kEach;
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+        mine[k] = at + k < n ? values[at + k] : 0;
+        sum += mine[k];
+    }
+    int inclusive = sum;
+#pragma unroll
+    for (int step = 1; step < WARP; step *= 2) {
+        const int other = __shfl_up_sync(FULL_MASK, inclusive, step);
+        if (lane >= step) inclusive += other;
+    }
+    if (lane == WARP - 1) {
+        warp_totals[warp] = inclusive;
+        sums[warp][0] = before;
+        sums[warp][1] = total;
+    }
+    __syncthreads();
+    before = total = 0;
+    for (int w = 0; w < kWarps; ++w) {
+        before += sums[w][0];
+        total += sums[w][1];
+    }
+    if (needed && blockIdx.x == 0 && thread == 0) {
+        const int capped = total > 0x7fffffffLL ? 0x7fffffff : (int)total;
+        if (capped > *needed) *needed = capped;
+    }
+    const bool fits = total <= capacity;
+    int place = (int)before + inclusive - sum;
+    for (int w = 0; w < warp; ++w) place += warp_totals[w];
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+        if (at + k <= n) to[at + k] = fits ? place : 0;
+        place += mine[k];
+    }
+}
+
 extern "C" __global__ void emit_pairs(int n_max, const double* means, const double* ellipses, const int* rows,
-                                      double support_q, int x0, int x1, int y0, const int* starts, int* tile_counts,
-                                      int* pair_tiles, int* pair_owners, int* pair_ranks) {
+                                      double support_q, int x0, int x1, int y0, const int* starts, const int* offsets,
+                                      int n_tiles, int* tile_counts, int* entries) {
     const int thread = blockIdx.x * blockDim.x + threadIdx.x;
+    if (starts[n_max] == 0) {  // nothing to list, or no room
+        for (long long t = thread; t < n_tiles; t += (long long)gridDim.x * blockDim.x) tile_counts[t] = 0;
+        return;
+    }
     const int i = thread / ROW_LANES, lane = thread % ROW_LANES;
-    const bool live = i < n_max && starts[n_max] > 0;
+    const bool live = i < n_max;
     const int first = live ? rows[2LL * i] : 1, last = live ? rows[2LL * i + 1] : 0;
     gscodec::Ellipse ellipse = {};
     if (first <= last) ellipse = load_ellipse(ellipses, i, support_q);
     int at = live ? starts[i] : 0;
+    int2* const pairs = reinterpret_cast<int2*>(entries);
     // Every lane of the warp goes through the rounds of its tallest Gaussian, so that the shuffles meet.
     const int rounds = warp_max(first <= last ? (last - first) / ROW_LANES + 1 : 0);
     for (int round = 0; round < rounds; ++round) {
@@ -201,66 +206,164 @@ extern "C" __global__ void emit_pairs(int n_max, const double* means, const doub
         int pair = at + inclusive - count;
         for (int x = span.first; x <= span.last; ++x, ++pair) {
             const int tile = (row - y0) * (x1 - x0) + x - x0;
-            pair_tiles[pair] = tile;
-            pair_owners[pair] = i;
-            pair_ranks[pair] = atomicAdd(tile_counts + tile, 1);
+            pairs[offsets[tile] + atomicSub(tile_counts + tile, 1) - 1] = {pair, i};
         }
         at += __shfl_sync(FULL_MASK, inclusive, ROW_LANES - 1, ROW_LANES);
     }
 }
 
-// Threads stride over the pairs, whose number only the device knows.
-extern "C" __global__ void place_pairs(const int* n_pairs, const int* pair_tiles, const int* pair_ranks,
-                                       const int* offsets, int* lists) {
-    const int n = *n_pairs;
-    for (long long p = blockIdx.x * (long long)blockDim.x + threadIdx.x; p < n; p += (long long)gridDim.x * blockDim.x)
-        lists[offsets[pair_tiles[p]] + pair_ranks[p]] = (int)p;
+// Puts one entry where `rank` says.
+__device__ inline void settle(int2 entry, int at, int* indices, int* slots) {
+    indices[at] = entry.y;
+    slots[entry.x] = at;
 }
 
-__device__ inline void order(int* list, int low, int high) {
-    const int a = list[low], b = list[high];
-    if (a > b) {
-        list[low] = b;
-        list[high] = a;
+// A list by counting: an entry's rank is the number of smaller owners, of which there are no two alike. LANES threads
+// work on one list. `staged` has room for its owners, up to a multiple of four.
+template <int LANES>
+__device__ inline void sort_by_counting(const int2* list, int n, int first, int4* staged, int lane, int* indices,
+                                        int* slots) {
+    const int quads = (n + 3) / 4;
+    int* const owners = reinterpret_cast<int*>(staged);
+    for (int k = lane; k < 4 * quads; k += LANES) owners[k] = k < n ? list[k].y : 0x7fffffff;
+    if (LANES == WARP)
+        __syncwarp();
+    else
+        __syncthreads();
+    for (int k = lane; k < n; k += 2 * LANES) {  // two at a time share what is read
+        const bool second = k + LANES < n;
+        const int a = owners[k], b = second ? owners[k + LANES] : 0;
+        int rank_a = 0, rank_b = 0;
+        for (int j = 0; j < quads; ++j) {
+            const int4 four = staged[j];
+            rank_a += (four.x < a) + (four.y < a) + (four.z < a) + (four.w < a);
+            rank_b += (four.x < b) + (four.y < b) + (four.z < b) + (four.w < b);
+        }
+        settle(list[k], first + rank_a, indices, slots);
+        if (second) settle(list[k + LANES], first + rank_b, indices, slots);
     }
 }
 
-// Bitonic sort whose exchanges all point upwards, so that a list of any length sorts as if padded with infinity.
-__device__ inline void sort_in_block(int* list, int n) {
-    int padded = 1;
-    while (padded < n) padded *= 2;
-    for (int size = 2; size <= padded; size *= 2) {
-        for (int i = threadIdx.x; i < n; i += SORT_THREADS) {
-            const int other = i ^ (size - 1);
-            if (other > i && other < n) order(list, i, other);
+// The least value of a block, in every thread.
+__device__ inline int block_min(int value) {
+    __shared__ int least[SORT_THREADS / WARP];
+    for (int mask = WARP / 2; mask > 0; mask >>= 1) {
+        const int other = __shfl_xor_sync(FULL_MASK, value, mask);
+        value = other < value ? other : value;
+    }
+    __syncthreads();
+    if (threadIdx.x % WARP == 0) least[threadIdx.x / WARP] = value;
+    __syncthreads();
+    for (int w = 0; w < SORT_THREADS / WARP; ++w) value = least[w] < value ? least[w] : value;
+    return value;
+}
+
+// A list of any length: a bit for each owner in a range of SORT_BITS, whose rank is then the number of bits below it.
+// Ranges without an owner are passed over, so that there are no more rounds than entries.
+__device__ inline void sort_by_bits(const int2* list, int n, int first, unsigned* bits, int* below, int* indices,
+                                    int* slots) {
+    constexpr int kWords = SORT_BITS / 32, kEach = kWords / SORT_THREADS, kWarps = SORT_THREADS / WARP;
+    __shared__ int warp_totals[kWarps];
+    const int thread = threadIdx.x, lane = thread % WARP;
+    int low = 0x7fffffff;
+    for (int k = thread; k < n; k += SORT_THREADS) low = list[k].y < low ? list[k].y : low;
+    low = block_min(low);
+    for (int placed = 0; placed < n;) {
+        for (int k = thread; k < kWords; k += SORT_THREADS) bits[k] = 0;
+        __syncthreads();
+        int next = 0x7fffffff;
+#pragma unroll 4
+        for (int k = thread; k < n; k += SORT_THREADS) {
+            const int owner = list[k].y, bit = owner - low;
+            if (bit < 0) continue;
+            if (bit < SORT_BITS)
+                atomicOr(bits + bit / 32, 1u << bit % 32);
+            else
+                next = owner < next ? owner : next;
         }
         __syncthreads();
-        for (int reach = size / 4; reach > 0; reach /= 2) {
-            for (int i = threadIdx.x; i < n; i += SORT_THREADS) {
-                const int other = i ^ reach;
-                if (other > i && other < n) order(list, i, other);
-            }
-            __syncthreads();
+        int sum = 0;
+#pragma unroll
+        for (int k = 0; k < kEach; ++k) sum += __popc(bits[thread * kEach + k]);
+        int inclusive = sum;
+#pragma unroll
+        for (int step = 1; step < WARP; step *= 2) {
+            const int other = __shfl_up_sync(FULL_MASK, inclusive, step);
+            if (lane >= step) inclusive += other;
         }
+        if (lane == WARP - 1) warp_totals[thread / WARP] = inclusive;
+        __syncthreads();
+        int at = placed + inclusive - sum;
+        for (int w = 0; w < kWarps; ++w) {
+            at += w < thread / WARP ? warp_totals[w] : 0;
+            placed += warp_totals[w];
+        }
+#pragma unroll
+        for (int k = 0; k < kEach; ++k) {
+            below[thread * kEach + k] = at;
+            at += __popc(bits[thread * kEach + k]);
+        }
+        __syncthreads();
+#pragma unroll 4
+        for (int k = thread; k < n; k += SORT_THREADS) {
+            const int2 entry = list[k];
+            const int bit = entry.y - low;
+            if (bit < 0 || bit >= SORT_BITS) continue;
+            const int rank = below[bit / 32] + __popc(bits[bit / 32] & ((1u << bit % 32) - 1));
+            settle(entry, first + rank, indices, slots);
+        }
+        low = block_min(next);  // its barriers also part this round's bits from the next one's
     }
 }
 
 extern "C" __global__ void __launch_bounds__(SORT_THREADS)
-    sort_lists(const int* offsets, const int* pair_owners, int* lists, int* slots) {
-    __shared__ int staged[SORT_CAPACITY];
-    const int first = offsets[blockIdx.x], n = offsets[blockIdx.x + 1] - first;
-    if (n == 0) return;
-    int* list = lists + first;
-    const bool fits = n <= SORT_CAPACITY;
-    if (fits) {
-        for (int k = threadIdx.x; k < n; k += SORT_THREADS) staged[k] = list[k];
-        list = staged;
+    sort_lists(int n_tiles, const int* offsets, const int* entries, int* indices, int* slots) {
+    constexpr int kTiles = SORT_THREADS / WARP, kWords = SORT_BITS / 32;
+    static_assert(kTiles * SORT_SHORT <= SORT_MEDIUM && SORT_MEDIUM <= 2 * kWords, "shared memory is used for all three");
+    __shared__ int4 staged[2 * kWords / 4];
+    const int2* const pairs = reinterpret_cast<const int2*>(entries);
+    const int tile0 = blockIdx.x * kTiles, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int tile = tile0 + warp;
+    if (tile < n_tiles) {
+        const int first = offsets[tile], n = offsets[tile + 1] - first;
+        if (n <= SORT_SHORT)
+            sort_by_counting<WARP>(pairs + first, n, first, staged + warp * (SORT_SHORT / 4), lane, indices, slots);
     }
-    __syncthreads();
-    sort_in_block(list, n);
-    for (int k = threadIdx.x; k < n; k += SORT_THREADS) {
-        const int pair = list[k];
-        lists[first + k] = pair_owners[pair];
-        slots[pair] = first + k;
+    for (int t = tile0; t < tile0 + kTiles && t < n_tiles; ++t) {
+        const int first = offsets[t], n = offsets[t + 1] - first;
+        if (n <= SORT_SHORT) continue;
+        __syncthreads();  // nobody still reads what is replaced
+        if (n <= SORT_MEDIUM)
+            sort_by_counting<SORT_THREADS>(pairs + first, n, first, staged, threadIdx.x, indices, slots);
+        else
+            sort_by_bits(pairs + first, n, first, reinterpret_cast<unsigned*>(staged),
+                         reinterpret_cast<int*>(staged) + kWords, indices, slots);
     }
+}
+
+// The points start + (i + 0.5) step of one axis, i = 0 .. n - 1: which lie in each of the tiles begin .. end - 1, those
+// outside in the nearest, and where, from their tile's corner. Thread n writes the ends of what comes last.
+__device__ inline void place_axis(double start, double step, int n, int begin, int end, int* starts, real* places) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i > n) return;
+    int tiles[2] = {begin - 1, end};  // of the point before and of this one
+    for (int k = 0; k < 2; ++k) {
+        if (i - 1 + k < 0 || i - 1 + k >= n) continue;
+        const double position = start + (i - 1 + k + 0.5) * step;
+        double tile = floor(position / TILE_SIZE);
+        tile = tile < begin ? begin : (tile > end - 1 ? end - 1 : tile);
+        tiles[k] = (int)tile;
+        if (k == 1) places[i] = (real)(position - tile * TILE_SIZE);
+    }
+    for (int t = tiles[0] + 1; t <= tiles[1]; ++t) starts[t - begin] = i;
+}
+
+// Grid: threads for the longer axis; x, y. column_starts (tile columns + 1,) i32 and columns (width,) real px, rows likewise.
+extern "C" __global__ void place_points(double x, double step_x, int width, int x0, int x1, double y, double step_y,
+                                        int height, int y0, int y1, int* column_starts, real* columns, int* row_starts,
+                                        real* rows) {
+    if (blockIdx.y == 0)
+        place_axis(x, step_x, width, x0, x1, column_starts, columns);
+    else
+        place_axis(y, step_y, height, y0, y1, row_starts, rows);
 }

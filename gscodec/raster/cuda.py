@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.cuda import blending
-from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, count_pairs
+from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, find_axes
 from gscodec.cuda.blending import MOMENTS, Real, Scene, Strides
 from gscodec.cuda.losses import loss_planes
 from gscodec.cuda.runtime import Array, Runtime
@@ -155,7 +155,7 @@ class CudaRasterizer:
         runtime = self.runtime
         shown = on_device or self._upload(gaussians)
         geometry = Geometry(runtime, len(gaussians))
-        count_pairs(runtime, shown, geometry, rect, grid.support_q, 0, runtime.xp.zeros(1, np.int32))
+        find_axes(runtime, shown, geometry, rect, grid.support_q)
         lists = TileLists(runtime, rect, len(index.indices))
         lists.offsets = runtime.upload(index.offsets.astype(np.int32))
         if len(index.indices):

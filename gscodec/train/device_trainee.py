@@ -234,8 +234,7 @@ class DeviceTrainee:
         runtime, state, support_q = self._runtime, self._state, self._grid.support_q
         fitting.activate(runtime, state)
         shown = state.gaussians
-        tiles, capacity = self._lists.tiles, self._lists.capacity
-        count_pairs(runtime, shown, self._geometry, tiles, support_q, capacity, state.pairs_needed)
+        count_pairs(runtime, shown, self._geometry, self._lists, support_q, self._lists.capacity, state.pairs_needed)
         list_tiles(runtime, shown, self._geometry, self._lists, support_q)
         return Scene(shown, self._geometry, self._lists, self._background, self._grid.top_k)
 

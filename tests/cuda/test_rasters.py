@@ -120,7 +120,7 @@ def test_too_small_a_capacity_leaves_empty_lists_and_says_what_is_needed(runtime
     for capacity, shown in ((pairs, pairs), (pairs - 1, 0), (0, 0)):
         geometry, needed = Geometry(runtime, len(gaussians)), runtime.xp.zeros(1, np.int32)
         lists = TileLists(runtime, tiles, capacity)
-        count_pairs(runtime, uploaded, geometry, tiles, grid.support_q, capacity, needed)
+        count_pairs(runtime, uploaded, geometry, lists, grid.support_q, capacity, needed)
         list_tiles(runtime, uploaded, geometry, lists, grid.support_q)
         assert runtime.download(needed)[0] == pairs
         assert runtime.download(lists.offsets)[-1] == shown

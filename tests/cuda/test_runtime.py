@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gscodec.cuda.binning import _DEFINES, SCAN_CHUNK, SCAN_THREADS
+from gscodec.cuda.binning import DEFINES, SCAN_CHUNK, SCAN_THREADS
 from gscodec.cuda.runtime import Runtime
 
 
@@ -11,8 +11,8 @@ def scan(runtime: Runtime, values: object, n: int, sums: object, needed: object)
     """Sums of n values up to each; two kernels of tile_bin.cu, which need no other data."""
     chunks = n // SCAN_CHUNK + 1
     partials = runtime.xp.empty(chunks, np.int64)
-    runtime.kernel("tile_bin", "sum_chunks", **_DEFINES)(chunks, SCAN_THREADS, values, np.int32(n), partials)
-    runtime.kernel("tile_bin", "scan_chunks", **_DEFINES)(
+    runtime.kernel("tile_bin", "sum_chunks", **DEFINES)(chunks, SCAN_THREADS, values, np.int32(n), partials)
+    runtime.kernel("tile_bin", "scan_chunks", **DEFINES)(
         chunks, SCAN_THREADS, values, np.int32(n), partials, np.int32(chunks), np.int64(1 << 40), sums, needed
     )
 
@@ -43,8 +43,8 @@ def test_a_recorded_step_can_be_repeated(device_runtime: Runtime) -> None:
     with device_runtime:
         values, sums = device_runtime.xp.zeros(n, np.int32), device_runtime.xp.empty(n + 1, np.int32)
         partials, repeats = device_runtime.xp.empty(1, np.int64), device_runtime.xp.zeros(1, np.int32)
-        total = device_runtime.kernel("tile_bin", "sum_chunks", **_DEFINES)
-        accumulate = device_runtime.kernel("tile_bin", "scan_chunks", **_DEFINES)
+        total = device_runtime.kernel("tile_bin", "sum_chunks", **DEFINES)
+        accumulate = device_runtime.kernel("tile_bin", "scan_chunks", **DEFINES)
         ends = np.int32(n), partials, np.int32(1), np.int64(1 << 40)
 
         def step() -> None:
