@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from gscodec.constants import TILE_SIZE
-from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists, TileRect, place_points
+from gscodec.cuda.binning import AXIS_SCALE, WARP, DeviceGaussians, Geometry, TileLists, TileRect, place_points
 from gscodec.cuda.losses import weight_stride
 from gscodec.cuda.runtime import Array, Kernel, Runtime
 from gscodec.errors import InvalidArgument
@@ -20,7 +20,7 @@ MAX_PASS: Final = 8
 
 THREADS: Final = 128
 SAMPLE_THREADS: Final = 128
-GATHER_THREADS: Final = 64
+GATHER_THREADS: Final = 256
 FORWARD_BATCH: Final = 64
 BACKWARD_BATCH: Final = 32
 
@@ -235,9 +235,10 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
         return
     _need(grads, n * (MOMENTS + scene.gaussians.n_channels), "grads", scene.real)
     scene.kernel(runtime, "raster_backward", "gather_gradients", BACKWARD_BATCH, **_gather_defines(scene))(
-        n,
+        -(-n * WARP // GATHER_THREADS),
         GATHER_THREADS,
         scene.gaussians.n_shown,
+        np.int32(n),
         scene.geometry.starts,
         scene.lists.slots,
         moments,
@@ -250,7 +251,7 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
 
 def _gather_defines(scene: Scene) -> dict[str, int | str]:
     values = MOMENTS + scene.gaussians.n_channels
-    lanes = min(32, 1 << (values - 1).bit_length())
+    lanes = min(WARP, 1 << (values - 1).bit_length())
     return {
         "MOMENTS": MOMENTS,
         "AXIS_SCALE": repr(AXIS_SCALE),

@@ -132,9 +132,9 @@ struct Dissimilarity {
     float value, to_mean, to_sum_square, to_difference_square;
 
     __device__ static Dissimilarity of(float u, float v, float sum_square, float difference_square) {
-        const float w = difference_square - v * v;
+        const float w = multiply_add(-v, v, difference_square);
         const float b1 = multiply_add(0.5f, multiply_add(u, u, v * v), (float)SSIM_C1);
-        const float b2 = multiply_add(0.5f, sum_square - u * u + w, (float)SSIM_C2);
+        const float b2 = multiply_add(0.5f, multiply_add(-u, u, sum_square) + w, (float)SSIM_C2);
         const float inverse = 1 / (b1 * b2), inverse_1 = inverse * b2, inverse_2 = inverse * b1;
         const float a = v * v * inverse_1, b = w * inverse_2;
         const float half_b = 0.5f * b, scale = (1 - a) * inverse_2;
@@ -142,8 +142,8 @@ struct Dissimilarity {
         r.value = multiply_add(-a, b, a + b);
         r.to_sum_square = -half_b * scale;
         r.to_difference_square = (1 - half_b) * scale;
-        const float through_a = (1 - b) * inverse_1 * ((2 - a) * v - a * u);
-        r.to_mean = through_a - 2 * multiply_add(u, r.to_sum_square, v * r.to_difference_square);
+        const float through_a = (1 - b) * inverse_1 * multiply_add(-a, u, (2 - a) * v);
+        r.to_mean = multiply_add(-2, multiply_add(u, r.to_sum_square, v * r.to_difference_square), through_a);
         return r;
     }
     __device__ void scale(float weight) {

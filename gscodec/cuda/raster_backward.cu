@@ -4,7 +4,7 @@
 //                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the
 //                                          list the moments that its gradient needs
 //   weighted_backward_tiles             the same where pixels count differently: apart, since registers are short
-//   gather_gradients   block a Gaussian    its moments over all tiles, in the order of its pairs; then parameters
+//   gather_gradients   warp a Gaussian     its moments over all tiles, in the order of its pairs; then parameters
 //
 // With w_i the normalised weight, h_i = w_i (sum_c g_c f_ic - sum_c g_c v_c) is -2 dL/dq_i, and the chain to mean,
 // scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. They are
@@ -198,38 +198,37 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         channel_stride, l1, l2, weight, weight_stride, loss_partials, moments);
 }
 
-// GATHER_LANES threads read one pair's moments side by side, GATHER_THREADS / GATHER_LANES pairs at a time.
+// A warp a Gaussian. GATHER_LANES lanes read one pair's moments side by side, WARP / GATHER_LANES pairs at a time; sums
+// run in float64, in an order that the Gaussian's pairs alone decide.
 extern "C" __global__ void __launch_bounds__(GATHER_THREADS)
-    gather_gradients(const int* n_shown, const int* starts, const int* slots, const real* moments, int n_channels,
-                     const double* inv_scales, const double* axes, real* grads) {
-    constexpr int kGroups = GATHER_THREADS / GATHER_LANES;
-    __shared__ double parts[kGroups][GATHER_LANES];
-    __shared__ double geometry[MOMENTS];
-    const int i = blockIdx.x;
-    if (i >= *n_shown) return;
+    gather_gradients(const int* n_shown, int n_max, const int* starts, const int* slots, const real* moments,
+                     int n_channels, const double* inv_scales, const double* axes, real* grads) {
+    constexpr int kGroups = WARP / GATHER_LANES;
+    const int i = blockIdx.x * (GATHER_THREADS / WARP) + threadIdx.x / WARP;
+    if (i >= n_max || i >= *n_shown) return;  // whole warps
     const int width = MOMENTS + n_channels, begin = starts[i], end = starts[i + 1];
-    const int lane = threadIdx.x % GATHER_LANES, group = threadIdx.x / GATHER_LANES;
-    real* row = grads + (long long)i * width;
+    const int lane = threadIdx.x % GATHER_LANES, group = threadIdx.x % WARP / GATHER_LANES;
+    real* const row = grads + (long long)i * width;
+    double geometry[MOMENTS];
     for (int first = 0; first < width; first += GATHER_LANES) {
         const int k = first + lane;
         double sum = 0;
-        if (k < width)
+        if (k < width) {
+#pragma unroll 4
             for (int pair = begin + group; pair < end; pair += kGroups)
                 sum += moments[(long long)slots[pair] * width + k];
-        parts[group][lane] = sum;
-        __syncthreads();
-        if (group == 0 && k < width) {
-            for (int g = 1; g < kGroups; ++g) sum += parts[g][lane];
-            if (k < MOMENTS)
-                geometry[k] = sum;
-            else
-                row[k] = (real)sum;
         }
-        __syncthreads();
+#pragma unroll
+        for (int mask = GATHER_LANES; mask < WARP; mask *= 2) sum += __shfl_xor_sync(FULL_MASK, sum, mask);
+        if (first == 0) {
+#pragma unroll
+            for (int m = 0; m < MOMENTS; ++m) geometry[m] = __shfl_sync(FULL_MASK, sum, m);
+        }
+        if (group == 0 && k >= MOMENTS && k < width) row[k] = (real)sum;
     }
-    if (threadIdx.x != 0) return;
+    if (threadIdx.x % WARP != 0) return;
     // dL/dq = -h / 2 and q = (U^2 + V^2) / k^2 in scaled axes, so every term carries -1 / k^2.
-    const double f = -1.0 / (AXIS_SCALE * AXIS_SCALE);
+    constexpr double f = -1.0 / (AXIS_SCALE * AXIS_SCALE);
     const double* a = axes + 4LL * i;
     const double s0 = inv_scales[2LL * i], s1 = inv_scales[2LL * i + 1];
     row[0] = (real)(-f * (geometry[0] * a[0] + geometry[1] * a[2]));

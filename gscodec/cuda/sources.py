@@ -24,12 +24,10 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 """Families, one .cu file each, and what stands in front of it, in order."""
 
 _OPTIONS: Final = {
-    # Rounding is normative: tile lists must agree on every engine, so nothing may be contracted.
-    "tile_bin": ("--fmad=false",),
     # One division in an inner loop, of a number far above the denormals: the branch for those costs registers.
     "loss": ("--prec-div=false",),
 }
-"""What families are compiled with besides the C++ version."""
+"""What families are compiled with besides what all are."""
 
 _ENTRY: Final = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(')
 _MACRO: Final = re.compile(r"[A-Za-z_]\w*\Z")
@@ -64,7 +62,9 @@ def entries(family: str) -> tuple[str, ...]:
 
 def options(family: str) -> tuple[str, ...]:
     """NVRTC's options for a family, apart from the architecture."""
-    return ("-std=c++17", *_OPTIONS.get(family, ()))
+    # Rounding is what the text says: multiply-adds are spelled out, and no compiler contracts what is left. Tile lists
+    # then agree on every engine, and kernels made of the same template give the same bits.
+    return ("-std=c++17", "--fmad=false", *_OPTIONS.get(family, ()))
 
 
 def _preamble(defines: Mapping[str, Define]) -> str:

@@ -14,7 +14,7 @@ from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usag
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 
 SPILL_BYTES = {
-    "blend_tiles": 32,
+    "blend_tiles": 48,
     "backward_tiles": 8,
     "weighted_backward_tiles": 24,
     "ssim_loss": 16,
