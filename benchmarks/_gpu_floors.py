@@ -85,9 +85,9 @@ def work_of(facts: SceneFacts) -> Mapping[str, Work]:
         "tile_bin.sort_lists": Work(16 * p),
         "raster_forward.blend_tiles": Work(picture, distances + blend),
         "raster_backward.backward_tiles": Work(picture + 4 * columns * p, distances + blend + moments),
-        "raster_backward.gather_gradients": Work(4 * (columns + 1) * p + 4 * columns * n + 48 * n),
+        "fit.finish_step": Work(4 * (columns + 1) * p + 4 * columns * n + 48 * n),
         "loss.pointwise_loss": Work(3 * picture),
         "loss.ssim_loss": Work(3 * picture, 210.0 * f.samples),
-        "fit.activate": Work(4 * columns * n + 44 * n),
+        "fit.show": Work(4 * columns * n + 44 * n + geometry + 36 * n + 4 * f.n_tiles),
         "fit.adam_rows": Work(8 * 4 * columns * n),
     }

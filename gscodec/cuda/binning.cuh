@@ -48,8 +48,8 @@ struct TileRect {
     int x0, y0, x1, y1;  // half-open
 };
 
-// Fills rows 0 .. n_max of axes, ellipses, rows and counts, and adds to tile_counts, which may be null: then nothing is
-// counted. `load(i, shown)` gives Gaussian i, or says that it is not shown.
+// Fills rows 0 .. n_max of axes, ellipses, rows and counts, and adds to tile_counts. Where that is null nothing is counted,
+// where axes are null Gaussians are only loaded. `load(i, shown)` gives Gaussian i, or says that it is not shown.
 template <class Load>
 __device__ inline void count_block(int n_max, const Load& load, double support_q, TileRect tiles, double* axes,
                                    double* ellipses, int* rows, int* counts, int* tile_counts) {
@@ -60,7 +60,8 @@ __device__ inline void count_block(int n_max, const Load& load, double support_q
     if (threadIdx.x < BIN_GAUSSIANS && i < n_max) {
         Span span = {1, 0};
         Shown g;
-        if (load(i, g)) {
+        const bool shown = load(i, g);
+        if (shown && axes) {
             const double cosine = cos(g.rotation), sine = sin(g.rotation);
             const gscodec::Axes a = gscodec::make_axes(AXIS_SCALE * g.s0, AXIS_SCALE * g.s1, cosine, sine);
             const gscodec::Ellipse e = gscodec::make_ellipse(g.s0, g.s1, cosine, sine, support_q, Root());
@@ -81,8 +82,10 @@ __device__ inline void count_block(int n_max, const Load& load, double support_q
             means[2 * threadIdx.x] = g.x;
             means[2 * threadIdx.x + 1] = g.y;
         }
-        rows[2LL * i] = span.first;
-        rows[2LL * i + 1] = span.last;
+        if (axes) {
+            rows[2LL * i] = span.first;
+            rows[2LL * i + 1] = span.last;
+        }
         spans[threadIdx.x] = span;
     }
     if (!tile_counts) return;

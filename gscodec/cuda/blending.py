@@ -24,6 +24,12 @@ GATHER_THREADS: Final = 256
 FORWARD_BATCH: Final = 64
 BACKWARD_BATCH: Final = 32
 
+GATHER_DEFINES: Final[dict[str, int | str]] = {
+    "MOMENTS": MOMENTS,
+    "AXIS_SCALE": repr(AXIS_SCALE),
+    "GATHER_THREADS": GATHER_THREADS,
+}
+
 Real = type[np.float32] | type[np.float64]
 
 _CODES: Final[dict[str, tuple[str, int]]] = {
@@ -208,7 +214,7 @@ def backward(
             raise InvalidArgument(f"importance: {importance.shape} is not one plane, or one for each channel")
     _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
     entry = "backward_tiles" if importance is None else "weighted_backward_tiles"
-    scene.kernel(runtime, "raster_backward", entry, BACKWARD_BATCH, **_gather_defines(scene))(
+    scene.kernel(runtime, "raster_backward", entry, BACKWARD_BATCH, **GATHER_DEFINES)(
         scene.lists.n_tiles,
         THREADS,
         *scene.arguments(),
@@ -234,7 +240,7 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
     if not n:
         return
     _need(grads, n * (MOMENTS + scene.gaussians.n_channels), "grads", scene.real)
-    scene.kernel(runtime, "raster_backward", "gather_gradients", BACKWARD_BATCH, **_gather_defines(scene))(
+    scene.kernel(runtime, "raster_backward", "gather_gradients", BACKWARD_BATCH, **GATHER_DEFINES)(
         -(-n * WARP // GATHER_THREADS),
         GATHER_THREADS,
         scene.gaussians.n_shown,
@@ -247,17 +253,6 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
         scene.geometry.axes,
         grads,
     )
-
-
-def _gather_defines(scene: Scene) -> dict[str, int | str]:
-    values = MOMENTS + scene.gaussians.n_channels
-    lanes = min(WARP, 1 << (values - 1).bit_length())
-    return {
-        "MOMENTS": MOMENTS,
-        "AXIS_SCALE": repr(AXIS_SCALE),
-        "GATHER_THREADS": GATHER_THREADS,
-        "GATHER_LANES": lanes,
-    }
 
 
 def _real_name(real: Real) -> str:

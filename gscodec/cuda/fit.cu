@@ -1,9 +1,12 @@
 // What a training step does besides rendering (CPU: train/trainee.py, train/optimizer.py; the plan: train/plan.py).
 //
 //   begin_step    one thread          the step's decisions from the plan into `now`; the cursor moves on
-//   activate      thread a Gaussian   parameters as they train -> Gaussians as they are shown, at the level's gains
+//   show          block of 32         parameters as they train -> Gaussians as they are shown, at the level's gains, and
+//                                     the first part of their tile lists (binning.cuh); may take the decisions itself
 //   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far;
 //                                     how much the step's gradients weigh
+//   finish_step   warp a Gaussian     moments -> gradients (gather.cuh); one more block does what finish_loss does, and
+//                                     moves the cursor where `show` took the decisions
 //   adam_rows     block of ADAM_ROWS  gradients of the Gaussians -> of the parameters, Adam, widening, valid ranges
 //   step_gains    block a generation  the log gains of a coarse level
 //
@@ -34,45 +37,86 @@ __device__ inline float clamp(float x, float low, float high) { return x < low ?
 // The inverse scale that a scale parameter stands for, gain aside.
 __device__ inline float inverse_scale(float parameter) { return LOG_SCALES ? expf(parameter) : parameter; }
 
+// What the plan says of a step. Beyond its room it shows nothing, and so moves nothing.
+struct Decisions {
+    int n_shown, level, shows_all, may_be_best;
+    float factor;
+
+    __device__ static Decisions of(const int* plan_ints, const float* plan_factors, int n_steps, int step) {
+        if (step >= n_steps) return {0, 0, 0, 0, 0.0f};
+        const int* d = plan_ints + (long long)PLAN_INTS * step;
+        return {d[0], d[1], d[2], d[3], plan_factors[step]};
+    }
+    __device__ void note(int* now_ints, float* now_floats) const {
+        now_ints[NOW_SHOWN] = n_shown;
+        now_ints[NOW_LEVEL] = level;
+        now_ints[NOW_SHOWS_ALL] = shows_all;
+        now_ints[NOW_MAY_BE_BEST] = may_be_best;
+        now_ints[NOW_IMPROVED] = 0;
+        now_floats[NOW_FACTOR] = factor;
+    }
+};
+
 extern "C" __global__ void begin_step(const int* plan_ints, const float* plan_factors, int n_steps, int* now_ints,
                                       float* now_floats) {
-    const int step = now_ints[NOW_CURSOR];
-    const bool planned = step < n_steps;  // beyond its room the plan shows nothing, and so moves nothing
-    const int* decisions = plan_ints + (long long)PLAN_INTS * step;
-    now_ints[NOW_SHOWN] = planned ? decisions[0] : 0;
-    now_ints[NOW_LEVEL] = planned ? decisions[1] : 0;
-    now_ints[NOW_SHOWS_ALL] = planned ? decisions[2] : 0;
-    now_ints[NOW_MAY_BE_BEST] = planned ? decisions[3] : 0;
-    now_ints[NOW_IMPROVED] = 0;
-    now_floats[NOW_FACTOR] = planned ? plan_factors[step] : 0;
-    now_ints[NOW_CURSOR] = step + 1;
+    Decisions::of(plan_ints, plan_factors, n_steps, now_ints[NOW_CURSOR]).note(now_ints, now_floats);
+    now_ints[NOW_CURSOR] += 1;
 }
 
-extern "C" __global__ void __launch_bounds__(ACTIVATE_THREADS)
-    activate(int n_present, int n_columns, int n_levels, const float* rows, const float* log_gains,
-             const int* generation, int* now_ints, double* means, double* inv_scales, double* rotations) {
-    const int i = blockIdx.x * ACTIVATE_THREADS + threadIdx.x;
-    if (i >= n_present || i >= now_ints[NOW_SHOWN]) return;
-    const float* row = rows + (long long)i * n_columns;
-    const float gain = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
-    const float s0 = inverse_scale(row[2]) * gain, s1 = inverse_scale(row[3]) * gain;
-    means[2LL * i] = row[0];
-    means[2LL * i + 1] = row[1];
-    inv_scales[2LL * i] = s0;
-    inv_scales[2LL * i + 1] = s1;
-    rotations[i] = row[4];
-    bool valid = s0 > 0 && s1 > 0 && is_finite(s0) && is_finite(s1);
-    for (int k = 0; k < n_columns; ++k) valid = valid && is_finite(row[k]);
-    // Tile lists leave such a Gaussian out without a word. The lowest index is told, whatever the order of threads.
-    if (!valid) atomicMin(now_ints + NOW_INVALID, i);
+// What `show` makes of a row of parameters.
+struct Activate {
+    int n_shown, level, n_columns, n_levels;
+    const float *rows, *log_gains;
+    const int* generation;
+    int* now_ints;
+    double *means, *inv_scales, *rotations;
+
+    __device__ bool operator()(int i, Shown& g) const {
+        if (i >= n_shown) return false;
+        const float* row = rows + (long long)i * n_columns;
+        const float gain = expf(log_gains[level * n_levels + generation[i]]);
+        const float s0 = inverse_scale(row[2]) * gain, s1 = inverse_scale(row[3]) * gain;
+        g = {row[0], row[1], s0, s1, row[4]};
+        means[2LL * i] = g.x;
+        means[2LL * i + 1] = g.y;
+        inv_scales[2LL * i] = g.s0;
+        inv_scales[2LL * i + 1] = g.s1;
+        rotations[i] = g.rotation;
+        bool valid = s0 > 0 && s1 > 0 && is_finite(s0) && is_finite(s1);
+        for (int k = 0; k < n_columns; ++k) valid = valid && is_finite(row[k]);
+        // Tile lists leave such a Gaussian out without a word. The lowest index is told, whatever the order of threads.
+        if (!valid) atomicMin(now_ints + NOW_INVALID, i);
+        return true;
+    }
+};
+
+// With `begins` this is also begin_step: every block reads the plan, and the cursor stays until finish_step, since others
+// may still have to read it. Null axes: nothing but the Gaussians is made.
+extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
+    show(int n_present, int n_columns, int n_levels, int begins, const int* plan_ints, const float* plan_factors,
+         int n_steps, int* now_ints, float* now_floats, const float* rows, const float* log_gains,
+         const int* generation, double* means, double* inv_scales, double* rotations, double support_q, int x0, int y0,
+         int x1, int y1, double* axes, double* ellipses, int* tile_rows, int* counts, int* tile_counts) {
+    int n_shown, level;
+    if (begins) {
+        const Decisions step = Decisions::of(plan_ints, plan_factors, n_steps, now_ints[NOW_CURSOR]);
+        n_shown = step.n_shown;
+        level = step.level;
+        if (blockIdx.x == 0 && threadIdx.x == 0) step.note(now_ints, now_floats);
+    } else {
+        n_shown = now_ints[NOW_SHOWN];
+        level = now_ints[NOW_LEVEL];
+    }
+    const Activate load = {n_shown,    level,    n_columns, n_levels,   rows,     log_gains,
+                           generation, now_ints, means,     inv_scales, rotations};
+    count_block(n_present, load, support_q, {x0, y0, x1, y1}, axes, ellipses, tile_rows, counts, tile_counts);
 }
 
 // partials (n, width) f32, see partial_sums.cuh; the plain sum of d^2 is column `square`. The weights are divided by the
 // number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
-extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
-    finish_loss(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
-                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
-                float* best_gains, int* now_ints, float* now_floats) {
+__device__ inline void finish_block(const float* partials, int n, int width, int square, double l1, double l2,
+                                    double ssim, double per_sample, int by_loss, float prefix_power, int n_gains,
+                                    const float* log_gains, float* best_gains, int* now_ints, float* now_floats) {
     double sums[LOSS_COLUMNS];
     sum_rows<FINISH_THREADS>(partials, n, width, sums);
     const float mse = (float)(sums[square] * per_sample), loss = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
@@ -95,6 +139,33 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
         now_floats[NOW_BEST_SCORE] = score;
     }
     now_ints[NOW_IMPROVED] = improved;
+}
+
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
+    finish_loss(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
+                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
+                float* best_gains, int* now_ints, float* now_floats) {
+    finish_block(partials, n, width, square, l1, l2, ssim, per_sample, by_loss, prefix_power, n_gains, log_gains,
+                 best_gains, now_ints, now_floats);
+}
+
+// Block 0 comes first and has the most to do. The rest reads nothing that it writes.
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
+    finish_step(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
+                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
+                float* best_gains, int* now_ints, float* now_floats, int n_present, const int* starts,
+                const int* slots, const real* moments, int n_channels, const double* inv_scales, const double* axes,
+                real* grads) {
+    static_assert(FINISH_THREADS == GATHER_THREADS, "both parts have the same blocks");
+    if (blockIdx.x == 0) {
+        finish_block(partials, n, width, square, l1, l2, ssim, per_sample, by_loss, prefix_power, n_gains, log_gains,
+                     best_gains, now_ints, now_floats);
+        if (threadIdx.x == 0) now_ints[NOW_CURSOR] += 1;
+        return;
+    }
+    const int i = (blockIdx.x - 1) * (GATHER_THREADS / WARP) + threadIdx.x / WARP;
+    if (i < n_present && i < now_ints[NOW_SHOWN])
+        gather_row(i, starts, slots, moments, n_channels, inv_scales, axes, grads);
 }
 
 // Adam as train/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since

@@ -1,19 +1,31 @@
 """The state of a fit on the device and the launches of fit.cu that move it.
 
-A step is `begin_step`, `activate`, tile lists, blending with the loss and its gradient, `finish_loss`, the gathering of
-gradients, `adam_rows`, `step_gains`: the same launches with the same arguments every time. Its decisions come from a
-plan in device memory, so the host need not look until it wants to know how things stand: `read_status`.
+A step is `list_shown`, blending with the loss and its gradient, `finish_step`, `adam_rows`, `step_gains`: the same
+launches with the same arguments every time. Its decisions come from a plan in device memory, so the host need not look
+until it wants to know how things stand: `read_status`.
 """
 
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.cuda.binning import DeviceGaussians
+from gscodec.cuda import binning
+from gscodec.cuda.binning import (
+    BIN_GAUSSIANS,
+    ROW_LANES,
+    WARP,
+    DeviceGaussians,
+    Geometry,
+    TileLists,
+    count_pairs,
+    list_tiles,
+    sum_counts,
+)
+from gscodec.cuda.blending import GATHER_DEFINES, Scene
 from gscodec.cuda.losses import FINISH_THREADS, LOSS_COLUMNS, loss_columns
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 from gscodec.errors import InvalidArgument
@@ -26,7 +38,6 @@ GEOMETRY: Final = 5
 PLAN_INTS: Final = 4
 """Of a planned step: Gaussians shown, level step, whether those are all there are, whether it may be the best."""
 
-ACTIVATE_THREADS: Final = 128
 ADAM_THREADS: Final = 256
 ADAM_ROWS: Final = 32
 """Rows a block updates; it counts their steps before anything else."""
@@ -38,7 +49,7 @@ _NONE: Final = 2**31 - 1
 class NowInt(IntEnum):
     """Places in FitState.now_ints."""
 
-    CURSOR = 0  # steps begun
+    CURSOR = 0  # steps begun; of one that `list_shown` began, once it is finished
     SHOWN = 1
     LEVEL = 2
     SHOWS_ALL = 3
@@ -63,10 +74,11 @@ class NowFloat(IntEnum):
 _NOW_SIZE: Final = 8
 
 DEFINES: Final[dict[str, Define]] = {
+    **binning.DEFINES,
+    **GATHER_DEFINES,
     "LOSS_COLUMNS": LOSS_COLUMNS,
     "FINISH_THREADS": FINISH_THREADS,
     "PLAN_INTS": PLAN_INTS,
-    "ACTIVATE_THREADS": ACTIVATE_THREADS,
     "ADAM_THREADS": ADAM_THREADS,
     "ADAM_ROWS": ADAM_ROWS,
     "GAIN_THREADS": GAIN_THREADS,
@@ -310,19 +322,67 @@ def begin_step(runtime: Runtime, state: FitState) -> None:
 
 def activate(runtime: Runtime, state: FitState) -> None:
     """Fills state.means, inv_scales and rotations with the Gaussians the step shows, at its level's gains."""
-    if state.n_present == 0:
-        return
-    _kernel(runtime, state, "activate")(
-        -(-state.n_present // ACTIVATE_THREADS),
-        ACTIVATE_THREADS,
+    if state.n_present:
+        _show(runtime, state, None, None, 0.0, begins=False)
+
+
+def list_shown(
+    runtime: Runtime,
+    state: FitState,
+    geometry: Geometry,
+    lists: TileLists,
+    support_q: float,
+    *,
+    begins: bool = False,
+) -> DeviceGaussians:
+    """`activate` and the tile lists of what it makes, within the room of `lists`: four launches.
+
+    Args:
+        geometry: for exactly n_present Gaussians.
+        begins: the plan's next step becomes the one at hand, which `finish_step` has to end.
+    """
+    shown = state.gaussians
+    if not state.n_present:
+        if begins:
+            begin_step(runtime, state)
+        count_pairs(runtime, shown, geometry, lists, support_q, lists.capacity, state.pairs_needed)
+        return shown
+    _show(runtime, state, geometry, lists, support_q, begins=begins)
+    sum_counts(runtime, geometry, lists, lists.capacity, state.pairs_needed)
+    list_tiles(runtime, shown, geometry, lists, support_q)
+    return shown
+
+
+def _show(
+    runtime: Runtime,
+    state: FitState,
+    geometry: Geometry | None,
+    lists: TileLists | None,
+    support_q: float,
+    *,
+    begins: bool,
+) -> None:
+    g = geometry
+    _kernel(runtime, state, "show")(
+        -(-state.n_present // BIN_GAUSSIANS),
+        BIN_GAUSSIANS * ROW_LANES,
         *_sizes(state),
+        np.int32(begins),
+        state.plan_ints,
+        state.plan_factors,
+        np.int32(len(state.plan_factors)),
+        state.now_ints,
+        state.now_floats,
         state.rows,
         state.log_gains,
         state.generation,
-        state.now_ints,
         state.means,
         state.inv_scales,
         state.rotations,
+        np.float64(support_q),
+        *(np.int32(edge) for edge in (lists.tiles if lists else (0, 0, 0, 0))),
+        *((g.axes, g.ellipses, g.rows, g.counts) if g else (None,) * 4),
+        lists.counts if lists else None,
     )
 
 
@@ -335,13 +395,43 @@ def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
     Raises:
         InvalidArgument: it has another shape or type.
     """
+    _kernel(runtime, state, "finish_loss")(1, FINISH_THREADS, *_finish_arguments(state, partials))
+
+
+def finish_step(runtime: Runtime, state: FitState, partials: Array, scene: Scene, moments: Array, grads: Array) -> None:
+    """`finish_loss` and `blending.gather` in one launch, for a step that `list_shown` began.
+
+    Args:
+        scene: of state.gaussians, in float32.
+        moments: as `blending.backward` fills them.
+        grads: float32 (at least n_present, D), for `adam_rows`.
+    """
+    n = state.n_present
+    if not n:  # `begin_step` moved the cursor
+        finish_loss(runtime, state, partials)
+        return
+    _check_grads(state, grads)
+    _kernel(runtime, state, "finish_step")(
+        1 + -(-n * WARP // FINISH_THREADS),
+        FINISH_THREADS,
+        *_finish_arguments(state, partials),
+        np.int32(n),
+        scene.geometry.starts,
+        scene.lists.slots,
+        moments,
+        np.int32(state.settings.shape[2]),
+        state.inv_scales,
+        scene.geometry.axes,
+        grads,
+    )
+
+
+def _finish_arguments(state: FitState, partials: Array) -> tuple[Any, ...]:
     weights, n_samples = state.settings.weights, math.prod(state.settings.shape)
     terms = loss_columns(weights, has_importance=state.settings.has_importance)
     if partials.ndim != 2 or partials.shape[1] != terms or not _is_plain(partials, np.float32):
         raise InvalidArgument(f"partials: {partials.dtype} {partials.shape}, not contiguous float32 (n, {terms})")
-    _kernel(runtime, state, "finish_loss")(
-        1,
-        FINISH_THREADS,
+    return (
         partials,
         np.int32(len(partials)),
         np.int32(terms),
@@ -373,8 +463,7 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
     n, s = state.n_present, state.settings
     if n == 0:
         return
-    if grads.shape[0] < n or grads.shape[1:] != (s.n_columns,) or not _is_plain(grads, np.float32):
-        raise InvalidArgument(f"grads: {grads.dtype} {grads.shape}, not contiguous float32 {(n, s.n_columns)}")
+    _check_grads(state, grads)
     height, width, _ = s.shape
     scalars = (
         s.grad_scale,
@@ -475,6 +564,12 @@ def _kernel(runtime: Runtime, state: FitState, entry: str) -> Kernel:
 def _sizes(state: FitState) -> tuple[np.int32, np.int32, np.int32]:
     s = state.settings
     return np.int32(state.n_present), np.int32(s.n_columns), np.int32(len(s.counts))
+
+
+def _check_grads(state: FitState, grads: Array) -> None:
+    n, d = state.n_present, state.settings.n_columns
+    if grads.shape[0] < n or grads.shape[1:] != (d,) or not _is_plain(grads, np.float32):
+        raise InvalidArgument(f"grads: {grads.dtype} {grads.shape}, not contiguous float32 {(n, d)}")
 
 
 def _is_plain(array: Array, dtype: type[np.generic]) -> bool:

@@ -34,7 +34,7 @@ class Variant:
 
     def __str__(self) -> str:
         """The macros that differ between variants of a family."""
-        names = ("REAL", "PASS", "TOP_K", "SAMPLE", "LOG_SCALES", "GATHER_LANES")
+        names = ("REAL", "PASS", "TOP_K", "SAMPLE", "LOG_SCALES")
         return ", ".join(f"{name} {value}" for name, value in self.defines if name in names)
 
     def usages(self, architecture: str) -> tuple[Usage, ...]:

@@ -198,42 +198,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         channel_stride, l1, l2, weight, weight_stride, loss_partials, moments);
 }
 
-// A warp a Gaussian. GATHER_LANES lanes read one pair's moments side by side, WARP / GATHER_LANES pairs at a time; sums
-// run in float64, in an order that the Gaussian's pairs alone decide.
 extern "C" __global__ void __launch_bounds__(GATHER_THREADS)
     gather_gradients(const int* n_shown, int n_max, const int* starts, const int* slots, const real* moments,
                      int n_channels, const double* inv_scales, const double* axes, real* grads) {
-    constexpr int kGroups = WARP / GATHER_LANES;
     const int i = blockIdx.x * (GATHER_THREADS / WARP) + threadIdx.x / WARP;
-    if (i >= n_max || i >= *n_shown) return;  // whole warps
-    const int width = MOMENTS + n_channels, begin = starts[i], end = starts[i + 1];
-    const int lane = threadIdx.x % GATHER_LANES, group = threadIdx.x % WARP / GATHER_LANES;
-    real* const row = grads + (long long)i * width;
-    double geometry[MOMENTS];
-    for (int first = 0; first < width; first += GATHER_LANES) {
-        const int k = first + lane;
-        double sum = 0;
-        if (k < width) {
-#pragma unroll 4
-            for (int pair = begin + group; pair < end; pair += kGroups)
-                sum += moments[(long long)slots[pair] * width + k];
-        }
-#pragma unroll
-        for (int mask = GATHER_LANES; mask < WARP; mask *= 2) sum += __shfl_xor_sync(FULL_MASK, sum, mask);
-        if (first == 0) {
-#pragma unroll
-            for (int m = 0; m < MOMENTS; ++m) geometry[m] = __shfl_sync(FULL_MASK, sum, m);
-        }
-        if (group == 0 && k >= MOMENTS && k < width) row[k] = (real)sum;
-    }
-    if (threadIdx.x % WARP != 0) return;
-    // dL/dq = -h / 2 and q = (U^2 + V^2) / k^2 in scaled axes, so every term carries -1 / k^2.
-    constexpr double f = -1.0 / (AXIS_SCALE * AXIS_SCALE);
-    const double* a = axes + 4LL * i;
-    const double s0 = inv_scales[2LL * i], s1 = inv_scales[2LL * i + 1];
-    row[0] = (real)(-f * (geometry[0] * a[0] + geometry[1] * a[2]));
-    row[1] = (real)(-f * (geometry[0] * a[1] + geometry[1] * a[3]));
-    row[2] = (real)(f * geometry[2] / s0);
-    row[3] = (real)(f * geometry[4] / s1);
-    row[4] = (real)(f * geometry[3] * (s0 / s1 - s1 / s0));
+    if (i < n_max && i < *n_shown) gather_row(i, starts, slots, moments, n_channels, inv_scales, axes, grads);
 }

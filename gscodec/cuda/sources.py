@@ -15,10 +15,10 @@ from gscodec.cuda.runtime import Define
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "tile_bin": ("gaussian_math.h", "device.cuh", "binning.cuh"),
     "raster_forward": ("device.cuh", "blend.cuh"),
-    "raster_backward": ("device.cuh", "blend.cuh"),
+    "raster_backward": ("device.cuh", "blend.cuh", "gather.cuh"),
     "sample": ("device.cuh", "blend.cuh"),
     "loss": ("device.cuh", "partial_sums.cuh"),
-    "fit": ("device.cuh", "partial_sums.cuh"),
+    "fit": ("gaussian_math.h", "device.cuh", "binning.cuh", "partial_sums.cuh", "gather.cuh"),
     "unpack": ("device.cuh",),
 }
 """Families, one .cu file each, and what stands in front of it, in order."""

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from gscodec.constants import MAX_TILE_PAIRS
-from gscodec.cuda import blending, fitting
-from gscodec.cuda.binning import Geometry, TileLists, count_pairs, list_tiles
+from gscodec.cuda import fitting
+from gscodec.cuda.binning import Geometry, TileLists
 from gscodec.cuda.blending import Scene
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import LimitExceeded
@@ -222,21 +222,19 @@ class DeviceTrainee:
     def _step(self) -> None:
         """The launches of one step. Allocates nothing and reads nothing back."""
         runtime, state = self._runtime, self._state
-        fitting.begin_step(runtime, state)
-        scene = self._bin()
-        fitting.finish_loss(runtime, state, self._pass.backward(scene, self._moments))
-        blending.gather(runtime, scene, self._moments, self._grads)
+        scene = self._bin(begins=True)
+        partials = self._pass.backward(scene, self._moments)
+        fitting.finish_step(runtime, state, partials, scene, self._moments, self._grads)
         fitting.adam_rows(runtime, state, self._grads)
         fitting.step_gains(runtime, state)
 
-    def _bin(self) -> Scene:
+    def _bin(self, *, begins: bool = False) -> Scene:
         """Launches what makes the scene of the step at hand."""
-        runtime, state, support_q = self._runtime, self._state, self._grid.support_q
-        fitting.activate(runtime, state)
-        shown = state.gaussians
-        count_pairs(runtime, shown, self._geometry, self._lists, support_q, self._lists.capacity, state.pairs_needed)
-        list_tiles(runtime, shown, self._geometry, self._lists, support_q)
-        return Scene(shown, self._geometry, self._lists, self._background, self._grid.top_k)
+        grid = self._grid
+        shown = fitting.list_shown(
+            self._runtime, self._state, self._geometry, self._lists, grid.support_q, begins=begins
+        )
+        return Scene(shown, self._geometry, self._lists, self._background, grid.top_k)
 
     def _show_all(self) -> Scene:
         """The scene of all Gaussians at the level they complete, with room made for it."""

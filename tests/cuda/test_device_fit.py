@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from host_runtime import SCHEDULES, HostRuntime, Schedule
+from launches import launches_of
 
 from gscodec.cuda.fitting import FitSnapshot
 from gscodec.cuda.runtime import Array, Runtime
@@ -286,6 +287,28 @@ def test_no_result_depends_on_the_order_of_threads(
         found = on_device(runtime, picture, PRESETS["fast"], 8)
     assert_same(found[0], expected[0])
     assert found[1:] == expected[1:]
+
+
+@pytest.mark.parametrize(
+    ("preset", "middle", "last"),
+    [
+        (dataclasses.replace(PRESETS["paper"], loss=LossWeights(l1=1.0, ssim=0.1), joint_lods=False), 3, []),
+        (dataclasses.replace(PRESETS["balanced"], loss=LossWeights(l2=1.0), joint_lods=True), 1, ["step_gains"]),
+    ],
+    ids=["ssim", "l2, levels"],
+)
+def test_a_step_is_few_launches(
+    runtime: HostRuntime, picture: Float32Array, preset: Preset, middle: int, last: list[str]
+) -> None:
+    """Seven, two more with SSIM, one more where levels learn: each costs its start, whatever it does."""
+    plan = plan_of(preset, 4)
+    draws = SameDraws(runtime, np.random.default_rng(0))
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws)
+    trainee.grow(N_GAUSSIANS)
+    launches = launches_of(runtime, trainee._step)
+    assert launches[:4] == ["show", "scan_lists", "emit_pairs", "sort_lists"]
+    assert launches[4 + middle :] == ["finish_step", "adam_rows", *last]
+    assert launches[3 + middle] == "backward_tiles"
 
 
 def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(

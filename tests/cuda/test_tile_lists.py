@@ -1,6 +1,5 @@
 """The launches behind tile lists one by one: sums, sorting, points by tile; and how many there are."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from host_runtime import SCHEDULES, HostRuntime, Schedule
+from launches import launches_of
 
 from gscodec.constants import TILE_SIZE
 from gscodec.cuda import binning
@@ -30,23 +30,6 @@ def random_set(n: int, height: int, width: int, seed: int = 0) -> GaussianSet:
         rng.uniform(0, np.pi, n),
         rng.random((n, 3), dtype=np.float32),
     )
-
-
-def launches_of(runtime: HostRuntime, step: Callable[[], Any]) -> list[str]:
-    """Names of the kernels that a step launches, in order. What a graph cannot hold is refused."""
-    names: list[str] = []
-    note = runtime._launched
-
-    def launched(launch: tuple[Any, ...]) -> None:
-        names.append(launch[0])
-        note(launch)
-
-    runtime._launched = launched  # type: ignore[method-assign]
-    try:
-        runtime.record(step)()
-    finally:
-        runtime._launched = note  # type: ignore[method-assign]
-    return names
 
 
 @pytest.mark.parametrize("one_launch", [True, False])
