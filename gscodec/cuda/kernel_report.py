@@ -118,8 +118,9 @@ def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
             notes.kernel("fit", entry, LOG_SCALES=log_scales, **fitting.DEFINES)
     for entry in sources.entries("tile_bin"):
         notes.kernel("tile_bin", entry, **binning.DEFINES)
-    for entry in sources.entries("unpack"):
-        notes.kernel("unpack", entry, **unpacking.DEFINES)
+    for family in ("unpack", "unpack_packed", "unpack_coded"):
+        for entry in sources.entries(family):
+            notes.kernel(family, entry, **unpacking.DEFINES)
     return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]
 
 

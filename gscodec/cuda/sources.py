@@ -20,6 +20,8 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "loss": ("device.cuh", "partial_sums.cuh"),
     "fit": ("gaussian_math.h", "device.cuh", "binning.cuh", "partial_sums.cuh", "gather.cuh"),
     "unpack": ("device.cuh",),
+    "unpack_packed": ("lattice.cuh",),
+    "unpack_coded": ("device.cuh", "lattice.cuh"),
 }
 """Families, one .cu file each, and what stands in front of it, in order."""
 

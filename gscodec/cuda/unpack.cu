@@ -4,10 +4,10 @@
 //
 // Neighbouring threads read neighbouring words, and each field's results lie side by side again. Every value has the
 // bits that the CPU finds: conversions are exact, and what is left is one or two float64 operations in the spec's
-// order. A profile of its own is a kernel of its own; records are checked on the host, where their checksums are.
+// order. Other profiles: unpack_packed.cu, unpack_coded.cu. Records are checked on the host, where their checksums are.
 //
-// Buffers: words (N, 5 + C) u16 as stored; counts (L,) i32 and gains (L,) f64 of the LOD asked for: Gaussians up to and
-// with a generation, and the factor on their inverse scales; means (N, 2), inv_scales (N, 2), rotations (N,) f64;
+// Buffers: words (N, 5 + C) u16 as stored; counts (L,) i32 and gains (L,) f64 of generations that are there: Gaussians up to
+// and with each, and the factor on their inverse scales; means (N, 2), inv_scales (N, 2), rotations (N,) f64;
 // features (N, C) f32.
 //
 // Floor: 200K RGB records, 3.2 MB in and 10.4 MB out, 4 us at 3.35 TB/s.

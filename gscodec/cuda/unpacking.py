@@ -1,62 +1,220 @@
-"""Records of a file -> Gaussians in device memory: launches of unpack.cu.
+"""Pages of a file -> Gaussians in device memory: launches of unpack.cu, unpack_packed.cu and unpack_coded.cu.
 
-Only records travel, 16 bytes of an RGB Gaussian where its values take 52. A profile is a function of its own beside its
-kernel; the caller, who has read the file's header, knows which.
+Only the file's bytes travel, 5 of a `coded` RGB Gaussian and 16 of an `f16` one where its values take 52. A profile is
+a function beside its kernels. What a page may hold is looked at on the device, and one number says whether all was
+well; where it was not, nothing is made, and the host's decoder, which reads the same bytes, says what is wrong.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from gscodec.constants import MAX_CHANNELS
 from gscodec.cuda.binning import DeviceGaussians
-from gscodec.cuda.runtime import Define, Runtime
-from gscodec.errors import InvalidArgument
-from gscodec.format.quantize import Records
-from gscodec.gaussians import LodTable
+from gscodec.cuda.runtime import Array, Define, Runtime
+from gscodec.format.entropy import MAX_TOKENS, TOTAL, TokenTable
+from gscodec.format.lattice import LEAST_EXPONENT, TOP_EXPONENT, Lattice
+from gscodec.format.page_heads import box_unit
+from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, StoredPages
+from gscodec.format.quantize import MAX_FEATURE
 
 UNPACK_THREADS: Final = 256
+PAGE_THREADS: Final = 64
+PAGES_A_BLOCK: Final = 32
+"""Pages that one warp decodes."""
 
-DEFINES: Final[dict[str, Define]] = {"UNPACK_THREADS": UNPACK_THREADS}
-"""What unpack.cu is compiled with."""
+DEFINES: Final[dict[str, Define]] = {
+    "UNPACK_THREADS": UNPACK_THREADS,
+    "PAGE_THREADS": PAGE_THREADS,
+    "MAX_CHANNELS": MAX_CHANNELS,
+    "MAX_TOKENS": MAX_TOKENS,
+    "MAX_FEATURE": f"{MAX_FEATURE}f",
+    "LEAST_UNITS": f"({-LEAST_EXPONENT})",
+    "TOP_UNITS": TOP_EXPONENT,
+}
+"""What the families are compiled with."""
+
+_PADDING: Final = 8
+"""Bytes behind the pages of `packed`, which are read as whole words."""
 
 
-def unpack_f16(
-    runtime: Runtime, records: Records, lods: LodTable, lod: int, height: int, width: int
-) -> DeviceGaussians:
-    """The Gaussians that a LOD shows: the bits of `dequantize_records` with that level's gains.
+def unpack_pages(runtime: Runtime, pages: StoredPages) -> DeviceGaussians | None:
+    """The Gaussians of some pages, as `StoredPages.unpack` gives them: features to the last place, all else to the bit.
 
-    Args:
-        records: (n, 5 + C) checked records of profile `f16`, from the file's first on, at least those the LOD shows.
-        height: of the stored image, px; width likewise.
+    Returns:
+        None where that is left to the host: a file of profile `small`, or a value outside its range.
 
     Raises:
-        InvalidArgument: there is no such LOD, or there are too few records.
+        CorruptField: a record of profile `f16` is outside its range.
+        OutOfDeviceMemory: it does not fit.
     """
-    if not 0 <= lod < len(lods):
-        raise InvalidArgument(f"LOD {lod} does not exist: the file has LODs 0 to {len(lods) - 1}")
-    step = len(lods) - 1 - lod
-    n, n_channels = lods.counts[step], records.shape[1] - 5
-    if len(records) < n or n_channels < 1 or records.dtype != np.dtype("<u2"):
-        raise InvalidArgument(f"records: {records.dtype} {records.shape} for {n} Gaussians")
-    xp, up = runtime.xp, runtime.upload
-    means, inv_scales = xp.empty((n, 2), np.float64), xp.empty((n, 2), np.float64)
-    rotations, features = xp.empty(n, np.float64), xp.empty((n, n_channels), np.float32)
+    decoder = pages.decoder
+    if isinstance(decoder, F16PageDecoder):
+        return _unpack_f16(runtime, decoder, pages)
+    if isinstance(decoder, PackedPageDecoder):
+        return _unpack_packed(runtime, decoder, pages)
+    if isinstance(decoder, CodedPageDecoder):
+        return _unpack_coded(runtime, decoder, pages)
+    return None
+
+
+def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -> DeviceGaussians:
+    records = decoder.records(pages.data, pages.refs)
+    n, n_words = records.shape
+    found = _empty(runtime, n, n_words - 5)
     if n:
+        ends = np.flatnonzero(np.diff(pages.generations, append=-1))  # last page of each generation that is there
         runtime.kernel("unpack", "unpack_f16", **DEFINES)(
-            -(-n * records.shape[1] // UNPACK_THREADS),
+            -(-n * n_words // UNPACK_THREADS),
             UNPACK_THREADS,
-            up(np.ascontiguousarray(records[:n])),
+            runtime.upload(np.ascontiguousarray(records)),
             np.int32(n),
-            np.int32(n_channels),
-            np.float64(height),
-            np.float64(width),
-            np.int32(step + 1),
-            up(np.asarray(lods.counts[: step + 1], np.int32)),
-            up(np.asarray(lods.gains[step], np.float64)),
-            means,
-            inv_scales,
-            rotations,
-            features,
+            np.int32(n_words - 5),
+            np.float64(pages.grid.height),
+            np.float64(pages.grid.width),
+            np.int32(len(ends)),
+            runtime.upload(np.cumsum(pages.refs.sizes)[ends].astype(np.int32)),
+            runtime.upload(pages.gains[ends]),
+            *_outputs(found),
         )
-    shown = up(np.array([n], np.int32))
-    return DeviceGaussians(shown, means, inv_scales, rotations, features, n_channels, n_channels)
+    return found
+
+
+def _unpack_packed(runtime: Runtime, decoder: PackedPageDecoder, pages: StoredPages) -> DeviceGaussians | None:
+    codec, grid, up = decoder.codec, pages.grid, runtime.upload
+    layout, lattice = codec.layout, codec.lattice
+
+    def launch(found: DeviceGaussians, fault: Array) -> None:
+        words = np.zeros(-(-(len(pages.data) + _PADDING) // 4), "<u4")
+        words.view(np.uint8)[: len(pages.data)] = pages.data
+        firsts_of_fields = np.delete(np.cumsum([0, *layout.widths]), [2, -1])
+        runtime.kernel("unpack_packed", "unpack_records", **DEFINES)(
+            len(pages.refs),
+            PAGE_THREADS,
+            up(words),
+            up(_firsts(pages)),
+            up(pages.gains),
+            up(np.array(lattice.rotation_from, np.uint8)),
+            up(np.array(layout.lows, np.int32)),
+            up(firsts_of_fields.astype(np.int32)),
+            up(np.array(layout.bits, np.int32)),
+            np.int32(lattice.scale_step),
+            np.int32(layout.place_bits),
+            np.int32(layout.stride),
+            np.int32(grid.width),
+            np.int32(grid.height),
+            np.int32(box_unit(grid)),
+            *_mix(runtime, lattice),
+            *_outputs(found),
+            fault,
+        )
+
+    return _unless_faulty(runtime, pages, len(lattice.feature_steps), launch)
+
+
+def _unpack_coded(runtime: Runtime, decoder: CodedPageDecoder, pages: StoredPages) -> DeviceGaussians | None:
+    codec, grid, up = decoder.codec, pages.grid, runtime.upload
+    lattice, n_channels = codec.lattice, len(codec.lattice.feature_steps)
+
+    def launch(found: DeviceGaussians, fault: Array) -> None:
+        n_pages = len(pages.refs)
+        rows = runtime.xp.empty((len(found), 6 + n_channels), np.int32)
+        good = runtime.xp.empty(n_pages, np.int32)
+        firsts = up(_firsts(pages))
+        cells = up(np.array(lattice.cell_log2, np.int32)[pages.generations])
+        rotation_from = up(np.array(lattice.rotation_from, np.uint8))
+        settings = np.int32(lattice.scale_step), np.int32(lattice.position_offset)
+        slot_tokens, token_slots = (np.stack(part) for part in zip(*map(_look_up, codec.tables), strict=True))
+        runtime.kernel("unpack_coded", "decode_pages", **DEFINES)(
+            -(-n_pages // PAGES_A_BLOCK),
+            PAGES_A_BLOCK,
+            up(np.ascontiguousarray(pages.data)),
+            up(np.concatenate([[0], np.cumsum(pages.refs.lengths)])),
+            firsts,
+            cells,
+            up(np.array(codec.grid_cells, np.int32)[pages.generations]),
+            np.int32(n_pages),
+            up(slot_tokens),
+            up(token_slots),
+            up(np.array([table.low for table in codec.tables], np.int32)),
+            rotation_from,
+            *settings,
+            np.int32(n_channels),
+            rows,
+            good,
+            fault,
+        )
+        runtime.kernel("unpack_coded", "place_codes", **DEFINES)(
+            n_pages,
+            PAGE_THREADS,
+            rows,
+            good,
+            firsts,
+            cells,
+            up(pages.gains),
+            rotation_from,
+            *settings,
+            np.int32(grid.width),
+            np.int32(grid.height),
+            *_mix(runtime, lattice),
+            *_outputs(found),
+            fault,
+        )
+
+    return _unless_faulty(runtime, pages, n_channels, launch)
+
+
+def _unless_faulty(
+    runtime: Runtime, pages: StoredPages, n_channels: int, launch: Callable[[DeviceGaussians, Array], None]
+) -> DeviceGaussians | None:
+    """What kernels make of pages, if they find no fault. One number is read from the device for that."""
+    found = _empty(runtime, int(pages.refs.sizes.sum()), n_channels)
+    if not len(found):
+        return found
+    fault = runtime.xp.zeros(1, np.int32)
+    launch(found, fault)
+    return None if int(runtime.download(fault)[0]) else found
+
+
+def _look_up(table: TokenTable) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
+    """(4096,) tokens by slot, and (MAX_TOKENS,) first slot and number of slots by token."""
+    counts = table.counts.astype(np.int64)
+    slots = np.zeros(MAX_TOKENS, np.uint32)
+    slots[: len(counts)] = (np.cumsum(counts) - counts) | counts << 16
+    tokens = np.repeat(np.arange(len(counts)), counts).astype(np.uint16)
+    assert len(tokens) == TOTAL
+    return tokens, slots
+
+
+def _firsts(pages: StoredPages) -> npt.NDArray[np.int32]:
+    return np.concatenate([[0], np.cumsum(pages.refs.sizes)]).astype(np.int32)
+
+
+def _mix(runtime: Runtime, lattice: Lattice) -> tuple[Any, ...]:
+    """Arguments that FeatureMix in lattice.cuh is made of. Channels that no number of the transform ties are apart."""
+    n_channels = len(lattice.feature_steps)
+    tied = (lattice.transform != 0) | np.eye(n_channels, dtype=np.bool_)
+    begins, ends = tied.argmax(axis=0), n_channels - tied[::-1].argmax(axis=0)
+    up = runtime.upload
+    steps = up(lattice.feature_steps.astype(np.float64))
+    transform = up(np.ascontiguousarray(lattice.transform, np.float64))
+    return np.int32(n_channels), steps, transform, up(begins.astype(np.int32)), up(ends.astype(np.int32))
+
+
+def _empty(runtime: Runtime, n: int, n_channels: int) -> DeviceGaussians:
+    xp = runtime.xp
+    return DeviceGaussians(
+        runtime.upload(np.array([n], np.int32)),
+        xp.empty((n, 2), np.float64),
+        xp.empty((n, 2), np.float64),
+        xp.empty(n, np.float64),
+        xp.empty((n, n_channels), np.float32),
+        n_channels,
+        n_channels,
+    )
+
+
+def _outputs(found: DeviceGaussians) -> tuple[Array, ...]:
+    return found.means, found.inv_scales, found.rotations, found.features

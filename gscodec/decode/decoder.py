@@ -545,7 +545,7 @@ class IgsImage:
     def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
         """The whole picture at its stored size, in the memory of the card that this file was opened on.
 
-        Records go to the card as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
+        Pages go to the card as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
         result to any library that takes DLPack: `torch.from_dlpack(image.render_device())`.
 
         Args:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from gscodec.cuda import blending
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, render_window, upload_gaussians
-from gscodec.cuda.unpacking import unpack_f16
-from gscodec.decode.scene import is_whole, read_tiles
+from gscodec.cuda.unpacking import unpack_pages
+from gscodec.decode.scene import is_whole
 from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import ChannelGroup, IgsReader, SampleType
 from gscodec.gaussians import Float32Array, Float64Array, Window
@@ -19,7 +19,7 @@ from gscodec.raster.base import OutputDtype, TileIndex
 
 
 class DeviceScene:
-    """`Scene` on a card, where it stays. All of a LOD in profile `f16` goes there as records, which the card unpacks.
+    """`Scene` on a card, where it stays. Pages go there as they lie in the file, and the card unpacks them.
 
     Raises:
         GsCodecError: as `IgsReader.read`.
@@ -30,16 +30,10 @@ class DeviceScene:
         self.tiles = tiles
         self._runtime = runtime
         with runtime:
-            if is_whole(reader.grid, tiles):
-                grid = reader.grid
-                records = reader.records(lod)
-                gaussians = (
-                    upload_gaussians(runtime, reader.read(lod))
-                    if records is None
-                    else unpack_f16(runtime, records, reader.lods, lod, grid.height, grid.width)
-                )
-            else:
-                gaussians = upload_gaussians(runtime, read_tiles(reader, lod, tiles))
+            pages = reader.stored_pages(lod, None if is_whole(reader.grid, tiles) else tiles)
+            gaussians = unpack_pages(runtime, pages)
+            if gaussians is None:
+                gaussians = upload_gaussians(runtime, pages.unpack())
             self._scene = bin_scene(runtime, gaussians, reader.grid, tiles, max_pairs=max_pairs)
             offsets = runtime.download(self._scene.lists.offsets).astype(np.int64)
             self._lengths = TileLengths(TileIndex(offsets, np.zeros(0, np.int32)), tiles)

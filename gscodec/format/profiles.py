@@ -1,5 +1,6 @@
 """How the pages of each profile become Gaussians."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from gscodec.format.limits import page_lengths
 from gscodec.format.packed import RecordCodec
 from gscodec.format.pages import PageRefs, page_starts
 from gscodec.format.quantize import MAX_FEATURE, Records, check_records, dequantize_records
-from gscodec.gaussians import GaussianSet, Grid
+from gscodec.gaussians import Float64Array, GaussianSet, Grid
 
 
 class PageDecoder(Protocol):
@@ -38,6 +39,28 @@ class PageDecoder(Protocol):
             CorruptField: a value is outside its valid range.
         """
         ...
+
+
+@dataclass(frozen=True)
+class StoredPages:
+    """Pages of a level as they lie in the file, and what it takes to make Gaussians of them."""
+
+    decoder: PageDecoder
+    data: npt.NDArray[np.uint8]  # the bytes of the pages, one after the other; their checksums have been compared
+    refs: PageRefs
+    generations: npt.NDArray[np.int64]  # (P,) of each page's Gaussians
+    gains: Float64Array  # (P,) factors on their inverse scales
+    grid: Grid
+
+    def unpack(self) -> GaussianSet:
+        """The Gaussians that the level shows of them.
+
+        Raises:
+            CorruptField: a value is outside its valid range.
+        """
+        stored = self.decoder.decode(self.data, self.refs)
+        gain = np.repeat(self.gains, self.refs.sizes)
+        return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
 
 
 class F16PageDecoder:
@@ -97,7 +120,7 @@ class CodedPageDecoder:
     """`PageDecoder` of profile `coded`; `threads` 0 is one per processor."""
 
     def __init__(self, codec: PageCodec, grid: Grid, counts: tuple[int, ...], name: str, threads: int = 0) -> None:
-        self._codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+        self.codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
         self._threads = threads
 
     @property
@@ -111,7 +134,7 @@ class CodedPageDecoder:
         """See `PageDecoder.decode`."""
         sizes = pages.sizes
         generations = np.searchsorted(self._counts, pages.starts, side="right")
-        gaussians, bad = self._codec.decode_gaussians(data, pages.lengths, sizes, generations, self._threads)
+        gaussians, bad = self.codec.decode_gaussians(data, pages.lengths, sizes, generations, self._threads)
         if gaussians is None:
             raise CorruptField(
                 f"{self._name}: page {int(pages.numbers[bad])} is not a coded page of {sizes[bad]} Gaussians"

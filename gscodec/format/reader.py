@@ -49,8 +49,7 @@ from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.page_tree import PageTree, unpack_tree
 from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
-from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder
-from gscodec.format.quantize import Records
+from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder, StoredPages
 from gscodec.format.records import RecordLayout
 from gscodec.format.small import SmallPages, SmallPreamble, open_preamble
 from gscodec.format.source import ByteSource, SourceLike, Traffic, open_source, source_name
@@ -371,20 +370,22 @@ class IgsReader:
             CorruptField: a record is outside its valid range.
             LimitExceeded: so many Gaussians take more memory than the limits have.
         """
-        return self._decode(self._pages.leading(self._count_pages(lod)), lod)
+        return self.stored_pages(lod).unpack()
 
-    def records(self, lod: int = 0) -> Records | None:
-        """(n, 5 + C) checked records of the Gaussians that a LOD shows, as they lie in the file.
-
-        None where the file has another profile than `f16`.
+    def stored_pages(self, lod: int = 0, tile_rect: TileRect | None = None) -> StoredPages:
+        """The pages that `read`, or with a rectangle of tiles `read_region`, make Gaussians of.
 
         Raises:
-            GsCodecError: as `read`.
+            GsCodecError: as `read`, but for values out of range, which show when the pages are unpacked.
         """
-        if not isinstance(self._decoder, F16PageDecoder):
-            return None
-        pages = self._pages.leading(self._count_pages(lod))
-        return self._decoder.records(self._read_pages(pages), pages)
+        n_pages = self._count_pages(lod)
+        pages = self._pages.leading(n_pages) if tile_rect is None else self._pages.meeting(tile_rect, n_pages)
+        n_gaussians = int(pages.sizes.sum())
+        need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
+        self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
+        generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
+        gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
+        return StoredPages(self._decoder, self._read_pages(pages), pages, generations, gains[generations], self._grid)
 
     def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
         """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
@@ -395,7 +396,7 @@ class IgsReader:
         Raises:
             GsCodecError: as `read`, for the pages that are read.
         """
-        return self._decode(self._pages.meeting(tile_rect, self._count_pages(lod)), lod)
+        return self.stored_pages(lod, tile_rect).unpack()
 
     def _count_pages(self, lod: int) -> int:
         needed = self.prefix_size(lod)
@@ -417,16 +418,6 @@ class IgsReader:
             found = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
             ranges = {(int(at), int(size)) for at, size in zip(found.offsets, found.lengths, strict=True)}
             self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
-
-    def _decode(self, pages: PageRefs, lod: int) -> GaussianSet:
-        n_gaussians = int(pages.sizes.sum())
-        need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
-        self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
-        stored = self._decoder.decode(self._read_pages(pages), pages)
-        generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
-        gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
-        gain = np.repeat(gains[generations], pages.sizes)
-        return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
 
     def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
         """Checked bytes of some pages, one after the other.

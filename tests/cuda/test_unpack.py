@@ -1,4 +1,7 @@
-"""unpack.cu against the CPU's dequantisation: every bit."""
+"""Pages unpacked on the device against the CPU's decoders: every bit, and features of sums to the last place."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,10 +9,16 @@ from host_runtime import SCHEDULES, HostRuntime
 
 from gscodec.constants import MAX_CHANNELS
 from gscodec.cuda.runtime import Runtime
-from gscodec.cuda.unpacking import unpack_f16
-from gscodec.errors import InvalidArgument
+from gscodec.cuda.unpacking import unpack_pages
+from gscodec.errors import CorruptField
+from gscodec.format import IgsReader
+from gscodec.format.pages import PageRefs, page_starts
+from gscodec.format.profiles import F16PageDecoder, StoredPages
 from gscodec.format.quantize import Records, check_records, dequantize_records
-from gscodec.gaussians import LodTable
+from gscodec.gaussians import GaussianSet, Grid, LodTable
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+QUANTISED = ("coded_rgb", "coded_stack", "packed_rgb", "packed_stack")
 
 LODS = LodTable((3, 7, 20), ((0.5,), (0.7, 1.1), (1.0 / 3.0, 0.1, 64.0)))
 
@@ -27,7 +36,19 @@ def valid_records(n: int, n_channels: int, seed: int = 0) -> Records:
 
 
 def assert_same_bits(runtime: Runtime, records: Records, lods: LodTable, lod: int, height: int, width: int) -> None:
-    found = unpack_f16(runtime, records, lods, lod, height, width)
+    step = len(lods) - 1 - lod
+    counts, n_channels = lods.counts[: step + 1], records.shape[1] - 5
+    starts = page_starts(counts, 5)
+    sizes = np.diff(starts)
+    grid = Grid(height, width, np.zeros(n_channels, np.float32))
+    refs = PageRefs(np.arange(len(sizes)), starts[:-1], sizes, 0 * sizes, 0 * sizes, sizes.astype(np.uint32))
+    generations = np.searchsorted(np.array(counts), starts[:-1], side="right")
+    decoder = F16PageDecoder(grid, n_channels, counts, "test")
+    data = records[: counts[-1]].astype("<u2").view(np.uint8).reshape(-1)
+    found = unpack_pages(
+        runtime, StoredPages(decoder, data, refs, generations, np.array(lods.gains[step])[generations], grid)
+    )
+    assert found is not None
     expected = lods.select(dequantize_records(records, height, width), lod)
     assert runtime.download(found.n_shown).tolist() == [len(expected)]
     assert len(found) == len(expected)
@@ -75,12 +96,77 @@ def test_order_of_threads_does_not_show(runtime: HostRuntime) -> None:
             assert_same_bits(runtime, records, LODS, 0, 100, 200)
 
 
-def test_levels_that_are_not_there_are_refused(device_runtime: Runtime) -> None:
-    records = valid_records(20, 3)
-    for lod in (-1, 3):
-        with pytest.raises(InvalidArgument, match="LOD"):
-            unpack_f16(device_runtime, records, LODS, lod, 8, 8)
-    with pytest.raises(InvalidArgument, match="records"):
-        unpack_f16(device_runtime, records[:19], LODS, 0, 8, 8)
-    with pytest.raises(InvalidArgument, match="records"):
-        unpack_f16(device_runtime, records.astype(np.int32), LODS, 0, 8, 8)
+@pytest.mark.parametrize("name", QUANTISED)
+def test_every_level_and_region_is_the_host_s(device_runtime: Runtime, name: str) -> None:
+    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+        for lod in reader.available_lods:
+            for tiles in (None, (0, 0, 1, 1)):
+                pages = reader.stored_pages(lod, tiles)
+                assert len(pages.refs)
+                assert_same(device_runtime, pages, pages.unpack())
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_pages_in_any_order_of_threads(runtime: HostRuntime, name: str) -> None:
+    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+        pages = reader.stored_pages()
+    for schedule in SCHEDULES:
+        with runtime.scheduled(schedule):
+            assert_same(runtime, pages, pages.unpack())
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_changed_bytes_are_what_the_host_makes_of_them(device_runtime: Runtime, name: str) -> None:
+    """The shim notices what is read or written beyond the arrays."""
+    rng = np.random.default_rng(5)
+    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+        pages = reader.stored_pages()
+    outcomes = set()
+    for number in range(60):
+        data = pages.data.copy()
+        for at in rng.integers(0, len(data), 1 + number % 3):
+            data[at] ^= 1 << rng.integers(0, 8)
+        if number >= 50:
+            data[:] = rng.integers(0, 256, len(data))
+        changed = replace(pages, data=data)
+        try:
+            expected = changed.unpack()
+        except CorruptField:
+            assert unpack_pages(device_runtime, changed) is None
+            outcomes.add("refused")
+        else:
+            assert_same(device_runtime, changed, expected)
+            outcomes.add("read")
+    assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("name", ["coded_rgb", "coded_stack"])
+def test_pages_of_other_lengths_are_refused(device_runtime: Runtime, name: str) -> None:
+    """Where the last page is cut, the shim notices what is read behind it."""
+    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+        pages = reader.stored_pages()
+    before = int(pages.refs.lengths[:-1].sum())
+    for kept in range(int(pages.refs.lengths[-1])):
+        lengths = np.append(pages.refs.lengths[:-1], kept)
+        short = replace(pages, refs=replace(pages.refs, lengths=lengths), data=pages.data[: before + kept])
+        with pytest.raises(CorruptField):
+            short.unpack()
+        assert unpack_pages(device_runtime, short) is None
+    data = np.append(pages.data, np.uint8(0))
+    long = replace(pages, refs=replace(pages.refs, lengths=np.append(lengths[:-1], len(data) - before)), data=data)
+    assert unpack_pages(device_runtime, long) is None
+
+
+def test_small_files_are_left_to_the_host(device_runtime: Runtime) -> None:
+    with IgsReader(GOLDEN / "small_rgb.igs") as reader:
+        assert unpack_pages(device_runtime, reader.stored_pages()) is None
+
+
+def assert_same(runtime: Runtime, pages: StoredPages, expected: GaussianSet) -> None:
+    found = unpack_pages(runtime, pages)
+    assert found is not None
+    assert len(found) == len(expected)
+    for name in ("means", "inv_scales", "rotations"):
+        assert np.array_equal(runtime.download(getattr(found, name)), getattr(expected, name)), name
+    ours = runtime.download(found.features)
+    np.testing.assert_allclose(ours, expected.features, rtol=1.2e-7, atol=1e-9)

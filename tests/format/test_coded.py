@@ -230,7 +230,7 @@ def test_a_decoder_from_the_spec_reads_the_same(make_contents: MakeContents, cha
     rows = np.column_stack(columns).tolist()
     data = pack(contents)
     with IgsReader(data) as reader:
-        tables = reader._decoder._codec.tables  # type: ignore[attr-defined]  # what the file says, not what went in
+        tables = reader._decoder.codec.tables  # type: ignore[attr-defined]  # what the file says, not what went in
         for page in range(len(reader.pages)):
             first, last = reader.pages.starts[page : page + 2].tolist()
             begin, end = (reader.header.data_offset + reader.pages.edges[page : page + 2]).tolist()

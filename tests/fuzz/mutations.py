@@ -447,7 +447,7 @@ def coded_values(r: Random, parts: Parts) -> None:
             decoder = reader._decoder
             assert isinstance(decoder, CodedPageDecoder)
             page = r.randrange(min(len(spans), reader.n_pages))
-            codec, refs = decoder._codec, reader.pages.refs(np.array([page]))
+            codec, refs = decoder.codec, reader.pages.refs(np.array([page]))
             counts = np.asarray(reader.lods.counts)
         generation = np.searchsorted(counts, refs.starts, side="right")
         first, size = spans[page]
