@@ -164,7 +164,11 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(source)
     controller, terminal = pty.openpty()  # on a terminal there is a progress bar, which tells that the fit is under way
     command = [*PROGRAM, "encode", str(source), "--gaussians", "500", "--steps", "1000000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
+    finally:
+        signal.signal(signal.SIGINT, before)
     os.close(terminal)
     shown = b""
     while b"dB" not in shown:
