@@ -22,7 +22,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan test-cuda stress kernels bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan test-cuda races mutants stress kernels bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, an
 		GSCODEC_NO_MEMORY_POOL=1 compute-sanitizer --tool $$tool --error-exitcode 9 \
 			$(BIN)/python -m pytest -q -m cuda tests/cuda tests/raster || exit; \
 	done
+
+races: $(VENV)/dev ## run the kernels' tests under the race detector, then without each barrier in turn
+	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py tests/cuda tests/raster
+	$(BIN)/python tests/cuda/mutants.py --barriers -j $(WORKERS)
+
+mutants: $(VENV)/dev ## exchange operators of the CUDA kernels one by one; a test must find each
+	$(BIN)/python tests/cuda/mutants.py -j $(WORKERS)
 
 stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and check what is left (KILLS=n)
 	$(BIN)/python tests/stress/batch_kill.py --kills $(KILLS)

@@ -1,7 +1,7 @@
 """`HostRuntime`: the kernels of gscodec/cuda, compiled by the C++ compiler and run by the shim in shim/.
 
 It stands in for a card in tests of everything that is written against `gscodec.cuda.runtime.Runtime`, and is stricter
-than one: see shim/fibers.h for faults of threads, host_arrays.py for those of memory.
+than one: see shim/fibers.h for faults of threads, shim/races.h for races, host_arrays.py for faults of memory.
 """
 
 import ctypes
@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+import races
 from host_arrays import Block, DeviceArray, HostModule, block_of, from_device, on_device
 
 from gscodec.cuda import sources
@@ -30,14 +31,22 @@ from gscodec.cuda.runtime import Array, Define
 _SHIM = Path(__file__).parent / "shim"
 _BUILD = Path(__file__).parents[2] / "build" / "host-kernels"
 _FLAGS = (
-    *("-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique"),
+    *("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique"),
     "-ffp-contract=off",  # a fused multiply-add happens where the text writes one
     "-fno-strict-aliasing",  # NVRTC assumes nothing of that kind either
     "-U_FORTIFY_SOURCE",  # its longjmp takes a switch of stacks for an attack
     *("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-maybe-uninitialized"),
 )
-_ENTRY = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(\w+)\s*\(')
+_LINK = ("-shared", "-fPIC")
+_WATCHED = ("-fsanitize=thread", "-fsanitize=alignment", "-g", "-DSHIM_RACES")
+"""For the detector of races: the compiler only calls back; its own run-time library is not linked."""
+
+_APPROXIMATE = "-DSHIM_APPROXIMATE"
+"""Exponentials are as far off as a GPU's may be."""
+
+_ENTRY = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(\w+)\s*\(([^)]*)\)')
 _MAX_THREADS = 1024
+_MAX_GRID = ((1 << 31) - 1, 65535, 65535)
 _FAULTS = {1: "deadlock", 2: "misuse", 3: "access"}
 
 
@@ -60,14 +69,32 @@ SCHEDULES = (Schedule(), Schedule("reverse"), Schedule("random", 1), Schedule("r
 
 
 class HostRuntime:
-    """`Runtime` on the host. `schedule` may be set at any time."""
+    """`Runtime` on the host. `schedule` may be set at any time.
+
+    Args:
+        watched: looks for races in every launch; kernels run five to ten times as long. Left out, the environment says
+            so by GSCODEC_RACES=1.
+        approximate: exponentials are off by up to two units in the last place, as a GPU's may be: what tests allow must
+            cover that. Left out, the environment says so by GSCODEC_APPROXIMATE=1.
+        edit: takes a family and its text, and gives what is compiled in its place, for tests of tests.
+    """
 
     name = "host"
 
-    def __init__(self, schedule: Schedule = SCHEDULES[0]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule = SCHEDULES[0],
+        *,
+        watched: bool | None = None,
+        approximate: bool | None = None,
+        edit: Callable[[str, str], str] | None = None,
+    ) -> None:
         if sys.platform != "linux":
             pytest.skip("the host shim stands on glibc's contexts and ELF's section symbols")
         self.schedule = schedule
+        self.watched = _asked("GSCODEC_RACES") if watched is None else watched
+        self.approximate = _asked("GSCODEC_APPROXIMATE") if approximate is None else approximate
+        self._edit = edit
         self.xp: Any = HostModule(check=lambda: self._outside_of_record("makes an array"))
         self._kernels: dict[Any, HostKernel] = {}
         self._launches: list[tuple[Any, ...]] | None = None  # of the recorded step that runs now
@@ -78,12 +105,16 @@ class HostRuntime:
         if key not in self._kernels:
             if entry not in sources.entries(family):
                 raise KeyError(f"{family}.cu has no kernel {entry}")
-            self._kernels[key] = self.compile(sources.source(family, defines), entry)
+            text = sources.source(family, defines)
+            self._kernels[key] = self.compile(self._edit(family, text) if self._edit else text, entry)
         return self._kernels[key]
 
     def compile(self, text: str, entry: str) -> "HostKernel":
         """A kernel of any text."""
-        return HostKernel(self, build(text), entry)
+        names = {name: _parameter_names(parameters) for _, name, parameters in _ENTRY.findall(text)}
+        return HostKernel(
+            self, build(text, watched=self.watched, approximate=self.approximate), entry, names.get(entry, ())
+        )
 
     def upload(self, array: npt.NDArray[Any]) -> Array:
         """See `Runtime.upload`."""
@@ -157,22 +188,30 @@ class _Request(ctypes.Structure):
         ("message", ctypes.c_char_p),
         ("message_bytes", ctypes.c_uint64),
         ("address", ctypes.c_uint64),
+        ("ranges", ctypes.POINTER(races.Range)),
+        ("races", ctypes.POINTER(races.Race)),
+        ("n_ranges", ctypes.c_uint32),
+        ("max_races", ctypes.c_uint32),
+        ("n_races", ctypes.c_uint32),
     )
 
 
 class HostKernel:
     """A kernel of a built library."""
 
-    def __init__(self, runtime: HostRuntime, library: ctypes.PyDLL, entry: str) -> None:
+    def __init__(self, runtime: HostRuntime, library: ctypes.PyDLL, entry: str, names: tuple[str, ...] = ()) -> None:
         self._runtime = runtime
+        self._library = library._name
         self._entry = entry
+        self._names = names
+        self._watched = runtime.watched
         try:
             self._launch = getattr(library, f"shim_launch_{entry}")
         except AttributeError:
             raise KeyError(f"no kernel {entry} in this text") from None
         self._launch.argtypes = (ctypes.POINTER(_Request),)
         described = ctypes.create_string_buffer(4096)
-        self._max_threads = int(getattr(library, f"shim_describe_{entry}")(described))
+        self._max_threads = min(int(getattr(library, f"shim_describe_{entry}")(described)), _MAX_THREADS)
         self.parameters = tuple(described.value.decode().split())
         """`*` for a pointer, `c` for const, then kind and bytes: `*cf4`, `i8`."""
 
@@ -182,12 +221,7 @@ class HostKernel:
         Raises:
             KernelFault: the arguments do not fit, or the kernel failed.
         """
-        blocks = (grid,) if isinstance(grid, int | np.integer) else tuple(grid)
-        blocks += (1,) * (3 - len(blocks))
-        if len(blocks) != 3 or min(blocks) < 1 or blocks[0] >= 1 << 31 or max(blocks[1:]) >= 1 << 16:
-            raise KernelFault(f"{self._entry}: no card launches a grid of {grid} blocks")
-        if not 1 <= block <= self._max_threads:
-            raise KernelFault(f"{self._entry}: {block} threads a block, built for at most {self._max_threads}")
+        blocks = self._grid(grid, block)
         values = self._checked(args)
         order = ("forward", "reverse", "random").index(self._runtime.schedule.order)
         message = ctypes.create_string_buffer(2000)
@@ -200,8 +234,11 @@ class HostKernel:
             ctypes.cast(message, ctypes.c_char_p),
             len(message),
         )
+        found = races.Found(request, [self._memory(arg) for arg in args]) if self._watched else None
         fault = self._launch(request)
         self._runtime._launched((self._entry, blocks, block, *(value.tobytes() for value in values)))
+        if found and found.number:
+            raise KernelFault(f"{self._entry}, {found.told(self._library, self._names, blocks)}")
         if fault:
             raise KernelFault(
                 f"{self._entry}, schedule {self._runtime.schedule}, {message.value.decode()}"
@@ -213,6 +250,31 @@ class HostKernel:
                 raise KernelFault(
                     f"{self._entry}: byte {at} of argument {position} was written, it has {block_.n_bytes}"
                 )
+
+    def _grid(self, grid: Any, block: Any) -> tuple[int, ...]:
+        """Three numbers of blocks. As CuPy, which takes no NumPy integers for them, and as the driver's limits."""
+        blocks = grid if isinstance(grid, tuple) else (grid,)
+        for number in (*blocks, block):
+            if type(number) is not int:
+                raise KernelFault(
+                    f"{self._entry}: {type(number).__name__} {number} in a launch's sizes, ints are taken"
+                )
+        blocks += (1,) * (3 - len(blocks))
+        if len(blocks) != 3 or any(not 1 <= n <= most for n, most in zip(blocks, _MAX_GRID, strict=True)):
+            raise KernelFault(f"{self._entry}: no card launches a grid of {grid} blocks")
+        if not 1 <= block <= self._max_threads:
+            raise KernelFault(f"{self._entry}: {block} threads a block, built for at most {self._max_threads}")
+        return tuple(blocks)
+
+    @staticmethod
+    def _memory(arg: Any) -> tuple[int, int]:
+        """Address and bytes of all the memory that a kernel may reach through an argument."""
+        if not isinstance(arg, DeviceArray):
+            return 0, 0
+        block = block_of(arg)
+        if block is not None:
+            return block.start + block.first, block.n_bytes
+        return int(arg.__array_interface__["data"][0]), arg.nbytes
 
     def _checked(self, args: Sequence[Any]) -> list[npt.NDArray[Any]]:
         """Every argument's value in memory: an address, or the scalar."""
@@ -236,6 +298,8 @@ class HostKernel:
             return 0
         if not isinstance(arg, DeviceArray):
             raise KernelFault(f"{where}: {type(arg).__name__}, not an array of the device")
+        if not arg.flags.c_contiguous:
+            raise KernelFault(f"{where}: an array of strides {arg.strides}, which a kernel does not see")
         kind = parameter.lstrip("*").removeprefix("c")
         if kind[0] != "?" and kind != f"{arg.dtype.kind}{arg.dtype.itemsize}":
             raise KernelFault(f"{where}: an array of {arg.dtype}, the kernel takes {parameter}")
@@ -259,30 +323,47 @@ class HostKernel:
         return f": access to {address:#x}, which is none of the arguments' (or a stack is full)"
 
 
-def build(text: str) -> ctypes.PyDLL:
+def build(text: str, *, watched: bool = False, approximate: bool = False) -> ctypes.PyDLL:
     """The library of a kernel text, compiled unless the same text was before by the same compiler.
+
+    Args:
+        watched: as one that reports races.
+        approximate: with exponentials that are off.
 
     Raises:
         KernelFault: the compiler refuses the text, or warns.
     """
-    key = hashlib.sha256("\0".join((_compiler()[1], *_FLAGS, _shim_text(), text)).encode()).hexdigest()[:32]
+    flags = (*_FLAGS, *(_WATCHED if watched else ()), *((_APPROXIMATE,) if approximate else ()))
+    key = hashlib.sha256("\0".join((_compiler()[1], *flags, _shim_text(), text)).encode()).hexdigest()[:32]
     library = _BUILD / f"{key}.so"
     if not library.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
         # Another test process may build the same one: each writes its own, and the last to rename wins.
         with tempfile.TemporaryDirectory(dir=_BUILD) as folder:
-            source, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+            source, part, made = (Path(folder) / f"kernels.{ending}" for ending in ("cpp", "o", "so"))
             source.write_text(_translation_unit(text))
-            command = (_compiler()[0], *_FLAGS, f"-I{_SHIM}", str(source), "-o", str(made))
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode:
-                raise KernelFault(f"the host compiler refuses the kernels:\n{result.stderr}")
+            _run(_compiler()[0], *flags, f"-I{_SHIM}", "-c", str(source), "-o", str(part))
+            _run(_compiler()[0], *_LINK, str(part), "-o", str(made))
             made.replace(library)
     return ctypes.PyDLL(str(library))  # holds the interpreter's lock: shared memory is one for all launches
 
 
+def _asked(name: str) -> bool:
+    return os.environ.get(name) == "1"
+
+
+def _run(*command: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise KernelFault(f"the host compiler refuses the kernels:\n{result.stderr}")
+
+
+def _parameter_names(parameters: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"(\w+)\s*(?:,|$)", parameters.strip()))
+
+
 def _translation_unit(text: str) -> str:
-    exports = "".join(f"SHIM_EXPORT({name}, {bounds or _MAX_THREADS})\n" for bounds, name in _ENTRY.findall(text))
+    exports = "".join(f"SHIM_EXPORT({name}, {bounds or _MAX_THREADS})\n" for bounds, name, _ in _ENTRY.findall(text))
     return f'#include "cuda_shim.h"\nnamespace {{\n{text}\n}}\n{exports}'
 
 

@@ -350,6 +350,15 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
         (3, np.uint64(1), "argument 3: u8, the kernel takes i8"),
         (4, np.float64(1), "argument 4: f8, the kernel takes f4"),
         (1, np.int64(0), "argument 1: int64, not an array of the device"),
+        (1, [0.0], "argument 1: list, not an array of the device"),
+        (1, 0, "argument 1: int, not an array of the device"),
+        (1, filled(runtime, 4, np.float64)[::2], "argument 1: an array of strides (16,)"),
+        (2, True, "argument 2: bool, the kernel takes i4"),
+        (2, np.bool_(1), "argument 2: b1, the kernel takes i4"),
+        (2, np.array(1, np.int32), "argument 2: ndarray, the kernel takes i4"),
+        (2, filled(runtime, 1)[0], "argument 2: DeviceArray, the kernel takes i4"),
+        (2, None, "argument 2: NoneType, the kernel takes i4"),
+        (4, 3.0, "argument 4: float, the kernel takes f4"),
     ]:
         with pytest.raises(KernelFault) as caught:
             kernel(1, 64, *good[:position], bad, *good[position + 1 :])
@@ -358,9 +367,52 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
         kernel(1, 64, *good[:-1])
     with pytest.raises(KernelFault, match="65 threads a block, built for at most 64"):
         kernel(1, 65, *good)
-    for grid in (0, (1, 65536), 1 << 31, (1, 1, 1, 1)):
+    for grid in (0, (1, 65536), (1, 1, 65536), 1 << 31, (1, 1, 1, 1)):
         with pytest.raises(KernelFault, match="no card launches"):
             kernel(grid, 1, *good)
+    sizes: list[tuple[Any, Any]] = [
+        (np.int64(1), 1),
+        ((1, np.int32(1)), 1),
+        (1.0, 1),
+        ([1], 1),
+        (True, 1),
+        (1, np.int64(1)),
+    ]
+    for size, block in sizes:
+        with pytest.raises(KernelFault, match="in a launch's sizes, ints are taken"):
+            kernel(size, block, *good)
+
+
+def test_no_block_has_more_than_1024_threads(make: Make) -> None:
+    for bounds in ("", "__launch_bounds__(2048)"):
+        with pytest.raises(KernelFault, match="1025 threads a block, built for at most 1024"):
+            make("int* out", "out[0] = 1;", bounds=bounds)(1, 1025, None)
+
+
+def test_denormals_are_flushed_in_kernels_alone(runtime: HostRuntime, make: Make) -> None:
+    kernel = make(
+        "const float* x, float* out",
+        "const int t = threadIdx.x; __syncthreads(); out[t] = x[0] * 0.5f; out[t + 2] = x[1] + x[1];",
+    )
+    least = np.finfo(np.float32).tiny
+    x, out = runtime.upload(np.array([least, least / 2], np.float32)), runtime.xp.ones(4, np.float32)
+    kernel(1, 2, x, out)
+    assert runtime.download(out).tolist() == [0, 0, 0, 0]
+    assert np.float32(least) * np.float32(0.5) > 0
+
+
+def test_exponentials_may_be_as_far_off_as_on_a_gpu() -> None:
+    text = """extern "C" __global__ void test(const float* x, float* out) {
+        const int t = threadIdx.x; out[t] = exp2f(x[t]); out[t + 256] = expf(x[t]); }"""
+    x = np.linspace(-20, 20, 256, dtype=np.float32)
+    results = []
+    for approximate in (False, True):
+        runtime = HostRuntime(approximate=approximate)
+        out = runtime.xp.empty(512, np.float32)
+        runtime.compile(text, "test")(1, 256, runtime.upload(x), out)
+        results.append(runtime.download(out).view(np.int32))
+    off = results[1] - results[0]
+    assert set(off.tolist()) == {-2, -1, 0, 1, 2}
 
 
 def test_a_recorded_step_does_nothing_but_launch(runtime: HostRuntime, make: Make) -> None:

@@ -117,7 +117,7 @@ static int all(Site site, unsigned mask, int predicate) {
     return (unsigned)taken == (unsigned)(taken >> 32);
 }
 
-static void sync_warp(Site site, unsigned mask = 0xffffffffu) { meet("__syncwarp", site, mask, 0, kLanes); }
+static void sync_warp(Site site, unsigned mask = 0xffffffffu) { meet("__syncwarp", site, mask, 0, kLanes, true); }
 
 }  // namespace shim
 
@@ -132,7 +132,7 @@ static void sync_warp(Site site, unsigned mask = 0xffffffffu) { meet("__syncwarp
 #define __any_sync(...) shim::any(SHIM_SITE, __VA_ARGS__)
 #define __all_sync(...) shim::all(SHIM_SITE, __VA_ARGS__)
 
-static inline void __threadfence() {}
+static inline void __threadfence() { shim::races::at_fence(); }
 static inline void __threadfence_block() {}
 
 // Atomics, for the types that the oldest architecture we name has them for.
@@ -148,9 +148,10 @@ typedef unsigned long long ull;
 
 #define SHIM_ATOMIC(name, result, ...)                                                                      \
     template <class T>                                                                                      \
-    static inline T name(T* at, shim::Value<T> value) {                                                     \
+    SHIM_UNSEEN T name(T* at, shim::Value<T> value) {                                                       \
         static_assert(shim::one_of<T, __VA_ARGS__>(), #name " is not there for this type");                 \
         shim::maybe_switch();                                                                               \
+        shim::races::at_atomic(at, sizeof(T), __builtin_return_address(0));                                 \
         const T old = *at;                                                                                  \
         *at = (T)(result);                                                                                  \
         return old;                                                                                         \
@@ -165,9 +166,10 @@ SHIM_ATOMIC(atomicOr, old | value, int, unsigned, shim::ull)
 SHIM_ATOMIC(atomicXor, old ^ value, int, unsigned, shim::ull)
 
 template <class T>
-static inline T atomicCAS(T* at, shim::Value<T> expected, shim::Value<T> value) {
+SHIM_UNSEEN T atomicCAS(T* at, shim::Value<T> expected, shim::Value<T> value) {
     static_assert(shim::one_of<T, int, unsigned, shim::ull, unsigned short>(), "atomicCAS is not there for this type");
     shim::maybe_switch();
+    shim::races::at_atomic(at, sizeof(T), __builtin_return_address(0));
     const T old = *at;
     if (old == expected) *at = value;
     return old;
@@ -192,6 +194,26 @@ static inline double __longlong_as_double(long long x) { return shim::bits_as<do
 static inline long long __double_as_longlong(double x) { return shim::bits_as<long long>(x); }
 static inline int __float2int_rn(float x) { return (int)lrintf(x); }
 static inline int __float2int_rd(float x) { return (int)floorf(x); }
+
+// What a GPU computes by approximation: to two units in the last place by CUDA's tables, where a host's are correct to
+// one. With SHIM_APPROXIMATE they are off by as much, up or down by the bits of the result, the same for the same number.
+#ifdef SHIM_APPROXIMATE
+namespace shim {
+static inline float off(float exact) {
+    if (!(fabsf(exact) >= 1e-37f && fabsf(exact) < 1e38f)) return exact;
+    const unsigned bits = bits_as<unsigned>(exact);
+    return bits_as<float>(bits + (bits * 2654435761u >> 29) % 5 - 2);
+}
+static inline float exp2_off(float x) { return off(exp2f(x)); }
+static inline float exp_off(float x) { return off(expf(x)); }
+static inline float pow_off(float x, float y) { return off(powf(x, y)); }
+static inline float expm1_off(float x) { return off(expm1f(x)); }
+}  // namespace shim
+#define exp2f shim::exp2_off
+#define expf shim::exp_off
+#define powf shim::pow_off
+#define expm1f shim::expm1_off
+#endif
 
 // Never contracted there; here nothing ever is (host_runtime.py compiles with -ffp-contract=off).
 static inline float __fadd_rn(float a, float b) { return a + b; }

@@ -9,7 +9,7 @@
 // host_arrays.py), stacks that overflow. Shared memory starts every block as NaN.
 //
 // The order in which waiting threads go on, and that of blocks, is the caller's choice. Results that depend on it are
-// races.
+// races. Others are found in any order by races.h, in a build of its own.
 #pragma once
 
 #include <setjmp.h>
@@ -21,6 +21,10 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 struct uint3 {
     unsigned x, y, z;
@@ -55,6 +59,25 @@ struct Site {
     bool operator==(const Site& other) const { return line == other.line && !strcmp(file, other.file); }
 };
 
+// One side of a race: a block by its number in the grid, a place in the code from the library's start.
+struct Party {
+    uint32_t block, thread, where;
+    uint32_t how;  // bit 0: writes, bit 1: atomic
+};
+
+// Two accesses to an address that nothing orders, or, without `is_race`, one that is not aligned.
+struct Race {
+    uint64_t address;
+    uint32_t bytes;  // of the access, or what the address should be a multiple of
+    uint32_t is_race;
+    Party before, now;
+};
+
+// Memory to be watched for races.
+struct Range {
+    uint64_t start, bytes;
+};
+
 // What host_runtime.py asks for and is told; same layout there.
 struct Request {
     void** args;
@@ -65,6 +88,10 @@ struct Request {
     char* message;
     uint64_t message_bytes;
     uint64_t address;  // of a failed access
+    const Range* ranges;  // these and what follows: only in builds with SHIM_RACES
+    Race* races;
+    uint32_t n_ranges, max_races;
+    uint32_t n_races;  // found, of which the first max_races are kept
 };
 
 struct Thread {
@@ -73,6 +100,7 @@ struct Thread {
     bool entered;  // its fiber exists, and waits in `finish` between blocks
     State state;
     uint8_t source;  // lane a shuffle reads
+    bool orders_memory;  // at __syncwarp, not at shuffles and votes
     const char* operation;
     Site site;
     unsigned mask;
@@ -100,7 +128,7 @@ struct Machine {
     sigjmp_buf crashed;
 };
 SHIM_DATA static Machine* machine_made = nullptr;
-static inline Machine& machine() { return *machine_made; }
+__attribute__((no_sanitize_thread)) static inline Machine& machine() { return *machine_made; }
 
 static inline uint64_t draw(uint64_t below) {  // xorshift64*
     uint64_t& x = machine().random;
@@ -147,6 +175,12 @@ static void say_where() {
     say(": %s", what);
     fail(Fault::kMisuse);
 }
+
+}  // namespace shim
+
+#include "races.h"
+
+namespace shim {
 
 static void make_ready(unsigned t) {
     Machine& m = machine();
@@ -204,6 +238,7 @@ static void release_barrier() {
         if (!(m.threads[t].site == first->site)) fail_waiting("threads wait at different barriers");
     }
     m.at_barrier = 0;
+    races::at_barrier();
     make_ready(0, m.n_threads, [&](unsigned t) { return m.threads[t].state == State::kAtBarrier; });
 }
 
@@ -234,6 +269,7 @@ static void try_release(unsigned w, unsigned lane) {
         if (other.mask != asked.mask || other.operation != asked.operation || !(other.site == asked.site)) return;
         votes |= (unsigned)(other.given & 1) << l;
     }
+    if (asked.orders_memory) races::at_warp(w, members);
     const bool shuffle = asked.source != kLanes;
     for (unsigned l = 0; l < kLanes; ++l) {
         if (!(members >> l & 1)) continue;
@@ -250,7 +286,8 @@ static void try_release(unsigned w, unsigned lane) {
 }
 
 // A shuffle (source below 32: the result is what that lane gave) or a vote (source 32: votes, and above them members).
-static uint64_t meet(const char* operation, Site site, unsigned mask, uint64_t given, unsigned source) {
+static uint64_t meet(const char* operation, Site site, unsigned mask, uint64_t given, unsigned source,
+                     bool orders_memory = false) {
     Machine& m = machine();
     const unsigned me = m.current, lane = me % kLanes, w = me / kLanes;
     Thread& t = m.threads[me];
@@ -259,6 +296,7 @@ static uint64_t meet(const char* operation, Site site, unsigned mask, uint64_t g
     t.mask = mask;
     t.given = given;
     t.source = (uint8_t)source;
+    t.orders_memory = orders_memory;
     if (!(mask >> lane & 1)) fail_misuse("a thread calls a collective of its warp with a mask that leaves it out");
     t.state = State::kInWarp;
     m.warps[w].waiting |= 1u << lane;
@@ -323,7 +361,7 @@ static bool make_fibers(unsigned n) {
     return true;
 }
 
-static void start_block(uint64_t index) {
+SHIM_UNSEEN void start_block(uint64_t index) {
     Machine& m = machine();
     const uint32_t* grid = m.request->grid;
     blockIdx = {(unsigned)(index % grid[0]), (unsigned)(index / grid[0] % grid[1]),
@@ -337,6 +375,7 @@ static void start_block(uint64_t index) {
         m.warps[w] = {left < kLanes ? (1u << left) - 1 : ~0u, 0};
     }
     make_ready(0, m.n_threads, [](unsigned) { return true; });
+    races::start_block((uint32_t)index);
 }
 
 static void on_signal(int signal, siginfo_t* info, void*) {
@@ -364,6 +403,16 @@ struct Signals {
         for (int k = 0; k < 3; ++k) sigaction(kCaught[k], &before[k], nullptr);
         sigaltstack(&stack_before, nullptr);
     }
+};
+
+// Denormal float32 are zero, as in all that CuPy compiles (-ftz=true). The host cannot say so of float32 alone: those of
+// float64, of which CUDA keeps the denormals, are too. Fibers inherit it from the launch that made them.
+struct FlushesDenormals {
+#ifdef __SSE__
+    const unsigned before = _mm_getcsr();
+    FlushesDenormals() { _mm_setcsr(before | 0x8040); }
+    ~FlushesDenormals() { _mm_setcsr(before); }
+#endif
 };
 
 static Fault run_blocks() {
@@ -397,6 +446,7 @@ static void order_blocks() {
 static int launch(void (*body)(void**), Request* request) {
     if (!machine_made) machine_made = (Machine*)calloc(1, sizeof(Machine));
     if (!machine_made) abort();
+    const FlushesDenormals flushes;
     Machine& m = machine();
     m.body = body;
     m.request = request;
@@ -411,11 +461,13 @@ static int launch(void (*body)(void**), Request* request) {
     m.blocks = (uint64_t*)malloc(m.n_blocks * sizeof(uint64_t));
     if (!m.blocks || !make_fibers(m.n_threads)) abort();
     order_blocks();
+    races::start_launch();
     Fault fault;
     {
         Signals signals;
         fault = run_guarded();
     }
+    races::end_launch();
     free(m.blocks);
     if (fault != Fault::kNone)
         for (Thread& t : m.threads) t.entered = false;
