@@ -14,7 +14,6 @@ from gscodec.constants import MAX_IMAGE_PIXELS
 from gscodec.cuda.runtime import Array, Define, Runtime
 from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.raster.base import LossWeights
-from gscodec.raster.reference_loss import SSIM_C1, SSIM_C2, SSIM_TAPS, ssim_window
 
 LOSS_TERMS: Final = 3
 """Sums that a loss is made of: |d|, d^2 and 1 - SSIM."""
@@ -37,6 +36,13 @@ SSIM_ROWS: Final = (256, 128, 64, 32)
 SSIM_ENOUGH_BLOCKS: Final = 768
 """Blocks that fill a large card (132 processors with four each) one and a half times."""
 
+SSIM_WEIGHTS: Final = (0.26601171, 0.21300554, 0.10936069, 0.036000773, 0.007598758, 0.0010283801)
+"""A Gaussian of 1.5 px, of sum 1 over eleven taps, by the distance from its centre (Wang et al. 2004)."""
+
+SSIM_TAPS: Final = 2 * len(SSIM_WEIGHTS) - 1
+SSIM_C1: Final = 1e-4
+SSIM_C2: Final = 9e-4
+
 _REACH: Final = SSIM_TAPS // 2
 
 DEFINES: Final[dict[str, Define]] = {
@@ -48,7 +54,7 @@ DEFINES: Final[dict[str, Define]] = {
     "SSIM_THREADS": SSIM_THREADS,
     "SSIM_BLOCKS": SSIM_BLOCKS,
     "SSIM_TAPS": SSIM_TAPS,
-    "SSIM_WEIGHTS": ", ".join(repr(float(weight)) for weight in ssim_window()[_REACH:]),
+    "SSIM_WEIGHTS": ", ".join(map(repr, SSIM_WEIGHTS)),
     "SSIM_C1": repr(SSIM_C1),
     "SSIM_C2": repr(SSIM_C2),
 }
