@@ -16,7 +16,7 @@
 // Buffers (N Gaussians, D = 5 + C columns, L levels, S steps):
 //   rows (N, D) f32              x, y (px), two scale parameters, rotation, features
 //   mean, square (N, D) f32      Adam's moments; row_steps (N,) i32 updates that a row has had
-//   units (N, D) f32             unit of each value's learning rate
+//   units (N, D) f32             unit of each value's learning rate; 0 holds it
 //   generation (N,) i32, counts (L,) i32    generation of a Gaussian; Gaussians up to and with a generation
 //   log_gains, gain_mean, gain_square (L, L) f32      row m: the gains of level step m
 //   best_rows (N, D), best_gains (L, L) f32           the state with the least error
@@ -169,7 +169,7 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
 }
 
 // Adam as train/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since
-// a new row may begin out of range.
+// a new row may begin out of range. A value whose unit is 0 stands still, out of range too.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     adam_rows(int n_present, int n_columns, int n_levels, const int* now_ints, const float* now_floats,
               const real* grads, const float* units, const int* generation, const float* log_gains, float grad_scale,
@@ -219,6 +219,7 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
             value -= factor * rate * (m / corrections[j][0] / deviation) * units[place];
             if (is_scale) value -= factor * widening;
         }
+        if (units[place] == 0) continue;
         if (k < 2)
             value = clamp(value, 0, k == 0 ? width : height);
         else if (is_scale)

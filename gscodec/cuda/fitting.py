@@ -232,7 +232,8 @@ class FitState:
         """Adds Gaussians with fresh moments after those present, whose state stays.
 
         Args:
-            rows: float32 (n, D) in the runtime's memory; units: likewise, the unit of each value's learning rate.
+            rows: float32 (n, D) in the runtime's memory; units: likewise, the unit of each value's learning rate, 0
+                where it stands still.
 
         Raises:
             InvalidArgument: there is no room, or a shape or type is another.
@@ -254,6 +255,11 @@ class FitState:
         self.units[where] = units
         for state in (self.mean, self.square, self.row_steps):
             state[where] = 0
+
+    def hold(self, where: Array, rows: Array, units: Array) -> None:
+        """Other values and units in places `where`, int64 (n,), whose moments stay; rows and units as `append`."""
+        self.rows[where] = rows
+        self.units[where] = units
 
     def plan(self, runtime: Runtime, ints: npt.NDArray[np.int32], factors: Float32Array) -> None:
         """Adds steps to the plan, which are carried out in order.

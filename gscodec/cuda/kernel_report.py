@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TOP_K
-from gscodec.cuda import binning, fitting, sources, unpacking
+from gscodec.cuda import binning, fitting, sources, unpacking, upkeep
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
 from gscodec.cuda.runtime import Array, Define, Kernel
 from gscodec.gaussians import GaussianSet, Grid, Window
@@ -121,6 +121,8 @@ def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
     for family in ("unpack", "unpack_packed", "unpack_coded"):
         for entry in sources.entries(family):
             notes.kernel(family, entry, **unpacking.DEFINES)
+    for entry in sources.entries("upkeep"):
+        notes.kernel("upkeep", entry, **upkeep.DEFINES)
     return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]
 
 

@@ -203,13 +203,20 @@ def loss_planes(
         raise InvalidArgument(f"image: {image.shape} is not (C, height, width)")
     buffers = LossBuffers.of(runtime, image.shape, weights, has_importance=importance is not None)
     launch_loss(runtime, image, target, weights, buffers, importance)
-    n, terms = buffers.partials.shape
-    runtime.kernel("loss", "sum_partials", **DEFINES)(
-        1, FINISH_THREADS, buffers.partials, np.int32(n), np.int32(terms), buffers.sums
-    )
-    means = [float(total) / image.size for total in runtime.download(buffers.sums)]
+    means = [total / image.size for total in column_sums(runtime, buffers.partials, buffers.sums)]
     absolute, square, dissimilarity = means[0], means[1], means[2] if weights.ssim else 0.0
     return weights.l1 * absolute + weights.l2 * square + weights.ssim * dissimilarity, buffers.grad
+
+
+def column_sums(runtime: Runtime, partials: Array, sums: Array) -> list[float]:
+    """Sums of the columns of partial sums, float32 (n, loss_columns); 0 for columns that are not there. Waits for them.
+
+    Args:
+        sums: float64 (LOSS_COLUMNS,), which receives them.
+    """
+    n, terms = partials.shape
+    runtime.kernel("loss", "sum_partials", **DEFINES)(1, FINISH_THREADS, partials, np.int32(n), np.int32(terms), sums)
+    return [float(total) for total in runtime.download(sums)]
 
 
 def _ssim_grid(shape: tuple[int, int, int], rows: int) -> tuple[int, int, int]:

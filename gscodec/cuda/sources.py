@@ -22,6 +22,7 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "unpack": ("device.cuh",),
     "unpack_packed": ("lattice.cuh",),
     "unpack_coded": ("device.cuh", "lattice.cuh"),
+    "upkeep": ("device.cuh",),
 }
 """Families, one .cu file each, and what stands in front of it, in order."""
 

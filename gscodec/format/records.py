@@ -59,6 +59,12 @@ class PageHeads:
         """A field for each record."""
         return np.repeat(getattr(self, name), self.sizes, axis=0)
 
+    def apart(self, which: Int64Array) -> "PageHeads":
+        """Heads of some records, each of which is then the one record of a page."""
+        boxes, lows, scales = self.record_boxes(), self.of_records("lows"), self.of_records("scales")
+        ones = np.ones(len(which), np.int64)
+        return PageHeads(self.width, ones, boxes[which], 0 * ones, lows[which], scales[which])
+
     def record_boxes(self) -> Int64Array:
         """(n, 4) x, y, width, height, px, in which each record's mean lies: they move along x in a page."""
         boxes = self.of_records("boxes")

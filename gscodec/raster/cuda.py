@@ -14,6 +14,7 @@ from gscodec.cuda import blending
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, find_axes
 from gscodec.cuda.blending import MOMENTS, Real, Scene, Strides
 from gscodec.cuda.losses import loss_planes
+from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
 from gscodec.errors import InvalidArgument
@@ -27,7 +28,7 @@ from gscodec.raster.arguments import (
     importance_planes,
     rectangle,
 )
-from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, TileIndex
+from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, Rasterizer, TileIndex
 
 
 class CudaRasterizer:
@@ -45,6 +46,8 @@ class CudaRasterizer:
     def __init__(self, runtime: Runtime, real: Real = np.float32) -> None:
         self.runtime = runtime
         self.real = real
+        self.pictures = DevicePictures(runtime)
+        """What fits on this engine have sent there."""
 
     def bin(
         self, gaussians: GaussianSet, grid: Grid, tiles: TileRect | None = None, max_pairs: int = MAX_TILE_PAIRS
@@ -171,3 +174,8 @@ class CudaRasterizer:
         slots = np.argsort(index.indices, kind="stable").astype(np.int32)
         up = self.runtime.upload
         return up(starts), up(slots if len(slots) else np.zeros(1, np.int32))
+
+
+def on_device(rasterizer: Rasterizer) -> CudaRasterizer | None:
+    """The engine, if it is one whose memory fits can stay in; None for those of the host."""
+    return rasterizer if isinstance(rasterizer, CudaRasterizer) else None

@@ -6,7 +6,8 @@ from gscodec.train.loop import Fit, StepReport, fit, plan_of
 from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.packed import settle_packed, typical_lattice
 from gscodec.train.presets import PRESETS, Preset, get_preset
-from gscodec.train.settling import Settled, SettleTask, count_for, least_needed_first, settle, share_of
+from gscodec.train.settle_task import SettleTask
+from gscodec.train.settling import Settled, count_for, least_needed_first, settle, share_of
 from gscodec.train.tune import TUNES, tuned
 
 __all__ = [

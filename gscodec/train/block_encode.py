@@ -32,7 +32,8 @@ from gscodec.train.loop import Fit, StepReport, fit, plan_of
 from gscodec.train.pace import LEAST_STEPS, Pace
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
-from gscodec.train.settling import SettleTask, settle_on
+from gscodec.train.settle_task import SettleTask
+from gscodec.train.settling import settle_on
 from gscodec.train.surroundings import Surroundings, half_extents, joined
 
 SAMPLE_STEPS: Final = 0.5

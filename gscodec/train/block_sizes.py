@@ -11,7 +11,8 @@ from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
 from gscodec.gaussians import GaussianSet, Grid, LodTable
 from gscodec.train.lattices import TYPICAL_SHARE, Steps, balance, bits_of, choose_transform, make_lattice, snap
-from gscodec.train.settling import SettleTask, error_of, fitting_features
+from gscodec.train.settle_task import SettleTask, error_of
+from gscodec.train.settling import fitting_features
 
 LAST_BLOCK_SPREAD: Final = 0.06
 """Share by which the bytes of one block may miss what its count lets expect: so much of its part is left free, since

@@ -29,7 +29,7 @@ class LossPass:
         self._target = target
         self._weights = weights
         self._size = grid.height, grid.width
-        self._lattice = Lattice.of(runtime, Window.whole(grid), (0, 0, columns, rows))
+        self.lattice = Lattice.of(runtime, Window.whole(grid), (0, 0, columns, rows))
         self._importance = importance
         has_importance = importance is not None
         self._buffers = None
@@ -44,7 +44,7 @@ class LossPass:
     def render(self, scene: Scene) -> Array:
         """float32 (C, H, W) picture of the scene."""
         planes = self._runtime.xp.empty(self._target.shape, np.float32) if self._planes is None else self._planes
-        blending.render(self._runtime, scene, self._lattice, planes, Strides.planes(*self._size))
+        blending.render(self._runtime, scene, self.lattice, planes, Strides.planes(*self._size))
         return planes
 
     def backward(self, scene: Scene, moments: Array) -> Array:

@@ -12,6 +12,8 @@ from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.cuda import on_device
+from gscodec.train.device_trainee import DeviceTrainee
 from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
@@ -150,13 +152,10 @@ def _trainee(
         return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
     if around is not None:
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
-    from gscodec.raster.cuda import CudaRasterizer
-
-    if isinstance(rasterizer, CudaRasterizer):
-        from gscodec.train.device_trainee import DeviceTrainee
-
-        draws = ModuleDraws(rasterizer.runtime.xp, seed)
-        return DeviceTrainee(plan, target, grid, rasterizer.runtime, draws, allowed, importance)
+    device = on_device(rasterizer)
+    if device is not None:
+        draws = ModuleDraws(device.runtime.xp, seed)
+        return DeviceTrainee(plan, target, grid, device.runtime, draws, allowed, importance, pictures=device.pictures)
     raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
 
 

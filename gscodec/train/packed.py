@@ -11,7 +11,8 @@ from gscodec.format.page_heads import page_order
 from gscodec.gaussians import Float64Array, GaussianSet, Grid, LodTable
 from gscodec.train.lattices import Balance, Steps, balance, choose_transform
 from gscodec.train.record_widths import RecordWidths
-from gscodec.train.settling import Settled, SettleTask, error_of, settle_on
+from gscodec.train.settle_task import SettleTask, error_of
+from gscodec.train.settling import Settled, settle_on
 
 TYPICAL: Final = Balance(Steps(4.0, 0.14, 0.14, 0.045), np.full(4, 0.025))
 """Steps that cost the same, for Gaussians whose picture is not at hand as a whole: means of two photographs."""

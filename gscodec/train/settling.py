@@ -6,23 +6,19 @@ through the rounding of all values at once do worse: they never come to rest.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from gscodec.format.channels import ChannelGroup
 from gscodec.format.lattice import Lattice
 from gscodec.format.limits import generations_of
 from gscodec.format.small_codec import transform_of
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.raster.arguments import importance_of_samples
-from gscodec.raster.autograd import HostBridge
+from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 from gscodec.raster.base import Rasterizer
-from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train.lattices import (
     TYPICAL_SHARE,
     Steps,
@@ -34,20 +30,15 @@ from gscodec.train.lattices import (
     snap,
     with_features,
 )
-from gscodec.train.optimizer import RowAdam
-from gscodec.train.plan import FitPlan
-from gscodec.train.presets import Preset
+from gscodec.train.plan import Step
 from gscodec.train.schedule import subset_of
-from gscodec.train.surroundings import Surroundings
+from gscodec.train.settle_task import SettleTask, error_of
+from gscodec.train.settling_rows import settling_rows
 from gscodec.train.threads import one_torch_thread
-from gscodec.train.trainee import prefix_weight, with_neighbours
 from gscodec.train.upkeep import removal_cost
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
 """Shares of the steps in which scales, rotations, means and features are fixed."""
-
-RATE_SHARE: Final = 0.1
-"""Of the fit's learning rates."""
 
 BUDGET_SHARE: Final = 0.997
 """Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
@@ -70,6 +61,9 @@ MADE_UP_FOR: Final = 0.5
 """Share of the error that rounding adds which the values still free make up for. Measured on three pictures, shares
 from 0.006 to 0.1: 0.4 to 0.7."""
 
+TURNS: Final = 50
+"""Times that values are fixed, at least: in between they are on the engine alone."""
+
 _COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
 
 
@@ -79,32 +73,6 @@ class Settled:
 
     gaussians: GaussianSet
     lattice: Lattice
-
-
-@dataclass(frozen=True)
-class SettleTask:
-    """What `settle` works on."""
-
-    target: Float32Array  # (H, W, C) in the model's domain
-    grid: Grid
-    groups: tuple[ChannelGroup, ...]
-    preset: Preset
-    lods: LodTable
-    rasterizer: Rasterizer
-    seed: int
-    around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
-    importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
-    small: bool = False  # whether the lattice is to be one of profile `small`
-    scales: Float32Array | None = None  # (C,) by which the file's features were multiplied for the fit; None is 1
-
-    def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
-        """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
-        if self.around is None:
-            return snap(gaussians, lattice, self.grid, generations)
-        origin = self.around.origin
-        placed = replace(gaussians, means=gaussians.means + origin)
-        near = snap(placed, lattice, self.around.grid, generations)
-        return replace(near, means=near.means - origin)
 
 
 @one_torch_thread()
@@ -119,15 +87,12 @@ def settle_on(
 
     Args:
         gaussians: of the fit, float.
-        on_step: called after every step with its number, from 1, and the mean squared error.
+        on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
-    training = _Training(task, gaussians)
-    schedule = training.schedule(n_steps)
-    for step in range(n_steps):
-        training.fix(schedule, step, lattice)
-        mse = training.step(step)
-        if on_step is not None:
-            on_step(step + 1, mse)
+    training = _Training(task, gaussians, n_steps)
+    for first, last in _turns(n_steps):
+        training.fix(first, last, lattice)
+        training.run(first, last, on_step)
     return task.snap(training.gaussians(), lattice, generations_of(task.lods.counts))
 
 
@@ -150,7 +115,7 @@ def settle(
         budget: most bytes of the file; None takes the steps of `share`.
         share: error each value adds, as a share of the picture's own, before the others make up for it; None is where
             more Gaussians would gain as much as finer ones.
-        on_step: called after every step with its number, from 1, and the mean squared error.
+        on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
     lattice_at = lattices_for(task, gaussians)
     share = TYPICAL_SHARE if share is None else share
@@ -158,15 +123,13 @@ def settle(
         aim = int(BUDGET_SHARE * budget)
         share = _least(lambda v: size_of(gaussians, lattice_at(v)) <= aim, 1e-4, 3.0)
     lattice = lattice_at(share)
-    training = _Training(task, gaussians)
-    schedule = training.schedule(n_steps)
-    for step in range(n_steps):
-        if budget is not None and step == round(WINDOWS[3][0] * n_steps):
+    training = _Training(task, gaussians, n_steps)
+    features_from = round(WINDOWS[3][0] * n_steps)
+    for first, last in _turns(n_steps, features_from):
+        if budget is not None and first == features_from:
             lattice = fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
-        training.fix(schedule, step, lattice)
-        mse = training.step(step)
-        if on_step is not None:
-            on_step(step + 1, mse)
+        training.fix(first, last, lattice)
+        training.run(first, last, on_step)
     settled = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
     if budget is not None:
         kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
@@ -273,59 +236,27 @@ def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
     return high
 
 
-def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
-    """Mean squared error of a set, by what pixels count, as a function of it."""
-
-    def error(gaussians: GaussianSet) -> float:
-        index = task.rasterizer.bin(gaussians, task.grid)
-        image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
-        squares = (np.asarray(image) - task.target) ** 2
-        if task.importance is not None:
-            squares *= importance_of_samples(task.importance)
-        return float(np.mean(squares, dtype=np.float64))
-
-    return error
+def _turns(n_steps: int, cut: int = 0) -> Iterator[tuple[int, int]]:
+    """Runs of steps `first` to `last` - 1, before each of which values are fixed; one begins at `cut`."""
+    length = max(1, n_steps // TURNS)
+    edges = sorted({*range(0, n_steps, length), *({cut} if cut < n_steps else ()), n_steps})
+    return pairwise(edges)
 
 
 class _Training:
-    """Rows of x, y (px), two log inverse scales, rotation and C features, of which more and more stand still."""
+    """Gaussians of which more and more values stand still, on a lattice, while the rest train."""
 
-    def __init__(self, task: SettleTask, gaussians: GaussianSet) -> None:
+    def __init__(self, task: SettleTask, gaussians: GaussianSet, n_steps: int) -> None:
         self._task = task
-        self._preset = task.preset
-        height, width, channels = task.target.shape
-        threads = task.rasterizer.threads if isinstance(task.rasterizer, CpuRasterizer) else 0
-        takes_subsets = isinstance(task.rasterizer, CpuRasterizer)
-        self._plan = FitPlan(task.preset, (height, width, channels), task.lods.counts, 1, takes_subsets)
-        rows = np.concatenate(
-            [
-                gaussians.means,
-                np.log(gaussians.inv_scales),
-                gaussians.rotations[:, None],
-                gaussians.features.astype(np.float64),
-            ],
-            axis=1,
-        )
-        self._generations = generations_of(task.lods.counts)
-        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(task.target, 2, 0)))
-        sizes = 1.0 / np.sqrt(gaussians.inv_scales.prod(axis=1))
-        units = np.ones_like(rows)
-        units[:, :2] = sizes[:, None]
-        self._units = torch.from_numpy(units.astype(np.float32))
-        rates = torch.tensor(
-            [SETTLE_RATES[0]] * 2 + [SETTLE_RATES[1]] * 2 + [SETTLE_RATES[2]] + [SETTLE_RATES[3]] * task.target.shape[2]
-        )
-        self._adam = RowAdam(
-            torch.from_numpy(rows.astype(np.float32)), rates, beta1=0.9, beta2=0.99, epsilon=1e-12, threads=threads
-        )
-        self._exact = rows  # float64 (n, 5 + C); where fixed, what the lattice holds
-        self._fixed = np.zeros(rows.shape, np.bool_)
+        self._exact = _rows(gaussians)  # float64 (n, 5 + C); where fixed, what the lattice holds
+        self._fixed = np.zeros(self._exact.shape, np.bool_)
         self._rng = np.random.default_rng(task.seed)
-        self._stride = self._plan.stride(len(rows), late=True)
-        self._importance = None if task.importance is None else torch.from_numpy(task.importance)
-        self._mse = math.nan
+        self._when = self._schedule(n_steps)
+        self._generations = generations_of(task.lods.counts)
+        self._stride = task.plan.stride(len(gaussians), late=True)
+        self._rows = settling_rows(task, self._exact, gaussians.inv_scales, n_steps)
 
-    def schedule(self, n_steps: int) -> np.ndarray:
+    def _schedule(self, n_steps: int) -> Float64Array:
         """(n, 5 + C) the step at which each value is fixed, at random within the window of its kind."""
         when = np.empty(self._exact.shape)
         latest = np.zeros(len(when))
@@ -335,66 +266,53 @@ class _Training:
             when[:, columns] = latest[:, None]
         return when
 
-    def fix(self, schedule: np.ndarray, step: int, lattice: Lattice) -> None:
-        """Let those values rest on the lattice whose time has come."""
-        due = (schedule <= step) & ~self._fixed
-        if not due.any():
+    def fix(self, first: int, last: int, lattice: Lattice) -> None:
+        """Let those values rest on the lattice whose time comes by the middle of the steps `first` to `last` - 1."""
+        due = (self._when <= 0.5 * (first + last - 1)) & ~self._fixed
+        which = np.flatnonzero(due.any(axis=1))
+        if not len(which):
             return
-        near = _rows(self._task.snap(self.gaussians(), lattice, self._generations))
-        self._exact[due] = near[due]
-        self._fixed |= due
-        self._units[torch.from_numpy(due)] = 0.0
-        self._adam.values[torch.from_numpy(due)] = torch.from_numpy(near[due].astype(np.float32))
+        if lattice.pages is not None:
+            lattice = replace(lattice, pages=lattice.pages.apart(which))
+        rows = self._present(which)
+        near = _rows(self._task.snap(_gaussians(rows), lattice, self._generations[which]))
+        rows = np.where(due[which], near, rows)
+        self._fixed[which] |= due[which]
+        self._exact[which] = rows
+        self._rows.hold(which, rows.astype(np.float32), due[which])
 
-    def step(self, step: int) -> float:
-        """One step of the optimiser for what is free; the mean squared error of the whole set, or the last known."""
-        counts = self._task.lods.counts
-        level = len(counts) - 1
-        if level and self._rng.random() < self._preset.prefix_share:
-            level = max(0, level - int(self._rng.geometric(0.5)))
-        n = counts[level]
-        values = self._adam.values[:n]
-        gains = torch.tensor(self._task.lods.gains[level], dtype=torch.float32)[torch.from_numpy(self._generations[:n])]
-        inverse = values[:, 2:4].exp() * gains[:, None]
-        _, mse, grads = HostBridge(self._task.rasterizer).fit_step(
-            with_neighbours(self._task.around, level, values, inverse),
-            self._task.grid,
-            self._planes,
-            self._preset.last_loss,
-            subset_of(step, self._stride),
-            self._importance,
-        )
-        means, inverses, rotations, features = (part[:n].float() for part in grads)
-        grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)
-        weight = 1.0 if level == len(counts) - 1 else prefix_weight(self._preset, self._mse, float(mse))
-        limits = self._plan.limits(self._plan.log_scale_range)
-        grad_scale = weight * float(self._planes[0].numel())
-        self._adam.step(grad, 1.0, self._units, grad_scale=grad_scale, limits=limits)
-        rows = self._adam.values
-        if self._task.around is not None:
-            self._task.around.confine(rows[:, :2])
-        fixed = torch.from_numpy(self._fixed)
-        rows[fixed] = torch.from_numpy(self._exact[self._fixed].astype(np.float32))
-        if level == len(counts) - 1:
-            self._mse = float(mse)
-        return self._mse
+    def run(self, first: int, last: int, on_step: Callable[[int, float], None] | None) -> None:
+        """Carry out steps for what is free."""
+        for done, mse in self._rows.run([self._step(number) for number in range(first, last)]):
+            if on_step is not None:
+                on_step(first + done, mse)
 
     def gaussians(self) -> GaussianSet:
         """All of them; what is fixed to the last bit as the lattice has it."""
-        rows = np.where(self._fixed, self._exact, self._adam.values.numpy().astype(np.float64))
-        return GaussianSet(
-            np.ascontiguousarray(rows[:, :2]),
-            np.exp(rows[:, 2:4]),
-            np.ascontiguousarray(rows[:, 4]),
-            np.ascontiguousarray(rows[:, 5:], np.float32),
-        )
+        return _gaussians(self._present(np.arange(len(self._exact))))
+
+    def _present(self, which: npt.NDArray[np.int64]) -> Float64Array:
+        return np.where(self._fixed[which], self._exact[which], self._rows.rows(which).astype(np.float64))
+
+    def _step(self, number: int) -> Step:
+        counts, preset = self._task.lods.counts, self._task.preset
+        level = finest = len(counts) - 1
+        if level and self._rng.random() < preset.prefix_share:
+            level = max(0, level - int(self._rng.geometric(0.5)))
+        subset = subset_of(number, self._stride)
+        return Step(counts[level], level, 1.0, shows_all=level == finest, may_be_best=False, subset=subset)
 
 
-SETTLE_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
-"""Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
+def _rows(gaussians: GaussianSet) -> Float64Array:
+    """float64 (n, 5 + C) x, y (px), two log inverse scales, rotation, features."""
+    columns = gaussians.means, np.log(gaussians.inv_scales), gaussians.rotations[:, None], gaussians.features
+    return np.concatenate(columns, axis=1, dtype=np.float64)
 
 
-def _rows(gaussians: GaussianSet) -> np.ndarray:
-    return np.concatenate(
-        [gaussians.means, np.log(gaussians.inv_scales), gaussians.rotations[:, None], gaussians.features], axis=1
+def _gaussians(rows: Float64Array) -> GaussianSet:
+    return GaussianSet(
+        np.ascontiguousarray(rows[:, :2]),
+        np.exp(rows[:, 2:4]),
+        np.ascontiguousarray(rows[:, 4]),
+        np.ascontiguousarray(rows[:, 5:], np.float32),
     )

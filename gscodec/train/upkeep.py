@@ -6,10 +6,13 @@ from typing import Final
 import numpy as np
 
 from gscodec.constants import MAX_CHANNELS
+from gscodec.cuda.scenes import bin_scene, upload_gaussians
+from gscodec.cuda.upkeep import removal_sums
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.raster.arguments import importance_of_samples
 from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.cuda import CudaRasterizer, on_device
 
 SEARCH: Final = 3.0
 """Supports, in q, among which the nearest Gaussian of a point is looked for: beyond, there is none worth widening."""
@@ -29,16 +32,42 @@ def removal_cost(
     Args:
         importance: as in `Rasterizer.loss`; None is 1 for all.
     """
-    image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
-    ones = np.ones((*image.shape[:2], 1), np.float32)
-    each = ones if importance is None else importance_of_samples(importance)
-    n_weights = each.shape[2]  # one for all channels, or one for each of them
-    probe = np.concatenate([each, each * image, (each * image**2).sum(axis=2, keepdims=True)], axis=2)
-    own = gaussians.features.astype(np.float64)
-    sums = _weighted_sums(rasterizer, gaussians, grid, probe)
+    device = on_device(rasterizer)
+    sums = (
+        _host_sums(rasterizer, gaussians, grid, importance)
+        if device is None
+        else _device_sums(device, gaussians, grid, importance)
+    )
+    return cost_of_sums(sums, gaussians.features)
+
+
+def cost_of_sums(sums: Float64Array, features: Float32Array) -> Float64Array:
+    """(n,) what `removal_cost` says, of sums (n, W + C + 1) as `cuda.upkeep.removal_sums` has them."""
+    own = features.astype(np.float64)
+    n_weights = sums.shape[1] - own.shape[1] - 1
     weights, products = sums[:, :n_weights], sums[:, n_weights:-1]
     cost: Float64Array = sums[:, -1] - 2 * (products * own).sum(axis=1) + (weights * own**2).sum(axis=1)
     return cost
+
+
+def _device_sums(
+    engine: CudaRasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None
+) -> Float64Array:
+    runtime = engine.runtime
+    with runtime:
+        scene = bin_scene(runtime, upload_gaussians(runtime, gaussians), grid)
+        each = None if importance is None else engine.pictures.as_it_is(importance)
+        return removal_sums(runtime, scene, scene.lattice(runtime, Window.whole(grid)), each)
+
+
+def _host_sums(
+    rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None
+) -> Float64Array:
+    image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
+    ones = np.ones((*image.shape[:2], 1), np.float32)
+    each = ones if importance is None else importance_of_samples(importance)
+    probe = np.concatenate([each, each * image, (each * image**2).sum(axis=2, keepdims=True)], axis=2)
+    return _weighted_sums(rasterizer, gaussians, grid, probe)
 
 
 def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, picture: Float32Array) -> Float64Array:

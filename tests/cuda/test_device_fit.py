@@ -17,7 +17,7 @@ from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, Fit, Preset, StepReport, device_trainee, fit, tuned
+from gscodec.train import PRESETS, Fit, Preset, StepReport, device_steps, fit, tuned
 from gscodec.train.device_trainee import DeviceTrainee
 from gscodec.train.plan import FitPlan
 from gscodec.train.schedule import lod_counts
@@ -266,12 +266,12 @@ def test_running_out_of_room_for_pairs_changes_nothing(
     runtime: HostRuntime, picture: Float32Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undone = calls_of(monkeypatch, FitSnapshot, "restore")
-    monkeypatch.setattr(device_trainee, "ROOM", 5.0)
+    monkeypatch.setattr(device_steps, "ROOM", 5.0)
     roomy = on_device(runtime, picture, PRESETS["fast"], 24)
     assert not undone
-    monkeypatch.setattr(device_trainee, "ROOM", 1.0)
-    monkeypatch.setattr(device_trainee, "ROOM_LEFT", 0.0)
-    monkeypatch.setattr(device_trainee, "BATCH", 5)
+    monkeypatch.setattr(device_steps, "ROOM", 1.0)
+    monkeypatch.setattr(device_steps, "ROOM_LEFT", 0.0)
+    monkeypatch.setattr(device_steps, "BATCH", 5)
     tight = on_device(runtime, picture, PRESETS["fast"], 24)
     assert undone
     assert_same(tight[0], roomy[0])
@@ -305,7 +305,7 @@ def test_a_step_is_few_launches(
     draws = SameDraws(runtime, np.random.default_rng(0))
     trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws)
     trainee.grow(N_GAUSSIANS)
-    launches = launches_of(runtime, trainee._step)
+    launches = launches_of(runtime, trainee._steps._step)
     assert launches[:4] == ["show", "scan_lists", "emit_pairs", "sort_lists"]
     assert launches[4 + middle :] == ["finish_step", "adam_rows", *last]
     assert launches[3 + middle] == "backward_tiles"
@@ -316,20 +316,23 @@ def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
 ) -> None:
     runtime = HostRuntime()
     recorded, read = calls_of(monkeypatch, HostRuntime, "record"), calls_of(monkeypatch, HostRuntime, "download")
-    monkeypatch.setattr(device_trainee, "BATCH", 10)
-    monkeypatch.setattr(device_trainee, "ROOM", 5.0)
+    monkeypatch.setattr(device_steps, "BATCH", 10)
+    monkeypatch.setattr(device_steps, "ROOM", 5.0)
     plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (30,), 60)
     rng = np.random.default_rng(0)
     trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), runtime, SameDraws(runtime, rng))
     for segment in plan.segments:
+        grows = segment.n_gaussians > len(trainee)
         trainee.grow(segment.n_gaussians)
+        if segment.widens:
+            trainee.widen()
         recorded.clear()
         read.clear()
         steps = plan.steps(segment, rng)
         batches = len(list(trainee.run(steps)))
         assert batches == -(-len(steps) // 10)
         assert len(read) == batches
-        assert len(recorded) == 1
+        assert len(recorded) == grows, "what moves between steps leaves the recorded step valid"
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 33, 3), (33, 1, 4), (17, 16, 9)])

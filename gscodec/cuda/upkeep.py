@@ -1,0 +1,172 @@
+"""What a fit asks between steps of the Gaussians it has, on the device: launches of upkeep.cu.
+
+Which of them carry little, and which barely reach the tiles they paint: train/upkeep.py says what for.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
+from gscodec.cuda import binning, blending
+from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists
+from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
+from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
+from gscodec.errors import InvalidArgument
+from gscodec.gaussians import Grid
+from gscodec.raster.base import TooManyPairs
+
+UPKEEP_THREADS: Final = 128
+_TILES: Final = UPKEEP_THREADS // binning.WARP
+
+DEFINES: Final[dict[str, Define]] = {
+    "TILE_SIZE": TILE_SIZE,
+    "AXIS_SCALE": repr(AXIS_SCALE),
+    "UPKEEP_THREADS": UPKEEP_THREADS,
+}
+"""What upkeep.cu is compiled with."""
+
+ROOM: Final = 1.5
+"""Room for pairs that `Reach` makes, in terms of those needed at the time."""
+
+
+def removal_sums(runtime: Runtime, scene: Scene, lattice: Lattice, importance: Array | None) -> npt.NDArray[np.float64]:
+    """(N, W + C + 1) each Gaussian's weight, summed over the pixels, times planes of what a removal costs.
+
+    The planes are what pixels count, W = 1 or C of them, that times the picture's channels, and that times the squares
+    of these, summed. They are made on the device, and only the sums come down.
+
+    Args:
+        lattice: of the whole picture.
+        importance: float32 (H, W) or (C, H, W), what each sample counts; None is 1 for all.
+    """
+    n, c = len(scene.gaussians), scene.gaussians.n_channels
+    size = lattice.height, lattice.width
+    n_pixels = size[0] * size[1]
+    if importance is not None and importance.size not in {n_pixels, c * n_pixels}:
+        raise InvalidArgument(f"importance: {importance.shape} is not one plane of {size}, or one for each channel")
+    n_weights = 1 if importance is None else importance.size // n_pixels
+    n_planes = n_weights + c + 1
+    xp, strides = runtime.xp, Strides.planes(*size)
+    image = xp.empty((c, *size), np.float32)
+    blending.render(runtime, scene, lattice, image, strides)
+    # In parts of C planes, as many as the gradient of the picture has: no other kernel has to be compiled.
+    n_parts = -(-n_planes // c)
+    planes = xp.zeros((n_parts * c, *size), np.float32)
+    _kernel(runtime, "removal_planes")(
+        -(-n_pixels // UPKEEP_THREADS),
+        UPKEEP_THREADS,
+        image,
+        importance,
+        np.int32(c),
+        np.int32(n_weights),
+        np.int64(n_pixels),
+        planes,
+    )
+    shown = replace(scene.gaussians, features=xp.zeros((n, c), np.float32), feature_stride=c)
+    blank = replace(scene, gaussians=shown, background=xp.zeros(c, np.float32))
+    moments = xp.empty((max(scene.lists.capacity, 1), MOMENTS + c), np.float32)
+    grads = xp.empty((n_parts, n, MOMENTS + c), np.float32)
+    for part in range(n_parts):
+        blending.backward(
+            runtime,
+            blank,
+            size,
+            strides,
+            grad_image=planes[part * c : (part + 1) * c],
+            target=None,
+            l1=0.0,
+            l2=0.0,
+            loss_partials=None,
+            moments=moments,
+        )
+        blending.gather(runtime, blank, moments, grads[part])
+    sums = runtime.download(grads)[:, :, MOMENTS:].astype(np.float64)
+    return np.concatenate(list(sums), axis=1)[:, :n_planes]
+
+
+class Reach:
+    """Widens Gaussians that barely reach tiles whose points they are the nearest of; see `train.upkeep.missing_reach`.
+
+    Memory for their tile lists is kept from one time to the next.
+
+    Args:
+        search: supports, in q, among which the nearest Gaussian of a point is looked for.
+        most: by which a logarithm of an inverse scale may fall at once.
+    """
+
+    def __init__(self, runtime: Runtime, grid: Grid, search: float, most: float) -> None:
+        self._runtime = runtime
+        self._grid = grid
+        self._search_q = search * grid.support_q
+        self._most = most
+        rows, columns = grid.tiles_shape
+        self._geometry = Geometry(runtime, 0)
+        self._lists = TileLists(runtime, (0, 0, columns, rows), 0)
+        self._reach = runtime.xp.empty((1, 2), np.float32)
+        self._needed = runtime.xp.zeros(1, np.int32)
+
+    def widen(self, gaussians: DeviceGaussians, rows: Array, limit: float) -> None:
+        """Takes what is missing off two columns of `rows`, the logarithms of the inverse scales. Reads one number.
+
+        Args:
+            gaussians: of the rows, all of them shown.
+            rows: float32 (at least n, D) parameters.
+            limit: q of a tile's closest point, in supports, that Gaussians widen to.
+
+        Raises:
+            TooManyPairs: the lists that this takes are longer than MAX_TILE_PAIRS.
+        """
+        n = len(gaussians)
+        if len(self._geometry.counts) != n:
+            self._geometry = Geometry(self._runtime, n)
+        self._needed.fill(0)
+        self._launch(gaussians, rows, limit)
+        needed = int(self._runtime.download(self._needed)[0])
+        if needed <= self._lists.capacity:
+            return
+        if needed > MAX_TILE_PAIRS:
+            raise TooManyPairs(n, self._grid, MAX_TILE_PAIRS)
+        # Lists without room were left empty, and so moved nothing.
+        self._lists.make_room(self._runtime, min(round(ROOM * needed), MAX_TILE_PAIRS))
+        self._reach = self._runtime.xp.empty((self._lists.capacity, 2), np.float32)
+        self._launch(gaussians, rows, limit)
+
+    def _launch(self, gaussians: DeviceGaussians, rows: Array, limit: float) -> None:
+        runtime, lists, geometry, n = self._runtime, self._lists, self._geometry, len(gaussians)
+        if n == 0:
+            return
+        binning.count_pairs(runtime, gaussians, geometry, lists, self._search_q, lists.capacity, self._needed)
+        binning.list_tiles(runtime, gaussians, geometry, lists, self._search_q)
+        self._reach.fill(0)
+        _kernel(runtime, "owned_reach")(
+            -(-lists.n_tiles // _TILES),
+            UPKEEP_THREADS,
+            np.int32(lists.n_tiles),
+            np.int32(lists.tiles[2]),
+            np.int32(self._grid.height),
+            np.int32(self._grid.width),
+            lists.offsets,
+            lists.indices,
+            gaussians.means,
+            geometry.axes,
+            self._reach,
+        )
+        _kernel(runtime, "widen_rows")(
+            -(-n // _TILES),
+            UPKEEP_THREADS,
+            np.int32(n),
+            np.int32(rows.shape[1]),
+            geometry.starts,
+            lists.slots,
+            self._reach,
+            np.float64(limit * self._grid.support_q),
+            np.float64(self._most),
+            rows,
+        )
+
+
+def _kernel(runtime: Runtime, entry: str) -> Kernel:
+    return runtime.kernel("upkeep", entry, **DEFINES)

@@ -1,0 +1,133 @@
+"""upkeep.cu beside the CPU: who carries little, and who reaches too short."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from host_runtime import SCHEDULES, HostRuntime, Schedule
+
+from gscodec.cuda import upkeep
+from gscodec.cuda.runtime import Runtime
+from gscodec.cuda.scenes import bin_scene, upload_gaussians
+from gscodec.cuda.upkeep import Reach
+from gscodec.errors import InvalidArgument
+from gscodec.format.channels import ChannelGroup
+from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.raster.base import TooManyPairs
+from gscodec.raster.cpu import CpuRasterizer
+from gscodec.raster.cuda import CudaRasterizer
+from gscodec.train import PRESETS, SettleTask
+from gscodec.train.settle_task import error_of
+from gscodec.train.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
+
+HEIGHT, WIDTH = 45, 70
+
+
+def some(n: int, n_channels: int, sigma_px: tuple[float, float] = (3.0, 9.0)) -> tuple[GaussianSet, Grid]:
+    rng = np.random.default_rng(n + n_channels)
+    gaussians = GaussianSet(
+        rng.random((n, 2)) * [WIDTH, HEIGHT],
+        1 / rng.uniform(*sigma_px, (n, 2)),
+        rng.uniform(0, np.pi, n),
+        rng.random((n, n_channels), np.float32),
+    )
+    return gaussians, Grid(HEIGHT, WIDTH, np.full(n_channels, 0.3, np.float32))
+
+
+def weights(shape: tuple[int, ...] | None) -> Float32Array | None:
+    return None if shape is None else np.random.default_rng(5).random(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "importance"),
+    [(1, None), (3, None), (3, (HEIGHT, WIDTH)), (3, (3, HEIGHT, WIDTH)), (11, None), (4, (4, HEIGHT, WIDTH))],
+)
+def test_what_a_removal_costs(device_runtime: Runtime, n_channels: int, importance: tuple[int, ...] | None) -> None:
+    gaussians, grid = some(50, n_channels)
+    each = weights(importance)
+    expected = removal_cost(CpuRasterizer(1), gaussians, grid, each)
+    found = removal_cost(CudaRasterizer(device_runtime), gaussians, grid, each)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_importance_of_another_size_is_refused(device_runtime: Runtime) -> None:
+    gaussians, grid = some(5, 3)
+    with pytest.raises(InvalidArgument, match="importance"):
+        removal_cost(CudaRasterizer(device_runtime), gaussians, grid, np.ones((HEIGHT, WIDTH + 1), np.float32))
+
+
+@pytest.mark.parametrize("importance", [None, (HEIGHT, WIDTH), (3, HEIGHT, WIDTH)])
+def test_the_error_of_a_set(device_runtime: Runtime, importance: tuple[int, ...] | None) -> None:
+    gaussians, grid = some(50, 3)
+    target = np.random.default_rng(1).random((HEIGHT, WIDTH, 3), np.float32)
+    group = ChannelGroup("picture")
+    task = SettleTask(
+        target,
+        grid,
+        (group,),
+        PRESETS["fast"],
+        LodTable.single(50),
+        CpuRasterizer(1),
+        0,
+        importance=weights(importance),
+    )
+    engine = CudaRasterizer(device_runtime)
+    error = error_of(replace(task, rasterizer=engine))
+    for part in (gaussians, gaussians[np.arange(20)], replace(gaussians, features=gaussians.features * 2)):
+        assert error(part) == pytest.approx(error_of(task)(part), rel=1e-5)
+
+
+def moves(runtime: Runtime, gaussians: GaussianSet, limit: float, reach: Reach) -> Float32Array:
+    """(n, 2) by which `Reach` lowers logarithms."""
+    with runtime:
+        rows = runtime.xp.zeros((len(gaussians), 5 + gaussians.n_channels), np.float32)
+        reach.widen(upload_gaussians(runtime, gaussians), rows, limit)
+        found: Float32Array = runtime.download(rows)
+    assert not found[:, [0, 1, *range(4, found.shape[1])]].any()
+    return -found[:, 2:4]
+
+
+@pytest.mark.parametrize("sigma_px", [(0.5, 1.2), (1.0, 4.0), (2.0, 20.0)])
+@pytest.mark.parametrize("n", [1, 2, 60, 400])
+def test_who_reaches_too_short(device_runtime: Runtime, n: int, sigma_px: tuple[float, float]) -> None:
+    gaussians, grid = some(n, 3, sigma_px)
+    reach = Reach(device_runtime, grid, SEARCH, MOST_AT_ONCE)
+    for limit in (0.5, 0.95):
+        expected = missing_reach(CpuRasterizer(1), gaussians, grid, limit)
+        found = moves(device_runtime, gaussians, limit, reach)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        assert expected.any() or (n, sigma_px[0]) != (60, 0.5), "few and narrow: there is something to find"
+
+
+def test_nobody_widens_where_nobody_is(device_runtime: Runtime) -> None:
+    gaussians, grid = some(3, 3)
+    none = gaussians[np.zeros(0, np.int64)]
+    reach = Reach(device_runtime, grid, SEARCH, MOST_AT_ONCE)
+    assert moves(device_runtime, none, 0.5, reach).shape == (0, 2)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES[1:], ids=str)
+def test_no_order_of_threads_changes_it(runtime: HostRuntime, schedule: Schedule) -> None:
+    gaussians, grid = some(300, 3, (1.0, 4.0))
+    reach = Reach(runtime, grid, SEARCH, MOST_AT_ONCE)
+    expected = moves(runtime, gaussians, 0.5, reach)
+    cost = removal_cost(CudaRasterizer(runtime), gaussians, grid)
+    with runtime.scheduled(schedule):
+        assert np.array_equal(moves(runtime, gaussians, 0.5, reach), expected)
+        assert np.array_equal(removal_cost(CudaRasterizer(runtime), gaussians, grid), cost)
+
+
+def test_lists_longer_than_allowed_are_refused(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "MAX_TILE_PAIRS", 10)
+    gaussians, grid = some(60, 3)
+    with pytest.raises(TooManyPairs):
+        moves(runtime, gaussians, 0.5, Reach(runtime, grid, SEARCH, MOST_AT_ONCE))
+
+
+def test_what_is_measured_leaves_the_scene_as_it_was(device_runtime: Runtime) -> None:
+    gaussians, grid = some(40, 3)
+    with device_runtime as device:
+        scene = bin_scene(device, upload_gaussians(device, gaussians), grid)
+        before = device.download(scene.gaussians.features)
+        upkeep.removal_sums(device, scene, scene.lattice(device, Window.whole(grid)), None)
+        assert np.array_equal(device.download(scene.gaussians.features), before)
