@@ -21,8 +21,8 @@ MAX_PASS: Final = 8
 THREADS: Final = 128
 SAMPLE_THREADS: Final = 128
 GATHER_THREADS: Final = 256
-FORWARD_BATCH: Final = 64
-BACKWARD_BATCH: Final = 32
+FORWARD_BATCH: Final = 128
+BACKWARD_BATCH: Final = 64
 
 GATHER_DEFINES: Final[dict[str, int | str]] = {
     "MOMENTS": MOMENTS,

@@ -18,6 +18,8 @@ __device__ inline float larger(float a, float b) { return fmaxf(a, b); }
 __device__ inline double larger(double a, double b) { return fmax(a, b); }
 __device__ inline float power_of_two(float x) { return exp2f(x); }
 __device__ inline double power_of_two(double x) { return exp2(x); }
+__device__ inline float inverse_root(float x) { return rsqrtf(x); }
+__device__ inline double inverse_root(double x) { return rsqrt(x); }
 __device__ inline float magnitude(float x) { return fabsf(x); }
 __device__ inline double magnitude(double x) { return fabs(x); }
 
@@ -35,6 +37,21 @@ __device__ inline int warp_max(int value) {
     for (int mask = WARP / 2; mask > 0; mask >>= 1) {
         const int other = __shfl_xor_sync(FULL_MASK, value, mask);
         value = other > value ? other : value;
+    }
+    return value;
+}
+
+// The warp's values in ascending order of lanes (bitonic sort); none is NaN.
+template <class T>
+__device__ inline T warp_sort(T value, int lane) {
+#pragma unroll
+    for (int size = 2; size <= WARP; size *= 2) {
+#pragma unroll
+        for (int step = size / 2; step > 0; step /= 2) {
+            const T other = __shfl_xor_sync(FULL_MASK, value, step);
+            const bool least = ((lane & step) == 0) == ((lane & size) == 0);
+            value = (value < other) == least ? value : other;
+        }
     }
     return value;
 }

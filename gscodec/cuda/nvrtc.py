@@ -54,14 +54,28 @@ def compile_usage(text: str, options: Sequence[str], architecture: str) -> tuple
         MissingExtra: NVRTC is not installed.
     """
     given = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
-    code, log = _compile(text, given)
+    code, log, _ = _compile(text, given)
     complaints = [line for line in log.splitlines() if line.strip() and not line.startswith(("ptxas info", "ptxas  "))]
     if code or complaints:
         raise KernelRefused(f"{architecture}: {_nvrtc().nvrtcGetErrorString(code).decode()}\n" + "\n".join(complaints))
     return _usages(log)
 
 
-def _compile(text: str, options: Sequence[str]) -> tuple[int, str]:
+def compile_cubin(text: str, options: Sequence[str], architecture: str) -> bytes:
+    """The machine code of a text's kernels (ELF), compiled as CuPy does.
+
+    Raises:
+        KernelRefused: it does not compile.
+        MissingExtra: NVRTC is not installed.
+    """
+    code, log, cubin = _compile(text, (*options, _CUPY_ADDS, f"-arch={architecture}"))
+    if code:
+        raise KernelRefused(f"{architecture}: {log}")
+    return cubin
+
+
+def _compile(text: str, options: Sequence[str]) -> tuple[int, str, bytes]:
+    """Result code, log, and machine code where there is any."""
     nvrtc, program, size = _nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     code = nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     if code:
@@ -72,7 +86,10 @@ def _compile(text: str, options: Sequence[str]) -> tuple[int, str]:
         nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
         nvrtc.nvrtcGetProgramLog(program, log)
-        return code, log.value.decode(errors="replace")
+        nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        cubin = ctypes.create_string_buffer(0 if code else size.value)
+        nvrtc.nvrtcGetCUBIN(program, cubin)
+        return code, log.value.decode(errors="replace"), cubin.raw
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 

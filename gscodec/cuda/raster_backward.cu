@@ -36,8 +36,8 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                                      long long pixel_stride, long long channel_stride, float l1, float l2,
                                      const float* weight, long long weight_stride, float* loss_partials, real* moments) {
     constexpr int kSums = 2 + WEIGHTED;
-    __shared__ LocalAxes staged_axes[BATCH];
-    __shared__ real staged_features[BATCH * PASS];
+    __shared__ Member staged[BATCH + 1];
+    __shared__ unsigned char members[WARPS][BATCH + TOP_K];
     __shared__ real warp_sums[WARPS][BATCH][kValues];
     __shared__ real warp_losses[WARPS][kSums];
     const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
@@ -45,28 +45,31 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
     const int pair0 = offsets[tile];
     TileList list = {indices + pair0, offsets[tile + 1] - pair0, (double)tile_x * TILE_SIZE,
                      (double)tile_y * TILE_SIZE, means, axes, features, feature_stride, n_channels,
-                     staged_axes, staged_features, -1, -1};
+                     staged, members[warp], -1, -1, -1, 0, 0};
     Points at;
+    at.y = (real)point_row() + real(0.5);
 #pragma unroll
-    for (int p = 0; p < PIXELS; ++p) {
-        at.x[p] = (real)point_column() + real(0.5);
-        at.y[p] = (real)point_row(p) + real(0.5);
-    }
+    for (int p = 0; p < PIXELS; ++p) at.x[p] = (real)point_column(p) + real(0.5);
     Choice choice[PIXELS];
-    if (list.length) select(list, at, choice);
+    const Box box = Box::around(at);
+    if (list.length) {
+        list.bound(box);
+        select(list, box, at, choice);
+    }
     real absolute = 0, square = 0, plain_square = 0;
     for (int channel = 0; channel < n_channels; channel += PASS) {
         real values[PIXELS][PASS], inverse_total[PIXELS];
+        bool ties = false;
         if (list.length)
-            blend(list, at, choice, channel, values, inverse_total);
+            ties = blend(list, box, at, choice, channel, values, inverse_total);
         else
             fill(background, n_channels, channel, values);
         // Gradient to each value, and its product with the value.
         real grad[PIXELS][PASS], along[PIXELS];
 #pragma unroll
         for (int p = 0; p < PIXELS; ++p) {
-            const long long column = (long long)tile_x * TILE_SIZE + point_column();
-            const long long row = (long long)tile_y * TILE_SIZE + point_row(p);
+            const long long column = (long long)tile_x * TILE_SIZE + point_column(p);
+            const long long row = (long long)tile_y * TILE_SIZE + point_row();
             const bool inside = column < width && row < height;
             const long long pixel = row * row_stride + column * pixel_stride;
             along[p] = 0;
@@ -97,49 +100,49 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                 along[p] = multiply_add(g, values[p][c], along[p]);
             }
         }
-        Choice left[PIXELS];
-#pragma unroll
-        for (int p = 0; p < PIXELS; ++p) left[p] = choice[p];
+        int room[PIXELS];
+        if (ties) count_room(list, box, at, choice, channel, room);
         for (int first = 0; first < list.length; first += BATCH) {
-            const int n = list.stage(first, channel);
-            for (int j = 0; j < n; ++j) {
-                const LocalAxes a = list.staged_axes[j];
-                real q[PIXELS], u[PIXELS], v[PIXELS];
+            list.open(box, first, channel);
+            const int n = list.length - first < BATCH ? list.length - first : BATCH;
+            for (int e = lane; e < n * kValues; e += WARP) (&warp_sums[warp][0][0])[e] = 0;
+            __syncwarp();
+            for (int k = 0; k < list.n_members; ++k) {
+                const int j = list.members[k];
+                const Member m = list.staged[j];
+                Mapped mapped[PIXELS];
+                real q[PIXELS];
                 bool taken[PIXELS], any = false;
 #pragma unroll
                 for (int p = 0; p < PIXELS; ++p) {
-                    const Mapped m = map_point(a, at.x[p], at.y[p]);
-                    u[p] = m.u;
-                    v[p] = m.v;
-                    q[p] = m.q();
-                    taken[p] = left[p].takes(q[p]);
+                    mapped[p] = map_point(m.axes, at.x[p], at.y);
+                    q[p] = mapped[p].q();
+                    taken[p] = ties ? choice[p].takes(q[p], room[p]) : choice[p].takes(q[p]);
                     any = any || taken[p];
                 }
-                real sum = 0;
-                if (__any_sync(FULL_MASK, any)) {
-                    real sums[kValues];
+                if (!__any_sync(FULL_MASK, any)) continue;
+                real sums[kValues];
 #pragma unroll
-                    for (int k = 0; k < kValues; ++k) sums[k] = 0;
+                for (int s = 0; s < kValues; ++s) sums[s] = 0;
 #pragma unroll
-                    for (int p = 0; p < PIXELS; ++p) {
-                        if (!taken[p]) continue;
-                        const real w = left[p].weight(q[p]) * inverse_total[p];
-                        real h = -along[p];
+                for (int p = 0; p < PIXELS; ++p) {
+                    const real w = taken[p] ? choice[p].weight(q[p]) * inverse_total[p] : real(0);
+                    real h = -along[p];
 #pragma unroll
-                        for (int c = 0; c < PASS; ++c) {
-                            h = multiply_add(grad[p][c], list.staged_features[j * PASS + c], h);
-                            sums[MOMENTS + c] = multiply_add(w, grad[p][c], sums[MOMENTS + c]);
-                        }
-                        h *= w;
-                        const real hu = h * u[p], hv = h * v[p];
-                        sums[0] += hu;
-                        sums[1] += hv;
-                        sums[2] = multiply_add(hu, u[p], sums[2]);
-                        sums[3] = multiply_add(hu, v[p], sums[3]);
-                        sums[4] = multiply_add(hv, v[p], sums[4]);
+                    for (int c = 0; c < PASS; ++c) {
+                        h = multiply_add(grad[p][c], m.features[c], h);
+                        sums[MOMENTS + c] = multiply_add(w, grad[p][c], sums[MOMENTS + c]);
                     }
-                    sum = warp_scatter_sum(sums, lane);
+                    h *= w;
+                    const real u = mapped[p].u, v = mapped[p].v;
+                    const real hu = h * u, hv = h * v;
+                    sums[0] += hu;
+                    sums[1] += hv;
+                    sums[2] = multiply_add(hu, u, sums[2]);
+                    sums[3] = multiply_add(hu, v, sums[3]);
+                    sums[4] = multiply_add(hv, v, sums[4]);
                 }
+                const real sum = warp_scatter_sum(sums, lane);
                 if (lane < kValues) warp_sums[warp][j][lane] = sum;
             }
             __syncthreads();

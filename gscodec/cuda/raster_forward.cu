@@ -29,8 +29,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 int feature_stride, const float* background, int n_channels, int tile_x0, int tile_y0,
                 int tile_columns, const int* column_starts, const real* columns, const int* row_starts,
                 const real* rows, long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out) {
-    __shared__ LocalAxes staged_axes[BATCH];
-    __shared__ real staged_features[BATCH * PASS];
+    __shared__ Member staged[BATCH + 1];
+    __shared__ unsigned char members[WARPS][BATCH + TOP_K];
     const int tile = blockIdx.x, tile_x = tile % tile_columns, tile_y = tile / tile_columns;
     const int column0 = column_starts[tile_x], column1 = column_starts[tile_x + 1];
     const int row0 = row_starts[tile_y], row1 = row_starts[tile_y + 1];
@@ -38,28 +38,33 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const int first = offsets[tile];
     TileList list = {indices + first, offsets[tile + 1] - first, (double)(tile_x0 + tile_x) * TILE_SIZE,
                      (double)(tile_y0 + tile_y) * TILE_SIZE, means, axes, features, feature_stride, n_channels,
-                     staged_axes, staged_features, -1, -1};
+                     staged, members[threadIdx.x / WARP], -1, -1, -1, 0, 0};
     for (int top = row0; top < row1; top += TILE_SIZE) {
         for (int left = column0; left < column1; left += TILE_SIZE) {
-            const int column = left + point_column();
+            const int row = top + point_row();
             Points at;
+            at.y = rows[row < row1 ? row : row1 - 1];
 #pragma unroll
             for (int p = 0; p < PIXELS; ++p) {
+                const int column = left + point_column(p);
                 at.x[p] = columns[column < column1 ? column : column1 - 1];
-                at.y[p] = rows[top + point_row(p) < row1 ? top + point_row(p) : row1 - 1];
             }
             Choice choice[PIXELS];
-            if (list.length) select(list, at, choice);
+            const Box box = Box::around(at);
+            if (list.length) {
+                list.bound(box);
+                select(list, box, at, choice);
+            }
             for (int channel = 0; channel < n_channels; channel += PASS) {
                 real values[PIXELS][PASS], inverse_total[PIXELS];
                 if (list.length)
-                    blend(list, at, choice, channel, values, inverse_total);
+                    blend(list, box, at, choice, channel, values, inverse_total);
                 else
                     fill(background, n_channels, channel, values);
                 // Addresses are worked out only now: registers are what limits the walks over the list.
 #pragma unroll
                 for (int p = 0; p < PIXELS; ++p) {
-                    const int row = top + point_row(p);
+                    const int column = left + point_column(p);
                     if (column >= column1 || row >= row1) continue;
                     SAMPLE* to = out + row * row_stride + column * pixel_stride + channel * channel_stride;
 #pragma unroll

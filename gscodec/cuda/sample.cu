@@ -37,17 +37,25 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS)
         nearest = smaller(nearest, q);
         if (end - begin > TOP_K && q < kept.q[TOP_K - 1]) kept.insert(q);
     }
-    const Choice choice = end - begin > TOP_K ? Choice::of(kept) : Choice::all(nearest);
+    Choice choice = {nearest, real_max()};
+    int spare = 0;
+    if (end - begin > TOP_K) {
+        choice.threshold = kept.q[TOP_K - 1];
+#pragma unroll
+        for (int k = 0; k < TOP_K; ++k) spare += kept.q[k] == choice.threshold ? 1 : 0;
+    } else {
+        spare = TOP_K;
+    }
     for (int channel = 0; channel < n_channels; channel += PASS) {
-        Choice left = choice;
+        int room = spare;
         real total = 0, values[PASS];
 #pragma unroll
         for (int c = 0; c < PASS; ++c) values[c] = 0;
         for (int k = begin; k < end; ++k) {
             const int i = indices[k];
             const real q = map_point(local_axes(means, axes, i, corner_x, corner_y), x, y).q();
-            if (!left.takes(q)) continue;
-            const real w = left.weight(q);
+            if (!choice.takes(q, room)) continue;
+            const real w = choice.weight(q);
             total += w;
             const float* feature = features + (long long)i * feature_stride + channel;
 #pragma unroll

@@ -14,9 +14,9 @@ from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usag
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 
 SPILL_BYTES = {
-    "blend_tiles": 48,
-    "backward_tiles": 8,
-    "weighted_backward_tiles": 24,
+    "blend_tiles": 32,
+    "backward_tiles": 48,
+    "weighted_backward_tiles": 56,
     "ssim_loss": 16,
     "weighted_ssim_loss": 16,
 }

@@ -232,6 +232,55 @@ def test_double_precision_agrees_with_the_oracle_and_with_differences(runtime: R
     np.testing.assert_allclose(got.features, wanted.features, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "window", [Window(8, 5, 40, 44, 0.13, 0.21), Window(-30, -9, 25, 30, 3.1, 2.3), Window(3, 2, 33, 47)]
+)
+@pytest.mark.parametrize(("n", "top_k"), [(60, 10), (700, 10), (700, 3), (300, 32)])
+def test_a_warp_leaves_out_nothing_that_a_point_needs(runtime: Runtime, window: Window, n: int, top_k: int) -> None:
+    """A sample asks every Gaussian of its tile, a pixel those of its warp's shortlist: the same bits, on points
+    that lie close, far apart, and outside of the grid; lists of several batches among them; thin and huge Gaussians."""
+    gaussians, grid = picture(14, n, top_k=top_k)
+    rng = np.random.default_rng(15)
+    inv_scales = np.array(gaussians.inv_scales)
+    inv_scales[::7, 0] = rng.uniform(20, 40, len(inv_scales[::7]))
+    inv_scales[1::7] = rng.uniform(1e-6, 1e-3, (len(inv_scales[1::7]), 2))
+    gaussians = replace(gaussians, inv_scales=inv_scales)
+    scene = bin_scene(runtime, on(runtime, gaussians), grid)
+    out = runtime.xp.empty((window.height, window.width, CHANNELS), np.float32)
+    render_window(runtime, scene, window, out)
+    sampled = runtime.xp.empty((window.height * window.width, CHANNELS), np.float32)
+    blending.sample(runtime, scene, runtime.upload(window_points(window)), sampled)
+    assert runtime.download(out).reshape(-1, CHANNELS).tobytes() == runtime.download(sampled).tobytes()
+
+
+@pytest.mark.parametrize("n", [48, 300])
+def test_of_equal_distances_the_lower_indices_are_blended(runtime: Runtime, n: int) -> None:
+    """Also in gradients, and where the list takes several batches."""
+    gaussians, grid = picture(16, n)
+    same = np.arange(n) % 4
+    gaussians = replace(
+        gaussians,
+        means=gaussians.means[same],
+        inv_scales=gaussians.inv_scales[same] / 8,
+        rotations=gaussians.rotations[same],
+    )
+    engine, oracle = CudaRasterizer(runtime), ReferenceRasterizer()
+    index = oracle.bin(gaussians, grid)
+    assert np.diff(index.offsets).max() == n
+    wanted = oracle.forward(gaussians, grid, index, Window.whole(grid))
+    image = engine.forward(gaussians, grid, index, Window.whole(grid))
+    # Four groups compete: where two are nearly as far, float32 may choose the other.
+    assert (np.abs(image - wanted) < 1e-4).mean() > 0.99
+    points = window_points(Window.whole(grid))
+    assert engine.sample(gaussians, grid, index, points).tobytes() == image.tobytes()
+    grad_image = np.random.default_rng(17).standard_normal(image.shape).astype(np.float32)
+    exact = oracle.backward(gaussians, grid, index, grad_image).features
+    found = engine.backward(gaussians, grid, index, grad_image).features
+    assert not exact[40:].any(), "ten of each group are enough"
+    assert not found[40:].any()
+    np.testing.assert_allclose(found, exact, rtol=1e-2, atol=1e-2 * np.abs(exact).max())
+
+
 @pytest.mark.parametrize("field", ["means", "inv_scales", "rotations"])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e300])
 def test_poisoned_parameters_reach_no_memory_and_no_neighbour(runtime: Runtime, field: str, poison: float) -> None:
