@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from gscodec.cuda.runtime import Kernel, Runtime
+from gscodec.cuda.runtime import Kernel, PlainStep, Runtime
 
 
 class Clock:
@@ -84,9 +84,9 @@ class ProfiledRuntime:
 
         return timed
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+    def record(self, step: Callable[[], None]) -> PlainStep:
         """The step itself: inside a graph single kernels cannot be timed."""
-        return step
+        return PlainStep(step)
 
     def forget(self) -> None:
         """Drop what was timed so far: warm-up."""

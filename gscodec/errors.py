@@ -153,5 +153,9 @@ class DeviceFallback(UserWarning):
     """Device `auto` goes on with the CPU although a card is there; the text says why."""
 
 
+class DeviceWarning(UserWarning):
+    """A GPU works, but not as fast as it should; the text says why."""
+
+
 class SourceWarning(UserWarning):
     """Something in a source picture is not kept, or was taken in a way that its user may not expect; one line."""

@@ -13,7 +13,7 @@ from gscodec.batch.plan import Item
 from gscodec.batch.pool import PROGRESS_SECONDS, Event, Task
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item
-from gscodec.errors import DeviceFallback, SourceWarning
+from gscodec.errors import DeviceFallback, DeviceWarning, SourceWarning
 from gscodec.format.atomic import sweep
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
         return Outcome(name, Status.FAILED, output, text)
 
 
-_OUR_WARNINGS: Final = (SourceWarning, DeviceFallback)
+_OUR_WARNINGS: Final = (SourceWarning, DeviceFallback, DeviceWarning)
 
 Dispatch = Callable[[Sequence[Task]], Iterator[Event]]
 """What has tasks done: `run_tasks` with a number of jobs, or a cluster."""

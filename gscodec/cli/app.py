@@ -13,9 +13,16 @@ import typer
 
 from gscodec.cli import _console, batch, bench, compare, decode, encode, export, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
-from gscodec.errors import DeviceFallback, FileAccessError, GsCodecError, SourceWarning, file_access_error
+from gscodec.errors import (
+    DeviceFallback,
+    DeviceWarning,
+    FileAccessError,
+    GsCodecError,
+    SourceWarning,
+    file_access_error,
+)
 
-_OUR_WARNINGS = (DeviceFallback, SourceWarning)
+_OUR_WARNINGS = (DeviceFallback, DeviceWarning, SourceWarning)
 
 app = typer.Typer(
     name="gscodec",

@@ -1,16 +1,20 @@
-"""The runtime of a real card: CuPy holds memory and streams, NVRTC compiles the kernels.
+"""The runtime of a GPU: CuPy holds memory and streams, NVRTC compiles the kernels.
 
 Arrays are cupy.ndarray. They cross to torch and back without a copy by DLPack: `runtime.xp.from_dlpack(tensor)` and
 `torch.from_dlpack(array)`; both order the two libraries' streams where these differ.
 """
 
+import operator
+import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import cupy
 import numpy as np
@@ -18,19 +22,27 @@ import numpy.typing as npt
 
 from gscodec.cuda import sources
 from gscodec.cuda.runtime import Array, Define
-from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
+from gscodec.errors import BackendUnavailable, DeviceWarning, OutOfDeviceMemory
 
-_FIRST_KERNEL = 'extern "C" __global__ void answer(int* to) { *to = 42; }'
+_FIRST_KERNEL: Final = 'extern "C" __global__ void answer(int* to) { *to = 42; }'
+
+_FAULTS: Final = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError)
+"""What the driver reports: a module that does not load, a launch that failed, an access outside of memory."""
+
+_REFUSED: Final = (cupy.cuda.compiler.CompileException, *_FAULTS)
+"""What may come of a kernel's text."""
+
+_ModuleKey = tuple[str, tuple[tuple[str, Define], ...]]
 
 
 class CupyRuntime:
-    """`Runtime` on card `index`.
+    """`Runtime` on GPU `index`.
 
     Work goes to the stream that is current when the runtime is entered: torch's, once torch uses CUDA in this process,
     else CuPy's. Compiled kernels are kept on disk by CuPy, keyed by their text.
 
     Raises:
-        BackendUnavailable: the card or its compiler does not work here.
+        BackendUnavailable: the GPU or its compiler does not work here.
         OutOfDeviceMemory: other programs left no memory on it.
     """
 
@@ -38,24 +50,62 @@ class CupyRuntime:
         self.name = f"cuda:{index}"
         self.xp: Any = cupy
         self._device = cupy.cuda.Device(index)
-        self._modules: dict[Any, Any] = {}
+        self._modules: dict[_ModuleKey, Future[Any]] = {}
         self._kernels: dict[Any, CupyKernel] = {}
+        self._lock = threading.Lock()  # of the two
         self._current = _Current()
+        self._warned = False
         self._try_out()
 
     def kernel(self, family: str, entry: str, **defines: Define) -> "CupyKernel":
         """See `Runtime.kernel`."""
-        module_key = (family, tuple(sorted(defines.items())))
+        module_key = _key_of(family, defines)
         key = (entry, module_key)
         if key not in self._kernels:
             if entry not in sources.entries(family):
                 raise KeyError(f"{family}.cu has no kernel {entry}")
+            with self._lock:
+                is_new = module_key not in self._modules
+                module = self._modules.setdefault(module_key, Future())
+            if is_new:
+                self._compile(module_key, module)
             with self:
-                if module_key not in self._modules:
-                    text, options = sources.source(family, defines), sources.options(family)
-                    self._modules[module_key] = cupy.RawModule(code=text, options=options, backend="nvrtc")
-                self._kernels[key] = CupyKernel(self._modules[module_key].get_function(entry))
+                self._kernels[key] = CupyKernel(self._function(module.result(), family, entry))
         return self._kernels[key]
+
+    def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
+        """See `Runtime.compile_ahead`. NVRTC works outside of the interpreter's lock, so threads do it at once."""
+        with self._lock:
+            keys = (_key_of(family, defines) for family, defines in wanted)
+            new: dict[_ModuleKey, Future[Any]] = {key: Future() for key in keys if key not in self._modules}
+            self._modules |= new
+        if new:
+            pool = ThreadPoolExecutor(min(len(new), os.cpu_count() or 1), "gscodec-nvrtc")
+            for item in new.items():
+                pool.submit(self._compile, *item)
+            pool.shutdown(wait=False)
+
+    def _compile(self, key: _ModuleKey, promise: "Future[Any]") -> None:
+        """Fulfils a promise of `_modules`; one that is broken is forgotten."""
+        family, defines = key
+        try:
+            with self:
+                text, options = sources.source(family, dict(defines)), sources.options(family)
+                module = cupy.RawModule(code=text, options=options, backend="nvrtc")
+                self._function(module, family, sources.entries(family)[0])  # CuPy compiles when it is asked for one
+        except BaseException as error:
+            del self._modules[key]
+            promise.set_exception(error)
+        else:
+            promise.set_result(module)
+
+    def _function(self, module: Any, family: str, entry: str) -> Any:
+        try:
+            return module.get_function(entry)
+        except _REFUSED as error:
+            raise BackendUnavailable(
+                f"device {self.name}: {family}.cu does not compile or load: {_first_line(error)}; use --device cpu"
+            ) from error
 
     def upload(self, array: npt.NDArray[Any]) -> Array:
         """See `Runtime.upload`."""
@@ -67,9 +117,20 @@ class CupyRuntime:
         with self:
             return np.asarray(array.get(order="C"))
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
-        """See `Runtime.record`. The first repeat is a plain call, which compiles what is missing."""
-        return _Recorded(self, step)
+    def record(self, step: Callable[[], None]) -> "CupyRecorded":
+        """See `Runtime.record`. The first repeat is a plain call, which compiles what is missing.
+
+        Warns:
+            DeviceWarning: once, where CUDA makes no graph of a step.
+        """
+        return CupyRecorded(self, step)
+
+    def warn_of_plain_launches(self, reason: str) -> None:
+        """Say once that launches are made one by one, which takes several times as long as a graph of them."""
+        if not self._warned:
+            self._warned = True
+            text = f"device {self.name}: no CUDA graph: {reason}; kernels are launched one by one, which is slower"
+            warnings.warn(text, DeviceWarning, stacklevel=3)
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
@@ -78,22 +139,36 @@ class CupyRuntime:
 
     def __enter__(self) -> "CupyRuntime":
         with ExitStack() as stack:
-            stack.enter_context(self._device)
-            stream = self._current.recording or _stream_of_torch(int(self._device.id))
-            if stream is not None:
-                stack.enter_context(stream)
+            try:
+                stack.enter_context(self._device)
+                stream = self._current.recording or _stream_of_torch(int(self._device.id))
+                if stream is not None:
+                    stack.enter_context(stream)
+            except _FAULTS as error:  # after a fault the driver refuses everything that this process asks for
+                raise self._stopped(error) from error
             self._current.entered.append(stack.pop_all())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fault = self._memory_fault(error) if isinstance(error, cupy.cuda.memory.OutOfMemoryError) else None
+        fault = self._fault(error)
         self._current.entered.pop().close()
         if fault:
             raise fault from error
 
-    def _memory_fault(self, error: Exception) -> OutOfDeviceMemory:
+    def _fault(self, error: BaseException | None) -> BackendUnavailable | OutOfDeviceMemory | None:
+        """An error of the device in our words; None for any other, and for those a recording is given up for."""
+        if isinstance(error, cupy.cuda.memory.OutOfMemoryError):
+            return self._memory_fault(error)
+        if isinstance(error, _FAULTS) and self._current.recording is None:
+            return self._stopped(error)
+        return None
+
+    def _stopped(self, error: BaseException) -> BackendUnavailable:
+        return BackendUnavailable(f"device {self.name}: it stopped: {_first_line(error)}; use --device cpu")
+
+    def _memory_fault(self, error: BaseException) -> OutOfDeviceMemory:
         """The same in our words. CuPy has given its unused memory back by then."""
         asked = re.search(r"allocating ([\d,]+) bytes", str(error))
         needed = f"{asked[1]} bytes are" if asked else "more memory is"
@@ -101,7 +176,7 @@ class CupyRuntime:
         return OutOfDeviceMemory(f"device {self.name}: {needed} needed, {free:,} of {total:,} bytes are free")
 
     def _try_out(self) -> None:
-        """One kernel, to and fro, so that a card that does not work is known before any work depends on it."""
+        """One kernel, to and fro, so that a GPU that does not work is known before any work depends on it."""
         try:
             with self:
                 answer = cupy.zeros(1, cupy.int32)
@@ -110,7 +185,7 @@ class CupyRuntime:
         except OutOfDeviceMemory:
             raise
         except Exception as error:  # of the driver, of NVRTC, of a library that does not load: each has its own type
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = _first_line(error.__cause__ if isinstance(error, BackendUnavailable) else error)
             raise BackendUnavailable(
                 f"device {self.name}: CuPy {cupy.__version__} cannot use it: {reason}; use --device cpu"
             ) from error
@@ -134,22 +209,23 @@ class CupyKernel:
 
     def __call__(self, grid: int | tuple[int, ...], block: int, *args: Array | np.generic | None) -> None:
         """See `Kernel`."""
-        blocks = (grid,) if isinstance(grid, int) else grid
+        # CuPy takes a tuple of blocks, and no integers of NumPy's.
+        blocks = tuple(operator.index(number) for number in (grid if isinstance(grid, tuple) else (grid,)))
         # CuPy takes None for an argument without storage, which the driver then reads through: a null pointer has to
         # be spelled out.
-        self._function(blocks, (block,), tuple(_NULL if arg is None else arg for arg in args))
+        self._function(blocks, (operator.index(block),), tuple(_NULL if arg is None else arg for arg in args))
 
     @property
     def attributes(self) -> dict[str, int]:
-        """Registers, local and shared bytes and more, as the driver reports them for this card."""
+        """Registers, local and shared bytes and more, as the driver reports them for this GPU."""
         return dict(self._function.attributes)
 
 
 _NULL = np.uint64(0)
 
 
-class _Recorded:
-    """A step that is launched as one CUDA graph from its second repeat on, or plainly where that is not possible."""
+class CupyRecorded:
+    """`Recorded`: one CUDA graph from the second repeat on, or plain launches where that is not possible."""
 
     def __init__(self, runtime: CupyRuntime, step: Callable[[], None]) -> None:
         self._runtime = runtime
@@ -158,7 +234,13 @@ class _Recorded:
         self._compiled = False
         self._impossible = False
 
+    @property
+    def is_graph(self) -> bool:
+        """See `Recorded.is_graph`."""
+        return self._graph is not None
+
     def __call__(self) -> None:
+        """See `Recorded`."""
         with self._runtime:
             if self._compiled and self._graph is None and not self._impossible:
                 self._capture()
@@ -180,8 +262,9 @@ class _Recorded:
             finally:
                 current.recording = None
                 graph = stream.end_capture()
-        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError):
+        except _FAULTS as error:
             self._impossible = True  # something in it that a graph does not take
+            self._runtime.warn_of_plain_launches(_first_line(error.__context__ or error))
         else:
             self._graph = graph
 
@@ -208,3 +291,12 @@ def _stream_of_torch(index: int) -> Any:
     if hasattr(cupy.cuda.Stream, "from_external"):
         return cupy.cuda.Stream.from_external(_TorchStream(address))
     return cupy.cuda.ExternalStream(address, index)  # CuPy 13
+
+
+def _key_of(family: str, defines: Mapping[str, Define]) -> _ModuleKey:
+    return family, tuple(sorted(defines.items()))
+
+
+def _first_line(error: BaseException | None) -> str:
+    """The fact of an error of CuPy's, whose texts may have hundreds of lines."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

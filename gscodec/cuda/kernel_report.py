@@ -7,7 +7,7 @@ again: the launch code runs, on a runtime that notes what it asks for and launch
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gscodec.constants import TOP_K
 from gscodec.cuda import binning, fitting, sources, unpacking, upkeep
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
-from gscodec.cuda.runtime import Array, Define, Kernel
+from gscodec.cuda.runtime import Array, Define, Kernel, PlainStep
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cuda import CudaRasterizer
@@ -50,6 +50,14 @@ class Variant:
 def main_variants() -> list[Variant]:
     """What a picture with three channels is encoded and decoded with."""
     return _noted([(3, TOP_K, np.float32)])
+
+
+def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, ssim: bool) -> list[Variant]:
+    """What a fit of a picture with codes of 8 bits compiles, with SSIM in its loss or without."""
+    families = {"tile_bin", "raster_forward", "raster_backward", "fit", "upkeep"} | ({"loss"} if ssim else set())
+    others = {("LOG_SCALES", int(not log_scales)), ("PEAK", 65535)}
+    noted = _noted([(n_channels, top_k, np.float32)])
+    return [v for v in noted if v.family in families and others.isdisjoint(v.defines)]
 
 
 def all_variants() -> list[Variant]:
@@ -88,14 +96,17 @@ class _Notes:
         self.seen.setdefault((family, tuple(sorted(defines.items()))), set()).add(entry)
         return lambda *_: None
 
+    def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
+        pass
+
     def upload(self, array: npt.NDArray[Any]) -> Array:
         return np.array(array, order="C")
 
     def download(self, array: Array) -> npt.NDArray[Any]:
         return np.zeros_like(array)
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
-        return step
+    def record(self, step: Callable[[], None]) -> PlainStep:
+        return PlainStep(step)
 
     def synchronize(self) -> None:
         pass

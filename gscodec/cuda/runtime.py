@@ -1,10 +1,11 @@
 """Where kernels run. All launch code is written once against `Runtime`.
 
-`CupyRuntime` is a card. The tests have another that compiles the same kernel text for the host, so that everything but
-the card itself is checked on machines without one.
+`CupyRuntime` is a GPU. The tests have another that compiles the same kernel text for the host, so that everything but
+the GPU itself is checked on machines without one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -33,6 +34,31 @@ class Kernel(Protocol):
         ...
 
 
+class Recorded(Protocol):
+    """A step that can be repeated."""
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether a repeat is one launch, of a CUDA graph; known from the second repeat on."""
+        ...
+
+    def __call__(self) -> None:
+        """Repeats the step's launches, and does not wait."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlainStep:
+    """`Recorded` where launches are made one by one."""
+
+    step: Callable[[], None]
+    is_graph: bool = False
+
+    def __call__(self) -> None:
+        """See `Recorded`."""
+        self.step()
+
+
 class Runtime(Protocol):
     """A device, its memory and the kernels compiled for it. Arrays of one runtime never go to another."""
 
@@ -51,6 +77,14 @@ class Runtime(Protocol):
 
         Raises:
             KeyError: no such family or entry.
+            BackendUnavailable: it does not compile or load for this device.
+        """
+        ...
+
+    def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
+        """Begins to compile families with such defines side by side, and does not wait; `kernel` waits for its own.
+
+        It may do nothing: what is missing is compiled when it is asked for.
         """
         ...
 
@@ -66,8 +100,8 @@ class Runtime(Protocol):
         """A copy in host memory, made after everything launched so far has ended."""
         ...
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
-        """A function that repeats the launches `step` makes, as one CUDA graph where that is possible.
+    def record(self, step: Callable[[], None]) -> Recorded:
+        """What repeats the launches `step` makes, as one CUDA graph where that is possible.
 
         `step` may be called any number of times here or later, also not at all until the first repeat; it must make
         the same launches with the same arguments every time, allocate nothing and read nothing back.
@@ -85,5 +119,5 @@ class Runtime(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Restores what was current before; an out-of-memory error of the device becomes OutOfDeviceMemory."""
+        """Restores what was current before. Errors of the device become OutOfDeviceMemory or BackendUnavailable."""
         ...

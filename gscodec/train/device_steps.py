@@ -5,7 +5,7 @@ tile lists get more room. What changes from step to step lies in device memory, 
 lists have a capacity: a batch of steps that turns out to need more is undone, and done again with more room.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,7 @@ from gscodec.cuda import fitting
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists
 from gscodec.cuda.blending import Lattice, Scene
 from gscodec.cuda.fitting import FitSettings, FitSnapshot, FitState, FitStatus
-from gscodec.cuda.runtime import Array, Runtime
+from gscodec.cuda.runtime import Array, Recorded, Runtime
 from gscodec.errors import LimitExceeded
 from gscodec.gaussians import Float32Array, Grid
 from gscodec.raster.base import LossWeights
@@ -60,7 +60,8 @@ class DeviceSteps:
         self._grid = grid
         self._target = target
         self._importance = importance
-        self._graph: Callable[[], None] | None = None
+        self.graph: Recorded | None = None
+        """The step as it is repeated, once there was one."""
         self._background = runtime.upload(np.asarray(grid.background, np.float32))
         self._pass = LossPass(runtime, grid, target, settings.weights, importance)
         self.state = FitState.of(runtime, settings, log_gains, n_steps)
@@ -80,7 +81,7 @@ class DeviceSteps:
         self.state.append(rows, units)
         self._geometry = Geometry(self._runtime, len(self))
         self._grads = self._runtime.xp.empty(self.state.rows[: len(self)].shape, np.float32)
-        self._graph = None
+        self.graph = None
         self.show_all(level)
 
     def use_loss(self, weights: LossWeights) -> None:
@@ -89,7 +90,7 @@ class DeviceSteps:
             return
         self._pass = LossPass(self._runtime, self._grid, self._target, weights, self._importance)
         self.state.settings = replace(self.state.settings, weights=weights)
-        self._graph = None
+        self.graph = None
 
     def decide(self, steps: Sequence[Step]) -> None:
         """Adds steps to the plan on the device."""
@@ -149,7 +150,7 @@ class DeviceSteps:
 
     def _repeat(self, n_steps: int) -> FitStatus:
         """Carries out the plan's next steps."""
-        step = self._graph = self._graph or self._runtime.record(self._step)
+        step = self.graph = self.graph or self._runtime.record(self._step)
         for _ in range(n_steps):
             step()
         return fitting.read_status(self._runtime, self.state)
@@ -180,6 +181,6 @@ class DeviceSteps:
             )
         rows, columns = self._grid.tiles_shape
         capacity = min(round(ROOM * needed), MAX_TILE_PAIRS)
-        self._graph = None
+        self.graph = None
         self._lists = TileLists(self._runtime, (0, 0, columns, rows), capacity)
         self._moments: Array = moments_of(self._runtime, capacity, self.state.settings.shape[2])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.cuda.kernel_report import fit_variants
 from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.raster.base import Rasterizer
@@ -154,6 +155,10 @@ def _trainee(
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     device = on_device(rasterizer)
     if device is not None:
+        p = plan.preset
+        ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
+        kernels = fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log", ssim=ssim)
+        device.runtime.compile_ahead((kernel.family, dict(kernel.defines)) for kernel in kernels)
         draws = ModuleDraws(device.runtime.xp, seed)
         return DeviceTrainee(plan, target, grid, device.runtime, draws, allowed, importance, pictures=device.pictures)
     raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")

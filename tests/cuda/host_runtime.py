@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -130,23 +130,23 @@ class HostRuntime:
             raise TypeError(f"{type(array).__name__} is not an array of the device")
         return from_device(array)
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+    def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
+        """Nothing: a family's library is kept on disk, and tests use few at a time."""
+
+    def record(self, step: Callable[[], None]) -> "HostReplay":
         """`step` itself, held to what a CUDA graph needs: the same launches every time, and nothing else."""
-        first: list[tuple[Any, ...]] = []
+        return HostReplay(self, step)
 
-        def replay() -> None:
-            self._outside_of_record("replays another step")
-            launches: list[tuple[Any, ...]] = []
-            self._launches = launches
-            try:
-                step()
-            finally:
-                self._launches = None
-            if first and launches != first:
-                raise KernelFault("a recorded step makes other launches than the first time, or with other arguments")
-            first[:] = launches
-
-        return replay
+    @contextmanager
+    def recording(self) -> Iterator[list[tuple[Any, ...]]]:
+        """What is launched meanwhile; whatever else a graph cannot hold is refused."""
+        self._outside_of_record("replays another step")
+        launches: list[tuple[Any, ...]] = []
+        self._launches = launches
+        try:
+            yield launches
+        finally:
+            self._launches = None
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
@@ -174,6 +174,29 @@ class HostRuntime:
     def _launched(self, launch: tuple[Any, ...]) -> None:
         if self._launches is not None:
             self._launches.append(launch)
+
+
+class HostReplay:
+    """`Recorded` on the host."""
+
+    def __init__(self, runtime: HostRuntime, step: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._step = step
+        self._first: list[tuple[Any, ...]] | None = None
+        self.is_graph = False
+        """Whether two repeats made the same launches, so that a graph of them would do."""
+
+    def __call__(self) -> None:
+        """Carries the step out, and compares.
+
+        Raises:
+            KernelFault: it does what a CUDA graph cannot hold.
+        """
+        with self._runtime.recording() as launches:
+            self._step()
+        if self._first is not None and launches != self._first:
+            raise KernelFault("a recorded step makes other launches than the first time, or with other arguments")
+        self.is_graph, self._first = self._first is not None, launches
 
 
 class _Request(ctypes.Structure):
@@ -298,7 +321,8 @@ class HostKernel:
             return 0
         if not isinstance(arg, DeviceArray):
             raise KernelFault(f"{where}: {type(arg).__name__}, not an array of the device")
-        if not arg.flags.c_contiguous:
+        # Rows may have gaps between them: kernels are given the stride of those. Nothing tells them of others.
+        if not (arg[:1] if arg.ndim > 1 else arg).flags.c_contiguous:
             raise KernelFault(f"{where}: an array of strides {arg.strides}, which a kernel does not see")
         kind = parameter.lstrip("*").removeprefix("c")
         if kind[0] != "?" and kind != f"{arg.dtype.kind}{arg.dtype.itemsize}":

@@ -5,14 +5,15 @@ What CuPy then does with it is tested on a card (test_runtime.py).
 
 import importlib
 import sys
+import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
+from gscodec.errors import BackendUnavailable, DeviceWarning, OutOfDeviceMemory
 
 
 class OutOfMemoryError(MemoryError):
@@ -23,6 +24,21 @@ class CUDARuntimeError(RuntimeError):
     pass
 
 
+class CUDADriverError(RuntimeError):
+    pass
+
+
+class CompileException(Exception):
+    """CuPy's has its text from __str__ alone."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Log:
     """What happened, in order; and what shall fail."""
 
@@ -31,6 +47,9 @@ class Log:
         self.streams: list[Stream] = []
         self.answer = 42
         self.capture_fails = False
+        self.refuses: Exception | None = None  # what loading a kernel raises
+        self.compiling: Callable[[], object] = lambda: None  # called where a module is compiled
+        self.is_broken = False  # after a fault of a kernel
 
     @property
     def stream(self) -> "Stream":
@@ -78,8 +97,9 @@ class Function:
         self.name = name
 
     def __call__(self, grid: Any, block: Any, args: Any) -> None:
-        assert isinstance(grid, tuple)
-        assert isinstance(block, tuple)
+        for size in (grid, block):
+            assert isinstance(size, tuple)
+            assert all(type(number) is int for number in size)
         if self.name == "answer":
             args[0][0] = LOG.answer
         elif LOG.stream.capturing:
@@ -102,8 +122,19 @@ def make_cupy() -> types.ModuleType:
     cupy.array = lambda value, order: np.array(value, order=order).view(Array)
 
     def raw_module(*, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> Any:
-        LOG.events.append(("compiled", options, backend, len(code) > 1000))
-        return types.SimpleNamespace(get_function=Function)
+        is_loaded = False
+
+        def get_function(name: str) -> Function:
+            nonlocal is_loaded
+            if not is_loaded:
+                LOG.compiling()
+                LOG.events.append(("compiled", options, backend, len(code) > 1000))
+            if LOG.refuses:
+                raise LOG.refuses
+            is_loaded = True
+            return Function(name)
+
+        return types.SimpleNamespace(get_function=get_function)
 
     cupy.RawModule = raw_module
 
@@ -114,6 +145,8 @@ def make_cupy() -> types.ModuleType:
             self.id = index
 
         def __enter__(self) -> None:
+            if LOG.is_broken:
+                raise CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
             LOG.events.append(("device", self.id))
 
         def __exit__(self, *error: object) -> None:
@@ -126,7 +159,8 @@ def make_cupy() -> types.ModuleType:
         get_current_stream=lambda: LOG.stream,
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         runtime=types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError),
-        driver=types.SimpleNamespace(CUDADriverError=CUDARuntimeError),
+        driver=types.SimpleNamespace(CUDADriverError=CUDADriverError),
+        compiler=types.SimpleNamespace(CompileException=CompileException),
     )
     return cupy  # type: ignore[no-any-return]
 
@@ -179,12 +213,16 @@ def test_a_family_is_compiled_once_for_each_set_of_defines(runtime: Any) -> None
 def test_a_null_pointer_is_eight_bytes(runtime: Any) -> None:
     """CuPy would pass None on as an argument that has no storage at all."""
     kernel = runtime.kernel("tile_bin", "sum_chunks")
-    kernel((3, 2), 64, None, np.int32(5))
+    kernel((np.int64(3), 2), np.int32(64), None, np.int32(5))
     name, grid, block, args, _ = LOG.events[-1]
     assert (name, grid, block) == ("sum_chunks", (3, 2), (64,))
     assert args == (0, 5)
     assert [type(arg) for arg in args] == [np.uint64, np.int32]
     assert kernel.attributes == {"num_regs": 40}
+    kernel(np.int64(7), 64)
+    assert LOG.events[-1][1] == (7,)
+    with pytest.raises(TypeError):
+        kernel(1.5, 64)
 
 
 @pytest.mark.parametrize(
@@ -217,18 +255,44 @@ def test_a_step_is_called_then_captured_then_replayed(runtime: Any, monkeypatch:
         replay()
     what = [event[0] for event in LOG.events if not event[0].startswith("device")]
     assert what == ["sum_chunks", "sum_chunks", "captured", "captured", "graph", "graph"]
+    assert replay.is_graph
     assert ("graph", "external 4096") in LOG.events
 
 
-def test_a_step_that_no_graph_takes_is_called(runtime: Any) -> None:
+def test_a_step_that_no_graph_takes_is_called_and_said_to_be(runtime: Any) -> None:
     kernel = runtime.kernel("tile_bin", "sum_chunks")
     replay = runtime.record(lambda: kernel(1, 32))
     LOG.capture_fails = True
     LOG.events.clear()
-    for _ in range(3):
+    replay()
+    text = "device cuda:0: no CUDA graph: cudaErrorStreamCaptureInvalidated; kernels are launched one by one, which is"
+    with pytest.warns(DeviceWarning, match=text):
         replay()
+    replay()
     what = [event[0] for event in LOG.events if not event[0].startswith("device")]
     assert what == ["sum_chunks", "captured", "sum_chunks", "sum_chunks"]
+    assert not replay.is_graph
+    other = runtime.record(lambda: kernel(1, 32))
+    for _ in range(2):
+        other()  # a second warning would be an error here
+    assert not other.is_graph
+
+
+def test_what_no_graph_takes_in_the_middle_of_a_step_is_said(runtime: Any) -> None:
+    """The call that may not be captured tells more than the capture's end, which fails for that reason."""
+    kernel = runtime.kernel("tile_bin", "sum_chunks")
+
+    def step() -> None:
+        with runtime:
+            kernel(1, 32)
+            if LOG.stream.capturing:
+                LOG.capture_fails = True
+                raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: not permitted")
+
+    replay = runtime.record(step)
+    replay()
+    with pytest.warns(DeviceWarning, match="no CUDA graph: cudaErrorStreamCaptureUnsupported: not permitted;"):
+        replay()
 
 
 def test_a_step_that_fails_leaves_no_capture_behind(runtime: Any) -> None:
@@ -252,6 +316,57 @@ def test_too_little_memory_names_bytes_needed_and_free(runtime: Any) -> None:
     with pytest.raises(OutOfDeviceMemory) as caught, runtime, runtime:
         raise OutOfMemoryError("Out of memory allocating 1,234,567 bytes (allocated so far: 5 bytes).")
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            CompileException("\n/tmp/k.cu(3): error: expected a ;\n1 error detected\n"),
+            "/tmp/k.cu(3): error: expected a ;",
+        ),
+        (
+            CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image"),
+            "CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image",
+        ),
+        (CompileException(""), "CompileException"),
+    ],
+    ids=["text", "driver", "silent"],
+)
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_a_kernel_that_does_not_load_is_one_line(runtime: Any, fault: Exception, reason: str, is_ahead: bool) -> None:
+    LOG.refuses = fault
+    if is_ahead:
+        runtime.compile_ahead([("tile_bin", {})])
+    with pytest.raises(BackendUnavailable) as caught, runtime:
+        runtime.kernel("tile_bin", "sum_chunks")
+    assert str(caught.value) == f"device cuda:0: tile_bin.cu does not compile or load: {reason}; use --device cpu"
+    LOG.refuses = None
+    runtime.kernel("tile_bin", "sum_chunks")(1, 32)  # it is tried again
+
+
+@pytest.mark.parametrize("error", [CUDARuntimeError, CUDADriverError])
+def test_a_fault_of_a_kernel_is_one_line(runtime: Any, error: type[Exception]) -> None:
+    text = "device cuda:0: it stopped: an illegal memory access was encountered; use --device cpu"
+    with pytest.raises(BackendUnavailable) as caught, runtime, runtime:
+        raise error("an illegal memory access was encountered")
+    assert str(caught.value) == text
+    LOG.is_broken = True  # the context is lost, and every later call says so
+    with pytest.raises(BackendUnavailable, match="it stopped: cudaErrorIllegalAddress"):
+        runtime.synchronize()
+
+
+def test_families_are_compiled_ahead_side_by_side_and_once(runtime: Any) -> None:
+    together = threading.Barrier(3, timeout=60)  # two that compile and this thread, all at the same time
+    LOG.compiling = together.wait
+    runtime.compile_ahead([("tile_bin", {"A": 1}), ("sample", {"A": 1}), ("tile_bin", {"A": 1})])
+    runtime.compile_ahead([("sample", {"A": 1})])
+    together.wait()
+    LOG.compiling = lambda: pytest.fail("compiled twice")
+    runtime.kernel("tile_bin", "sum_chunks", A=1)
+    runtime.kernel("tile_bin", "scan_chunks", A=1)
+    runtime.kernel("sample", "sample_points", A=1)
+    assert len([event for event in LOG.events if event[0] == "compiled"]) == 2
 
 
 def test_arrays_cross_as_contiguous_copies(runtime: Any) -> None:

@@ -1,17 +1,17 @@
 """A fit by the kernels takes the steps of the fit on the CPU."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from host_runtime import SCHEDULES, HostRuntime, Schedule
+from host_runtime import SCHEDULES, HostKernel, HostRuntime, Schedule
 from launches import launches_of
 
 from gscodec.cuda.fitting import FitSnapshot
-from gscodec.cuda.runtime import Array, Runtime
+from gscodec.cuda.runtime import Array, Define, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.base import LossWeights
@@ -309,6 +309,41 @@ def test_a_step_is_few_launches(
     assert launches[:4] == ["show", "scan_lists", "emit_pairs", "sort_lists"]
     assert launches[4 + middle :] == ["finish_step", "adam_rows", *last]
     assert launches[3 + middle] == "backward_tiles"
+
+
+@pytest.mark.parametrize("name", ["paper", "balanced"])
+def test_a_step_is_one_graph(device_runtime: Runtime, picture: Float32Array, name: str) -> None:
+    plan, rng = plan_of(PRESETS[name], 30), np.random.default_rng(0)
+    draws = SameDraws(device_runtime, rng)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), device_runtime, draws)
+    segment = plan.segments[-1]
+    trainee.grow(segment.n_gaussians)
+    list(trainee.run(plan.steps(segment, rng)))
+    assert trainee._steps.graph is not None
+    assert trainee._steps.graph.is_graph
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_a_fit_s_kernels_are_compiled_ahead(picture: Float32Array, preset: str) -> None:
+    """All of those that it asks for, and few others: of a first fit, compiling is most of the time."""
+    ahead: set[tuple[Any, ...]] = set()
+    asked: set[tuple[Any, ...]] = set()
+
+    class Noting(HostRuntime):
+        def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
+            ahead.update((family, tuple(sorted(defines.items()))) for family, defines in wanted)
+
+        def kernel(self, family: str, entry: str, **defines: Define) -> HostKernel:
+            asked.add((family, tuple(sorted(defines.items()))))
+            return super().kernel(family, entry, **defines)
+
+    grid = grid_of(picture, PRESETS[preset])
+    engine = CudaRasterizer(Noting())
+    made = fit(picture, 40, PRESETS[preset], rasterizer=engine, grid=grid, lods=3, steps=20)
+    index = engine.bin(made.gaussians, grid)
+    engine.forward(made.gaussians, grid, index, Window.whole(grid), "uint8")
+    assert asked <= ahead
+    assert {family for family, _ in ahead - asked} <= {"upkeep"}  # of longer fits
 
 
 def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(

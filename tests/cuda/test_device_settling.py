@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from host_runtime import HostRuntime
+from host_runtime import HostReplay, HostRuntime
 
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import BackendUnavailable
@@ -179,15 +179,14 @@ class Watched(HostRuntime):
         self.down.append(array.nbytes)
         return super().download(array)
 
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+    def record(self, step: Callable[[], None]) -> HostReplay:
         self.recorded += 1
-        replay = super().record(step)
 
         def counted() -> None:
             self.repeated += 1
-            replay()
+            step()
 
-        return counted
+        return super().record(counted)
 
 
 PLANE = 4 * HEIGHT * WIDTH  # bytes; what crosses the bus is far below one

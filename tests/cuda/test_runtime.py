@@ -1,10 +1,12 @@
 """What launch code may rely on, wherever kernels run: the host shim, and the card where there is one."""
 
+import devices
 import numpy as np
 import pytest
 
 from gscodec.cuda.binning import DEFINES, SCAN_CHUNK, SCAN_THREADS
 from gscodec.cuda.runtime import Runtime
+from gscodec.errors import BackendUnavailable, MissingExtra, OutOfDeviceMemory
 
 
 def scan(runtime: Runtime, values: object, n: int, sums: object, needed: object) -> None:
@@ -56,6 +58,7 @@ def test_a_recorded_step_can_be_repeated(device_runtime: Runtime) -> None:
             values.fill(value)
             replay()
             assert np.array_equal(device_runtime.download(sums), value * np.arange(n + 1))
+            assert replay.is_graph == (value > 0)
     assert device_runtime.download(repeats)[0] == 4 * n
 
 
@@ -92,3 +95,20 @@ def test_nested_entering(device_runtime: Runtime) -> None:
     with device_runtime, device_runtime:
         device_runtime.xp.zeros(1, np.int32)
     device_runtime.synchronize()
+
+
+@pytest.mark.parametrize("fault", [BackendUnavailable, MissingExtra, OutOfDeviceMemory])
+def test_a_gpu_that_is_needed_fails_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    def refuse(_: str) -> None:
+        raise fault("device cuda: no NVIDIA driver is installed; use --device cpu")
+
+    monkeypatch.setattr(devices, "open_runtime", refuse)
+    monkeypatch.delenv(devices.NEEDED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no NVIDIA driver"):
+        devices.open_device("cuda")
+    monkeypatch.setenv(devices.NEEDED, "1")
+    with pytest.raises(pytest.fail.Exception, match=r"no NVIDIA driver.*GSCODEC_NEED_GPU is set"):
+        devices.open_device("cuda")
+    assert devices.open_device("host").name == "host"

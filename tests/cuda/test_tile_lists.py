@@ -170,6 +170,7 @@ def test_repeated_renders_are_five_launches_of_what_the_arrays_hold(runtime: Hos
         wanted = runtime.xp.empty(out.shape, np.uint8)
         render_window(runtime, bin_scene(runtime, upload_gaussians(runtime, changed), grid), window, wanted)
         assert np.array_equal(runtime.download(out), runtime.download(wanted))
+    assert renderer._replay.is_graph
     assert launches_of(runtime, renderer._launch) == [*LISTING, "blend_tiles"]
 
 
