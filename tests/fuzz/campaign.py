@@ -67,7 +67,7 @@ class Worker:
     end: float
     last: int
     folder: Path
-    library: Path
+    c_reader: Path
     shared: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, _FIELDS.size))
     pid: int = 0
     _seen: tuple[int, float] = (-1, 0.0)
@@ -109,7 +109,7 @@ class Worker:
             cpus = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cpus[self.first % self.step % len(cpus)]})
         gc.set_threshold(100_000, 50, 50)
-        readers = ReaderComparison(CReader(self.library))
+        readers = ReaderComparison(CReader(self.c_reader))
         for name in ("rgb", "coded_rgb", "packed_rgb"):  # what is loaded or built once is no mutant's doing
             readers.check(mutant(name, 0), random.Random(0), deep=True)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -163,9 +163,9 @@ def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> Resul
     """ReaderComparison the mutants `first` to `last`, or as many as the time allows."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        library = reader_library(Path(scratch))
+        c_reader = reader_library(Path(scratch))
         began = time.monotonic()
-        workers = [Worker(first + k, jobs, began + seconds, last, folder, library) for k in range(jobs)]
+        workers = [Worker(first + k, jobs, began + seconds, last, folder, c_reader) for k in range(jobs)]
         for worker in workers:
             worker.start()
         living = set(range(jobs))
