@@ -33,6 +33,16 @@ __device__ inline T warp_sum(T value) {
     return value;
 }
 
+// Sum over the lanes up to this one, itself included.
+__device__ inline int warp_sum_to(int value, int lane) {
+#pragma unroll
+    for (int step = 1; step < WARP; step *= 2) {
+        const int other = __shfl_up_sync(FULL_MASK, value, step);
+        if (lane >= step) value += other;
+    }
+    return value;
+}
+
 __device__ inline int warp_max(int value) {
     for (int mask = WARP / 2; mask > 0; mask >>= 1) {
         const int other = __shfl_xor_sync(FULL_MASK, value, mask);

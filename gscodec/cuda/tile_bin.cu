@@ -93,12 +93,7 @@ extern "C" __global__ void __launch_bounds__(SCAN_THREADS)
         sum += mine[k];
     }
     // Exclusive sum over the block's threads: within warps by shuffles, across them through shared memory.
-    int inclusive = sum;
-#pragma unroll
-    for (int step = 1; step < WARP; step *= 2) {
-        const int other = __shfl_up_sync(FULL_MASK, inclusive, step);
-        if (lane >= step) inclusive += other;
-    }
+    const int inclusive = warp_sum_to(sum, lane);
     __shared__ int warp_totals[SCAN_THREADS / WARP];
     __syncthreads();
     if (lane == WARP - 1) warp_totals[thread / WARP] = inclusive;
@@ -144,12 +139,7 @@ extern "C" __global__ void __launch_bounds__(LIST_THREADS)
         mine[k] = at + k < n ? values[at + k] : 0;
         sum += mine[k];
     }
-    int inclusive = sum;
-#pragma unroll
-    for (int step = 1; step < WARP; step *= 2) {
-        const int other = __shfl_up_sync(FULL_MASK, inclusive, step);
-        if (lane >= step) inclusive += other;
-    }
+    const int inclusive = warp_sum_to(sum, lane);
     if (lane == WARP - 1) {
         warp_totals[warp] = inclusive;
         sums[warp][0] = before;
@@ -285,12 +275,7 @@ __device__ inline void sort_by_bits(const int2* list, int n, int first, unsigned
         int sum = 0;
 #pragma unroll
         for (int k = 0; k < kEach; ++k) sum += __popc(bits[thread * kEach + k]);
-        int inclusive = sum;
-#pragma unroll
-        for (int step = 1; step < WARP; step *= 2) {
-            const int other = __shfl_up_sync(FULL_MASK, inclusive, step);
-            if (lane >= step) inclusive += other;
-        }
+        const int inclusive = warp_sum_to(sum, lane);
         if (lane == WARP - 1) warp_totals[thread / WARP] = inclusive;
         __syncthreads();
         int at = placed + inclusive - sum;

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.cuda.kernel_report import fit_variants
 from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.raster.base import Rasterizer
@@ -155,6 +154,8 @@ def _trainee(
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     device = on_device(rasterizer)
     if device is not None:
+        from gscodec.cuda.kernel_report import fit_variants
+
         p = plan.preset
         ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
         kernels = fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log", ssim=ssim)
