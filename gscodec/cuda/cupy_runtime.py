@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda import sources
-from gscodec.cuda.runtime import Array, Define
-from gscodec.errors import BackendUnavailable, DeviceWarning, OutOfDeviceMemory
+from gscodec.cuda.runtime import Array, Define, PlainStaging
+from gscodec.errors import BackendUnavailable, DeviceWarning, InvalidArgument, OutOfDeviceMemory
 
 _FIRST_KERNEL: Final = 'extern "C" __global__ void answer(int* to) { *to = 42; }'
 
@@ -117,6 +117,19 @@ class CupyRuntime:
         with self:
             return np.asarray(array.get(order="C"))
 
+    def staging(self, n_bytes: int) -> "CupyStaging | PlainStaging":
+        """See `Runtime.staging`."""
+        with self:
+            try:
+                return CupyStaging(self, n_bytes)
+            except _FAULTS:  # the host has no memory left to pin; of another fault the next call tells
+                return PlainStaging(self.download)
+
+    def free_bytes(self) -> int:
+        """See `Runtime.free_bytes`."""
+        with self:
+            return int(self._device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
+
     def record(self, step: Callable[[], None]) -> "CupyRecorded":
         """See `Runtime.record`. The first repeat is a plain call, which compiles what is missing.
 
@@ -199,6 +212,49 @@ class _Current(threading.local):
     def __init__(self) -> None:
         self.entered: list[ExitStack] = []
         self.recording: Any = None  # the stream that a step is being recorded on
+
+
+class CupyStaging:
+    """`Staging` in page-locked memory. Copies have a stream of their own, and events order it and the current one.
+
+    Raises:
+        CUDARuntimeError: there is no memory to lock.
+    """
+
+    def __init__(self, runtime: CupyRuntime, n_bytes: int) -> None:
+        self._runtime = runtime
+        self._memory = cupy.cuda.alloc_pinned_memory(max(n_bytes, 1))
+        self._bytes = np.frombuffer(self._memory, np.uint8, n_bytes)
+        self._stream = cupy.cuda.Stream(non_blocking=True)
+        self._computed, self._copied = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
+        self._sent: Array | None = None  # its memory must not be used for anything else meanwhile
+
+    def send(self, array: Array) -> None:
+        """See `Staging.send`."""
+        if array.nbytes > len(self._bytes) or not array.flags.c_contiguous:
+            raise InvalidArgument(f"an array of {array.nbytes} bytes is sent where {len(self._bytes)} contiguous fit")
+        self.close()
+        with self._runtime:
+            self._computed.record()
+            self._stream.wait_event(self._computed)
+            self._sent = array
+            array.data.copy_to_host_async(self._memory.ptr, array.nbytes, self._stream)
+            self._copied.record(self._stream)
+
+    def receive(self) -> npt.NDArray[Any]:
+        """See `Staging.receive`."""
+        array = self._sent
+        if array is None:
+            raise InvalidArgument("nothing was sent")
+        self.close()
+        return np.asarray(self._bytes[: array.nbytes].view(array.dtype).reshape(array.shape))
+
+    def close(self) -> None:
+        """See `Staging.close`."""
+        if self._sent is not None:
+            with self._runtime:
+                self._copied.synchronize()
+            self._sent = None
 
 
 class CupyKernel:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gscodec.constants import TOP_K
 from gscodec.cuda import binning, fitting, sources, unpacking, upkeep
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
-from gscodec.cuda.runtime import Array, Define, Kernel, PlainStep
+from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cuda import CudaRasterizer
@@ -104,6 +104,12 @@ class _Notes:
 
     def download(self, array: Array) -> npt.NDArray[Any]:
         return np.zeros_like(array)
+
+    def staging(self, n_bytes: int) -> PlainStaging:  # noqa: ARG002  # as the protocol
+        return PlainStaging(self.download)
+
+    def free_bytes(self) -> int:
+        return 1 << 40
 
     def record(self, step: Callable[[], None]) -> PlainStep:
         return PlainStep(step)

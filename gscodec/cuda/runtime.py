@@ -5,7 +5,7 @@ the GPU itself is checked on machines without one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -45,6 +45,48 @@ class Recorded(Protocol):
     def __call__(self) -> None:
         """Repeats the step's launches, and does not wait."""
         ...
+
+
+class Staging(Protocol):
+    """Host memory that an array is copied to while the device goes on: pinned, with a stream of its own."""
+
+    def send(self, array: Array) -> None:
+        """Begins to copy a C-contiguous array once everything launched so far has ended, and does not wait.
+
+        Until `receive` nothing may write to the array, and what the last one gave is no longer there.
+
+        Raises:
+            InvalidArgument: it is larger than the memory, or not contiguous.
+        """
+        ...
+
+    def receive(self) -> npt.NDArray[Any]:
+        """Waits for the copy. What it gives has the array's shape and dtype, and holds until the next `send`."""
+        ...
+
+    def close(self) -> None:
+        """Waits for a copy that nobody received, so that its memory may go."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlainStaging:
+    """`Staging` where nothing is pinned: a copy is made when it is asked for."""
+
+    download: Callable[[Array], npt.NDArray[Any]]
+    _sent: list[Array] = field(default_factory=list)
+
+    def send(self, array: Array) -> None:
+        """See `Staging`."""
+        self._sent[:] = [array]
+
+    def receive(self) -> npt.NDArray[Any]:
+        """See `Staging`."""
+        return self.download(self._sent.pop())
+
+    def close(self) -> None:
+        """See `Staging`."""
+        self._sent.clear()
 
 
 @dataclass(frozen=True)
@@ -98,6 +140,17 @@ class Runtime(Protocol):
 
     def download(self, array: Array) -> npt.NDArray[Any]:
         """A copy in host memory, made after everything launched so far has ended."""
+        ...
+
+    def staging(self, n_bytes: int) -> Staging:
+        """Host memory for copies of up to so many bytes that go on beside the kernels.
+
+        `PlainStaging` where pinned memory cannot be had.
+        """
+        ...
+
+    def free_bytes(self) -> int:
+        """Bytes that arrays can still take, about: free on the device, or held by this process and unused."""
         ...
 
     def record(self, step: Callable[[], None]) -> Recorded:

@@ -27,6 +27,7 @@ from host_arrays import Block, DeviceArray, HostModule, block_of, from_device, o
 
 from gscodec.cuda import sources
 from gscodec.cuda.runtime import Array, Define
+from gscodec.errors import InvalidArgument
 
 _SHIM = Path(__file__).parent / "shim"
 _BUILD = Path(__file__).parents[2] / "build" / "host-kernels"
@@ -98,6 +99,9 @@ class HostRuntime:
         self.xp: Any = HostModule(check=lambda: self._outside_of_record("makes an array"))
         self._kernels: dict[Any, HostKernel] = {}
         self._launches: list[tuple[Any, ...]] | None = None  # of the recorded step that runs now
+        self.memory = 1 << 34
+        """Bytes that `free_bytes` says are free; nothing holds arrays to it."""
+        self._under_way: list[Array] = []  # what is being copied to the host
 
     def kernel(self, family: str, entry: str, **defines: Define) -> "HostKernel":
         """See `Runtime.kernel`."""
@@ -129,6 +133,15 @@ class HostRuntime:
         if not isinstance(array, DeviceArray):
             raise TypeError(f"{type(array).__name__} is not an array of the device")
         return from_device(array)
+
+    def staging(self, n_bytes: int) -> "HostStaging":
+        """See `Runtime.staging`."""
+        self._outside_of_record("makes host memory")
+        return HostStaging(self, n_bytes)
+
+    def free_bytes(self) -> int:
+        """See `Runtime.free_bytes`: what a test says."""
+        return self.memory
 
     def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
         """Nothing: a family's library is kept on disk, and tests use few at a time."""
@@ -174,6 +187,47 @@ class HostRuntime:
     def _launched(self, launch: tuple[Any, ...]) -> None:
         if self._launches is not None:
             self._launches.append(launch)
+
+
+class HostStaging:
+    """`Staging` on the host. A copy is made as late as it may be, so that what is done too early shows.
+
+    From `send` on the memory holds nothing, and a kernel that may write to the array is refused until `receive`.
+    """
+
+    def __init__(self, runtime: HostRuntime, n_bytes: int) -> None:
+        self._runtime = runtime
+        self._bytes = np.empty(n_bytes, np.uint8)
+        self._sent: Array | None = None
+
+    def send(self, array: Array) -> None:
+        """See `Staging.send`."""
+        self._runtime._outside_of_record("sends")
+        if not isinstance(array, DeviceArray):
+            raise TypeError(f"{type(array).__name__} is not an array of the device")
+        if array.nbytes > len(self._bytes) or not array.flags.c_contiguous:
+            raise InvalidArgument(f"an array of {array.nbytes} bytes is sent where {len(self._bytes)} contiguous fit")
+        if self._sent is not None:
+            raise KernelFault("a second array is sent where the first one has not been received")
+        self._bytes.fill(0xA5)
+        self._sent = array
+        self._runtime._under_way.append(array)
+
+    def receive(self) -> npt.NDArray[Any]:
+        """See `Staging.receive`."""
+        if self._sent is None:
+            raise KernelFault("an array is received that was not sent")
+        array = from_device(self._sent)
+        self.close()
+        self._bytes[: array.nbytes] = array.reshape(-1).view(np.uint8)
+        return self._bytes[: array.nbytes].view(array.dtype).reshape(array.shape)
+
+    def close(self) -> None:
+        """See `Staging.close`."""
+        self._runtime._outside_of_record("waits")
+        under_way, sent = self._runtime._under_way, self._sent
+        under_way[:] = [array for array in under_way if array is not sent]
+        self._sent = None
 
 
 class HostReplay:
@@ -308,12 +362,20 @@ class HostKernel:
             where = f"{self._entry}, argument {position}"
             if parameter.startswith("*"):
                 values.append(np.array([self._address(arg, parameter, where)], np.uintp))
+                if arg is not None and not parameter.startswith("*c"):
+                    self._check_rest(arg, where)
                 continue
             kind = f"{arg.dtype.kind}{arg.dtype.itemsize}" if isinstance(arg, np.generic) else type(arg).__name__
             if kind != parameter:
                 raise KernelFault(f"{where}: {kind}, the kernel takes {parameter}")
             values.append(np.asarray(arg).reshape(1))
         return values
+
+    def _check_rest(self, arg: Array, where: str) -> None:
+        """Refuse to write to what is being copied to the host."""
+        for sent in self._runtime._under_way:
+            if np.may_share_memory(np.asarray(arg), np.asarray(sent)):
+                raise KernelFault(f"{where}: written while a copy of it is on its way to the host")
 
     @staticmethod
     def _address(arg: Any, parameter: str, where: str) -> int:

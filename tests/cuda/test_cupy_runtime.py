@@ -3,6 +3,7 @@
 What CuPy then does with it is tested on a card (test_runtime.py).
 """
 
+import ctypes
 import importlib
 import sys
 import threading
@@ -89,6 +90,31 @@ class Stream:
     def synchronize(self) -> None:
         LOG.events.append(("synchronize", self.name))
 
+    def wait_event(self, event: "Event") -> None:
+        LOG.events.append(("waits", self.name, event.recorded))
+
+
+class Event:
+    """Marks what a stream had to do when it was recorded."""
+
+    def __init__(self, *, disable_timing: bool) -> None:
+        assert disable_timing
+        self.recorded: str | None = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        self.recorded = (stream or LOG.stream).name
+        LOG.events.append(("recorded", self.recorded))
+
+    def synchronize(self) -> None:
+        assert self.recorded, "an event that nobody recorded is over at once"
+        LOG.events.append(("synchronize", self.recorded))
+
+
+class Pinned(bytearray):
+    @property
+    def ptr(self) -> int:
+        return int(np.frombuffer(self, np.uint8).ctypes.data)
+
 
 class Function:
     attributes = types.MappingProxyType({"num_regs": 40})
@@ -112,6 +138,14 @@ class Array(np.ndarray[Any, Any]):
     def get(self, order: Literal["C"] = "C") -> Any:
         assert order == "C"
         return np.array(self, order=order)
+
+    @property
+    def data(self) -> Any:
+        def copy_to_host_async(address: int, n_bytes: int, stream: Stream) -> None:
+            LOG.events.append(("copies", stream.name, n_bytes))
+            ctypes.memmove(address, self.ctypes.data, n_bytes)
+
+        return types.SimpleNamespace(copy_to_host_async=copy_to_host_async)
 
 
 def make_cupy() -> types.ModuleType:
@@ -152,10 +186,18 @@ def make_cupy() -> types.ModuleType:
         def __exit__(self, *error: object) -> None:
             LOG.events.append(("device left", self.id))
 
+    def pinned(n_bytes: int) -> Pinned:
+        if LOG.refuses:
+            raise LOG.refuses
+        return Pinned(n_bytes)
+
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 234)
     Stream.null = Stream("null")  # type: ignore[attr-defined]
     cupy.cuda = types.SimpleNamespace(
         Device=Device,
         Stream=Stream,
+        Event=Event,
+        alloc_pinned_memory=pinned,
         get_current_stream=lambda: LOG.stream,
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         runtime=types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError),
@@ -367,6 +409,45 @@ def test_families_are_compiled_ahead_side_by_side_and_once(runtime: Any) -> None
     runtime.kernel("tile_bin", "scan_chunks", A=1)
     runtime.kernel("sample", "sample_points", A=1)
     assert len([event for event in LOG.events if event[0] == "compiled"]) == 2
+
+
+def test_a_copy_waits_for_the_kernels_and_the_host_for_the_copy(
+    runtime: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy's stream waits for what computes, and nothing but the host waits for the copy."""
+    monkeypatch.setitem(sys.modules, "torch", make_torch(4096))
+    there = runtime.upload(np.arange(6, dtype=np.int32).reshape(2, 3))
+    staging = runtime.staging(24)
+    LOG.events.clear()
+    staging.send(there)
+    sent = [event for event in LOG.events if not event[0].startswith("device")]
+    computing = "external 4096"
+    assert sent == [("recorded", computing), ("waits", "own", computing), ("copies", "own", 24), ("recorded", "own")]
+    LOG.events.clear()
+    assert staging.receive().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert [event for event in LOG.events if not event[0].startswith("device")] == [("synchronize", "own")]
+    LOG.events.clear()
+    staging.send(there[:1])
+    staging.close()
+    staging.close()
+    assert LOG.events.count(("synchronize", "own")) == 1
+    with pytest.raises(module.InvalidArgument, match="nothing was sent"):
+        staging.receive()
+    with pytest.raises(module.InvalidArgument, match="24 contiguous fit"):
+        staging.send(runtime.upload(np.zeros(7, np.int32)))
+
+
+def test_where_no_memory_can_be_pinned_copies_are_plain(runtime: Any, module: Any) -> None:
+    LOG.refuses = CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+    staging = runtime.staging(1 << 40)
+    assert type(staging) is module.PlainStaging
+    LOG.refuses = None
+    staging.send(runtime.upload(np.arange(3)))
+    assert staging.receive().tolist() == [0, 1, 2]
+
+
+def test_what_is_free_is_the_device_s_and_the_pool_s(runtime: Any) -> None:
+    assert runtime.free_bytes() == 1_234
 
 
 def test_arrays_cross_as_contiguous_copies(runtime: Any) -> None:
