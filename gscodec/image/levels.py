@@ -86,7 +86,8 @@ def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
     for channels, group in _spans(groups):
         steps = (1 << group.bit_depth) - 1
         levels = _levels(values[:, :, channels], steps)
-        result[:, :, channels] = (levels * 2 * top + steps) // (2 * steps)
+        # Up to 15 bits this fits 32; with 16 there is nothing to do.
+        result[:, :, channels] = levels if steps == top else (levels * 2 * top + steps) // (2 * steps)
     return result
 
 

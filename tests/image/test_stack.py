@@ -102,6 +102,8 @@ def test_groups_of_different_depth_share_a_type() -> None:
     assert native.dtype == np.uint16
     assert native.tolist() == [[[65535, round(round(0.6 * 4095) * 65535 / 4095)]]]
     np.testing.assert_array_equal(to_unit(native, groups), np.array([[[1, 2457 / 4095]]], np.float32))
+    groups = (ChannelGroup("a", n_channels=1, bit_depth=16), ChannelGroup("b", n_channels=1, bit_depth=15))
+    assert to_native(np.array([[[0.9, 1.0]]]), groups).tolist() == [[[58982, 65535]]]
 
 
 def test_float_groups_stay_floats() -> None:
