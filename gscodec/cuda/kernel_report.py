@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TOP_K
-from gscodec.cuda import binning, fitting, sources, unpacking, upkeep
+from gscodec.cuda import averages, binning, fitting, sources, unpacking, upkeep
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
 from gscodec.gaussians import GaussianSet, Grid, Window
@@ -140,6 +140,9 @@ def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
             notes.kernel(family, entry, **unpacking.DEFINES)
     for entry in sources.entries("upkeep"):
         notes.kernel("upkeep", entry, **upkeep.DEFINES)
+    for codes in averages.CODES.values():
+        for entry in sources.entries("averages"):
+            notes.kernel("averages", entry, **averages.DEFINES, **codes)
     return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]
 
 

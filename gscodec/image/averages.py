@@ -5,6 +5,7 @@ where nothing is seen at all.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,21 @@ CLEAR_WEIGHT: Final = 2.0**-100
 """What a clear texel counts: nothing beside any other, and yet as much as the next one where all are clear."""
 
 _CACHED_SAMPLES: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class AverageRules:
+    """`SampleAverage` as numbers, for those who apply it elsewhere: D values to average of C samples.
+
+    Value d is sample sources[d] within lows[d] .. highs[d], times value weights[d] where that is not -1. The mean of
+    value c < C by that of value weights[c] is sample c; one that is_alpha is 0 up to 2 CLEAR_WEIGHT.
+    """
+
+    sources: npt.NDArray[np.int32]  # (D,)
+    lows: Samples  # (D,)
+    highs: Samples  # (D,)
+    weights: npt.NDArray[np.int32]  # (D,)
+    is_alpha: npt.NDArray[np.uint8]  # (C,) 0 or 1: of integers, and weighs others
 
 
 class SampleAverage:
@@ -51,6 +67,20 @@ class SampleAverage:
                 self.n_channels += not is_code
         self._colours, self._weights = np.array(colours, np.intp), np.array(weights, np.intp)
         self._clips = bool(np.isfinite(self._low).any())
+
+    @property
+    def rules(self) -> AverageRules:
+        """The same as numbers."""
+        n_floats = len(self._floats)
+        weights, is_alpha = np.full(self.n_channels, -1, np.int32), np.zeros(self._n_samples, np.uint8)
+        weights[self._colours], is_alpha[self._codes] = self._weights, 1
+        return AverageRules(
+            np.array([*range(self._n_samples), *self._floats], np.int32),
+            np.append(self._low, np.full(n_floats, CLEAR_WEIGHT, np.float32)),
+            np.append(self._high, np.ones(n_floats, np.float32)),
+            weights,
+            is_alpha,
+        )
 
     def forward(self, samples: npt.NDArray[Any]) -> Samples:
         """float32 (..., n_channels) to average for (..., C) samples as `levels.to_values` gives them."""
