@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, LARGE_PIXELS, MAX_LODS
+from gscodec.device_name import DeviceName
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress, record_bytes_range, training_room
 from gscodec.encoding.kept import kept_metadata
@@ -230,7 +231,8 @@ def encode(
         assert isinstance(stack, ImageStack)
         counts = pixel_weights(importance, importance_strength, stack)
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
-    backend = get_backend(device, threads) if regions is None or device != "auto" else cpu_backend(threads)
+    may_fall_back = DeviceName.parse(device).may_fall_back
+    backend = cpu_backend(threads) if regions is not None and may_fall_back else get_backend(device, threads)
     budget = size
     if bpp is not None or bppc is not None:
         rate = ((bpp or 0.0) + (bppc or 0.0) * channels) * height * width / 8
@@ -263,7 +265,7 @@ def encode(
     try:
         outcome = encode_target(job, wanted, any_profile=any_profile and regions is None, any_lods=any_lods)
     except (BackendUnavailable, OutOfDeviceMemory) as fault:
-        if device != "auto":
+        if not may_fall_back:
             raise
         fall_back(fault)
         job = replace(job, rasterizer=cpu_backend(threads))

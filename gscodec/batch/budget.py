@@ -8,7 +8,7 @@ D = a R^-b, so that the slope -dD/dR is the same over all items at R = (a b / sl
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from gscodec.batch.outcome import Outcome, Status, one_line
 from gscodec.batch.plan import Item
@@ -60,6 +60,10 @@ class ProbeTask:
     def name(self) -> str:
         """The item's."""
         return self.item.name
+
+    def on(self, device: str) -> Self:
+        """See `Task.on`."""
+        return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Slope | str:
         """The slope, or why there is none."""

@@ -6,8 +6,9 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from gscodec.errors import GsCodecError
 
@@ -23,6 +24,10 @@ class Task(Protocol):
         """For messages."""
         ...
 
+    def on(self, device: str) -> Self:
+        """The same, done on a worker's own device."""
+        ...
+
     def run(self, report: Callable[[Any], None]) -> Any:
         """The result, which must be picklable."""
         ...
@@ -36,60 +41,75 @@ Event = tuple[str, int, Any]
 """`begin`, `report`, `done` or `lost`, the number of the task, and the report, the result or the error."""
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int, threads: int | None = None) -> Iterator[Event]:
+@dataclass
+class _Worker:
+    """A process, and what it is at."""
+
+    process: Any
+    place: int
+    """Of those that work at the same time; who follows a lost worker takes its place."""
+    task: int = -1
+
+
+def run_tasks(
+    tasks: Sequence[Task], jobs: int, threads: int | None = None, devices: Sequence[str] = ()
+) -> Iterator[Event]:
     """Do all tasks in up to `jobs` processes; events as they happen.
 
     Closing the iterator ends all workers at once. Those of a batch that is killed end with their items.
 
     Args:
         threads: of each worker's libraries; None is what they choose.
+        devices: worker k does its tasks on that of k modulo how many there are; none, and tasks keep their own.
     """
     context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
     waiting = deque(range(len(tasks)))
-    workers: dict[Connection, tuple[Any, int]] = {}
+    workers: dict[Connection, _Worker] = {}
 
-    def start() -> Connection:
+    def start(place: int) -> Connection:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs,), daemon=True)
         with _environment({} if threads is None else {"OMP_NUM_THREADS": str(threads)}):
             process.start()
         theirs.close()
-        workers[ours] = (process, -1)
+        workers[ours] = _Worker(process, place)
         return ours
 
     def give(pipe: Connection) -> Iterator[Event]:
         if not waiting:
             _stop(pipe, workers)
             return
-        number = waiting.popleft()
-        workers[pipe] = (workers[pipe][0], number)
+        worker = workers[pipe]
+        worker.task = number = waiting.popleft()
         yield "begin", number, None
+        task = tasks[number].on(devices[worker.place % len(devices)]) if devices else tasks[number]
         with contextlib.suppress(OSError):  # a dead worker is seen below
-            pipe.send(tasks[number])
+            pipe.send(task)
 
     try:
-        for _ in range(min(jobs, len(tasks))):
-            yield from give(start())
+        for place in range(min(jobs, len(tasks))):
+            yield from give(start(place))
         while workers:
             for pipe in wait(list(workers)):
                 assert isinstance(pipe, Connection)
-                process, number = workers[pipe]
+                worker = workers[pipe]
+                number = worker.task
                 try:
                     kind, value = pipe.recv()
                 except (EOFError, OSError):
-                    process.join()
+                    worker.process.join()
                     del workers[pipe]
                     pipe.close()
-                    yield "lost", number, LostWorkerError(f"{tasks[number].name}: {_end_of(process.exitcode)}")
+                    yield "lost", number, LostWorkerError(f"{tasks[number].name}: {_end_of(worker.process.exitcode)}")
                     if waiting:
-                        yield from give(start())
+                        yield from give(start(worker.place))
                     continue
                 yield kind, number, value
                 if kind == "done":
                     yield from give(pipe)
     finally:
-        for process, _ in workers.values():
-            process.terminate()
+        for worker in workers.values():
+            worker.process.terminate()
         for pipe in list(workers):
             _stop(pipe, workers)
 
@@ -106,8 +126,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def _stop(pipe: Connection, workers: dict[Connection, tuple[Any, int]]) -> None:
-    process, _ = workers.pop(pipe)
+def _stop(pipe: Connection, workers: dict[Connection, _Worker]) -> None:
+    process = workers.pop(pipe).process
     with contextlib.suppress(OSError):
         pipe.send(None)
     pipe.close()

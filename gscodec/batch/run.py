@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from gscodec.batch.back import DecodeItem, DecodeState, decode_item
 from gscodec.batch.outcome import Outcome, Status, one_line
@@ -32,6 +32,10 @@ class EncodeTask:
     def name(self) -> str:
         """The item's."""
         return self.item.name
+
+    def on(self, device: str) -> Self:
+        """See `Task.on`."""
+        return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Outcome:
         """The outcome; progress is reported now and then."""
@@ -61,6 +65,10 @@ class DecodeTask:
     def name(self) -> str:
         """The item's."""
         return self.item.name
+
+    def on(self, device: str) -> Self:
+        """See `Task.on`."""
+        return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Outcome:
         """The outcome; there is nothing to report on the way."""
@@ -101,14 +109,17 @@ Watcher = Callable[[str, str, Any], None]
 """Told `begin`, `report` or `end`, an item's name, and its report or outcome."""
 
 
-def share_threads(jobs: int | None, threads: int | None, n_items: int) -> tuple[int, int]:
+def share_threads(jobs: int | None, threads: int | None, n_items: int, most_jobs: int | None = None) -> tuple[int, int]:
     """Processes and threads of each, no more together than there are cores unless asked for.
 
     Files of many small pictures are done fastest with one thread each.
+
+    Args:
+        most_jobs: that there are where `jobs` does not say; None is one for each core.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if jobs is None:
-        jobs = max(1, min(n_items, cores // (threads or 1)))
+        jobs = max(1, min(n_items, cores // (threads or 1), most_jobs or n_items))
     return jobs, threads or max(1, cores // jobs)
 
 

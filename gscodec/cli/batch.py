@@ -13,6 +13,7 @@ from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.encode import Preset, Tune
 from gscodec.cli.exit import ExitCode
+from gscodec.device_name import DeviceName
 from gscodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def command(
     ] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Leave these out; repeatable.")] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, metavar="N", help="Items at once. Default: one for each core.")
+        int | None,
+        typer.Option(
+            "--jobs", min=1, metavar="N", help="Items at once. Default: one for each core, or two for each GPU."
+        ),
     ] = None,
     threads: Annotated[
         int | None,
@@ -101,7 +105,10 @@ def command(
         Literal["slurm", "openjd"] | None, typer.Option(help="Only write a job file for a farm, to stdout.")
     ] = None,
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Parts of an emitted job.")] = 8,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Engine: auto, cpu, cuda (job K has GPU K modulo their number) or cuda:N."),
+    ] = "auto",
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
@@ -224,7 +231,7 @@ class _Work:
     ) -> None:
         self._jobs, self._threads = jobs, threads
         self._engine, self._scheduler, self._gpus = engine, scheduler, gpus
-        self._device, self._cache, self._overwrite = device, cache, overwrite
+        self._device, self._cache, self._overwrite = DeviceName.parse(device), cache, overwrite
         self._fail_fast, self._resume, self._quiet = fail_fast, resume, quiet
         self._limits = limits
 
@@ -274,28 +281,33 @@ class _Work:
         items = [item for item in plan.items if shard is None or in_shard(item.name, *shard)]
         if dry_run:
             return _planned_back(items, state), plan.unused
-        options, dispatch = self._prepare(len(items))
+        options, dispatch = self._prepare(len(items), decodes=True)
         with _watching(len(items), self._quiet) as watch:
             outcomes = decode_all(
                 items, options, dispatch, state, trust=self._resume, fail_fast=self._fail_fast, watch=watch
             )
         return outcomes, plan.unused
 
-    def _prepare(self, n_items: int) -> tuple[Any, Any]:
+    def _prepare(self, n_items: int, *, decodes: bool = False) -> tuple[Any, Any]:
+        from gscodec.batch.gpus import most_workers, worker_devices
         from gscodec.batch.pool import run_tasks
         from gscodec.batch.run import share_threads
         from gscodec.batch.work import Options
+        from gscodec.cuda.device import usable_gpus
 
-        jobs, threads = share_threads(self._jobs, self._threads, max(n_items, 1))
+        name = self._device
         if self._engine == "dask":
             from gscodec.batch.dask_pool import run_tasks_on_dask
 
             assert self._scheduler is not None
-            address, gpus = self._scheduler, self._gpus
-            options = Options(self._threads, self._device, self._cache, self._overwrite, self._limits)
-            return options, lambda tasks: run_tasks_on_dask(tasks, address, gpus)
-        options = Options(threads, self._device, self._cache, self._overwrite, self._limits)
-        return options, lambda tasks: run_tasks(tasks, jobs, threads)
+            address, use_gpus = self._scheduler, self._gpus
+            options = Options(self._threads, str(name), self._cache, self._overwrite, self._limits)
+            return options, lambda tasks: run_tasks_on_dask(tasks, address, use_gpus)
+        gpus = usable_gpus(name)
+        most = most_workers(name, gpus, decodes=decodes)
+        jobs, threads = share_threads(self._jobs, self._threads, max(n_items, 1), most)
+        options = Options(threads, str(name), self._cache, self._overwrite, self._limits)
+        return options, lambda tasks: run_tasks(tasks, jobs, threads, worker_devices(name, gpus))
 
     def _budgeted(self, items: "list[Item]", total: int) -> "tuple[list[Item], list[Outcome]]":
         from gscodec.batch.budget import ProbeTask, with_sizes

@@ -6,12 +6,14 @@ A machine without a card, without a driver or without cupy is told apart, since 
 import ctypes
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from gscodec.cuda.runtime import Runtime
+from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
 
 MIN_CAPABILITY: Final = (7, 5)
@@ -20,7 +22,10 @@ MIN_CAPABILITY: Final = (7, 5)
 _EXTRAS: Final = (12, 13)
 """CUDA majors that have an extra: gscodec[cuda12], gscodec[cuda13]."""
 
-_NAME: Final = re.compile(r"cuda(?::(\d{1,4}))?\Z")
+_OPEN: Final[dict[int, Runtime]] = {}
+"""The runtimes of this process, by the index of their GPU."""
+
+_OPENING: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,39 @@ def open_runtime(device: str) -> Runtime:
         InvalidArgument: not a name of a card.
     """
     index = check_device(device, probe(), cupy_majors())
-    return _open(index)
+    with _OPENING:  # one, of threads that ask at the same time
+        if index not in _OPEN:
+            _OPEN[index] = _open(index)
+        return _OPEN[index]
 
 
-@cache
+def is_open(device: DeviceName) -> bool:
+    """Whether this process has opened the GPU that a name stands for."""
+    return (device.index or 0) in _OPEN
+
+
+def usable_gpus(device: DeviceName) -> tuple[int, ...]:
+    """Indices of the GPUs that a name may stand for, as far as the driver tells without opening one; () is the CPU.
+
+    A name without a number may stand for all that kernels are compiled for.
+
+    Raises:
+        BackendUnavailable, MissingExtra: as `open_runtime`, where the name does not leave the CPU as a choice.
+    """
+    if not device.may_be_gpu or (device.may_fall_back and not cuda_devices()):
+        return ()
+    found = probe()
+    indices: tuple[int, ...] = tuple(card.index for card in found.cards if card.capability >= MIN_CAPABILITY)
+    first = device.index if device.index is not None else next(iter(indices), 0)
+    try:
+        check_device(f"cuda:{first}" if first or device.index is not None else "cuda", found, cupy_majors())
+    except (BackendUnavailable, MissingExtra):
+        if device.may_fall_back:
+            return ()
+        raise
+    return indices if device.index is None else (device.index,)
+
+
 def _open(index: int) -> Runtime:
     try:
         from gscodec.cuda.cupy_runtime import CupyRuntime
@@ -108,10 +142,10 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
     Raises:
         BackendUnavailable, MissingExtra, InvalidArgument: as `open_runtime`.
     """
-    name = _NAME.match(device)
-    if not name:
-        raise InvalidArgument(f"device {device!r} is not the name of a card: use cuda or cuda:N")
-    index = int(name[1] or 0)
+    name = DeviceName.parse(device)
+    if name.kind != "cuda":
+        raise InvalidArgument(f"device {device!r} is not the name of a GPU: use cuda or cuda:N")
+    index = name.index or 0
     if found.reason:
         raise BackendUnavailable(f"device {device}: {found.reason}; use --device cpu")
     if index >= len(found.cards):

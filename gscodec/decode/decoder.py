@@ -31,6 +31,7 @@ from gscodec.decode.statistics import AccessStats, WorkTally
 from gscodec.decode.store import SceneStore, tiles_of
 from gscodec.decode.strips import paint_strips
 from gscodec.decode.work import WorkBudget
+from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
@@ -99,7 +100,8 @@ class IgsImage:
         self._opening = (source, device, threads, count_work, limits)
         self._limits = limits
         backend = get_backend(device, threads) if isinstance(device, str) else device
-        spare = functools.partial(cpu_backend, threads) if device == "auto" else None
+        may_fall_back = isinstance(device, str) and DeviceName.parse(device).may_fall_back
+        spare = functools.partial(cpu_backend, threads) if may_fall_back else None
         own = getattr(backend, "threads", None)  # an engine that was passed in keeps to its own
         self._reader = IgsReader(source, limits=limits, threads=threads or own)
         self._tally = WorkTally(self._reader.grid.top_k) if count_work else None

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import MAX_TILE_PAIRS
-from gscodec.errors import BackendUnavailable, DeviceFallback, InvalidArgument, LimitExceeded, MissingExtra
+from gscodec.device_name import DeviceName
+from gscodec.errors import BackendUnavailable, DeviceFallback, LimitExceeded, MissingExtra
 from gscodec.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 
 OutputDtype = Literal["float32", "uint8", "uint16"]
@@ -138,32 +139,31 @@ def get_backend(device: str = "auto", threads: int | None = None) -> Rasterizer:
     """The engine for a device name.
 
     Args:
-        device: `cpu`, `cuda` (the first card), `cuda:N`, `reference` (the slow oracle), or `auto`: a card where one can
-            be used, else the CPU.
+        device: `cpu`; `cuda` (the first GPU) or `cuda:N`; `auto` or `auto:N`, the same GPU where it can be used, else
+            the CPU; or `reference`, the slow oracle.
         threads: worker threads of the CPU engine; None is one per processor.
 
     Raises:
         BackendUnavailable: the device is known but cannot run here.
-        MissingExtra: cupy, which the card needs, is not installed.
+        MissingExtra: cupy, which the GPU needs, is not installed.
         InvalidArgument: no such device.
 
     Warns:
-        DeviceFallback: `auto` found a card that cannot be used, and takes the CPU.
+        DeviceFallback: `auto` found a GPU that cannot be used, and takes the CPU.
     """
-    if device == "reference":
+    name = DeviceName.parse(device)
+    if name.kind == "reference":
         from gscodec.raster.reference import ReferenceRasterizer
 
         return ReferenceRasterizer()
-    if device == "cuda" or device.startswith("cuda:"):
+    if name.kind == "cuda":
         return _cuda(device)
-    if device not in {"auto", "cpu"}:
-        raise InvalidArgument(f"device {device!r} is not known: use auto, cpu, cuda, cuda:N or reference")
-    if device == "auto":
+    if name.kind == "auto":
         from gscodec.cuda.device import cuda_devices
 
         if cuda_devices():
             try:
-                return _cuda("cuda")
+                return _cuda(name.gpu)
             except (BackendUnavailable, MissingExtra) as fault:
                 fall_back(fault)
     return cpu_backend(threads)

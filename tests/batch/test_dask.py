@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dask
 import distributed
@@ -46,6 +46,9 @@ class Deadly:
 
     name: str
     mark: Path | None
+
+    def on(self, device: str) -> Self:
+        raise AssertionError(f"a cluster's workers have GPUs of their own, not {device}")
 
     def run(self, report: Callable[[Any], None]) -> str:
         report(None)

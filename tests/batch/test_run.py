@@ -3,7 +3,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -149,6 +149,9 @@ class Echo:
 
     name: str
     end: int | None = None
+
+    def on(self, device: str) -> Self:
+        return replace(self, name=f"{self.name} on {device}")
 
     def run(self, report: Callable[[Any], None]) -> str:
         report(self.name.upper())

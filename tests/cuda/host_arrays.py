@@ -6,6 +6,7 @@ of the pages hold NaN; what stood in the rest is compared after every launch.
 
 import ctypes
 import mmap
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +23,25 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
+class _Entered(threading.local):
+    """Devices that a thread has entered, the current one last."""
+
+    def __init__(self) -> None:
+        self.indices: list[int] = []
+
+
+ENTERED = _Entered()
+
+
+def current_device() -> int:
+    """Where arrays are made and kernels run: as in CUDA, 0 until another is entered."""
+    return ENTERED.indices[-1] if ENTERED.indices else 0
+
+
 class Block(mmap.mmap):
     """Pages around `n_bytes` of data, with one that faults on either side."""
 
+    device: int
     start: int
     n_bytes: int
     first: int
@@ -38,6 +55,7 @@ class Block(mmap.mmap):
         block = Block(-1, inner + 2 * _PAGE)
         pages = np.frombuffer(block, np.uint8)
         pages[_PAGE:-_PAGE].view(np.uint32).fill(POISON)
+        block.device = current_device()
         block.start = int(pages.ctypes.data)
         block.n_bytes = n_bytes
         block.first = _PAGE + inner - room
@@ -83,6 +101,10 @@ class DeviceArray(np.ndarray[Any, Any]):
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         """As CuPy: all arguments are of the device."""
         return on_device(func(*_plain(args), **_plain(kwargs)))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """As CuPy: what is stored lies on the device too, or is one number."""
+        super().__setitem__(_plain(key), _plain(value))
 
     def __getitem__(self, key: Any) -> Any:
         """As CuPy: one element is an array without axes."""
@@ -170,6 +192,9 @@ class HostModule:
 def _plain(value: Any) -> Any:
     """Device arrays as NumPy sees them, in any nesting; a NumPy array among them is an error, as with CuPy."""
     if isinstance(value, DeviceArray):
+        block = block_of(value)
+        if block is not None and block.device != current_device():
+            raise TypeError(f"an array of device {block.device} is used while device {current_device()} is current")
         return value.view(np.ndarray)
     if isinstance(value, np.ndarray) and value.ndim:
         raise TypeError(f"a NumPy array {value.dtype} {value.shape} among arrays of the device: upload or download one")

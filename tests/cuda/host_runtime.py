@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import races
-from host_arrays import Block, DeviceArray, HostModule, block_of, from_device, on_device
+from host_arrays import ENTERED, Block, DeviceArray, HostModule, block_of, current_device, from_device, on_device
 
 from gscodec.cuda import sources
 from gscodec.cuda.runtime import Array, Define
@@ -78,20 +78,22 @@ class HostRuntime:
         approximate: exponentials are off by up to two units in the last place, as a GPU's may be: what tests allow must
             cover that. Left out, the environment says so by GSCODEC_APPROXIMATE=1.
         edit: takes a family and its text, and gives what is compiled in its place, for tests of tests.
+        index: of several devices that a machine is said to have: each has arrays and kernels of its own.
     """
-
-    name = "host"
 
     def __init__(
         self,
         schedule: Schedule = SCHEDULES[0],
         *,
+        index: int = 0,
         watched: bool | None = None,
         approximate: bool | None = None,
         edit: Callable[[str, str], str] | None = None,
     ) -> None:
         if sys.platform != "linux":
             pytest.skip("the host shim stands on glibc's contexts and ELF's section symbols")
+        self.index = index
+        self.name = f"host:{index}" if index else "host"
         self.schedule = schedule
         self.watched = _asked("GSCODEC_RACES") if watched is None else watched
         self.approximate = _asked("GSCODEC_APPROXIMATE") if approximate is None else approximate
@@ -125,7 +127,8 @@ class HostRuntime:
         self._outside_of_record("uploads")
         if isinstance(array, DeviceArray):
             raise TypeError("the array lies on the device already")
-        return on_device(np.array(array, order="C", copy=True))
+        with self:
+            return on_device(np.array(array, order="C", copy=True))
 
     def download(self, array: Array) -> npt.NDArray[Any]:
         """See `Runtime.download`."""
@@ -175,10 +178,11 @@ class HostRuntime:
             self.schedule = before
 
     def __enter__(self) -> "HostRuntime":
+        ENTERED.indices.append(self.index)
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        assert ENTERED.indices.pop() == self.index
 
     def _outside_of_record(self, what: str) -> None:
         if self._launches is not None:
@@ -298,6 +302,8 @@ class HostKernel:
         Raises:
             KernelFault: the arguments do not fit, or the kernel failed.
         """
+        if current_device() != self._runtime.index:
+            raise KernelFault(f"{self._entry} of device {self._runtime.index} is launched on device {current_device()}")
         blocks = self._grid(grid, block)
         values = self._checked(args)
         order = ("forward", "reverse", "random").index(self._runtime.schedule.order)
@@ -377,12 +383,14 @@ class HostKernel:
             if np.may_share_memory(np.asarray(arg), np.asarray(sent)):
                 raise KernelFault(f"{where}: written while a copy of it is on its way to the host")
 
-    @staticmethod
-    def _address(arg: Any, parameter: str, where: str) -> int:
+    def _address(self, arg: Any, parameter: str, where: str) -> int:
         if arg is None:
             return 0
         if not isinstance(arg, DeviceArray):
             raise KernelFault(f"{where}: {type(arg).__name__}, not an array of the device")
+        memory = block_of(arg)
+        if memory is not None and memory.device != self._runtime.index:
+            raise KernelFault(f"{where}: an array of device {memory.device}")
         # Rows may have gaps between them: kernels are given the stride of those. Nothing tells them of others.
         if not (arg[:1] if arg.ndim > 1 else arg).flags.c_contiguous:
             raise KernelFault(f"{where}: an array of strides {arg.strides}, which a kernel does not see")

@@ -3,11 +3,17 @@
 import ctypes
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from host_machine import host_machine
 
-from gscodec.cuda.device import Card, Probe, check_device, cupy_majors, open_runtime, probe, probe_with
+from gscodec.cuda import device
+from gscodec.cuda.device import Card, Probe, check_device, cupy_majors, is_open, open_runtime, probe, probe_with
+from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
 
 ADA = Card(0, "NVIDIA RTX A", (8, 9), 24 << 30)
@@ -86,10 +92,53 @@ def test_names_of_cards() -> None:
     assert check_device("cuda:0", found(ADA), (0,)) == 0  # built from source
 
 
-@pytest.mark.parametrize("name", ["cuda:", "cuda:-1", "cuda:x", "cuda:0 ", "gpu", "cuda:1\n", "cuda:99999"])
+@pytest.mark.parametrize(
+    "name", ["cuda:", "cuda:-1", "cuda:x", "cuda:0 ", "gpu", "cuda:1\n", "cuda:99999", "", "cpu:0"]
+)
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(InvalidArgument, match="is not the name of a card"):
+    with pytest.raises(InvalidArgument, match="is not known: use auto, cpu, cuda, cuda:N or reference"):
         check_device(name, found(ADA), (12,))
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto", "auto:1", "reference"])
+def test_names_of_others_are_no_gpu(name: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"device '{name}' is not the name of a GPU: use cuda or cuda:N"):
+        check_device(name, found(ADA), (12,))
+
+
+@pytest.mark.parametrize("text", ["auto", "auto:0", "auto:12", "cpu", "cuda", "cuda:3", "reference"])
+def test_a_name_is_read_once_and_written_the_same(text: str) -> None:
+    name = DeviceName.parse(text)
+    assert str(name) == text
+    assert name.may_fall_back == text.startswith("auto")
+    assert name.may_be_gpu == (name.may_fall_back or text.startswith("cuda"))
+    assert name.on(4) == DeviceName(name.kind, 4)
+
+
+def test_a_gpu_is_opened_once_by_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with host_machine(2) as opened:
+        made = device._open
+        together = threading.Barrier(4)
+        calls: list[int] = []
+
+        def slow(index: int) -> Any:
+            calls.append(index)
+            time.sleep(0.05)
+            return made(index)
+
+        def ask(_: int) -> Any:
+            together.wait()
+            return open_runtime("cuda:1")
+
+        monkeypatch.setattr(device, "_open", slow)
+        assert not is_open(DeviceName("auto", 1))
+        with ThreadPoolExecutor(4) as pool:
+            runtimes = set(map(id, pool.map(ask, range(4))))
+        assert len(runtimes) == 1
+        assert calls == [1]
+        assert is_open(DeviceName("auto", 1))
+        assert not is_open(DeviceName("auto"))
+        assert list(opened) == [1]
 
 
 @pytest.mark.parametrize(
