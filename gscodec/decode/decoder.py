@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,6 +25,7 @@ from gscodec.decode.automatic import (
 )
 from gscodec.decode.clusters import clusters
 from gscodec.decode.mips import mip_levels
+from gscodec.decode.one_off import stays_on_cpu
 from gscodec.decode.painting import Request, output_for, paint, paint_thumbnail
 from gscodec.decode.requests import checked_lod, checked_points, checked_region, checked_size
 from gscodec.decode.statistics import AccessStats, WorkTally
@@ -66,8 +67,8 @@ def open_igs(
     Args:
         source: a path, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that are needed are
             fetched, bytes, a mapping or an open binary file.
-        device: as `get_backend`, or an engine. `auto` goes on with the CPU when a card fails or has too little memory,
-            and warns.
+        device: as `get_backend`, or an engine. `auto` goes on with the CPU when a GPU fails or has too little memory,
+            and warns; and takes it at once for a small file while no GPU is open in this process (`decode.one_off`).
         threads: CPU threads; None is one per processor.
         count_work: whether `stats` counts the Gaussians looked at for each point, too.
         limits: what a request may cost, and a server of time.
@@ -99,14 +100,28 @@ class IgsImage:
     ) -> None:
         self._opening = (source, device, threads, count_work, limits)
         self._limits = limits
-        backend = get_backend(device, threads) if isinstance(device, str) else device
-        may_fall_back = isinstance(device, str) and DeviceName.parse(device).may_fall_back
-        spare = functools.partial(cpu_backend, threads) if may_fall_back else None
-        own = getattr(backend, "threads", None)  # an engine that was passed in keeps to its own
+        own = getattr(device, "threads", None)  # an engine that was passed in keeps to its own
         self._reader = IgsReader(source, limits=limits, threads=threads or own)
+        try:
+            backend, spare = self._engine(device, threads)
+        except BaseException:
+            self._reader.close()
+            raise
         self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
         self._store = SceneStore(self._reader, backend, spare, self._tally)
         self._closed = False
+
+    def _engine(
+        self, device: str | Rasterizer, threads: int | None
+    ) -> tuple[Rasterizer, Callable[[], Rasterizer] | None]:
+        """The engine, and what makes the one that goes on where that cannot."""
+        if not isinstance(device, str):
+            return device, None
+        name = DeviceName.parse(device)
+        if stays_on_cpu(name, math.prod(self.shape)):
+            return cpu_backend(threads), None
+        spare = functools.partial(cpu_backend, threads) if name.may_fall_back else None
+        return get_backend(device, threads), spare
 
     def __enter__(self) -> Self:
         return self

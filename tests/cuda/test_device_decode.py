@@ -21,6 +21,7 @@ FILES = sorted(GOLDEN.glob("*.igs"))
 def on_device(device_runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """`open_igs` opens on the runtime's device, whatever is asked for."""
     monkeypatch.setattr(decoder, "get_backend", lambda *_: CudaRasterizer(device_runtime))
+    monkeypatch.setattr(decoder, "stays_on_cpu", lambda *_: False)
     return device_runtime
 
 

@@ -55,6 +55,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(devices, "probe", lambda: probe)
         monkeypatch.setattr(devices, "cuda_devices", lambda: found)
         monkeypatch.setattr(devices, "cupy_majors", lambda: cupy)
+        monkeypatch.setattr(devices, "is_open", lambda _: True)  # small files go there as well
         if opened is not None:
 
             def open_runtime(_: str) -> Runtime:
