@@ -14,6 +14,7 @@ RESULTS ?= benchmarks/results/samples
 SUITES ?= all
 BENCH ?= --quick
 SECONDS ?= 600
+NVRTC ?= 12.0.140 12.9.86 13.0.48
 ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py \
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
@@ -22,7 +23,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan test-cuda races mutants stress kernels bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +82,15 @@ stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and 
 
 kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no card
 	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)
+
+nvrtc: $(VENV)/dev ## compile the CUDA kernels with older compilers, which it downloads (NVRTC="12.0.140 13.0.48")
+	@for version in $(NVRTC); do \
+		case $$version in 12.*) package=nvidia-cuda-nvrtc-cu12;; *) package=nvidia-cuda-nvrtc;; esac; \
+		$(PIP) install --upgrade --no-deps --target build/nvrtc/$$version $$package==$$version || exit; \
+		echo "NVRTC $$version"; \
+		GSCODEC_NVRTC=$$(echo build/nvrtc/$$version/nvidia/*/lib/libnvrtc.so.*) \
+			$(BIN)/python -m pytest -q tests/cuda/test_nvrtc.py || exit; \
+	done
 
 bench: $(VENV)/bench ## measure beside rivals (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
 	$(BIN)/gscodec bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \

@@ -1,7 +1,8 @@
 """What every kernel takes of a multiprocessor, for each architecture we name: `python -m gscodec.cuda.kernel_report`.
 
-Needs NVRTC and nothing else: no card, no driver, no toolkit. Which macros a kernel is compiled with is not written here
-again: the launch code runs, on a runtime that notes what it asks for and launches nothing.
+Needs NVRTC and nothing else: no GPU, no driver, no toolkit; the newest that is installed, or what GSCODEC_NVRTC names.
+Which macros a kernel is compiled with is not written here again: the launch code runs, on a runtime that notes what it
+asks for and launches nothing.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from gscodec.constants import TOP_K
 from gscodec.cuda import averages, binning, fitting, sources, unpacking, upkeep
-from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
+from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_usage, installed
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights
@@ -37,14 +38,15 @@ class Variant:
         names = ("REAL", "PASS", "TOP_K", "SAMPLE", "LOG_SCALES")
         return ", ".join(f"{name} {value}" for name, value in self.defines if name in names)
 
-    def usages(self, architecture: str) -> tuple[Usage, ...]:
-        """Of this variant's kernels.
+    def usages(self, architecture: str, nvrtc: Nvrtc | None = None) -> tuple[Usage, ...]:
+        """Of this variant's kernels, compiled by the newest NVRTC when none is given.
 
         Raises:
             KernelRefused: it does not compile without a warning.
         """
         text, options = sources.source(self.family, dict(self.defines)), sources.options(self.family)
-        return tuple(usage for usage in compile_usage(text, options, architecture) if usage.entry in self.entries)
+        usages = compile_usage(text, options, architecture, nvrtc)
+        return tuple(usage for usage in usages if usage.entry in self.entries)
 
 
 def main_variants() -> list[Variant]:
@@ -176,13 +178,17 @@ def _encode_codes(engine: CudaRasterizer) -> None:
 def main() -> int:
     """Prints the table; 1 when a kernel is refused."""
     parser = argparse.ArgumentParser(prog="python -m gscodec.cuda.kernel_report", description=__doc__.splitlines()[0])
-    parser.add_argument("--arch", action="append", choices=ARCHITECTURES, help="this one, repeatable; default all")
+    parser.add_argument(
+        "--arch", action="append", choices=ARCHITECTURES, help="this one, repeatable; default all known"
+    )
     parser.add_argument("--main", action="store_true", help="only what a picture with three channels takes")
     parser.add_argument("-j", "--threads", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     variants = main_variants() if args.main else all_variants()
+    nvrtc = installed()[0]
+    print("NVRTC {}.{}".format(*nvrtc.version), flush=True)
     refused = 0
-    for line in report(variants, args.arch or ARCHITECTURES, args.threads):
+    for line in report(variants, args.arch or nvrtc.architectures, args.threads):
         refused += line.startswith("REFUSED")
         print(line, flush=True)
     return int(bool(refused))

@@ -1,12 +1,14 @@
 """NVRTC without a card, a driver or a toolkit: what a kernel's text compiles to for any architecture.
 
 CuPy compiles what runs. This is for checks: every kernel must compile for every architecture we name, without a
-warning, and what it takes of a multiprocessor should be known before it meets one.
+warning, and what it takes of a multiprocessor should be known before it meets one. Several versions may be loaded side
+by side; GSCODEC_NVRTC, the path of a libnvrtc.so, names the only one.
 """
 
 import ctypes
 import ctypes.util
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,54 +46,93 @@ class Usage:
     """Of a thread: stored because registers ran out, however often that happens."""
 
 
-def compile_usage(text: str, options: Sequence[str], architecture: str) -> tuple[Usage, ...]:
+@dataclass(frozen=True)
+class Nvrtc:
+    """One version of the compiler, loaded."""
+
+    library: Any
+    version: tuple[int, int]
+    architectures: tuple[str, ...]
+    """Those of ARCHITECTURES that it knows: 12.8 was the first to know sm_120."""
+
+
+@cache
+def installed() -> tuple[Nvrtc, ...]:
+    """Every NVRTC that loads here, the newest first, each version once.
+
+    Raises:
+        MissingExtra: there is none.
+    """
+    found: dict[tuple[int, int], Nvrtc] = {}
+    for path in _candidates():
+        nvrtc = _load(path)
+        if nvrtc:
+            found.setdefault(nvrtc.version, nvrtc)
+    if not found:
+        named = os.environ.get("GSCODEC_NVRTC")
+        where = f"GSCODEC_NVRTC={named} is no NVRTC that loads" if named else "NVRTC is not installed"
+        raise MissingExtra(f"{where}; pip install 'nvidia-cuda-nvrtc>=13'")
+    return tuple(found[version] for version in sorted(found, reverse=True))
+
+
+def compile_usage(
+    text: str, options: Sequence[str], architecture: str, nvrtc: Nvrtc | None = None
+) -> tuple[Usage, ...]:
     """What the kernels of a text take, in the order of the text, compiled as CuPy does.
 
     NVRTC runs without the interpreter's lock, so threads may compile side by side.
+
+    Args:
+        nvrtc: one of `installed()`; the newest when left out.
 
     Raises:
         KernelRefused: it does not compile, or not without a warning.
         MissingExtra: NVRTC is not installed.
     """
+    library = (nvrtc or installed()[0]).library
     given = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
-    code, log, _ = _compile(text, given)
+    code, log, _ = _compile(library, text, given)
     complaints = [line for line in log.splitlines() if line.strip() and not line.startswith(("ptxas info", "ptxas  "))]
     if code or complaints:
-        raise KernelRefused(f"{architecture}: {_nvrtc().nvrtcGetErrorString(code).decode()}\n" + "\n".join(complaints))
+        raise KernelRefused(f"{architecture}: {library.nvrtcGetErrorString(code).decode()}\n" + "\n".join(complaints))
     return _usages(log)
 
 
-def compile_cubin(text: str, options: Sequence[str], architecture: str) -> bytes:
+def compile_cubin(text: str, options: Sequence[str], architecture: str, nvrtc: Nvrtc | None = None) -> bytes:
     """The machine code of a text's kernels (ELF), compiled as CuPy does.
+
+    Args:
+        nvrtc: one of `installed()`; the newest when left out.
 
     Raises:
         KernelRefused: it does not compile.
         MissingExtra: NVRTC is not installed.
     """
-    code, log, cubin = _compile(text, (*options, _CUPY_ADDS, f"-arch={architecture}"))
+    library = (nvrtc or installed()[0]).library
+    code, log, cubin = _compile(library, text, (*options, _CUPY_ADDS, f"-arch={architecture}"))
     if code:
         raise KernelRefused(f"{architecture}: {log}")
     return cubin
 
 
-def _compile(text: str, options: Sequence[str]) -> tuple[int, str, bytes]:
+def _compile(library: Any, text: str, options: Sequence[str]) -> tuple[int, str, bytes]:
     """Result code, log, and machine code where there is any."""
-    nvrtc, program, size = _nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
-    code = nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    code = library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     if code:
-        raise KernelRefused(nvrtc.nvrtcGetErrorString(code).decode())
+        raise KernelRefused(library.nvrtcGetErrorString(code).decode())
     try:
         given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-        code = nvrtc.nvrtcCompileProgram(program, len(given), given)
-        nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        code = library.nvrtcCompileProgram(program, len(given), given)
+        library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
-        nvrtc.nvrtcGetProgramLog(program, log)
-        nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        library.nvrtcGetProgramLog(program, log)
+        library.nvrtcGetCUBINSize(program, ctypes.byref(size))
         cubin = ctypes.create_string_buffer(0 if code else size.value)
-        nvrtc.nvrtcGetCUBIN(program, cubin)
+        library.nvrtcGetCUBIN(program, cubin)
         return code, log.value.decode(errors="replace"), cubin.raw
     finally:
-        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+        library.nvrtcDestroyProgram(ctypes.byref(program))
 
 
 def _usages(log: str) -> tuple[Usage, ...]:
@@ -106,26 +147,34 @@ def _usages(log: str) -> tuple[Usage, ...]:
     return tuple(reversed(usages))
 
 
-@cache
-def _nvrtc() -> Any:
-    for path in _candidates():
-        try:
-            # NVRTC 13.0 does not look beside itself for this one, unless it is loaded already.
-            for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
-                ctypes.CDLL(str(builtins))
-            library = ctypes.CDLL(str(path))
-        except OSError:
-            continue
+def _load(path: Path) -> Nvrtc | None:
+    """The NVRTC of a file; None when it does not load."""
+    try:
+        # NVRTC 13.0 does not look beside itself for this one, unless it is loaded already.
+        for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
+            ctypes.CDLL(str(builtins))
+        library = ctypes.CDLL(str(path))
         library.nvrtcGetErrorString.restype = ctypes.c_char_p
         library.nvrtcGetErrorString.argtypes = (ctypes.c_int,)
-        return library
-    raise MissingExtra("NVRTC is not installed; pip install 'nvidia-cuda-nvrtc>=13'")
+        major, minor, n_known = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+        library.nvrtcGetNumSupportedArchs(ctypes.byref(n_known))
+        known = (ctypes.c_int * n_known.value)()
+        library.nvrtcGetSupportedArchs(known)
+    except (OSError, AttributeError):  # AttributeError: another library, or older than 11.2
+        return None
+    numbers = set(known)
+    architectures = tuple(name for name in ARCHITECTURES if int(name.removeprefix("sm_")) in numbers)
+    return Nvrtc(library, (major.value, minor.value), architectures)
 
 
 def _candidates() -> list[Path]:
-    """Packages of the PyPI first, then what the system's loader finds."""
+    """Packages of the PyPI, and what the system's loader finds."""
+    named = os.environ.get("GSCODEC_NVRTC")
+    if named:
+        return [Path(named).resolve()]
     nvidia = importlib.util.find_spec("nvidia")
     roots = [Path(place) for place in (nvidia.submodule_search_locations or ())] if nvidia else []
-    found = [path for root in roots for path in sorted(root.glob("*/lib/libnvrtc.so.*"), reverse=True)]
+    found = [path for root in roots for path in sorted(root.glob("*/lib/libnvrtc.so.*"))]
     system = ctypes.util.find_library("nvrtc")
     return [*found, *([Path(system)] if system else [])]

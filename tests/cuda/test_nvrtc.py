@@ -1,32 +1,43 @@
 """Every kernel compiles for every architecture we name, as CuPy would do it, without a warning and without spills.
 
-What three channels take is compiled here; `make kernels` goes through the rest and prints a table.
+By the newest NVRTC that we allow and by the oldest, that is for the first and the last architecture the oldest knows.
+What three channels take is compiled here; `make kernels` goes through the rest and prints a table, `make nvrtc` runs
+these tests with versions in between.
 """
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from gscodec.cuda import sources
+from gscodec.cuda import nvrtc, sources
 from gscodec.cuda.kernel_report import Variant, all_variants, main_variants, report
-from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Usage, compile_usage
+from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_cubin, compile_usage, installed
+from gscodec.errors import MissingExtra
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 
 SPILL_BYTES = {
-    "blend_tiles": 32,
+    "blend_tiles": 40,
     "backward_tiles": 48,
-    "weighted_backward_tiles": 56,
-    "ssim_loss": 16,
-    "weighted_ssim_loss": 16,
+    "weighted_backward_tiles": 4,
+    "ssim_loss": 28,
+    "adam_rows": 4,
+    "unpack_records": 8,
 }
 """Bytes a thread may spill, none where a kernel is not listed: a few registers, stored once, to keep more threads.
 
-The most of NVRTC 12.9, 13.0 and 13.5, which differ in where they do.
+The most of NVRTC 12.0, 12.9, 13.0 and 13.5, which differ in where they do (benchmarks/results/kernels.md).
 """
 
 SHARED_BYTES = 48 << 10
 """What every architecture gives a block without being asked."""
+
+OLD_ARCHITECTURES = ("sm_75", "sm_90")
+"""For the oldest compiler: enough to see that it takes the text, in a third of the time."""
+
+FIRST_VERSION = {"sm_120": (12, 8)}
+"""Of NVRTC that knows an architecture, where 12.0 does not."""
 
 
 def first_variants() -> dict[str, Variant]:
@@ -44,10 +55,17 @@ def test_every_family_is_launched() -> None:
     assert set(first_variants()) == set(sources.HEADERS)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+COMPILATIONS = [*(("newest", name) for name in ARCHITECTURES), *(("oldest", name) for name in OLD_ARCHITECTURES)]
+
+
+@pytest.mark.parametrize(("which", "architecture"), COMPILATIONS)
 @pytest.mark.parametrize("family", sources.HEADERS)
-def test_every_kernel_compiles(family: str, architecture: str) -> None:
-    usages = first_variants()[family].usages(architecture)
+def test_every_kernel_compiles(family: str, which: str, architecture: str) -> None:
+    compiler = installed()[0 if which == "newest" else -1]
+    if architecture not in compiler.architectures:
+        assert compiler.version < FIRST_VERSION[architecture]
+        return
+    usages = first_variants()[family].usages(architecture, compiler)
     assert tuple(usage.entry for usage in usages) == sources.entries(family)
     for usage in usages:
         assert usage.spill_bytes <= SPILL_BYTES.get(usage.entry, 0), usage
@@ -94,8 +112,41 @@ def test_errors_and_warnings_refuse_a_kernel(text: str, complaint: str) -> None:
     assert complaint in str(caught.value)
 
 
+def test_compilers_stand_side_by_side() -> None:
+    """Loaded into one process, each compiles as what it is."""
+    text = """extern "C" __global__ void kernel(char* to) {
+        __shared__ char kept[100 * __CUDACC_VER_MAJOR__ + __CUDACC_VER_MINOR__];
+        kept[threadIdx.x] = 1;
+        __syncthreads();
+        to[threadIdx.x] = kept[threadIdx.x + 1];
+    }"""
+    for compiler in (*installed(), *installed()):
+        (usage,) = compile_usage(text, ("-std=c++17",), "sm_90", compiler)
+        assert usage.shared_bytes == 100 * compiler.version[0] + compiler.version[1]
+        assert compile_cubin(text, ("-std=c++17",), "sm_90", compiler)[:4] == b"\x7fELF"
+
+
+def test_one_compiler_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    oldest = installed()[-1]
+    monkeypatch.setenv("GSCODEC_NVRTC", oldest.library._name)
+    assert [compiler.version for compiler in installed.__wrapped__()] == [oldest.version]
+    other = tmp_path / "libnvrtc.so.12"
+    other.write_bytes(b"no library")
+    for path in (other, tmp_path / "missing.so", Path(sys.modules["_ctypes"].__file__ or "")):
+        monkeypatch.setenv("GSCODEC_NVRTC", str(path))
+        with pytest.raises(MissingExtra, match=f"GSCODEC_NVRTC={path} is no NVRTC that loads"):
+            installed.__wrapped__()
+
+
+def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvrtc, "_candidates", list)
+    monkeypatch.delenv("GSCODEC_NVRTC", raising=False)
+    with pytest.raises(MissingExtra, match="NVRTC is not installed; pip install"):
+        installed.__wrapped__()
+
+
 def test_the_report_goes_on_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def usages(self: Variant, architecture: str) -> tuple[Usage, ...]:
+    def usages(self: Variant, architecture: str, _nvrtc: Nvrtc | None = None) -> tuple[Usage, ...]:
         if self.family == "fit":
             raise KernelRefused(f"{architecture}: no")
         return (Usage("kernel", 40, 256, 8, 4),)
