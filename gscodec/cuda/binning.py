@@ -4,6 +4,7 @@ Counting and listing are apart: a caller that can wait reads the number of pairs
 size; a training step gives a capacity instead, and nothing travels to the host.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -106,6 +107,15 @@ class TileLists:
         if capacity is not None:
             self.make_room(runtime, capacity)
 
+    def rows_of_tiles(self, first: int, last: int) -> "TileLists":
+        """The lists of some of the rectangle's rows of tiles, counted from its first: views, to be read only."""
+        x0, y0, x1, _ = self.tiles
+        part = copy.copy(self)
+        part.tiles = x0, y0 + first, x1, y0 + last
+        part.n_tiles = (last - first) * (x1 - x0)
+        part.offsets = self.offsets[first * (x1 - x0) : last * (x1 - x0) + 1]
+        return part
+
     def make_room(self, runtime: Runtime, capacity: int) -> None:
         """Other memory for the pairs; what was listed is lost, what was counted stays."""
         self.capacity = capacity
@@ -206,17 +216,21 @@ def list_tiles(
 def place_points(
     runtime: Runtime,
     window: Window,
+    shown: tuple[int, int],
     tiles: TileRect,
     column_starts: Array,
     columns: Array,
     row_starts: Array,
     rows: Array,
 ) -> None:
-    """Fills what blending.Lattice holds of a window; columns and rows are both float32 or both float64."""
+    """Fills what blending.Lattice holds of the rows `shown`, first to last - 1, of a window.
+
+    Columns and rows are both float32 or both float64. A point's place does not depend on which rows come with it.
+    """
     x0, y0, x1, y1 = tiles
     real = {} if columns.dtype == np.float32 else {"REAL": "double"}
     runtime.kernel("tile_bin", "place_points", **DEFINES, **real)(
-        (max(window.width, window.height) // THREADS + 1, 2),
+        (max(window.width, shown[1] - shown[0]) // THREADS + 1, 2),
         THREADS,
         np.float64(window.x),
         np.float64(window.step_x),
@@ -225,7 +239,8 @@ def place_points(
         np.int32(x1),
         np.float64(window.y),
         np.float64(window.step_y),
-        np.int32(window.height),
+        np.int32(shown[0]),
+        np.int32(shown[1] - shown[0]),
         np.int32(y0),
         np.int32(y1),
         column_starts,

@@ -1,6 +1,7 @@
 """Rendering, gradients and samples on the device: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -74,13 +75,23 @@ class Lattice:
     rows: Array  # real (height,) px
 
     @staticmethod
-    def of(runtime: Runtime, window: Window, tiles: TileRect, real: Real = np.float32) -> "Lattice":
-        """The lattice of a window on a rectangle of tiles; a point outside belongs to the nearest tile."""
+    def of(
+        runtime: Runtime,
+        window: Window,
+        tiles: TileRect,
+        real: Real = np.float32,
+        rows: tuple[int, int] | None = None,
+    ) -> "Lattice":
+        """The lattice of a window, or of its rows first to last - 1, on a rectangle of tiles.
+
+        A point outside belongs to the nearest tile.
+        """
         x0, y0, x1, y1 = tiles
-        xp, size = runtime.xp, (window.height, window.width)
+        first, last = rows or (0, window.height)
+        xp, size = runtime.xp, (last - first, window.width)
         starts = xp.empty(x1 - x0 + 1, np.int32), xp.empty(y1 - y0 + 1, np.int32)
-        places = xp.empty(max(window.width, 1), real), xp.empty(max(window.height, 1), real)
-        place_points(runtime, window, tiles, starts[0], places[0], starts[1], places[1])
+        places = xp.empty(max(size[1], 1), real), xp.empty(max(size[0], 1), real)
+        place_points(runtime, window, (first, last), tiles, starts[0], places[0], starts[1], places[1])
         return Lattice(*size, starts[0], places[0], starts[1], places[1])
 
 
@@ -94,16 +105,28 @@ class Scene:
     background: Array  # float32 (C,)
     top_k: int
     real: Real = np.float32
-    _lattices: dict[Window, Lattice] = field(default_factory=dict, compare=False)
+    _lattices: dict[Any, Lattice] = field(default_factory=dict, compare=False)
 
-    def lattice(self, runtime: Runtime, window: Window) -> Lattice:
-        """A window's points on the scene's tiles; the last window's are kept."""
-        known = self._lattices.get(window)
+    def lattice(self, runtime: Runtime, window: Window, rows: tuple[int, int] | None = None) -> Lattice:
+        """Points of a window, or of some of its rows, on the scene's tiles; the last are kept."""
+        key = window, rows, self.lists.tiles
+        known = self._lattices.get(key)
         if known is None:
-            known = Lattice.of(runtime, window, self.lists.tiles, self.real)
+            known = Lattice.of(runtime, window, self.lists.tiles, self.real, rows)
             self._lattices.clear()
-            self._lattices[window] = known
+            self._lattices[key] = known
         return known
+
+    def around(self, window: Window, rows: tuple[int, int]) -> "Scene":
+        """The same with no more rows of tiles than some rows of a window lie in: a block is launched for each tile."""
+        _, y0, _, y1 = self.lists.tiles
+        first, last = (
+            math.floor((window.y + (row + 0.5) * window.step_y) / TILE_SIZE) for row in (rows[0], rows[1] - 1)
+        )
+        top, bottom = (min(max(tile, y0), y1 - 1) - y0 for tile in (first, last))
+        if bottom - top + 1 == y1 - y0:
+            return self
+        return replace(self, lists=self.lists.rows_of_tiles(top, bottom + 1))
 
     def arguments(self) -> tuple[Any, ...]:
         """The first arguments of every kernel that blends."""

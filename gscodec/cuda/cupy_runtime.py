@@ -32,6 +32,9 @@ _FAULTS: Final = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntim
 _REFUSED: Final = (cupy.cuda.compiler.CompileException, *_FAULTS)
 """What may come of a kernel's text."""
 
+_DLPACK_GPUS: Final = (2, 13)
+"""What DLPack calls the memory of an NVIDIA GPU, and what such a GPU shares with the processor."""
+
 _ModuleKey = tuple[str, tuple[tuple[str, Define], ...]]
 
 
@@ -116,6 +119,22 @@ class CupyRuntime:
         """See `Runtime.download`."""
         with self:
             return np.asarray(array.get(order="C"))
+
+    def adopt(self, array: Any) -> Array | None:
+        """See `Runtime.adopt`. DLPack orders the streams; of what has none, the interface that Numba began."""
+        index = _gpu_of(array)
+        if index is None:
+            return None
+        with self:
+            try:
+                there = array if isinstance(array, cupy.ndarray) else _shared(array)
+            except (BufferError, RuntimeError, TypeError, ValueError) as error:  # each library has its own
+                raise InvalidArgument(f"{type(array).__name__} cannot be written to: {_first_line(error)}") from error
+        if index < 0:
+            index = int(there.device.id)
+        if index != int(self._device.id):
+            raise InvalidArgument(f"{type(array).__name__} lies on cuda:{index}, not on {self.name}")
+        return there
 
     def staging(self, n_bytes: int) -> "CupyStaging | PlainStaging":
         """See `Runtime.staging`."""
@@ -347,6 +366,25 @@ def _stream_of_torch(index: int) -> Any:
     if hasattr(cupy.cuda.Stream, "from_external"):
         return cupy.cuda.Stream.from_external(_TorchStream(address))
     return cupy.cuda.ExternalStream(address, index)  # CuPy 13
+
+
+def _gpu_of(array: Any) -> int | None:
+    """Which GPU an array lies on: -1 where only its address tells; None where it lies on none."""
+    if isinstance(array, np.ndarray):
+        return None
+    if hasattr(array, "__dlpack_device__"):
+        kind, index = array.__dlpack_device__()
+        return int(index) if int(kind) in _DLPACK_GPUS else None
+    return -1 if hasattr(array, "__cuda_array_interface__") else None
+
+
+def _shared(array: Any) -> Array:
+    """Its memory as an array of CuPy's."""
+    if hasattr(array, "__dlpack_device__"):
+        return cupy.from_dlpack(array)
+    if array.__cuda_array_interface__["data"][1]:
+        raise ValueError("it is read-only")
+    return cupy.asarray(array)
 
 
 def _key_of(family: str, defines: Mapping[str, Define]) -> _ModuleKey:

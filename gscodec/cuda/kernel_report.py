@@ -107,6 +107,9 @@ class _Notes:
     def download(self, array: Array) -> npt.NDArray[Any]:
         return np.zeros_like(array)
 
+    def adopt(self, array: Any) -> Array | None:
+        return array
+
     def staging(self, n_bytes: int) -> PlainStaging:  # noqa: ARG002  # as the protocol
         return PlainStaging(self.download)
 

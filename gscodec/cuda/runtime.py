@@ -142,6 +142,16 @@ class Runtime(Protocol):
         """A copy in host memory, made after everything launched so far has ended."""
         ...
 
+    def adopt(self, array: Any) -> Array | None:
+        """Another library's array as one of the runtime's, in the same memory; None where that is not this device's.
+
+        Whoever gave it has no work left to do on it once the current stream comes to what is launched next.
+
+        Raises:
+            InvalidArgument: it lies on another GPU, or may not be written to.
+        """
+        ...
+
     def staging(self, n_bytes: int) -> Staging:
         """Host memory for copies of up to so many bytes that go on beside the kernels.
 

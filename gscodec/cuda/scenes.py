@@ -76,6 +76,15 @@ def render_window(runtime: Runtime, scene: Scene, window: Window, out: Array, *,
     blending.render(runtime, scene, lattice, out, _strides(scene, window, planes=planes))
 
 
+def render_rows(runtime: Runtime, scene: Scene, window: Window, rows: tuple[int, int], out: Array) -> None:
+    """Writes rows first to last - 1 of a window into `out`, (last - first, width, C), as the whole window has them."""
+    if rows[0] >= rows[1]:
+        return
+    part = scene.around(window, rows)
+    strides = Strides.interleaved(window.width, scene.gaussians.n_channels)
+    blending.render(runtime, part, part.lattice(runtime, window, rows), out, strides)
+
+
 class Renderer:
     """A window of Gaussians that change where they are, rendered again and again.
 

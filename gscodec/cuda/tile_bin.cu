@@ -326,15 +326,16 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS)
     }
 }
 
-// The points start + (i + 0.5) step of one axis, i = 0 .. n - 1: which lie in each of the tiles begin .. end - 1, those
+// The points start + (origin + i + 0.5) step of one axis, i = 0 .. n - 1: which lie in each of the tiles begin .. end - 1, those
 // outside in the nearest, and where, from their tile's corner. Thread n writes the ends of what comes last.
-__device__ inline void place_axis(double start, double step, int n, int begin, int end, int* starts, real* places) {
+__device__ inline void place_axis(double start, double step, int origin, int n, int begin, int end, int* starts,
+                                  real* places) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i > n) return;
     int tiles[2] = {begin - 1, end};  // of the point before and of this one
     for (int k = 0; k < 2; ++k) {
         if (i - 1 + k < 0 || i - 1 + k >= n) continue;
-        const double position = start + (i - 1 + k + 0.5) * step;
+        const double position = start + (origin + i - 1 + k + 0.5) * step;
         double tile = floor(position / TILE_SIZE);
         tile = tile < begin ? begin : (tile > end - 1 ? end - 1 : tile);
         tiles[k] = (int)tile;
@@ -343,12 +344,12 @@ __device__ inline void place_axis(double start, double step, int n, int begin, i
     for (int t = tiles[0] + 1; t <= tiles[1]; ++t) starts[t - begin] = i;
 }
 
-// Grid: threads for the longer axis; x, y. column_starts (tile columns + 1,) i32 and columns (width,) real px, rows likewise.
+// Rows row0 .. row0 + height of a window. Grid: threads for the longer axis; x, y. column_starts (tile columns + 1,) i32 and columns (width,) real px, rows likewise.
 extern "C" __global__ void place_points(double x, double step_x, int width, int x0, int x1, double y, double step_y,
-                                        int height, int y0, int y1, int* column_starts, real* columns, int* row_starts,
-                                        real* rows) {
+                                        int row0, int height, int y0, int y1, int* column_starts, real* columns,
+                                        int* row_starts, real* rows) {
     if (blockIdx.y == 0)
-        place_axis(x, step_x, width, x0, x1, column_starts, columns);
+        place_axis(x, step_x, 0, width, x0, x1, column_starts, columns);
     else
-        place_axis(y, step_y, height, y0, y1, row_starts, rows);
+        place_axis(y, step_y, row0, height, y0, y1, row_starts, rows);
 }

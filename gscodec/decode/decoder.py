@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from gscodec.decode.automatic import (
     lod_for_size,
     points_of,
 )
-from gscodec.decode.clusters import clusters
+from gscodec.decode.clusters import Which, clusters
 from gscodec.decode.mips import mip_levels
 from gscodec.decode.one_off import stays_on_cpu
 from gscodec.decode.painting import Request, output_for, paint, paint_thumbnail
@@ -31,15 +31,16 @@ from gscodec.decode.requests import checked_lod, checked_points, checked_region,
 from gscodec.decode.statistics import AccessStats, WorkTally
 from gscodec.decode.store import SceneStore, tiles_of
 from gscodec.decode.strips import paint_strips
-from gscodec.decode.work import WorkBudget
+from gscodec.decode.targets import device_target
+from gscodec.decode.work import TileRect, WorkBudget
 from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format import ChannelGroup, IgsReader, Json, SourceLike, describe
 from gscodec.format.files import FileEntry
 from gscodec.format.metadata import Metadata
-from gscodec.gaussians import Float32Array, Window
+from gscodec.gaussians import Float32Array, Float64Array
 from gscodec.image.averages import SampleAverage
-from gscodec.image.levels import has_floats, native_dtype, to_values
+from gscodec.image.levels import to_values
 from gscodec.image.restore import Restored, plain_files, restore
 from gscodec.limits import CHANNELS_PER_PIXEL, DEFAULT_LIMITS, Limits
 from gscodec.raster.base import Rasterizer, TooManyPairs, cpu_backend, get_backend
@@ -52,6 +53,9 @@ _SAMPLE_BYTES: Final = 12
 
 _AHEAD: Final = 64
 """Rectangles whose pages are fetched together."""
+
+
+_Out = TypeVar("_Out")
 
 
 def open_igs(
@@ -209,6 +213,7 @@ class IgsImage:
             self.shape[2],
         )
 
+    @overload
     def render(
         self,
         lod: int | None = None,
@@ -218,7 +223,33 @@ class IgsImage:
         *,
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
-    ) -> npt.NDArray[Any]:
+        out: None = None,
+    ) -> npt.NDArray[Any]: ...
+
+    @overload
+    def render(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        out: _Out,
+    ) -> _Out: ...
+
+    def render(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        out: Any = None,
+    ) -> Any:
         """The picture, or a part of it, at the stored or another size.
 
         Along an axis that is enlarged, the model is evaluated at the centres of the new pixels; along one that is
@@ -236,9 +267,13 @@ class IgsImage:
             dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped, of float groups
                 in the source's units. None is the source's type: uint8 up to 8 bits, else uint16 or float32, and at
                 other depths than 8 and 16 only the values that the depth has (`gscodec.image.to_native`).
+            out: contiguous (height, width, C) of that type, which the result is written to: a NumPy array, or, where
+                the file is open on a GPU, an array of any library in that GPU's memory (DLPack, or
+                `__cuda_array_interface__`), and nothing comes to the host. It is written on the stream that is
+                current: torch's where torch uses the GPU, else CuPy's.
 
         Returns:
-            (height, width, C).
+            numpy.ndarray (height, width, C), or `out`.
 
         Raises:
             InvalidArgument: no such LOD, region, size or type, or no LOD within the bounds.
@@ -249,7 +284,24 @@ class IgsImage:
                 damaged.
         """
         self._check_open()
-        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        level, part, shown, thumbnail = self._plan(lod, region, size, self._bounds(lod, max_bytes, max_gaussians))
+        there = None
+        if out is not None:
+            shape, kind = (*shown, self.shape[2]), output_for(self.groups, dtype).dtype
+            there = device_target(out, self._store.runtime, shape, kind, self.name)
+        if there is None:
+            return self._render(level, part, shown, dtype, thumbnail=thumbnail, out=out)
+        self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=there)
+        return out
+
+    def _plan(
+        self, lod: int | None, region: Sequence[int] | None, size: Sequence[int] | None, bounds: Bounds
+    ) -> tuple[int, Region, tuple[int, int], bool]:
+        """Level, region and size (height, width) of what is asked of `render`, and whether it is a thumbnail.
+
+        Raises:
+            GsCodecError: as `render`, for what it costs.
+        """
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
         level = lod if lod is None else self._lod(lod)
@@ -258,7 +310,7 @@ class IgsImage:
         self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller)
         if level is None:
             level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
-        return self._render(level, part, shown, dtype, thumbnail=thumbnail)
+        return level, part, shown, thumbnail
 
     def _check_cost(
         self,
@@ -297,13 +349,20 @@ class IgsImage:
         return WorkBudget(self._limits, self.name)
 
     def _render(
-        self, level: int, part: Region, shown: tuple[int, int], dtype: npt.DTypeLike | None, *, thumbnail: bool
+        self,
+        level: int,
+        part: Region,
+        shown: tuple[int, int],
+        dtype: npt.DTypeLike | None,
+        *,
+        thumbnail: bool,
+        out: npt.NDArray[Any] | None = None,
     ) -> npt.NDArray[Any]:
         request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
         work = paint_thumbnail if thumbnail else paint
         try:
             with self._naming():
-                return self._store.with_spare(lambda: work(self._store, request, output))
+                return self._store.with_spare(lambda: work(self._store, request, output, out))
         except MemoryError as fault:
             height, width = request.size
             raise LimitExceeded(
@@ -522,17 +581,24 @@ class IgsImage:
                 return
             yield found
 
-    def sample(self, points: npt.ArrayLike, lod: int | None = 0) -> Float32Array:
+    @overload
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: None = None) -> Float32Array: ...
+
+    @overload
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: _Out) -> _Out: ...
+
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: Any = None) -> Any:
         """Values at single points. Only the pages that the points' tiles need are read.
 
         Args:
             points: (M, 2) x, y in px of the stored picture, 0 <= x <= width and 0 <= y <= height; (0.5, 0.5) is the
                 centre of the first pixel.
             lod: as in `render`.
+            out: contiguous float32 (M, C) which the result is written to, of NumPy or on a GPU as in `render`.
 
         Returns:
-            float32 (M, C): the blend itself, not clamped, so that a clear or opaque alpha lies beyond 0 or 1; float
-                groups in the source's units.
+            float32 (M, C), or `out`: the blend itself, not clamped, so that a clear or opaque alpha lies beyond 0 or 1;
+                float groups in the source's units.
 
         Raises:
             InvalidArgument: no such LOD, or a point outside the picture.
@@ -543,6 +609,12 @@ class IgsImage:
         place = checked_points(points, self._reader.grid, self.name)
         rects = list(clusters(place, self._reader.grid, self._store.held(level)))
         budget = self._budget()
+        if out is not None:
+            shape = len(place), self.shape[2]
+            there = device_target(out, self._store.runtime, shape, np.dtype(np.float32), self.name)
+            if there is not None:
+                self._sample_to_device(level, rects, place, budget, there)
+                return out
         result = np.empty((len(place), self.shape[2]), np.float32)
 
         def fill() -> None:
@@ -557,45 +629,75 @@ class IgsImage:
 
         with self._naming():
             self._store.with_spare(fill)
-        return to_values(result, self.groups)
+        values = to_values(result, self.groups)
+        if out is None:
+            return values
+        out[...] = values
+        return out
 
-    def render_device(self, lod: int | None = 0, dtype: npt.DTypeLike | None = None) -> Any:
-        """The whole picture at its stored size, in the memory of the card that this file was opened on.
+    def _sample_to_device(
+        self, level: int, rects: Sequence[tuple[TileRect, Which]], place: Float64Array, budget: WorkBudget, out: Any
+    ) -> None:
+        from gscodec.decode.device import values_in_place
 
-        Pages go to the card as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
+        runtime = self._store.runtime
+        assert runtime is not None
+        with self._naming(), runtime:
+            for number, (rect, which) in enumerate(rects):
+                if number % _AHEAD == 0:
+                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
+                if isinstance(which, slice):
+                    self._store.sample_to_device(level, rect, place, budget, out)
+                else:
+                    part = runtime.xp.empty((len(which), out.shape[1]), np.float32)
+                    self._store.sample_to_device(level, rect, place[which], budget, part)
+                    out[runtime.upload(which)] = part
+            values_in_place(runtime, out, self.groups)
+
+    def render_device(
+        self,
+        lod: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+    ) -> Any:
+        """What `render` gives, in the memory of the GPU that this file was opened on.
+
+        Pages go to the GPU as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
         result to any library that takes DLPack: `torch.from_dlpack(image.render_device())`.
 
         Args:
-            lod: as in `render`.
-            dtype: uint8, uint16 or float32 as in `render`; None is the file's own, which must be one of them.
+            lod, dtype, region, size: as in `render`.
 
         Returns:
-            cupy.ndarray (height, width, C), computed on the stream that was current: torch's where torch uses the card.
+            cupy.ndarray (height, width, C), computed on the stream that was current: torch's where torch uses the GPU.
 
         Raises:
-            BackendUnavailable: the file is not open on a card.
+            BackendUnavailable: the file is not open on a GPU.
+            OutOfDeviceMemory: that GPU has too little.
             GsCodecError: as `render`.
         """
         self._check_open()
-        engine_dtype = output_for(self.groups, dtype).engine
-        if dtype is None and engine_dtype != native_dtype(self.groups).name:
-            raise InvalidArgument(f"{self.name}: has samples of mixed or odd depth; name uint8, uint16 or float32")
-        if has_floats(self.groups) and dtype is not None and np.dtype(dtype) != np.float32:
-            raise InvalidArgument(f"{self.name}: has float samples, which a card gives as float32 only")
-        size = self.shape[:2]
-        self._check_cost([((0, 0, size[1], size[0]), size, False)], self.shape[2])
-        if not self._store.backend.name.startswith("cuda"):
-            raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
-        from gscodec.decode.device import DeviceScene
+        level, part, shown, thumbnail = self._plan(lod, region, size, Bounds())
+        return self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=None)
 
-        grid = self._reader.grid
+    def _render_device(
+        self,
+        level: int,
+        part: Region,
+        shown: tuple[int, int],
+        dtype: npt.DTypeLike | None,
+        *,
+        thumbnail: bool,
+        out: Any | None,
+    ) -> Any:
+        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        if self._store.runtime is None:
+            raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
+        from gscodec.decode.device_painting import paint_to_device
+
         with self._naming():
-            scene = self._store.scene(self._lod(lod), (0, 0, *grid.tiles_shape[::-1]))
-        assert isinstance(scene, DeviceScene)
-        scene.spend(Window.whole(grid), self._budget())
-        if has_floats(self.groups):
-            return scene.render_values(Window.whole(grid), self.groups)
-        return scene.render(Window.whole(grid), engine_dtype)
+            return paint_to_device(self._store, request, output, thumbnail=thumbnail, out=out)
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:

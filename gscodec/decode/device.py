@@ -1,4 +1,4 @@
-"""A part of a picture in the memory of a card."""
+"""A part of a picture in the memory of a GPU."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from gscodec.cuda import blending
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.cuda.scenes import bin_scene, render_window, upload_gaussians
+from gscodec.cuda.scenes import bin_scene, render_rows, upload_gaussians
+from gscodec.cuda.transfer import to_host
 from gscodec.cuda.unpacking import unpack_pages
+from gscodec.decode.reduced import reduced_grid, reduced_window, tiles_of_reduced
 from gscodec.decode.scene import is_whole
 from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import ChannelGroup, IgsReader, SampleType
@@ -19,59 +21,109 @@ from gscodec.raster.base import OutputDtype, TileIndex
 
 
 class DeviceScene:
-    """`Scene` on a card, where it stays. Pages go there as they lie in the file, and the card unpacks them.
+    """`Scene` on a GPU, where it stays. Pages go there as they lie in the file, and the GPU unpacks them.
+
+    Args:
+        factor: above 1, on a grid whose pixels are so many stored pixels wide (`gscodec.decode.reduced`), of all that
+            the tiles of that grid show.
 
     Raises:
         GsCodecError: as `IgsReader.read`.
-        LimitExceeded, OutOfDeviceMemory: too much for an engine, or for this card.
+        TooManyPairs: as `Rasterizer.bin`.
+        OutOfDeviceMemory: too much for this GPU.
     """
 
-    def __init__(self, reader: IgsReader, runtime: Runtime, lod: int, tiles: TileRect, max_pairs: int) -> None:
+    def __init__(
+        self, reader: IgsReader, runtime: Runtime, lod: int, tiles: TileRect, max_pairs: int, factor: int = 1
+    ) -> None:
         self.tiles = tiles
-        self._runtime = runtime
+        self._runtime, self._factor = runtime, factor
+        stored = tiles if factor == 1 else tiles_of_reduced(reader.grid, tiles, factor)
+        whole = factor == 1 and is_whole(reader.grid, stored)
         with runtime:
-            pages = reader.stored_pages(lod, None if is_whole(reader.grid, tiles) else tiles)
+            pages = reader.stored_pages(lod, None if whole else stored)
             gaussians = unpack_pages(runtime, pages)
             if gaussians is None:
                 gaussians = upload_gaussians(runtime, pages.unpack())
-            self._scene = bin_scene(runtime, gaussians, reader.grid, tiles, max_pairs=max_pairs)
+            if factor > 1:
+                means, inv_scales = gaussians.means, gaussians.inv_scales
+                means *= 1.0 / factor
+                inv_scales *= float(factor)
+            grid = reduced_grid(reader.grid, factor)
+            self._scene = bin_scene(runtime, gaussians, grid, tiles, max_pairs=max_pairs)
             offsets = runtime.download(self._scene.lists.offsets).astype(np.int64)
             self._lengths = TileLengths(TileIndex(offsets, np.zeros(0, np.int32)), tiles)
 
-    def render(self, window: Window, dtype: OutputDtype) -> Array:
-        """(height, width, C) as `Scene.forward`, in the card's memory."""
-        with self._runtime:
-            shape = (window.height, window.width, self._scene.gaussians.n_channels)
-            image = self._runtime.xp.empty(shape, np.dtype(dtype))
-            render_window(self._runtime, self._scene, window, image)
-            return image
+    @property
+    def n_channels(self) -> int:
+        """Samples of a point."""
+        return self._scene.gaussians.n_channels
 
-    def render_values(self, window: Window, groups: Sequence[ChannelGroup]) -> Array:
-        """float32 (height, width, C) in the card's memory, float groups in the source's units."""
-        image = self.render(window, "float32")
+    def render_rows(self, window: Window, rows: tuple[int, int], out: Array, budget: WorkBudget) -> None:
+        """Writes rows first to last - 1 of a window into an array (last - first, width, C) of the GPU.
+
+        Args:
+            window: in stored pixels, its points in `tiles`.
+            out: float32, or codes of uint8 or uint16, as `Rasterizer.forward`.
+
+        Raises:
+            LimitExceeded: the budget has not that much left.
+        """
+        part = Window(
+            window.x,
+            window.y + rows[0] * window.step_y,
+            rows[1] - rows[0],
+            window.width,
+            window.step_x,
+            window.step_y,
+        )
+        self.spend(part, budget)
         with self._runtime:
-            at = 0
-            for group in groups:
-                if group.sample_type is SampleType.FLOAT:
-                    part = image[:, :, at : at + group.n_channels]
-                    part[...] = from_model(part, group, self._runtime.xp)
-                at += group.n_channels
-        return image
+            render_rows(self._runtime, self._scene, reduced_window(window, self._factor), rows, out)
 
     def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
         """See `Scene.forward`."""
-        self.spend(window, budget)
-        return self._runtime.download(self.render(window, dtype))
+        result = np.empty((window.height, window.width, self.n_channels), dtype)
+        to_host(self._runtime, result, lambda first, last, out: self.render_rows(window, (first, last), out, budget))
+        return result
 
     def spend(self, window: Window, budget: WorkBudget) -> None:
         """Account for the points of a window."""
         n_points = window.height * window.width
-        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(window))
+        of_grid = reduced_window(window, self._factor)
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(of_grid))
 
     def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
         """See `Scene.sample`."""
+        result = np.empty((len(points), self.n_channels), np.float32)
+        self._spend_points(points, budget)
+        to_host(self._runtime, result, lambda first, last, out: self._sample(points[first:last], out))
+        return result
+
+    def sample_to(self, points: Float64Array, out: Array, budget: WorkBudget) -> None:
+        """The same into a contiguous array (M, C) of the GPU."""
+        self._spend_points(points, budget)
+        for first in range(0, len(points), _POINTS):
+            self._sample(points[first : first + _POINTS], out[first : first + _POINTS])
+
+    def _spend_points(self, points: Float64Array, budget: WorkBudget) -> None:
         budget.spend(self._lengths.longest, len(points), lambda: self._lengths.of_points(points))
+
+    def _sample(self, points: Float64Array, out: Array) -> None:
         with self._runtime:
-            values = self._runtime.xp.empty((len(points), self._scene.gaussians.n_channels), np.float32)
-            blending.sample(self._runtime, self._scene, self._runtime.upload(points), values)
-            return self._runtime.download(values)
+            blending.sample(self._runtime, self._scene, self._runtime.upload(points), out)
+
+
+_POINTS = 1 << 24
+"""Points that are sent at a time."""
+
+
+def values_in_place(runtime: Runtime, samples: Array, groups: Sequence[ChannelGroup]) -> None:
+    """Brings the float groups among samples (..., C) of the model to the source's units: `levels.to_values`."""
+    with runtime:
+        at = 0
+        for group in groups:
+            if group.sample_type is SampleType.FLOAT:
+                part = samples[..., at : at + group.n_channels]
+                part[...] = from_model(part, group, runtime.xp)
+            at += group.n_channels

@@ -52,6 +52,8 @@ class Output:
 
     engine: OutputDtype
     finish: Callable[[Array], Array]
+    dtype: np.dtype[Any]
+    steps: tuple[int, ...]  # of each channel: the levels above 0 that codes have
 
 
 def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) -> Output:
@@ -63,7 +65,8 @@ def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) ->
     native = native_dtype(groups)
     depths = {group.bit_depth for group in groups}
     if dtype is None and native.kind == "u" and depths != {8 * native.itemsize}:
-        return Output("float32", lambda values: to_native(values, groups))
+        steps = tuple((1 << group.bit_depth) - 1 for group in groups for _ in range(group.n_channels))
+        return Output("float32", lambda values: to_native(values, groups), native, steps)
     try:
         wanted = native if dtype is None else np.dtype(dtype)
     except TypeError as fault:
@@ -71,16 +74,29 @@ def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) ->
     if wanted.name not in _DTYPES:
         raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
     engine: OutputDtype = "float32" if has_floats(groups) else _DTYPES[wanted.name]
-    return Output(engine, lambda values: full_range(values, wanted))
+    top = int(np.iinfo(wanted).max) if wanted.kind == "u" else 0
+    steps = (top,) * sum(group.n_channels for group in groups)
+    return Output(engine, lambda values: full_range(values, wanted), wanted, steps)
 
 
-def paint(store: SceneStore, request: Request, output: Output) -> Array:
+def paint(store: SceneStore, request: Request, output: Output, out: Array | None = None) -> Array:
     """(height, width, C): points where the region is enlarged, area averages where it is shrunk.
+
+    Args:
+        out: an array of that shape and the output's type to write it to.
 
     Raises:
         LimitExceeded: more work or longer tile lists than the limits allow.
         GsCodecError: as `IgsReader.read`, and what the engine raises.
     """
+    if store.runtime is not None:
+        from gscodec.decode.device_painting import paint_to_host
+
+        return paint_to_host(store, request, output, thumbnail=False, out=out)
+    return _placed(_painted_whole(store, request, output), out)
+
+
+def _painted_whole(store: SceneStore, request: Request, output: Output) -> Array:
     tiles = tiles_of(request.region)
     while True:
         request.budget.restart()
@@ -95,7 +111,7 @@ def _painted(store: SceneStore, request: Request, tiles: TileRect, output: Outpu
     groups = store.reader.groups
     x, y, _, _ = request.region
     step_y, step_x = request.steps
-    bands = _bands(tiles, store.band_tiles(request.lod, tiles), request.size[0], y, step_y)
+    bands = bands_of(tiles, store.band_tiles(request.lod, tiles), request.size[0], y, step_y)
     result: Array | None = None
     for first, last in bands:
         window = Window(x, y + first * step_y, last - first, request.size[1], step_x, step_y)
@@ -110,14 +126,28 @@ def _painted(store: SceneStore, request: Request, tiles: TileRect, output: Outpu
     return result
 
 
-def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Array:
+def _placed(result: Array, out: Array | None) -> Array:
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def paint_thumbnail(store: SceneStore, request: Request, output: Output, out: Array | None = None) -> Array:
     """(height, width, C): each pixel the mean of a few points on a reduced grid (`gscodec.decode.automatic`).
 
     Along an axis that is not much smaller, all stored pixels count.
 
+    Args:
+        out: as in `paint`.
+
     Raises:
         GsCodecError: as `IgsReader.read_region`, and what the engine raises.
     """
+    if store.runtime is not None:
+        from gscodec.decode.device_painting import paint_to_host
+
+        return paint_to_host(store, request, output, thumbnail=True, out=out)
     x, y, width, height = request.region
     lattice = thumbnail_lattice(request.region, request.size)
     step_y, step_x = height / lattice[0], width / lattice[1]
@@ -129,7 +159,8 @@ def paint_thumbnail(store: SceneStore, request: Request, output: Output) -> Arra
         window = Window(x, y + first * step_y, last - first, lattice[1], step_x, step_y)
         return to_values(scene.forward(window, request.budget), groups)
 
-    return _joined(shrink(render, lattice, request.size, SampleAverage(groups), 0), request.size, output)
+    means = shrink(render, lattice, request.size, SampleAverage(groups), 0)
+    return _placed(_joined(means, request.size, output), out)
 
 
 def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
@@ -138,7 +169,7 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
     lattice = max(region_height, request.size[0]), max(region_width, request.size[1])
     step_y, step_x = region_height / lattice[0], region_width / lattice[1]
 
-    bands = _bands(tiles, store.band_tiles(request.lod, tiles), lattice[0], y, step_y)
+    bands = bands_of(tiles, store.band_tiles(request.lod, tiles), lattice[0], y, step_y)
 
     def render(first: int, last: int) -> Float32Array:
         parts = []
@@ -154,7 +185,7 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
     return _joined(strips, request.size, output)
 
 
-def _bands(tiles: TileRect, band: int, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
+def bands_of(tiles: TileRect, band: int, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
     """First and one-past-last rows of an output that are rendered at a time: those of `band` rows of tiles."""
     if band == tiles[3] - tiles[1]:
         return [(0, height)]

@@ -1,12 +1,13 @@
 """What an open file keeps between requests: an engine, and the tiles of each level that it has loaded."""
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
-from gscodec.decode.reduced import ReducedScene
+from gscodec.decode.reduced import ReducedScene, tiles_of_region
 from gscodec.decode.scene import Scene, holds, load_scene
 from gscodec.decode.statistics import WorkTally
 from gscodec.decode.work import TileRect, WorkBudget
@@ -15,6 +16,10 @@ from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, Float64Array, Window
 from gscodec.raster.base import Rasterizer, TooManyPairs, fall_back
 
+if TYPE_CHECKING:  # what belongs to a GPU is loaded where there is one
+    from gscodec.cuda.runtime import Array, Runtime
+    from gscodec.decode.device import DeviceScene
+
 WHOLE_TILES: Final = 1 << 19
 """Up to this many tiles, 128 megapixels, are loaded at once and kept."""
 
@@ -22,6 +27,12 @@ PAIR_SHARE: Final = 512
 """Bytes of a request's memory for each entry of the tile lists that are loaded at once. An entry takes 4, and up to 16
 while lists are made: 8 GiB allow 2^24 entries, which take 64 to 256 MiB."""
 
+
+DEVICE_TILES: Final = 1 << 23
+"""The same on a GPU, 2^31 pixels: offsets and counts of the lists take 64 MiB."""
+
+DEVICE_PAIR_SHARE: Final = 64
+"""Bytes of a GPU's free memory for each entry of the tile lists that are loaded at once, which takes 16 there."""
 
 BAND_TILES: Final = 32
 """Rows of tiles that are loaded at a time of more."""
@@ -49,23 +60,33 @@ class SceneStore:
         self._scenes: dict[int, Scene] = {}
         self._at_once: dict[int, int] = {}  # tiles of a level that are loaded at a time, where its lists are long
         self._reduced: ReducedScene | None = None
+        self._reduced_there: tuple[object, DeviceScene] | None = None
+
+    @property
+    def runtime(self) -> "Runtime | None":
+        """The device, where the engine has one that scenes can lie on."""
+        return getattr(self.backend, "runtime", None)
 
     def clear(self) -> None:
         """Let go of all of them."""
         self._scenes.clear()
-        self._reduced = None
+        self._reduced = self._reduced_there = None
 
     def with_spare(self, work: Callable[[], _Result]) -> _Result:
         """Do the work, on the CPU where a card that nobody named cannot."""
         try:
             return work()
         except (BackendUnavailable, OutOfDeviceMemory) as fault:
-            if self._spare is None:
-                raise
-            fall_back(fault)
-            self.backend, self._spare = self._spare(), None
-            self.clear()
+            self.take_spare(fault)
             return work()
+
+    def take_spare(self, fault: BackendUnavailable | OutOfDeviceMemory) -> None:
+        """Go on with the CPU from now on; without a spare engine the fault is raised."""
+        if self._spare is None:
+            raise fault
+        fall_back(fault)
+        self.backend, self._spare = self._spare(), None
+        self.clear()
 
     def held(self, lod: int) -> TileRect | None:
         """The tiles of a level that are loaded."""
@@ -75,6 +96,8 @@ class SceneStore:
     @property
     def max_pairs(self) -> int:
         """Most entries of tile lists that are loaded at once."""
+        if self.runtime is not None:
+            return max(1, min(MAX_TILE_PAIRS, self.runtime.free_bytes() // DEVICE_PAIR_SHARE))
         return min(MAX_TILE_PAIRS, self.reader.limits.memory // PAIR_SHARE)
 
     def scene(self, lod: int, tiles: TileRect) -> Scene:
@@ -92,7 +115,7 @@ class SceneStore:
     def band_tiles(self, lod: int, tiles: TileRect) -> int:
         """Rows of tiles that are loaded at a time; all of them where the level allows."""
         rows, columns = tiles[3] - tiles[1], tiles[2] - tiles[0]
-        at_once = self._at_once.get(lod, WHOLE_TILES)
+        at_once = self._at_once.get(lod, WHOLE_TILES if self.runtime is None else DEVICE_TILES)
         if rows * columns <= at_once:
             return rows
         return max(1, min(BAND_TILES, at_once // columns))
@@ -129,17 +152,47 @@ class SceneStore:
         try:
             return self.scene(lod, tiles).sample(points, budget)
         except TooManyPairs:
-            axis = int(tiles[3] - tiles[1] > tiles[2] - tiles[0])
-            if tiles[axis + 2] - tiles[axis] < 2:
+            halves = _halves(tiles, points)
+            if not halves:
                 raise
-        cut = (tiles[axis] + tiles[axis + 2]) // 2
-        before = points[:, axis] < cut * TILE_SIZE
         result = np.empty((len(points), len(self.reader.grid.background)), np.float32)
-        for which, edge, value in ((before, axis + 2, cut), (~before, axis, cut)):
-            if which.any():
-                half: TileRect = (*tiles[:edge], value, *tiles[edge + 1 :])  # type: ignore[assignment]  # four numbers
-                result[which] = self.sample(lod, half, points[which], budget)
+        for half, which in halves:
+            result[which] = self.sample(lod, half, points[which], budget)
         return result
+
+    def sample_to_device(
+        self, lod: int, tiles: TileRect, points: Float64Array, budget: WorkBudget, out: "Array"
+    ) -> None:
+        """The same into a contiguous float32 array (M, C) of the device."""
+        from gscodec.decode.device import DeviceScene
+
+        try:
+            scene = self.scene(lod, tiles)
+            assert isinstance(scene, DeviceScene)
+            scene.sample_to(points, out, budget)
+        except TooManyPairs:
+            halves = _halves(tiles, points)
+            if not halves:
+                raise
+        else:
+            return
+        assert self.runtime is not None
+        for half, which in halves:
+            part = self.runtime.xp.empty((int(which.sum()), out.shape[1]), np.float32)
+            self.sample_to_device(lod, half, points[which], budget, part)
+            out[self.runtime.upload(np.flatnonzero(which))] = part
+
+    def reduced_on_device(self, lod: int, region: tuple[int, int, int, int], factor: int) -> "DeviceScene":
+        """The same on the device."""
+        from gscodec.decode.device import DeviceScene
+
+        assert self.runtime is not None
+        key = lod, region, factor
+        if self._reduced_there is None or self._reduced_there[0] != key:
+            tiles = tiles_of_region(region, factor)
+            scene = DeviceScene(self.reader, self.runtime, lod, tiles, self.max_pairs, factor)
+            self._reduced_there = key, scene
+        return self._reduced_there[1]
 
     def reduced(self, lod: int, region: tuple[int, int, int, int], factor: int) -> ReducedScene:
         """A region of a level on a reduced grid."""
@@ -147,6 +200,21 @@ class SceneStore:
         if scene is None or scene.key != (lod, region, factor):
             scene = self._reduced = ReducedScene(self.reader, self.backend, lod, region, factor, self.max_pairs)
         return scene
+
+
+def _halves(tiles: TileRect, points: Float64Array) -> list[tuple[TileRect, npt.NDArray[np.bool_]]]:
+    """Two halves of some tiles, each with those of the points (M, 2) px that lie there; none of a single tile."""
+    axis = int(tiles[3] - tiles[1] > tiles[2] - tiles[0])
+    if tiles[axis + 2] - tiles[axis] < 2:
+        return []
+    cut = (tiles[axis] + tiles[axis + 2]) // 2
+    before = points[:, axis] < cut * TILE_SIZE
+    halves = []
+    for which, edge in ((before, axis + 2), (~before, axis)):
+        if which.any():
+            half: TileRect = (*tiles[:edge], cut, *tiles[edge + 1 :])  # type: ignore[assignment]  # four numbers
+            halves.append((half, which))
+    return halves
 
 
 def tiles_of(region: tuple[int, int, int, int]) -> TileRect:

@@ -14,6 +14,7 @@ from gscodec.decode.scaled import shrink, strips
 from gscodec.decode.scene import Scene, load_scene
 from gscodec.decode.store import BAND_TILES, SceneStore, tiles_of
 from gscodec.decode.work import TileRect
+from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
 from gscodec.gaussians import Window
 from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import to_values
@@ -21,13 +22,30 @@ from gscodec.raster.base import OutputDtype, TooManyPairs
 
 
 def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Strips of what `painting.paint` gives. Of the tiles, a band at a time is in memory.
+    """Strips of what `painting.paint` gives. Of the tiles, a band at a time is in memory; on a GPU all that it holds.
 
     A page that reaches into two bands is read twice.
 
     Yields:
         Index of the first row, and rows (h, width, C).
     """
+    done = 0
+    if store.runtime is not None:
+        from gscodec.decode.device_painting import paint_strips_to_host
+
+        try:
+            for first, rows in paint_strips_to_host(store, request, output):
+                yield first, rows
+                done = first + len(rows)
+            return
+        except (BackendUnavailable, OutOfDeviceMemory) as fault:
+            store.take_spare(fault)
+    for first, rows in _host_strips(store, request, output):
+        if first + len(rows) > done:  # what the GPU gave is not given again
+            yield max(first, done), rows[max(0, done - first) :]
+
+
+def _host_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     x, y, region_width, region_height = request.region
     height, width = request.size
     lattice = max(region_height, height), max(region_width, width)

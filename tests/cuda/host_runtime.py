@@ -137,6 +137,12 @@ class HostRuntime:
             raise TypeError(f"{type(array).__name__} is not an array of the device")
         return from_device(array)
 
+    def adopt(self, array: Any) -> Array | None:
+        """See `Runtime.adopt`. Any array but NumPy's stands for one on the device."""
+        if isinstance(array, DeviceArray) or type(array) is np.ndarray or not hasattr(array, "__dlpack__"):
+            return array if isinstance(array, DeviceArray) else None
+        return self.xp.from_dlpack(array)
+
     def staging(self, n_bytes: int) -> "HostStaging":
         """See `Runtime.staging`."""
         self._outside_of_record("makes host memory")

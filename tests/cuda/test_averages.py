@@ -80,13 +80,14 @@ def test_rows_far_down_a_huge_picture(runtime: HostRuntime) -> None:
     made.finish(sums, out)
     for i, found in zip((m - 2, m - 1), runtime.download(out).reshape(-1), strict=True):
         edges = Fraction(i * n, m), Fraction((i + 1) * n, m)
-        shares = (max(Fraction(0), min(edges[1], k + 1) - max(edges[0], k)) for k in range(begin, end))
+        whole = [(Fraction(k), Fraction(k + 1)) for k in range(begin, end)]
+        shares = (max(Fraction(0), min(edges[1], high) - max(edges[0], low)) for low, high in whole)
         exact = sum(s * Fraction(float(v)) for s, v in zip(shares, values.reshape(-1), strict=True)) * m / n
         assert found == pytest.approx(float(exact), rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_codes_are_the_host_s(device_runtime: Runtime, dtype: type[np.generic]) -> None:
+def test_codes_are_the_host_s(device_runtime: Runtime, dtype: type[np.uint8 | np.uint16]) -> None:
     values = np.random.default_rng(5).uniform(-0.2, 1.2, (7, 11, 3)).astype(np.float32)
     values[0, :5, 0] = [0, 1, 0.5, -0.0, 1e30]
     top = np.iinfo(dtype).max

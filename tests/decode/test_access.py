@@ -77,7 +77,7 @@ def test_bounds_choose_the_best_level_that_keeps_them(large: bytes) -> None:
             ({"max_bytes": 10**9, "max_gaussians": COUNTS[0]}, 2),
         ]:
             expected = image.render(lod, region)
-            np.testing.assert_array_equal(image.render(region=region, **bounds), expected)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(image.render(region=region, **bounds), expected)  # type: ignore[call-overload]
         with pytest.raises(InvalidArgument, match=f"the coarsest has .* bytes and {COUNTS[0]} Gaussians"):
             image.render(max_gaussians=COUNTS[0] - 1)
         with pytest.raises(InvalidArgument, match="exclude each other"):
