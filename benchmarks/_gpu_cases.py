@@ -1,8 +1,9 @@
-"""What benchmarks/gpu.py measures: each function makes its rows from a seed, so that nothing else is needed."""
+"""What benchmarks/gpu.py measures of kernels: each function makes its rows from a seed and needs nothing else."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from _gpu_clock import Clock, ProfiledRuntime
 from _gpu_floors import SceneFacts, work_of
+from _gpu_machine import Machine
 from _synthetic import synthetic_file
 
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import Renderer, bin_scene, render_window, upload_gaussians
-from gscodec.decode import IgsImage, open_igs
-from gscodec.encoder import encode
+from gscodec.decode import open_igs
 from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, Grid, Window
 from gscodec.raster.cpu import CpuRasterizer
@@ -45,13 +46,18 @@ class Sizes:
     encode_steps: int | None  # None is the preset's
     decodes: tuple[tuple[int, int], ...]  # side, Gaussians
 
+    @staticmethod
+    def of_steps(side: int, count: int, *, warm_up: int, steps: int) -> "Sizes":
+        """For training steps alone."""
+        return Sizes(0, side, (count,), warm_up, steps, (), (), 1, side, count, None, ())
+
 
 FULL: Final = Sizes(
     copied_bytes=1 << 30,
     step_side=2048,
-    step_counts=(10_000, 50_000),
+    step_counts=(10_000, 20_000, 50_000),
     warm_up=100,
-    steps=200,
+    steps=400,
     render_sides=(2048, 4096, 8192),
     render_counts=(10_000, 50_000, 200_000),
     repeats=30,
@@ -86,8 +92,12 @@ class Speed:
     operations_per_s: float  # float32 operations, a fused multiply-add counted once; lanes x clock
 
 
+PROFILED_STEPS: Final = 50
+"""Launched one by one, which takes the host ten times as long as a graph of them."""
+
+
 def speed_of(runtime: Runtime, sizes: Sizes) -> Speed:
-    """Measured bandwidth, and arithmetic by the card's own description."""
+    """Measured bandwidth, and arithmetic by the GPU's own description."""
     clock, xp = Clock(runtime), runtime.xp
     with runtime:
         source, target = xp.zeros(sizes.copied_bytes, np.uint8), xp.empty(sizes.copied_bytes, np.uint8)
@@ -100,7 +110,7 @@ def speed_of(runtime: Runtime, sizes: Sizes) -> Speed:
 
 
 def _operations_per_s(runtime: Runtime) -> float:
-    if not Clock(runtime).on_card:
+    if not Clock(runtime).on_gpu:
         return 1e9
     device = runtime.xp.cuda.Device(int(runtime.name.partition(":")[2]))
     lanes = {"75": 64, "80": 64}.get(device.compute_capability, 128)  # float32 lanes of a multiprocessor
@@ -115,36 +125,52 @@ def picture(side: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(smooth + grain, 0, 1) * 255 + 0.5, np.uint8)
 
 
-def steps(runtime: Runtime, sizes: Sizes, speed: Speed) -> Iterator[tuple[Row, list[Row]]]:
-    """Time of a training step, and of each kernel in it beside its floor, by preset and count."""
+def step(machine: Machine, preset: str, count: int, sizes: Sizes) -> Iterator[Row]:
+    """Time of a training step: the median over the looks of the host, each between two events of the device."""
+    clock = Clock(machine.runtime)
     target = np.asarray(picture(sizes.step_side) / np.float32(255), np.float32)
-    for preset in ("paper", "balanced"):
-        for count in sizes.step_counts:
-            key = {"preset": preset, "side": sizes.step_side, "gaussians": count}
-            trainee, decided, _ = _trainee(runtime, target, preset, count, sizes)
-            list(trainee.run(decided[: sizes.warm_up]))
-            start = time.perf_counter()
-            list(trainee.run(decided[sizes.warm_up :]))
-            step_ms = 1000 * (time.perf_counter() - start) / sizes.steps
-            row = {**key, "step_ms": step_ms, "steps_per_s": 1000 / step_ms, "mse": trainee.mse}
-            yield row, [{**key, **kernel} for kernel in _kernels(runtime, target, preset, count, sizes, speed)]
+    trainee, decided, _ = trainee_of(machine.runtime, target, preset, count, sizes)
+    list(trainee.run(decided[: sizes.warm_up]))
+    with machine.runtime:
+        marks, ends = [clock.mark()], [0]
+    began = time.perf_counter()
+    for done in trainee.run(decided[sizes.warm_up :]):
+        with machine.runtime:
+            marks.append(clock.mark())
+        ends.append(done)
+    machine.runtime.synchronize()
+    wall_ms = 1000 * (time.perf_counter() - began) / sizes.steps
+    times = [clock.between_ms(*pair) / n for pair, n in zip(pairwise(marks), np.diff(ends), strict=True)]
+    yield {
+        "preset": preset,
+        "side": sizes.step_side,
+        "gaussians": count,
+        "step_ms": median(times),
+        "wall_ms": wall_ms,
+        "steps_per_s": 1000 / wall_ms,
+        "mse": trainee.mse,
+        "graph": trainee._steps.graph is not None and trainee._steps.graph.is_graph,
+    }
 
 
-def _kernels(
-    runtime: Runtime, target: Float32Array, preset: str, count: int, sizes: Sizes, speed: Speed
-) -> Iterator[Row]:
-    profiled: Any = ProfiledRuntime(runtime)
-    trainee, decided, grid = _trainee(profiled, target, preset, count, sizes)
+def kernels(machine: Machine, preset: str, count: int, sizes: Sizes, speed: Speed) -> Iterator[Row]:
+    """Time of each kernel of a step beside its floor, launched one by one."""
+    target = np.asarray(picture(sizes.step_side) / np.float32(255), np.float32)
+    profiled: Any = ProfiledRuntime(machine.runtime)
+    trainee, decided, grid = trainee_of(profiled, target, preset, count, sizes)
     list(trainee.run(decided[: sizes.warm_up]))
     profiled.forget()
-    list(trainee.run(decided[sizes.warm_up :]))
+    n_steps = min(sizes.steps, PROFILED_STEPS)
+    list(trainee.run(decided[sizes.warm_up : sizes.warm_up + n_steps]))
     index = CpuRasterizer().bin(trainee.gaussians(), grid)
     facts = SceneFacts.of(grid.height, grid.width, target.shape[2], count, grid.top_k, index.offsets)
     work = work_of(facts)
     for name, times in profiled.times_ms().items():
-        launches = len(times) / sizes.steps
+        launches = len(times) / n_steps
         floor = work[name].floor_ms(speed.bytes_per_s, speed.operations_per_s) if name in work else None
         yield {
+            "preset": preset,
+            "gaussians": count,
             "kernel": name,
             "launches": launches,
             "ms": median(times) * launches,
@@ -153,7 +179,7 @@ def _kernels(
         }
 
 
-def _trainee(
+def trainee_of(
     runtime: Runtime, target: Float32Array, preset: str, count: int, sizes: Sizes
 ) -> tuple[DeviceTrainee, list[Step], Grid]:
     """A set that is complete from the start, and the steps of the end of its growth."""
@@ -167,76 +193,20 @@ def _trainee(
     return trainee, plan.steps(Segment(count, 0, n_steps), np.random.default_rng(0)), grid
 
 
-def renders(runtime: Runtime, sizes: Sizes) -> Iterator[Row]:
+def render(machine: Machine, side: int, count: int, sizes: Sizes) -> Iterator[Row]:
     """Time from Gaussians on the device to a uint8 picture there, in buffers that are kept: tile lists and blending.
 
     Beside it the parts as a decode does them: lists with buffers made for them and one number read back, and blending.
     """
-    clock = Clock(runtime)
-    for side in sizes.render_sides:
-        for count in sizes.render_counts:
-            reader = IgsReader(synthetic_file(side, side, count))
-            grid, window = reader.grid, Window.whole(reader.grid)
-            with runtime:
-                gaussians = upload_gaussians(runtime, reader.read(0))
-                out = runtime.xp.empty((side, side, 3), np.uint8)
-                scene = bin_scene(runtime, gaussians, grid)
-            again = Renderer(runtime, gaussians, grid, window, out)
-            ms = clock.median_ms(again.render, sizes.repeats)
-            bin_ms = clock.median_ms(lambda g=gaussians, r=grid: bin_scene(runtime, g, r), sizes.repeats)  # type: ignore[misc]
-            blend_ms = clock.median_ms(
-                lambda s=scene, w=window, o=out: render_window(runtime, s, w, o),  # type: ignore[misc]
-                sizes.repeats,
-            )
-            yield {"side": side, "gaussians": count, "bin_ms": bin_ms, "blend_ms": blend_ms, "ms": ms}
-
-
-def encodes(device: str, sizes: Sizes) -> Iterator[Row]:
-    """Whole encodes by preset; the second of two, for which kernels are compiled already."""
-    source = picture(sizes.encode_side)
-    for preset in PRESETS:
-        first, result = (
-            encode(source, gaussians=sizes.encode_count, preset=preset, device=device, steps=sizes.encode_steps)
-            for _ in range(2)
-        )
-        yield {
-            "preset": preset,
-            "side": sizes.encode_side,
-            "gaussians": result.n_gaussians,
-            "steps": result.steps,
-            "seconds": result.seconds,
-            "first_seconds": first.seconds,
-            "psnr": result.psnr,
-            "same_bytes": first.data == result.data,
-        }
-
-
-def decodes(runtime: Runtime, device: str, sizes: Sizes) -> Iterator[Row]:
-    """From a file in memory to a uint8 picture in the host's memory, and in the device's."""
-    clock = Clock(runtime)
-    for side, count in sizes.decodes:
-        data = synthetic_file(side, side, count)
-
-        def whole(image: IgsImage) -> Any:
-            return image.render()
-
-        def on_device(image: IgsImage) -> Any:
-            return image.render_device()
-
-        for kind, work in (("host", whole), ("device", on_device)):
-
-            def opened(data: bytes = data, work: Any = work) -> None:
-                with open_igs(data, device=device) as image:
-                    work(image)
-
-            with open_igs(data, device=device) as image:
-                again_ms = clock.wall_ms(lambda w=work, i=image: w(i), sizes.repeats)  # type: ignore[misc]
-            ms = clock.wall_ms(opened, sizes.repeats)
-            yield {
-                "side": side,
-                "gaussians": count,
-                "to": kind,
-                "ms": ms,
-                "again_ms": again_ms,
-                "megapixels_per_s": side * side / ms / 1000,
-            }
+    clock, runtime = Clock(machine.runtime), machine.runtime
+    with IgsReader(synthetic_file(side, side, count)) as reader:
+        grid, window = reader.grid, Window.whole(reader.grid)
+        with runtime:
+            gaussians = upload_gaussians(runtime, reader.read(0))
+            out = runtime.xp.empty((side, side, 3), np.uint8)
+            scene = bin_scene(runtime, gaussians, grid)
+    again = Renderer(runtime, gaussians, grid, window, out)
+    ms = clock.median_ms(again.render, sizes.repeats)
+    bin_ms = clock.median_ms(lambda: bin_scene(runtime, gaussians, grid), sizes.repeats)
+    blend_ms = clock.median_ms(lambda: render_window(runtime, scene, window, out), sizes.repeats)
+    yield {"side": side, "gaussians": count, "bin_ms": bin_ms, "blend_ms": blend_ms, "ms": ms}

@@ -13,11 +13,11 @@ class Clock:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.on_card = hasattr(runtime.xp, "cuda")
+        self.on_gpu = hasattr(runtime.xp, "cuda")
 
     def mark(self) -> Any:
         """A point of the stream."""
-        if not self.on_card:
+        if not self.on_gpu:
             return time.perf_counter()
         event = self._runtime.xp.cuda.Event()
         event.record()
@@ -25,7 +25,7 @@ class Clock:
 
     def between_ms(self, start: Any, end: Any) -> float:
         """Milliseconds from one point to another, both passed by then."""
-        if not self.on_card:
+        if not self.on_gpu:
             return 1000.0 * float(end - start)
         return float(self._runtime.xp.cuda.get_elapsed_time(start, end))
 
