@@ -1,10 +1,10 @@
 # Everything a contributor does, from nothing: each target makes the virtual environment it needs.
-# Set PYTHON to choose another interpreter (3.11 or newer), WORKERS for the number of test processes, CUDA for the major
-# version that cupy is built for.
+# Those that need a GPU take PYTHON as it is instead, and install nothing: such machines often have no network. For an
+# environment where there is one: make .venv/dev .venv/cuda13 (or 12), then PYTHON=.venv/bin/python.
+# Set PYTHON to choose another interpreter (3.11 or newer), WORKERS for the number of test processes.
 
 PYTHON ?= python3
 WORKERS ?= 2
-CUDA ?= 12
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -15,6 +15,8 @@ SUITES ?= all
 BENCH ?= --quick
 SECONDS ?= 600
 NVRTC ?= 12.0.140 12.9.86 13.0.48
+OUT ?= out/gpu
+STAGES ?=
 ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py \
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
@@ -23,7 +25,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,14 +63,13 @@ asan: $(VENV)/sanitize ## run the tests of formats and engine with AddressSaniti
 tsan: $(VENV)/dev ## look for data races in the engine's thread pool
 	$(BIN)/python -m pytest -q tests/fuzz/test_native.py -k thread_pool
 
-test-cuda: $(VENV)/dev $(VENV)/cuda$(CUDA) ## run the tests that need a card, and where it is, compute-sanitizer
-	$(BIN)/pytest -q -m cuda
-	@command -v compute-sanitizer >/dev/null || echo "compute-sanitizer is not on PATH: accesses were not checked"
-	@for tool in $$(command -v compute-sanitizer >/dev/null && echo memcheck racecheck synccheck); do \
-		echo "compute-sanitizer --tool $$tool"; \
-		GSCODEC_NO_MEMORY_POOL=1 compute-sanitizer --tool $$tool --error-exitcode 9 \
-			$(BIN)/python -m pytest -q -m cuda tests/cuda tests/raster || exit; \
-	done
+on-gpu: SECONDS = 560
+on-gpu: ## build, check and measure all that needs a GPU (OUT=folder SECONDS=560 STAGES=smoke,tests,bench)
+	$(PYTHON) benchmarks/on_gpu.py $(OUT) $(SECONDS) $(STAGES)
+
+test-cuda: ## run the tests that need a GPU; they fail where none opens
+	$(PYTHON) benchmarks/_gpu_build.py
+	GSCODEC_NEED_GPU=1 $(PYTHON) -m pytest -q -m cuda tests/cuda tests/raster
 
 races: $(VENV)/dev ## run the kernels' tests under the race detector, then without each barrier in turn
 	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py tests/cuda tests/raster
@@ -80,7 +81,7 @@ mutants: $(VENV)/dev ## exchange operators of the CUDA kernels one by one; a tes
 stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and check what is left (KILLS=n)
 	$(BIN)/python tests/stress/batch_kill.py --kills $(KILLS)
 
-kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no card
+kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no GPU
 	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)
 
 nvrtc: $(VENV)/dev ## compile the CUDA kernels with older compilers, which it downloads (NVRTC="12.0.140 13.0.48")
@@ -101,8 +102,9 @@ bench-check: $(VENV)/bench ## hold a few short fits to the committed ones: at mo
 	$(BIN)/gscodec bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
 		--against benchmarks/results/check/check.csv
 
-bench-gpu: $(VENV)/cuda$(CUDA) ## time the CUDA engine on the card at hand (CUDA=13 for cupy on CUDA 13)
-	$(BIN)/python benchmarks/gpu.py
+bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it comes (SECONDS=600)
+	$(PYTHON) benchmarks/_gpu_build.py
+	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/gpu.py --seconds $(SECONDS)
 
 golden: $(VENV)/dev ## add golden files for what has none yet; never overwrites one
 	$(BIN)/python tests/golden/make_golden.py

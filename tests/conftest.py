@@ -1,19 +1,48 @@
 """Fixtures that several rooms share: where CUDA kernels run, and how patient Hypothesis is."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from _gpu_imports import lost
 from _range_server import RangeServer, serve
-from devices import DEVICES, open_device
+from devices import DEVICES, NEEDED, open_device
 from host_runtime import HostRuntime
-from hypothesis import HealthCheck, settings
 
 from gscodec.cuda import device
 from gscodec.cuda.runtime import Runtime
 
-# No test asserts a time: a slow machine is no fault of what is tested.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+try:
+    from hypothesis import HealthCheck, settings
+except (
+    ImportError
+):  # a machine with a GPU and few packages, see pytest_ignore_collect; elsewhere tests miss it themselves
+    pass
+else:
+    # No test asserts a time: a slow machine is no fault of what is tested.
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
+
+_LOST = pytest.StashKey[list[str]]()
+"""Of a run for a GPU: modules that were left out."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where a GPU is asked for, modules that need what is not installed there do not keep the others from running."""
+    if not os.environ.get(NEEDED) or not collection_path.match("test_*.py"):
+        return None
+    for missing in lost([collection_path]).values():
+        config.stash.setdefault(_LOST, []).append(f"{collection_path.name} ({', '.join(missing)})")
+        return True
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say so, at the end, where it is read."""
+    left_out = config.stash.get(_LOST, [])
+    if left_out:
+        terminalreporter.write_line(f"not collected, for want of a package: {', '.join(left_out)}")
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +53,7 @@ def runtime() -> HostRuntime:
 
 @pytest.fixture(scope="session", params=DEVICES)
 def device_runtime(request: pytest.FixtureRequest) -> Runtime:
-    """The host shim, then the card."""
+    """The host shim, then the GPU."""
     return open_device(request.param)
 
 
@@ -37,7 +66,7 @@ def server() -> Iterator[RangeServer]:
 
 @pytest.fixture(scope="session", autouse=True)
 def auto_is_the_cpu() -> Iterator[None]:
-    """Tests that name no device see the same engine everywhere; those of a card name it."""
+    """Tests that name no device see the same engine everywhere; those of a GPU name it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "cuda_devices", tuple)
         yield
