@@ -125,16 +125,13 @@ class CupyRuntime:
         index = _gpu_of(array)
         if index is None:
             return None
-        with self:
-            try:
-                there = array if isinstance(array, cupy.ndarray) else _shared(array)
-            except (BufferError, RuntimeError, TypeError, ValueError) as error:  # each library has its own
-                raise InvalidArgument(f"{type(array).__name__} cannot be written to: {_first_line(error)}") from error
-        if index < 0:
-            index = int(there.device.id)
         if index != int(self._device.id):
             raise InvalidArgument(f"{type(array).__name__} lies on cuda:{index}, not on {self.name}")
-        return there
+        with self:
+            try:
+                return array if isinstance(array, cupy.ndarray) else _shared(array)
+            except (BufferError, RuntimeError, TypeError, ValueError) as error:  # each library has its own
+                raise InvalidArgument(f"{type(array).__name__} cannot be written to: {_first_line(error)}") from error
 
     def staging(self, n_bytes: int) -> "CupyStaging | PlainStaging":
         """See `Runtime.staging`."""
@@ -369,13 +366,18 @@ def _stream_of_torch(index: int) -> Any:
 
 
 def _gpu_of(array: Any) -> int | None:
-    """Which GPU an array lies on: -1 where only its address tells; None where it lies on none."""
+    """Which GPU an array lies on; None where it lies on none."""
+    if isinstance(array, cupy.ndarray):
+        return int(array.__dlpack_device__()[1])
     if isinstance(array, np.ndarray):
         return None
     if hasattr(array, "__dlpack_device__"):
         kind, index = array.__dlpack_device__()
         return int(index) if int(kind) in _DLPACK_GPUS else None
-    return -1 if hasattr(array, "__cuda_array_interface__") else None
+    interface = getattr(array, "__cuda_array_interface__", None)
+    if interface is None:
+        return None
+    return int(cupy.cuda.runtime.pointerGetAttributes(interface["data"][0]).device)
 
 
 def _shared(array: Any) -> Array:

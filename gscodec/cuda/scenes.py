@@ -63,7 +63,7 @@ def bin_scene(
     count_pairs(runtime, gaussians, geometry, lists, grid.support_q, max_pairs, needed)
     pairs = int(runtime.download(needed)[0])
     if pairs > max_pairs:
-        raise TooManyPairs(len(gaussians), grid, max_pairs)
+        raise TooManyPairs(len(gaussians), grid, max_pairs, f"free memory on device {runtime.name}")
     lists.make_room(runtime, min(round(room * pairs), max_pairs))
     list_tiles(runtime, gaussians, geometry, lists, grid.support_q)
     background = runtime.upload(np.ascontiguousarray(grid.background, np.float32))

@@ -35,10 +35,12 @@ class TileIndex:
 class TooManyPairs(LimitExceeded):
     """The tile lists of a rectangle of tiles are longer than allowed; those of a smaller one may not be."""
 
-    def __init__(self, n_gaussians: int, grid: Grid, max_pairs: int) -> None:
+    def __init__(
+        self, n_gaussians: int, grid: Grid, max_pairs: int, remedy: str = "raise --max-memory (Limits.max_memory)"
+    ) -> None:
         super().__init__(
             f"{n_gaussians} Gaussians on {grid.width}x{grid.height} px make tile lists of more than {max_pairs} "
-            "entries; decode a smaller region or a coarser LOD, or raise --max-memory (Limits.max_memory)"
+            f"entries; decode a smaller region or a coarser LOD, or {remedy}"
         )
 
 

@@ -135,6 +135,9 @@ class Function:
 
 
 class Array(np.ndarray[Any, Any]):
+    def __dlpack_device__(self) -> Any:
+        return 2, 0
+
     def get(self, order: Literal["C"] = "C") -> Any:
         assert order == "C"
         return np.array(self, order=order)
@@ -191,6 +194,12 @@ def make_cupy() -> types.ModuleType:
             raise LOG.refuses
         return Pinned(n_bytes)
 
+    def from_dlpack(other: "Other") -> Any:
+        if other.fault:
+            raise other.fault
+        return "shared", other
+
+    cupy.ndarray, cupy.from_dlpack, cupy.asarray = Array, from_dlpack, lambda other: other
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 234)
     Stream.null = Stream("null")  # type: ignore[attr-defined]
     cupy.cuda = types.SimpleNamespace(
@@ -200,7 +209,10 @@ def make_cupy() -> types.ModuleType:
         alloc_pinned_memory=pinned,
         get_current_stream=lambda: LOG.stream,
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-        runtime=types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError),
+        runtime=types.SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            pointerGetAttributes=lambda address: types.SimpleNamespace(device=address // 4096 - 1),
+        ),
         driver=types.SimpleNamespace(CUDADriverError=CUDADriverError),
         compiler=types.SimpleNamespace(CompileException=CompileException),
     )
@@ -435,6 +447,45 @@ def test_a_copy_waits_for_the_kernels_and_the_host_for_the_copy(
         staging.receive()
     with pytest.raises(module.InvalidArgument, match="24 contiguous fit"):
         staging.send(runtime.upload(np.zeros(7, np.int32)))
+
+
+class Other:
+    """An array of another library."""
+
+    def __init__(self, where: tuple[int, int], fault: Exception | None = None) -> None:
+        self.where, self.fault = where, fault
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.where
+
+
+class Old:
+    """One that knows no DLPack."""
+
+    def __init__(self, index: int, read_only: bool) -> None:
+        self.__cuda_array_interface__ = {"data": (4096 * (index + 1), read_only)}
+
+
+def test_arrays_of_other_libraries_are_shared(runtime: Any, module: Any) -> None:
+    own = runtime.upload(np.zeros(3))
+    assert runtime.adopt(own) is own
+    assert runtime.adopt(np.zeros(3)) is None
+    assert runtime.adopt([1, 2]) is None
+    assert runtime.adopt(Other((1, 0))) is None
+    for kind in (2, 13):
+        shared = Other((kind, 0))
+        assert runtime.adopt(shared) == ("shared", shared)
+    old = Old(0, read_only=False)
+    assert runtime.adopt(old) is old
+    for wrong, text in (
+        (Other((2, 1)), "Other lies on cuda:1, not on cuda:0"),
+        (Old(3, read_only=False), "Old lies on cuda:3, not on cuda:0"),
+        (Old(0, read_only=True), "Old cannot be written to: it is read-only"),
+        (Other((2, 0), BufferError("it requires grad\nand more")), "Other cannot be written to: it requires grad"),
+    ):
+        with pytest.raises(module.InvalidArgument) as caught:
+            runtime.adopt(wrong)
+        assert str(caught.value) == text
 
 
 def test_where_no_memory_can_be_pinned_copies_are_plain(runtime: Any, module: Any) -> None:
