@@ -29,7 +29,7 @@ from gscodec.gaussians import Grid
 from gscodec.image import ImageStack, Overrides, from_array, load_picture
 from gscodec.image.hidden import hide
 from gscodec.image.inputs import input_files
-from gscodec.image.regions import Regions, RegionSource, StackRegions
+from gscodec.image.regions import Rect, Regions, RegionSource, StackRegions
 from gscodec.image.weights import weighted
 from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.outputs import refuse_inputs
@@ -140,7 +140,8 @@ def encode(
             most 5 % of a budget in bytes, `none` leaves them out. Colour tags and ICC profiles stay.
         steps: optimisation steps in place of the preset's.
         block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
-            up to LARGE_PIXELS, and what suits the rate beyond.
+            up to LARGE_PIXELS, and what suits the rate beyond; on a GPU that was named, one block whatever its size, as
+            far as that GPU's memory goes.
         checkpoint: a file that keeps finished blocks: the same call goes on with it after it was stopped, with the same
             result. It is removed in the end.
         time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result
@@ -198,7 +199,10 @@ def encode(
         stack = weighted(stack, weights) if weights else stack
     if isinstance(stack, ImageStack):
         stack = prepared(stack, _file_name(source, output))
-    regions = _regions(stack, block, is_checked=checkpoint is not None)
+    on_gpu = DeviceName.parse(device).kind == "cuda"
+    if on_gpu and block is None and checkpoint is None and isinstance(stack, RegionSource):
+        stack = _in_memory(stack, limits, keep_open=stack is source)
+    regions = _regions(stack, block, is_checked=checkpoint is not None, in_one=on_gpu)
     if isinstance(stack, ImageStack):
         height, width, channels = stack.samples.shape
     else:
@@ -331,8 +335,25 @@ def _load(source: Any, part: str | None, nan: str, limits: Limits, overrides: Ov
     return source if isinstance(source, ImageStack | RegionSource) else from_array(source)
 
 
-def _regions(stack: ImageStack | RegionSource, block: int | None, *, is_checked: bool) -> Regions | None:
-    """The picture in parts, where it is encoded in blocks: one block without a checkpoint is as good as none."""
+def _in_memory(source: RegionSource, limits: Limits, *, keep_open: bool) -> ImageStack:
+    """All of a picture that would be read in parts, for an engine that fits it as one."""
+    height, width, channels = source.shape
+    try:
+        what = f"{source.source_name or 'picture'}: {width}x{height} px, fitted as one,"
+        limits.check_memory(8 * height * width * channels, what)  # its levels, and the floats that are made of them
+        samples = source.read(Rect(0, 0, width, height))
+    finally:
+        if not keep_open:
+            source.close()
+    return ImageStack(samples, source.groups, source.icc, source.source_name, source.files, metadata=source.metadata)
+
+
+def _regions(stack: ImageStack | RegionSource, block: int | None, *, is_checked: bool, in_one: bool) -> Regions | None:
+    """The picture in parts, where it is encoded in blocks: one block without a checkpoint is as good as none.
+
+    Args:
+        in_one: whether large pictures are fitted as one too, unless a block or a checkpoint is asked for.
+    """
     if isinstance(stack, RegionSource):
         return stack
     height, width, _ = stack.samples.shape
@@ -340,4 +361,5 @@ def _regions(stack: ImageStack | RegionSource, block: int | None, *, is_checked:
 
     if block is not None and block % CELL_PX == 0 and max(height, width) <= block and not is_checked:
         return None
-    return StackRegions(stack) if block is not None or height * width > LARGE_PIXELS else None
+    is_large = height * width > LARGE_PIXELS and (is_checked or not in_one)
+    return StackRegions(stack) if block is not None or is_large else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from gscodec.constants import TILE_SIZE
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.errors import InvalidArgument
+from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.gaussians import Window
 
 AXIS_SCALE = math.sqrt(0.5 / math.log(2.0))
@@ -58,6 +58,9 @@ DEFINES: Final[dict[str, int | str]] = {
 }
 """What tile_bin.cu is compiled with; `place_points` also in double precision."""
 
+MAX_TILES: Final = 1 << 30
+"""Of one set of lists, 2^38 pixels: their numbers, and one more, are int32."""
+
 TileRect = tuple[int, int, int, int]
 
 
@@ -95,12 +98,17 @@ class TileLists:
 
     Args:
         capacity: None leaves that to `make_room`, which then has to come before `list_tiles`.
+
+    Raises:
+        LimitExceeded: more tiles than an int32 counts.
     """
 
     def __init__(self, runtime: Runtime, tiles: TileRect, capacity: int | None) -> None:
         xp = runtime.xp
         self.tiles = tiles
         self.n_tiles = (tiles[2] - tiles[0]) * (tiles[3] - tiles[1])
+        if self.n_tiles > MAX_TILES:
+            raise LimitExceeded(f"device {runtime.name}: {self.n_tiles} tiles at a time, at most {MAX_TILES} are taken")
         self.counts = xp.zeros(self.n_tiles, np.int32)  # 0 but between `count_pairs` and `list_tiles`
         self.offsets = xp.empty(self.n_tiles + 1, np.int32)
         self.partials = xp.empty(_chunks(self.n_tiles), np.int64)

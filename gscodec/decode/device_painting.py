@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda.averages import DeviceAverage, to_codes
+from gscodec.cuda.estimates import check_room
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.transfer import row_strips, to_host, travelling
 from gscodec.decode.automatic import thumbnail_lattice
@@ -177,8 +178,14 @@ def paint_to_device(
     """The same into the GPU's memory."""
 
     def work(painting: DevicePainting) -> Array:
-        with painting.runtime as runtime:
-            result = runtime.xp.empty(painting.shape, output.dtype) if out is None else out
+        result = out
+        if result is None:
+            height, width, n_channels = painting.shape
+            n_bytes = height * width * n_channels * output.dtype.itemsize
+            remedy = "ask for a region, a smaller size, or strips"
+            check_room(painting.runtime, n_bytes, f"a picture of {width}x{height} px", remedy)
+            with painting.runtime as runtime:
+                result = runtime.xp.empty(painting.shape, output.dtype)
         painting.fill(0, len(result), result)
         return result
 

@@ -154,10 +154,13 @@ def _trainee(
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     device = on_device(rasterizer)
     if device is not None:
+        from gscodec.cuda.estimates import check_room, fit_bytes
         from gscodec.cuda.kernel_report import fit_variants
 
         p = plan.preset
         ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
+        need = fit_bytes(plan.shape, plan.n_gaussians, ssim=ssim)
+        check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
         kernels = fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log", ssim=ssim)
         device.runtime.compile_ahead((kernel.family, dict(kernel.defines)) for kernel in kernels)
         draws = ModuleDraws(device.runtime.xp, seed)

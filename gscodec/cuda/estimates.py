@@ -1,0 +1,50 @@
+"""How much of a GPU's memory things take, and one line for what does not fit."""
+
+from typing import Final
+
+from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
+from gscodec.cuda.blending import MOMENTS
+from gscodec.cuda.runtime import Runtime
+from gscodec.errors import OutOfDeviceMemory
+
+PAIR_BYTES: Final = 16
+"""Of a pair of a tile and a Gaussian in the tile lists: index, slot, entry."""
+
+PAIRS_PER_TILE: Final = 64
+"""With the room that a fit makes ahead: finished ones have 35 at 10,000 Gaussians of 2048 x 2048 px, 83 at 200,000."""
+
+ROW_COPIES: Final = 10
+"""Of a fit's parameters: their moments, gradients, units, the best, and what a batch of steps is undone with."""
+
+GEOMETRY_BYTES: Final = 200
+"""Of a Gaussian as it is shown: float64 geometry, axes, ellipse, counts."""
+
+
+def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> int:
+    """About what a fit of (height, width, C) samples takes at its peak, where Gaussians are placed by errors.
+
+    Args:
+        ssim: whether its loss has that term.
+    """
+    height, width, n_channels = shape
+    pixels = height * width
+    planes = 4 * n_channels * (3 if ssim else 2)  # target, picture, gradient
+    placing = max(20 * n_channels + 8, 64)  # error per sample in float64; then density, sums of it, keys to sort
+    tiles = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
+    pairs = min(MAX_TILE_PAIRS, PAIRS_PER_TILE * tiles)
+    lists = pairs * (PAIR_BYTES + 4 * (MOMENTS + n_channels))
+    rows = n_gaussians * (4 * ROW_COPIES * (MOMENTS + n_channels) + GEOMETRY_BYTES)
+    return pixels * (planes + placing) + lists + rows
+
+
+def check_room(runtime: Runtime, n_bytes: int, what: str, remedy: str) -> None:
+    """Refuse what the device has no room for, before anything is made.
+
+    Raises:
+        OutOfDeviceMemory: so it is; the text has the bytes needed and free.
+    """
+    free = runtime.free_bytes()
+    if n_bytes > free:
+        raise OutOfDeviceMemory(
+            f"device {runtime.name}: {what} takes about {n_bytes:,} bytes, {free:,} are free; {remedy}"
+        )
