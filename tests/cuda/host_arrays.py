@@ -7,7 +7,8 @@ of the pages hold NaN; what stood in the rest is compared after every launch.
 import ctypes
 import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,30 @@ ENTERED = _Entered()
 def current_device() -> int:
     """Where arrays are made and kernels run: as in CUDA, 0 until another is entered."""
     return ENTERED.indices[-1] if ENTERED.indices else 0
+
+
+COMPILED: list[set[str]] = []
+"""Receivers of what CuPy would compile at run time: a program for each operation and its types."""
+
+_BUILT_IN = frozenset({"zeros", "asarray", "from_dlpack", "sort", "argsort", "moveaxis", "reshape", "transpose"})
+"""Functions that compile nothing: they fill with zeros, copy as it is, make a view, or are built into CuPy (Thrust)."""
+
+
+@contextmanager
+def noting_programs() -> Iterator[set[str]]:
+    """What CuPy would compile meanwhile for operations on arrays: `add float32 float32`."""
+    found: set[str] = set()
+    COMPILED.append(found)
+    try:
+        yield found
+    finally:
+        COMPILED.remove(found)
+
+
+def _compiles(name: str, *operands: Any) -> None:
+    kinds = [str(part.dtype) for part in operands if isinstance(part, np.ndarray | np.generic)]
+    for found in COMPILED:
+        found.add(" ".join([name, *kinds]))
 
 
 class Block(mmap.mmap):
@@ -90,6 +115,7 @@ class DeviceArray(np.ndarray[Any, Any]):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """As CuPy: all operands are of the device."""
+        _compiles(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", *inputs)
         out = kwargs.get("out")
         if out is not None:
             kwargs["out"] = tuple(_plain(part) for part in out)
@@ -100,14 +126,49 @@ class DeviceArray(np.ndarray[Any, Any]):
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         """As CuPy: all arguments are of the device."""
+        if func.__name__ not in _BUILT_IN:
+            _compiles(func.__name__, *args)
         return on_device(func(*_plain(args), **_plain(kwargs)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """As CuPy: what is stored lies on the device too, or is one number."""
+        if _has_arrays(key):
+            _compiles("scatter", self)
+        else:
+            self._note_copy(super().__getitem__(key), value)
         super().__setitem__(_plain(key), _plain(value))
+
+    @staticmethod
+    def _note_copy(to: Any, value: Any) -> None:
+        """A copy into a view: CuPy lets the driver do it where types and layouts are the same, and compiles else."""
+        if isinstance(value, np.ndarray):
+            is_same = to.shape == value.shape and to.strides == value.strides and to.dtype == value.dtype
+            if not (is_same and to.flags.c_contiguous):
+                _compiles("copy", value, to)
+        elif value != 0 or not to.flags.c_contiguous:
+            _compiles("fill", to)
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """As CuPy: a kernel, unless it is left as it is."""
+        if kwargs.get("copy", True) or self.dtype != np.dtype(dtype):
+            _compiles("copy", self, np.empty(0, dtype))
+        return super().astype(dtype, *args, **kwargs)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        """As CuPy: a kernel where there are gaps."""
+        if not self.flags.c_contiguous:
+            _compiles("copy", self, self)
+        return super().copy(*args, **kwargs)
+
+    def fill(self, value: Any) -> None:
+        """As CuPy: the driver fills with zeros, a kernel with other values."""
+        self._note_copy(self, value)
+        super().fill(value)
 
     def __getitem__(self, key: Any) -> Any:
         """As CuPy: one element is an array without axes."""
+        if _has_arrays(key):
+            _compiles("take", self)
         item = super().__getitem__(key)
         if isinstance(item, np.ndarray):
             return item
@@ -183,10 +244,17 @@ class HostModule:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function of NumPy that this stands for, its result on the device."""
         self._check()
+        if getattr(self._part, "__name__", "") not in _BUILT_IN:
+            _compiles(getattr(self._part, "__name__", repr(self._part)), *args)
         result = self._part(*_plain(args), **_plain(kwargs))
         if kwargs.get("out") is not None:
             return kwargs["out"]
         return HostModule(result, self._check) if isinstance(result, np.random.Generator) else on_device(result)
+
+
+def _has_arrays(key: Any) -> bool:
+    """Whether an index has arrays among its parts."""
+    return any(isinstance(part, np.ndarray | list) for part in (key if isinstance(key, tuple) else (key,)))
 
 
 def _plain(value: Any) -> Any:

@@ -111,7 +111,12 @@ def test_a_batch_decodes_by_the_size_of_each_file(
 def test_a_file_is_closed_where_its_device_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[IgsReader] = []
     close = IgsReader.close
-    monkeypatch.setattr(IgsReader, "close", lambda reader: (closed.append(reader), close(reader)))
+
+    def note(reader: IgsReader) -> None:
+        closed.append(reader)
+        close(reader)
+
+    monkeypatch.setattr(IgsReader, "close", note)
     for name, error in (("cuda:7", BackendUnavailable), ("gpu", InvalidArgument)):
         with pytest.raises(error, match=name):
             open_igs(GOLDEN, device=name)
