@@ -33,7 +33,7 @@ from gscodec.image.regions import Rect, Regions, RegionSource, StackRegions
 from gscodec.image.weights import weighted
 from gscodec.limits import DEFAULT_LIMITS, Limits
 from gscodec.outputs import refuse_inputs
-from gscodec.raster.base import cpu_backend, fall_back, get_backend
+from gscodec.raster.base import Rasterizer, cpu_backend, fall_back, get_backend
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -237,6 +237,7 @@ def encode(
     grid = Grid(height, width, background, recipe.top_k, recipe.support_q)
     may_fall_back = DeviceName.parse(device).may_fall_back
     backend = cpu_backend(threads) if regions is not None and may_fall_back else get_backend(device, threads)
+    _compile_ahead(backend, grid, recipe.scale_parameter, profile)
     budget = size
     if bpp is not None or bppc is not None:
         rate = ((bpp or 0.0) + (bppc or 0.0) * channels) * height * width / 8
@@ -299,6 +300,18 @@ def encode(
         note=outcome.note,
         profile=result.profile,
     )
+
+
+def _compile_ahead(backend: Rasterizer, grid: Grid, scale_parameter: str, profile: str) -> None:
+    """Begin to compile what an encode on a GPU needs, while the host prepares the picture."""
+    if backend.name != "cuda":
+        return
+    from gscodec.cuda.kernel_report import fit_variants
+    from gscodec.raster.cuda import on_device
+
+    engine, log_scales = on_device(backend), scale_parameter == "log"
+    assert engine is not None
+    engine.compile_ahead(fit_variants(len(grid.background), grid.top_k, log_scales=log_scales, profile=profile))
 
 
 def _refuse_inputs(source: Any, output: Any, checkpoint: Any, *maps: Any) -> None:

@@ -249,18 +249,6 @@ class FitState:
         self.units[self.n_present : end] = units
         self.n_present = end
 
-    def replace(self, where: Array, rows: Array, units: Array) -> None:
-        """Other Gaussians with fresh moments in places `where`, int64 (n,); rows and units as `append`."""
-        self.rows[where] = rows
-        self.units[where] = units
-        for state in (self.mean, self.square, self.row_steps):
-            state[where] = 0
-
-    def hold(self, where: Array, rows: Array, units: Array) -> None:
-        """Other values and units in places `where`, int64 (n,), whose moments stay; rows and units as `append`."""
-        self.rows[where] = rows
-        self.units[where] = units
-
     def plan(self, runtime: Runtime, ints: npt.NDArray[np.int32], factors: Float32Array) -> None:
         """Adds steps to the plan, which are carried out in order.
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +54,29 @@ def main_variants() -> list[Variant]:
     return _noted([(3, TOP_K, np.float32)])
 
 
-def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, ssim: bool) -> list[Variant]:
-    """What a fit of a picture with codes of 8 bits compiles, with SSIM in its loss or without."""
-    families = {"tile_bin", "raster_forward", "raster_backward", "fit", "upkeep"} | ({"loss"} if ssim else set())
+UNPACK_FAMILIES: Final = {"f16": "unpack", "packed": "unpack_packed", "coded": "unpack_coded"}
+"""What unpacks the pages of a profile."""
+
+
+def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, profile: str = "") -> list[Variant]:
+    """What a fit of a picture compiles, and the decode of the file, with codes of 8 bits, by which it is measured.
+
+    Args:
+        profile: of the file; one that the host unpacks adds nothing.
+    """
+    families = {"tile_bin", "raster_forward", "raster_backward", "fit", "loss", "upkeep"}
+    families |= {UNPACK_FAMILIES[profile]} if profile in UNPACK_FAMILIES else set()
     others = {("LOG_SCALES", int(not log_scales)), ("PEAK", 65535)}
-    noted = _noted([(n_channels, top_k, np.float32)])
+    noted = _noted([(n_channels, top_k, np.float32)], codes=(n_channels, top_k))
+    return [v for v in noted if v.family in families and others.isdisjoint(v.defines)]
+
+
+def decode_variants(n_channels: int, top_k: int, dtype: str, profile: str) -> list[Variant]:
+    """What a whole picture of that type is decoded with."""
+    families = {"tile_bin", "raster_forward", UNPACK_FAMILIES.get(profile, "")}
+    peak = {"uint8": 255, "uint16": 65535}.get(dtype, 0)
+    others = {("PEAK", other) for other in (0, 255, 65535) if other != peak}
+    noted = _noted([(n_channels, top_k, np.float32)], codes=(n_channels, top_k))
     return [v for v in noted if v.family in families and others.isdisjoint(v.defines)]
 
 
@@ -129,12 +147,12 @@ class _Notes:
         pass
 
 
-def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
-    """Variants for pictures of such (channels, K, arithmetic type)."""
+def _noted(shapes: Iterable[tuple[int, int, Any]], codes: tuple[int, int] = (3, TOP_K)) -> list[Variant]:
+    """Variants for pictures of such (channels, K, arithmetic type), and codes of (channels, K)."""
     notes = _Notes()
     for n_channels, top_k, real in shapes:
         _rasterize(CudaRasterizer(notes, real), n_channels, top_k)
-    _encode_codes(CudaRasterizer(notes))
+    _encode_codes(CudaRasterizer(notes), *codes)
     for log_scales in (0, 1):
         for entry in sources.entries("fit"):
             notes.kernel("fit", entry, LOG_SCALES=log_scales, **fitting.DEFINES)
@@ -145,9 +163,9 @@ def _noted(shapes: Iterable[tuple[int, int, Any]]) -> list[Variant]:
             notes.kernel(family, entry, **unpacking.DEFINES)
     for entry in sources.entries("upkeep"):
         notes.kernel("upkeep", entry, **upkeep.DEFINES)
-    for codes in averages.CODES.values():
+    for macros in averages.CODES.values():
         for entry in sources.entries("averages"):
-            notes.kernel("averages", entry, **averages.DEFINES, **codes)
+            notes.kernel("averages", entry, **averages.DEFINES, **macros)
     return [Variant(family, defines, frozenset(entries)) for (family, defines), entries in notes.seen.items()]
 
 
@@ -170,9 +188,9 @@ def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
     engine.loss(image, image, LossWeights(ssim=1.0), image[:, :, 0].copy())
 
 
-def _encode_codes(engine: CudaRasterizer) -> None:
+def _encode_codes(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
     """Codes of 8 and 16 bits, which differ in one store."""
-    gaussians, grid = _picture(3, TOP_K)
+    gaussians, grid = _picture(n_channels, top_k)
     index = engine.bin(gaussians, grid)
     engine.forward(gaussians, grid, index, Window.whole(grid), "uint8")
     engine.forward(gaussians, grid, index, Window.whole(grid), "uint16")

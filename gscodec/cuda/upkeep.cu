@@ -4,6 +4,8 @@
 //   owned_reach      warp a tile       for each pair of a tile and a Gaussian that is the nearest of one of the tile's
 //                                      points: where the tile begins for it
 //   widen_rows       warp a Gaussian   the farthest of those, and by how much it has to widen to keep that tile
+//   put_rows         thread a value    parameters and units of some Gaussians become others
+//   take_rows        thread a value    parameters of some Gaussians, one after the other
 //
 // Buffers (P pairs of wide lists, N Gaussians of D columns):
 //   image (C, H, W), importance (W, H, W) f32 with W = 1 or C, or null for ones
@@ -130,4 +132,26 @@ extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
     const double steepness = 2 * (a * a + b * b);
     const double move = excess / (steepness > 1e-12 ? steepness : 1e-12) * (lane == 0 ? a : b);
     rows[(long long)i * n_columns + 2 + lane] -= (float)(move < most ? move : most);
+}
+
+// Row where[i] of `rows` and `units` becomes row i of the new ones; the moments and steps of those are cleared if any are
+// given. No index comes twice.
+extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
+    put_rows(int n, int n_columns, const long long* where, const float* new_rows, const float* new_units, float* rows,
+             float* units, float* mean, float* square, int* row_steps) {
+    const long long k = blockIdx.x * (long long)UPKEEP_THREADS + threadIdx.x;
+    if (k >= (long long)n * n_columns) return;
+    const long long row = where[k / n_columns], at = row * n_columns + k % n_columns;
+    rows[at] = new_rows[k];
+    units[at] = new_units[k];
+    if (!mean) return;
+    mean[at] = 0;
+    square[at] = 0;
+    if (k % n_columns == 0) row_steps[row] = 0;
+}
+
+extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
+    take_rows(int n, int n_columns, const long long* where, const float* rows, float* taken) {
+    const long long k = blockIdx.x * (long long)UPKEEP_THREADS + threadIdx.x;
+    if (k < (long long)n * n_columns) taken[k] = rows[where[k / n_columns] * n_columns + k % n_columns];
 }

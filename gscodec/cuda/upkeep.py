@@ -1,4 +1,4 @@
-"""What a fit asks between steps of the Gaussians it has, on the device: launches of upkeep.cu.
+"""What a fit does between steps to the Gaussians it has, on the device: launches of upkeep.cu.
 
 Which of them carry little, and which barely reach the tiles they paint: train/upkeep.py says what for.
 """
@@ -13,6 +13,7 @@ from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
 from gscodec.cuda import binning, blending
 from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists
 from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
+from gscodec.cuda.fitting import FitState
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Grid
@@ -166,6 +167,48 @@ class Reach:
             np.float64(self._most),
             rows,
         )
+
+
+def put_rows(
+    runtime: Runtime, state: FitState, where: Array, rows: Array, units: Array, *, has_fresh_moments: bool
+) -> None:
+    """Other Gaussians, or other values of them, in places of a fit.
+
+    Args:
+        where: int64 (n,), distinct, each below state.n_present.
+        rows, units: as `FitState.append`.
+
+    Raises:
+        InvalidArgument: a shape or type is another.
+    """
+    n, d = len(where), state.settings.n_columns
+    for name, array in (("rows", rows), ("units", units)):
+        if array.shape != (n, d) or array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {(n, d)}")
+    if n:
+        moments = (state.mean, state.square, state.row_steps) if has_fresh_moments else (None,) * 3
+        _kernel(runtime, "put_rows")(
+            -(-n * d // UPKEEP_THREADS),
+            UPKEEP_THREADS,
+            np.int32(n),
+            np.int32(d),
+            where,
+            rows,
+            units,
+            state.rows,
+            state.units,
+            *moments,
+        )
+
+
+def take_rows(runtime: Runtime, state: FitState, where: Array) -> Array:
+    """float32 (n, D) parameters of the Gaussians in places `where`, int64 (n,), each below state.n_present."""
+    n, d = len(where), state.settings.n_columns
+    taken = runtime.xp.empty((n, d), np.float32)
+    if n:
+        sizes = np.int32(n), np.int32(d)
+        _kernel(runtime, "take_rows")(-(-n * d // UPKEEP_THREADS), UPKEEP_THREADS, *sizes, where, state.rows, taken)
+    return taken
 
 
 def _kernel(runtime: Runtime, entry: str) -> Kernel:

@@ -125,7 +125,12 @@ class IgsImage:
         if stays_on_cpu(name, math.prod(self.shape)):
             return cpu_backend(threads), None
         spare = functools.partial(cpu_backend, threads) if name.may_fall_back else None
-        return get_backend(device, threads), spare
+        backend = get_backend(device, threads)
+        if backend.name == "cuda":
+            from gscodec.decode.device import compile_ahead
+
+            compile_ahead(backend, self._reader)
+        return backend, spare
 
     def __enter__(self) -> Self:
         return self

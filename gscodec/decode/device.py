@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda import blending
+from gscodec.cuda.kernel_report import decode_variants
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.scenes import bin_scene, render_rows, upload_gaussians
 from gscodec.cuda.transfer import to_host
@@ -15,9 +16,20 @@ from gscodec.decode.reduced import reduced_grid, reduced_window, tiles_of_reduce
 from gscodec.decode.scene import is_whole
 from gscodec.decode.work import TileLengths, TileRect, WorkBudget
 from gscodec.format import ChannelGroup, IgsReader, SampleType
+from gscodec.format.layout import PROFILE_NAMES
 from gscodec.gaussians import Float32Array, Float64Array, Window
+from gscodec.image.levels import native_dtype
 from gscodec.image.transfer import from_model
-from gscodec.raster.base import OutputDtype, TileIndex
+from gscodec.raster.base import OutputDtype, Rasterizer, TileIndex
+from gscodec.raster.cuda import on_device
+
+
+def compile_ahead(backend: Rasterizer, reader: IgsReader) -> None:
+    """Begin to compile what a file is decoded with as it is, while its pages are read."""
+    engine, grid = on_device(backend), reader.grid
+    if engine is not None:
+        dtype, profile = native_dtype(reader.groups).name, PROFILE_NAMES[reader.header.profile]
+        engine.compile_ahead(decode_variants(len(grid.background), grid.top_k, dtype, profile))
 
 
 class DeviceScene:

@@ -4,7 +4,8 @@ Training does not come this way, since every call copies: it keeps its arrays on
 directly. What is computed is the same.
 """
 
-from typing import Any, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ from gscodec.raster.arguments import (
 )
 from gscodec.raster.base import GaussianGrads, LossWeights, OutputDtype, Rasterizer, TileIndex
 
+if TYPE_CHECKING:
+    from gscodec.cuda.kernel_report import Variant
+
 
 class CudaRasterizer:
     """`Rasterizer` over the kernels of gscodec/cuda.
@@ -48,6 +52,10 @@ class CudaRasterizer:
         self.real = real
         self.pictures = DevicePictures(runtime)
         """What fits on this engine have sent there."""
+
+    def compile_ahead(self, variants: "Iterable[Variant]") -> None:
+        """Begins to compile kernels that will be asked for, side by side, and does not wait."""
+        self.runtime.compile_ahead((variant.family, dict(variant.defines)) for variant in variants)
 
     def bin(
         self, gaussians: GaussianSet, grid: Grid, tiles: TileRect | None = None, max_pairs: int = MAX_TILE_PAIRS

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda.fitting import FitSettings
+from gscodec.cuda.upkeep import put_rows, take_rows
 from gscodec.gaussians import Float32Array
 from gscodec.raster.cuda import CudaRasterizer
 from gscodec.train.device_steps import DeviceSteps
@@ -38,15 +39,16 @@ class DeviceSettlingRows:
     def rows(self, which: npt.NDArray[np.int64]) -> Float32Array:
         """See `SettlingRows.rows`."""
         with self._runtime:
-            found: Float32Array = self._runtime.download(self._steps.state.rows[self._runtime.upload(which)])
-            return found
+            found = take_rows(self._runtime, self._steps.state, self._runtime.upload(which))
+            return self._runtime.download(found)
 
     def hold(self, which: npt.NDArray[np.int64], rows: Float32Array, held: npt.NDArray[np.bool_]) -> None:
         """See `SettlingRows.hold`."""
         self._units[which] *= ~held
         with self._runtime:
-            up = self._runtime.upload
-            self._steps.state.hold(up(which), up(rows), up(self._units[which]))
+            runtime, up = self._runtime, self._runtime.upload
+            there = up(which), up(rows), up(self._units[which])
+            put_rows(runtime, self._steps.state, *there, has_fresh_moments=False)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
         """See `SettlingRows.run`."""

@@ -10,7 +10,7 @@ from gscodec.cuda import fitting
 from gscodec.cuda.fitting import FitStatus
 from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.cuda.upkeep import Reach, removal_sums
+from gscodec.cuda.upkeep import Reach, put_rows, removal_sums
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.train.device_steps import DeviceSteps
 from gscodec.train.growth import new_rows
@@ -90,7 +90,7 @@ class DeviceTrainee:
             rows, _ = fitting.download_fit(self._runtime, steps.state)
             where = least_needed(self._plan, cost_of_sums(sums, rows[:, fitting.GEOMETRY :]), n_moved)
             made = self._new_rows(steps.render(scene), n - len(where), n)
-            steps.state.replace(self._runtime.upload(where), *made)
+            put_rows(self._runtime, steps.state, self._runtime.upload(where), *made, has_fresh_moments=True)
             steps.show_all(self._level)
 
     def widen(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from host_runtime import SCHEDULES, HostRuntime, Schedule
 
 from gscodec.cuda import upkeep
+from gscodec.cuda.fitting import FitState
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import bin_scene, upload_gaussians
 from gscodec.cuda.upkeep import Reach
@@ -17,6 +18,8 @@ from gscodec.raster.base import TooManyPairs
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import CudaRasterizer
 from gscodec.train import PRESETS, SettleTask
+from gscodec.train.device_trainee import fit_settings
+from gscodec.train.plan import FitPlan
 from gscodec.train.settle_task import error_of
 from gscodec.train.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
 
@@ -131,3 +134,32 @@ def test_what_is_measured_leaves_the_scene_as_it_was(device_runtime: Runtime) ->
         before = device.download(scene.gaussians.features)
         upkeep.removal_sums(device, scene, scene.lattice(device, Window.whole(grid)), None)
         assert np.array_equal(device.download(scene.gaussians.features), before)
+
+
+@pytest.mark.parametrize("has_fresh_moments", [True, False])
+def test_rows_are_put_and_taken(device_runtime: Runtime, has_fresh_moments: bool) -> None:
+    rng = np.random.default_rng(3)
+    plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (500,), 10)
+    where = rng.permutation(480)[:171]
+    rows, units, new_rows, new_units = (rng.random((n, 8), np.float32) for n in (480, 480, 171, 171))
+    with device_runtime as runtime:
+        up, down = runtime.upload, runtime.download
+        state = FitState.of(runtime, fit_settings(plan), np.zeros((1, 1), np.float32), 10)
+        state.append(up(rows), up(units))
+        for part in (state.mean, state.square, state.row_steps):
+            part[...] = up(np.ones(part.shape, part.dtype))
+        upkeep.put_rows(runtime, state, up(where), up(new_rows), up(new_units), has_fresh_moments=has_fresh_moments)
+        rows[where], units[where] = new_rows, new_units
+        np.testing.assert_array_equal(down(state.rows)[:480], rows)
+        np.testing.assert_array_equal(down(state.units)[:480], units)
+        for part in (state.mean, state.square, state.row_steps):
+            expected = np.ones(part.shape, part.dtype)
+            expected[where] = not has_fresh_moments
+            np.testing.assert_array_equal(down(part), expected)
+        np.testing.assert_array_equal(down(upkeep.take_rows(runtime, state, up(where))), new_rows)
+        assert upkeep.take_rows(runtime, state, up(where[:0])).shape == (0, 8)
+        upkeep.put_rows(runtime, state, up(where[:0]), up(new_rows[:0]), up(new_units[:0]), has_fresh_moments=True)
+        np.testing.assert_array_equal(down(state.rows)[:480], rows)
+        for wrong in (new_rows[:170], new_rows[:, :7], new_rows.astype(float)):
+            with pytest.raises(InvalidArgument, match="rows: "):
+                upkeep.put_rows(runtime, state, up(where), up(wrong), up(new_units), has_fresh_moments=False)
