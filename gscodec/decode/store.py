@@ -31,6 +31,10 @@ while lists are made: 8 GiB allow 2^24 entries, which take 64 to 256 MiB."""
 DEVICE_TILES: Final = 1 << 23
 """The same on a GPU, 2^31 pixels: offsets and counts of the lists take 64 MiB."""
 
+STAYING_BYTES: Final = 1 << 24
+"""Of a file, up to and with a level, that is loaded whole on a GPU when a second part of it is wanted: 3 million
+Gaussians of `coded`, which take half a GiB there."""
+
 DEVICE_PAIR_SHARE: Final = 64
 """Bytes of a GPU's free memory for each entry of the tile lists that are loaded at once, which takes 16 there."""
 
@@ -108,9 +112,33 @@ class SceneStore:
         """
         scene = self._scenes.get(lod)
         if scene is None or not holds(scene.tiles, tiles):
-            scene = load_scene(self.reader, self.backend, lod, tiles, self.tally, self.max_pairs)
-            self._scenes[lod] = scene
+            if scene is not None and self._may_stay(lod):
+                try:
+                    return self._load(lod, self._all_tiles)
+                except TooManyPairs:
+                    self._at_once[lod] = self._n_tiles - 1
+            scene = self._load(lod, tiles)
         return scene
+
+    def _load(self, lod: int, tiles: TileRect) -> Scene:
+        scene = load_scene(self.reader, self.backend, lod, tiles, self.tally, self.max_pairs)
+        self._scenes[lod] = scene
+        return scene
+
+    def _may_stay(self, lod: int) -> bool:
+        """Whether all of a level is loaded once a second part of it is wanted, so that later ones are there."""
+        fits = self._n_tiles <= self._at_once.get(lod, DEVICE_TILES)
+        return self.runtime is not None and fits and self.reader.prefix_size(lod) <= STAYING_BYTES
+
+    @property
+    def _n_tiles(self) -> int:
+        rows, columns = self.reader.grid.tiles_shape
+        return rows * columns
+
+    @property
+    def _all_tiles(self) -> TileRect:
+        rows, columns = self.reader.grid.tiles_shape
+        return 0, 0, columns, rows
 
     def band_tiles(self, lod: int, tiles: TileRect) -> int:
         """Rows of tiles that are loaded at a time; all of them where the level allows."""

@@ -219,3 +219,44 @@ def test_what_strips_may_take() -> None:
 def test_too_many_pairs_is_what_is_raised(runtime: HostRuntime) -> None:
     with open_on(runtime, build()) as image, pytest.raises(TooManyPairs):
         load_scene(image._reader, image._store.backend, 0, (0, 0, 5, 6), None, 3)
+
+
+def test_a_level_stays_once_a_second_part_is_asked_for(
+    device_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Panning over a picture loads it once; of a large file only what is asked for."""
+    loaded: list[Any] = []
+
+    def load(*arguments: Any) -> Any:
+        loaded.append(arguments[3])
+        return load_scene(*arguments)
+
+    monkeypatch.setattr(store, "load_scene", load)
+    parts = [(0, 0, 20, 20), (40, 60, 20, 20), (10, 10, 50, 50), (0, 0, 20, 20)]
+    with open_on(device_runtime, build()) as image:
+        shown = [image.render(region=part) for part in parts]
+        whole = image.render()
+        assert loaded == [(0, 0, 2, 2), (0, 0, 5, 6)]
+    for (x, y, width, height), seen in zip(parts, shown, strict=True):
+        assert np.array_equal(seen, whole[y : y + height, x : x + width])
+    loaded.clear()
+    monkeypatch.setattr(store, "STAYING_BYTES", 100)
+    with open_on(device_runtime, build()) as image:
+        for part in parts:
+            image.render(region=part)
+    assert loaded == [(0, 0, 2, 2), (2, 3, 4, 5), (0, 0, 4, 4)]
+
+
+def test_a_level_that_does_not_fit_is_tried_once(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "memory", 420 * store.DEVICE_PAIR_SHARE)
+    loaded: list[Any] = []
+
+    def load(*arguments: Any) -> Any:
+        loaded.append(arguments[3])
+        return load_scene(*arguments)
+
+    monkeypatch.setattr(store, "load_scene", load)
+    with open_on(runtime, build()) as image:
+        for x in (0, 32, 48, 0):
+            image.render(region=(x, 0, 16, 16))
+    assert loaded == [(0, 0, 1, 1), (0, 0, 5, 6), (2, 0, 3, 1), (3, 0, 4, 1), (0, 0, 1, 1)]
