@@ -85,6 +85,10 @@ def work_of(facts: SceneFacts) -> Mapping[str, Work]:
         "tile_bin.sort_lists": Work(16 * p),
         "raster_forward.blend_tiles": Work(picture, distances + blend),
         "raster_backward.backward_tiles": Work(picture + 4 * columns * p, distances + blend + moments),
+        # 12 bytes a pixel of choices; whoever fits with SSIM has them from blend_tiles.
+        "raster_backward.chosen_backward_tiles": Work(
+            2 * picture + 12.0 * f.height * f.width + 4 * columns * p, EVALUATION * f.blended + moments
+        ),
         "fit.finish_step": Work(4 * (columns + 1) * p + 4 * columns * n + 48 * n),
         "loss.pointwise_loss": Work(3 * picture),
         "loss.ssim_loss": Work(3 * picture, 210.0 * f.samples),

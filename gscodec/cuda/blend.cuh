@@ -18,6 +18,9 @@
 #define WARPS (THREADS / WARP)
 #define PIXELS (TILE_SIZE * TILE_SIZE / THREADS)
 #define ROW_LANES (BLOCK_SIDE / PIXELS)
+// Blocks that a multiprocessor should hold. Registers are rationed for six where that keeps spills out of the loops; a
+// greater K, or double precision, takes what it needs.
+#define BLOCKS (TOP_K * sizeof(real) <= 40 ? 6 : 2)
 
 static_assert(WARPS * BLOCK_SIDE * BLOCK_SIDE == TILE_SIZE * TILE_SIZE, "one 8 x 8 part a warp");
 
@@ -74,24 +77,6 @@ __device__ inline void sort_network(real (&v)[N]) {
     }
 }
 
-// The K smallest distances seen, ascending.
-struct Kept {
-    real q[TOP_K];
-
-    __device__ void clear() {
-#pragma unroll
-        for (int k = 0; k < TOP_K; ++k) q[k] = real_max();
-    }
-    __device__ void insert(real x) {
-#pragma unroll
-        for (int k = 0; k < TOP_K; ++k) {
-            const real low = smaller(q[k], x);
-            x = larger(q[k], x);
-            q[k] = low;
-        }
-    }
-};
-
 // Which candidates a point blends: those within `threshold`, or of several that equal it the first `room`.
 struct Choice {
     real nearest, threshold;
@@ -112,13 +97,12 @@ struct Points {
     real x[PIXELS], y;
 };
 
-__device__ inline int point_column(int p) {
-    return threadIdx.x / WARP % (TILE_SIZE / BLOCK_SIDE) * BLOCK_SIDE + threadIdx.x % ROW_LANES * PIXELS + p;
-}
+// Where the warp's part begins.
+__device__ inline int block_column() { return threadIdx.x / WARP % (TILE_SIZE / BLOCK_SIDE) * BLOCK_SIDE; }
+__device__ inline int block_row() { return threadIdx.x / WARP / (TILE_SIZE / BLOCK_SIDE) * BLOCK_SIDE; }
 
-__device__ inline int point_row() {
-    return threadIdx.x / WARP / (TILE_SIZE / BLOCK_SIDE) * BLOCK_SIDE + threadIdx.x % WARP / ROW_LANES;
-}
+__device__ inline int point_column(int p) { return block_column() + threadIdx.x % ROW_LANES * PIXELS + p; }
+__device__ inline int point_row() { return block_row() + threadIdx.x % WARP / ROW_LANES; }
 
 // What a warp's points lie in.
 struct Box {
@@ -162,7 +146,7 @@ struct Bounds {
 struct TileList {
     const int* indices;  // of this tile
     int length;
-    double corner_x, corner_y;
+    int tile_x, tile_y;
     const double* means;
     const double* axes;
     const float* features;
@@ -178,9 +162,10 @@ struct TileList {
         const int n = length - first < BATCH ? length - first : BATCH;
         if (first != staged_first || channel != staged_channel) {
             __syncthreads();  // nobody still reads what is replaced
-            for (int j = threadIdx.x; j < n; j += THREADS) {
+            if (const int j = threadIdx.x; j < n) {
                 const int i = indices[first + j];
-                if (first != staged_first) staged[j].axes = local_axes(means, axes, i, corner_x, corner_y);
+                if (first != staged_first)
+                    staged[j].axes = local_axes(means, axes, i, tile_x * TILE_SIZE, tile_y * TILE_SIZE);
                 const float* feature = features + (long long)i * feature_stride + channel;
 #pragma unroll
                 for (int c = 0; c < PASS; ++c)
@@ -211,6 +196,13 @@ struct TileList {
         limit = __shfl_sync(FULL_MASK, warp_sort(limit, lane), TOP_K - 1);
     }
 
+    // As `bound`, where thresholds of the new points are known: no q above the greatest of them counts. `of_lane` is that
+    // of this lane's points. What rounding does to the root is small beside the slack in Bounds.
+    __device__ void bound(real of_lane) {
+        shortened_first = -1;
+        limit = root(warp_largest(of_lane));
+    }
+
     // Stages a batch as above and makes its shortlist: n_members places, then TOP_K that are out of reach.
     __device__ void open(const Box& box, int first, int channel) {
         const int n = stage(first, channel), lane = threadIdx.x % WARP;
@@ -231,6 +223,7 @@ struct TileList {
 };
 
 static_assert(BATCH <= 255, "a place in a batch is a byte");
+static_assert(BATCH <= THREADS, "a thread stages one");
 static_assert(TOP_K <= WARP, "as many as a warp sorts");
 
 // The K-th smallest and the least of a list's q at each point.
@@ -371,4 +364,45 @@ __device__ inline void fill(const float* background, int n_channels, int channel
 #pragma unroll
         for (int c = 0; c < PASS; ++c)
             values[p][c] = channel + c < n_channels ? (real)background[channel + c] : real(0);
+}
+
+// What a tile's threads leave for a later look at the same points: choices real (T, 3, TILE_SIZE^2), of each tile the
+// nearest, the thresholds, and 1 / sum of the weights, negative where `blend` had to leave equals out; in the order of
+// threads, PIXELS each. A point outside of the picture has a threshold that nothing is within.
+struct alignas(PIXELS * sizeof(real)) Neighbours {
+    real value[PIXELS];
+};
+
+__device__ inline Neighbours* place_of_choices(real* choices, int tile) {
+    return reinterpret_cast<Neighbours*>(choices) + (long long)3 * THREADS * tile + threadIdx.x;
+}
+
+__device__ inline void leave_choices(real* choices, int tile, const Choice (&choice)[PIXELS],
+                                     const real (&inverse_total)[PIXELS], bool ties, const bool (&inside)[PIXELS]) {
+    Neighbours nearest, threshold, inverse;
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p) {
+        nearest.value[p] = choice[p].nearest;
+        threshold.value[p] = inside[p] ? choice[p].threshold : real(-1);
+        inverse.value[p] = ties ? -inverse_total[p] : inverse_total[p];
+    }
+    Neighbours* to = place_of_choices(choices, tile);
+    to[0] = nearest;
+    to[THREADS] = threshold;
+    to[2 * THREADS] = inverse;
+}
+
+// Returns what `blend` returned.
+__device__ inline bool take_choices(const real* choices, int tile, Choice (&choice)[PIXELS],
+                                    real (&inverse_total)[PIXELS]) {
+    const Neighbours* from = place_of_choices(const_cast<real*>(choices), tile);
+    const Neighbours nearest = from[0], threshold = from[THREADS], inverse = from[2 * THREADS];
+    bool ties = false;
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p) {
+        choice[p] = {nearest.value[p], threshold.value[p]};
+        inverse_total[p] = magnitude(inverse.value[p]);
+        ties = ties || inverse.value[p] < 0;
+    }
+    return __any_sync(FULL_MASK, ties);
 }

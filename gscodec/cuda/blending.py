@@ -24,12 +24,20 @@ SAMPLE_THREADS: Final = 128
 GATHER_THREADS: Final = 256
 FORWARD_BATCH: Final = 128
 BACKWARD_BATCH: Final = 64
+DOUBLE_BATCH: Final = 16
+"""In place of BACKWARD_BATCH in double precision: eight channels then fit into shared memory."""
 
 GATHER_DEFINES: Final[dict[str, int | str]] = {
     "MOMENTS": MOMENTS,
     "AXIS_SCALE": repr(AXIS_SCALE),
     "GATHER_THREADS": GATHER_THREADS,
 }
+
+CHOICES: Final = 3
+"""Values of a pixel that blending leaves for its gradient."""
+
+_BACKGROUND: Final = 6
+"""Place of the background in `Scene.arguments`."""
 
 Real = type[np.float32] | type[np.float64]
 
@@ -160,8 +168,19 @@ class Scene:
         )
 
 
-def render(runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides: Strides) -> None:
-    """Writes the scene at a lattice's points into `out`: float32, or uint8 or uint16 codes of the clamped values."""
+def choices_of(runtime: Runtime, n_tiles: int, real: Real = np.float32) -> Array:
+    """Room for what `render` finds out at the pixels of tiles, 12 bytes each in float32: see blend.cuh."""
+    return runtime.xp.empty((n_tiles, CHOICES, TILE_SIZE**2), real)
+
+
+def render(
+    runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides: Strides, choices: Array | None = None
+) -> None:
+    """Writes the scene at a lattice's points into `out`, in its type, or uint8 or uint16 codes of the clamped values.
+
+    Args:
+        choices: is filled with what `backward_again` needs; the lattice is then that of all pixels of the tiles.
+    """
     name = str(out.dtype)
     if name == np.dtype(scene.real).name:
         name = "float32"
@@ -169,10 +188,14 @@ def render(runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides
         raise InvalidArgument(f"dtype {out.dtype} is not one of {', '.join(_CODES)}")
     sample, peak = _CODES[name]
     if peak == 0:
+        if out.dtype != scene.real:
+            raise InvalidArgument(f"out: {out.dtype} is not {np.dtype(scene.real)}, what the scene is blended in")
         sample = _real_name(scene.real)
     if not lattice.height or not lattice.width:
         return
     _need(out, lattice.height * lattice.width * scene.gaussians.n_channels, "out")
+    if choices is not None:
+        _need_choices(choices, scene, (lattice.height, lattice.width))
     scene.kernel(runtime, "raster_forward", "blend_tiles", FORWARD_BATCH, SAMPLE=sample, PEAK=peak)(
         scene.lists.n_tiles,
         THREADS,
@@ -183,6 +206,7 @@ def render(runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides
         lattice.rows,
         *strides.arguments(),
         out,
+        choices,
     )
 
 
@@ -237,7 +261,7 @@ def backward(
             raise InvalidArgument(f"importance: {importance.shape} is not one plane, or one for each channel")
     _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
     entry = "backward_tiles" if importance is None else "weighted_backward_tiles"
-    scene.kernel(runtime, "raster_backward", entry, BACKWARD_BATCH, **GATHER_DEFINES)(
+    _backward_kernel(runtime, scene, entry)(
         scene.lists.n_tiles,
         THREADS,
         *scene.arguments(),
@@ -254,6 +278,44 @@ def backward(
     )
 
 
+def backward_again(
+    runtime: Runtime,
+    scene: Scene,
+    size: tuple[int, int],
+    strides: Strides,
+    *,
+    grad_image: Array,
+    picture: Array,
+    choices: Array,
+    moments: Array,
+) -> None:
+    """`backward` of a gradient alone, to the same bits, without blending what `render` has blended.
+
+    Args:
+        picture: of the scene's arithmetic type, as `render` made it; laid out as grad_image, by `strides`.
+        choices: as the same call of `render` filled them.
+    """
+    n_values = size[0] * size[1] * scene.gaussians.n_channels
+    _need(grad_image, n_values, "grad_image", np.float32)
+    _need(picture, n_values, "picture", scene.real)
+    _need_choices(choices, scene, size)
+    _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
+    reads = scene.arguments()
+    _backward_kernel(runtime, scene, "chosen_backward_tiles")(
+        scene.lists.n_tiles,
+        THREADS,
+        *reads[:_BACKGROUND],
+        *reads[_BACKGROUND + 1 :],
+        np.int32(size[0]),
+        np.int32(size[1]),
+        grad_image,
+        picture,
+        *strides.arguments(),
+        choices,
+        moments,
+    )
+
+
 def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None:
     """Sums moments into gradients, real (N, MOMENTS + C): mean x, y (per px), inverse scales, rotation, features.
 
@@ -263,7 +325,7 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
     if not n:
         return
     _need(grads, n * (MOMENTS + scene.gaussians.n_channels), "grads", scene.real)
-    scene.kernel(runtime, "raster_backward", "gather_gradients", BACKWARD_BATCH, **GATHER_DEFINES)(
+    _backward_kernel(runtime, scene, "gather_gradients")(
         -(-n * WARP // GATHER_THREADS),
         GATHER_THREADS,
         scene.gaussians.n_shown,
@@ -278,8 +340,20 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
     )
 
 
+def _backward_kernel(runtime: Runtime, scene: Scene, entry: str) -> Kernel:
+    batch = BACKWARD_BATCH if scene.real is np.float32 else DOUBLE_BATCH
+    return scene.kernel(runtime, "raster_backward", entry, batch, **GATHER_DEFINES)
+
+
 def _real_name(real: Real) -> str:
     return "double" if real is np.float64 else "float"
+
+
+def _need_choices(choices: Array, scene: Scene, size: tuple[int, int]) -> None:
+    x0, y0, x1, y1 = scene.lists.tiles
+    if (y1 - y0, x1 - x0) != tuple(-(-length // TILE_SIZE) for length in size):
+        raise InvalidArgument(f"choices: {size} px are not what tiles {scene.lists.tiles} have")
+    _need(choices, scene.lists.n_tiles * CHOICES * TILE_SIZE**2, "choices", scene.real)
 
 
 def _need(array: Array, size: int, name: str, dtype: Real | None = None) -> None:

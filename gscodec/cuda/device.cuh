@@ -20,6 +20,8 @@ __device__ inline float power_of_two(float x) { return exp2f(x); }
 __device__ inline double power_of_two(double x) { return exp2(x); }
 __device__ inline float inverse_root(float x) { return rsqrtf(x); }
 __device__ inline double inverse_root(double x) { return rsqrt(x); }
+__device__ inline float root(float x) { return sqrtf(x); }
+__device__ inline double root(double x) { return sqrt(x); }
 __device__ inline float magnitude(float x) { return fabsf(x); }
 __device__ inline double magnitude(double x) { return fabs(x); }
 
@@ -30,6 +32,13 @@ __device__ inline real real_max() { return sizeof(real) == 4 ? (real)3.402823466
 template <class T>
 __device__ inline T warp_sum(T value) {
     for (int mask = WARP / 2; mask > 0; mask >>= 1) value += __shfl_xor_sync(FULL_MASK, value, mask);
+    return value;
+}
+
+// The largest of the warp, in every lane.
+__device__ inline real warp_largest(real value) {
+    for (int mask = WARP / 2; mask > 0; mask >>= 1)
+        value = larger(value, __shfl_xor_sync(FULL_MASK, value, mask));
     return value;
 }
 
@@ -72,27 +81,24 @@ __device__ constexpr int next_power_of_two(int n) {
     return p;
 }
 
-// Sums of V values over the warp: the sum of value v lands in the lanes with lane % P == v, P the next power of two.
-// Each exchange halves what a lane still carries, so 8 values take 9 shuffles where one after the other takes 40.
-template <int V>
-__device__ inline real warp_scatter_sum(const real (&values)[V], int lane) {
-    constexpr int P = next_power_of_two(V);
-    static_assert(P <= WARP, "more values than lanes");
-    real carried[P];
+// Sums of V values over groups of G neighbouring lanes: lane g of a group gets those of EACH values from EACH g on, 0 for
+// what lies beyond V. Each exchange halves what a lane still carries.
+template <int G, int V, int EACH>
+__device__ inline void group_scatter_sum(const real (&values)[V], int lane, real (&sums)[EACH]) {
+    static_assert(EACH * G >= V, "room for all");
+    real carried[EACH * G];
 #pragma unroll
-    for (int i = 0; i < P; ++i) carried[i] = i < V ? values[i] : real(0);
+    for (int i = 0; i < EACH * G; ++i) carried[i] = i < V ? values[i] : real(0);
 #pragma unroll
-    for (int half = P / 2; half > 0; half >>= 1) {
+    for (int half = G / 2; half > 0; half >>= 1) {
         const bool upper = (lane & half) != 0;
 #pragma unroll
-        for (int i = 0; i < half; ++i) {
-            const real kept = upper ? carried[i + half] : carried[i];
-            const real sent = upper ? carried[i] : carried[i + half];
+        for (int i = 0; i < half * EACH; ++i) {
+            const real kept = upper ? carried[i + half * EACH] : carried[i];
+            const real sent = upper ? carried[i] : carried[i + half * EACH];
             carried[i] = kept + __shfl_xor_sync(FULL_MASK, sent, half);
         }
     }
-    real sum = carried[0];
 #pragma unroll
-    for (int mask = P; mask < WARP; mask <<= 1) sum += __shfl_xor_sync(FULL_MASK, sum, mask);
-    return sum;
+    for (int i = 0; i < EACH; ++i) sums[i] = carried[i];
 }

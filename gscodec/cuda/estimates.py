@@ -3,7 +3,7 @@
 from typing import Final
 
 from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
-from gscodec.cuda.blending import MOMENTS
+from gscodec.cuda.blending import CHOICES, MOMENTS
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import OutOfDeviceMemory
 
@@ -31,10 +31,11 @@ def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> i
     planes = 4 * n_channels * (3 if ssim else 2)  # target, picture, gradient
     placing = max(20 * n_channels + 8, 64)  # error per sample in float64; then density, sums of it, keys to sort
     tiles = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
+    choices = 4 * CHOICES * TILE_SIZE**2 * tiles if ssim else 0
     pairs = min(MAX_TILE_PAIRS, PAIRS_PER_TILE * tiles)
     lists = pairs * (PAIR_BYTES + 4 * (MOMENTS + n_channels))
     rows = n_gaussians * (4 * ROW_COPIES * (MOMENTS + n_channels) + GEOMETRY_BYTES)
-    return pixels * (planes + placing) + lists + rows
+    return pixels * (planes + placing) + choices + lists + rows
 
 
 def check_room(runtime: Runtime, n_bytes: int, what: str, remedy: str) -> None:

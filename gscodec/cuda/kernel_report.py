@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TOP_K
-from gscodec.cuda import averages, binning, fitting, sources, unpacking, upkeep
+from gscodec.cuda import averages, binning, blending, fitting, sources, unpacking, upkeep
+from gscodec.cuda.blending import Strides
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_usage, installed
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
+from gscodec.cuda.scenes import bin_scene, upload_gaussians
 from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cuda import CudaRasterizer
@@ -183,9 +185,28 @@ def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
     image = engine.forward(gaussians, grid, index, Window.whole(grid)).astype(np.float32)
     engine.sample(gaussians, grid, index, np.full((1, 2), 8.0))
     engine.backward(gaussians, grid, index, image)
+    _differentiate_again(engine, gaussians, grid)
     engine.loss(image, image, LossWeights(l1=1.0))
     engine.loss(image, image, LossWeights(ssim=1.0))
     engine.loss(image, image, LossWeights(ssim=1.0), image[:, :, 0].copy())
+
+
+def _differentiate_again(engine: CudaRasterizer, gaussians: GaussianSet, grid: Grid) -> None:
+    """As steps with SSIM do."""
+    runtime, size = engine.runtime, (grid.height, grid.width)
+    scene = bin_scene(runtime, upload_gaussians(runtime, gaussians), grid, real=engine.real)
+    picture = runtime.xp.zeros((*size, gaussians.n_channels), engine.real)
+    choices = blending.choices_of(runtime, scene.lists.n_tiles, engine.real)
+    blending.backward_again(
+        runtime,
+        scene,
+        size,
+        Strides.interleaved(grid.width, gaussians.n_channels),
+        grad_image=picture.astype(np.float32),
+        picture=picture,
+        choices=choices,
+        moments=runtime.xp.zeros((1, blending.MOMENTS + gaussians.n_channels), engine.real),
+    )
 
 
 def _encode_codes(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:

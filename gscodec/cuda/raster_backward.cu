@@ -4,29 +4,154 @@
 //                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the
 //                                          list the moments that its gradient needs
 //   weighted_backward_tiles             the same where pixels count differently: apart, since registers are short
+//   chosen_backward_tiles               the same from the picture and the choices that blend_tiles left, and a gradient:
+//                                          nothing is selected or blended again
 //   gather_gradients   warp a Gaussian     its moments over all tiles, in the order of its pairs; then parameters
 //
 // With w_i the normalised weight, h_i = w_i (sum_c g_c f_ic - sum_c g_c v_c) is -2 dL/dq_i, and the chain to mean,
-// scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. They are
-// summed over a thread's pixels in registers, over a warp by halving exchanges (device.cuh), over warps through shared
-// memory, each in a fixed order: no atomics, the same bytes every time. A Gaussian that no pixel of a warp blends costs
-// that warp the distances and one vote. h is linear in the channels, so passes over channels add up.
+// scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. h is linear in
+// the channels, so passes over channels add up.
 //
-// Buffers as in raster_forward.cu, and: grad_image, target f32 at row * row_stride + column * pixel_stride + channel *
-// channel_stride, either may be null; weight (1 or C, H, W) f32, what each sample's loss counts, or null, whose planes are
-// weight_stride apart, 0 where there is one for all channels; loss_partials (T, 2) f32
-// sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
-// mean x, y (per px), inverse scales, rotation, features.
+// A warp sums over its 64 pixels for CHUNK Gaussians at a time. First lanes are pixels: weights go to shared memory, for
+// Gaussians that some pixel blends. Then GROUPS lanes are one Gaussian, each with every GROUPS-th pixel, and sums grow in
+// registers; they meet in a few exchanges a chunk, not a Gaussian. Sums over warps go through shared memory. Each order
+// is fixed: no atomics, the same bytes every time.
+//
+// Buffers as in raster_forward.cu, and: grad_image, target, picture f32 at row * row_stride + column * pixel_stride +
+// channel * channel_stride, either of the first two may be null; weight (1 or C, H, W) f32, what each sample's loss
+// counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T, 2) f32
+// sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P,
+// MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real: mean x, y (per px),
+// inverse scales, rotation, features.
 //
 // Floor at 2048 x 2048, 10K Gaussians, C = 3: target and loss 50 MB, moments 16 MB written and read (25 us at 3.35
 // TB/s); three walks over the lists plus about 10 blended Gaussians a pixel at 30 operations, about 5 G lane operations,
-// 0.2 ms at 28 T/s.
+// 0.2 ms at 28 T/s. From choices: 150 MB of them, picture and gradient (45 us), and one walk.
 
 constexpr int kValues = MOMENTS + PASS;
 
-struct PixelLoss {
-    real absolute, square;
+#define BLOCK_POINTS (BLOCK_SIDE * BLOCK_SIDE)
+#define CHUNK (sizeof(real) == 4 ? 8 : 4)
+#define GROUPS (WARP / CHUNK)
+
+static_assert(BLOCK_SIDE % GROUPS == 0, "a lane's pixels are in every row, or in every other");
+
+// The gradient to a pixel's values, and its product with these.
+struct alignas(16) Slope {
+    real grad[PASS], along;
 };
+
+struct Workspace {
+    Slope slopes[WARPS][BLOCK_POINTS];
+    real weights[WARPS][CHUNK][BLOCK_POINTS + GROUPS];  // lanes of a warp meet 32 banks
+    real sums[WARPS][BATCH][kValues];
+};
+
+// A lane's share of a Gaussian's moments: of every GROUPS-th pixel of the warp, `group` the first.
+__device__ inline void sum_pixels(const Member& m, const Slope* slopes, const real* weights, int group,
+                                  real (&sums)[kValues]) {
+    const real left = (real)(block_column() + group) + real(0.5), top = (real)block_row() + real(0.5);
+#pragma unroll
+    for (int s = 0; s < kValues; ++s) sums[s] = 0;
+#pragma unroll
+    for (int at = 0; at < BLOCK_POINTS; at += GROUPS) {
+        const Mapped mapped = map_point(m.axes, left + at % BLOCK_SIDE, top + at / BLOCK_SIDE);
+        const Slope slope = slopes[at + group];
+        const real w = weights[at + group];
+        real h = -slope.along;
+#pragma unroll
+        for (int c = 0; c < PASS; ++c) {
+            h = multiply_add(slope.grad[c], m.features[c], h);
+            sums[MOMENTS + c] = multiply_add(w, slope.grad[c], sums[MOMENTS + c]);
+        }
+        h *= w;
+        const real hu = h * mapped.u, hv = h * mapped.v;
+        sums[0] += hu;
+        sums[1] += hv;
+        sums[2] = multiply_add(hu, mapped.u, sums[2]);
+        sums[3] = multiply_add(hu, mapped.v, sums[3]);
+        sums[4] = multiply_add(hv, mapped.v, sums[4]);
+    }
+}
+
+// Puts weights into shared memory for the Gaussians of the shortlist from place k on that some pixel of the warp blends,
+// until CHUNK are there or none is left. Returns how many, and where in the batch this lane's Gaussian is: BATCH if
+// nowhere.
+template <bool TIES>
+__device__ inline int fill_chunk(const TileList& list, const Points& at, const Choice (&choice)[PIXELS],
+                                 const real (&inverse_total)[PIXELS], int (&room)[PIXELS],
+                                 real (*weights)[BLOCK_POINTS + GROUPS], int& k, int& mine) {
+    const int lane = threadIdx.x % WARP;
+    int filled = 0;
+    mine = BATCH;
+#pragma unroll 1
+    for (; k < list.n_members && filled < CHUNK; ++k) {
+        const int j = list.members[k];
+        const LocalAxes a = list.staged[j].axes;
+        Neighbours w;
+        bool any = false;
+#pragma unroll
+        for (int p = 0; p < PIXELS; ++p) {
+            const real q = map_point(a, at.x[p], at.y).q();
+            const bool taken = TIES ? choice[p].takes(q, room[p]) : choice[p].takes(q);
+            w.value[p] = taken ? choice[p].weight(q) * inverse_total[p] : real(0);
+            any |= taken;
+        }
+        if (!__any_sync(FULL_MASK, any)) continue;
+        *reinterpret_cast<Neighbours*>(weights[filled] + lane * PIXELS) = w;
+        mine = lane / GROUPS == filled ? j : mine;
+        ++filled;
+    }
+    return filled;
+}
+
+// Adds a pass of channels to the moments of the tile's pairs; slopes hold the gradient. All threads of the block come
+// here, with the same `ties` in a warp, or with a list of several batches in all of them.
+__device__ inline void sum_moments(TileList& list, const Box& box, const Points& at, const Choice (&choice)[PIXELS],
+                                   const real (&inverse_total)[PIXELS], bool ties, int channel, Workspace& workspace,
+                                   real* moments) {
+    constexpr int kEach = next_power_of_two(kValues) / GROUPS;
+    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, group = lane % GROUPS;
+    int room[PIXELS];
+    if (ties) count_room(list, box, at, choice, channel, room);
+    for (int first = 0; first < list.length; first += BATCH) {
+        list.open(box, first, channel);
+        const int n = list.length - first < BATCH ? list.length - first : BATCH;
+#pragma unroll 1
+        for (int e = lane; e < n * kValues; e += WARP) (&workspace.sums[warp][0][0])[e] = 0;
+        __syncwarp();  // zeros are there, and slopes
+        for (int k = 0;;) {
+            int mine;
+            const int filled =
+                ties ? fill_chunk<true>(list, at, choice, inverse_total, room, workspace.weights[warp], k, mine)
+                     : fill_chunk<false>(list, at, choice, inverse_total, room, workspace.weights[warp], k, mine);
+            if (!filled) break;
+            __syncwarp();
+            real sums[kValues], share[kEach];
+            sum_pixels(list.staged[mine], workspace.slopes[warp], workspace.weights[warp][lane / GROUPS], group, sums);
+            group_scatter_sum<GROUPS>(sums, lane, share);
+#pragma unroll
+            for (int s = 0; s < kEach; ++s)
+                if (mine < BATCH && group * kEach + s < kValues) workspace.sums[warp][mine][group * kEach + s] = share[s];
+            __syncwarp();  // weights may be replaced
+        }
+        __syncthreads();
+#pragma unroll 1
+        for (int e = threadIdx.x; e < n * kValues; e += THREADS) {
+            const int j = e / kValues, k = e % kValues;
+            real sum = 0;
+#pragma unroll
+            for (int w = 0; w < WARPS; ++w) sum += workspace.sums[w][j][k];
+            real* row = moments + (long long)(first + j) * (MOMENTS + list.n_channels);
+            if (k >= MOMENTS) {
+                if (channel + k - MOMENTS < list.n_channels) row[channel + k] = sum;
+            } else {
+                row[k] = channel ? row[k] + sum : sum;
+            }
+        }
+        __syncthreads();
+    }
+}
 
 template <bool WEIGHTED>
 __device__ inline void backward_tile(const int* offsets, const int* indices, const double* means, const double* axes,
@@ -38,14 +163,13 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
     constexpr int kSums = 2 + WEIGHTED;
     __shared__ Member staged[BATCH + 1];
     __shared__ unsigned char members[WARPS][BATCH + TOP_K];
-    __shared__ real warp_sums[WARPS][BATCH][kValues];
+    __shared__ Workspace workspace;
     __shared__ real warp_losses[WARPS][kSums];
     const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
     const int thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
     const int pair0 = offsets[tile];
-    TileList list = {indices + pair0, offsets[tile + 1] - pair0, (double)tile_x * TILE_SIZE,
-                     (double)tile_y * TILE_SIZE, means, axes, features, feature_stride, n_channels,
-                     staged, members[warp], -1, -1, -1, 0, 0};
+    TileList list = {indices + pair0, offsets[tile + 1] - pair0, tile_x, tile_y, means, axes, features, feature_stride,
+                     n_channels, staged, members[warp], -1, -1, -1, 0, 0};
     Points at;
     at.y = (real)point_row() + real(0.5);
 #pragma unroll
@@ -64,15 +188,15 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
             ties = blend(list, box, at, choice, channel, values, inverse_total);
         else
             fill(background, n_channels, channel, values);
-        // Gradient to each value, and its product with the value.
-        real grad[PIXELS][PASS], along[PIXELS];
+        Slope* slopes = workspace.slopes[warp] + lane * PIXELS;
 #pragma unroll
         for (int p = 0; p < PIXELS; ++p) {
             const long long column = (long long)tile_x * TILE_SIZE + point_column(p);
             const long long row = (long long)tile_y * TILE_SIZE + point_row();
             const bool inside = column < width && row < height;
             const long long pixel = row * row_stride + column * pixel_stride;
-            along[p] = 0;
+            Slope made;
+            made.along = 0;
 #pragma unroll
             for (int c = 0; c < PASS; ++c) {
                 real g = 0;
@@ -96,70 +220,13 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                         }
                     }
                 }
-                grad[p][c] = g;
-                along[p] = multiply_add(g, values[p][c], along[p]);
+                made.grad[c] = g;
+                made.along = multiply_add(g, values[p][c], made.along);
             }
+            slopes[p] = made;
         }
-        int room[PIXELS];
-        if (ties) count_room(list, box, at, choice, channel, room);
-        for (int first = 0; first < list.length; first += BATCH) {
-            list.open(box, first, channel);
-            const int n = list.length - first < BATCH ? list.length - first : BATCH;
-            for (int e = lane; e < n * kValues; e += WARP) (&warp_sums[warp][0][0])[e] = 0;
-            __syncwarp();
-            for (int k = 0; k < list.n_members; ++k) {
-                const int j = list.members[k];
-                const Member m = list.staged[j];
-                Mapped mapped[PIXELS];
-                real q[PIXELS];
-                bool taken[PIXELS], any = false;
-#pragma unroll
-                for (int p = 0; p < PIXELS; ++p) {
-                    mapped[p] = map_point(m.axes, at.x[p], at.y);
-                    q[p] = mapped[p].q();
-                    taken[p] = ties ? choice[p].takes(q[p], room[p]) : choice[p].takes(q[p]);
-                    any = any || taken[p];
-                }
-                if (!__any_sync(FULL_MASK, any)) continue;
-                real sums[kValues];
-#pragma unroll
-                for (int s = 0; s < kValues; ++s) sums[s] = 0;
-#pragma unroll
-                for (int p = 0; p < PIXELS; ++p) {
-                    const real w = taken[p] ? choice[p].weight(q[p]) * inverse_total[p] : real(0);
-                    real h = -along[p];
-#pragma unroll
-                    for (int c = 0; c < PASS; ++c) {
-                        h = multiply_add(grad[p][c], m.features[c], h);
-                        sums[MOMENTS + c] = multiply_add(w, grad[p][c], sums[MOMENTS + c]);
-                    }
-                    h *= w;
-                    const real u = mapped[p].u, v = mapped[p].v;
-                    const real hu = h * u, hv = h * v;
-                    sums[0] += hu;
-                    sums[1] += hv;
-                    sums[2] = multiply_add(hu, u, sums[2]);
-                    sums[3] = multiply_add(hu, v, sums[3]);
-                    sums[4] = multiply_add(hv, v, sums[4]);
-                }
-                const real sum = warp_scatter_sum(sums, lane);
-                if (lane < kValues) warp_sums[warp][j][lane] = sum;
-            }
-            __syncthreads();
-            for (int e = thread; e < n * kValues; e += THREADS) {
-                const int j = e / kValues, k = e % kValues;
-                real sum = 0;
-#pragma unroll
-                for (int w = 0; w < WARPS; ++w) sum += warp_sums[w][j][k];
-                real* row = moments + (long long)(pair0 + first + j) * (MOMENTS + n_channels);
-                if (k >= MOMENTS) {
-                    if (channel + k - MOMENTS < n_channels) row[channel + k] = sum;
-                } else {
-                    row[k] = channel ? row[k] + sum : sum;
-                }
-            }
-            __syncthreads();
-        }
+        sum_moments(list, box, at, choice, inverse_total, ties, channel, workspace,
+                    moments + (long long)pair0 * (MOMENTS + n_channels));
     }
     if (!loss_partials) return;
     absolute = warp_sum(absolute);
@@ -178,7 +245,7 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
                    const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
                    int tile_y0, int tile_columns, int height, int width, const float* grad_image, const float* target,
@@ -189,7 +256,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                          channel_stride, l1, l2, nullptr, 0, loss_partials, moments);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     weighted_backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
                             const float* features, int feature_stride, const float* background, int n_channels,
                             int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
@@ -199,6 +266,57 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
                         channel_stride, l1, l2, weight, weight_stride, loss_partials, moments);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    chosen_backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
+                          const float* features, int feature_stride, int n_channels, int tile_x0, int tile_y0,
+                          int tile_columns, int height, int width, const float* grad_image, const real* picture,
+                          long long row_stride, long long pixel_stride, long long channel_stride, const real* choices,
+                          real* moments) {
+    __shared__ Member staged[BATCH + 1];
+    __shared__ unsigned char members[WARPS][BATCH + TOP_K];
+    __shared__ Workspace workspace;
+    const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
+    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, pair0 = offsets[tile];
+    TileList list = {indices + pair0, offsets[tile + 1] - pair0, tile_x, tile_y, means, axes, features, feature_stride,
+                     n_channels, staged, members[warp], -1, -1, -1, 0, 0};
+    if (!list.length) return;
+    Points at;
+    at.y = (real)point_row() + real(0.5);
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p) at.x[p] = (real)point_column(p) + real(0.5);
+    Choice choice[PIXELS];
+    real inverse_total[PIXELS], furthest = 0;
+    bool ties = take_choices(choices, tile, choice, inverse_total);
+    if (list.length > BATCH) ties = block_any(ties);
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p) furthest = larger(furthest, choice[p].threshold);
+    list.bound(furthest);
+    const Box box = Box::around(at);
+    for (int channel = 0; channel < n_channels; channel += PASS) {
+        Slope* slopes = workspace.slopes[warp] + lane * PIXELS;
+#pragma unroll
+        for (int p = 0; p < PIXELS; ++p) {
+            const long long column = (long long)tile_x * TILE_SIZE + point_column(p);
+            const long long row = (long long)tile_y * TILE_SIZE + point_row();
+            const long long pixel = row * row_stride + column * pixel_stride;
+            Slope slope;
+            slope.along = 0;
+#pragma unroll
+            for (int c = 0; c < PASS; ++c) {
+                slope.grad[c] = 0;
+                if (column < width && row < height && channel + c < n_channels) {
+                    const long long place = pixel + (channel + c) * channel_stride;
+                    slope.grad[c] = (real)grad_image[place];
+                    slope.along = multiply_add(slope.grad[c], picture[place], slope.along);
+                }
+            }
+            slopes[p] = slope;
+        }
+        sum_moments(list, box, at, choice, inverse_total, ties, channel, workspace,
+                    moments + (long long)pair0 * (MOMENTS + n_channels));
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(GATHER_THREADS)

@@ -8,6 +8,7 @@
 // (N, feature_stride) f32; background (C,) f32. The lattice: column_starts (tile columns + 1,) i32, the first column
 // that lies in each column of tiles, and columns (width,) real, its x relative to that tile's corner; rows likewise.
 // out: SAMPLE values at row * row_stride + column * pixel_stride + channel * channel_stride.
+// choices, or null: what a gradient of the whole picture at its stored size needs not find again, see blend.cuh.
 //
 // PEAK 0 stores float32, 255 and 65535 store codes floor(clamp(v, 0, 1) * PEAK + 0.5).
 //
@@ -24,11 +25,12 @@ __device__ inline void store(SAMPLE* to, real value) {
 #endif
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     blend_tiles(const int* offsets, const int* indices, const double* means, const double* axes, const float* features,
                 int feature_stride, const float* background, int n_channels, int tile_x0, int tile_y0,
                 int tile_columns, const int* column_starts, const real* columns, const int* row_starts,
-                const real* rows, long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out) {
+                const real* rows, long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out,
+                real* choices) {
     __shared__ Member staged[BATCH + 1];
     __shared__ unsigned char members[WARPS][BATCH + TOP_K];
     const int tile = blockIdx.x, tile_x = tile % tile_columns, tile_y = tile / tile_columns;
@@ -36,9 +38,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const int row0 = row_starts[tile_y], row1 = row_starts[tile_y + 1];
     if (column0 >= column1 || row0 >= row1) return;
     const int first = offsets[tile];
-    TileList list = {indices + first, offsets[tile + 1] - first, (double)(tile_x0 + tile_x) * TILE_SIZE,
-                     (double)(tile_y0 + tile_y) * TILE_SIZE, means, axes, features, feature_stride, n_channels,
-                     staged, members[threadIdx.x / WARP], -1, -1, -1, 0, 0};
+    TileList list = {indices + first, offsets[tile + 1] - first, tile_x0 + tile_x, tile_y0 + tile_y, means, axes, features,
+                     feature_stride, n_channels, staged, members[threadIdx.x / WARP], -1, -1, -1, 0, 0};
     for (int top = row0; top < row1; top += TILE_SIZE) {
         for (int left = column0; left < column1; left += TILE_SIZE) {
             const int row = top + point_row();
@@ -57,20 +58,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             }
             for (int channel = 0; channel < n_channels; channel += PASS) {
                 real values[PIXELS][PASS], inverse_total[PIXELS];
+                bool ties = false, inside[PIXELS];
                 if (list.length)
-                    blend(list, box, at, choice, channel, values, inverse_total);
+                    ties = blend(list, box, at, choice, channel, values, inverse_total);
                 else
                     fill(background, n_channels, channel, values);
                 // Addresses are worked out only now: registers are what limits the walks over the list.
 #pragma unroll
                 for (int p = 0; p < PIXELS; ++p) {
                     const int column = left + point_column(p);
-                    if (column >= column1 || row >= row1) continue;
+                    inside[p] = column < column1 && row < row1;
+                    if (!inside[p]) continue;
                     SAMPLE* to = out + row * row_stride + column * pixel_stride + channel * channel_stride;
 #pragma unroll
                     for (int c = 0; c < PASS; ++c)
                         if (channel + c < n_channels) store(to + c * channel_stride, values[p][c]);
                 }
+                if (choices && list.length && channel == 0)
+                    leave_choices(choices, tile, choice, inverse_total, ties, inside);
             }
         }
     }

@@ -12,6 +12,47 @@ __device__ inline int nearest_tile(double position, int begin, int count) {
     return tile < begin + count - 1 ? (int)tile - begin : count - 1;
 }
 
+// The K smallest distances offered, of equals those offered first, in the order in which they were: that of the list, in
+// which weights are summed.
+struct Kept {
+    real q[TOP_K];
+    int place[TOP_K];  // in the lists; -1 where there is none
+    real largest;
+
+    __device__ void clear() {
+#pragma unroll
+        for (int k = 0; k < TOP_K; ++k) {
+            q[k] = real_max();
+            place[k] = -1;
+        }
+        largest = real_max();
+    }
+    // Of those that equal the largest the last one goes, what came after it moves up.
+    __device__ void offer(real new_q, int new_place) {
+        if (!(new_q < largest)) return;
+        int going = 0;
+#pragma unroll
+        for (int k = 1; k < TOP_K; ++k) going = q[k] == largest ? k : going;
+#pragma unroll
+        for (int k = 0; k + 1 < TOP_K; ++k) {
+            if (k < going) continue;
+            q[k] = q[k + 1];
+            place[k] = place[k + 1];
+        }
+        q[TOP_K - 1] = new_q;
+        place[TOP_K - 1] = new_place;
+        largest = q[0];
+#pragma unroll
+        for (int k = 1; k < TOP_K; ++k) largest = larger(largest, q[k]);
+    }
+    __device__ real nearest() const {
+        real least = q[0];
+#pragma unroll
+        for (int k = 1; k < TOP_K; ++k) least = smaller(least, q[k]);
+        return least;
+    }
+};
+
 extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS)
     sample_points(const int* offsets, const int* indices, const double* means, const double* axes,
                   const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
@@ -31,33 +72,19 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS)
     }
     Kept kept;
     kept.clear();
-    real nearest = real_max();
-    for (int k = begin; k < end; ++k) {
-        const real q = map_point(local_axes(means, axes, indices[k], corner_x, corner_y), x, y).q();
-        nearest = smaller(nearest, q);
-        if (end - begin > TOP_K && q < kept.q[TOP_K - 1]) kept.insert(q);
-    }
-    Choice choice = {nearest, real_max()};
-    int spare = 0;
-    if (end - begin > TOP_K) {
-        choice.threshold = kept.q[TOP_K - 1];
-#pragma unroll
-        for (int k = 0; k < TOP_K; ++k) spare += kept.q[k] == choice.threshold ? 1 : 0;
-    } else {
-        spare = TOP_K;
-    }
+    for (int k = begin; k < end; ++k)
+        kept.offer(map_point(local_axes(means, axes, indices[k], corner_x, corner_y), x, y).q(), k);
+    const real nearest = kept.nearest();
     for (int channel = 0; channel < n_channels; channel += PASS) {
-        int room = spare;
         real total = 0, values[PASS];
 #pragma unroll
         for (int c = 0; c < PASS; ++c) values[c] = 0;
-        for (int k = begin; k < end; ++k) {
-            const int i = indices[k];
-            const real q = map_point(local_axes(means, axes, i, corner_x, corner_y), x, y).q();
-            if (!choice.takes(q, room)) continue;
-            const real w = choice.weight(q);
+#pragma unroll
+        for (int k = 0; k < TOP_K; ++k) {
+            if (kept.place[k] < 0) continue;
+            const real w = power_of_two(nearest - kept.q[k]);
             total += w;
-            const float* feature = features + (long long)i * feature_stride + channel;
+            const float* feature = features + (long long)indices[kept.place[k]] * feature_stride + channel;
 #pragma unroll
             for (int c = 0; c < PASS; ++c)
                 values[c] = multiply_add(w, channel + c < n_channels ? (real)feature[c] : real(0), values[c]);

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gscodec.cuda import blending
-from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
+from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides, choices_of
 from gscodec.cuda.losses import LossBuffers, launch_loss, loss_columns
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.gaussians import Grid, Window
@@ -13,8 +13,8 @@ from gscodec.raster.base import LossWeights
 class LossPass:
     """What every step of a fit does between tile lists and parameters. Nothing is allocated in a step.
 
-    With an SSIM term the picture is blended, compared, and blended again for the gradient; without one the last does
-    all three.
+    With an SSIM term the picture is blended and compared, and the gradient follows from what blending found out, 12
+    bytes a pixel; without one a single kernel does all three.
 
     Args:
         target: float32 (C, H, W) in the runtime's memory.
@@ -36,6 +36,7 @@ class LossPass:
         if weights.ssim:
             self._buffers = LossBuffers.of(runtime, target.shape, weights, has_importance=has_importance)
         self._planes = runtime.xp.empty(target.shape, np.float32) if self._buffers else None
+        self._choices = choices_of(runtime, rows * columns) if self._buffers else None
         n_sums = loss_columns(weights, has_importance=has_importance)
         self._partials = (
             self._buffers.partials if self._buffers else runtime.xp.empty((rows * columns, n_sums), np.float32)
@@ -53,26 +54,39 @@ class LossPass:
         Returns:
             The partial sums that `finish_loss` takes.
         """
-        weights, n_samples = self._weights, self._target.size
-        grad, target, partials = None, self._target, self._partials
         if self._buffers:
-            image = self.render(scene)
-            launch_loss(self._runtime, image, self._target, weights, self._buffers, self._importance)
-            grad, target, partials = self._buffers.grad, None, None
+            self._compare_first(scene, moments, self._buffers)
+            return self._partials
+        weights, n_samples = self._weights, self._target.size
         blending.backward(
             self._runtime,
             scene,
             self._size,
             Strides.planes(*self._size),
-            grad_image=grad,
-            target=target,
+            grad_image=None,
+            target=self._target,
             l1=weights.l1 / n_samples,
             l2=weights.l2 / n_samples,
-            loss_partials=partials,
+            loss_partials=self._partials,
             moments=moments,
-            importance=None if self._buffers else self._importance,
+            importance=self._importance,
         )
         return self._partials
+
+    def _compare_first(self, scene: Scene, moments: Array, buffers: LossBuffers) -> None:
+        runtime, strides = self._runtime, Strides.planes(*self._size)
+        blending.render(runtime, scene, self.lattice, self._planes, strides, self._choices)
+        launch_loss(runtime, self._planes, self._target, self._weights, buffers, self._importance)
+        blending.backward_again(
+            runtime,
+            scene,
+            self._size,
+            strides,
+            grad_image=buffers.grad,
+            picture=self._planes,
+            choices=self._choices,
+            moments=moments,
+        )
 
 
 def moments_of(runtime: Runtime, n_pairs: int, n_channels: int) -> Array:

@@ -18,9 +18,10 @@ from gscodec.errors import MissingExtra
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 
 SPILL_BYTES = {
-    "blend_tiles": 40,
-    "backward_tiles": 48,
-    "weighted_backward_tiles": 4,
+    "blend_tiles": 64,
+    "backward_tiles": 16,
+    "weighted_backward_tiles": 32,
+    "chosen_backward_tiles": 16,
     "ssim_loss": 28,
     "adam_rows": 4,
     "unpack_records": 8,
@@ -77,7 +78,7 @@ def test_variants_cover_what_is_promised() -> None:
     assert seen == {(c, k) for c in (1, 3, 4, 8) for k in (1, 10, 32)}
     backward = [v for v in all_variants() if v.family == "raster_backward"]
     assert {dict(v.defines)["REAL"] for v in backward} == {"float", "double"}
-    assert all(v.entries == {"backward_tiles", "gather_gradients"} for v in backward)
+    assert all(v.entries == {"backward_tiles", "chosen_backward_tiles", "gather_gradients"} for v in backward)
 
 
 def test_usage_is_read_from_the_compiler() -> None:

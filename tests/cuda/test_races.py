@@ -251,7 +251,7 @@ def without(barrier: str, file: str, number: int) -> Callable[[str, str], str]:
 MISSING: list[tuple[str, str, int, Callable[[CudaRasterizer], None], str]] = [
     ("__syncwarp();", "tile_bin.cu", 0, make_lists, "sort_lists, race on shared staged"),
     ("__syncthreads();", "blend.cuh", 1, render, "blend_tiles, race on shared staged,"),
-    ("__syncthreads();", "raster_backward.cu", 0, differentiate, "backward_tiles, race on shared warp_sums"),
+    ("__syncthreads();", "raster_backward.cu", 0, differentiate, "backward_tiles, race on shared workspace"),
     ("__syncthreads();", "loss.cu", 1, compare, "ssim_loss, race on shared "),
 ]
 

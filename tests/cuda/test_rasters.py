@@ -20,6 +20,7 @@ from gscodec.gaussians import GaussianSet, Grid, Window
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cuda import CudaRasterizer
 from gscodec.raster.reference import ReferenceRasterizer, blend_points, window_points
+from gscodec.train.device_pass import LossPass, moments_of
 
 HEIGHT, WIDTH, CHANNELS = 37, 53, 3
 
@@ -253,17 +254,101 @@ def test_a_warp_leaves_out_nothing_that_a_point_needs(runtime: Runtime, window: 
     assert runtime.download(out).reshape(-1, CHANNELS).tobytes() == runtime.download(sampled).tobytes()
 
 
-@pytest.mark.parametrize("n", [48, 300])
-def test_of_equal_distances_the_lower_indices_are_blended(runtime: Runtime, n: int) -> None:
-    """Also in gradients, and where the list takes several batches."""
+def tied(n: int) -> tuple[GaussianSet, Grid]:
+    """A picture whose every Gaussian there is n / 4 times, over all of it."""
     gaussians, grid = picture(16, n)
     same = np.arange(n) % 4
-    gaussians = replace(
+    return replace(
         gaussians,
         means=gaussians.means[same],
         inv_scales=gaussians.inv_scales[same] / 8,
         rotations=gaussians.rotations[same],
+    ), grid
+
+
+@pytest.mark.parametrize(
+    ("made", "real"),
+    [
+        (picture(18), np.float32),
+        (picture(18, n=9), np.float32),
+        (picture(18, n=700, channels=11), np.float32),
+        (picture(18, n=700, top_k=32, channels=1), np.float32),
+        (picture(18, n=200), np.float64),
+        (tied(48), np.float32),
+        (tied(100), np.float32),
+        (tied(300), np.float32),
+    ],
+    ids=["plain", "fewer than K", "long, 11 channels", "K 32", "double", "ties", "ties, two batches", "ties, many"],
+)
+def test_a_gradient_from_choices_is_that_of_a_second_blend(
+    runtime: Runtime, made: tuple[GaussianSet, Grid], real: blending.Real
+) -> None:
+    """To the bit, moments of each pair included; and the picture is what it is without them."""
+    gaussians, grid = made
+    scene, c, xp = bin_scene(runtime, on(runtime, gaussians), grid, real=real), gaussians.n_channels, runtime.xp
+    strides, lattice = Strides.planes(HEIGHT, WIDTH), scene.lattice(runtime, Window.whole(grid))
+    pictures = [xp.zeros((c, HEIGHT, WIDTH), real) for _ in range(2)]
+    choices = blending.choices_of(runtime, scene.lists.n_tiles, real)
+    choices.fill(np.nan)
+    blending.render(runtime, scene, lattice, pictures[0], strides)
+    blending.render(runtime, scene, lattice, pictures[1], strides, choices)
+    assert runtime.download(pictures[0]).tobytes() == runtime.download(pictures[1]).tobytes()
+    grad = runtime.upload(np.random.default_rng(19).standard_normal((c, HEIGHT, WIDTH)).astype(np.float32))
+    twice, once = (xp.zeros((scene.lists.capacity, MOMENTS + c), real) for _ in range(2))
+    blending.backward(
+        runtime,
+        scene,
+        (HEIGHT, WIDTH),
+        strides,
+        grad_image=grad,
+        target=None,
+        l1=0.0,
+        l2=0.0,
+        loss_partials=None,
+        moments=twice,
     )
+    blending.backward_again(
+        runtime,
+        scene,
+        (HEIGHT, WIDTH),
+        strides,
+        grad_image=grad,
+        picture=pictures[1],
+        choices=choices,
+        moments=once,
+    )
+    expected = runtime.download(twice)
+    assert np.isfinite(expected).all()
+    assert np.abs(expected).max() > 0
+    assert runtime.download(once).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_step_that_compares_first_is_the_one_that_does_not(runtime: Runtime, channels: int) -> None:
+    """An SSIM weight too small to move any gradient gives moments and losses of the fused step; so does, in both, an
+    importance of ones."""
+    gaussians, grid = picture(20, channels=channels)
+    scene = bin_scene(runtime, on(runtime, gaussians), grid)
+    target = runtime.upload(np.random.default_rng(21).random((channels, HEIGHT, WIDTH), dtype=np.float32))
+    ones = runtime.xp.zeros((HEIGHT, WIDTH), np.float32) + np.float32(1)
+    moments, sums = [], []
+    for weights in (LossWeights(l1=0.3, l2=0.7, ssim=1e-30), LossWeights(l1=0.3, l2=0.7)):
+        for importance in (None, ones):
+            made = LossPass(runtime, grid, target, weights, importance)
+            room = moments_of(runtime, scene.lists.capacity, channels)
+            room.fill(np.nan)
+            sums.append(runtime.download(made.backward(scene, room)).sum(axis=0, dtype=np.float64)[:2])
+            moments.append(runtime.download(room))
+    assert np.isfinite(moments[0]).all()
+    for other, total in zip(moments[1:], sums[1:], strict=True):
+        assert other.tobytes() == moments[0].tobytes()
+        np.testing.assert_allclose(total, sums[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [48, 300])
+def test_of_equal_distances_the_lower_indices_are_blended(runtime: Runtime, n: int) -> None:
+    """Also in gradients, and where the list takes several batches."""
+    gaussians, grid = tied(n)
     engine, oracle = CudaRasterizer(runtime), ReferenceRasterizer()
     index = oracle.bin(gaussians, grid)
     assert np.diff(index.offsets).max() == n
@@ -310,6 +395,15 @@ def test_buffers_that_do_not_fit_are_refused_before_a_launch(runtime: Runtime) -
         render_window(runtime, scene, Window.whole(grid), small)
     with pytest.raises(InvalidArgument, match="dtype"):
         render_window(runtime, scene, Window.whole(grid), runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.int64))
+    whole = runtime.xp.empty((HEIGHT, WIDTH, CHANNELS), np.float32)
+    strides, lattice = Strides.interleaved(WIDTH, CHANNELS), scene.lattice(runtime, Window.whole(grid))
+    with pytest.raises(InvalidArgument, match="choices"):
+        blending.render(runtime, scene, lattice, whole, strides, blending.choices_of(runtime, scene.lists.n_tiles - 1))
+    part, choices = Window(0, 0, 20, WIDTH), blending.choices_of(runtime, scene.lists.n_tiles)
+    with pytest.raises(InvalidArgument, match=r"choices: \(20, 53\) px are not what tiles"):
+        blending.render(runtime, scene, scene.lattice(runtime, part), whole, strides, choices)
+    with pytest.raises(InvalidArgument, match="out: float32 is not float64"):
+        blending.render(runtime, replace(scene, real=np.float64), lattice, whole, strides)
     broken = replace(scene.gaussians, means=runtime.upload(np.zeros((20, 2), np.float32)))
     with pytest.raises(InvalidArgument, match="means"):
         bin_scene(runtime, broken, grid)
