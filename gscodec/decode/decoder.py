@@ -289,33 +289,41 @@ class IgsImage:
                 damaged.
         """
         self._check_open()
-        level, part, shown, thumbnail = self._plan(lod, region, size, self._bounds(lod, max_bytes, max_gaussians))
+        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
         there = None
         if out is not None:
             shape, kind = (*shown, self.shape[2]), output_for(self.groups, dtype).dtype
             there = device_target(out, self._store.runtime, shape, kind, self.name)
+        by_caller = region is not None or size is not None
+        level, thumbnail = self._plan(lod, part, shown, bounds, by_caller=by_caller, in_memory=there is None)
         if there is None:
             return self._render(level, part, shown, dtype, thumbnail=thumbnail, out=out)
         self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=there)
         return out
 
     def _plan(
-        self, lod: int | None, region: Sequence[int] | None, size: Sequence[int] | None, bounds: Bounds
-    ) -> tuple[int, Region, tuple[int, int], bool]:
-        """Level, region and size (height, width) of what is asked of `render`, and whether it is a thumbnail.
+        self,
+        lod: int | None,
+        part: Region,
+        shown: tuple[int, int],
+        bounds: Bounds,
+        *,
+        by_caller: bool,
+        in_memory: bool,
+    ) -> tuple[int, bool]:
+        """The level for a region at a size (height, width), as `render` chooses it, and whether it is a thumbnail.
 
         Raises:
-            GsCodecError: as `render`, for what it costs.
+            GsCodecError: as `render`, for what it costs; by_caller and in_memory as `_check_cost`.
         """
-        part = checked_region(region, self._reader.grid, self.name)
-        shown = (part[3], part[2]) if size is None else checked_size(size)
         level = lod if lod is None else self._lod(lod)
         thumbnail = lod is None and (is_much_smaller(part, shown) or is_tiny(part, shown))
-        by_caller = region is not None or size is not None
-        self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller)
+        self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller, in_memory=in_memory)
         if level is None:
             level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
-        return level, part, shown, thumbnail
+        return level, thumbnail
 
     def _check_cost(
         self,
@@ -330,7 +338,7 @@ class IgsImage:
         Args:
             parts: regions, the sizes (height, width) they are shown at, and whether as thumbnails. n_channels: of each.
                 by_caller: whether a region or size was named: a large result is then no fault of the file. in_memory:
-                whether all of it is held at the same time.
+                whether all of it is held in the host's memory at the same time.
         """
         points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
         pixels = -(-points * max(n_channels, CHANNELS_PER_PIXEL) // CHANNELS_PER_PIXEL)
@@ -683,7 +691,11 @@ class IgsImage:
             GsCodecError: as `render`.
         """
         self._check_open()
-        level, part, shown, thumbnail = self._plan(lod, region, size, Bounds())
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        by_caller = region is not None or size is not None
+        # What it takes is the GPU's memory, and that is looked at there.
+        level, thumbnail = self._plan(lod, part, shown, Bounds(), by_caller=by_caller, in_memory=False)
         return self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=None)
 
     def _render_device(

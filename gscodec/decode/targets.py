@@ -9,8 +9,8 @@ from gscodec.errors import BackendUnavailable, InvalidArgument
 if TYPE_CHECKING:
     from gscodec.cuda.runtime import Runtime
 
-_HOST: Final = 1
-"""What DLPack calls a processor's memory."""
+_HOST: Final = (1, 3)
+"""What DLPack calls a processor's memory, and the part of it that is pinned."""
 
 
 def device_target(
@@ -48,4 +48,4 @@ def _is_elsewhere(out: Any) -> bool:
     if getattr(out, "__cuda_array_interface__", None) is not None:
         return True
     where = getattr(out, "__dlpack_device__", None)
-    return where is not None and where()[0] != _HOST
+    return where is not None and where()[0] not in _HOST

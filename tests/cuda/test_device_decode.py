@@ -11,6 +11,7 @@ from gscodec.decode import IgsImage, decoder, open_igs
 from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.format import ChannelGroup, Contents, pack
 from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.limits import Limits
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import CudaRasterizer
 
@@ -276,3 +277,18 @@ def test_odd_depths_are_made_on_the_device(on_device: Runtime, depth: int) -> No
         assert levels <= {round(v * top / (2**depth - 1)) for v in range(2**depth)}
         assert len(levels) > 3
         assert image.render_device(dtype=np.uint16).dtype == np.uint16
+
+
+def test_memory_of_the_host_does_not_limit_what_stays_on_the_device(on_device: Runtime) -> None:
+    data = (GOLDEN / "rgb.igs").read_bytes()
+    with open_igs(data) as image:
+        height, width, _ = image.shape
+    size = 12 * height, 12 * width
+    limits = Limits(max_memory=12 * size[0] * size[1] * 3 - 1)
+    with open_igs(data, limits=limits) as image:
+        with pytest.raises(InvalidArgument, match=r"above the limit of .*Limits.max_memory"):
+            image.render(size=size)
+        assert image.render_device(size=size).shape == (*size, 3)
+        with on_device:
+            there = on_device.xp.empty((*size, 3), np.uint8)
+        assert image.render(size=size, out=there) is there
