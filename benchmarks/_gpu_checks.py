@@ -234,8 +234,8 @@ def unpacks(machine: Machine) -> str:
 
 
 def parts(machine: Machine) -> str:
-    """Regions, other sizes, levels and points are those of the CPU."""
-    amount = Amount.on(machine)
+    """Regions, other sizes, levels and points are those of the CPU, and stay on the device if asked."""
+    amount, runtime = Amount.on(machine), machine.runtime
     side = amount.side
     data = gscodec.encode(
         picture(side), gaussians=amount.gaussians, preset="fast", steps=amount.steps, lods=2, device="cpu"
@@ -249,10 +249,21 @@ def parts(machine: Machine) -> str:
     )
     with gscodec.open(data, device=machine.device) as ours, gscodec.open(data, device="cpu") as theirs:
         for request in requests:
-            off = np.abs(ours.render(**request).astype(int) - theirs.render(**request)).max()
+            found = ours.render(**request)
+            off = np.abs(found.astype(int) - theirs.render(**request)).max()
             assert off <= 1, f"{request} is off by {off} code values"
+            with runtime:
+                there = runtime.xp.empty(found.shape, found.dtype)
+            assert ours.render(**request, out=there) is there
+            for kept in (there, ours.render_device(**request)):
+                assert np.array_equal(runtime.download(kept), found), f"{request} is another on the device"
         points = np.random.default_rng(3).uniform(0, side, (1000, 2))
-        off = np.abs(ours.sample(points) - theirs.sample(points)).max(axis=1)
+        values = ours.sample(points)
+        with runtime:
+            there = runtime.xp.empty(values.shape, np.float32)
+        ours.sample(points, out=there)
+        assert np.array_equal(runtime.download(there), values), "points are others on the device"
+        off = np.abs(values - theirs.sample(points)).max(axis=1)
     assert np.median(off) < 1e-5, f"points are off by {np.median(off):.1e}"
     assert np.mean(off > 1e-3) < 0.01, f"{np.mean(off > 1e-3):.1%} of the points are off"
     return f"{len(requests)} requests, {len(points)} points within {off.max():.1e}"

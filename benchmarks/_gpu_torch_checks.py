@@ -43,6 +43,9 @@ def arrays_cross(machine: Machine) -> str:
         picture = from_dlpack(image.render_device())
         assert picture.device == place, f"the picture is on {picture.device}"
         assert np.array_equal(picture.cpu().numpy(), image.render()), "torch sees another picture"
+        out = torch.zeros_like(picture)
+        assert image.render(out=out) is out
+        assert torch.equal(out, picture), "a tensor to write to gets another picture"
     return f"both ways, and a picture of {picture.dtype} on {place}"
 
 

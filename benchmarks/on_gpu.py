@@ -25,7 +25,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,6 +37,9 @@ SECONDS: Final = 560.0
 
 LEAST_S: Final = 5.0
 """With less left, no stage is begun."""
+
+ROW_S: Final = 15.0
+"""So long before its limit the benchmark begins no row that would not end by then."""
 
 GRACE_S: Final = 5.0
 """From asking a stage to stop, when pytest still writes its report, to ending it."""
@@ -60,6 +63,8 @@ class Setting:
     python: str
     out: Path
     host: bool
+    limit_s: float = 0.0
+    """Of the stage at hand."""
 
     def script(self, name: str, *arguments: str) -> Command:
         """A script of this folder, on the device at hand."""
@@ -112,7 +117,8 @@ def tests(setting: Setting) -> Sequence[Command]:
 
 def bench(setting: Setting) -> Sequence[Command]:
     """The benchmark; on the host, a row."""
-    return [setting.script("gpu.py", "--out", str(setting.out), *(["--rows", "transfers"] if setting.host else []))]
+    options = ["--out", str(setting.out), "--seconds", f"{max(setting.limit_s - ROW_S, 1):.0f}"]
+    return [setting.script("gpu.py", *options, *(["--rows", "transfers"] if setting.host else []))]
 
 
 def profile(setting: Setting) -> Sequence[Command]:
@@ -122,7 +128,7 @@ def profile(setting: Setting) -> Sequence[Command]:
         sections = ("SpeedOfLight", "Occupancy", "SchedulerStats", "WarpStateStats", "LaunchStats")
         kernels = f"regex:^({'|'.join(PROFILED)})$"
         options = ["--clock-control", "none", "--target-processes", "all", "-k", kernels]
-        options += ["--launch-skip", "12", "--launch-count", "24", "--csv"]
+        options += ["--launch-skip", "12", "--launch-count", "36", "--csv"]
         found.append([ncu, *options, *(word for name in sections for word in ("--section", name)), *workload])
     if nsys := tool("nsys"):
         options = ["profile", "--trace", "cuda", "--stats", "true", "--force-overwrite", "true"]
@@ -241,7 +247,7 @@ class Run:
         return failed
 
     def _stage(self, name: str, stage: Stage, limit_s: float) -> bool:
-        commands = stage.commands(self._setting)
+        commands = stage.commands(replace(self._setting, limit_s=limit_s))
         if not commands:
             self.say(f"{name}: not run: {stage.missing}")
             return True

@@ -1,4 +1,4 @@
-"""Arrays of the host shim, as strict as a card's: they stand apart from NumPy's, and going over their end is an error.
+"""Arrays of the host shim, as strict as a GPU's: they stand apart from NumPy's, and going over their end is an error.
 
 Each array made here lies in pages of its own, its end within 16 bytes of a page that faults. Fresh memory and the rest
 of the pages hold NaN; what stood in the rest is compared after every launch.
@@ -210,7 +210,7 @@ class HostModule:
     """What launch code knows as `xp`: NumPy, with arrays of the device.
 
     Args:
-        check: called before an array is made, to refuse where a card could not make one.
+        check: called before an array is made, to refuse where a GPU could not make one.
     """
 
     def __init__(self, part: Any = np, check: Callable[[], None] = lambda: None) -> None:

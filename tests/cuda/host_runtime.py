@@ -1,6 +1,6 @@
 """`HostRuntime`: the kernels of gscodec/cuda, compiled by the C++ compiler and run by the shim in shim/.
 
-It stands in for a card in tests of everything that is written against `gscodec.cuda.runtime.Runtime`, and is stricter
+It stands in for a GPU in tests of everything that is written against `gscodec.cuda.runtime.Runtime`, and is stricter
 than one: see shim/fibers.h for faults of threads, shim/races.h for races, host_arrays.py for faults of memory.
 """
 
@@ -52,7 +52,7 @@ _FAULTS = {1: "deadlock", 2: "misuse", 3: "access"}
 
 
 class KernelFault(AssertionError):
-    """A kernel did what would hang, crash or be undefined on a card; or its launch did not fit it."""
+    """A kernel did what would hang, crash or be undefined on a GPU; or its launch did not fit it."""
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ class HostKernel:
                 )
         blocks += (1,) * (3 - len(blocks))
         if len(blocks) != 3 or any(not 1 <= n <= most for n, most in zip(blocks, _MAX_GRID, strict=True)):
-            raise KernelFault(f"{self._entry}: no card launches a grid of {grid} blocks")
+            raise KernelFault(f"{self._entry}: no GPU launches a grid of {grid} blocks")
         if not 1 <= block <= self._max_threads:
             raise KernelFault(f"{self._entry}: {block} threads a block, built for at most {self._max_threads}")
         return tuple(blocks)

@@ -1,6 +1,6 @@
 """What `CupyRuntime` asks of CuPy, by a stand-in for it: streams, graphs, null pointers, memory errors.
 
-What CuPy then does with it is tested on a card (test_runtime.py).
+What CuPy then does with it is tested on a GPU (test_runtime.py).
 """
 
 import ctypes

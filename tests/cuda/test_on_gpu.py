@@ -160,10 +160,10 @@ def test_on_a_gpu_a_skipped_test_is_a_failure_and_all_is_asked_for(
 ) -> None:
     monkeypatch.delenv(NEEDED, raising=False)
     monkeypatch.setattr(on_gpu, "tool", lambda name: f"/tools/{name}")
-    setting = on_gpu.Setting("python", tmp_path, host=False)
+    setting = on_gpu.Setting("python", tmp_path, host=False, limit_s=100)
     assert setting.environment()[NEEDED] == "1"
     assert on_gpu.smoke(setting) == [["python", "benchmarks/gpu_smoke.py"]]
-    assert on_gpu.bench(setting) == [["python", "benchmarks/gpu.py", "--out", str(tmp_path)]]
+    assert on_gpu.bench(setting) == [["python", "benchmarks/gpu.py", "--out", str(tmp_path), "--seconds", "85"]]
     (tests,) = on_gpu.tests(setting)
     assert list(tests[-2:]) == ["tests/cuda", "tests/raster"]
     assert tests[tests.index("-m", 3) + 1] == "cuda"

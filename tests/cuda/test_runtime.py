@@ -1,4 +1,4 @@
-"""What launch code may rely on, wherever kernels run: the host shim, and the card where there is one."""
+"""What launch code may rely on, wherever kernels run: the host shim, and the GPU where there is one."""
 
 import devices
 import numpy as np

@@ -96,7 +96,7 @@ def test_a_missing_barrier_shows_in_some_schedule(runtime: HostRuntime, make: Ma
 
 
 def test_atomics_left_out_show_in_random_schedules(runtime: HostRuntime, make: Make) -> None:
-    """Threads switch between a read and a later atomic, as they may on a card."""
+    """Threads switch between a read and a later atomic, as they may on a GPU."""
     kernel = make("int* sum, int* other", "const int old = *sum; atomicAdd(other, 1); *sum = old + 1;")
     sums = []
     for schedule in SCHEDULES:
@@ -368,7 +368,7 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
     with pytest.raises(KernelFault, match="65 threads a block, built for at most 64"):
         kernel(1, 65, *good)
     for grid in (0, (1, 65536), (1, 1, 65536), 1 << 31, (1, 1, 1, 1)):
-        with pytest.raises(KernelFault, match="no card launches"):
+        with pytest.raises(KernelFault, match="no GPU launches"):
             kernel(grid, 1, *good)
     sizes: list[tuple[Any, Any]] = [
         (np.int64(1), 1),

@@ -33,7 +33,7 @@ def scene(n: int = 50, dtype: torch.dtype = torch.float32) -> Tensors:
 
 @pytest.fixture
 def bridge(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> DeviceBridge:
-    """The host shim's memory is the host's: CPU tensors stand in for those of a card."""
+    """The host shim's memory is the host's: CPU tensors stand in for those of a GPU."""
     made = DeviceBridge(runtime)
     monkeypatch.setattr(autograd, "bridge_to", lambda *_: made)
     return made
@@ -103,14 +103,14 @@ def test_a_scene_without_gaussians_is_background() -> None:
 
 
 def test_tensors_go_to_the_engine_of_their_device(runtime: HostRuntime) -> None:
-    card = torch.device("cuda", 1)
+    gpu = torch.device("cuda", 1)
     for engine, name in (
         (CpuRasterizer(), "cpu"),
         (ReferenceRasterizer(), "reference"),
         (CudaRasterizer(runtime), "host"),
     ):
         with pytest.raises(InvalidArgument, match=rf"cuda:1 and the engine is {name}: take get_backend\('cuda:1'\)"):
-            bridge_to(engine, card)
+            bridge_to(engine, gpu)
 
 
 def test_the_loss_on_the_host_takes_any_engine(runtime: HostRuntime) -> None:
