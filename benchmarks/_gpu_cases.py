@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from statistics import median
 from typing import Any, Final
@@ -117,6 +118,7 @@ def _operations_per_s(runtime: Runtime) -> float:
     return float(device.attributes["MultiProcessorCount"] * lanes * device.attributes["ClockRate"] * 1000)
 
 
+@cache
 def picture(side: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     """A square picture with as many shapes as a fit of 10,000 Gaussians at 2048 px cannot all have, and some grain."""
     with open_igs(synthetic_file(side, side, max(4, side * side // 100), seed), device="cpu") as image:
