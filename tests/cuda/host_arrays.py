@@ -25,10 +25,16 @@ _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class _Entered(threading.local):
-    """Devices that a thread has entered, the current one last."""
+    """Devices that a thread has entered, the current one last; and what a step that it records must not do."""
 
     def __init__(self) -> None:
         self.indices: list[int] = []
+        self.refuse: Callable[[str], None] | None = None
+
+    def check(self, what: str) -> None:
+        """Refuses where a step is being recorded."""
+        if self.refuse:
+            self.refuse(what)
 
 
 ENTERED = _Entered()
@@ -75,6 +81,7 @@ class Block(mmap.mmap):
     @staticmethod
     def of(n_bytes: int) -> "Block":
         """Fresh memory, all of it poison."""
+        ENTERED.check("makes an array")
         room = -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
         inner = -(-max(room, 1) // _PAGE) * _PAGE
         block = Block(-1, inner + 2 * _PAGE)
@@ -173,6 +180,43 @@ class DeviceArray(np.ndarray[Any, Any]):
         if isinstance(item, np.ndarray):
             return item
         return super().__getitem__((*key, ...) if isinstance(key, tuple) else (key, ...))
+
+    def copy(self, order: Any = "C") -> Any:
+        """Another array of the device."""
+        return on_device(self.view(np.ndarray).copy(order))
+
+    def astype(self, *args: Any, **kwargs: Any) -> Any:
+        """Another array of the device, or the same where `copy` allows it."""
+        plain = self.view(np.ndarray)
+        made = plain.astype(*args, **kwargs)
+        return self if made is plain else on_device(made)
+
+    # The host waits for these.
+    def __bool__(self) -> bool:
+        ENTERED.check("reads an array")
+        return super().__bool__()
+
+    def __int__(self) -> int:
+        ENTERED.check("reads an array")
+        return super().__int__()
+
+    def __index__(self) -> int:
+        ENTERED.check("reads an array")
+        return super().__index__()
+
+    def __float__(self) -> float:
+        ENTERED.check("reads an array")
+        return super().__float__()
+
+    def item(self, *args: Any) -> Any:
+        """One element, as a number of Python's."""
+        ENTERED.check("reads an array")
+        return super().item(*args)
+
+    def tolist(self) -> Any:
+        """All elements, as numbers of Python's."""
+        ENTERED.check("reads an array")
+        return super().tolist()
 
 
 def empty(shape: Any, dtype: npt.DTypeLike = float) -> DeviceArray:

@@ -47,6 +47,7 @@ _APPROXIMATE = "-DSHIM_APPROXIMATE"
 
 _ENTRY = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(\w+)\s*\(([^)]*)\)')
 _MAX_THREADS = 1024
+_MAX_SHARED = 48 << 10
 _MAX_GRID = ((1 << 31) - 1, 65535, 65535)
 _FAULTS = {1: "deadlock", 2: "misuse", 3: "access"}
 
@@ -165,10 +166,11 @@ class HostRuntime:
         self._outside_of_record("replays another step")
         launches: list[tuple[Any, ...]] = []
         self._launches = launches
+        ENTERED.refuse = self._outside_of_record
         try:
             yield launches
         finally:
-            self._launches = None
+            self._launches = ENTERED.refuse = None
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
@@ -341,19 +343,22 @@ class HostKernel:
                 )
 
     def _grid(self, grid: Any, block: Any) -> tuple[int, ...]:
-        """Three numbers of blocks. As CuPy, which takes no NumPy integers for them, and as the driver's limits."""
+        """Three numbers of blocks, within the driver's limits.
+
+        CuPy would take NumPy's integers, launch one block where none are asked for, and pass over a fourth number.
+        """
         blocks = grid if isinstance(grid, tuple) else (grid,)
         for number in (*blocks, block):
             if type(number) is not int:
                 raise KernelFault(
                     f"{self._entry}: {type(number).__name__} {number} in a launch's sizes, ints are taken"
                 )
-        blocks += (1,) * (3 - len(blocks))
-        if len(blocks) != 3 or any(not 1 <= n <= most for n, most in zip(blocks, _MAX_GRID, strict=True)):
+        sizes = (*blocks, 1, 1)[:3]
+        if not 1 <= len(blocks) <= 3 or any(not 1 <= n <= most for n, most in zip(sizes, _MAX_GRID, strict=True)):
             raise KernelFault(f"{self._entry}: no GPU launches a grid of {grid} blocks")
         if not 1 <= block <= self._max_threads:
             raise KernelFault(f"{self._entry}: {block} threads a block, built for at most {self._max_threads}")
-        return tuple(blocks)
+        return sizes
 
     @staticmethod
     def _memory(arg: Any) -> tuple[int, int]:
@@ -397,9 +402,13 @@ class HostKernel:
         memory = block_of(arg)
         if memory is not None and memory.device != self._runtime.index:
             raise KernelFault(f"{where}: an array of device {memory.device}")
-        # Rows may have gaps between them: kernels are given the stride of those. Nothing tells them of others.
-        if not (arg[:1] if arg.ndim > 1 else arg).flags.c_contiguous:
+        # CuPy passes an address and no strides. Rows may have gaps between them: kernels are given the stride of those.
+        # Nothing tells them of others, of rows in reverse, or of one row that stands for all.
+        rows = arg[:1] if arg.ndim > 1 else arg
+        if not rows.flags.c_contiguous or (arg.ndim > 1 and len(arg) > 1 and arg.strides[0] < rows.nbytes):
             raise KernelFault(f"{where}: an array of strides {arg.strides}, which a kernel does not see")
+        if not arg.flags.aligned:
+            raise KernelFault(f"{where}: an address that is no multiple of {arg.itemsize}")
         kind = parameter.lstrip("*").removeprefix("c")
         if kind[0] != "?" and kind != f"{arg.dtype.kind}{arg.dtype.itemsize}":
             raise KernelFault(f"{where}: an array of {arg.dtype}, the kernel takes {parameter}")
@@ -444,8 +453,20 @@ def build(text: str, *, watched: bool = False, approximate: bool = False) -> cty
             source.write_text(_translation_unit(text))
             _run(_compiler()[0], *flags, f"-I{_SHIM}", "-c", str(source), "-o", str(part))
             _run(_compiler()[0], *_LINK, str(part), "-o", str(made))
+            _check_shared_memory(made)
             made.replace(library)
     return ctypes.PyDLL(str(library))  # holds the interpreter's lock: shared memory is one for all launches
+
+
+def _check_shared_memory(library: Path) -> None:
+    """As ptxas, which refuses a kernel with more than every architecture has. Here, a function that alone has more."""
+    sizes: dict[str, int] = {}
+    for _, n_bytes, name in races.variables(str(library)):
+        function = name.rpartition("::")[0]
+        sizes[function] = sizes.get(function, 0) + n_bytes
+    for function, n_bytes in sizes.items():
+        if n_bytes > _MAX_SHARED:
+            raise KernelFault(f"{function or 'the text'} has {n_bytes} bytes of shared memory, at most {_MAX_SHARED}")
 
 
 def _asked(name: str) -> bool:

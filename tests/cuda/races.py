@@ -107,20 +107,20 @@ def _line(library: str, where: int) -> str:
 
 
 @cache
-def _variables(library: str) -> list[tuple[int, int, str]]:
-    """Address from the library's start, bytes and name of each shared variable."""
+def variables(library: str) -> list[tuple[int, int, str]]:
+    """Address from the library's start, bytes and full name of each shared variable."""
     command = ("nm", "--print-size", "--demangle", library)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=3) for line in output.splitlines())
-    return [(int(r[0], 16), int(r[1], 16), r[3].split("::")[-1]) for r in rows if len(r) == 4 and r[2] in "bB"]
+    return [(int(r[0], 16), int(r[1], 16), r[3]) for r in rows if len(r) == 4 and r[2] in "bB"]
 
 
 def _shared_variable(library: str, address: int) -> tuple[int, str]:
     """Address and name of the shared variable that holds an address."""
     for base in _bases(library):
-        for at, n_bytes, name in _variables(library):
+        for at, n_bytes, name in variables(library):
             if base + at <= address < base + at + n_bytes:
-                return base + at, name
+                return base + at, name.split("::")[-1]
     return address, "memory"
 
 

@@ -339,8 +339,11 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
     )
     assert kernel.parameters == ("*cf4", "*f8", "i4", "i8", "f4", "*c?1")
     a, b = filled(runtime, 1, np.float32), filled(runtime, 1, np.float64)
+    rows = filled(runtime, 12, np.float64).reshape(4, 3)
+    odd = filled(runtime, 12, np.uint8)[3:11].view(np.float64)
     good: tuple[Any, ...] = (a, b, np.int32(1), np.int64(2), np.float32(3), a)
     kernel(1, 64, *good)
+    kernel(1, 64, a, rows[1:, :2], *good[2:])
     assert float(b[0]) == 7
     for position, bad, text in [
         (0, b, "argument 0: an array of float64, the kernel takes *cf4"),
@@ -353,12 +356,21 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
         (1, [0.0], "argument 1: list, not an array of the device"),
         (1, 0, "argument 1: int, not an array of the device"),
         (1, filled(runtime, 4, np.float64)[::2], "argument 1: an array of strides (16,)"),
+        (1, filled(runtime, 4, np.float64)[::-1], "argument 1: an array of strides (-8,)"),
+        (1, rows[::-1], "argument 1: an array of strides (-24, 8)"),
+        (1, rows.T, "argument 1: an array of strides (8, 24)"),
+        (1, np.broadcast_to(rows[0], (4, 3)), "argument 1: an array of strides (0, 8)"),
+        (1, odd, "argument 1: an address that is no multiple of 8"),
         (2, True, "argument 2: bool, the kernel takes i4"),
         (2, np.bool_(1), "argument 2: b1, the kernel takes i4"),
         (2, np.array(1, np.int32), "argument 2: ndarray, the kernel takes i4"),
         (2, filled(runtime, 1)[0], "argument 2: DeviceArray, the kernel takes i4"),
         (2, None, "argument 2: NoneType, the kernel takes i4"),
         (4, 3.0, "argument 4: float, the kernel takes f4"),
+        (4, np.float16(3), "argument 4: f2, the kernel takes f4"),
+        (4, np.complex64(3), "argument 4: c8, the kernel takes f4"),
+        (4, "3", "argument 4: str, the kernel takes f4"),
+        (3, np.datetime64(0, "s"), "argument 3: M8, the kernel takes i8"),
     ]:
         with pytest.raises(KernelFault) as caught:
             kernel(1, 64, *good[:position], bad, *good[position + 1 :])
@@ -367,7 +379,7 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
         kernel(1, 64, *good[:-1])
     with pytest.raises(KernelFault, match="65 threads a block, built for at most 64"):
         kernel(1, 65, *good)
-    for grid in (0, (1, 65536), (1, 1, 65536), 1 << 31, (1, 1, 1, 1)):
+    for grid in (0, -1, (1, 0), (1, 65536), (1, 1, 65536), 1 << 31, (1, 1, 1, 1), ()):
         with pytest.raises(KernelFault, match="no GPU launches"):
             kernel(grid, 1, *good)
     sizes: list[tuple[Any, Any]] = [
@@ -381,6 +393,21 @@ def test_arguments_must_be_what_the_kernel_takes(runtime: HostRuntime, make: Mak
     for size, block in sizes:
         with pytest.raises(KernelFault, match="in a launch's sizes, ints are taken"):
             kernel(size, block, *good)
+
+
+def test_a_kernel_has_a_name(runtime: HostRuntime) -> None:
+    with pytest.raises(KeyError, match=r"fit\.cu has no kernel adam_row"):
+        runtime.kernel("fit", "adam_row")
+    with pytest.raises(KeyError, match="no kernel other"):
+        runtime.compile('extern "C" __global__ void test(int* out) { out[0] = 1; }', "other")
+
+
+def test_shared_memory_ends_at_48_kib(make: Make) -> None:
+    use = "__shared__ int k[N]; k[*out] = 1; *out = k[0];"
+    for before, body in (("", use), (f"template <class T> __device__ void put(T* out) {{ {use} }}", "put(out);")):
+        make("int* out", body, before=f"#define N {48 << 8}\n{before}")
+        with pytest.raises(KernelFault, match="has 49156 bytes of shared memory, at most 49152"):
+            make("int* out", body, before=f"#define N {(48 << 8) + 1}\n{before}")
 
 
 def test_no_block_has_more_than_1024_threads(make: Make) -> None:
@@ -428,10 +455,23 @@ def test_a_recorded_step_does_nothing_but_launch(runtime: HostRuntime, make: Mak
         lambda: runtime.xp.empty(1),
         lambda: runtime.xp.zeros(1),
         runtime.synchronize,
+        lambda: out * 2,
+        out.copy,
+        lambda: np.concatenate([out, out]),
+        lambda: bool(out),
+        lambda: int(out),
+        lambda: float(out[0]),
+        lambda: list(range(out)),
+        out.item,
+        out.tolist,
     ]
     for forbidden in forbidden_steps:
         with pytest.raises(KernelFault, match="a recorded step"):
             runtime.record(forbidden)()
+    within = runtime.record(lambda: np.add(out, out, out=out))
+    within()
+    out[...] = 4
+    assert int(out[0]) == 4
     numbers = iter([1, 1, 2])
     changing = runtime.record(lambda: kernel(1, 1, out, np.int32(next(numbers))))
     changing()

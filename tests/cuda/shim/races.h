@@ -50,6 +50,7 @@ namespace races {
 
 constexpr unsigned kPlaces = 16;
 constexpr uint32_t kAtomic = 1u << 31;
+constexpr uint32_t kMostAfterRace = 1 << 12;  // barriers: what a race has broken may go on for ever
 
 // How many of the releases through each place a thread knows of.
 struct Knowledge {
@@ -107,7 +108,7 @@ struct State {
     uint32_t block, epoch;
     Progress threads[kMaxThreads];
     Place places[kPlaces];
-    uint32_t n_places;
+    uint32_t n_places, after_race;
     bool active;
 };
 SHIM_DATA static State* state_made = nullptr;
@@ -247,7 +248,7 @@ SHIM_UNSEEN void start_launch() {
     State& s = state();
     const Request& r = *machine().request;
     s.n_moments = 1;
-    s.n_places = 0;
+    s.n_places = s.after_race = 0;
     s.active = false;
     if (!s.room) {
         s.room = 1 << 12;
@@ -283,6 +284,7 @@ SHIM_UNSEEN void start_block(uint32_t index) {
 
 SHIM_UNSEEN void at_barrier() {
     State& s = state();
+    if (machine().request->n_races && ++s.after_race > kMostAfterRace) fail_misuse("no end after a race");
     ++s.epoch;
     if (!s.n_places) return;
     Knowledge all = {};
