@@ -95,7 +95,6 @@ extern "C" __global__ void __launch_bounds__(SCAN_THREADS)
     // Exclusive sum over the block's threads: within warps by shuffles, across them through shared memory.
     const int inclusive = warp_sum_to(sum, lane);
     __shared__ int warp_totals[SCAN_THREADS / WARP];
-    __syncthreads();
     if (lane == WARP - 1) warp_totals[thread / WARP] = inclusive;
     __syncthreads();
     int at = (fits ? (int)before : 0) + inclusive - sum;
@@ -234,14 +233,13 @@ __device__ inline void sort_by_counting(const int2* list, int n, int first, int4
     }
 }
 
-// The least value of a block, in every thread.
+// The least value of a block, in every thread. The caller has a barrier between two calls.
 __device__ inline int block_min(int value) {
     __shared__ int least[SORT_THREADS / WARP];
     for (int mask = WARP / 2; mask > 0; mask >>= 1) {
         const int other = __shfl_xor_sync(FULL_MASK, value, mask);
         value = other < value ? other : value;
     }
-    __syncthreads();
     if (threadIdx.x % WARP == 0) least[threadIdx.x / WARP] = value;
     __syncthreads();
     for (int w = 0; w < SORT_THREADS / WARP; ++w) value = least[w] < value ? least[w] : value;
@@ -297,7 +295,7 @@ __device__ inline void sort_by_bits(const int2* list, int n, int first, unsigned
             const int rank = below[bit / 32] + __popc(bits[bit / 32] & ((1u << bit % 32) - 1));
             settle(entry, first + rank, indices, slots);
         }
-        low = block_min(next);  // its barriers also part this round's bits from the next one's
+        low = block_min(next);  // its barrier also parts this round's bits from the next one's
     }
 }
 

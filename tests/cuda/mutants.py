@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,30 @@ TESTS = {
     "partial_sums.cuh": ("test_loss.py", "test_fit_kernels.py"),
     "fit.cu": ("test_fit_kernels.py", "test_device_fit.py"),
     "device.cuh": ("test_tile_lists.py", "test_rasters.py"),
+    "unpack_coded.cu": ("test_unpack.py",),
+    "unpack_packed.cu": ("test_unpack.py",),
+    "upkeep.cu": ("test_upkeep_kernels.py", "test_device_settling.py"),
 }
-"""Which tests answer for a file; all of tests/cuda/test_*kernel*.py, where it is not listed."""
+"""Which tests answer for a file; all of tests/cuda, where it is not listed."""
+
+SHORT = {
+    "tile_bin.cu": "sort_long_lists or train",
+    "binning.cuh": "sort_long_lists or train",
+    "blend.cuh": "render or differentiate",
+    "raster_forward.cu": "render",
+    "raster_backward.cu": "differentiate",
+    "gather.cuh": "differentiate",
+    "sample.cu": "render",
+    "loss.cu": "compare",
+    "partial_sums.cuh": "compare",
+    "fit.cu": "train",
+    "unpack_coded.cu": "decode",
+    "unpack_packed.cu": "decode",
+}
+"""Which work of test_races.py is looked at first for a missing barrier; all of it, where a file is not listed."""
+
+LONGEST_S = 1800
+"""What takes longer does not end."""
 
 SUPERFLUOUS = frozenset[tuple[str, int]]()
 """Barriers whose removal nothing finds, by file and number: see benchmarks/notes/kernels.md."""
@@ -85,8 +107,13 @@ class Mutant:
 
     def found_by(self, *, watched: bool) -> str:
         """What tells of it, in a line; empty when nothing does."""
-        tests = TESTS.get(self.file, ())
-        paths = [f"tests/cuda/{name}" for name in tests] or ["tests/cuda"]
+        tests = [f"tests/cuda/{name}" for name in TESTS.get(self.file, ())] or ["tests/cuda"]
+        if not watched:
+            return self._found_in(tests, watched=False)
+        short = ("tests/cuda/test_races.py", "-k", f"no_race and ({SHORT.get(self.file, 'no_race')})")
+        return self._found_in(short, watched=True) or self._found_in(tests, watched=True)
+
+    def _found_in(self, tests: Sequence[str], *, watched: bool) -> str:
         command = (sys.executable, "-m", "pytest", "-q", "-x", "-m", "not cuda", "-p", "no:cacheprovider")
         environment = {
             **os.environ,
@@ -94,21 +121,25 @@ class Mutant:
             "GSCODEC_MUTANT": json.dumps({"file": self.file, "at": self.at, "old": self.old, "new": self.new}),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "cuda"))),
         }
-        run = subprocess.run(
-            (*command, "-p", "kernel_mutant", *paths),
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            run = subprocess.run(
+                (*command, "-p", "kernel_mutant", *tests),
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no end: after {LONGEST_S} s"
         if run.returncode == 0:
             return ""
         if run.returncode != 1:
             raise RuntimeError(f"{self}: pytest ends with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         fault = re.search(r"^E +\S*KernelFault: (.*)$", run.stdout, re.MULTILINE)
         test = re.search(r"^FAILED (\S+)", run.stdout, re.MULTILINE)
-        return fault[1] if fault else f"another result: {test[1] if test else run.stdout[-200:]}"
+        return f"{fault[1] if fault else 'another result'} [{test[1] if test else run.stdout[-200:]}]"
 
 
 def places(file: str, old: str, new: str) -> Iterator[Mutant]:

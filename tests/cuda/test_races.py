@@ -5,16 +5,24 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from host_runtime import SCHEDULES, HostKernel, HostRuntime, KernelFault, Schedule
 
+from gscodec.cuda.unpacking import unpack_pages
+from gscodec.format import IgsReader
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, Window
+from gscodec.image import from_array
 from gscodec.raster.base import LossWeights
 from gscodec.raster.cuda import CudaRasterizer
+from gscodec.train import PRESETS, SettleTask, fit, settle, tuned
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 
 LAST_BLOCK = """
     __shared__ bool last;
@@ -170,6 +178,18 @@ extern "C" __global__ void test(int* to, const int* from) {
     )
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES[:2], ids=str)
+def test_what_a_race_keeps_from_ending_is_ended(watched: HostRuntime, schedule: Schedule) -> None:
+    text = """extern "C" __global__ void test(int* n) {
+        for (*n = 0; *n < 100;) { __syncthreads(); if (threadIdx.x == 0) *n = 1; __syncthreads(); }
+    }"""
+    kernel = watched.compile(text, "test")
+    with watched.scheduled(schedule):
+        for _ in range(2):
+            with pytest.raises(KernelFault, match=r"race on argument 0 \(n\), byte 0"):
+                kernel(1, 64, watched.xp.zeros(1, np.int32))
+
+
 def test_another_launch_begins_anew(watched: HostRuntime) -> None:
     text = 'extern "C" __global__ void test(int* to, int at) { to[at] += 1; }'
     kernel, to = watched.compile(text, "test"), watched.xp.zeros(4, np.int32)
@@ -228,7 +248,36 @@ def compare(engine: CudaRasterizer) -> None:
     engine.loss(picture(0), picture(1), LossWeights(l2=1.0, ssim=0.1), picture(2)[:, :, 0].copy())
 
 
-@pytest.mark.parametrize("work", [render, differentiate, compare])
+def sort_long_lists(engine: CudaRasterizer) -> None:
+    """Of each way that lists are sorted in: by a warp, by a block, by bits."""
+    rng = np.random.default_rng(2)
+    for n in (300, 1100):
+        means = rng.uniform([0, 0], [2, 2], (n, 2))
+        gaussians = GaussianSet(means, np.full((n, 2), 2.0), np.zeros(n), np.zeros((n, 1), np.float32))
+        engine.bin(gaussians, Grid(16, 20, np.zeros(1, np.float32), 4))
+
+
+def train(engine: CudaRasterizer) -> None:
+    """Steps with SSIM and levels that learn, moves and wider Gaussians among them; then steps of settling."""
+    preset = replace(tuned(PRESETS["balanced"], "ssim"), joint_lods=True, relocations=1, growth_events=2)
+    grid = Grid(HEIGHT, WIDTH, np.full(3, 0.5, np.float32), preset.top_k)
+    fitted = fit(picture(0), 40, preset, rasterizer=engine, grid=grid, lods=2, steps=8)
+    groups = from_array(picture(0)).groups
+    task = SettleTask(picture(0), grid, groups, preset, fitted.lods, engine, 3)
+    settle(task, fitted.gaussians, 3, size_of=lambda gaussians, _: 20 * len(gaussians), budget=500)
+
+
+def decode(engine: CudaRasterizer) -> None:
+    for name in ("coded_stack", "packed_stack"):
+        with IgsReader(GOLDEN / f"{name}.igs") as reader:
+            assert unpack_pages(engine.runtime, reader.stored_pages()) is not None
+
+
+WORK = [render, differentiate, compare, sort_long_lists, train, decode]
+"""Launches of nearly every kernel, in a few seconds."""
+
+
+@pytest.mark.parametrize("work", WORK)
 def test_kernels_have_no_race(watched: HostRuntime, work: Callable[[CudaRasterizer], None]) -> None:
     work(CudaRasterizer(watched))
 
