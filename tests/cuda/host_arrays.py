@@ -159,13 +159,15 @@ class DeviceArray(np.ndarray[Any, Any]):
         """As CuPy: a kernel, unless it is left as it is."""
         if kwargs.get("copy", True) or self.dtype != np.dtype(dtype):
             _compiles("copy", self, np.empty(0, dtype))
-        return super().astype(dtype, *args, **kwargs)
+        plain = self.view(np.ndarray)
+        made = plain.astype(dtype, *args, **kwargs)
+        return self if made is plain else on_device(made)
 
     def copy(self, *args: Any, **kwargs: Any) -> Any:
         """As CuPy: a kernel where there are gaps."""
         if not self.flags.c_contiguous:
             _compiles("copy", self, self)
-        return super().copy(*args, **kwargs)
+        return on_device(self.view(np.ndarray).copy(*args, **kwargs))
 
     def fill(self, value: Any) -> None:
         """As CuPy: the driver fills with zeros, a kernel with other values."""
@@ -180,16 +182,6 @@ class DeviceArray(np.ndarray[Any, Any]):
         if isinstance(item, np.ndarray):
             return item
         return super().__getitem__((*key, ...) if isinstance(key, tuple) else (key, ...))
-
-    def copy(self, order: Any = "C") -> Any:
-        """Another array of the device."""
-        return on_device(self.view(np.ndarray).copy(order))
-
-    def astype(self, *args: Any, **kwargs: Any) -> Any:
-        """Another array of the device, or the same where `copy` allows it."""
-        plain = self.view(np.ndarray)
-        made = plain.astype(*args, **kwargs)
-        return self if made is plain else on_device(made)
 
     # The host waits for these.
     def __bool__(self) -> bool:
