@@ -6,7 +6,7 @@ until it wants to know how things stand: `read_status`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -198,6 +198,30 @@ class FitState:
             inv_scales=xp.zeros((n, 2), np.float64),
             rotations=xp.zeros(n, np.float64),
         )
+
+    @property
+    def room(self) -> int:
+        """Gaussians that there is memory for."""
+        return int(self.rows.shape[0])
+
+    def with_room(self, runtime: Runtime, n_gaussians: int) -> "FitState":
+        """The same state with memory for a finest generation of another size. Steps recorded before it are void.
+
+        Raises:
+            InvalidArgument: there are more Gaussians, or coarser generations of as many, already.
+        """
+        counts = self.settings.counts
+        if n_gaussians < max(self.n_present, *counts[:-1], 1):
+            raise InvalidArgument(f"room for {n_gaussians} Gaussians: there are {self.n_present}, of {counts}")
+        settings = replace(self.settings, counts=(*counts[:-1], n_gaussians))
+        larger = FitState.of(runtime, settings, runtime.download(self.log_gains), len(self.plan_factors))
+        n = self.n_present
+        for name in ("rows", "mean", "square", "row_steps", "units", "best_rows"):
+            getattr(larger, name)[:n] = getattr(self, name)[:n]
+        for name in ("gain_mean", "gain_square", "best_gains", "plan_ints", "plan_factors", "now"):
+            getattr(larger, name)[...] = getattr(self, name)
+        larger.n_present, larger.n_planned = n, self.n_planned
+        return larger
 
     @property
     def now_ints(self) -> Array:

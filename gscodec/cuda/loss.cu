@@ -3,6 +3,7 @@
 //   pointwise_loss   thread a few samples    L1 and L2
 //   ssim_loss        block a strip           L1, L2 and SSIM: the gradient of all three in one sweep over the picture
 //   weighted_ssim_loss                       the same where pixels count differently: apart, since registers are short
+//   compare_bytes, compare_words             d^2 alone, of codes of 8 and of 16 bits
 //   sum_partials     one block               the blocks' partial sums, in float64
 //
 // ssim_loss. With G the 11-tap Gaussian, zero outside the image, SSIM of a pixel is a function of G*x, G*y and of the
@@ -74,6 +75,44 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     const int columns = weight ? 3 : 2;
     if (threadIdx.x == 0)
         for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
+}
+
+// partials (blocks, 1) of d^2 between codes (H, W, C), which stand for code / peak, and target (C, H, W); a second column
+// of what pixels count (H, W) times that, unless `counts` is null. POINT_EACH pixels a thread, and no gradient: what a
+// finished file is off by.
+template <class Code>
+__device__ inline void compare_codes(const Code* codes, const float* target, const float* counts, int n_channels,
+                                     long long plane, float peak, float* partials) {
+    float sums[2] = {0, 0};
+    const long long first = (long long)blockIdx.x * (POINT_THREADS * POINT_EACH) + threadIdx.x;
+    for (int k = 0; k < POINT_EACH; ++k) {
+        const long long pixel = first + k * POINT_THREADS;
+        if (pixel >= plane) continue;
+        float square = 0;
+        for (int c = 0; c < n_channels; ++c) {
+            // By way of double: --prec-div=false would make of a code that is the target's very value one that is not.
+            const float d = (float)((double)codes[pixel * n_channels + c] / peak) - target[c * plane + pixel];
+            square = multiply_add(d, d, square);
+        }
+        sums[0] += square;
+        if (counts) sums[1] = multiply_add(counts[pixel], square, sums[1]);
+    }
+    block_sum<POINT_THREADS>(sums);
+    if (threadIdx.x != 0) return;
+    const int columns = counts ? 2 : 1;
+    for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
+}
+
+extern "C" __global__ void __launch_bounds__(POINT_THREADS)
+    compare_bytes(const unsigned char* codes, const float* target, const float* counts, int n_channels, long long plane,
+                  float peak, float* partials) {
+    compare_codes(codes, target, counts, n_channels, plane, peak, partials);
+}
+
+extern "C" __global__ void __launch_bounds__(POINT_THREADS)
+    compare_words(const unsigned short* codes, const float* target, const float* counts, int n_channels, long long plane,
+                  float peak, float* partials) {
+    compare_codes(codes, target, counts, n_channels, plane, peak, partials);
 }
 
 constexpr int kReach = SSIM_TAPS / 2;

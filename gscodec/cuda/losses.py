@@ -208,6 +208,45 @@ def loss_planes(
     return weights.l1 * absolute + weights.l2 * square + weights.ssim * dissimilarity, buffers.grad
 
 
+def code_errors(runtime: Runtime, codes: Array, target: Array, counts: Array | None = None) -> tuple[float, float]:
+    """Squared error of a picture of codes, uint8 or uint16 (H, W, C), in units of the highest one. Waits for it.
+
+    Args:
+        target: float32 (C, H, W), contiguous.
+        counts: float32 (H, W), what each pixel counts.
+
+    Returns:
+        The mean over all samples, and that of each times what its pixel counts; the second is 0 without `counts`.
+
+    Raises:
+        InvalidArgument: an array is not so.
+    """
+    height, width, n_channels = codes.shape
+    entry = {"uint8": "compare_bytes", "uint16": "compare_words"}.get(str(codes.dtype))
+    arrays = (codes, target, *(() if counts is None else (counts,)))
+    fits = target.shape == (n_channels, height, width) and target.dtype == np.float32
+    if counts is not None:
+        fits = fits and counts.shape == (height, width) and counts.dtype == np.float32
+    if entry is None or not fits or not all(array.flags.c_contiguous for array in arrays):
+        told = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
+        raise InvalidArgument(f"codes, target and counts do not match: {told}")
+    n_blocks = -(-height * width // (POINT_THREADS * POINT_EACH))
+    partials = runtime.xp.empty((n_blocks, len(arrays) - 1), np.float32)
+    runtime.kernel("loss", entry, **DEFINES)(
+        n_blocks,
+        POINT_THREADS,
+        codes,
+        target,
+        counts,
+        np.int32(n_channels),
+        np.int64(height * width),
+        np.float32(np.iinfo(codes.dtype).max),
+        partials,
+    )
+    plain, weighted, *_ = column_sums(runtime, partials, runtime.xp.empty(LOSS_COLUMNS, np.float64))
+    return plain / target.size, weighted / target.size
+
+
 def column_sums(runtime: Runtime, partials: Array, sums: Array) -> list[float]:
     """Sums of the columns of partial sums, float32 (n, loss_columns); 0 for columns that are not there. Waits for them.
 

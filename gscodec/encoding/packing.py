@@ -1,18 +1,26 @@
 """Finished Gaussians to bytes: provenance where it fits, and how the file decodes."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from gscodec.constants import EXACT_DB
+from gscodec.cuda.losses import code_errors
 from gscodec.decode import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
 from gscodec.format import Contents, pack
+from gscodec.format.channels import AlphaMode, SampleType
 from gscodec.format.file_names import legal_name
 from gscodec.image import ImageStack, to_unit
+from gscodec.image.alpha import covers
+from gscodec.image.levels import has_floats
 from gscodec.image.regions import Rect, RegionSource
 from gscodec.image.save import PICTURE_FILES
 from gscodec.metrics.seen import SquareErrors
+from gscodec.raster.cuda import CudaRasterizer, on_device
 from gscodec.version import __version__
 
 META_SHARE = 0.01
@@ -127,6 +135,9 @@ def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
     """`decoded_psnr`, and that by what each pixel counts, if they count differently."""
     groups = job.stack.groups
     with IgsImage(data, device=job.rasterizer) as image:
+        device = on_device(job.rasterizer)
+        if device is not None and _is_measured_there(job):
+            return _psnrs_there(job, image, device)
         if job.regions is None:
             decoded = to_unit(image.render(), groups)
             plain = SquareErrors(groups)
@@ -145,6 +156,33 @@ def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
                 shown = None if job.visible is None else job.visible[area.slices()]
                 errors.add(decoded, job.regions.read(area), shown)
     return errors.psnr, None
+
+
+def _is_measured_there(job: Job) -> bool:
+    """Whether a device can tell the PSNR where it decodes: all samples are alike, and codes of the same full depth."""
+    depths = {group.bit_depth for group in job.stack.groups if group.sample_type is SampleType.UINT}
+    return (
+        job.regions is None
+        and job.visible is None
+        and not has_floats(job.stack.groups)
+        and depths in ({8}, {16})
+        and all(cover.mode is not AlphaMode.STRAIGHT for cover in covers(job.stack.groups))
+    )
+
+
+def _psnrs_there(job: Job, image: IgsImage, device: CudaRasterizer) -> tuple[float, float | None]:
+    """`_decoded_psnrs` without a picture that comes to the host."""
+    with device.runtime:
+        counts = None if job.importance is None else device.pictures.as_it_is(job.importance)
+        codes, target = image.render_device(), device.pictures.planes(job.samples)
+        plain, weighted = code_errors(device.runtime, codes, target, counts)
+    if job.importance is None:
+        return _psnr(plain), None
+    return _psnr(plain), _psnr(weighted / float(job.importance.mean(dtype=np.float64)))
+
+
+def _psnr(mse: float) -> float:
+    return -10 * math.log10(mse) if mse else math.inf
 
 
 def _provenance_fits(job: Job, budget: int | None) -> bool:

@@ -76,6 +76,13 @@ class DeviceSteps:
         """That of the whole picture."""
         return self._pass.lattice
 
+    def make_room_for(self, n_gaussians: int) -> None:
+        """Memory for so many in all, if there was less: what the budget of a file holds is known late."""
+        if n_gaussians > self.state.room:
+            self.state = self.state.with_room(self._runtime, n_gaussians)
+            self._snapshot = FitSnapshot(self.state)
+            self.graph = None
+
     def append(self, rows: Array, units: Array, level: int) -> None:
         """More Gaussians, as `FitState.append`, and room for all there are then, as `level` shows them."""
         self.state.append(rows, units)

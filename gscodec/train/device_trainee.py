@@ -47,7 +47,6 @@ class DeviceTrainee:
         pictures: DevicePictures | None = None,
     ) -> None:
         self.mse = self.best_mse = self.best_score = np.inf
-        self.capacity: int | None = plan.n_gaussians
         self._plan = plan
         self._runtime = runtime
         self._draws = draws
@@ -70,6 +69,8 @@ class DeviceTrainee:
     def replan(self, plan: FitPlan) -> None:
         """See `Trainee.replan`."""
         self._plan = plan
+        with self._runtime:
+            self._steps.make_room_for(plan.n_gaussians)
 
     def grow(self, n_gaussians: int) -> None:
         """See `Trainee.grow`."""

@@ -72,7 +72,7 @@ def fit(
         lods: levels of detail wanted; small sets get fewer.
         steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
         recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
-            are and the levels that show them; on a card there will not be more than n_gaussians.
+            are and the levels that show them.
         allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
         on_step: called whenever results are known: on the CPU after every step, on a card after every few.
         around: what surrounds the target, a block of a larger picture. Takes the CPU.
@@ -97,7 +97,7 @@ def fit(
         if recount is not None and grows and segment.n_gaussians > plan.n_before_finest and len(trainee):
             levels = trainee.lod_table()
             shown = LodTable(tuple(min(count, len(trainee)) for count in levels.counts), levels.gains)
-            plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)), trainee.capacity)
+            plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)))
             trainee.replan(plan)
             segment = plan.segments[number]
         trainee.grow(segment.n_gaussians)

@@ -80,9 +80,9 @@ class FitPlan:
         """Gaussians of the set without its finest generation, or half of a set that has one."""
         return self.counts[-2] if len(self.counts) > 1 else self.counts[-1] // 2
 
-    def resized(self, n_gaussians: int, capacity: int | None) -> "FitPlan":
+    def resized(self, n_gaussians: int) -> "FitPlan":
         """The same with another finest generation: n_gaussians in all, but at most four times those before it."""
-        most = min(capacity or n_gaussians, max(4 * self.n_before_finest, 1))
+        most = max(4 * self.n_before_finest, 1)
         return replace(self, counts=(*self.counts[:-1], max(min(n_gaussians, most), self.n_before_finest, 1)))
 
     @cached_property

@@ -5,7 +5,6 @@ features, and those still free go on training and make up for what the fixed one
 through the rounding of all values at once do worse: they never come to rest.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -60,6 +59,12 @@ end the shares are 0.03 to 0.06, from where on a bit gains the same in finer val
 MADE_UP_FOR: Final = 0.5
 """Share of the error that rounding adds which the values still free make up for. Measured on three pictures, shares
 from 0.006 to 0.1: 0.4 to 0.7."""
+
+WITHIN_SHARE: Final = 0.001
+"""Of a budget in bytes may be left when steps are chosen by the size of the file they make."""
+
+VALUE_SHARE: Final = 0.01
+"""Nearer than this share, two steps are one."""
 
 TURNS: Final = 50
 """Times that values are fixed, at least: in between they are on the engine alone."""
@@ -121,7 +126,7 @@ def settle(
     share = TYPICAL_SHARE if share is None else share
     if budget is not None:
         aim = int(BUDGET_SHARE * budget)
-        share = _least(lambda v: size_of(gaussians, lattice_at(v)) <= aim, 1e-4, 3.0)
+        share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0)
     lattice = lattice_at(share)
     training = _Training(task, gaussians, n_steps)
     features_from = round(WINDOWS[3][0] * n_steps)
@@ -219,20 +224,34 @@ def fitting_features(
     """The lattice with the finest steps of features, up to COARSEST_FEATURES, at which a set takes `budget` bytes."""
     coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
 
-    def fits(factor: float) -> bool:
-        return size_of(gaussians, with_features(lattice, factor)) <= budget
+    def size_at(factor: float) -> int:
+        return size_of(gaussians, with_features(lattice, factor))
 
-    return with_features(lattice, _least(fits, 1 / 64, min(16.0, coarsest)))
+    return with_features(lattice, _least(size_at, budget, 1 / 64, min(16.0, coarsest)))
 
 
-def _least(fits: Callable[[float], bool], low: float, high: float) -> float:
-    """The least value, to a hundredth, from which on `fits` holds; `high` where it never does."""
-    for _ in range(12):
-        middle = math.sqrt(low * high)
-        if fits(middle):
-            high = middle
+def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:
+    """The least value between low and high at which a size that falls with it is within a budget.
+
+    To within WITHIN_SHARE of the bytes or VALUE_SHARE of the value, by false position: sizes fall about as logarithms
+    rise. `high` where no size is within the budget.
+    """
+    sizes: dict[float, int] = {}
+    creeps = 0  # looks that left more than half of what there was: where sizes jump, halving is faster
+    while high > low * (1 + VALUE_SHARE):
+        part, span = 0.5, high / low
+        if creeps < 3 and low in sizes and high in sizes:  # an end's size is known unless it is the first one
+            part = min(max((sizes[low] - budget) / (sizes[low] - sizes[high]), 0.02), 0.98)
+        value = low * span**part
+        sizes[value] = size_at(value)
+        fits = sizes[value] <= budget
+        if fits:
+            high = value
         else:
-            low = middle
+            low = value
+        if fits and sizes[value] >= (1 - WITHIN_SHARE) * budget:
+            break
+        creeps += (part if fits else 1 - part) > 0.5
     return high
 
 

@@ -32,9 +32,6 @@ class Trainee(Protocol):
     best_score: float
     """What that state was chosen by: its error or its loss, as the preset has it."""
 
-    capacity: int | None
-    """Most Gaussians there can be; None is as many as there is memory for."""
-
     def __len__(self) -> int: ...
 
     def replan(self, plan: FitPlan) -> None:
@@ -98,7 +95,6 @@ class CpuTrainee:
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
         self.mse = self.best_mse = self.best_score = np.inf
-        self.capacity: int | None = None
         self._plan = plan
         self._target = target
         self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))

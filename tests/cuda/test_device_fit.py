@@ -284,6 +284,46 @@ def test_the_public_fit_runs_on_a_device(device_runtime: Runtime, picture: Float
     assert seen[-1].psnr == pytest.approx(first.psnr, abs=3)
 
 
+@pytest.mark.parametrize("count", [45, 90])
+def test_a_recount_may_ask_for_more_gaussians(device_runtime: Runtime, picture: Float32Array, count: int) -> None:
+    preset, plan = PRESETS["balanced"], plan_of(PRESETS["balanced"], 30)
+
+    def run(engine: CpuRasterizer | CudaRasterizer) -> Fit:
+        grid = grid_of(picture, preset)
+        return fit(
+            picture, N_GAUSSIANS, preset, rasterizer=engine, grid=grid, lods=3, steps=30, recount=lambda *_: count
+        )
+
+    found, expected = run(CudaRasterizer(device_runtime)), run(CpuRasterizer(1))
+    assert len(found.gaussians) == len(expected.gaussians) == count
+    assert found.lods.counts == expected.lods.counts == (*plan.counts[:-1], count)
+
+
+def test_more_room_changes_no_step(device_runtime: Runtime, picture: Float32Array) -> None:
+    """Moments, plan, gains and the best state go with the rows."""
+    outcomes = []
+    for makes_room in (False, True):
+        preset = dataclasses.replace(ODD, relocations=0)
+        plan, rng = plan_of(preset, 40), np.random.default_rng(4)
+        trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), device_runtime, SameDraws(device_runtime, rng))
+        trainee.grow(N_GAUSSIANS)
+        last = plan.segments[-1]
+        steps = plan.steps(dataclasses.replace(last, first=30, last=40), rng)
+        list(trainee.run(steps[:6]))
+        if makes_room:
+            trainee.replan(plan.resized(2 * N_GAUSSIANS))
+            assert trainee._steps.state.room > N_GAUSSIANS
+        list(trainee.run(steps[6:]))
+        last_set, gains = trainee.gaussians(), trainee.lod_table().gains
+        trainee.restore_best()
+        outcomes.append((last_set, gains, trainee.best_score, trainee.gaussians()))
+    assert_same(outcomes[0][0], outcomes[1][0])
+    assert outcomes[0][1:3] == outcomes[1][1:3]
+    assert_same(outcomes[0][3], outcomes[1][3])
+    with device_runtime, pytest.raises(InvalidArgument, match="room for 20 Gaussians"):
+        trainee._steps.state.with_room(device_runtime, 20)
+
+
 def test_running_out_of_room_for_pairs_changes_nothing(
     runtime: HostRuntime, picture: Float32Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 import pytest
 from host_runtime import HostReplay, HostRuntime
 
+from gscodec import EncodeResult, encode
+from gscodec import open as open_igs
+from gscodec.cuda import device
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import BackendUnavailable
 from gscodec.format import ChannelGroup
@@ -223,3 +226,53 @@ def test_no_picture_crosses_the_bus_between_the_first_step_and_the_last(picture:
     pictures = [n for n in runtime.up if n >= PLANE // 2]
     assert pictures == [picture.nbytes, weights.nbytes]
     assert max(runtime.down) < PLANE // 2
+
+
+PRIMES = 41, 53  # sides: what is not of the picture's pixels is of no multiple of their number, by chance
+
+
+@pytest.fixture(scope="module")
+def texture() -> npt.NDArray[np.uint8]:
+    """Noise with the spectrum of a photograph: no seed is much luckier than another."""
+    spectrum = np.fft.rfft2(np.random.default_rng(5).normal(size=(3, *PRIMES)))
+    frequency = np.hypot(np.fft.fftfreq(PRIMES[0])[:, None], np.fft.rfftfreq(PRIMES[1])[None])
+    noise = np.fft.irfft2(spectrum / (frequency + 0.02) ** 1.5, s=PRIMES)
+    noise = (noise - noise.mean(axis=(1, 2), keepdims=True)) / noise.std(axis=(1, 2), keepdims=True)
+    return np.asarray(np.clip(np.moveaxis(0.5 + 0.18 * noise, 0, 2) * 255, 0, 255).round(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("preset", "profile", "target"),
+    [
+        ("balanced", "coded", {"size": 700}),
+        ("balanced", "packed", {"gaussians": 80}),
+        ("fast", "f16", {"size": 1200}),
+        ("paper", "coded", {"size": 700}),
+    ],
+)
+def test_a_whole_encode_is_as_good_and_sends_its_picture_once(
+    texture: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, preset: str, profile: str, target: dict[str, Any]
+) -> None:
+    """From pixels to a file whose quality is known: nothing else of a picture's size crosses the bus."""
+    runtime = Watched()
+    monkeypatch.setattr(device, "open_runtime", lambda _: runtime)
+
+    def made(where: str) -> EncodeResult:
+        return encode(texture, preset=preset, profile=profile, steps=50, seed=1, device=where, **target)
+
+    found, expected = made("cuda"), made("cpu")
+    assert found.device == "cuda"
+    assert found.psnr > expected.psnr - 0.1
+    assert found.psnr == pytest.approx(decoded_psnr(found.data, texture), abs=1e-3)
+    if "size" in target:
+        assert 0.95 * target["size"] <= len(found.data) <= target["size"]
+    n_pixels = texture.size // 3
+    assert [n for n in runtime.up if n and n % n_pixels == 0] == [4 * texture.nbytes]
+    assert not [n for n in runtime.down if n and n % n_pixels == 0]
+    assert max(runtime.down) < 0.9 * texture.nbytes, "its quality is measured there too"
+
+
+def decoded_psnr(data: bytes, pixels: npt.NDArray[np.uint8]) -> float:
+    with open_igs(data, device="cpu") as image:
+        errors = image.render().astype(np.float64) - pixels
+    return -10 * math.log10(float(np.square(errors / 255).mean()))

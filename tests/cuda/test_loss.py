@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from host_runtime import SCHEDULES, HostRuntime
 
-from gscodec.cuda.losses import SSIM_ROWS, LossBuffers, launch_loss, loss_planes, ssim_rows
+from gscodec.cuda.losses import SSIM_ROWS, LossBuffers, code_errors, launch_loss, loss_planes, ssim_rows
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.gaussians import Float32Array
@@ -187,3 +187,40 @@ def test_a_step_allocates_nothing(runtime: HostRuntime) -> None:
     first = runtime.download(buffers.grad)
     replay()
     np.testing.assert_array_equal(runtime.download(buffers.grad), first)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (37, 61, 3), (80, 64, 5)])
+def test_the_error_of_codes(
+    device_runtime: Runtime, dtype: type[np.unsignedinteger[Any]], shape: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(shape[0])
+    peak = np.iinfo(dtype).max
+    codes, target = rng.integers(0, peak, shape, dtype, endpoint=True), rng.random(shape, np.float32)
+    counts = rng.random(shape[:2], np.float32)
+    squares = np.square(codes.astype(np.float64) / peak - target)
+    up = device_runtime.upload
+    with device_runtime:
+        planes = up(np.moveaxis(target, 2, 0))
+        assert code_errors(device_runtime, up(codes), planes) == pytest.approx((squares.mean(), 0), rel=1e-6)
+        expected = squares.mean(), (squares * counts[:, :, None]).mean()
+        assert code_errors(device_runtime, up(codes), planes, up(counts)) == pytest.approx(expected, rel=1e-6)
+        exact = up(np.moveaxis(codes.astype(np.float32) / np.float32(peak), 2, 0))
+        assert code_errors(device_runtime, up(codes), exact, up(counts)) == (0, 0)
+
+
+def test_errors_of_codes_and_targets_that_do_not_match_are_refused(device_runtime: Runtime) -> None:
+    up = device_runtime.upload
+    with device_runtime:
+        codes, target = up(np.zeros((5, 4, 3), np.uint8)), up(np.zeros((3, 5, 4), np.float32))
+        wrong: tuple[tuple[Any, ...], ...] = (
+            (codes, target[:, :, ::-1]),
+            (codes, up(np.zeros((3, 5, 4)))),
+            (codes, up(np.zeros((3, 4, 5), np.float32))),
+            (up(np.zeros((5, 4, 3), np.int32)), target),
+            (codes, target, up(np.zeros((4, 5), np.float32))),
+            (codes, target, up(np.zeros((5, 4), np.float64))),
+        )
+        for arrays in wrong:
+            with pytest.raises(InvalidArgument, match="do not match"):
+                code_errors(device_runtime, *arrays)

@@ -11,7 +11,7 @@ from gscodec.image import from_array
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train import PRESETS, Fit, Settled, SettleTask, fit, settle
 from gscodec.train.lattices import bits_of, snap
-from gscodec.train.settling import COARSEST_FEATURES
+from gscodec.train.settling import COARSEST_FEATURES, _least
 
 ENGINE = CpuRasterizer(1)
 PAGE = 512
@@ -91,3 +91,24 @@ def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(t
     assert len(coarser.gaussians) == 120
     assert size_with_features(coarser.gaussians, coarser.lattice) <= 700
     assert coarser.lattice.feature_steps.max() <= COARSEST_FEATURES
+
+
+@pytest.mark.parametrize("steepness", [100.0, 3000.0])
+@pytest.mark.parametrize("jump", [0, 200])
+def test_steps_that_fit_are_found_with_few_looks(steepness: float, jump: int) -> None:
+    """Sizes fall with logarithms, here also by a jump, as where a step of scales is a whole number."""
+    looks: list[float] = []
+
+    def size_at(value: float) -> int:
+        looks.append(value)
+        return round(20000 - steepness * math.log(value)) + (jump if value < 0.04 else 0)
+
+    for wanted in (3e-4, 0.0399, 0.0401, 1.7):
+        looks.clear()
+        budget = size_at(wanted)
+        found = _least(size_at, budget, 1e-4, 3.0)
+        assert 0.998 * budget - jump <= size_at(found) <= budget
+        assert len(looks) - 2 <= (12 if jump else 6), "two are of this test"
+        assert found >= 0.98 * wanted
+    assert _least(size_at, 10, 1e-4, 3.0) == 3.0
+    assert _least(size_at, 10**6, 1e-4, 3.0) < 1.01e-4
