@@ -23,7 +23,6 @@ from gscodec.gaussians import Float32Array, Grid, Window
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.train import PRESETS
 from gscodec.train.device_trainee import DeviceTrainee
-from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan, Segment, Step
 from gscodec.train.schedule import lod_counts
 
@@ -190,7 +189,7 @@ def trainee_of(
     n_steps = sizes.warm_up + sizes.steps
     plan = FitPlan(p, (height, width, channels), lod_counts(count, 5 if p.joint_lods else 1), n_steps)
     grid = Grid(height, width, target.mean(axis=(0, 1)), p.top_k, p.support_q)
-    trainee = DeviceTrainee(plan, target, grid, runtime, ModuleDraws(runtime.xp, 0))
+    trainee = DeviceTrainee(plan, target, grid, runtime)
     trainee.grow(count)
     return trainee, plan.steps(Segment(count, 0, n_steps), np.random.default_rng(0)), grid
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.constants import TOP_K
-from gscodec.cuda import averages, binning, blending, fitting, sources, unpacking, upkeep
+from gscodec.cuda import averages, binning, blending, fitting, growth, sources, unpacking, upkeep
 from gscodec.cuda.blending import Strides
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_usage, installed
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
@@ -66,7 +66,7 @@ def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, profile: str 
     Args:
         profile: of the file; one that the host unpacks adds nothing.
     """
-    families = {"tile_bin", "raster_forward", "raster_backward", "fit", "loss", "upkeep"}
+    families = {"tile_bin", "raster_forward", "raster_backward", "fit", "loss", "upkeep", "growth"}
     families |= {UNPACK_FAMILIES[profile]} if profile in UNPACK_FAMILIES else set()
     others = {("LOG_SCALES", int(not log_scales)), ("PEAK", 65535)}
     noted = _noted([(n_channels, top_k, np.float32)], codes=(n_channels, top_k))
@@ -165,6 +165,8 @@ def _noted(shapes: Iterable[tuple[int, int, Any]], codes: tuple[int, int] = (3, 
             notes.kernel(family, entry, **unpacking.DEFINES)
     for entry in sources.entries("upkeep"):
         notes.kernel("upkeep", entry, **upkeep.DEFINES)
+    for entry in sources.entries("growth"):
+        notes.kernel("growth", entry, **growth.DEFINES)
     for macros in averages.CODES.values():
         for entry in sources.entries("averages"):
             notes.kernel("averages", entry, **averages.DEFINES, **macros)

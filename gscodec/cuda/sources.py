@@ -23,6 +23,7 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "unpack_packed": ("lattice.cuh",),
     "unpack_coded": ("device.cuh", "lattice.cuh"),
     "upkeep": ("device.cuh",),
+    "growth": ("device.cuh", "partial_sums.cuh"),
     "averages": (),
 }
 """Families, one .cu file each, and what stands in front of it, in order."""

@@ -8,13 +8,13 @@ import torch
 
 from gscodec.cuda import fitting
 from gscodec.cuda.fitting import FitStatus
+from gscodec.cuda.growth import Growth
 from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.upkeep import Reach, put_rows, removal_sums
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.train.device_steps import DeviceSteps
-from gscodec.train.growth import new_rows
-from gscodec.train.placement import Draws
+from gscodec.train.growth import growth_terms
 from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.train.schedule import step_shown
 from gscodec.train.trainee import least_needed, lod_table, start_log_gains, stored_gaussians
@@ -26,7 +26,7 @@ class DeviceTrainee:
 
     Args:
         target: float32 (H, W, C); goes to the device once.
-        draws: the places of new Gaussians, in the runtime's memory.
+        seed: of the places of new Gaussians.
         allowed: bool (H, W), the pixels in which they may be placed; None is all.
         importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
         pictures: what lies on the device already; None is nothing.
@@ -41,7 +41,7 @@ class DeviceTrainee:
         target: Float32Array,
         grid: Grid,
         runtime: Runtime,
-        draws: Draws,
+        seed: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
         importance: Float32Array | None = None,
         pictures: DevicePictures | None = None,
@@ -49,13 +49,13 @@ class DeviceTrainee:
         self.mse = self.best_mse = self.best_score = np.inf
         self._plan = plan
         self._runtime = runtime
-        self._draws = draws
         self._takes_best = False
         with runtime:
             held = pictures or DevicePictures(runtime)
             self._target = held.planes(target)
-            self._allowed = None if allowed is None else held.as_it_is(allowed)
+            where = None if allowed is None or not allowed.any() else held.as_it_is(allowed)
             self._importance = None if importance is None else held.as_it_is(importance)
+            self._growth = Growth(runtime, self._target, self._importance, where, seed)
             # Besides its steps, every segment is looked at up to five times, and the finished set once.
             n_steps = plan.n_steps + 5 * len(plan.segments) + 1
             settings = fit_settings(plan, has_importance=importance is not None)
@@ -136,20 +136,11 @@ class DeviceTrainee:
     def _saw(self, status: FitStatus) -> None:
         self.mse, self.best_mse, self.best_score = status.mse, status.best_mse, status.best_score
 
-    def _new_rows(self, planes: Array | None, n_present: int, n_wanted: int) -> tuple[Array, Array]:
-        """`new_rows` where planes (C, H, W) are what there is; nothing but single numbers comes to the host."""
-        xp = self._runtime.xp
-        return new_rows(
-            self._plan,
-            xp.moveaxis(self._target, 0, 2),
-            None if planes is None else xp.moveaxis(planes, 0, 2),
-            n_present,
-            n_wanted,
-            self._draws,
-            xp,
-            allowed=self._allowed,
-            importance=self._importance,
-        )
+    def _new_rows(self, image: Array | None, n_present: int, n_wanted: int) -> tuple[Array, Array]:
+        """`new_rows` where there is an image (C, H, W); nothing but a count comes to the host."""
+        has_map = self._importance is not None and self._importance.ndim == 2
+        terms = growth_terms(self._plan, n_wanted, is_first=image is None, has_map=has_map)
+        return self._growth.rows(terms, image, n_wanted - n_present)
 
     def _download(self) -> tuple[torch.Tensor, torch.Tensor]:
         with self._runtime:

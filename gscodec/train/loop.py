@@ -14,7 +14,6 @@ from gscodec.raster.base import Rasterizer
 from gscodec.raster.cpu import CpuRasterizer
 from gscodec.raster.cuda import on_device
 from gscodec.train.device_trainee import DeviceTrainee
-from gscodec.train.placement import ModuleDraws
 from gscodec.train.plan import FitPlan
 from gscodec.train.presets import Preset
 from gscodec.train.schedule import lod_counts
@@ -162,8 +161,7 @@ def _trainee(
         need = fit_bytes(plan.shape, plan.n_gaussians, ssim=ssim)
         check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
         device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
-        draws = ModuleDraws(device.runtime.xp, seed)
-        return DeviceTrainee(plan, target, grid, device.runtime, draws, allowed, importance, pictures=device.pictures)
+        return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)
     raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
 
 

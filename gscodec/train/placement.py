@@ -1,20 +1,18 @@
-"""Where Gaussians start: content-adaptive initialisation and error-guided growth (paper, Section 3.3).
-
-Each function takes the module of its arrays, NumPy or CuPy, as `xp`.
-"""
+"""Where Gaussians start: content-adaptive initialisation and error-guided growth (paper, Section 3.3)."""
 
 from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-Array = Any  # numpy.ndarray, or cupy.ndarray on a card
+Array = npt.NDArray[Any]
 
 _WINDOW_PIXELS: Final = 1 << 18
 """Looked at together by `structure_at`: what a second-level cache holds."""
 
 
 class Draws(Protocol):
-    """Random numbers in arrays of the module at hand. `numpy.random.Generator` is one."""
+    """Random numbers. `numpy.random.Generator` is one."""
 
     def random(self, size: tuple[int, ...]) -> Array:
         """Uniform float64 in [0, 1)."""
@@ -25,45 +23,29 @@ class Draws(Protocol):
         ...
 
 
-class ModuleDraws:
-    """`Draws` from the seeded generator of any array module: the same numbers again on the same device."""
-
-    def __init__(self, xp: Any, seed: int) -> None:
-        self._xp = xp
-        self._rng = xp.random.default_rng(seed)
-
-    def random(self, size: tuple[int, ...]) -> Array:
-        """See `Draws.random`."""
-        return self._rng.random(size)
-
-    def gumbel(self, *, size: int) -> Array:
-        """See `Draws.gumbel`; CuPy's generators have no Gumbel of their own."""
-        return -self._xp.log(self._rng.standard_exponential(size))
-
-
-def gradient_magnitude(image: Array, xp: Any = np, each: Array | None = None) -> Array:
+def gradient_magnitude(image: Array, each: Array | None = None) -> Array:
     """(H, W) float64 Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C).
 
     Args:
         each: (H, W, C), what the squares count.
     """
-    total = xp.zeros(image.shape[:2])
+    total = np.zeros(image.shape[:2])
     for axis in (0, 1):
         if image.shape[axis] > 1:
-            squares = xp.square(xp.gradient(image, axis=axis), dtype=np.float64)
+            squares = np.square(np.gradient(image, axis=axis), dtype=np.float64)
             total += (squares if each is None else each * squares).sum(axis=2)
-    return xp.sqrt(total)
+    return np.sqrt(total)
 
 
-def mix_with_uniform(density: Array, uniform_share: float, xp: Any = np) -> Array:
+def mix_with_uniform(density: Array, uniform_share: float) -> Array:
     """Probability per pixel: float64 density normalised to sum 1, mixed with a uniform share (paper, Eq. 6)."""
     total = float(density.sum())
     if not total > 0:
-        return xp.full(density.shape, 1.0 / density.size)
+        return np.full(density.shape, 1.0 / density.size)
     return (1.0 - uniform_share) * density / total + uniform_share / density.size
 
 
-def structure_at(image: Array, positions: Array, radius: int, xp: Any = np) -> tuple[Array, Array]:
+def structure_at(image: Array, positions: Array, radius: int) -> tuple[Array, Array]:
     """Direction of steepest change, rad, and how much it is the only one, 0 to 1: float64 (n,) each.
 
     The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels around each position, edges
@@ -71,13 +53,13 @@ def structure_at(image: Array, positions: Array, radius: int, xp: Any = np) -> t
     than the picture.
     """
     gray = image.mean(axis=2, dtype=np.float32)
-    down, across = (xp.gradient(gray, axis=a) if gray.shape[a] > 1 else xp.zeros_like(gray) for a in (0, 1))
-    reach = xp.arange(-max(1, radius), max(1, radius) + 1)
+    down, across = (np.gradient(gray, axis=a) if gray.shape[a] > 1 else np.zeros_like(gray) for a in (0, 1))
+    reach = np.arange(-max(1, radius), max(1, radius) + 1)
     rows, columns = (
-        xp.clip(xp.clip(positions[:, axis].astype(np.int64), 0, n - 1)[:, None] + reach, 0, n - 1)
+        np.clip(np.clip(positions[:, axis].astype(np.int64), 0, n - 1)[:, None] + reach, 0, n - 1)
         for axis, n in ((1, gray.shape[0]), (0, gray.shape[1]))
     )
-    xx, xy, yy = xp.empty((3, len(positions)))
+    xx, xy, yy = np.empty((3, len(positions)))
     step = max(1, _WINDOW_PIXELS // len(reach) ** 2)
     for first in range(0, len(positions), step):
         part = slice(first, first + step)
@@ -85,25 +67,25 @@ def structure_at(image: Array, positions: Array, radius: int, xp: Any = np) -> t
         gx, gy = across[where].astype(np.float64), down[where].astype(np.float64)
         for mean, product in ((xx, gx * gx), (xy, gx * gy), (yy, gy * gy)):
             mean[part] = product.mean(axis=(1, 2))
-    coherence = xp.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
-    return 0.5 * xp.arctan2(2 * xy, xx - yy), coherence
+    coherence = np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
+    return 0.5 * np.arctan2(2 * xy, xx - yy), coherence
 
 
-def box_blur(values: Array, radius: int, xp: Any = np) -> Array:
+def box_blur(values: Array, radius: int) -> Array:
     """Mean of float64 (H, W) over (2 radius + 1)^2 pixels, edges repeated."""
     if radius < 1:
         return values
     for axis in (0, 1):
         pad = [(0, 0), (0, 0)]
         pad[axis] = (radius + 1, radius)
-        sums = xp.cumsum(xp.pad(values, pad, mode="edge"), axis=axis)
+        sums = np.cumsum(np.pad(values, pad, mode="edge"), axis=axis)
         n = values.shape[axis]
-        upper = xp.take(sums, xp.arange(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
-        values = (upper - xp.take(sums, xp.arange(n), axis=axis)) / (2 * radius + 1)
+        upper = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
+        values = (upper - np.take(sums, np.arange(n), axis=axis)) / (2 * radius + 1)
     return values
 
 
-def draw_positions(draws: Draws, probability: Array, count: int, jitter: bool, xp: Any = np) -> Array:
+def draw_positions(draws: Draws, probability: Array, count: int, jitter: bool) -> Array:
     """(count, 2) float64 positions in px, at distinct pixels while there are enough of them.
 
     Args:
@@ -111,22 +93,22 @@ def draw_positions(draws: Draws, probability: Array, count: int, jitter: bool, x
         jitter: anywhere inside the pixel rather than at its centre.
     """
     weights = probability.ravel()
-    possible = int(xp.count_nonzero(weights))
-    chosen = [xp.zeros(0, np.int64)]
+    possible = int(np.count_nonzero(weights))
+    chosen = [np.zeros(0, np.int64)]
     while count > 0:
         take = min(count, possible)
         # Gumbel top-k: draws without replacement in one pass (Efraimidis and Spirakis 2006).
         with np.errstate(divide="ignore"):
-            keys = xp.log(weights) + draws.gumbel(size=weights.size)
-        chosen.append(xp.sort(xp.argpartition(keys, weights.size - take)[weights.size - take :]))
+            keys = np.log(weights) + draws.gumbel(size=weights.size)
+        chosen.append(np.sort(np.argpartition(keys, weights.size - take)[weights.size - take :]))
         count -= take
-    pixels = xp.concatenate(chosen)
+    pixels = np.concatenate(chosen)
     offset = draws.random((len(pixels), 2)) if jitter else 0.5
-    return xp.stack(xp.divmod(pixels, probability.shape[1])[::-1], axis=1) + offset
+    return np.stack(np.divmod(pixels, probability.shape[1])[::-1], axis=1) + offset
 
 
-def colours_at(image: Array, positions: Array, xp: Any = np) -> Array:
+def colours_at(image: Array, positions: Array) -> Array:
     """(n, C) values of the pixels of (H, W, C) that contain the positions."""
-    columns = xp.clip(positions[:, 0].astype(np.int64), 0, image.shape[1] - 1)
-    rows = xp.clip(positions[:, 1].astype(np.int64), 0, image.shape[0] - 1)
+    columns = np.clip(positions[:, 0].astype(np.int64), 0, image.shape[1] - 1)
+    rows = np.clip(positions[:, 1].astype(np.int64), 0, image.shape[0] - 1)
     return image[rows, columns]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from counter_draws import CounterDraws
 from host_runtime import SCHEDULES, HostKernel, HostRuntime, Schedule
 from launches import launches_of
 
 from gscodec.cuda.fitting import FitSnapshot
-from gscodec.cuda.runtime import Array, Define, Runtime
+from gscodec.cuda.runtime import Define, Runtime
 from gscodec.errors import InvalidArgument
 from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.raster.base import LossWeights
@@ -24,6 +25,7 @@ from gscodec.train.schedule import lod_counts
 from gscodec.train.trainee import CpuTrainee, Trainee
 
 HEIGHT, WIDTH, N_GAUSSIANS = 40, 48, 60
+SEED = 9
 
 ODD = dataclasses.replace(
     PRESETS["paper"],
@@ -40,20 +42,6 @@ ODD = dataclasses.replace(
 """What no preset of its own has together: plain scales and image units, with levels that learn."""
 
 EVERY = [*PRESETS.values(), ODD]
-
-
-class SameDraws:
-    """The random numbers of the CPU's fit, in a runtime's memory."""
-
-    def __init__(self, runtime: Runtime, rng: np.random.Generator) -> None:
-        self._runtime = runtime
-        self._rng = rng
-
-    def random(self, size: tuple[int, ...]) -> Array:
-        return self._runtime.upload(self._rng.random(size))
-
-    def gumbel(self, *, size: int) -> Array:
-        return self._runtime.upload(self._rng.gumbel(size=size))
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +92,7 @@ def on_device(
     importance: Float32Array | None = None,
 ) -> Outcome:
     plan, rng = plan_of(preset, steps), np.random.default_rng(9)
-    draws = SameDraws(runtime, rng)
-    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws, importance=importance)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, SEED, importance=importance)
     return train(trainee, plan, rng, stop)
 
 
@@ -117,7 +104,8 @@ def on_cpu(
     importance: Float32Array | None = None,
 ) -> Outcome:
     plan, rng = plan_of(preset, steps), np.random.default_rng(9)
-    trainee = CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), rng, importance=importance)
+    draws: Any = CounterDraws(SEED)
+    trainee = CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), draws, importance=importance)
     return train(trainee, plan, rng, stop)
 
 
@@ -243,11 +231,11 @@ def test_a_fit_reaches_the_cpu_s_quality_at_every_level(
 
 
 def test_new_gaussians_are_placed_where_they_may_be(device_runtime: Runtime, picture: Float32Array) -> None:
-    preset, plan, rng = PRESETS["balanced"], plan_of(PRESETS["balanced"], 40), np.random.default_rng(9)
+    preset, plan = PRESETS["balanced"], plan_of(PRESETS["balanced"], 40)
     allowed = np.zeros((HEIGHT, WIDTH), np.bool_)
     allowed[8:24, 10:30] = True
     grid = grid_of(picture, preset)
-    trainee = DeviceTrainee(plan, picture, grid, device_runtime, SameDraws(device_runtime, rng), allowed)
+    trainee = DeviceTrainee(plan, picture, grid, device_runtime, SEED, allowed)
     trainee.grow(N_GAUSSIANS // 2)
     trainee.grow(N_GAUSSIANS)
     trainee.relocate(6)
@@ -305,7 +293,7 @@ def test_more_room_changes_no_step(device_runtime: Runtime, picture: Float32Arra
     for makes_room in (False, True):
         preset = dataclasses.replace(ODD, relocations=0)
         plan, rng = plan_of(preset, 40), np.random.default_rng(4)
-        trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), device_runtime, SameDraws(device_runtime, rng))
+        trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), device_runtime, SEED)
         trainee.grow(N_GAUSSIANS)
         last = plan.segments[-1]
         steps = plan.steps(dataclasses.replace(last, first=30, last=40), rng)
@@ -372,8 +360,7 @@ def test_a_step_is_few_launches(
 ) -> None:
     """Seven, two more with SSIM, one more where levels learn: each costs its start, whatever it does."""
     plan = plan_of(preset, 4)
-    draws = SameDraws(runtime, np.random.default_rng(0))
-    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, draws)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, SEED)
     trainee.grow(N_GAUSSIANS)
     launches = launches_of(runtime, trainee._steps._step)
     lists = ["show", "scan_lists", "emit_pairs", "sort_lists"]
@@ -383,8 +370,7 @@ def test_a_step_is_few_launches(
 @pytest.mark.parametrize("name", ["paper", "balanced"])
 def test_a_step_is_one_graph(device_runtime: Runtime, picture: Float32Array, name: str) -> None:
     plan, rng = plan_of(PRESETS[name], 30), np.random.default_rng(0)
-    draws = SameDraws(device_runtime, rng)
-    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), device_runtime, draws)
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), device_runtime, SEED)
     segment = plan.segments[-1]
     trainee.grow(segment.n_gaussians)
     list(trainee.run(plan.steps(segment, rng)))
@@ -424,7 +410,7 @@ def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
     monkeypatch.setattr(device_steps, "ROOM", 5.0)
     plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (30,), 60)
     rng = np.random.default_rng(0)
-    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), runtime, SameDraws(runtime, rng))
+    trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), runtime, SEED)
     for segment in plan.segments:
         grows = segment.n_gaussians > len(trainee)
         trainee.grow(segment.n_gaussians)

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gscodec.train.placement import (
-    ModuleDraws,
     box_blur,
     colours_at,
     draw_positions,
@@ -67,12 +66,3 @@ def test_colours_are_those_of_the_pixel_that_contains_the_position() -> None:
         10,
         11,
     ]
-
-
-def test_draws_of_an_array_module_are_gumbel_and_come_again() -> None:
-    first, second = ModuleDraws(np, 3), ModuleDraws(np, 3)
-    values = first.gumbel(size=20_000)
-    assert np.array_equal(values, second.gumbel(size=20_000))
-    assert values.mean() == pytest.approx(np.euler_gamma, abs=0.03)
-    assert values.std() == pytest.approx(np.pi / np.sqrt(6), abs=0.03)
-    assert first.random((3, 2)).shape == (3, 2)

@@ -1,0 +1,190 @@
+"""New Gaussians of a fit, drawn and started on the device: launches of growth.cu. What for: train/growth.py."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gscodec.cuda.binning import WARP
+from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
+
+GROWTH_THREADS: Final = 256
+KEYS_EACH: Final = 16
+"""Pixels a thread draws keys for, and looks through."""
+BLUR_RUN: Final = 64
+SUM_BLOCKS: Final = 512
+DIGIT_BITS: Final = 8
+_DIGITS: Final = 1 << DIGIT_BITS
+_KEY_BITS: Final = 32
+
+DEFINES: Final[dict[str, Define]] = {
+    "GROWTH_THREADS": GROWTH_THREADS,
+    "KEYS_EACH": KEYS_EACH,
+    "BLUR_RUN": BLUR_RUN,
+    "SUM_BLOCKS": SUM_BLOCKS,
+    "DIGIT_BITS": DIGIT_BITS,
+    "DIGITS": _DIGITS,
+    "LOSS_COLUMNS": 1,  # partial_sums.cuh asks for it
+}
+"""What growth.cu is compiled with."""
+
+
+@dataclass(frozen=True)
+class GrowthTerms:
+    """How new Gaussians are placed and started."""
+
+    uniform_share: float  # of them, anywhere
+    error_power: float  # by |error|^power; unused for the first, which are placed by the picture's gradient
+    blur_px: float  # radius of the box that errors are averaged over
+    jitter: bool  # anywhere in a pixel, or at its centre
+    scale: float  # both scale parameters at first
+    units: tuple[float, float]  # of the learning rates of x and y
+    stretch: float  # along the picture's structure, in terms of the scale parameters; 0 is none
+    structure_px: int  # radius of the window that the structure is averaged over
+
+
+class Growth:
+    """Draws new Gaussians for a picture. Its callers have entered the runtime.
+
+    Args:
+        target: float32 (C, H, W) in the runtime's memory.
+        importance: float32 (H, W) or (C, H, W) there, what each sample counts; None is 1 for all.
+        allowed: bool (H, W) there, the pixels in which they may be placed, some at least; None is all.
+        seed: of the random numbers.
+    """
+
+    def __init__(
+        self, runtime: Runtime, target: Array, importance: Array | None, allowed: Array | None, seed: int
+    ) -> None:
+        self._runtime = runtime
+        self._target = target
+        by_channel = importance is not None and importance.ndim == 3
+        self._each = importance if by_channel else None
+        self._counts = None if by_channel else importance
+        self._allowed = allowed
+        self._seed = np.uint64(seed % (1 << 64))
+        self._draw = 0
+
+    def rows(self, terms: GrowthTerms, image: Array | None, n_new: int) -> tuple[Array, Array]:
+        """Parameters of n_new Gaussians and the units of their learning rates, float32 (n_new, 5 + C) each.
+
+        Args:
+            image: float32 (C, H, W), what there is; None places by the picture's gradient.
+        """
+        density, sums = self._density(terms, image)
+        drawn = self._runtime.xp.empty(n_new, np.int64)
+        done = 0
+        while done < n_new:  # again where fewer pixels have any probability
+            keys, possible = self._keys(terms, density, sums)
+            take = min(n_new - done, possible)
+            self._list(keys, take, drawn[done:])
+            done += take
+        return self._start(terms, drawn)
+
+    def _density(self, terms: GrowthTerms, image: Array | None) -> tuple[Array, Array]:
+        """float32 (H, W) density, not normalised, and partial sums of it."""
+        xp, (c, height, width) = self._runtime.xp, self._target.shape
+        n = height * width
+        density = xp.empty((height, width), np.float32)
+        blocks = -(-n // GROWTH_THREADS)
+        if image is None:
+            self._launch(
+                "gradient_density", blocks, self._target, self._each, *map(np.int32, (c, height, width)), density
+            )
+        else:
+            self._launch(
+                "error_density",
+                blocks,
+                image,
+                self._target,
+                self._each,
+                np.int32(c),
+                np.int64(n),
+                np.float32(terms.error_power),
+                density,
+            )
+            radius = round(terms.blur_px)
+            if radius >= 1:
+                other = xp.empty((height, width), np.float32)
+                for lines, length, line_step, step, to in (
+                    (width, height, 1, width, other),
+                    (height, width, width, 1, density),
+                ):
+                    runs = lines * -(-length // BLUR_RUN)
+                    self._launch(
+                        "blur_along",
+                        -(-runs // GROWTH_THREADS),
+                        density if to is other else other,
+                        np.int32(lines),
+                        np.int32(length),
+                        np.int64(line_step),
+                        np.int64(step),
+                        np.int32(radius),
+                        to,
+                    )
+        sums = xp.empty(SUM_BLOCKS, np.float64)
+        self._launch("weigh_density", SUM_BLOCKS, density, self._counts, np.int64(n), sums)
+        return density, sums
+
+    def _keys(self, terms: GrowthTerms, density: Array, sums: Array) -> tuple[Array, int]:
+        """uint32 (H, W) a draw of keys, 0 for pixels without any probability, and how many have one. Waits for it."""
+        xp, n = self._runtime.xp, density.size
+        keys, possible = xp.empty(density.shape, np.uint32), xp.zeros(1, np.int32)
+        self._launch(
+            "draw_keys",
+            -(-n // (GROWTH_THREADS * KEYS_EACH)),
+            density,
+            sums,
+            self._allowed,
+            np.int64(n),
+            np.float64(terms.uniform_share),
+            self._seed,
+            self._next_draw(),
+            keys,
+            possible,
+        )
+        return keys, int(self._runtime.download(possible)[0])
+
+    def _list(self, keys: Array, take: int, drawn: Array) -> None:
+        """Writes the pixels of the greatest keys, in ascending order."""
+        n, blocks = keys.size, -(-keys.size // (GROWTH_THREADS * KEYS_EACH))
+        start = np.zeros(2 + _DIGITS, np.int32)
+        start[1] = take
+        select = self._runtime.upload(start)
+        for shift in range(_KEY_BITS - DIGIT_BITS, -1, -DIGIT_BITS):
+            self._launch("count_digits", blocks, keys, np.int64(n), np.int32(shift), select)
+            self._launch("choose_digit", 1, np.int32(shift), select)
+        chunks = self._runtime.xp.empty((blocks, 2), np.int32)
+        self._launch("count_drawn", blocks, keys, np.int64(n), select, chunks)
+        self._launch("list_drawn", blocks, keys, np.int64(n), select, chunks, drawn)
+
+    def _start(self, terms: GrowthTerms, drawn: Array) -> tuple[Array, Array]:
+        c, height, width = self._target.shape
+        n = len(drawn)
+        rows, units = (self._runtime.xp.empty((n, 5 + c), np.float32) for _ in range(2))
+        self._launch(
+            "start_rows",
+            -(-n * WARP // GROWTH_THREADS),
+            self._target,
+            *map(np.int32, (c, height, width)),
+            drawn,
+            np.int32(n),
+            np.int32(terms.jitter),
+            self._seed,
+            self._next_draw() if terms.jitter else np.uint32(0),
+            np.float32(terms.scale),
+            *map(np.float32, terms.units),
+            np.float64(terms.stretch),
+            np.int32(max(1, terms.structure_px)),
+            rows,
+            units,
+        )
+        return rows, units
+
+    def _next_draw(self) -> np.uint32:
+        self._draw += 1
+        return np.uint32(self._draw)
+
+    def _launch(self, entry: str, blocks: int, *args: Array | np.generic | None) -> None:
+        kernel: Kernel = self._runtime.kernel("growth", entry, **DEFINES)
+        kernel(blocks, GROWTH_THREADS, *args)
