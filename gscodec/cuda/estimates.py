@@ -21,7 +21,7 @@ GEOMETRY_BYTES: Final = 200
 
 
 def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> int:
-    """About what a fit of (height, width, C) samples takes at its peak, where Gaussians are placed by errors.
+    """About what a fit of (height, width, C) samples takes at its peak, where Gaussians move to errors.
 
     Args:
         ssim: whether its loss has that term.
@@ -29,7 +29,8 @@ def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> i
     height, width, n_channels = shape
     pixels = height * width
     planes = 4 * n_channels * (3 if ssim else 2)  # target, picture, gradient
-    placing = max(20 * n_channels + 8, 64)  # error per sample in float64; then density, sums of it, keys to sort
+    # A picture, and planes that tell who carries little, in parts of C; growth's density, blur and keys are less.
+    placing = 4 * n_channels * (1 - -(n_channels + 2) // n_channels)
     tiles = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
     choices = 4 * CHOICES * TILE_SIZE**2 * tiles if ssim else 0
     pairs = min(MAX_TILE_PAIRS, PAIRS_PER_TILE * tiles)

@@ -54,12 +54,12 @@ def test_a_fit_takes_what_its_planes_and_lists_take() -> None:
     assert ssim - plain == (12 + 12) * pixels, "the picture, and what the gradient need not find again"
     odd = [fit_bytes((2047, 2033, 1), 10, ssim=ssim) for ssim in (False, True)]
     assert odd[1] - odd[0] == 4 * 2047 * 2033 + 12 * pixels, "whole tiles of it"
-    assert 100 * pixels < ssim < 150 * pixels
+    assert 85 * pixels < ssim < 110 * pixels
     more = fit_bytes(shape, 1_010_000, ssim=True)
     assert more - ssim == 1_000_000 * (40 * 8 + 200)
     assert fit_bytes((4096, 2048, 3), 10_000, ssim=True) == pytest.approx(2 * ssim, rel=0.02)
     huge = fit_bytes((1 << 20, 1 << 20, 1), 1, ssim=False)
-    assert huge - (8 + 64 << 40) == MAX_TILE_PAIRS * 40 + 440
+    assert huge - (8 + 16 << 40) == MAX_TILE_PAIRS * 40 + 440
 
 
 def test_what_does_not_fit_is_one_line(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
