@@ -1,4 +1,4 @@
-"""What a process that has never used a GPU compiles for its first decode."""
+"""What a process that has never used a GPU compiles for its first decode and its first encode."""
 
 import hashlib
 import subprocess
@@ -48,6 +48,13 @@ def pixels(n_channels: int, dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
     return np.stack(planes, axis=2).astype(dtype) * (257 if dtype is np.uint16 else 1)
 
 
+def first_encode(source: Any, **how: Any) -> tuple[bytes, Noting, set[str]]:
+    runtime = Noting()
+    with host_machine(1, lambda _: runtime), noting_programs() as compiled:
+        result = encode(source, gaussians=40, device="cuda", **how)
+    return result.data, runtime, compiled
+
+
 @pytest.mark.parametrize("n_channels", [1, 3, 4])
 @pytest.mark.parametrize(
     ("profile", "unpacks"), [("coded", "unpack_coded"), ("packed", "unpack_packed"), ("f16", "unpack")]
@@ -62,6 +69,29 @@ def test_a_first_decode_compiles_three_programs_side_by_side(
         assert image.render().dtype == dtype
     assert runtime.families == sorted(["raster_forward", "tile_bin", unpacks])
     assert runtime.ahead == runtime.asked
+    assert not compiled, "CuPy compiles nothing"
+
+
+@pytest.mark.parametrize("n_channels", [1, 4])
+@pytest.mark.parametrize(
+    ("how", "also"),
+    [
+        ({"preset": "balanced", "steps": 60}, ["unpack_coded", "upkeep"]),
+        ({"preset": "balanced", "steps": 60, "profile": "packed"}, ["unpack_packed", "upkeep"]),
+        ({"preset": "fast", "steps": 60, "tune": "balanced"}, ["unpack_coded", "upkeep"]),
+        ({"preset": "paper", "steps": 20}, ["unpack"]),
+    ],
+    ids=["balanced", "packed", "ssim", "paper"],
+)
+def test_a_first_encode_compiles_few_programs_side_by_side(
+    n_channels: int, how: dict[str, Any], also: list[str]
+) -> None:
+    _, runtime, compiled = first_encode(pixels(n_channels), **how)
+    codes = ["raster_forward"]  # beside the picture in floats
+    usual = ["fit", "growth", "loss", "raster_backward", "raster_forward", "tile_bin"]
+    assert runtime.families == sorted([*usual, *codes, *also])
+    assert runtime.asked <= runtime.ahead
+    assert {family for family, _ in runtime.ahead - runtime.asked} <= {"upkeep"}
     assert not compiled, "CuPy compiles nothing"
 
 
