@@ -1,4 +1,4 @@
-"""What is said of cards, by a driver library made up here: no card is needed, and cupy is not imported."""
+"""What is said of GPUs, by a driver library made up here: no GPU is needed, and cupy is not imported."""
 
 import ctypes
 import subprocess
@@ -222,7 +222,7 @@ def test_the_real_probe_answers() -> None:
 
 def test_a_machine_without_a_card_never_imports_cupy() -> None:
     if probe().cards:
-        pytest.skip("there is a card")
+        pytest.skip("there is a GPU")
     with pytest.raises(BackendUnavailable, match="device cuda:0: "):
         open_runtime("cuda:0")
     code = "import sys, gscodec.cuda.device as d; d.cuda_devices(); d.cupy_majors(); sys.exit('cupy' in sys.modules)"

@@ -1,4 +1,4 @@
-"""What happens where a card cannot be used: no card, no cupy, a wrong name, too little memory."""
+"""What happens where a GPU cannot be used: no GPU, no cupy, a wrong name, too little memory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ NO_ROOM = "cuda:0: 1073741824 bytes are needed and 1024 free; take fewer Gaussia
 
 
 class SmallCard(HostRuntime):
-    """A card that takes so many uploads and is full then."""
+    """A GPU that takes so many uploads and is full then."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def pixels() -> Pixels:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets up a machine: its cards, and what opening one gives."""
+    """Sets up a machine: its GPUs, and what opening one gives."""
 
     def make(cards: int, opened: Runtime | Exception | None = None, cupy: tuple[int, ...] = (12,)) -> None:
         found = tuple(Card(index, "Card", (9, 0), 1 << 33) for index in range(cards))
