@@ -47,7 +47,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "larger": {"size": (140, 101)},
     "smaller": {"size": (41, 33)},
     "flat": {"size": (7, 150), "lod": 0},
-    "thumbnail": {"size": (20, 16)},
+    "thumbnail": {"size": (4, 4)},
 }
 
 
