@@ -72,7 +72,8 @@ test-cuda: ## run the tests that need a GPU; they fail where none opens
 	GSCODEC_NEED_GPU=1 $(PYTHON) -m pytest -q -m cuda tests/cuda tests/raster
 
 races: $(VENV)/dev ## run the kernels' tests under the race detector, then without each barrier in turn
-	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py tests/cuda tests/raster
+	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py \
+		--ignore tests/cuda/test_on_gpu.py tests/cuda tests/raster
 	$(BIN)/python tests/cuda/mutants.py --barriers -j $(WORKERS)
 
 mutants: $(VENV)/dev ## exchange operators of the CUDA kernels one by one; a test must find each
