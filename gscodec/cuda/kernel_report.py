@@ -94,14 +94,14 @@ def report(variants: Iterable[Variant], architectures: Sequence[str], workers: i
     Yields:
         str: a line; those of refusals begin with `REFUSED`.
     """
-    yield f"{'kernel':<20}{'arch':<8}{'registers':>9}{'shared':>8}{'local':>7}{'spilled':>9}  macros"
+    yield f"{'kernel':<24}{'arch':<8}{'registers':>9}{'shared':>8}{'local':>7}{'spilled':>9}  macros"
     with ThreadPoolExecutor(workers) as pool:
         jobs = [(v, arch, pool.submit(v.usages, arch)) for v in variants for arch in architectures]
         for variant, architecture, job in jobs:
             try:
                 for u in job.result():
                     numbers = f"{u.registers:>9}{u.shared_bytes:>8}{u.local_bytes:>7}{u.spill_bytes:>9}"
-                    yield f"{u.entry:<20}{architecture:<8}{numbers}  {variant}"
+                    yield f"{u.entry:<24}{architecture:<8}{numbers}  {variant}"
             except KernelRefused as refusal:
                 yield f"REFUSED {variant.family} ({variant}): {refusal}"
 
