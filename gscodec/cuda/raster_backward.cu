@@ -119,14 +119,13 @@ __device__ inline void sum_moments(TileList& list, const Box& box, const Points&
         const int n = list.length - first < BATCH ? list.length - first : BATCH;
 #pragma unroll 1
         for (int e = lane; e < n * kValues; e += WARP) (&workspace.sums[warp][0][0])[e] = 0;
-        __syncwarp();  // zeros are there, and slopes
         for (int k = 0;;) {
             int mine;
             const int filled =
                 ties ? fill_chunk<true>(list, at, choice, inverse_total, room, workspace.weights[warp], k, mine)
                      : fill_chunk<false>(list, at, choice, inverse_total, room, workspace.weights[warp], k, mine);
             if (!filled) break;
-            __syncwarp();
+            __syncwarp();  // weights are there, and zeros and slopes
             real sums[kValues], share[kEach];
             sum_pixels(list.staged[mine], workspace.slopes[warp], workspace.weights[warp][lane / GROUPS], group, sums);
             group_scatter_sum<GROUPS>(sums, lane, share);
@@ -149,7 +148,7 @@ __device__ inline void sum_moments(TileList& list, const Box& box, const Points&
                 row[k] = channel ? row[k] + sum : sum;
             }
         }
-        __syncthreads();
+        // Another batch, or the same with other channels, is staged behind a barrier before sums are touched again.
     }
 }
 
