@@ -17,7 +17,7 @@ SECONDS ?= 600
 NVRTC ?= 12.0.140 12.9.86 13.0.48
 OUT ?= out/gpu
 STAGES ?=
-ASAN_TESTS ?= tests/format tests/corrupt tests/raster tests/decode tests/fuzz/test_corpus.py \
+ASAN_TESTS ?= tests/format tests/corrupt tests/render tests/decoding tests/fuzz/test_corpus.py \
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
@@ -69,11 +69,11 @@ on-gpu: ## build, check and measure all that needs a GPU (OUT=folder SECONDS=560
 
 test-cuda: ## run the tests that need a GPU; they fail where none opens
 	$(PYTHON) benchmarks/_gpu_build.py
-	GSCODEC_NEED_GPU=1 $(PYTHON) -m pytest -q -m cuda tests/cuda tests/raster
+	GSCODEC_NEED_GPU=1 $(PYTHON) -m pytest -q -m cuda tests/cuda tests/render
 
 races: $(VENV)/dev ## run the kernels' tests under the race detector, then without each barrier in turn
 	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py \
-		--ignore tests/cuda/test_on_gpu.py tests/cuda tests/raster
+		--ignore tests/cuda/test_on_gpu.py tests/cuda tests/render
 	$(BIN)/python tests/cuda/mutants.py --barriers -j $(WORKERS)
 
 mutants: $(VENV)/dev ## exchange operators of the CUDA kernels one by one; a test must find each
@@ -83,7 +83,7 @@ stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and 
 	$(BIN)/python tests/stress/batch_kill.py --kills $(KILLS)
 
 kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no GPU
-	$(BIN)/python -m gscodec.cuda.kernel_report -j $(WORKERS)
+	$(BIN)/python -m gscodec.render.kernel_report -j $(WORKERS)
 
 nvrtc: $(VENV)/dev ## compile the CUDA kernels with older compilers, which it downloads (NVRTC="12.0.140 13.0.48")
 	@for version in $(NVRTC); do \

@@ -15,16 +15,16 @@ from _gpu_floors import SceneFacts, work_of
 from _gpu_machine import Machine
 from _synthetic import synthetic_file
 
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import Renderer, bin_scene, render_window, upload_gaussians
-from gscodec.decode import open_igs
-from gscodec.format import IgsReader
-from gscodec.gaussians import Float32Array, Grid, Window
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.train import PRESETS
-from gscodec.train.device_trainee import DeviceTrainee
-from gscodec.train.plan import FitPlan, Segment, Step
-from gscodec.train.schedule import lod_counts
+from gscodec.decoding.image import open_igs
+from gscodec.fit.device_trainee import DeviceTrainee
+from gscodec.fit.plan import FitPlan, Segment, Step
+from gscodec.fit.presets import PRESETS
+from gscodec.fit.schedule import lod_counts
+from gscodec.model.gaussians import Float32Array, Grid, Window
+from gscodec.render.cpu import CpuRasterizer
 
 Row = dict[str, Any]
 

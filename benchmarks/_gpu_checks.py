@@ -18,16 +18,16 @@ from _gpu_cases import Sizes, picture, trainee_of
 from _gpu_machine import Machine
 
 import gscodec
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.device import open_runtime
 from gscodec.cuda.runtime import Recorded
 from gscodec.cuda.scenes import Renderer, upload_gaussians
 from gscodec.cuda.unpacking import unpack_pages
 from gscodec.errors import BackendUnavailable
-from gscodec.format import IgsReader
-from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.raster.reference import ReferenceRasterizer
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.model.rendering import LossWeights
+from gscodec.render.gpu import CudaRasterizer
+from gscodec.render.reference import ReferenceRasterizer
 
 Check = Callable[[Machine], str]
 

@@ -13,8 +13,8 @@ def main(device: str, what: str, side: int, count: int) -> None:
     from _gpu_machine import opened
     from _synthetic import synthetic_file
 
-    from gscodec.decode import open_igs
-    from gscodec.encoder import encode
+    from gscodec.decoding.image import open_igs
+    from gscodec.encoding.api import encode
 
     source = picture(side) if what == "encode" else synthetic_file(side, side, count)
     imported = time.perf_counter()

@@ -18,11 +18,11 @@ from _gpu_machine import HOST, Machine
 from _synthetic import synthetic_file
 
 import gscodec
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.transfer import row_strips, to_host
 from gscodec.cuda.unpacking import unpack_pages
-from gscodec.decode import IgsImage, open_igs
-from gscodec.encoder import encode
-from gscodec.format import IgsReader
+from gscodec.decoding.image import IgsImage, open_igs
+from gscodec.encoding.api import encode
 
 COLD: Final = Path(__file__).with_name("_gpu_cold.py")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import TILE_SIZE
+from gscodec.model.constants import TILE_SIZE
 
 
 @dataclass(frozen=True)

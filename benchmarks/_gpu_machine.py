@@ -44,9 +44,9 @@ def opened(name: str) -> Iterator[Machine]:
             sys.path.insert(0, str(_SHIM))
         from host_runtime import HostRuntime
 
-        from gscodec.raster import autograd
-        from gscodec.raster.cuda import CudaRasterizer
-        from gscodec.raster.device_bridge import DeviceBridge
+        from gscodec.render import autograd
+        from gscodec.render.device_bridge import DeviceBridge
+        from gscodec.render.gpu import CudaRasterizer
 
         runtime = HostRuntime()
         real_open, real_bridge = devices.open_runtime, autograd.bridge_to

@@ -12,10 +12,10 @@ from _synthetic import synthetic_file
 from torch.utils.dlpack import from_dlpack
 
 import gscodec
-from gscodec.raster.autograd import fit_loss, render
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
+from gscodec.model.rendering import LossWeights
+from gscodec.render.autograd import fit_loss, render
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 
 def place_of(machine: Machine) -> torch.device:

@@ -23,12 +23,14 @@ from _range_server import serve
 
 from gscodec.bench.machine import machine
 from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
-from gscodec.constants import DEFAULT_PAGE_SIZE
-from gscodec.decode import open_igs
-from gscodec.format import Contents, IgsReader, pack
-from gscodec.format.lattice import Lattice
-from gscodec.gaussians import LodTable
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
+from gscodec.decoding.image import open_igs
 from gscodec.image.stack import picture_groups
+from gscodec.model.constants import DEFAULT_PAGE_SIZE
+from gscodec.model.gaussians import LodTable
+from gscodec.profiles.lattice import Lattice
 
 SIDE = 32768
 COLD_RUNS = 15
@@ -36,8 +38,8 @@ COLD_RUNS = 15
 COLD = """
 import json, os, sys, time
 import numpy as np
-from gscodec.decode import open_igs
-from gscodec.raster.base import get_backend
+from gscodec.decoding import open_igs
+from gscodec.render.base import get_backend
 get_backend("cpu")
 path, request = sys.argv[1], json.loads(sys.argv[2])
 descriptor = os.open(path, os.O_RDONLY)

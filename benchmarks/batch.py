@@ -83,7 +83,7 @@ def digest(folder: Path) -> str:
 
 def killed_runs(tree: Path, target: Path, seconds: float) -> tuple[int, list[int]]:
     """Start and kill the batch at random; how many broken files were ever there, and files after each kill."""
-    from gscodec.format import validate
+    from gscodec.container.validate import validate
 
     draw = random.Random(7)
     broken, counts = 0, []

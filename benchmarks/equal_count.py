@@ -16,7 +16,8 @@ import numpy as np
 
 import gscodec
 from gscodec.bench.machine import machine
-from gscodec.image import load_image, to_unit
+from gscodec.image.levels import to_unit
+from gscodec.image.load import load_image
 from gscodec.metrics import ms_ssim, psnr, ssim
 
 FIELDS = ("image", "preset", "bpp", "gaussians", "bytes", "psnr", "ssim", "ms_ssim", "cpu_seconds")

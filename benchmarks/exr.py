@@ -25,8 +25,8 @@ import gscodec
 from gscodec.bench.machine import machine
 from gscodec.cli.app import main as gscodec_main
 from gscodec.errors import GsCodecError
-from gscodec.image import load_image
 from gscodec.image.levels import to_values
+from gscodec.image.load import load_image
 from gscodec.metrics import log_psnr
 
 SPAN = (0.8, 1.25)

@@ -32,11 +32,11 @@ from _gpu_checks import (
 from _gpu_machine import Machine, opened
 from _synthetic import synthetic_file
 
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.runtime import PlainStep
 from gscodec.cuda.scenes import Renderer, upload_gaussians
 from gscodec.errors import GsCodecError
-from gscodec.format import IgsReader
-from gscodec.gaussians import Window
+from gscodec.model.gaussians import Window
 
 
 def torch_check(name: str) -> Check:

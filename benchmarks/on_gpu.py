@@ -114,7 +114,7 @@ def tests(setting: Setting) -> Sequence[Command]:
     """The parity tests, in as many processes as there is memory for on the device."""
     side_by_side = not setting.host and importlib.util.find_spec("xdist") is not None
     workers = ["-p", "xdist", "-n", str(min(8, os.cpu_count() or 1))] if side_by_side else []
-    folders = ["tests/cuda/test_runtime.py"] if setting.host else ["tests/cuda", "tests/raster"]
+    folders = ["tests/cuda/test_runtime.py"] if setting.host else ["tests/cuda", "tests/render"]
     return [setting.pytest(*workers, "--junitxml", str(setting.out / "tests.xml"), *folders)]
 
 

@@ -13,15 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from gscodec.bench.machine import machine
-from gscodec.decode import open_igs
-from gscodec.format import Contents, pack
-from gscodec.format.lattice import Lattice
-from gscodec.gaussians import GaussianSet, Grid
-from gscodec.image import load_image, to_unit
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
+from gscodec.decoding.image import open_igs
+from gscodec.fit.loop import Fit, fit
+from gscodec.fit.packed import settle_packed
+from gscodec.fit.presets import get_preset
+from gscodec.fit.settle_task import SettleTask
+from gscodec.fit.settling import settle
+from gscodec.image.levels import to_unit
+from gscodec.image.load import load_image
 from gscodec.metrics import psnr
-from gscodec.raster.base import cpu_backend
-from gscodec.train import SettleTask, fit, get_preset, settle, settle_packed
-from gscodec.train.loop import Fit
+from gscodec.model.gaussians import GaussianSet, Grid
+from gscodec.profiles.lattice import Lattice
+from gscodec.render.engines import cpu_backend
 
 FIELDS = ("image", "profile", "record_bits", "file_bits", "loss_db")
 RECORD_BYTES = (4, 5, 6, 7, 8)

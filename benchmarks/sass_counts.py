@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gscodec.cuda import sources
-from gscodec.cuda.kernel_report import main_variants
 from gscodec.cuda.nvrtc import ARCHITECTURES, compile_cubin, installed
+from gscodec.render.kernel_report import main_variants
 
 CLASSES = {
     "fma": ("FFMA", "FADD", "FMUL", "FFMA2", "FADD2", "FMUL2"),

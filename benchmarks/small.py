@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gscodec.encoder import encode
+from gscodec.encoding.api import encode
 from gscodec.metrics import psnr
 
 SIZES = (150, 200, 300, 450, 700, 1000)

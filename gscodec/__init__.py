@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
-    from gscodec.decode import IgsImage
-    from gscodec.decode import open_igs as open  # noqa: A004  # gscodec.open reads like gzip.open
-    from gscodec.encoder import EncodeResult, Progress, encode
+    from gscodec.decoding.image import IgsImage
+    from gscodec.decoding.image import open_igs as open  # noqa: A004  # gscodec.open reads like gzip.open
+    from gscodec.encoding.api import EncodeResult, Progress, encode
     from gscodec.errors import GsCodecError
-    from gscodec.gaussians import GaussianSet
-    from gscodec.image import ImageStack
-    from gscodec.limits import Limits
-    from gscodec.textures import Exported, export
+    from gscodec.exporting import Exported, export
+    from gscodec.image.stack import ImageStack
+    from gscodec.model.gaussians import GaussianSet
+    from gscodec.model.limits import Limits
 
 __all__ = [
     "EncodeResult",
@@ -41,17 +41,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EncodeResult": ("gscodec.encoder", "EncodeResult"),
-    "Exported": ("gscodec.textures", "Exported"),
-    "GaussianSet": ("gscodec.gaussians", "GaussianSet"),
+    "EncodeResult": ("gscodec.encoding.api", "EncodeResult"),
+    "Exported": ("gscodec.exporting", "Exported"),
+    "GaussianSet": ("gscodec.model.gaussians", "GaussianSet"),
     "GsCodecError": ("gscodec.errors", "GsCodecError"),
-    "IgsImage": ("gscodec.decode", "IgsImage"),
-    "ImageStack": ("gscodec.image", "ImageStack"),
-    "Limits": ("gscodec.limits", "Limits"),
-    "Progress": ("gscodec.encoder", "Progress"),
-    "encode": ("gscodec.encoder", "encode"),
-    "export": ("gscodec.textures", "export"),
-    "open": ("gscodec.decode", "open_igs"),
+    "IgsImage": ("gscodec.decoding", "IgsImage"),
+    "ImageStack": ("gscodec.image.stack", "ImageStack"),
+    "Limits": ("gscodec.model.limits", "Limits"),
+    "Progress": ("gscodec.encoding.api", "Progress"),
+    "encode": ("gscodec.encoding.api", "encode"),
+    "export": ("gscodec.exporting", "export"),
+    "open": ("gscodec.decoding", "open_igs"),
 }
 
 

@@ -22,13 +22,13 @@ from gscodec.batch.prints import digest_of, real_paths, stat_of
 from gscodec.batch.state import sources_known
 from gscodec.batch.walk import igs_below
 from gscodec.batch.work import Options, check_inside
+from gscodec.encoding.fingerprint import fingerprint
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, OutputExists, file_access_error
-from gscodec.fingerprint import fingerprint
-from gscodec.format.file_names import file_key, path_in_folder, refuse_link_out
+from gscodec.model.file_names import file_key, path_in_folder, refuse_link_out
 
 if TYPE_CHECKING:
-    from gscodec.format import Metadata
-    from gscodec.image.restore import Restored
+    from gscodec.format.metadata import Metadata
+    from gscodec.material.restore import Restored
 
 NAME: Final = ".gscodec-decode.jsonl"
 _KIND: Final = "decodes of a batch"
@@ -147,7 +147,7 @@ def identity_of(source: Path, root: Path) -> str:
 
 
 def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set[str], taken: "_Taken") -> DecodeItem:
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
     from gscodec.image.picture_names import picture_names, usual_suffix
 
     try:
@@ -205,8 +205,8 @@ def decode_item(item: DecodeItem, options: Options) -> Outcome:
 
 
 def _decode(item: DecodeItem, options: Options) -> Outcome:
-    from gscodec.decode import open_igs
-    from gscodec.format import write_atomic
+    from gscodec.decoding.image import open_igs
+    from gscodec.io.atomic import write_atomic
 
     if item.fault:
         raise FileAccessError(item.fault)

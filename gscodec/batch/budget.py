@@ -80,8 +80,8 @@ def probe(item: Item, options: Options) -> Slope:
     Raises:
         GsCodecError: it cannot be read.
     """
-    from gscodec.encoder import encode
-    from gscodec.image import load_source
+    from gscodec.encoding.api import encode
+    from gscodec.material.maps import load_source
 
     if item.fault:
         raise FileAccessError(item.fault)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gscodec.device_name import DeviceName
+from gscodec.model.device_name import DeviceName
 
 WORKERS_PER_GPU: Final = 2
 """Where nobody says how many: one reads, packs and writes while the other computes. Each has a CUDA context and its

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gscodec.errors import GsCodecError, file_access_error
-from gscodec.format.atomic import locked, write_atomic
+from gscodec.io.atomic import locked, write_atomic
 
 Note = dict[str, Any]
 

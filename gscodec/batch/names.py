@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from gscodec.errors import InvalidArgument
-from gscodec.format.file_names import file_key
+from gscodec.model.file_names import file_key
 
 SUFFIX: Final = ".igs"
 

@@ -15,11 +15,11 @@ from gscodec.batch.prints import files_of, real_paths
 from gscodec.batch.settings import TARGETS, Settings
 from gscodec.batch.walk import pictures_below
 from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
-from gscodec.format.channels import Role
-from gscodec.format.file_names import is_portable
-from gscodec.image.discover import group_maps
-from gscodec.image.roles import map_name
-from gscodec.toml_file import read_toml
+from gscodec.io.toml_file import read_toml
+from gscodec.material.discover import group_maps
+from gscodec.material.roles import map_name
+from gscodec.model.channels import Role
+from gscodec.model.file_names import is_portable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gscodec.image.inputs import input_files
+from gscodec.material.inputs import input_files
 
 TICK_NS: Final = 20_000_000
 """A file that is written twice within a tick of the kernel's clock, 10 ms at most, has the same times after both."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
 from gscodec.errors import InvalidArgument, file_access_error
-from gscodec.format.atomic import write_atomic
-from gscodec.outputs import refuse_inputs
-from gscodec.text import csv_cell, html_text, json_text, shown
+from gscodec.io.atomic import write_atomic
+from gscodec.io.text import csv_cell, html_text, json_text, shown
+from gscodec.material.outputs import refuse_inputs
 
 _KINDS: Final = (".json", ".csv", ".html")
 

@@ -14,10 +14,10 @@ from gscodec.batch.pool import PROGRESS_SECONDS, Event, Task
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item
 from gscodec.errors import DeviceFallback, DeviceWarning, SourceWarning
-from gscodec.format.atomic import sweep
+from gscodec.io.atomic import sweep
 
 if TYPE_CHECKING:
-    from gscodec.encoder import Progress
+    from gscodec.encoding.api import Progress
 
 
 @dataclass(frozen=True)

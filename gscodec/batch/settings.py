@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from gscodec.constants import DEFAULT_STRENGTH, MAX_LODS
+from gscodec.encoding.fingerprint import fingerprint
 from gscodec.errors import InvalidArgument
-from gscodec.fingerprint import fingerprint
 from gscodec.format.layout import VERSION
-from gscodec.image.manifest import parse_normal, parse_role
-from gscodec.image.maps import Overrides
 from gscodec.image.stack import ImageStack
-from gscodec.image.weights import checked_weight
-from gscodec.units import bytes_of
+from gscodec.io.units import bytes_of
+from gscodec.material.manifest import parse_normal, parse_role
+from gscodec.material.maps import Overrides
+from gscodec.material.weights import checked_weight
+from gscodec.model.constants import DEFAULT_STRENGTH, MAX_LODS
 
 TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
 KEY_DIGITS: Final = 32

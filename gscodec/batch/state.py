@@ -17,7 +17,7 @@ from gscodec.batch.journal import Journal
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import digest_of, files_of, print_of, real_paths, stat_of
-from gscodec.fingerprint import fingerprint
+from gscodec.encoding.fingerprint import fingerprint
 
 NAME: Final = ".gscodec-batch.jsonl"
 _OLD: Final = ".gscodec-batch*.json"

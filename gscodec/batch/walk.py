@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from gscodec.errors import BadImage, UnsupportedImage, file_access_error
-from gscodec.image.discover import PICTURE_SUFFIXES
 from gscodec.image.kinds import file_type
+from gscodec.image.suffixes import PICTURE_SUFFIXES
 
 _FLOAT_STARTS: Final = {b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"#?RGBE": "Radiance HDR"}
 

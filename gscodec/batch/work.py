@@ -12,13 +12,13 @@ from gscodec.batch.outcome import Made, Outcome, Status, settled
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
 from gscodec.batch.settings import Settings, key_of
-from gscodec.constants import EXACT_DB, LEAST_SHARE
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
-from gscodec.limits import DEFAULT_LIMITS, Limits
+from gscodec.model.constants import EXACT_DB, LEAST_SHARE
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from gscodec.encoder import Progress
-    from gscodec.image import ImageStack
+    from gscodec.encoding.api import Progress
+    from gscodec.image.stack import ImageStack
 
 KEY_MEMBER: Final = "key"
 """Member of a file's metadata that holds its key."""
@@ -68,7 +68,7 @@ def encode_item(
 
 
 def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] | None", is_known: bool) -> Outcome:
-    from gscodec.format import write_atomic
+    from gscodec.io.atomic import write_atomic
 
     settings = item.settings
     if item.fault:
@@ -90,7 +90,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
         _put(item.output, stored.data, found, options.threads)
         return _outcome(item, stored, Status.COPIED, seen)
 
-    from gscodec.encoder import encode
+    from gscodec.encoding.api import encode
 
     arguments = settings.arguments() | {"threads": options.threads, "device": options.device}
     result = encode(stack, **arguments, meta={KEY_MEMBER: key}, progress=progress)
@@ -110,7 +110,7 @@ def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> N
     Raises:
         OutputExists: a file that no batch made has come meanwhile.
     """
-    from gscodec.format import write_atomic
+    from gscodec.io.atomic import write_atomic
 
     try:
         write_atomic(path, data, overwrite=found is not None)
@@ -127,7 +127,7 @@ def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
     Raises:
         FileAccessError: they change all the time.
     """
-    from gscodec.image import load_source
+    from gscodec.material.maps import load_source
 
     settings = item.settings
     for _ in range(READS):
@@ -164,8 +164,9 @@ def look_at(path: Path, threads: int | None = None) -> Found | None:
     Raises:
         OSError: it cannot be read.
     """
-    from gscodec.format import SIGNATURE, IgsReader, validate
-    from gscodec.format.validate import Severity
+    from gscodec.container.reader import IgsReader
+    from gscodec.container.validate import Severity, validate
+    from gscodec.format.layout import SIGNATURE
 
     try:
         data = path.read_bytes() if path.is_file() else None
@@ -200,7 +201,7 @@ def _outcome(
         met: whether it meets its target; None is what the file shows.
         note: why it does not.
     """
-    from gscodec.format import IgsReader
+    from gscodec.container.reader import IgsReader
 
     with IgsReader(found.data, str(item.output)) as reader:
         header, meta = reader.header, reader.meta or {}

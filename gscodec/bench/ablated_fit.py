@@ -1,6 +1,6 @@
 """The paper's recipe with one of its parts taken out, for Table 1.
 
-`fit_without(set())` is `gscodec.train.fit` with the preset `paper`, to the bit; a test holds it to that. What is taken
+`fit_without(set())` is `gscodec.fit.fit` with the preset `paper`, to the bit; a test holds it to that. What is taken
 out is not an option of the encoder, since nobody should encode without it.
 """
 
@@ -14,15 +14,16 @@ import numpy as np
 import torch
 
 from gscodec.bench.additive import additive_image
-from gscodec.format import Contents, file_size, quantize
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.image import ImageStack
-from gscodec.raster.autograd import fit_loss, to_gaussians
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.train.growth import new_rows
-from gscodec.train.optimizer import RowAdam
-from gscodec.train.plan import FEATURE_RANGE, MIN_SIGMA_PX, FitPlan
-from gscodec.train.presets import get_preset
+from gscodec.container.contents import Contents
+from gscodec.container.writer import file_size, quantize
+from gscodec.fit.growth import new_rows
+from gscodec.fit.optimizer import RowAdam
+from gscodec.fit.plan import FEATURE_RANGE, MIN_SIGMA_PX, FitPlan
+from gscodec.fit.presets import get_preset
+from gscodec.image.stack import ImageStack
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.render.autograd import fit_loss, to_gaussians
+from gscodec.render.cpu import CpuRasterizer
 
 Part = Literal["colour", "position", "inverse", "top-k"]
 PARTS: Final[tuple[Part, ...]] = ("colour", "position", "inverse", "top-k")
@@ -69,7 +70,7 @@ def fit_without(
 
 
 class _Fit:
-    """State of one fit: parameters in rows as in `gscodec.train`, of which this repeats the loop for one level."""
+    """State of one fit: parameters in rows as in `gscodec.fit`, of which this repeats the loop for one level."""
 
     def __init__(
         self,

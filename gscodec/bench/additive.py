@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from gscodec.constants import TILE_SIZE
-from gscodec.gaussians import Grid
-from gscodec.raster.base import TileIndex
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Grid
+from gscodec.model.rendering import TileIndex
 
 CHUNK_TILES: Final = 64
 

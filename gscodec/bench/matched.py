@@ -14,7 +14,8 @@ from gscodec.bench.plan import Plan
 from gscodec.bench.sources import Source
 from gscodec.bench.table import Row
 from gscodec.bench.tables import codecs_of
-from gscodec.image import ImageStack, to_unit
+from gscodec.image.levels import to_unit
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import psnr
 
 ROUNDS: Final = 8

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.bench.codecs import Codec, Layout, join, split
-from gscodec.format import IgsReader, describe
-from gscodec.image import ImageStack, to_unit
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.image.levels import to_unit
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import METRICS, bpp, bppc, psnr_by_group
 
 

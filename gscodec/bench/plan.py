@@ -9,7 +9,7 @@ from typing import Any
 from gscodec.bench.codecs import Codec, get_codec, split_available
 from gscodec.bench.sources import Skipped, Source, try_load
 from gscodec.bench.table import STAMPS, ResultTable, Row
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from gscodec.bench.matched import Shown, shown_at
 from gscodec.bench.plan import Results, load_all
 from gscodec.bench.sources import Source
 from gscodec.bench.tables import is_ours
-from gscodec.format import Role
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import bpp
 from gscodec.metrics.measure import channel_spans
+from gscodec.model.channels import Role
 
 MAX_PICTURES: Final = 6
 SHOWN_RATE: Final = {"bpp": 0.2, "bppc": 0.1}

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import BadFile, FileAccessError, InvalidArgument, Unsupported
-from gscodec.format import ChannelGroup, NormalConvention, Role, Transfer
-from gscodec.image import ImageStack, load_image
-from gscodec.text import csv_cell, shown
+from gscodec.image.load import load_image
+from gscodec.image.stack import ImageStack
+from gscodec.io.text import csv_cell, shown
+from gscodec.model.channels import ChannelGroup, NormalConvention, Role, Transfer
 
 PICTURE_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".qoi"}
 UNREAD_SUFFIXES: Final = dict.fromkeys((".exr", ".hdr"), "the rivals have no pictures of floats")

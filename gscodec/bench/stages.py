@@ -20,10 +20,10 @@ import gscodec
 from gscodec.bench.codecs import get_codec
 from gscodec.bench.matched import nearest_size
 from gscodec.bench.synthetic import synthetic_file, synthetic_gaussians, synthetic_grid, synthetic_target
-from gscodec.gaussians import Window
-from gscodec.image import from_array
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cpu import CpuRasterizer
+from gscodec.image.arrays import from_array
+from gscodec.model.gaussians import Window
+from gscodec.model.rendering import LossWeights
+from gscodec.render.cpu import CpuRasterizer
 
 N_SAMPLES: Final = 1_000_000
 PEERS: Final = ("avif", "jxl", "jpeg")
@@ -96,7 +96,8 @@ def loss(case: Case) -> dict[str, Timing]:
 
 def step(case: Case, preset_name: str = "balanced") -> dict[str, Timing]:
     """One step of a fit with every Gaussian there: binning, blending, loss, gradients, Adam."""
-    from gscodec.train import fit, get_preset
+    from gscodec.fit.loop import fit
+    from gscodec.fit.presets import get_preset
 
     preset = replace(get_preset(preset_name), start_share=1.0, growth_events=0, joint_lods=False)
     target = synthetic_target(case.side, case.side, case.channels)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format import Contents, pack
-from gscodec.format.page_heads import fitting_lattice, page_order
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
 from gscodec.image.stack import picture_groups
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.profiles.page_heads import fitting_lattice, page_order
 
 
 def synthetic_gaussians(height: int, width: int, n_gaussians: int, channels: int = 3, seed: int = 0) -> GaussianSet:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gscodec.errors import InvalidArgument
-from gscodec.format import write_atomic
+from gscodec.io.atomic import write_atomic
 
 Row = dict[str, str]
 

@@ -11,8 +11,8 @@ from typing import Final
 from gscodec.bench.curves import Curve, bd_quality, bd_rate, curves_of
 from gscodec.bench.plan import Results
 from gscodec.bench.table import Row, as_text, number
+from gscodec.io.text import shown
 from gscodec.metrics import METRICS
-from gscodec.text import shown
 
 ALL: Final = "all"
 

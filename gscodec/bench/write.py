@@ -10,7 +10,7 @@ from gscodec.bench import plots, tables
 from gscodec.bench.plan import Results
 from gscodec.bench.report import write_report
 from gscodec.bench.table import Row, number
-from gscodec.format import write_atomic
+from gscodec.io.atomic import write_atomic
 from gscodec.metrics import METRICS
 
 _DIGITS: Final = {"psnr": 2, "normal_deg": 2, "log_psnr": 2}

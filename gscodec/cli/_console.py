@@ -1,6 +1,6 @@
 """The two streams of the program: results on stdout, everything else on stderr.
 
-All text for people goes through `emit` and `say`, which show every character of it (`gscodec.text`): names, metadata
+All text for people goes through `emit` and `say`, which show every character of it (`gscodec.io.text`): names, metadata
 and exceptions of libraries may hold what a terminal obeys. A character that the encoding of the stream lacks is
 escaped, a stdout that takes nothing is an I/O error in one line, and a stderr that takes nothing changes nothing.
 
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 import typer
 
 from gscodec.errors import file_access_error
-from gscodec.streams import write_stdout
+from gscodec.io.streams import write_stdout
 
 if TYPE_CHECKING:
-    from gscodec.encoder import Progress
+    from gscodec.encoding.api import Progress
 
 STREAM = "-"
 """The path that means stdin or stdout."""
@@ -46,14 +46,14 @@ def emit_json(value: Any) -> None:
     Raises:
         FileAccessError: as `emit`.
     """
-    from gscodec.text import json_text
+    from gscodec.io.text import json_text
 
     _write_text(json_text(value, indent=2, encoding=getattr(sys.stdout, "encoding", None) or "ascii") + "\n")
 
 
 def compact_json(value: Any) -> str:
     """A JSON value in one line; a string as it is."""
-    from gscodec.text import json_text
+    from gscodec.io.text import json_text
 
     return value if isinstance(value, str) else json_text(value)
 
@@ -115,10 +115,10 @@ def say_lines(lines: Iterable[str]) -> None:
 
 
 def shown(text: str) -> str:
-    """`gscodec.text.shown`, without loading it for plain text."""
+    """`gscodec.io.text.shown`, without loading it for plain text."""
     if text.isascii() and text.isprintable():
         return text
-    from gscodec.text import shown as show
+    from gscodec.io.text import shown as show
 
     return show(text)
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.constants import LARGE_PIXELS
+from gscodec.model.constants import LARGE_PIXELS
 
 if TYPE_CHECKING:
-    from gscodec.decode import IgsImage
+    from gscodec.decoding.image import IgsImage
 
 
 def is_streamed(

@@ -7,7 +7,7 @@ import typer
 from gscodec.cli._values import parse_byte_size
 
 if TYPE_CHECKING:
-    from gscodec.limits import Limits
+    from gscodec.model.limits import Limits
 
 MaxPixels = Annotated[
     int | None,
@@ -41,7 +41,7 @@ def limits_of(
     timeout: float | None = None,
 ) -> "Limits":
     """The limits, as far as options name them."""
-    from gscodec.limits import DEFAULT_CANDIDATES, DEFAULT_TIMEOUT, Limits
+    from gscodec.model.limits import DEFAULT_CANDIDATES, DEFAULT_TIMEOUT, Limits
 
     return Limits(
         max_pixels,

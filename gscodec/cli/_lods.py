@@ -3,7 +3,7 @@
 from typing import Final
 
 from gscodec.cli._console import say
-from gscodec.constants import MAX_LODS
+from gscodec.model.constants import MAX_LODS
 
 LAST_LOD: Final = MAX_LODS - 1
 """The coarsest level of detail that any file can have."""

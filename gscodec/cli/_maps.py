@@ -9,18 +9,18 @@ from gscodec.cli import _console
 from gscodec.cli._mips import mip_path, mip_paths
 from gscodec.cli._paths import display_name, is_url, stem_of
 from gscodec.errors import InvalidArgument, file_access_error
-from gscodec.streams import is_stream
+from gscodec.io.streams import is_stream
 
 if TYPE_CHECKING:
-    from gscodec.format import ChannelGroup
     from gscodec.format.files import FileEntry
-    from gscodec.image.restore import Restored
+    from gscodec.material.restore import Restored
+    from gscodec.model.channels import ChannelGroup
 
 
 def is_one_picture(groups: "Sequence[ChannelGroup]", output: str | None) -> bool:
     """Whether groups that name no files are asked for as one picture: colour with an opacity that is its alpha."""
-    from gscodec.format import Role
     from gscodec.image.picture_names import WRITTEN
+    from gscodec.model.channels import Role
 
     wanted = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
     return wanted and len(groups) == 2 and groups[1].role is Role.OPACITY and not any(g.source for g in groups)
@@ -48,9 +48,9 @@ class MapTarget:
             InvalidArgument: several maps for one file, or several mips for stdout; or an output is the input.
             OutputExists, FileAccessError: a path that cannot be written.
         """
-        from gscodec.format.file_names import path_in_folder
         from gscodec.image.picture_names import WRITTEN, picture_names
-        from gscodec.outputs import default_folder, refuse_inputs, taken
+        from gscodec.material.outputs import default_folder, refuse_inputs, taken
+        from gscodec.model.file_names import path_in_folder
 
         output = self._output
         is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
@@ -97,7 +97,7 @@ class MapTarget:
         Args:
             level: of the maps' mip chains.
         """
-        from gscodec.image import save_image
+        from gscodec.image.save import save_image
 
         for name, restored in maps.items():
             path = self._paths[name]
@@ -122,7 +122,7 @@ class MapTarget:
 
 def _refuse_twice(names: Sequence[str]) -> None:
     """Refuse mip chains that meet: the first level of `a.mip1.png` is the second of `a.png`."""
-    from gscodec.format.file_names import file_key
+    from gscodec.model.file_names import file_key
 
     seen: dict[str, str] = {}
     for name in names:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gscodec.decode import IgsImage
+    from gscodec.decoding.image import IgsImage
 
 
 def mip_path(path: str | Path, level: int) -> str:
@@ -16,7 +16,7 @@ def mip_path(path: str | Path, level: int) -> str:
 
 def mip_paths(path: str | Path, height: int, width: int) -> list[Path]:
     """Where the levels of a picture of that size go."""
-    from gscodec.decode.mips import mip_sizes
+    from gscodec.decoding.mips import mip_sizes
 
     return [Path(mip_path(path, level)) for level in range(len(mip_sizes(height, width)))]
 
@@ -28,7 +28,7 @@ def check_mips(path: Path, image: "IgsImage", overwrite: bool, inputs: Sequence[
         InvalidArgument: one is an input.
         OutputExists: one is there and must not be replaced.
     """
-    from gscodec.outputs import refuse_inputs, taken
+    from gscodec.material.outputs import refuse_inputs, taken
 
     levels = mip_paths(path, image.files[0].height, image.files[0].width)
     refuse_inputs(levels, inputs)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gscodec.cli._console import STREAM, refuse_terminal, say
 from gscodec.errors import InvalidArgument, file_access_error
-from gscodec.streams import is_stream, open_stdin
+from gscodec.io.streams import is_stream, open_stdin
 
 
 def output_path(
@@ -34,7 +34,7 @@ def output_path(
         OutputExists: the file is there and `overwrite` is not set.
         FileAccessError: the output is a folder or its folder is missing.
     """
-    from gscodec.outputs import default_file, refuse_inputs, taken
+    from gscodec.material.outputs import default_file, refuse_inputs, taken
 
     if output is None:
         output = STREAM if source == STREAM or is_stream(source) else None
@@ -66,8 +66,8 @@ def output_path(
 def igs_source(source: str) -> str | Path | bytes:
     """What a reader of `.igs` files takes: the path or URL, or for `-` as much of stdin as its header says."""
     if source == STREAM:
-        from gscodec.format.source import drain
-        from gscodec.limits import DEFAULT_LIMITS
+        from gscodec.format.opening import drain
+        from gscodec.model.limits import DEFAULT_LIMITS
 
         return drain(open_stdin(), "stdin", DEFAULT_LIMITS)
     return source if is_url(source) else Path(source)
@@ -77,8 +77,8 @@ def stem_of(source: str) -> Path:
     """The path that a result is named after: the input's, or the last part of a URL's in the current folder."""
     if not is_url(source):
         return Path(source)
-    from gscodec.format.file_names import safe_file_name
-    from gscodec.format.source import name_of_url
+    from gscodec.io.source import name_of_url
+    from gscodec.model.file_names import safe_file_name
 
     return Path(safe_file_name(name_of_url(source)))
 
@@ -97,7 +97,7 @@ def display_name(source: str) -> str:
     """How messages and results name an input; a URL without its secrets."""
     if not is_url(source):
         return "stdin" if source == STREAM else source
-    from gscodec.format.source import source_name
+    from gscodec.io.source import source_name
 
     return source_name(source)
 
@@ -106,6 +106,6 @@ def is_url(source: str) -> bool:
     """Whether an input is a URL; without a look at what reads it, which takes NumPy to load."""
     if "://" not in source:
         return False
-    from gscodec.format.source import is_url as looks_like_url
+    from gscodec.io.source import is_url as looks_like_url
 
     return looks_like_url(source)

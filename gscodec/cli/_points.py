@@ -12,10 +12,10 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._values import parse_point
 from gscodec.errors import GsCodecError, InvalidArgument, LimitExceeded, file_access_error
-from gscodec.streams import open_stdin, write_stdout
+from gscodec.io.streams import open_stdin, write_stdout
 
 if TYPE_CHECKING:
-    from gscodec.gaussians import Float32Array, Float64Array
+    from gscodec.model.gaussians import Float32Array, Float64Array
 
 Format = Literal["text", "csv", "json", "npy"]
 
@@ -165,7 +165,7 @@ def _rows(points: "Float64Array", values: "Float32Array", mark: str, form: str) 
 
 
 def _json(lod: int, channels: Sequence[str], points: "Float64Array", values: "Float32Array") -> list[bytes]:
-    from gscodec.text import json_text
+    from gscodec.io.text import json_text
 
     rows = [{"at": point, "values": row} for point, row in zip(points.tolist(), values.tolist(), strict=True)]
     result: dict[str, Any] = {"lod": lod, "channels": list(channels), "points": rows}
@@ -176,7 +176,7 @@ def _csv_line(names: Sequence[str]) -> bytes:
     """The header; names of channels are whatever the maker of the file chose."""
     import csv
 
-    from gscodec.text import csv_cell
+    from gscodec.io.text import csv_cell
 
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([csv_cell(name) for name in names])
@@ -185,7 +185,7 @@ def _csv_line(names: Sequence[str]) -> bytes:
 
 def _put(target: str, parts: Sequence[bytes], *, binary: bool) -> None:
     if target != _console.STREAM:
-        from gscodec.format import write_atomic
+        from gscodec.io.atomic import write_atomic
 
         write_atomic(target, b"".join(parts), True)
         return

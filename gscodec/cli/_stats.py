@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gscodec.cli import _console
 
 if TYPE_CHECKING:
-    from gscodec.decode.statistics import AccessStats
+    from gscodec.decoding.statistics import AccessStats
 
 
 def say_stats(stats: "AccessStats") -> None:

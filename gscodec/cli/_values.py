@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from typer import BadParameter
 
-from gscodec.units import bytes_of
+from gscodec.io.units import bytes_of
 
 
 class Point(NamedTuple):

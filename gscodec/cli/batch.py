@@ -13,15 +13,15 @@ from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.encode import Preset, Tune
 from gscodec.cli.exit import ExitCode
-from gscodec.device_name import DeviceName
 from gscodec.errors import InvalidArgument
+from gscodec.model.device_name import DeviceName
 
 if TYPE_CHECKING:
     from gscodec.batch.back import DecodeItem
     from gscodec.batch.outcome import Outcome
     from gscodec.batch.plan import Item, Plan
     from gscodec.batch.run import Watcher
-    from gscodec.limits import Limits
+    from gscodec.model.limits import Limits
 
 
 MOST_NAMED: Final = 20
@@ -188,7 +188,7 @@ def _plan(
     """What to do, and the bytes of all of it if they are limited."""
     from gscodec.batch.plan import Manifest, make_plan, read_manifest, refuse_targets
     from gscodec.batch.settings import Settings
-    from gscodec.units import bytes_of
+    from gscodec.io.units import bytes_of
 
     if source.suffix.lower() == ".toml":
         if target is not None:
@@ -329,7 +329,7 @@ def _warn(text: str) -> None:
 def _say_unused(outcomes: "list[Outcome]", total: int) -> None:
     """Say when the files together have less than was asked for."""
     from gscodec.batch.outcome import Status
-    from gscodec.constants import LEAST_SHARE
+    from gscodec.model.constants import LEAST_SHARE
 
     used = sum(outcome.n_bytes for outcome in outcomes)
     if used < LEAST_SHARE * total and not any(outcome.status is Status.FAILED for outcome in outcomes):

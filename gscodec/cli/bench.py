@@ -64,8 +64,8 @@ def command(
     from gscodec.bench.session import run_suite
     from gscodec.bench.sources import discover
     from gscodec.bench.suites import SUITES, get_suite
+    from gscodec.material.outputs import refuse_inputs
     from gscodec.metrics import METRICS
-    from gscodec.outputs import refuse_inputs
 
     every = [name for name in SUITES if name != "check"]
     chosen = [get_suite(name) for name in (every if suite == "all" else _names(suite))]

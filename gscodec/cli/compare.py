@@ -13,7 +13,7 @@ from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import GsCodecError, InvalidArgument, file_access_error
-from gscodec.streams import Rejoined, is_stream, open_stdin
+from gscodec.io.streams import Rejoined, is_stream, open_stdin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gscodec.format import ChannelGroup
-    from gscodec.image.restore import Restored
-    from gscodec.limits import Limits
+    from gscodec.material.restore import Restored
+    from gscodec.model.channels import ChannelGroup
+    from gscodec.model.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _load(
     source: str, device: str, threads: int | None, nan: str, limits: "Limits", part: str | None = None
 ) -> _Picture:
     """A picture's samples; an .igs file is told by its content, whatever its name."""
-    from gscodec.format import SIGNATURE
+    from gscodec.format.layout import SIGNATURE
 
     name = display_name(source)
     with _opened(source, len(SIGNATURE)) as (file, head):
@@ -166,8 +166,8 @@ def _load_as(
     part: str | None,
 ) -> _Picture:
     if is_igs:
-        from gscodec.decode import open_igs
-        from gscodec.image import to_unit
+        from gscodec.decoding.image import open_igs
+        from gscodec.image.levels import to_unit
 
         with open_igs(content, device=device, threads=threads, limits=limits) as image:
             if image.has_file_chunk and len(image.files) == 1:  # the source's channels, also those that are not stored
@@ -175,7 +175,7 @@ def _load_as(
                 values, groups = _as_stored(restored, image.groups)
                 return _Picture(name, to_unit(values, groups), groups)
             return _Picture(name, to_unit(image.render(), image.groups), image.groups)
-    from gscodec.image import load_image
+    from gscodec.image.load import load_image
 
     stack = load_image(content, name, part=part, nan=nan, limits=limits)
     return _Picture(name, stack.samples, stack.groups)

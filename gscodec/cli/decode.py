@@ -18,8 +18,8 @@ from gscodec.errors import InvalidArgument
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gscodec.decode.decoder import IgsImage
-    from gscodec.format import ChannelGroup
+    from gscodec.decoding.image import IgsImage
+    from gscodec.model.channels import ChannelGroup
 
 
 class _Output(NamedTuple):
@@ -115,7 +115,7 @@ def command(
         raise InvalidArgument("--mips makes all sizes of the whole picture: give no size, region or bound")
 
     from gscodec.cli._maps import is_one_picture
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
@@ -154,8 +154,8 @@ def _decode_maps(
 
 
 def _decode_picture(image: "IgsImage", source: str, wanted: _Output, request: dict[str, Any], mips: bool) -> None:
-    from gscodec.image import save_image
     from gscodec.image.picture_names import usual_suffix
+    from gscodec.image.save import save_image
 
     suffix = f".{wanted.format_name.lower().removeprefix('.')}" if wanted.format_name else usual_suffix(image.files[0])
     destination = output_path(source, wanted.target, suffix, wanted.overwrite, made_of=image.source_names)

@@ -12,11 +12,11 @@ from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import display_name, output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
-from gscodec.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 from gscodec.errors import InvalidArgument
+from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 
 if TYPE_CHECKING:
-    from gscodec.format import ChannelGroup
+    from gscodec.model.channels import ChannelGroup
 
 
 class Tune(StrEnum):
@@ -194,9 +194,11 @@ def command(
     sources, output = _split(paths, named_output)
     source = sources[0]
 
-    from gscodec.image import ImageStack, Overrides, load_picture
-    from gscodec.image.inputs import input_files
-    from gscodec.outputs import refuse_inputs
+    from gscodec.image.stack import ImageStack
+    from gscodec.material.inputs import input_files
+    from gscodec.material.load_picture import load_picture
+    from gscodec.material.maps import Overrides
+    from gscodec.material.outputs import refuse_inputs
 
     maps = [path for path in (mask, importance) if path is not None and path != "auto"]
     inputs = [*input_files(sources), *map(Path, maps)]
@@ -209,7 +211,7 @@ def command(
     # before torch comes in: a wrong path is reported at once
     stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=overrides)
 
-    from gscodec.encoder import encode
+    from gscodec.encoding.api import encode
 
     in_parts = contextlib.nullcontext() if isinstance(stack, ImageStack) else stack
     with in_parts, _console.progress_bar(Path(display_name(source)).name, quiet) as show:

@@ -64,8 +64,8 @@ def command(
 
     Compressed by role, with all mips: colour is averaged as light, normals as vectors. One line for each file.
     """
-    from gscodec.decode import open_igs
-    from gscodec.textures import export
+    from gscodec.decoding.image import open_igs
+    from gscodec.exporting import export
 
     file, limits = igs_source(source), limits_of(max_pixels, max_memory, max_candidates, timeout)
     if lod:

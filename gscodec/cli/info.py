@@ -19,7 +19,8 @@ def command(
 
     Picture, channels, levels of detail with their bytes and rates, metadata.
     """
-    from gscodec.format import IgsReader, describe
+    from gscodec.container.describe import describe
+    from gscodec.container.reader import IgsReader
 
     with IgsReader(igs_source(source), display_name(source), limits_of(timeout=timeout)) as reader:
         facts = describe(reader)

@@ -12,7 +12,7 @@ from gscodec.cli._paths import display_name, igs_source, is_url
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
 from gscodec.errors import InvalidArgument, OutputExists
-from gscodec.streams import is_stream
+from gscodec.io.streams import is_stream
 
 
 def command(
@@ -64,7 +64,7 @@ def command(
         raise InvalidArgument("stdin cannot be both the file and the points: give the points with --at")
     target = output or _console.STREAM
     if target != _console.STREAM:
-        from gscodec.outputs import refuse_inputs
+        from gscodec.material.outputs import refuse_inputs
 
         refuse_inputs([target], [name for name in (source, points_file) if name is not None and not is_url(name)])
     if target != _console.STREAM and Path(target).exists() and not overwrite and not is_stream(target):
@@ -75,7 +75,7 @@ def command(
 
     import numpy as np
 
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     if points_file is not None:
         points = read_points(points_file)

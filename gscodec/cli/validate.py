@@ -19,7 +19,7 @@ def command(
 
     The file is held against the whole specification. Exit code 3 if there is an error; warnings are advice.
     """
-    from gscodec.format import validate
+    from gscodec.container.validate import validate
 
     issues = validate(igs_source(source), display_name(source), limits_of(timeout=timeout))
     valid = all(issue.severity != "error" for issue in issues)

@@ -9,7 +9,7 @@
 //               cheaper of two equal searches runs: keep the K smallest, or keep the n - K + 1 largest
 //   mix         per vector of points, which members are within the threshold of one of them; of those 2^(q_min - q_i),
 //               or 0 at points whose threshold is nearer, in place of q_i; their sum; the blend
-//   accumulate  per Gaussian, the moments that its gradient needs (raster/reference.py, backward)
+//   accumulate  per Gaussian, the moments that its gradient needs (render/reference.py, backward)
 // Every point goes through the same operations in the same order whatever batch it is in, but for terms that are
 // exactly zero: that is what makes a sample equal its pixel to the bit.
 #include "kernels.h"

@@ -1,4 +1,4 @@
-// Scales, rotations and the steps of means from the integers of a quantised Gaussian: format/lattice.py for one of them, in
+// Scales, rotations and the steps of means from the integers of a quantised Gaussian: profiles/lattice.py for one of them, in
 // the same integers (spec/igs.md, "Quantised Gaussians"). Profiles `coded` and `packed` share it.
 #pragma once
 #include <algorithm>
@@ -68,7 +68,7 @@ inline double scaled(double x, int64_t exponent) {
     return x * factor;
 }
 
-// power() of format/lattice.py.
+// power() of profiles/lattice.py.
 inline double power(int64_t units) {
     const int64_t octaves = (units + 31) >> 5;
     return scaled(static_cast<double>(kMantissa[32 * octaves - units]), octaves - 30);

@@ -1,4 +1,4 @@
-// Python bindings: numpy in and out, arguments checked by raster/cpu.py, the GIL released while kernels run.
+// Python bindings: numpy in and out, arguments checked by render/cpu.py, the GIL released while kernels run.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
@@ -132,7 +132,7 @@ PageShape page_shape(const int64_t* shape, int64_t least) {
     return {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])};
 }
 
-// What profile `coded` knows of a file, as format/coded.py hands it over.
+// What profile `coded` knows of a file, as profiles/coded.py hands it over.
 struct CodedLattice {
     In<uint8_t, 1> rotation_from;   // (12,)
     In<uint16_t, 1> counts;         // of all tables, one after the other

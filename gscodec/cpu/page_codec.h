@@ -1,5 +1,5 @@
 // Pages of profile `coded`: integers of quantised Gaussians <-> bytes (spec/igs.md, "Coded pages"). Mirrors
-// format/lattice.py, which says what the integers mean; tests hold both to a coder in plain Python.
+// profiles/lattice.py, which says what the integers mean; tests hold both to a coder in plain Python.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -47,7 +47,7 @@ class PageDecoder {
 };
 
 // Means (n, 2) px, inverse scales (n, 2) 1/px, rotations (n,) rad that a page's rows stand for: dequantize() of
-// format/lattice.py, to the bit.
+// profiles/lattice.py, to the bit.
 void place_page(const PageLattice& lattice, const PageShape& shape, const int32_t* rows, double* means,
                 double* inv_scales, double* rotations);
 

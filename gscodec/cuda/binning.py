@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.constants import TILE_SIZE
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import InvalidArgument, LimitExceeded
-from gscodec.gaussians import Window
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Window
 
 AXIS_SCALE = math.sqrt(0.5 / math.log(2.0))
 """Factor on the axes that makes exp(-q / 2) a power of two."""

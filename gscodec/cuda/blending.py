@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from gscodec.constants import TILE_SIZE
 from gscodec.cuda.binning import AXIS_SCALE, WARP, DeviceGaussians, Geometry, TileLists, TileRect, place_points
 from gscodec.cuda.losses import weight_stride
 from gscodec.cuda.runtime import Array, Kernel, Runtime
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Window
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Window
 
 MOMENTS: Final = 5
 """Sums that a Gaussian's geometry needs of a pair: h U, h V, h U^2, h U V, h V^2."""

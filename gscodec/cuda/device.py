@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, Final
 
 from gscodec.cuda.runtime import Runtime
-from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.model.device_name import DeviceName
 
 MIN_CAPABILITY: Final = (7, 5)
 """Oldest architecture that kernels are compiled for in tests (Turing); also the oldest that CUDA 13 knows."""

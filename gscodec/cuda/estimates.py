@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
 from gscodec.cuda.blending import CHOICES, MOMENTS
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import OutOfDeviceMemory
+from gscodec.model.constants import MAX_TILE_PAIRS, TILE_SIZE
 
 PAIR_BYTES: Final = 16
 """Of a pair of a tile and a Gaussian in the tile lists: index, slot, entry."""

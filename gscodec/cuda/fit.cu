@@ -1,4 +1,4 @@
-// What a training step does besides rendering (CPU: train/trainee.py, train/optimizer.py; the plan: train/plan.py).
+// What a training step does besides rendering (CPU: fit/trainee.py, fit/optimizer.py; the plan: fit/plan.py).
 //
 //   begin_step    one thread          the step's decisions from the plan into `now`; the cursor moves on
 //   show          block of 32         parameters as they train -> Gaussians as they are shown, at the level's gains, and
@@ -168,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
         gather_row(i, starts, slots, moments, n_channels, inv_scales, axes, grads);
 }
 
-// Adam as train/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since
+// Adam as fit/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since
 // a new row may begin out of range. A value whose unit is 0 stands still, out of range too.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     adam_rows(int n_present, int n_columns, int n_levels, const int* now_ints, const float* now_floats,

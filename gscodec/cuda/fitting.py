@@ -29,8 +29,8 @@ from gscodec.cuda.blending import GATHER_DEFINES, Scene
 from gscodec.cuda.losses import FINISH_THREADS, LOSS_COLUMNS, loss_columns
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Float32Array
-from gscodec.raster.base import LossWeights
+from gscodec.model.gaussians import Float32Array
+from gscodec.model.rendering import LossWeights
 
 GEOMETRY: Final = 5
 """Columns of a row of parameters before its features: x, y (px), two scale parameters, rotation."""

@@ -1,5 +1,5 @@
 // Formulas of the rendering model, written once for every compiled engine (spec/igs.md, "Gaussians" and "Tiles").
-// No includes: NVRTC compiles this text as it stands. The oracle, raster/reference.py, judges what comes out.
+// No includes: NVRTC compiles this text as it stands. The oracle, render/reference.py, judges what comes out.
 #pragma once
 
 #ifdef __CUDACC__

@@ -1,4 +1,4 @@
-// New Gaussians of a fit: drawn by a density over the pixels, and what they begin as (CPU: train/growth.py).
+// New Gaussians of a fit: drawn by a density over the pixels, and what they begin as (CPU: fit/growth.py).
 //
 //   gradient_density  thread a pixel       how steep the picture is there
 //   error_density     thread a pixel       how far off it is

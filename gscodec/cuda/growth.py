@@ -1,4 +1,4 @@
-"""New Gaussians of a fit, drawn and started on the device: launches of growth.cu. What for: train/growth.py."""
+"""New Gaussians of a fit, drawn and started on the device: launches of growth.cu. What for: fit/growth.py."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.constants import MAX_IMAGE_PIXELS
 from gscodec.cuda.runtime import Array, Define, Runtime
 from gscodec.errors import InvalidArgument, LimitExceeded
-from gscodec.raster.base import LossWeights
+from gscodec.model.constants import MAX_IMAGE_PIXELS
+from gscodec.model.rendering import LossWeights
 
 LOSS_TERMS: Final = 3
 """Sums that a loss is made of: |d|, d^2 and 1 - SSIM."""

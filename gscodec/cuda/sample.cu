@@ -1,4 +1,4 @@
-// Values at single points, a thread each (oracle: raster/reference.py, sample).
+// Values at single points, a thread each (oracle: render/reference.py, sample).
 //
 // Every operation behind a value is that of blend.cuh in the same order, so a sample at a pixel's centre has the
 // pixel's bits. Neighbouring threads may have points in different tiles; lists are read through the caches.

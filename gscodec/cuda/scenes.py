@@ -4,13 +4,13 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.cuda import blending
 from gscodec.cuda.binning import DeviceGaussians, Geometry, TileLists, TileRect, count_pairs, list_tiles
 from gscodec.cuda.blending import Real, Scene, Strides
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import TooManyPairs
+from gscodec.model.constants import MAX_TILE_PAIRS
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.model.rendering import TooManyPairs
 
 ROOM: Final = 1.25
 """Room for pairs that a `Renderer` makes, in terms of those needed at the time."""

@@ -11,14 +11,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_CHANNELS
 from gscodec.cuda.binning import DeviceGaussians
 from gscodec.cuda.runtime import Array, Define, Runtime
-from gscodec.format.entropy import MAX_TOKENS, TOTAL, TokenTable
-from gscodec.format.lattice import LEAST_EXPONENT, TOP_EXPONENT, Lattice
-from gscodec.format.page_heads import box_unit
-from gscodec.format.profiles import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, StoredPages
-from gscodec.format.quantize import MAX_FEATURE
+from gscodec.model.constants import MAX_CHANNELS
+from gscodec.profiles.decoders import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, StoredPages
+from gscodec.profiles.entropy import MAX_TOKENS, TOTAL, TokenTable
+from gscodec.profiles.f16 import MAX_FEATURE
+from gscodec.profiles.lattice import LEAST_EXPONENT, TOP_EXPONENT, Lattice
+from gscodec.profiles.page_heads import box_unit
 
 UNPACK_THREADS: Final = 256
 PAGE_THREADS: Final = 64

@@ -1,6 +1,6 @@
 """What a fit does between steps to the Gaussians it has, on the device: launches of upkeep.cu.
 
-Which of them carry little, and which barely reach the tiles they paint: train/upkeep.py says what for.
+Which of them carry little, and which barely reach the tiles they paint: fit/upkeep.py says what for.
 """
 
 from dataclasses import replace
@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_TILE_PAIRS, TILE_SIZE
 from gscodec.cuda import binning, blending
 from gscodec.cuda.binning import AXIS_SCALE, DeviceGaussians, Geometry, TileLists
 from gscodec.cuda.blending import MOMENTS, Lattice, Scene, Strides
 from gscodec.cuda.fitting import FitState
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Grid
-from gscodec.raster.base import TooManyPairs
+from gscodec.model.constants import MAX_TILE_PAIRS, TILE_SIZE
+from gscodec.model.gaussians import Grid
+from gscodec.model.rendering import TooManyPairs
 
 UPKEEP_THREADS: Final = 128
 _TILES: Final = UPKEEP_THREADS // binning.WARP

@@ -2,16 +2,16 @@
 
 import time
 from dataclasses import replace
-from typing import Any
 
+from gscodec.container.writer import pack
+from gscodec.encoding.block_encode import BlockProgress, BlockTask, encode_blocks
 from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
-from gscodec.encoding.job import Job, Progress, training_room
+from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.opacity import AimedRegions, fit_weights
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.format import pack
-from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, StackRegions
+from gscodec.image.stack import ImageStack
 
 
 def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
@@ -22,14 +22,13 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
             are n_gaussians, and their features are as fine as it allows.
     """
     assert job.regions is not None
-    training = training_room()
     is_coded = job.profile == "coded"
     coded = CodedFile(job, budget)
     source: Regions = AimedRegions(job.regions, is_filled=isinstance(job.stack, ImageStack))
     if job.scales is not None and isinstance(job.stack, ImageStack):
         source = StackRegions(replace(job.stack, samples=job.target))
 
-    def report(state: Any) -> None:
+    def report(state: BlockProgress) -> None:
         if job.progress is not None:
             elapsed = time.perf_counter() - job.started
             likely = job.likely_size(state.likely_gaussians) if budget is None else budget
@@ -47,8 +46,8 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
                 )
             )
 
-    made = training.encode_blocks(
-        training.BlockTask(
+    made = encode_blocks(
+        BlockTask(
             source=source,
             weights_of=lambda samples: fit_weights(
                 samples if job.scales is None else samples / job.scales, job.stack.groups

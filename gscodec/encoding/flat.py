@@ -6,16 +6,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import EXACT_DB
-from gscodec.encoding.job import Job, training_room
+from gscodec.encoding.job import Job
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished, small_provenance
-from gscodec.format.channels import SampleType
-from gscodec.format.lattice import Lattice, power
-from gscodec.format.small_codec import lattice_of
-from gscodec.format.small_steps import FEATURE_UNITS, MAX_SCALE_STEP, MAX_STEP, SmallSteps
-from gscodec.gaussians import GaussianSet, LodTable
-from gscodec.image import ImageStack
+from gscodec.fit.lattices import plain_lattice
+from gscodec.image.stack import ImageStack
+from gscodec.model.channels import SampleType
+from gscodec.model.constants import EXACT_DB
+from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.profiles.lattice import Lattice, power
+from gscodec.profiles.small_codec import lattice_of
+from gscodec.profiles.small_steps import FEATURE_UNITS, MAX_SCALE_STEP, MAX_STEP, SmallSteps
 
 FINEST: Final = 24
 """Binary digits of the finest steps that features have: those of binary32."""
@@ -54,7 +55,7 @@ def flat_file(job: Job, colour: npt.NDArray[np.float32], budget: int | None) -> 
 
 def _coded_lattice(job: Job, colour: npt.NDArray[np.float32]) -> Lattice:
     """One step of each feature is the colour itself."""
-    lattice: Lattice = training_room().plain_lattice(job.grid, len(colour))
+    lattice = plain_lattice(job.grid, len(colour))
     steps = np.where(colour == 0, np.float32(1), np.abs(colour))
     return replace(lattice, feature_steps=steps if job.scales is None else steps * job.scales)
 

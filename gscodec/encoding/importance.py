@@ -7,12 +7,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_STRENGTH
 from gscodec.errors import InvalidArgument
-from gscodec.format.channels import AlphaMode, Role
-from gscodec.gaussians import Float32Array
-from gscodec.image import ImageStack, Overrides, from_array, load_picture
-from gscodec.image.saliency import image_signature
+from gscodec.image.arrays import from_array
+from gscodec.image.stack import ImageStack
+from gscodec.material.load_picture import load_picture
+from gscodec.material.maps import Overrides
+from gscodec.material.saliency import image_signature
+from gscodec.model.channels import AlphaMode, Role
+from gscodec.model.constants import MAX_STRENGTH
+from gscodec.model.gaussians import Float32Array
 
 AUTO: Final = "auto"
 """In place of a map: the picture's own saliency."""

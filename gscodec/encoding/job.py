@@ -5,26 +5,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import DEFAULT_PAGE_SIZE
+from gscodec.container.contents import Contents
+from gscodec.container.writer import file_size, packed_size
 from gscodec.encoding.opacity import aimed, fit_weights
-from gscodec.errors import MissingExtra
-from gscodec.format import ChannelGroup, Contents, file_size, packed_size
-from gscodec.format.lattice import Lattice
+from gscodec.fit.presets import Preset, get_preset
+from gscodec.fit.schedule import lod_counts
+from gscodec.fit.tune import tuned
 from gscodec.format.layout import PAGE_ENTRY
 from gscodec.format.metadata import NO_METADATA, Metadata
-from gscodec.format.packed import head_bytes
-from gscodec.format.small_codec import lattice_of
-from gscodec.format.small_steps import MAX_SCALE_STEP, SmallSteps
-from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.image import ImageStack
 from gscodec.image.regions import Regions, RegionSource
-from gscodec.image.weights import channel_scales
-from gscodec.raster.base import Rasterizer
+from gscodec.image.stack import ImageStack
+from gscodec.material.weights import channel_scales
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.constants import DEFAULT_PAGE_SIZE
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.packed import head_bytes
+from gscodec.profiles.small_codec import lattice_of
+from gscodec.profiles.small_steps import MAX_SCALE_STEP, SmallSteps
+from gscodec.render.base import Rasterizer
+
+if TYPE_CHECKING:
+    from gscodec.fit.settle_task import SettleTask
 
 SHAPE_BITS = 28.0
 """Bits a coded Gaussian takes without its features, where there is no better guess; how finely they are stored is what
@@ -139,19 +146,6 @@ class Job:
         """(H, W), the pixels that count; None is all."""
         return self.stack.visible if isinstance(self.stack, ImageStack) else None
 
-    def settle_task(self, lods: LodTable) -> Any:
-        """What a fit with such levels settles on, of a picture that is in memory."""
-        return training_room().SettleTask(
-            self.target,
-            self.target_grid,
-            self.stack.groups,
-            self.preset,
-            lods,
-            self.rasterizer,
-            self.seed,
-            importance=self.counts,
-        )
-
     def unscaled(self, gaussians: GaussianSet) -> GaussianSet:
         """Fitted Gaussians with the features of the samples."""
         return gaussians if self.scales is None else replace(gaussians, features=gaussians.features / self.scales)
@@ -180,10 +174,9 @@ class Job:
         return self.grid.height * self.grid.width
 
     @property
-    def preset(self) -> Any:
+    def preset(self) -> Preset:
         """The preset of that name, as it is tuned."""
-        training = training_room()
-        return training.tuned(training.get_preset(self.preset_name), self.tune)
+        return tuned(get_preset(self.preset_name), self.tune)
 
     @property
     def settle_steps(self) -> int:
@@ -233,8 +226,6 @@ class Job:
 
     def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
         """Bytes of a file of profile `packed`, or else `f16`."""
-        from gscodec.train.schedule import lod_counts
-
         counts, stack = lod_counts(n_gaussians, self.lods), self.stack
         if self.profile == "packed":
             shape = PACKED_PAGE_SIZE, stack.files, self.record_bytes
@@ -242,16 +233,17 @@ class Job:
         return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files, metadata=self.metadata)
 
 
-def training_room() -> Any:
-    """The `train` room, which needs torch.
+def settle_task(job: Job, lods: LodTable) -> "SettleTask":
+    """What quantisation-aware fine-tuning works on after a fit with such levels, of a picture that is in memory."""
+    from gscodec.fit.settle_task import SettleTask  # needs torch
 
-    Raises:
-        MissingExtra: torch is not installed.
-    """
-    try:
-        import gscodec.train as training
-    except ModuleNotFoundError as error:
-        if error.name == "torch":
-            raise MissingExtra("encoding needs torch: pip install 'gscodec[encode]'") from error
-        raise
-    return training
+    return SettleTask(
+        job.target,
+        job.target_grid,
+        job.stack.groups,
+        job.preset,
+        lods,
+        job.rasterizer,
+        job.seed,
+        importance=job.counts,
+    )

@@ -7,14 +7,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType, Transfer
-from gscodec.format.file_names import legal_name
 from gscodec.format.files import FileEntry
-from gscodec.gaussians import Float32Array
-from gscodec.image import ImageStack
 from gscodec.image.alpha import covers
-from gscodec.image.hidden import filled
+from gscodec.image.hidden_texels import filled
 from gscodec.image.regions import Rect, Regions
+from gscodec.image.stack import ImageStack
+from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType, Transfer
+from gscodec.model.file_names import legal_name
+from gscodec.model.gaussians import Float32Array
 
 MARGIN: Final = 0.1
 """By how much a fit aims below an alpha of 0 and above one of 1, so that what it misses by is clamped to them."""

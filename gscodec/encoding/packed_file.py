@@ -1,11 +1,12 @@
 """A file of profile `packed` on its way: its Gaussians settle on the lattice of their records."""
 
 from collections.abc import Callable
-from typing import Any
 
-from gscodec.encoding.job import PACKED_PAGE_SIZE, Job, training_room
-from gscodec.format import Contents
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.container.contents import Contents
+from gscodec.encoding.job import PACKED_PAGE_SIZE, Job, settle_task
+from gscodec.fit.loop import Fit
+from gscodec.fit.packed import settle_packed, typical_lattice
+from gscodec.model.gaussians import GaussianSet, LodTable
 
 
 class PackedFile:
@@ -14,11 +15,11 @@ class PackedFile:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def settle(self, fit: Any, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
+    def settle(self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None]) -> Contents:
         """The contents of a finished fit, without provenance."""
         job = self._job
-        settled = training_room().settle_packed(
-            job.settle_task(fit.lods),
+        settled = settle_packed(
+            settle_task(job, fit.lods),
             fit.gaussians,
             n_steps,
             page_size=PACKED_PAGE_SIZE,
@@ -30,7 +31,7 @@ class PackedFile:
     def rounded(self, gaussians: GaussianSet, lods: LodTable) -> Contents:
         """The contents of fitted Gaussians that do not settle."""
         job = self._job
-        ordered, lattice = training_room().typical_lattice(
+        ordered, lattice = typical_lattice(
             gaussians, lods, job.grid, job.stack.groups, PACKED_PAGE_SIZE, job.record_bytes
         )
         return job.contents(ordered, lods, lattice, PACKED_PAGE_SIZE)

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from gscodec.constants import EXACT_DB
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
 from gscodec.cuda.losses import code_errors
-from gscodec.decode import IgsImage
+from gscodec.decoding.image import IgsImage
 from gscodec.encoding.job import CODED_OVERHEAD, Job
-from gscodec.format import Contents, pack
-from gscodec.format.channels import AlphaMode, SampleType
-from gscodec.format.file_names import legal_name
-from gscodec.image import ImageStack, to_unit
 from gscodec.image.alpha import covers
-from gscodec.image.levels import has_floats
+from gscodec.image.levels import has_floats, to_unit
 from gscodec.image.regions import Rect, RegionSource
 from gscodec.image.save import PICTURE_FILES
+from gscodec.image.stack import ImageStack
 from gscodec.metrics.seen import SquareErrors
-from gscodec.raster.cuda import CudaRasterizer, on_device
+from gscodec.model.channels import AlphaMode, SampleType
+from gscodec.model.constants import EXACT_DB
+from gscodec.model.file_names import legal_name
+from gscodec.render.gpu import CudaRasterizer, on_device
 from gscodec.version import __version__
 
 META_SHARE = 0.01

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from gscodec.encoding.job import Job, training_room
+from gscodec.container.contents import Contents
+from gscodec.container.writer import packed_size
+from gscodec.encoding.job import Job, settle_task
 from gscodec.encoding.packing import small_provenance
-from gscodec.format import Contents, packed_size
-from gscodec.format.lattice import Lattice
+from gscodec.fit.loop import Fit
+from gscodec.fit.settling import settle
 from gscodec.format.layout import MAX_SMALL_BYTES
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.profiles.lattice import Lattice
 
 
 class SmallFile:
@@ -29,19 +31,19 @@ class SmallFile:
         )
 
     def settle(
-        self, fit: Any, n_steps: int, on_step: Callable[[int, float], None], share: float | None = None
+        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], share: float | None = None
     ) -> Contents:
-        """The contents of a finished fit; `share` as in `train.settle`, as long as such a file can have the bytes."""
+        """The contents of a finished fit; `share` as in `settle`, as long as such a file can have the bytes."""
         contents = self._settled(fit, n_steps, on_step, self._budget, share)
         if packed_size(contents) > MAX_SMALL_BYTES and self._budget is None:
             contents = self._settled(fit, n_steps, on_step, MAX_SMALL_BYTES, None)
         return contents
 
     def _settled(
-        self, fit: Any, n_steps: int, on_step: Callable[[int, float], None], budget: int | None, share: float | None
+        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], budget: int | None, share: float | None
     ) -> Contents:
-        settled = training_room().settle(
-            replace(self._job.settle_task(fit.lods), small=True, scales=self._job.scales),
+        settled = settle(
+            replace(settle_task(self._job, fit.lods), small=True, scales=self._job.scales),
             fit.gaussians,
             n_steps,
             size_of=lambda shown, lattice: packed_size(self.contents(shown, lattice)),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gscodec.constants import LARGE_PIXELS, LEAST_SHARE, MAX_GAUSSIANS
+from gscodec.container.writer import icc_bytes
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
 from gscodec.encoding.job import Job, Progress
@@ -13,7 +13,7 @@ from gscodec.encoding.packing import Encoded, count_for
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
 from gscodec.format.layout import MAX_SMALL_BYTES
-from gscodec.format.writer import icc_bytes
+from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE, MAX_GAUSSIANS
 
 SMALL_BUDGET: Final = 2048
 """Bytes up to which profile `small` is chosen where none is asked for: tables and levels of `coded` take 350 to 500."""

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from gscodec.container.writer import pack
 from gscodec.encoding.blocks import encode_in_blocks
-from gscodec.encoding.job import Job, training_room
+from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded, decoded_psnr
 from gscodec.encoding.psnr_search import SLACK_DB, LossRange, smallest_at
 from gscodec.encoding.whole import Fitted, finish, fit
-from gscodec.format import pack
+from gscodec.fit.settling import least_needed_first, share_of
 
 PROBE_STEPS = 0.2
 """Share of the steps that the short fits take which tell where the search for a PSNR begins."""
@@ -54,7 +55,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
 
     def finish_at(fitted: Fitted, loss: float) -> Encoded:
         if job.profile in {"coded", "small"}:
-            return finish(job, fitted, None, training_room().share_of(loss, len(job.grid.background)))
+            return finish(job, fitted, None, share_of(loss, len(job.grid.background)))
         return finish(job, _thinned(job, fitted, fitted.psnr - loss), None)
 
     return smallest_at(
@@ -71,7 +72,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
 def _thinned(job: Job, fitted: Fitted, wanted: float) -> Fitted:
     """A fit without those of the finest Gaussians that `wanted` dB do not need."""
     fit = fitted.fit
-    order = training_room().least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts, job.counts)
+    order = least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts, job.counts)
 
     def without(n_pruned: int) -> Fitted:
         kept = np.setdiff1d(np.arange(len(fit.gaussians)), order[:n_pruned])

@@ -6,17 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from gscodec.encoding.coded_file import CodedFile
-from gscodec.encoding.job import SETTLE_SHARE, Job, Progress, training_room
+from gscodec.encoding.job import SETTLE_SHARE, Job, Progress
+from gscodec.encoding.pace import LEAST_STEPS, Pace
 from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.small_file import SmallFile
-from gscodec.gaussians import GaussianSet, LodTable, Window
+from gscodec.fit.loop import Fit, StepReport, plan_of
+from gscodec.fit.loop import fit as fit_planes
 from gscodec.metrics.seen import SquareErrors
+from gscodec.model.gaussians import GaussianSet, LodTable, Window
 
 AFTER_STEPS = 40
 """Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
@@ -30,7 +32,7 @@ GROWTHS = 2.0
 class Fitted:
     """A finished fit that is not yet a file."""
 
-    fit: Any  # train.Fit
+    fit: Fit
     settling: int  # steps on the lattice that are to come
     file: CodedFile | PackedFile | SmallFile | None  # None in profile f16
 
@@ -47,7 +49,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
     settling = job.settle_steps
     coded = CodedFile(job, budget) if settling and job.profile == "coded" else None
 
-    def report(state: Any) -> None:
+    def report(state: StepReport) -> None:
         if job.progress is None:
             return
         if coded is not None and coded.count is not None and budget is not None:
@@ -66,7 +68,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
     return Fitted(fitted, settling, file, _psnr(job, fitted))
 
 
-def _psnr(job: Job, fitted: Any) -> float:
+def _psnr(job: Job, fitted: Fit) -> float:
     """Of a fit before it is quantised: what is seen of it, where an alpha hides some."""
     if job.counts is None or job.counts.ndim == 2:
         return float(fitted.psnr)
@@ -79,7 +81,7 @@ def _psnr(job: Job, fitted: Any) -> float:
 
 
 def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
-    """The file of a fit; `share` as in `train.settle`, in profiles `coded` and `small` where there is no budget."""
+    """The file of a fit; `share` as in `settle`, in profiles `coded` and `small` where there is no budget."""
     fit = fitted.fit
     contents = job.contents(fit.gaussians, fit.lods)
     total = fit.steps + fitted.settling
@@ -104,17 +106,17 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     """
     if job.deadline is None:
         return job
-    training, began = training_room(), time.perf_counter()
+    began = time.perf_counter()
     seen: list[tuple[int, float]] = []
-    _train(job, n_gaussians, training.LEAST_STEPS, lambda state: seen.append((state.step, state.seconds)))
+    _train(job, n_gaussians, LEAST_STEPS, lambda state: seen.append((state.step, state.seconds)))
     now = time.perf_counter()
     each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
-    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / training.LEAST_STEPS
-    growth = max(0.0, now - began - training.LEAST_STEPS * step_seconds)
-    pace = training.Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
+    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / LEAST_STEPS
+    growth = max(0.0, now - began - LEAST_STEPS * step_seconds)
+    pace = Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
     pace.took(1, 1, step_seconds)
     shape = job.samples.shape
-    wanted = training.plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
+    wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
     steps = pace.steps(wanted, 1, 1, 0.0 if job.profile == "f16" else SETTLE_SHARE)
     return replace(job, steps=steps) if steps < wanted else job
 
@@ -123,11 +125,11 @@ def _train(
     job: Job,
     n_gaussians: int,
     steps: int | None,
-    on_step: Callable[[Any], None],
+    on_step: Callable[[StepReport], None],
     recount: Callable[[GaussianSet, LodTable], int] | None = None,
-) -> Any:
-    """The `train.Fit` of the job's target."""
-    return training_room().fit(
+) -> Fit:
+    """The fit of the job's target."""
+    return fit_planes(
         job.target,
         n_gaussians,
         job.preset,

@@ -5,14 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gscodec.errors import (
-    BadMagic,
-    ChecksumMismatch,
-    CorruptField,
-    LimitExceeded,
-    TruncatedStream,
-    UnsupportedChunk,
-)
+from gscodec.errors import BadMagic, ChecksumMismatch, CorruptField, LimitExceeded, TruncatedStream, UnsupportedChunk
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CODEC_DEFLATE,
@@ -29,7 +22,7 @@ from gscodec.format.layout import (
     record_size,
     required_chunks,
 )
-from gscodec.format.source import ByteSource
+from gscodec.io.source import ByteSource
 
 _CRC_AT = HEADER.offsets["header_crc"]
 

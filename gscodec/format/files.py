@@ -5,21 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION
 from gscodec.errors import CorruptField, GsCodecError
-from gscodec.format.channels import (
-    AlphaMode,
-    ChannelGroup,
-    NormalConvention,
-    Role,
-    SampleType,
-    Transfer,
-    check_groups,
-)
-from gscodec.format.contents import Json
-from gscodec.format.file_names import name_fault, text_fault
+from gscodec.format.groups import check_groups
 from gscodec.format.layout import ErrorClass
 from gscodec.format.meta import pack_meta, unpack_meta
+from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.constants import MAX_CHANNELS, MAX_DIMENSION
+from gscodec.model.file_names import name_fault, text_fault
+from gscodec.model.json_value import Json
 
 MAX_FILES: Final = 256
 

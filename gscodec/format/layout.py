@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from gscodec.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, UnsupportedChunk, UnsupportedVersion
 from gscodec.format.records import MAX_FIELD_BITS, MAX_PLACE_BITS, MIN_PLACE_BITS
+from gscodec.model.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
 
 _CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i16": "h", "i32": "i", "f16": "e", "f32": "f"}
 

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.constants import MAX_CHANNELS, TILE_SIZE
 from gscodec.errors import LimitExceeded
 from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, PROFILE_CODED, SIZED_PAGE_ENTRY, ErrorClass
+from gscodec.model.constants import MAX_CHANNELS, TILE_SIZE
 
 MAX_ICC_BYTES: Final = 16 << 20
 """Raw bytes of an ICC profile; the largest lookup-table profiles have a few MiB."""

@@ -5,9 +5,9 @@ import sys
 from typing import Any, Final
 
 from gscodec.errors import CorruptField
-from gscodec.format.contents import Json
 from gscodec.format.layout import ErrorClass
 from gscodec.format.limits import MAX_META_BYTES, MAX_META_DEPTH
+from gscodec.model.json_value import Json
 
 _LARGEST: Final = sys.float_info.max
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gscodec.errors import CorruptField, LimitExceeded
-from gscodec.format.contents import Json
 from gscodec.format.layout import ErrorClass
 from gscodec.format.limits import MAX_EXIF_BYTES, MAX_TAGS_BYTES, MAX_XMP_BYTES
 from gscodec.format.meta import pack_meta, unpack_meta
+from gscodec.model.json_value import Json
 
 _TIFF_STARTS: Final = (b"II\x2a\0", b"MM\0\x2a")
 _LEAST_EXIF: Final = 14  # a TIFF header and an empty directory

@@ -7,11 +7,11 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import TILE_SIZE
 from gscodec.errors import ChecksumMismatch
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.limits import generation_sizes, page_lengths
-from gscodec.gaussians import Float64Array, GaussianSet, Grid, LodTable
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Float64Array, GaussianSet, Grid, LodTable
 
 _SLACK: Final = 1e-6  # px and ratio: far above float64 rounding of any tile test, far below a tile
 

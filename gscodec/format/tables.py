@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import CorruptField, LimitExceeded
-from gscodec.format.channels import (
+from gscodec.format.groups import check_groups
+from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, ErrorClass, Header
+from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE, tile_counts
+from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
+from gscodec.model.channels import (
     KNEE_BIAS,
     AlphaMode,
     ChannelGroup,
@@ -16,14 +19,11 @@ from gscodec.format.channels import (
     Role,
     SampleType,
     Transfer,
-    check_groups,
     code_of,
     member_of,
 )
-from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, ErrorClass, Header
-from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE, tile_counts
-from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
-from gscodec.gaussians import Float32Array, LodTable
+from gscodec.model.constants import MAX_CHANNELS
+from gscodec.model.gaussians import Float32Array, LodTable
 
 
 class _Cursor:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role, SampleType, is_coverable
-from gscodec.image.hidden import filled
+from gscodec.image.hidden_texels import filled
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, is_coverable
 
 Samples = npt.NDArray[np.float32]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, SampleType
 from gscodec.image.alpha import covers
+from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType
 
 Samples = npt.NDArray[np.float32]
 

@@ -13,10 +13,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
-from gscodec.format.file_names import legal_name, legal_text, numbered
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, rounded, straightened
 from gscodec.image.exr_chroma import REC_709, colour_of, enlarged_chroma, luminance_weights
@@ -25,6 +22,9 @@ from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.quiet import quiet
 from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role
+from gscodec.model.constants import MAX_CHANNELS
+from gscodec.model.file_names import legal_name, legal_text, numbered
 
 SIGNATURE: Final = b"\x76\x2f\x31\x01"
 

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gscodec.format.file_names import text_fault
 from gscodec.format.files import EXR_RESERVED, MAX_EXR_ATTRIBUTES, MAX_EXR_BYTES
+from gscodec.model.file_names import text_fault
 
 _VERSION_AT, _HEADER_AT = 4, 8
 _LONG_NAMES, _MULTI_PART = 0x400, 0x1000  # flags of the version field

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, UnsupportedImage
-from gscodec.format.channels import COLOURS, KNEE_BIAS, ChannelGroup, Role, SampleType, Transfer
 from gscodec.image.transfer import to_model
+from gscodec.model.channels import COLOURS, KNEE_BIAS, ChannelGroup, Role, SampleType, Transfer
 
 NanPolicy = Literal["error", "zero", "hole"]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from gscodec.errors import BadImage, GsCodecError, LimitExceeded, SourceWarning, UnsupportedImage, file_access_error
-from gscodec.format import SIGNATURE
+from gscodec.format.layout import SIGNATURE
 from gscodec.image import png
 from gscodec.image.stack import DimensionCheck, check_dimensions
 

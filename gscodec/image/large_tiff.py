@@ -8,7 +8,6 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
 from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
 from gscodec.image.kinds import one_line_errors, warn_of_source
 from gscodec.image.metadata import metadata_of_tiff
@@ -16,7 +15,8 @@ from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
 from gscodec.image.stack import check_for, cmyk_groups, picture_groups
 from gscodec.image.tiff_layout import choose_page
-from gscodec.limits import DEFAULT_LIMITS, Limits
+from gscodec.model.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 MAX_SEGMENT_BYTES: Final = 1 << 28
 """Most bytes of one decoded strip or tile: one larger than this cannot be read in parts."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
-from gscodec.format.channels import ChannelGroup, SampleType
 from gscodec.image.transfer import from_model, to_model
+from gscodec.model.channels import ChannelGroup, SampleType
 
 Array = npt.NDArray[Any]
 

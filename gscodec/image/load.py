@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_CHANNELS
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage, file_access_error
-from gscodec.format.channels import ChannelGroup
 from gscodec.format.metadata import Metadata
 from gscodec.image import exr, float_tiff, png, radiance
 from gscodec.image.deep import is_deep_colour, raw_mode, read_deep_colour
@@ -40,8 +38,10 @@ from gscodec.image.tiff_layout import (
 )
 from gscodec.image.tiff_layout import SIGNATURES as TIFF_SIGNATURES
 from gscodec.image.tiff_pixels import is_for_tifffile, read_levels
-from gscodec.limits import DEFAULT_LIMITS, Limits
-from gscodec.streams import open_stdin
+from gscodec.io.streams import open_stdin
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.constants import MAX_CHANNELS
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from PIL.Image import Image

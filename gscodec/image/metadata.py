@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from gscodec.format.channels import COLOURS, ChannelGroup, SampleType, Transfer
 from gscodec.format.limits import MAX_EXIF_BYTES, MAX_XMP_BYTES
 from gscodec.format.metadata import NO_METADATA, Metadata, exif_fault, is_sound_tag, xmp_fault
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.tiff_layout import find_pages
+from gscodec.model.channels import COLOURS, ChannelGroup, SampleType, Transfer
 
 if TYPE_CHECKING:
     from PIL.Image import Image

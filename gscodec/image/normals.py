@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import ChannelGroup, Role, SampleType
+from gscodec.model.channels import ChannelGroup, Role, SampleType
 
 Samples = npt.NDArray[np.float32]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Final
 
-from gscodec.format.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
 from gscodec.format.files import FileEntry
+from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
 
 WRITTEN: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".exr", ".hdr"})
 """Suffixes of sources that a decode can write again; others come back as PNG, floats as OpenEXR."""

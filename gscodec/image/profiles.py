@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import LimitExceeded
-from gscodec.format.channels import ChannelGroup
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.stack import is_cmyk
+from gscodec.model.channels import ChannelGroup
 
 _HEADER_BYTES: Final = 128
 _TAG_BYTES: Final = 12

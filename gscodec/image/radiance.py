@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import BadImage, UnsupportedImage
-from gscodec.format.channels import Role
 from gscodec.format.files import FileEntry
 from gscodec.image.floats import float_group, model_samples
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
+from gscodec.model.channels import Role
 
 SIGNATURES: Final = (b"#?RADIANCE", b"#?RGBE")
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import GsCodecError, file_access_error
-from gscodec.format.channels import ChannelGroup
 from gscodec.format.files import FileEntry
 from gscodec.format.metadata import NO_METADATA, Metadata
-from gscodec.gaussians import Float32Array
 from gscodec.image.stack import ImageStack
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array
 
 
 @dataclass(frozen=True)

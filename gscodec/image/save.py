@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, UnsupportedImage
-from gscodec.format import write_atomic
-from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.format.metadata import Metadata
 from gscodec.image.alpha import covers, in_mode
-from gscodec.image.discover import PICTURE_SUFFIXES
 from gscodec.image.embed import embedded, fitting_metadata, pillow_options
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
@@ -24,10 +21,13 @@ from gscodec.image.png import write_deep_png
 from gscodec.image.pnm import write_deep_pnm
 from gscodec.image.profiles import deep_rgb_of_inks, fitting_profile, is_srgb, srgb_of_inks
 from gscodec.image.stack import is_cmyk, picture_groups
+from gscodec.image.suffixes import PICTURE_SUFFIXES
 from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
 from gscodec.image.windows import displayed, report_shape_and_primaries
-from gscodec.streams import write_stdout
+from gscodec.io.atomic import write_atomic
+from gscodec.io.streams import write_stdout
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
 
 _DEEP: Final = {"PNG", "TIFF", "PPM"}
 _SUFFIXES: Final = {

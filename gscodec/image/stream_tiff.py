@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import UnsupportedImage
-from gscodec.format.atomic import atomic_path
-from gscodec.format.channels import ChannelGroup
 from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.image.embed import fitting_metadata
 from gscodec.image.kinds import warn_of_source
 from gscodec.image.profiles import sound_profile
 from gscodec.image.stack import is_cmyk
+from gscodec.io.atomic import atomic_path
+from gscodec.model.channels import ChannelGroup
 
 Strips = Iterable[tuple[int, npt.NDArray[Any]]]
 

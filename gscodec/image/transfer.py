@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import ChannelGroup, Transfer
+from gscodec.model.channels import ChannelGroup, Transfer
 
 Array = npt.NDArray[Any]
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
 from gscodec.image.exr_chroma import REC_709
 from gscodec.image.kinds import warn_of_source
+from gscodec.model.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
 
 MOST_AROUND: Final = 64
 """Times the stored pixels that a display window may have, so that a small file makes no huge picture ..."""

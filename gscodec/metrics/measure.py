@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
 from gscodec.image.levels import has_floats, to_values
 from gscodec.metrics.flip import flip, flip_missing
 from gscodec.metrics.hdr import hdr_flip, log_psnr
@@ -19,6 +18,7 @@ from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
 from gscodec.metrics.seen import covered, seen_psnr
 from gscodec.metrics.ssim import ms_ssim, ssim
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
 
 Samples = npt.NDArray[np.float32]
 Groups = Sequence[ChannelGroup]

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format.channels import AlphaMode, ChannelGroup
 from gscodec.image.alpha import covers, in_mode
 from gscodec.metrics.psnr import psnr
+from gscodec.model.channels import AlphaMode, ChannelGroup
 
 _BLOCK_ROWS: Final = 256  # whose errors are held in float64, not those of the whole picture
 

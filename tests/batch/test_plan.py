@@ -12,7 +12,8 @@ from gscodec.batch.plan import Item, Manifest, make_items, make_plan, read_manif
 from gscodec.batch.settings import Settings, key_of
 from gscodec.batch.work import Options
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
-from gscodec.image import ImageStack, load_image
+from gscodec.image.load import load_image
+from gscodec.image.stack import ImageStack
 from tests.batch.conftest import Painter
 
 
@@ -162,16 +163,16 @@ def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:
 def test_a_probe_runs_on_the_device_and_the_threads_given(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gscodec.encoder
+    import gscodec.encoding.api
 
     seen = []
-    whole = gscodec.encoder.encode
+    whole = gscodec.encoding.api.encode
 
     def look(*arguments: Any, **options: Any) -> Any:
         seen.append((options["device"], options["threads"]))
         return whole(*arguments, **options | {"steps": 2})
 
-    monkeypatch.setattr(gscodec.encoder, "encode", look)
+    monkeypatch.setattr(gscodec.encoding.api, "encode", look)
     item = make_items(Manifest(tmp_path / "d", tree), Settings())[0]
     assert probe(item, Options(threads=1, device="cpu")).name == "a/y"
     assert set(seen) == {("cpu", 1)}

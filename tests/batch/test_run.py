@@ -17,7 +17,7 @@ from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item, read_key
 from gscodec.errors import InvalidArgument
-from gscodec.format import atomic
+from gscodec.io import atomic
 from tests.batch.conftest import QUICK, Painter
 
 SETTINGS = Settings().changed(QUICK, "test")

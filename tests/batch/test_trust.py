@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from gscodec import format as format_module
 from gscodec.batch.back import DecodeState, plan_decode
 from gscodec.batch.journal import KEPT, Journal
 from gscodec.batch.outcome import Outcome
@@ -22,8 +21,9 @@ from gscodec.batch.run import decode_all, encode_all
 from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, read_key
-from gscodec.decode import open_igs
-from gscodec.image import load_image
+from gscodec.decoding.image import open_igs
+from gscodec.image.load import load_image
+from gscodec.io import atomic
 from gscodec.metrics import psnr
 from tests.batch.conftest import QUICK, Painter
 
@@ -67,17 +67,17 @@ def pictures(root: Path) -> list[str]:
 def test_a_source_that_is_replaced_while_it_is_encoded(
     tmp_path: Path, paint: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gscodec.encoder
+    import gscodec.encoding.api
 
     source, target = tmp_path / "s", tmp_path / "d"
     path = paint(source / "a.png", 1)
-    whole = gscodec.encoder.encode
+    whole = gscodec.encoding.api.encode
 
     def slow(*arguments: Any, **options: Any) -> Any:
         paint(path, 2)
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(gscodec.encoder, "encode", slow)
+    monkeypatch.setattr(gscodec.encoding.api, "encode", slow)
     assert encode(source, target) == {"a": "encoded"}
     monkeypatch.undo()
     assert encode(source, target) == {"a": "encoded"}
@@ -101,7 +101,7 @@ def test_a_source_that_is_replaced_while_it_is_read(
             paint(path, 1 + len(reads))
         return stack
 
-    monkeypatch.setattr("gscodec.image.load_source", restless)
+    monkeypatch.setattr("gscodec.material.maps.load_source", restless)
     limit = 3
     assert encode(source, tmp_path / "d") == {"a": "encoded"}
     assert len(reads) == 3
@@ -367,7 +367,7 @@ def test_an_encode_beside_another_takes_its_files_for_its_own(
 ) -> None:
     source, target, how = tmp_path / "s", tmp_path / "d", replace(OPTIONS, cache=tmp_path / "cache")
     paint(source / "a.png")
-    write = format_module.write_atomic
+    write = atomic.write_atomic
 
     def beaten(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
@@ -375,7 +375,7 @@ def test_an_encode_beside_another_takes_its_files_for_its_own(
         write(*arguments, **options)
 
     for status in ("encoded", "copied"):
-        monkeypatch.setattr(format_module, "write_atomic", beaten)
+        monkeypatch.setattr(atomic, "write_atomic", beaten)
         assert encode(source, target, how) == {"a": status}
         (target / "a.igs").unlink()
 
@@ -549,7 +549,7 @@ def test_a_kill_between_the_note_and_the_picture_costs_nothing(
     for seed in (2, 3):
         paint(source / "x.png", seed)
         encode(source, packed)
-        monkeypatch.setattr("gscodec.format.write_atomic", killed)
+        monkeypatch.setattr("gscodec.io.atomic.write_atomic", killed)
         with pytest.raises(KeyboardInterrupt):
             back(packed, target)
         monkeypatch.undo()
@@ -574,14 +574,14 @@ def test_a_decode_beside_another_takes_its_pictures_for_its_own(
     encode(source, packed)
     assert [outcome.status for outcome in decode_all(plan.items, OPTIONS, here, state)] == ["decoded"]
     (target / "x.png").unlink()
-    write = format_module.write_atomic
+    write = atomic.write_atomic
 
     def beaten(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
         assert back(packed, target) == {"x": "decoded"}
         write(*arguments, **options)
 
-    monkeypatch.setattr(format_module, "write_atomic", beaten)
+    monkeypatch.setattr(atomic, "write_atomic", beaten)
     assert back(packed, target) == {"x": "decoded"}
     assert back(packed, target) == {"x": "current"}
 

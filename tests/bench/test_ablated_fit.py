@@ -9,12 +9,15 @@ import torch
 
 from gscodec.bench.ablated_fit import PARTS, fit_without, names_of, variants
 from gscodec.bench.additive import additive_image
-from gscodec.format import Contents, pack, quantize
-from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.image import ImageStack, from_array
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack, quantize
+from gscodec.fit.loop import fit
+from gscodec.fit.presets import get_preset
+from gscodec.image.arrays import from_array
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import psnr
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.train import fit, get_preset
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.render.cpu import CpuRasterizer
 
 
 @pytest.fixture(autouse=True)

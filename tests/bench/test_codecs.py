@@ -16,7 +16,9 @@ from gscodec.bench.codecs.mips import enlarge, mip_of, shrink
 from gscodec.bench.measure import code, igs_figures, quality_figures
 from gscodec.bench.sources import discover
 from gscodec.errors import InvalidArgument
-from gscodec.image import ImageStack, from_array, to_unit
+from gscodec.image.arrays import from_array
+from gscodec.image.levels import to_unit
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import psnr
 
 Waves = Callable[..., npt.NDArray[np.uint8]]

@@ -15,7 +15,7 @@ from gscodec.bench.matched import nearest_size
 from gscodec.bench.report import to_html
 from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
-from gscodec.image import from_array
+from gscodec.image.arrays import from_array
 
 Waves = Callable[..., npt.NDArray[np.uint8]]
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from gscodec.bench.sources import Skipped, discover, try_load
 from gscodec.errors import FileAccessError
-from gscodec.format import NormalConvention, Role, Transfer
+from gscodec.model.channels import NormalConvention, Role, Transfer
 
 
 def test_pictures_stacks_and_what_is_left_out(gallery: Path) -> None:

@@ -12,7 +12,7 @@ from gscodec.bench.suites import speed
 from gscodec.bench.synthetic import synthetic_file, synthetic_gaussians, synthetic_target
 from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
-from gscodec.decode import open_igs
+from gscodec.decoding.image import open_igs
 
 TINY = Case(side=48, n_gaussians=20, channels=3, threads=1, runs=2)
 

@@ -10,7 +10,7 @@ from gscodec.bench.suites import SUITES, ablation, get_suite, restoration
 from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
-from gscodec.image import from_array
+from gscodec.image.arrays import from_array
 from gscodec.metrics import psnr
 
 Waves = Callable[..., npt.NDArray[np.uint8]]

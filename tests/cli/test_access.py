@@ -13,7 +13,7 @@ from _range_server import RangeServer
 from PIL import Image
 
 import gscodec
-from gscodec.format import IgsReader
+from gscodec.container.reader import IgsReader
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

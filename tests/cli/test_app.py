@@ -117,7 +117,7 @@ def test_faults_inside_a_verb_are_one_line(
         raise error
 
     monkeypatch.delenv("GSCODEC_DEBUG", raising=False)
-    monkeypatch.setattr(gscodec.format, "describe", fail)
+    monkeypatch.setattr("gscodec.container.describe.describe", fail)
     outcome = run("info", igs)
     assert outcome.code == code
     assert text in outcome.stderr

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import gscodec
+from gscodec.container.reader import IgsReader
 from gscodec.errors import InvalidArgument
-from gscodec.format import IgsReader
 from gscodec.format.crc32c import crc32c
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import gscodec
-from gscodec.format import IgsReader
+from gscodec.container.reader import IgsReader
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

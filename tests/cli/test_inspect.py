@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gscodec
-from gscodec.format import IgsReader
+from gscodec.container.reader import IgsReader
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

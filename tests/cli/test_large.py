@@ -13,7 +13,7 @@ from PIL import Image
 
 import gscodec
 from gscodec.cli import _large
-from gscodec.image import large
+from gscodec.material import load_picture as large
 from tests.cli.conftest import draw_picture
 
 if TYPE_CHECKING:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gscodec.format import ChannelGroup, Contents, Role, pack
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
 from gscodec.format.files import FileEntry
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.channels import ChannelGroup, Role
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import gscodec
+from gscodec.container.reader import IgsReader
 from gscodec.errors import InvalidArgument
-from gscodec.format import ChannelGroup, IgsReader, Role
-from gscodec.image import from_array
+from gscodec.image.arrays import from_array
+from gscodec.model.channels import ChannelGroup, Role
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -145,7 +146,8 @@ def test_a_stack_that_records_no_names_replaces_nothing_unasked(run: "Run", here
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr", ".tiff"])
 def test_float_sources_too(run: "Run", here: Path, suffix: str) -> None:
-    from gscodec.image import from_array, save_image
+    from gscodec.image.arrays import from_array
+    from gscodec.image.save import save_image
 
     stack = from_array(np.random.default_rng(0).random((12, 16, 3), np.float32))
     save_image(here / f"light{suffix}", stack.samples, stack.groups)

@@ -190,6 +190,6 @@ def test_one_picture_comes_back_as_it_was(run: "Run", mode: str, tmp_path: Path)
 
 def levels_of(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Samples at the depth that the file has; Pillow reads 16-bit colour at 8."""
-    from gscodec.image import load_image
+    from gscodec.image.load import load_image
 
     return load_image(path).samples

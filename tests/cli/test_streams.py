@@ -73,7 +73,9 @@ def test_decode_reads_and_writes_named_pipes(run: Run, igs: Path, tmp_path: Path
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr"])
 def test_float_pictures_come_through_pipes(suffix: str, tmp_path: Path) -> None:
-    from gscodec.image import from_array, load_image, save_image
+    from gscodec.image.arrays import from_array
+    from gscodec.image.load import load_image
+    from gscodec.image.save import save_image
 
     stack = from_array(np.full((4, 5, 3), 0.5, np.float32))
     save_image(tmp_path / f"a{suffix}", stack.samples, stack.groups)

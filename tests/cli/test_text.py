@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gscodec.hidden import has_hidden
-from gscodec.text import csv_cell, csv_text, html_text, json_text, shown
+from gscodec.io.text import csv_cell, csv_text, html_text, json_text, shown
+from gscodec.model.hidden_characters import has_hidden
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

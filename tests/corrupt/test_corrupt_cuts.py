@@ -14,11 +14,14 @@ from _range_server import RangeServer
 
 from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.cli.app import main
-from gscodec.decode import open_igs
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
+from gscodec.decoding.image import open_igs
 from gscodec.errors import TruncatedStream
-from gscodec.format import ChannelGroup, Contents, IgsReader, Role, pack
-from gscodec.format.lattice import Lattice
-from gscodec.gaussians import LodTable
+from gscodec.model.channels import ChannelGroup, Role
+from gscodec.model.gaussians import LodTable
+from gscodec.profiles.lattice import Lattice
 
 N_RANDOM = 200
 REGION = (100, 60, 40, 30)

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import Severity, validate
 from gscodec.errors import (
     BadFile,
     BadMagic,
@@ -23,7 +26,6 @@ from gscodec.errors import (
     UnsupportedChunk,
     UnsupportedVersion,
 )
-from gscodec.format import IgsReader, Severity, describe, validate
 from gscodec.format.chunks import StoredChunk, assemble, header_crc
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import GROUP, HEADER, PAGE_ENTRY, TOC_ENTRY

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
 from gscodec.errors import BadFile, CorruptField, GsCodecError, TruncatedStream, Unsupported
-from gscodec.format import SIGNATURE, IgsReader, describe, validate
 from gscodec.format.chunks import header_crc
-from gscodec.format.layout import HEADER, TOC_ENTRY
+from gscodec.format.layout import HEADER, SIGNATURE, TOC_ENTRY
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 BASE = (GOLDEN / "rgb.igs").read_bytes()

@@ -11,14 +11,17 @@ import numpy.typing as npt
 import pytest
 
 from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import MAX_ISSUES, Severity, validate
+from gscodec.container.writer import pack
 from gscodec.errors import CorruptField, GsCodecError, InvalidArgument, UnsupportedChunk
-from gscodec.format import ChannelGroup, Contents, IgsReader, Severity, pack, validate
-from gscodec.format.lattice import Lattice
 from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE
 from gscodec.format.pages import PageRefs
-from gscodec.format.profiles import F16PageDecoder
-from gscodec.format.validate import MAX_ISSUES
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.profiles.decoders import F16PageDecoder
+from gscodec.profiles.lattice import Lattice
 
 CASES = Path(__file__).parent / "cases"
 
@@ -101,7 +104,7 @@ def test_pages_without_number(fault: str | None, monkeypatch: pytest.MonkeyPatch
     if fault == "crcs":
         crcs ^= 1
     index = replace(reader.pages, boxes=boxes, crcs=crcs)
-    module = sys.modules["gscodec.format.validate"]  # the package has a function of that name
+    module = sys.modules["gscodec.container.validate"]  # the package has a function of that name
     monkeypatch.setattr(module, "load_pages", lambda *_: index)
     monkeypatch.setattr(module, "load_tree", lambda *_: None)
     calls = []

@@ -9,11 +9,11 @@ from host_runtime import HostRuntime
 
 from gscodec.cuda.averages import DeviceAverage, to_codes
 from gscodec.cuda.runtime import Runtime
-from gscodec.decode.scaled import shrink
+from gscodec.decoding.scaled import shrink
 from gscodec.errors import InvalidArgument
-from gscodec.format import AlphaMode, ChannelGroup, SampleType
 from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import full_range, to_native
+from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType
 
 PLAIN = (ChannelGroup("color", n_channels=3),)
 STRAIGHT = (ChannelGroup("color", n_channels=4, alpha=AlphaMode.STRAIGHT),)

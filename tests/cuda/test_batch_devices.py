@@ -25,8 +25,8 @@ from gscodec.batch.work import Options
 from gscodec.cli.app import main
 from gscodec.cuda import device
 from gscodec.cuda.device import Card, Probe, usable_gpus
-from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, MissingExtra
+from gscodec.model.device_name import DeviceName
 
 AUTO = DeviceName.parse("auto")
 NAMES = ("a", "b", "c", "d")

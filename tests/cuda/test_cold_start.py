@@ -13,10 +13,10 @@ from host_machine import host_machine
 from host_runtime import HostKernel, HostRuntime
 
 from gscodec.cuda import sources
-from gscodec.cuda.kernel_report import all_variants
 from gscodec.cuda.runtime import Define
-from gscodec.decode import open_igs
-from gscodec.encoder import encode
+from gscodec.decoding.image import open_igs
+from gscodec.encoding.api import encode
+from gscodec.render.kernel_report import all_variants
 
 Key = tuple[str, tuple[tuple[str, Define], ...]]
 

@@ -13,8 +13,8 @@ from host_machine import host_machine
 
 from gscodec.cuda import device
 from gscodec.cuda.device import Card, Probe, check_device, cupy_majors, is_open, open_runtime, probe, probe_with
-from gscodec.device_name import DeviceName
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.model.device_name import DeviceName
 
 ADA = Card(0, "NVIDIA RTX A", (8, 9), 24 << 30)
 TURING = Card(1, "NVIDIA T", (7, 5), 16 << 30)

@@ -6,14 +6,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
 from gscodec.cuda.runtime import Runtime
-from gscodec.decode import IgsImage, decoder, open_igs
+from gscodec.decoding import image as decoder
+from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.errors import BackendUnavailable, InvalidArgument
-from gscodec.format import ChannelGroup, Contents, pack
-from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.limits import Limits
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.limits import Limits
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 FILES = sorted(GOLDEN.glob("*.igs"))

@@ -14,15 +14,18 @@ from launches import launches_of
 from gscodec.cuda.fitting import FitSnapshot
 from gscodec.cuda.runtime import Define, Runtime
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, Fit, Preset, StepReport, device_steps, fit, tuned
-from gscodec.train.device_trainee import DeviceTrainee
-from gscodec.train.plan import FitPlan
-from gscodec.train.schedule import lod_counts
-from gscodec.train.trainee import CpuTrainee, Trainee
+from gscodec.fit import device_steps
+from gscodec.fit.device_trainee import DeviceTrainee
+from gscodec.fit.loop import Fit, StepReport, fit
+from gscodec.fit.plan import FitPlan
+from gscodec.fit.presets import PRESETS, Preset
+from gscodec.fit.schedule import lod_counts
+from gscodec.fit.trainee import CpuTrainee, Trainee
+from gscodec.fit.tune import tuned
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.model.rendering import LossWeights
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 HEIGHT, WIDTH, N_GAUSSIANS = 40, 48, 60
 SEED = 9

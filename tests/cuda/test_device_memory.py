@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from host_runtime import HostRuntime
 
-from gscodec import encoder
-from gscodec.constants import MAX_TILE_PAIRS
 from gscodec.cuda.binning import MAX_TILES, TileLists
 from gscodec.cuda.estimates import check_room, fit_bytes
-from gscodec.decode import open_igs
-from gscodec.encoder import encode
+from gscodec.decoding.image import open_igs
+from gscodec.encoding import api as encoder
+from gscodec.encoding.api import encode
 from gscodec.errors import LimitExceeded, OutOfDeviceMemory
-from gscodec.format import ChannelGroup
 from gscodec.image.regions import RegionSource
-from gscodec.limits import Limits
-from gscodec.raster.cuda import CudaRasterizer
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.constants import MAX_TILE_PAIRS
+from gscodec.model.limits import Limits
+from gscodec.render.gpu import CudaRasterizer
 
 
 @pytest.fixture

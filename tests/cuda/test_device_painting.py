@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 from host_runtime import HostRuntime
 
+from gscodec.container.contents import Contents
+from gscodec.container.writer import pack
 from gscodec.cuda import transfer
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import bin_scene, device_gaussians, render_rows, render_window
-from gscodec.decode import IgsImage, automatic, device_painting, open_igs, store
-from gscodec.decode.scene import load_scene
+from gscodec.decoding import automatic, device_painting, store
+from gscodec.decoding.image import IgsImage, open_igs
+from gscodec.decoding.load_scene import load_scene
 from gscodec.errors import BackendUnavailable, DeviceFallback, LimitExceeded, OutOfDeviceMemory
-from gscodec.format import AlphaMode, ChannelGroup, Contents, SampleType, pack
-from gscodec.gaussians import GaussianSet, Grid, LodTable, Window
-from gscodec.raster.base import TooManyPairs
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
+from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable, Window
+from gscodec.model.rendering import TooManyPairs
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 COLOUR = (ChannelGroup("color", n_channels=4, alpha=AlphaMode.STRAIGHT),)
 DEEP = (ChannelGroup("color", n_channels=3, bit_depth=10),)

@@ -15,18 +15,23 @@ from gscodec import open as open_igs
 from gscodec.cuda import device
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import BackendUnavailable
-from gscodec.format import ChannelGroup
-from gscodec.format.lattice import Lattice
+from gscodec.fit.lattices import bits_of, snap
+from gscodec.fit.loop import Fit, fit
+from gscodec.fit.packed import settle_packed
+from gscodec.fit.plan import Step
+from gscodec.fit.presets import PRESETS, Preset
+from gscodec.fit.settle_task import SettleTask
+from gscodec.fit.settling import Settled, count_for, settle
+from gscodec.fit.settling_rows import SettlingRows, settling_rows
+from gscodec.fit.tune import tuned
 from gscodec.format.limits import generations_of
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.image import from_array
-from gscodec.raster.base import Rasterizer
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, Fit, Preset, Settled, SettleTask, count_for, fit, settle, settle_packed, tuned
-from gscodec.train.lattices import bits_of, snap
-from gscodec.train.plan import Step
-from gscodec.train.settling_rows import SettlingRows, settling_rows
+from gscodec.image.arrays import from_array
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.profiles.lattice import Lattice
+from gscodec.render.base import Rasterizer
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 HEIGHT, WIDTH, N = 40, 56, 60
 CPU = CpuRasterizer(1)

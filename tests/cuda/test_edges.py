@@ -14,11 +14,11 @@ from gscodec.cli.app import main
 from gscodec.cuda import device as devices
 from gscodec.cuda.device import Card, Probe
 from gscodec.cuda.runtime import Runtime
-from gscodec.decode import IgsImage, open_igs
-from gscodec.encoder import encode
+from gscodec.decoding.image import IgsImage, open_igs
+from gscodec.encoding.api import encode
 from gscodec.errors import BackendUnavailable, DeviceFallback, InvalidArgument, MissingExtra, OutOfDeviceMemory
-from gscodec.raster.base import get_backend
-from gscodec.raster.cuda import CudaRasterizer
+from gscodec.render.engines import get_backend
+from gscodec.render.gpu import CudaRasterizer
 
 Pixels = npt.NDArray[np.uint8]
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "rgb.igs"

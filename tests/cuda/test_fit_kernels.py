@@ -15,13 +15,13 @@ from gscodec.cuda import fitting
 from gscodec.cuda.fitting import FitSettings, FitSnapshot, FitState, NowInt
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Float32Array, Grid
-from gscodec.raster.autograd import Tensors
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.train.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
-from gscodec.train.presets import BALANCED, PAPER, Preset
-from gscodec.train.trainee import CpuTrainee, start_log_gains
+from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.fit.presets import BALANCED, PAPER, Preset
+from gscodec.fit.trainee import CpuTrainee, start_log_gains
+from gscodec.model.gaussians import Float32Array, Grid
+from gscodec.model.rendering import LossWeights
+from gscodec.render.bridge import Tensors
+from gscodec.render.cpu import CpuRasterizer
 
 HEIGHT, WIDTH = 40, 56
 
@@ -174,7 +174,7 @@ def twins(monkeypatch: pytest.MonkeyPatch, device_runtime: Runtime) -> Callable[
         cpu = CpuTrainee(plan, target, grid, CpuRasterizer(1), np.random.default_rng(8))
         state = state_of(device_runtime, plan)
         made = Twins(device_runtime, plan, cpu, state, rng, np.zeros((0, 0), np.float32), 0.0)
-        monkeypatch.setattr("gscodec.train.trainee.HostBridge", lambda _: made)
+        monkeypatch.setattr("gscodec.fit.trainee.HostBridge", lambda _: made)
         return made
 
     return make

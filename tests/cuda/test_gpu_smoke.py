@@ -16,7 +16,7 @@ from devices import DEVICES, open_device
 from gscodec.cuda import device as devices
 from gscodec.cuda.runtime import PlainStep
 from gscodec.errors import BackendUnavailable
-from gscodec.raster import autograd
+from gscodec.render import autograd
 
 
 @pytest.fixture(scope="module", params=DEVICES)

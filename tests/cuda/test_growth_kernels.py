@@ -7,10 +7,10 @@ from host_runtime import SCHEDULES, HostRuntime
 
 from gscodec.cuda.growth import Growth, GrowthTerms
 from gscodec.cuda.runtime import Runtime
-from gscodec.gaussians import Float32Array
-from gscodec.train import PRESETS
-from gscodec.train.growth import growth_terms, new_rows
-from gscodec.train.plan import FitPlan
+from gscodec.fit.growth import growth_terms, new_rows
+from gscodec.fit.plan import FitPlan
+from gscodec.fit.presets import PRESETS
+from gscodec.model.gaussians import Float32Array
 
 SEED = (5 << 40) + 3
 SHAPE = 53, 70, 3

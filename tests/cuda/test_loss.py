@@ -9,9 +9,9 @@ from host_runtime import SCHEDULES, HostRuntime
 from gscodec.cuda.losses import SSIM_ROWS, LossBuffers, code_errors, launch_loss, loss_planes, ssim_rows
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import InvalidArgument, LimitExceeded
-from gscodec.gaussians import Float32Array
-from gscodec.raster.base import LossWeights
-from gscodec.raster.reference_loss import photometric_loss
+from gscodec.model.gaussians import Float32Array
+from gscodec.model.rendering import LossWeights
+from gscodec.render.reference_loss import photometric_loss
 
 SSIM_ONLY = LossWeights(ssim=1.0)
 PAPER = LossWeights(l1=1.0, ssim=0.1)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gscodec.cuda import nvrtc, sources
-from gscodec.cuda.kernel_report import Variant, all_variants, main_variants, report
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_cubin, compile_usage, installed
 from gscodec.errors import MissingExtra
+from gscodec.render.kernel_report import Variant, all_variants, main_variants, report
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no NVRTC for macOS")
 

@@ -165,7 +165,7 @@ def test_on_a_gpu_a_skipped_test_is_a_failure_and_all_is_asked_for(
     assert on_gpu.smoke(setting) == [["python", "benchmarks/gpu_smoke.py"]]
     assert on_gpu.bench(setting) == [["python", "benchmarks/gpu.py", "--out", str(tmp_path), "--seconds", "85"]]
     (tests,) = on_gpu.tests(setting)
-    assert list(tests[-2:]) == ["tests/cuda", "tests/raster"]
+    assert list(tests[-2:]) == ["tests/cuda", "tests/render"]
     assert tests[tests.index("-m", 3) + 1] == "cuda"
     with monkeypatch.context() as patch:
         patch.setattr("importlib.util.find_spec", lambda _: None)
@@ -254,7 +254,7 @@ def test_a_missing_package_costs_the_modules_that_import_it(
     assert _gpu_versions.main(["--device", "host"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert "NOT COLLECTED tests/cuda/test_edges.py: typer is not installed" in said
-    assert "NOT COLLECTED tests/raster/test_oracle_loss.py: skimage is not installed" in said
+    assert "NOT COLLECTED tests/render/test_oracle_loss.py: skimage is not installed" in said
 
     plugins: list[Any] = list(pytestconfig.pluginmanager.get_plugins())
     (ours,) = (each for each in plugins if getattr(each, "__file__", None) == str(ROOT / "tests" / "conftest.py"))
@@ -284,7 +284,7 @@ def test_make_takes_the_interpreter_at_hand_and_installs_nothing() -> None:
     assert [line for line in said if not line.startswith("make")] == [
         "py benchmarks/on_gpu.py there 560 smoke,tests",
         "py benchmarks/_gpu_build.py",
-        f"{NEEDED}=1 py -m pytest -q -m cuda tests/cuda tests/raster",
+        f"{NEEDED}=1 py -m pytest -q -m cuda tests/cuda tests/render",
         "py benchmarks/_gpu_build.py",
         f"PYTHONPATH={ROOT} py benchmarks/gpu.py --seconds 600",
     ]

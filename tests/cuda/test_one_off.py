@@ -12,12 +12,13 @@ from gscodec.batch.outcome import Status
 from gscodec.batch.run import DecodeTask
 from gscodec.batch.work import Options
 from gscodec.cli.app import main
+from gscodec.container.reader import IgsReader
 from gscodec.cuda import device
 from gscodec.cuda.device import open_runtime
 from gscodec.cuda.runtime import Runtime
-from gscodec.decode import one_off, open_igs
+from gscodec.decoding import one_off
+from gscodec.decoding.image import open_igs
 from gscodec.errors import BackendUnavailable, InvalidArgument
-from gscodec.format import IgsReader
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "rgb.igs"
 

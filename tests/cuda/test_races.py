@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from host_runtime import SCHEDULES, HostKernel, HostRuntime, KernelFault, Schedule
 
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.unpacking import unpack_pages
-from gscodec.format import IgsReader
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, Window
-from gscodec.image import from_array
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, SettleTask, fit, settle, tuned
+from gscodec.fit.loop import fit
+from gscodec.fit.presets import PRESETS
+from gscodec.fit.settle_task import SettleTask
+from gscodec.fit.settling import settle
+from gscodec.fit.tune import tuned
+from gscodec.image.arrays import from_array
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, Window
+from gscodec.model.rendering import LossWeights
+from gscodec.render.gpu import CudaRasterizer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 

@@ -1,5 +1,5 @@
 """Binning, blending and gradients on a device, where the renderer interface does not reach: schedules, capacities,
-layouts, prefixes, double precision, poisoned parameters. Parity with the oracle is tests/raster's."""
+layouts, prefixes, double precision, poisoned parameters. Parity with the oracle is tests/render's."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,11 @@ from gscodec.cuda.blending import MOMENTS, Scene, Strides
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import LossWeights
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.raster.reference import ReferenceRasterizer, blend_points, window_points
-from gscodec.train.device_pass import LossPass, moments_of
+from gscodec.fit.device_pass import LossPass, moments_of
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.model.rendering import LossWeights
+from gscodec.render.gpu import CudaRasterizer
+from gscodec.render.reference import ReferenceRasterizer, blend_points, window_points
 
 HEIGHT, WIDTH, CHANNELS = 37, 53, 3
 

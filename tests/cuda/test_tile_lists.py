@@ -9,14 +9,14 @@ import pytest
 from host_runtime import SCHEDULES, HostRuntime, Schedule
 from launches import launches_of
 
-from gscodec.constants import TILE_SIZE
 from gscodec.cuda import binning
 from gscodec.cuda.binning import SORT_BITS, SORT_MEDIUM, SORT_SHORT, SORT_THREADS, WARP, Geometry, TileLists, sum_counts
 from gscodec.cuda.blending import Lattice
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import Renderer, bin_scene, render_window, upload_gaussians
-from gscodec.gaussians import GaussianSet, Grid, Window
-from gscodec.raster.base import TooManyPairs
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.model.rendering import TooManyPairs
 
 LISTING = ["count_pairs", "scan_lists", "emit_pairs", "sort_lists"]
 """What makes tile lists, for up to LIST_SCAN Gaussians and tiles."""

@@ -6,14 +6,14 @@ import torch
 from host_runtime import HostRuntime
 
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Grid
-from gscodec.raster import autograd
-from gscodec.raster.autograd import bridge_to, fit_loss, render
-from gscodec.raster.base import LossWeights, Subset
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.raster.device_bridge import DeviceBridge
-from gscodec.raster.reference import ReferenceRasterizer
+from gscodec.model.gaussians import Grid
+from gscodec.model.rendering import LossWeights, Subset
+from gscodec.render import autograd
+from gscodec.render.autograd import bridge_to, fit_loss, render
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.device_bridge import DeviceBridge
+from gscodec.render.gpu import CudaRasterizer
+from gscodec.render.reference import ReferenceRasterizer
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 GRID = Grid(33, 41, np.array([0.2, 0.4, 0.6], np.float32), top_k=6, support_q=9.0)

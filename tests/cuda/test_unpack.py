@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from host_runtime import SCHEDULES, HostRuntime
 
-from gscodec.constants import MAX_CHANNELS
+from gscodec.container.reader import IgsReader
 from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.unpacking import unpack_pages
 from gscodec.errors import CorruptField
-from gscodec.format import IgsReader
 from gscodec.format.pages import PageRefs, page_starts
-from gscodec.format.profiles import F16PageDecoder, StoredPages
-from gscodec.format.quantize import Records, check_records, dequantize_records
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.constants import MAX_CHANNELS
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.decoders import F16PageDecoder, StoredPages
+from gscodec.profiles.f16 import Records, check_records, dequantize_records
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 QUANTISED = ("coded_rgb", "coded_stack", "packed_rgb", "packed_stack")

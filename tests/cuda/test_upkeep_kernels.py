@@ -12,16 +12,16 @@ from gscodec.cuda.runtime import Runtime
 from gscodec.cuda.scenes import bin_scene, upload_gaussians
 from gscodec.cuda.upkeep import Reach
 from gscodec.errors import InvalidArgument
-from gscodec.format.channels import ChannelGroup
-from gscodec.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
-from gscodec.raster.base import TooManyPairs
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.cuda import CudaRasterizer
-from gscodec.train import PRESETS, SettleTask
-from gscodec.train.device_trainee import fit_settings
-from gscodec.train.plan import FitPlan
-from gscodec.train.settle_task import error_of
-from gscodec.train.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
+from gscodec.fit.device_trainee import fit_settings
+from gscodec.fit.plan import FitPlan
+from gscodec.fit.presets import PRESETS
+from gscodec.fit.settle_task import SettleTask, error_of
+from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.model.rendering import TooManyPairs
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer
 
 HEIGHT, WIDTH = 45, 70
 

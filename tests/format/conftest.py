@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gscodec.format import ChannelGroup, Contents
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.container.contents import Contents
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 
 MakeContents = Callable[..., Contents]
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gscodec.errors import FileAccessError, OutputExists
-from gscodec.format import atomic, write_atomic
+from gscodec.io import atomic
+from gscodec.io.atomic import write_atomic
 
 
 def names(folder: Path) -> list[str]:

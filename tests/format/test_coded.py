@@ -10,16 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import pack
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded
-from gscodec.format import ChannelGroup, Contents, IgsReader, pack, validate
 from gscodec.format.chunks import StoredChunk, assemble
-from gscodec.format.coded import payload_bits, quantize_in_order
 from gscodec.format.crc32c import crc32c
-from gscodec.format.entropy import GAP_SPLIT, TOTAL, VALUE_SPLIT, TokenTable, fit_table, tokens_of
-from gscodec.format.lattice import Codes, Lattice, dequantize, power, quantize, rotation_bits
 from gscodec.format.limits import generations_of
 from gscodec.format.pages import page_starts
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.profiles.coded import payload_bits, quantize_in_order
+from gscodec.profiles.entropy import GAP_SPLIT, TOTAL, VALUE_SPLIT, TokenTable, fit_table, tokens_of
+from gscodec.profiles.lattice import Codes, Lattice, dequantize, power, quantize, rotation_bits
 
 MakeContents = Callable[..., Contents]
 

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gscodec.container.contents import Contents
+from gscodec.container.validate import Severity, validate
+from gscodec.container.writer import pack
 from gscodec.errors import FileAccessError
-from gscodec.format import ChannelGroup, Contents, Severity, pack, validate
-from gscodec.format.file_names import (
+from gscodec.format.files import FileEntry
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.file_names import (
     MAX_NAME_BYTES,
     distinct_file_names,
     file_key,
@@ -21,9 +25,8 @@ from gscodec.format.file_names import (
     path_in_folder,
     safe_file_name,
 )
-from gscodec.format.files import FileEntry
-from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.hidden import has_hidden
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.hidden_characters import has_hidden
 
 _WINDOWS_FORBIDDEN = set('<>:"|?*/\\')
 

@@ -4,10 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import pack
 from gscodec.errors import CorruptField, InvalidArgument
-from gscodec.format import ChannelGroup, Contents, IgsReader, Role, pack, validate
 from gscodec.format.files import FileEntry, pack_files, unpack_files
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.channels import ChannelGroup, Role
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 
 GROUPS = (ChannelGroup("normal", Role.NORMAL, 2), ChannelGroup("ao", Role.AO, 1), ChannelGroup("rgb", n_channels=3))
 NORMAL: dict[str, Any] = {

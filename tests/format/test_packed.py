@@ -11,14 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gscodec.bench.synthetic import packed_contents
+from gscodec.container.contents import Contents
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import file_size, pack, quantize
 from gscodec.errors import CorruptField, GsCodecError, InvalidArgument, LimitExceeded
-from gscodec.format import Contents, IgsReader, describe, file_size, pack, quantize, validate
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
-from gscodec.format.page_heads import box_unit, mean_boxes
 from gscodec.format.pages import PAGE_DTYPE, page_starts
 from gscodec.format.records import pack_fields
-from gscodec.gaussians import Grid
+from gscodec.model.gaussians import Grid
+from gscodec.profiles.page_heads import box_unit, mean_boxes
 
 MakeContents = Callable[..., Contents]
 FIELDS = ("means", "inv_scales", "rotations", "features")

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from gscodec.bench.synthetic import packed_contents
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import file_size, pack
 from gscodec.errors import ChecksumMismatch, CorruptField, GsCodecError
-from gscodec.format import Contents, IgsReader, file_size, pack, validate
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c
-from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, PAGE_ENTRY, PAGE_TREE
 from gscodec.format.page_tree import TREE_FROM_BYTES, block_starts, choose_block_size
+from gscodec.profiles.lattice import Lattice
 
 MakeContents = Callable[..., Contents]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gscodec.format.morton import interleave
-from gscodec.format.paging import file_order
+from gscodec.profiles.morton import interleave
+from gscodec.profiles.paging import file_order
 
 
 def scattered(n: int, width: int, height: int, seed: int = 3) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gscodec.format.morton import morton_codes, record_codes
-from gscodec.format.quantize import dequantize_records, quantize_records, record_fault
-from gscodec.gaussians import GaussianSet
+from gscodec.model.gaussians import GaussianSet
+from gscodec.profiles.f16 import dequantize_records, quantize_records, record_fault
+from gscodec.profiles.morton import morton_codes, record_codes
 
 
 def gaussians_of(mean: tuple[float, float], scale: float, rotation: float, feature: float) -> GaussianSet:

@@ -13,10 +13,13 @@ from _range_server import Habit, RangeServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import pack
 from gscodec.errors import BadMagic, FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
-from gscodec.format import Contents, IgsReader, pack, validate
-from gscodec.format.remote import PREFETCH_BYTES, Pace, RemoteSource, coalesce
-from gscodec.format.source import is_url, source_name
+from gscodec.io.remote import PREFETCH_BYTES, Pace, RemoteSource, coalesce
+from gscodec.io.source import is_url, source_name
 
 MakeContents = Callable[..., Contents]
 
@@ -208,7 +211,7 @@ def test_the_cache_stays_small(large: bytes, monkeypatch: pytest.MonkeyPatch) ->
             self.n_requests += 1
             return [large[offset : offset + n] for offset, n in ranges]
 
-    monkeypatch.setattr("gscodec.format.remote.CACHE_BYTES", 40_000)
+    monkeypatch.setattr("gscodec.io.remote.CACHE_BYTES", 40_000)
     source = RemoteSource(Lists(), "lists")
     for at in range(20_000, 200_000, 5000):
         assert source.read_at(at, 3000) == large[at : at + 3000]

@@ -8,23 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gscodec.container.contents import Contents
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import file_size, pack, quantize
 from gscodec.errors import InvalidArgument
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    IgsReader,
-    NormalConvention,
-    Role,
-    SampleType,
-    Transfer,
-    describe,
-    file_size,
-    pack,
-    quantize,
-    validate,
-)
-from gscodec.gaussians import GaussianSet, LodTable
+from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.gaussians import GaussianSet, LodTable
 
 MakeContents = Callable[..., Contents]
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from gscodec.cli.exit import ExitCode, code_of
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
 from gscodec.errors import FileAccessError
-from gscodec.format import Contents, IgsReader, pack
-from gscodec.format.remote import Pace, within
-from gscodec.limits import Limits
+from gscodec.io.remote import Pace, within
+from gscodec.model.limits import Limits
 
 MakeContents = Callable[..., Contents]
 
@@ -182,7 +184,7 @@ def test_a_slow_server_that_gets_on_is_waited_for(make_contents: MakeContents) -
 
 def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("gscodec.format.remote.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gscodec.io.remote.time.monotonic", lambda: now[0])
     pace = Pace(10, "a.igs")
     pace.begin()
     now[0] = 9

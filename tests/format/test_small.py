@@ -8,27 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gscodec.constants import MAX_INV_SCALE, MIN_INV_SCALE
+from gscodec.container.contents import Contents
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.small import standard_groups
+from gscodec.container.validate import validate
+from gscodec.container.writer import pack, packed_size, quantize
 from gscodec.errors import InvalidArgument, TruncatedStream
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    IgsReader,
-    Role,
-    describe,
-    pack,
-    packed_size,
-    quantize,
-    validate,
-)
-from gscodec.format.adaptive import BitDecoder, BitEncoder, Context
+from gscodec.fit.lattices import rotation_from as thresholds
 from gscodec.format.layout import MAX_SMALL_BYTES
-from gscodec.format.small import standard_groups
-from gscodec.format.small_codec import lattice_of, rotation_from
-from gscodec.format.small_steps import SmallSteps
-from gscodec.gaussians import GaussianSet, Grid, LodTable
-from gscodec.train.lattices import rotation_from as thresholds
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role
+from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context
+from gscodec.profiles.small_codec import lattice_of, rotation_from
+from gscodec.profiles.small_steps import SmallSteps
 
 
 def contents_of(n: int, groups: tuple[ChannelGroup, ...], size: tuple[int, int] = (48, 64), seed: int = 0) -> Contents:

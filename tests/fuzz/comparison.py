@@ -19,15 +19,18 @@ import numpy as np
 import numpy.typing as npt
 from c_reader import CReader
 
-from gscodec.decode import IgsImage, open_igs
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.errors import GsCodecError
-from gscodec.format import IgsReader, SampleType, describe, validate
 from gscodec.format.chunks import header_crc, read_preamble
 from gscodec.format.layout import HEADER, KNOWN_CHUNKS, PAGT, TOC_ENTRY
-from gscodec.format.source import MemorySource
-from gscodec.raster.base import Rasterizer
-from gscodec.raster.cpu import CpuRasterizer
-from gscodec.raster.reference import ReferenceRasterizer
+from gscodec.io.source import MemorySource
+from gscodec.model.channels import SampleType
+from gscodec.render.base import Rasterizer
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.reference import ReferenceRasterizer
 
 SPEC_ERRORS: Final = frozenset(
     {

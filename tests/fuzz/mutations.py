@@ -16,8 +16,8 @@ from parts import Chunk, Parts, page_spans, put_together, take_apart
 from seeds import seed
 from small_mutants import is_small, small_mutant
 
+from gscodec.container.reader import IgsReader
 from gscodec.errors import GsCodecError
-from gscodec.format import IgsReader
 from gscodec.format.layout import (
     CHAN,
     CODEC_DEFLATE,
@@ -40,7 +40,7 @@ from gscodec.format.layout import (
     XMP,
     Field,
 )
-from gscodec.format.profiles import CodedPageDecoder
+from gscodec.profiles.decoders import CodedPageDecoder
 
 Random = random.Random
 Mutation = Callable[[Random, Parts], None]

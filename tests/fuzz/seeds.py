@@ -9,26 +9,19 @@ from typing import Any, Final
 import numpy as np
 from parts import Chunk, put_together, take_apart
 
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    IgsReader,
-    NormalConvention,
-    Role,
-    SampleType,
-    Transfer,
-    pack,
-)
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
 from gscodec.format.files import FileEntry
-from gscodec.format.lattice import Lattice
 from gscodec.format.layout import PAGI, PAGT
 from gscodec.format.metadata import Metadata
-from gscodec.format.page_heads import fitting_lattice, page_order
 from gscodec.format.page_tree import make_tree
-from gscodec.format.small_codec import lattice_of
-from gscodec.format.small_steps import SmallSteps
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.page_heads import fitting_lattice, page_order
+from gscodec.profiles.small_codec import lattice_of
+from gscodec.profiles.small_steps import SmallSteps
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "v1"
 

@@ -18,7 +18,7 @@ from mutations import mutant
 from parts import put_together, take_apart
 from seeds import seed, seed_names
 
-from gscodec.format import IgsReader
+from gscodec.container.reader import IgsReader
 
 
 @pytest.fixture(scope="module")

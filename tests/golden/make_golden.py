@@ -14,28 +14,21 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    IgsReader,
-    NormalConvention,
-    Role,
-    SampleType,
-    Transfer,
-    describe,
-    pack,
-)
+from gscodec.container.contents import Contents
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
-from gscodec.format.lattice import Lattice
 from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
-from gscodec.format.page_heads import fitting_lattice, page_order
-from gscodec.format.small_codec import lattice_of
-from gscodec.format.small_steps import SmallSteps
 from gscodec.format.tables import pack_lods, pack_pages
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.page_heads import fitting_lattice, page_order
+from gscodec.profiles.small_codec import lattice_of
+from gscodec.profiles.small_steps import SmallSteps
 
 FOLDER: Final = Path(__file__).parent / "v1"
 

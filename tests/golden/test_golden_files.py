@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import Severity, validate
 from gscodec.errors import TruncatedStream
-from gscodec.format import IgsReader, Severity, describe, validate
 
 FOLDER = Path(__file__).parent / "v1"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.igs"))

@@ -10,11 +10,12 @@ import tifffile
 from PIL import Image
 
 from gscodec.errors import SourceWarning
-from gscodec.format import AlphaMode, ChannelGroup, Role, SampleType, Transfer
-from gscodec.image import load_image, save_image
 from gscodec.image.alpha import covers, in_mode, straightened
 from gscodec.image.levels import to_values
-from gscodec.image.restore import Restored, restore
+from gscodec.image.load import load_image
+from gscodec.image.save import save_image
+from gscodec.material.restore import Restored, restore
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, Transfer
 
 Floats = npt.NDArray[np.float32]
 

@@ -14,9 +14,11 @@ import gscodec
 from gscodec.batch.plan import Manifest, make_items
 from gscodec.batch.settings import Settings
 from gscodec.errors import InvalidArgument, SourceWarning
-from gscodec.format import AlphaMode, NormalConvention, Role, Transfer
-from gscodec.image import ImageStack, Overrides, load_picture, load_source
-from gscodec.image.restore import restore
+from gscodec.image.stack import ImageStack
+from gscodec.material.load_picture import load_picture
+from gscodec.material.maps import Overrides, load_source
+from gscodec.material.restore import restore
+from gscodec.model.channels import AlphaMode, NormalConvention, Role, Transfer
 
 Levels = npt.NDArray[Any]
 SIDE = 48
@@ -354,8 +356,8 @@ def test_a_material_of_openexr_and_png(tmp_path: Path) -> None:
 
 
 def test_large_pictures_and_tiles_have_their_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 1000)
-    monkeypatch.setattr("gscodec.image.tile_folder.LARGE_PIXELS", 10_000)
+    monkeypatch.setattr("gscodec.material.load_picture.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("gscodec.material.tile_folder.LARGE_PIXELS", 10_000)
     for name in ("rock_nor.png", "rock_nor.tif"):
         with load_picture([save(tmp_path / name, normals())]) as source:  # type: ignore[union-attr]  # in parts
             assert (source.groups[0].role, source.groups[0].transfer) == (Role.NORMAL, Transfer.LINEAR)
@@ -366,7 +368,7 @@ def test_large_pictures_and_tiles_have_their_role(tmp_path: Path, monkeypatch: p
     (tmp_path / "tiles").mkdir()
     for row in (0, 1):
         save(tmp_path / "tiles" / f"rock_nor_0_{row}.png", normals())
-    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 1 << 20)
+    monkeypatch.setattr("gscodec.material.load_picture.LARGE_PIXELS", 1 << 20)
     found = load_picture([tmp_path / "tiles"])
     assert isinstance(found, ImageStack)
     assert (found.groups[0].role, found.groups[0].n_channels) == (Role.NORMAL, 2)

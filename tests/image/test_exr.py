@@ -10,14 +10,16 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from gscodec.encoder import encode
+from gscodec.encoding.api import encode
 from gscodec.errors import CorruptField, SourceWarning, UnsupportedImage
-from gscodec.format import Role
 from gscodec.format.files import FileEntry, pack_files, unpack_files
-from gscodec.image import ImageStack, load_image, save_image
 from gscodec.image.exr_chroma import REC_709, luminance_weights
 from gscodec.image.exr_header import Attribute, read_headers
 from gscodec.image.levels import to_values
+from gscodec.image.load import load_image
+from gscodec.image.save import save_image
+from gscodec.image.stack import ImageStack
+from gscodec.model.channels import Role
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -173,7 +175,7 @@ def test_primaries_and_aspect_that_get_lost_are_reported(tmp_path: Path) -> None
 
 
 def test_attributes_take_a_twentieth_of_a_budget_at_most(tmp_path: Path) -> None:
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     noise = np.random.default_rng(0).random((64, 64)).astype(np.float32)
     words = " ".join(map(str, np.random.default_rng(1).integers(0, 10**6, 60)))
@@ -235,7 +237,7 @@ def test_all_attributes_come_back_as_they_were(tmp_path: Path) -> None:
     path = write(tmp_path / "a.exr", {"Y": np.ones((20, 5), np.float32)}, compression=OpenEXR.ZIP_COMPRESSION)
     path.write_bytes(with_lines(path.read_bytes(), ATTRIBUTES, 2))
     result = encode(load_image(path), gaussians=4, preset="fast", steps=2, lods=1)
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     with open_igs(result.data) as image:
         (restored,) = image.render_files().values()
@@ -300,7 +302,7 @@ def test_cryptomatte_is_refused_by_its_attribute_name_or_numbers(tmp_path: Path)
     ],
 )
 def test_numbers_of_any_size_are_encoded(picture: np.ndarray, tmp_path: Path) -> None:
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     path = write(tmp_path / "a.exr", {"Z": picture.astype(np.float32)})
     stack = load_image(path)

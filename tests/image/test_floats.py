@@ -8,14 +8,15 @@ import pytest
 import tifffile
 
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, SourceWarning, UnsupportedImage
-from gscodec.format import ChannelGroup, Role, SampleType, Transfer
-from gscodec.image import ImageStack, load_image, to_unit
 from gscodec.image.exr import write_exr
 from gscodec.image.floats import finite
-from gscodec.image.levels import to_values
+from gscodec.image.levels import to_unit, to_values
+from gscodec.image.load import load_image
 from gscodec.image.radiance import write_radiance
-from gscodec.image.restore import Restored, restore
 from gscodec.image.save import encode_image
+from gscodec.image.stack import ImageStack
+from gscodec.material.restore import Restored, restore
+from gscodec.model.channels import ChannelGroup, Role, SampleType, Transfer
 
 HEIGHT, WIDTH = 12, 20
 

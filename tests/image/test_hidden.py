@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 
 from gscodec.errors import InvalidArgument
-from gscodec.gaussians import Float32Array
-from gscodec.image import ImageStack, from_array
-from gscodec.image.hidden import filled, hide
+from gscodec.image.arrays import from_array
+from gscodec.image.hidden_texels import filled
+from gscodec.image.stack import ImageStack
+from gscodec.material.masks import hide
+from gscodec.model.gaussians import Float32Array
 
 
 def noise(height: int, width: int, channels: int = 3) -> Float32Array:

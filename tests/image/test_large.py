@@ -16,14 +16,17 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from gscodec.errors import BadImage, GsCodecError, InvalidArgument, LimitExceeded, SourceWarning, UnsupportedImage
-from gscodec.format import Metadata
-from gscodec.format.channels import ChannelGroup, Transfer
-from gscodec.image import ImageStack, large, large_tiff, load_image, load_picture
+from gscodec.format.metadata import Metadata
+from gscodec.image import large_tiff
 from gscodec.image.large_tiff import open_large_tiff
+from gscodec.image.load import load_image
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
-from gscodec.image.stack import is_cmyk, picture_groups
+from gscodec.image.stack import ImageStack, is_cmyk, picture_groups
 from gscodec.image.stream_tiff import write_tiled_tiff
-from gscodec.image.tile_folder import TileFolder, find_tiles
+from gscodec.material import load_picture as large
+from gscodec.material.load_picture import load_picture
+from gscodec.material.tile_folder import TileFolder, find_tiles
+from gscodec.model.channels import ChannelGroup, Transfer
 
 Levels = npt.NDArray[Any]
 
@@ -275,7 +278,7 @@ def test_what_a_file_says_is_the_same_in_parts(tmp_path: Path, monkeypatch: pyte
     text.add_text("Comment", "words")
     Image.fromarray(pixels).save(tmp_path / "words.png", pnginfo=text)
     whole = load_image(tmp_path / "linear.qoi")
-    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 100)
+    monkeypatch.setattr("gscodec.material.load_picture.LARGE_PIXELS", 100)
     parts = load_picture([tmp_path / "linear.qoi"])
     assert isinstance(parts, RegionSource)
     with parts:
@@ -289,7 +292,7 @@ def test_what_a_file_says_is_the_same_in_parts(tmp_path: Path, monkeypatch: pyte
 def test_pictures_whose_name_says_nothing_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(noise()).save(tmp_path / "b.png")
     Image.fromarray(noise()).save(tmp_path / "b_rough.png")
-    monkeypatch.setattr("gscodec.image.large.LARGE_PIXELS", 100)
+    monkeypatch.setattr("gscodec.material.load_picture.LARGE_PIXELS", 100)
     reads: list[Rect] = []
     plain = SpooledPicture.read
 

@@ -11,8 +11,8 @@ from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import SourceWarning
-from gscodec.format import AlphaMode, Role, Transfer
-from gscodec.image import load_image
+from gscodec.image.load import load_image
+from gscodec.model.channels import AlphaMode, Role, Transfer
 
 Noise = Callable[..., npt.NDArray[Any]]
 Bytes = Callable[..., bytes]

@@ -23,7 +23,7 @@ from gscodec.errors import (
     SourceWarning,
     UnsupportedImage,
 )
-from gscodec.image import load_image
+from gscodec.image.load import load_image
 
 Noise = Callable[..., npt.NDArray[Any]]
 Bytes = Callable[..., bytes]

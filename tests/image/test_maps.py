@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
-from gscodec.format import NormalConvention, Role, Transfer
-from gscodec.image import ImageStack, Overrides, load_source
-from gscodec.image.restore import restore
+from gscodec.image.stack import ImageStack
+from gscodec.material.maps import Overrides, load_source
+from gscodec.material.restore import restore
+from gscodec.model.channels import NormalConvention, Role, Transfer
 
 
 def save(path: Path, values: np.ndarray) -> Path:

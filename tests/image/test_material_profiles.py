@@ -10,7 +10,7 @@ from PIL import Image
 import gscodec
 from gscodec.cli.app import main
 from gscodec.errors import SourceWarning
-from gscodec.image import load_source
+from gscodec.material.maps import load_source
 
 QUICK = {"gaussians": 40, "preset": "fast", "steps": 10, "lods": 1}
 

@@ -13,12 +13,14 @@ import tifffile
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from gscodec.encoder import encode
+from gscodec.container.validate import validate
+from gscodec.encoding.api import encode
 from gscodec.errors import CorruptField, InvalidArgument, LimitExceeded, SourceWarning
-from gscodec.format import Metadata, Transfer, validate
-from gscodec.format.metadata import unpack_tags
-from gscodec.image import load_image, save_image
+from gscodec.format.metadata import Metadata, unpack_tags
+from gscodec.image.load import load_image
 from gscodec.image.metadata import upright_exif
+from gscodec.image.save import save_image
+from gscodec.model.channels import Transfer
 
 Saved = Callable[..., bytes]
 Deep = Callable[..., bytes]
@@ -38,7 +40,7 @@ def exif(orientation: int = 6) -> Image.Exif:
 
 def decoded(data: bytes, path: Path, **options: Any) -> Path:
     """The source encoded and decoded into a file."""
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     result = encode(load_image(data), gaussians=4, preset="fast", steps=2, lods=1, **options)
     with open_igs(result.data) as image:
@@ -218,7 +220,7 @@ def test_what_is_not_kept_is_named(saved: Saved) -> None:
 
 
 def test_none_keeps_colour_tags_alone(saved: Saved, deep_png: Deep) -> None:
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     stack = load_image(saved(Image.fromarray(PIXELS), "JPEG", exif=exif(1), xmp=XMP, dpi=(300, 300)))
     bare = encode(stack, gaussians=4, preset="fast", steps=2, lods=1, metadata="none")
@@ -232,7 +234,7 @@ def test_none_keeps_colour_tags_alone(saved: Saved, deep_png: Deep) -> None:
 
 
 def test_metadata_takes_a_twentieth_of_a_budget_at_most(saved: Saved) -> None:
-    from gscodec.decode import open_igs
+    from gscodec.decoding.image import open_igs
 
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
     stack = load_image(saved(noise, "JPEG", exif=exif(1), xmp=XMP * 9, dpi=(300, 300)))
@@ -279,8 +281,8 @@ def test_unknown_tags_are_passed_over() -> None:
     ],
 )
 def test_chunks_that_are_none_are_faults(metadata: Metadata, kind: type[Exception], saved: Saved) -> None:
-    from gscodec.format import IgsReader
-    from gscodec.format import writer as writer_module
+    from gscodec.container import writer as writer_module
+    from gscodec.container.reader import IgsReader
 
     stack = load_image(saved(Image.fromarray(PIXELS), "PNG"))
     with pytest.MonkeyPatch.context() as patch:

@@ -12,10 +12,12 @@ from icc_profiles import ink_profile, make_profile
 from PIL import Image, ImageCms
 
 from gscodec.errors import SourceWarning
-from gscodec.format import AlphaMode, ChannelGroup, Role, Transfer
-from gscodec.image import from_array, load_image, save_image
+from gscodec.image.arrays import from_array
+from gscodec.image.load import load_image
 from gscodec.image.profiles import colour_model, is_srgb
+from gscodec.image.save import save_image
 from gscodec.image.stack import cmyk_groups
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, Transfer
 
 Saved = Callable[..., bytes]
 GRAY, RGB, CMYK = make_profile(b"GRAY"), make_profile(b"RGB "), make_profile(b"CMYK")

@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from gscodec.errors import BadImage, SourceWarning, UnsupportedImage
-from gscodec.image import load_image
 from gscodec.image.levels import to_values
+from gscodec.image.load import load_image
 
 PIXELS = np.random.default_rng(0).integers(64, 256, (5, 7, 4), np.uint8)
 PIXELS[:, :, 3] = 130

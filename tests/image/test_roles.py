@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from gscodec.batch.walk import pictures_below
-from gscodec.format import NormalConvention, Role
-from gscodec.image.discover import group_maps
-from gscodec.image.roles import map_name
+from gscodec.material.discover import group_maps
+from gscodec.material.roles import map_name
+from gscodec.model.channels import NormalConvention, Role
 
 NAMES = {
     "rock_wall_08_diff_2k.jpg": ("rock_wall_08", "albedo"),

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from gscodec.format.channels import AlphaMode, ChannelGroup, Role
-from gscodec.gaussians import Float32Array
-from gscodec.image import from_array
-from gscodec.image.saliency import image_signature
+from gscodec.image.arrays import from_array
 from gscodec.image.stack import picture_groups
+from gscodec.material.saliency import image_signature
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role
+from gscodec.model.gaussians import Float32Array
 
 
 def spot(height: int, width: int, x: int, y: int) -> Float32Array:

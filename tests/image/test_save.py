@@ -12,8 +12,10 @@ from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import FileAccessError, InvalidArgument, OutputExists, UnsupportedImage
-from gscodec.format import AlphaMode, ChannelGroup, Role
-from gscodec.image import from_array, load_image, save_image
+from gscodec.image.arrays import from_array
+from gscodec.image.load import load_image
+from gscodec.image.save import save_image
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 
 Noise = Callable[..., npt.NDArray[Any]]
 

@@ -9,8 +9,8 @@ from PIL import Image
 from gscodec.batch.plan import make_items, read_manifest
 from gscodec.batch.settings import Settings
 from gscodec.errors import InvalidArgument
-from gscodec.image import Overrides, load_source
-from gscodec.image.discover import group_maps, set_fault
+from gscodec.material.discover import group_maps, set_fault
+from gscodec.material.maps import Overrides, load_source
 
 
 def draw(folder: Path, *names: str) -> list[Path]:

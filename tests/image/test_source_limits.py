@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from gscodec.errors import GsCodecError, LimitExceeded
-from gscodec.image import from_array, load_image, load_picture, load_source
-from gscodec.limits import Limits
+from gscodec.image.arrays import from_array
+from gscodec.image.load import load_image
+from gscodec.material.load_picture import load_picture
+from gscodec.material.maps import load_source
+from gscodec.model.limits import Limits
 
 CASES = Path(__file__).parent / "cases"
 SIDE = 60_000

@@ -10,9 +10,13 @@ import pytest
 from PIL import Image
 
 import gscodec
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import Severity, validate
 from gscodec.errors import InvalidArgument
-from gscodec.format import ChannelGroup, IgsReader, Severity, validate
-from gscodec.image import Overrides, from_array, load_image, load_source
+from gscodec.image.arrays import from_array
+from gscodec.image.load import load_image
+from gscodec.material.maps import Overrides, load_source
+from gscodec.model.channels import ChannelGroup
 
 QUICK: dict[str, Any] = {"gaussians": 20, "preset": "fast", "steps": 10, "lods": 1}
 

@@ -12,8 +12,10 @@ from icc_profiles import make_profile
 from PIL import Image
 
 from gscodec.errors import InvalidArgument, LimitExceeded, UnsupportedImage
-from gscodec.format import ChannelGroup, Role, SampleType
-from gscodec.image import ImageStack, from_array, native_dtype, to_native, to_unit
+from gscodec.image.arrays import from_array
+from gscodec.image.levels import native_dtype, to_native, to_unit
+from gscodec.image.stack import ImageStack
+from gscodec.model.channels import ChannelGroup, Role, SampleType
 
 Noise = Callable[..., npt.NDArray[Any]]
 
@@ -113,8 +115,7 @@ def test_float_groups_stay_floats() -> None:
 
 
 def test_importing_loads_no_pillow_and_no_torch() -> None:
-    script = (
-        "import sys, gscodec.image, gscodec.metrics, gscodec.decode; print({'PIL', 'torch', 'cupy'} & set(sys.modules))"
-    )
+    packages = "gscodec.image, gscodec.metrics, gscodec.decoding"
+    script = f"import sys, {packages}; print({{'PIL', 'torch', 'cupy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

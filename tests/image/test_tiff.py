@@ -16,11 +16,13 @@ import tifffile
 from PIL import Image
 
 from gscodec.errors import BadImage, SourceWarning, UnsupportedImage
-from gscodec.format import AlphaMode
-from gscodec.image import large_tiff, load_image, save_image
+from gscodec.image import large_tiff
 from gscodec.image.levels import to_values
+from gscodec.image.load import load_image
 from gscodec.image.picture_names import usual_suffix
-from gscodec.image.restore import plain_files
+from gscodec.image.save import save_image
+from gscodec.material.restore import plain_files
+from gscodec.model.channels import AlphaMode
 
 Noise = Callable[..., npt.NDArray[Any]]
 FLOATS = np.random.default_rng(7).uniform(0.1, 0.9, (9, 12, 3)).astype(np.float32)

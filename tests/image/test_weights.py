@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gscodec.errors import InvalidArgument
-from gscodec.format import ChannelGroup, Role
-from gscodec.image import ImageStack
-from gscodec.image.weights import channel_scales, weighted
+from gscodec.image.stack import ImageStack
+from gscodec.material.weights import channel_scales, weighted
+from gscodec.model.channels import ChannelGroup, Role
 
 GROUPS = (
     ChannelGroup("albedo", Role.ALBEDO, 3, 8),

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from gscodec.errors import InvalidArgument
-from gscodec.format import ChannelGroup, Role, SampleType, Transfer
 from gscodec.image.levels import to_unit
 from gscodec.metrics import METRICS, flip_map, hdr_flip, log_psnr
 from gscodec.metrics.hdr import LOG_EPSILON, LOG_RANGE, exposures
+from gscodec.model.channels import ChannelGroup, Role, SampleType, Transfer
 
 Light = npt.NDArray[np.float32]
 

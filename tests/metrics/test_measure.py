@@ -6,8 +6,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from gscodec.errors import InvalidArgument
-from gscodec.format import AlphaMode, ChannelGroup, Role, Transfer
 from gscodec.metrics import METRICS, flip, normal_error_deg, psnr, psnr_by_group
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, Transfer
 
 COLOUR = ChannelGroup("color")
 NORMAL = ChannelGroup("normal", Role.NORMAL, transfer=Transfer.LINEAR)

@@ -10,8 +10,10 @@ import pytest
 import gscodec
 from gscodec import errors
 from gscodec.cli.exit import message_of
-from gscodec.format import write_atomic
-from gscodec.image import from_array, load_image, save_image
+from gscodec.image.arrays import from_array
+from gscodec.image.load import load_image
+from gscodec.image.save import save_image
+from gscodec.io.atomic import write_atomic
 
 
 def test_a_missing_source_is_a_file_not_found_error(tmp_path: Path) -> None:

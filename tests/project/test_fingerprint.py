@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gscodec
-from gscodec import fingerprint
+from gscodec.encoding import fingerprint
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(Path(gscodec.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     engine = tmp_path / "engine.so"
     engine.write_bytes(b"engine")
-    monkeypatch.setattr(fingerprint, "__file__", str(root / "fingerprint.py"))
+    monkeypatch.setattr(gscodec, "__file__", str(root / "__init__.py"))
     monkeypatch.setattr("gscodec._engine.__file__", str(engine))
     return root
 
@@ -26,7 +26,8 @@ def taken() -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["encoder.py", "train/loop.py", "image/load.py", "decode/scene.py", "metrics/psnr.py", "cpu/kernels.cpp"]
+    "name",
+    ["encoding/api.py", "fit/loop.py", "image/load.py", "decoding/scene.py", "metrics/psnr.py", "cpu/kernels.cpp"],
 )
 def test_it_changes_with_all_that_decides_a_file(copy: Path, name: str) -> None:
     before = taken()
@@ -46,6 +47,6 @@ def test_it_changes_with_the_compiled_engine_and_the_format(copy: Path, monkeypa
 def test_it_does_not_depend_on_what_only_talks_about_files(copy: Path) -> None:
     before = taken()
     (copy / "cli" / "app.py").write_bytes(b"")
-    (copy / "train" / "__pycache__").mkdir()
-    (copy / "train" / "__pycache__" / "x.py").write_bytes(b"")
+    (copy / "fit" / "__pycache__").mkdir()
+    (copy / "fit" / "__pycache__" / "x.py").write_bytes(b"")
     assert taken() == before

@@ -41,7 +41,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_decoding_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"  # an import of it fails as where it is not installed
-        "import gscodec, gscodec.decode, gscodec.format, gscodec.image, gscodec.metrics\n"
+        "import gscodec, gscodec.decoding, gscodec.format, gscodec.image, gscodec.metrics\n"
         "from gscodec.errors import MissingExtra\n"
         "import numpy as np\n"
         "try:\n"

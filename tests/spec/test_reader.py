@@ -13,26 +13,19 @@ import numpy.typing as npt
 import pytest
 
 from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
-from gscodec.decode import open_igs
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import Severity, validate
+from gscodec.container.writer import pack
+from gscodec.decoding.image import open_igs
 from gscodec.errors import GsCodecError
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    IgsReader,
-    Role,
-    SampleType,
-    Severity,
-    Transfer,
-    pack,
-    validate,
-)
 from gscodec.format.chunks import StoredChunk, assemble, header_crc
 from gscodec.format.crc32c import crc32c
-from gscodec.format.lattice import Lattice
 from gscodec.format.layout import HEADER, TOC_ENTRY
-from gscodec.gaussians import LodTable
-from gscodec.hidden import HIDDEN_RANGES, has_hidden
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, Transfer
+from gscodec.model.gaussians import LodTable
+from gscodec.model.hidden_characters import HIDDEN_RANGES, has_hidden
+from gscodec.profiles.lattice import Lattice
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "v1"

@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 
 from gscodec import errors
-from gscodec.format import (
-    AlphaMode,
-    ChannelGroup,
-    Contents,
-    Header,
-    IgsReader,
-    NormalConvention,
-    Role,
-    SampleType,
-    Transfer,
-    pack,
-    validate,
-)
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.validate import validate
+from gscodec.container.writer import pack
 from gscodec.format.layout import (
     FIELD_WIDTH,
     GROUP,
@@ -43,19 +34,14 @@ from gscodec.format.layout import (
     SMALL_HEADER,
     TOC_ENTRY,
     TOKEN_TABLE,
+    Header,
     Table,
     record_size,
 )
-from gscodec.format.limits import (
-    MAX_CHAN_BYTES,
-    MAX_ICC_BYTES,
-    MAX_META_BYTES,
-    MAX_META_DEPTH,
-    MAX_PAGES,
-    lods_bytes,
-)
-from gscodec.format.packed import quan_bytes
-from gscodec.gaussians import GaussianSet, Grid, LodTable
+from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES, MAX_META_DEPTH, MAX_PAGES, lods_bytes
+from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.packed import quan_bytes
 
 SPEC = Path(__file__).parents[2] / "spec"
 TEXT = (SPEC / "igs.md").read_text(encoding="utf-8")

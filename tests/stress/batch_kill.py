@@ -382,7 +382,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     if options.fork:
-        import gscodec.train  # noqa: F401 - once, not in every fork
+        import gscodec.fit  # noqa: F401 - once, not in every fork
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="gscodec-stress-"))
     try:

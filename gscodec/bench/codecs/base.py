@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.format import AlphaMode, ChannelGroup, Role, SampleType
-from gscodec.image import ImageStack, from_array, to_native
+from gscodec.image.arrays import from_array
+from gscodec.image.levels import to_native
+from gscodec.image.stack import ImageStack
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType
 
 Picture = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gscodec.bench.codecs.base import Codec, Layout, Picture, rgb_of
 from gscodec.bench.codecs.mips import enlarge, mip_of, shrink
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 DXGI_BC7_UNORM: Final = 98
 _LEGACY_HEADER_BYTES: Final = 128  # magic and DDS_HEADER

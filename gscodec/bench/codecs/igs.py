@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import gscodec
 from gscodec.bench.codecs.base import Codec, Layout, Picture
+from gscodec.encoding.fingerprint import fingerprint
 from gscodec.errors import InvalidArgument
-from gscodec.fingerprint import fingerprint
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
 
@@ -70,7 +70,7 @@ class Igs(Codec):
 
     def prepare(self) -> None:
         """Import torch."""
-        import gscodec.train  # noqa: F401
+        import gscodec.fit  # noqa: F401
 
     def options(self) -> dict[str, Any]:
         """What `gscodec.encode` takes beside a source and a target."""
@@ -119,6 +119,6 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
 @cache
 def _engine(device: str) -> str:
     """The engine that a device name means here: files of different engines differ."""
-    from gscodec.raster.base import get_backend
+    from gscodec.render.engines import get_backend
 
     return get_backend(device).name

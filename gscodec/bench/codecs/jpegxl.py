@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from gscodec.bench.codecs.base import Codec, Picture, bytes_of
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 EFFORT: Final = 6
 GRID: Final = ("25", "18", "13", "9", "6.5", "4.5", "3", "2")

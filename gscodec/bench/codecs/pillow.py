@@ -9,7 +9,7 @@ import PIL
 from PIL import Image, features
 
 from gscodec.bench.codecs.base import Codec, Picture, bytes_of, is_normal_map, rgb_of
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 
 class PillowCodec(Codec):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gscodec.bench.codecs.base import Codec, Layout, Picture, rgb_of
 from gscodec.bench.codecs.mips import enlarge, mip_of, shrink
-from gscodec.image import ImageStack
+from gscodec.image.stack import ImageStack
 
 ASTC_PROGRAMS: Final = ("astcenc", "astcenc-avx2", "astcenc-sse4.1", "astcenc-sse2", "astcenc-neon")
 ASTC_HEADER_BYTES: Final = 16

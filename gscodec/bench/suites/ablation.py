@@ -14,7 +14,8 @@ from gscodec.bench.plan import Notes, Plan, Results, Suite, Task, load_all
 from gscodec.bench.sources import Source
 from gscodec.bench.table import Row, number
 from gscodec.bench.write import write_text
-from gscodec.image import ImageStack, to_native, to_unit
+from gscodec.image.levels import to_native, to_unit
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import METRICS
 
 GAUSSIANS_PER_PIXEL: Final = 10_000 / 2048**2

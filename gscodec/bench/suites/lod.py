@@ -17,9 +17,10 @@ from gscodec.bench.plan import Notes, Plan, Results, Suite, Task, load_all
 from gscodec.bench.sources import Source
 from gscodec.bench.table import Row
 from gscodec.bench.write import write_text
-from gscodec.constants import DEFAULT_LODS
-from gscodec.format import IgsReader, describe
-from gscodec.image import to_unit
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.image.levels import to_unit
+from gscodec.model.constants import DEFAULT_LODS
 
 RATES: Final = (0.5,)
 OURS: Final = ("gscodec:balanced",)

@@ -22,7 +22,8 @@ from gscodec.bench.measure import code, quality_figures, rate_figures
 from gscodec.bench.plan import Notes, Plan, Results, Suite, Task, load_all
 from gscodec.bench.sources import Source
 from gscodec.bench.write import write_text
-from gscodec.image import ImageStack, to_unit
+from gscodec.image.levels import to_unit
+from gscodec.image.stack import ImageStack
 from gscodec.metrics import psnr
 
 DAMAGE: Final = ("jpeg10", "jpeg20", "jpeg40", "noise10", "noise25", "noise50")

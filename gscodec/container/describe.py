@@ -1,0 +1,126 @@
+"""Everything a file says about itself, as one JSON-able value."""
+
+from typing import Any
+
+from gscodec.container.reader import IgsReader
+from gscodec.format.files import FileEntry
+from gscodec.format.layout import CODEC_DEFLATE, PROFILE_NAMES
+from gscodec.format.records import RecordLayout
+from gscodec.model.channels import ChannelGroup
+
+
+def _rate(n_bytes: int, pixels: int) -> float:
+    return 8 * n_bytes / pixels
+
+
+def _group(group: ChannelGroup, background: list[float]) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "role": group.role.value,
+        "n_channels": group.n_channels,
+        "bit_depth": group.bit_depth,
+        "sample_type": group.sample_type.value,
+        "transfer": group.transfer.value,
+        "alpha": group.alpha.value,
+        "normal": group.normal.value,
+        "value_min": group.value_min,
+        "value_max": group.value_max,
+        "knee_log2": group.knee_log2,
+        "source": group.source,
+        "background": background,
+    }
+
+
+def _file(entry: FileEntry) -> dict[str, Any]:
+    rare = {key: getattr(entry, key) for key in ("fill", "icc") if getattr(entry, key) is not None}
+    return rare | {
+        "name": entry.name,
+        "width": entry.width,
+        "height": entry.height,
+        "n_channels": entry.n_channels,
+        "groups": list(entry.groups),
+        "unit_z": entry.unit_z,
+        "binary": entry.binary,
+        "binary_alpha": entry.binary_alpha,
+        "constant": list(entry.constant) or None,
+    }
+
+
+def _widths(layout: RecordLayout | None) -> dict[str, Any] | None:
+    if layout is None:
+        return None
+    narrow, elongation, *features = layout.bits
+    return {"narrow": narrow, "elongation": elongation, "place": layout.place_bits, "features": features}
+
+
+def describe(reader: IgsReader) -> dict[str, Any]:
+    """Header, channels, levels, chunks and metadata of an open file; rates are bytes on disk, LODs as byte prefixes.
+
+    Raises:
+        GsCodecError: the ICC profile or the metadata is damaged.
+    """
+    header, lods = reader.header, reader.lods
+    pixels = header.width * header.height
+    payload = reader.payload_size
+    groups, at = [], 0
+    for group in reader.groups:
+        background = [float(value) for value in reader.grid.background[at : at + group.n_channels]]
+        groups.append(_group(group, background))
+        at += group.n_channels
+    available = set(reader.available_lods)
+    levels = []
+    for lod in range(len(lods)):
+        step = len(lods) - 1 - lod
+        size = reader.prefix_size(lod)
+        levels.append(
+            {
+                "lod": lod,
+                "n_gaussians": lods.counts[step],
+                "gains": list(lods.gains[step]),
+                "bytes": size,
+                "bpp": _rate(size, pixels),
+                "available": lod in available,
+            }
+        )
+    return {
+        "version": f"{header.version_major}.{header.version_minor}",
+        "profile": PROFILE_NAMES[header.profile],
+        "width": header.width,
+        "height": header.height,
+        "n_channels": header.n_channels,
+        "n_gaussians": header.n_gaussians,
+        "top_k": header.top_k,
+        "support_q": header.support_q,
+        "file_size": header.file_size,
+        "stored_size": reader.stored_size,
+        "truncated": reader.truncated,
+        "bpp": _rate(header.file_size, pixels),
+        "bppc": _rate(header.file_size, pixels) / header.n_channels,
+        "payload_bpp": _rate(payload, pixels),
+        "bits_per_gaussian": _rate(payload, max(header.n_gaussians, 1)),
+        "data_offset": header.data_offset,
+        "record_size": reader.record_bytes,
+        "record_bits": _widths(reader.record_layout),
+        "page_size": header.page_size,
+        "n_pages": reader.n_pages,
+        "groups": groups,
+        "files": [_file(entry) for entry in reader.files],
+        "lods": levels,
+        "chunks": [
+            {
+                "type": chunk.label,
+                "critical": chunk.critical,
+                "codec": {0: "none", CODEC_DEFLATE: "deflate"}.get(chunk.codec, str(chunk.codec)),
+                "offset": chunk.offset,
+                "stored_size": chunk.stored_size,
+                "raw_size": chunk.raw_size,
+                "crc32c": f"{chunk.crc:08x}",
+            }
+            for chunk in reader.chunks
+        ],
+        "icc_bytes": len(reader.icc) if reader.icc is not None else None,
+        "tags": reader.metadata.tags or None,
+        "exif_bytes": len(reader.metadata.exif) if reader.metadata.exif else None,
+        "xmp_bytes": len(reader.metadata.xmp) if reader.metadata.xmp else None,
+        "meta": reader.meta,
+    }

@@ -1,0 +1,440 @@
+"""Reading an `.igs` file: what stands before the Gaussians on opening, then only the pages asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.small import SmallPages, SmallPreamble, open_preamble
+from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
+from gscodec.format.files import FileEntry, unpack_files
+from gscodec.format.layout import (
+    CHAN,
+    CODEC_NONE,
+    EXIF,
+    FILE,
+    GAUS,
+    ICCP,
+    LODS,
+    META,
+    PAGE_TREE,
+    PAGI,
+    PAGT,
+    PROFILE_F16,
+    PROFILE_PACKED,
+    QUAN,
+    TAGS,
+    XMP,
+    Header,
+)
+from gscodec.format.limits import (
+    MAX_CHAN_BYTES,
+    MAX_EXIF_BYTES,
+    MAX_ICC_BYTES,
+    MAX_META_BYTES,
+    MAX_TAGS_BYTES,
+    MAX_XMP_BYTES,
+    count_pages,
+    lods_bytes,
+    pagi_bytes,
+)
+from gscodec.format.meta import unpack_meta
+from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
+from gscodec.format.opening import open_source
+from gscodec.format.page_tree import PageTree, unpack_tree
+from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
+from gscodec.format.records import RecordLayout
+from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
+from gscodec.io.source import ByteSource, SourceLike, Traffic, source_name
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.json_value import Json
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
+from gscodec.profiles import coded, packed
+from gscodec.profiles.decoders import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder, StoredPages
+
+_GAUSSIAN_BYTES: Final = 160
+"""What decoding a Gaussian takes at its height, beside features: integers, places, shapes and pages."""
+
+_FEATURE_BYTES: Final = 24
+
+
+def require_chunk(preamble: Preamble, fourcc: bytes) -> ChunkEntry:
+    """A critical chunk, whose presence has been checked."""
+    chunk = preamble.find(fourcc)
+    assert chunk is not None
+    return chunk
+
+
+def load_table(source: ByteSource, preamble: Preamble, fourcc: bytes, size: int, name: str) -> bytes:
+    """The raw bytes of a critical table whose size other fields give.
+
+    Raises:
+        CorruptField: the table of contents says another size; also as `load_chunk`.
+    """
+    chunk = require_chunk(preamble, fourcc)
+    if chunk.raw_size != size:
+        raise CorruptField(f"{name}: chunk {chunk.label} has {chunk.raw_size} bytes, must be {size}")
+    return load_chunk(source, chunk, size, name)
+
+
+def load_channels(
+    source: ByteSource, preamble: Preamble, name: str
+) -> tuple[tuple[ChannelGroup, ...], npt.NDArray[np.float32]]:
+    """Groups and background (C,)."""
+    if isinstance(preamble, SmallPreamble):
+        return preamble.groups, preamble.grid.background
+    data = load_chunk(source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, name)
+    return unpack_channels(data, preamble.header.n_channels, name)
+
+
+def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
+    """The levels of detail."""
+    if isinstance(preamble, SmallPreamble):
+        return preamble.lods
+    header = preamble.header
+    return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
+
+
+def load_tree(
+    source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str
+) -> PageTree | None:
+    """The page tree of a file that has one.
+
+    Raises:
+        CorruptField: the page index that it stands for is compressed; also as `unpack_tree`.
+    """
+    chunk = preamble.find(PAGT)
+    if chunk is None:
+        return None
+    index = require_chunk(preamble, PAGI)
+    header = preamble.header
+    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
+    if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > header.data_offset:
+        raise CorruptField(f"{name}: has a page tree, but a page index of {index.raw_size} bytes that it does not fit")
+    data = load_chunk(source, chunk, PAGE_TREE.size + size, name)
+
+    def load(spans: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        return source.read_many([(index.offset + first, length) for first, length in spans])
+
+    gaus = require_chunk(preamble, GAUS)
+    fixed = decoder.page_bytes(header.page_size)
+    return unpack_tree(data, lods.counts, header, fixed, gaus.stored_size, load, name)
+
+
+def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str) -> PageIndex:
+    """The page index, after its size has been worked out and capped."""
+    if isinstance(decoder, SmallPages):
+        return decoder.index
+    header = preamble.header
+    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
+    data_size = require_chunk(preamble, GAUS).stored_size
+    data = load_table(source, preamble, PAGI, size, name)
+    return unpack_pages(data, lods.counts, header, decoder.page_bytes(header.page_size), data_size, name)
+
+
+def load_decoder(
+    source: ByteSource,
+    preamble: Preamble,
+    groups: tuple[ChannelGroup, ...],
+    grid: Grid,
+    counts: tuple[int, ...],
+    name: str,
+    threads: int | None = None,
+) -> PageDecoder:
+    """What turns the file's pages into Gaussians, on at most `threads` CPU threads; None is one per processor."""
+    if isinstance(preamble, SmallPreamble):
+        return SmallPages(preamble, name)
+    header = preamble.header
+    if header.profile == PROFILE_F16:
+        return F16PageDecoder(grid, header.n_channels, counts, name)
+    about = header.lod_count, groups
+    if header.profile == PROFILE_PACKED:
+        data = load_table(source, preamble, QUAN, packed.quan_bytes(*about), name)
+        return PackedPageDecoder(packed.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
+    data = load_chunk(source, require_chunk(preamble, QUAN), coded.max_quan_bytes(*about), name)
+    return CodedPageDecoder(coded.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
+
+
+class IgsReader:
+    """An open `.igs` file.
+
+    Opening reads and checks everything before the Gaussians except the ICC profile; that and the metadata are read
+    when asked for. A file cut inside its Gaussians opens, and reads at the LODs it wholly holds.
+
+    Args:
+        source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
+        name: what messages call it; the path where none is given.
+        limits: what its Gaussians, or a pipe, may take of memory, and a server of time.
+        threads: CPU threads that decode pages; None is one per processor.
+
+    Raises:
+        GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, UnsupportedChunk, ChecksumMismatch, CorruptField or
+            LimitExceeded for the bytes, FileAccessError for the operating system.
+    """
+
+    def __init__(
+        self,
+        source: SourceLike,
+        name: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        self.name = name or source_name(source)
+        self.limits = limits
+        self.pages_read = self.gaussians_read = 0
+        """Pages and Gaussians decoded so far, each as often as it was."""
+        self._source = open_source(source, self.name, limits)
+        try:
+            self._preamble = open_preamble(self._source, self.name)
+            self._groups, background = load_channels(self._source, self._preamble, self.name)
+            self._lods = load_lods(self._source, self._preamble, self.name)
+            header = self.header
+            self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
+            counts = self._lods.counts
+            self._decoder = load_decoder(
+                self._source, self._preamble, self._groups, self._grid, counts, self.name, threads
+            )
+            known = (self._source, self._preamble, self._lods, self._decoder, self.name)
+            self._pages: Pages = load_tree(*known) or load_pages(*known)
+        except BaseException:
+            self._source.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source; a file that was passed in open stays open."""
+        self._source.close()
+
+    def restart_clock(self) -> None:
+        """A new request begins: the time limit of a server is one for each."""
+        self._source.restart_clock()
+
+    @property
+    def header(self) -> Header:
+        """The header's fields."""
+        return self._preamble.header
+
+    @property
+    def chunks(self) -> tuple[ChunkEntry, ...]:
+        """The table of contents."""
+        return self._preamble.chunks
+
+    @property
+    def grid(self) -> Grid:
+        """Size, background and constants of the rendering model."""
+        return self._grid
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """What the channels are."""
+        return self._groups
+
+    @property
+    def lods(self) -> LodTable:
+        """Counts and gains of the levels of detail."""
+        return self._lods
+
+    @cached_property
+    def pages(self) -> PageIndex:
+        """Where all the pages lie and what they touch; read now where the file has a page tree."""
+        if isinstance(self._pages, PageIndex):
+            return self._pages
+        return load_pages(self._source, self._preamble, self._lods, self._decoder, self.name)
+
+    @property
+    def n_pages(self) -> int:
+        """Pages of the whole file."""
+        return len(self._pages)
+
+    @property
+    def record_bytes(self) -> int | None:
+        """Bytes of a record; None in profile `coded`, whose records differ."""
+        return self._decoder.record_bytes
+
+    @property
+    def record_layout(self) -> RecordLayout | None:
+        """Widths of the values of a record, in profile `packed`."""
+        return self._decoder.codec.layout if isinstance(self._decoder, PackedPageDecoder) else None
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of all pages."""
+        return require_chunk(self._preamble, GAUS).stored_size
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has been read of the source so far."""
+        return self._source.traffic
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the whole file, as its header says."""
+        return self.header.file_size
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes that are there; less than file_size for a cut file."""
+        return self._source.size
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file was cut."""
+        return self._source.size < self.header.file_size
+
+    @property
+    def available_lods(self) -> tuple[int, ...]:
+        """LODs that are wholly there, finest first."""
+        return tuple(lod for lod in range(len(self._lods)) if self.prefix_size(lod) <= self._source.size)
+
+    def prefix_size(self, lod: int) -> int:
+        """Bytes from the start of the file that suffice for a LOD.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+        """
+        if not 0 <= lod < len(self._lods):
+            raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
+        n_pages = self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+        return self.header.data_offset + self._pages.end_of(n_pages)
+
+    @cached_property
+    def icc(self) -> bytes | None:
+        """The ICC profile, or None.
+
+        Raises:
+            GsCodecError: as `load_chunk`.
+        """
+        return self._load_optional(ICCP, MAX_ICC_BYTES)
+
+    @cached_property
+    def meta(self) -> dict[str, Json] | None:
+        """The metadata, or None; it follows the Gaussians, so that a cut file has none.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_meta`.
+        """
+        data = self._load_optional(META, MAX_META_BYTES)
+        return None if data is None else unpack_meta(data, self.name)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the source said beside its samples; of a cut file, as much as is there.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_tags`; CorruptField for Exif or XMP that is none.
+        """
+        tags = self._load_optional(TAGS, MAX_TAGS_BYTES)
+        exif = self._load_optional(EXIF, MAX_EXIF_BYTES)
+        xmp = self._load_optional(XMP, MAX_XMP_BYTES)
+        metadata = Metadata() if tags is None else unpack_tags(tags, self.name)
+        metadata = replace(metadata, exif=exif or None, xmp=xmp or None)
+        check_metadata(metadata, self.name, CorruptField)
+        return metadata
+
+    @cached_property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The source files, where the file says more of them than that they were one picture.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_files`.
+        """
+        data = self._load_optional(FILE, MAX_META_BYTES)
+        return () if data is None else unpack_files(data, self._groups, self.name)
+
+    def _load_optional(self, fourcc: bytes, cap: int) -> bytes | None:
+        chunk = self._preamble.find(fourcc)
+        if chunk is None or chunk.offset + chunk.stored_size > self._source.size:
+            return None
+        return load_chunk(self._source, chunk, cap, self.name)
+
+    def read(self, lod: int = 0) -> GaussianSet:
+        """The Gaussians that a LOD shows, inverse scales multiplied by its gains.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+            TruncatedStream: the file was cut before the end of that LOD.
+            ChecksumMismatch: a page is damaged.
+            CorruptField: a record is outside its valid range.
+            LimitExceeded: so many Gaussians take more memory than the limits have.
+        """
+        return self.stored_pages(lod).unpack()
+
+    def stored_pages(self, lod: int = 0, tile_rect: TileRect | None = None) -> StoredPages:
+        """The pages that `read`, or with a rectangle of tiles `read_region`, make Gaussians of.
+
+        Raises:
+            GsCodecError: as `read`, but for values out of range, which show when the pages are unpacked.
+        """
+        n_pages = self._count_pages(lod)
+        pages = self._pages.leading(n_pages) if tile_rect is None else self._pages.meeting(tile_rect, n_pages)
+        n_gaussians = int(pages.sizes.sum())
+        need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
+        self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
+        generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
+        gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
+        return StoredPages(self._decoder, self._read_pages(pages), pages, generations, gains[generations], self._grid)
+
+    def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
+        """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
+
+        Only the pages that meet the rectangle are read. Order is kept, so that rendering those tiles from this set
+        gives what rendering them from the whole LOD gives.
+
+        Raises:
+            GsCodecError: as `read`, for the pages that are read.
+        """
+        return self.stored_pages(lod, tile_rect).unpack()
+
+    def _count_pages(self, lod: int) -> int:
+        needed = self.prefix_size(lod)
+        if needed > self._source.size:
+            left = self.available_lods
+            remedy = f"the finest LOD it holds is {left[0]}" if left else "it holds no LOD"
+            raise TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
+        return self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+
+    def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
+        """Fetch what `read_region` of several rectangles will want, together. Of use where reads take long.
+
+        Raises:
+            GsCodecError: as `read_region`.
+        """
+        if self._source.far and len(tile_rects) > 1:
+            n_pages = self._count_pages(lod)
+            self._pages.prepare(tile_rects, n_pages)
+            found = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
+            ranges = {(int(at), int(size)) for at, size in zip(found.offsets, found.lengths, strict=True)}
+            self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
+
+    def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
+        """Checked bytes of some pages, one after the other.
+
+        Raises:
+            ChecksumMismatch: a page is damaged.
+        """
+        firsts, lengths = pages.offsets, pages.lengths
+        if not self._source.far:  # neighbouring pages are read in one go
+            begins = np.flatnonzero(np.diff(pages.numbers, prepend=-2) != 1)
+            firsts, lengths = firsts[begins], np.add.reduceat(lengths, begins) if len(begins) else lengths
+        base = self.header.data_offset
+        ranges = [(base + at, size) for at, size in zip(firsts.tolist(), lengths.tolist(), strict=True)]
+        parts = [np.frombuffer(part, np.uint8) for part in self._source.read_many(ranges)]
+        data = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
+        check_pages(data, pages, self.name)
+        self.pages_read += len(pages)
+        self.gaussians_read += int(pages.sizes.sum())
+        return data

@@ -1,0 +1,322 @@
+"""Files of profile `small`: pictures of a few hundred bytes (spec/igs.md, "Small files").
+
+A short header, then the Gaussians in one piece. What other profiles say in chunks follows from the header's fields, or
+comes as an extra.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.contents import Contents
+from gscodec.errors import ChecksumMismatch, CorruptField, InvalidArgument, LimitExceeded, TruncatedStream
+from gscodec.format.chunks import ChunkEntry, Preamble, StoredChunk, inflate, read_preamble
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import (
+    CHAN,
+    CODEC_DEFLATE,
+    CODEC_NONE,
+    EXIF,
+    FILE,
+    FLAG_CRITICAL,
+    GAUS,
+    HEADER,
+    ICCP,
+    KNOWN_CHUNKS,
+    MAX_SMALL_BYTES,
+    META,
+    PROFILE_SMALL,
+    SIGNATURE,
+    SMALL_EXTRA,
+    SMALL_HEADER,
+    TAGS,
+    VERSION,
+    XMP,
+    Header,
+)
+from gscodec.format.limits import MAX_CHAN_BYTES
+from gscodec.format.pages import PageIndex, PageRefs
+from gscodec.format.tables import check_density, pack_channels, unpack_channels
+from gscodec.io.source import ByteSource
+from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.model.constants import SUPPORT_Q, TOP_K
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.decoders import checked_gaussians
+from gscodec.profiles.f16 import MAX_FEATURE
+from gscodec.profiles.lattice import Codes, Lattice, dequantize, feature_values, quantize
+from gscodec.profiles.small_codec import decode_codes, encode_codes, lattice_of
+from gscodec.profiles.small_steps import SmallSteps
+
+CRC_BYTES: Final = 4
+EXTRAS: Final = (CHAN, FILE, ICCP, TAGS, EXIF, XMP, META)
+"""Chunks that a small file may have, in the order they are written."""
+
+PAGE_SIZE: Final = 4096
+_DEPTHS: Final = (8, 16)
+_MINOR_VERSION: Final = 4
+_WHERE: Final = "cannot pack"
+
+
+@dataclass(frozen=True)
+class SmallPreamble(Preamble):
+    """What a small file says before its Gaussians. `chunks` are its extras, and GAUS for their data."""
+
+    groups: tuple[ChannelGroup, ...]
+    grid: Grid
+    lattice: Lattice
+    codes: Codes
+    data_crc: int  # CRC32C of the Gaussians' data
+
+    @property
+    def lods(self) -> LodTable:
+        """One level, which shows all."""
+        return LodTable.single(self.header.n_gaussians)
+
+
+def standard_groups(layout: int) -> tuple[ChannelGroup, ...]:
+    """The channels of a layout other than 0: a gray or colour picture of 8 or 16 bits, with or without alpha."""
+    depth, n_channels = _DEPTHS[(layout - 1) // 4], (layout - 1) % 4 + 1
+    alpha = AlphaMode.STRAIGHT if n_channels in {2, 4} else AlphaMode.NONE
+    return (ChannelGroup("color", n_channels=n_channels, bit_depth=depth, alpha=alpha),)
+
+
+def layout_of(groups: Sequence[ChannelGroup]) -> int:
+    """The layout whose channels these are; 0 where CHAN has to say."""
+    return next((layout for layout in range(1, 9) if standard_groups(layout) == tuple(groups)), 0)
+
+
+def pack_small(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[bytes, GaussianSet]:
+    """A file of profile `small`, and its Gaussians as a reader gets them back.
+
+    Args:
+        contents: rounded and checked, on a lattice that has `small`.
+        described: raw bytes of FILE, ICCP, TAGS, EXIF, XMP_ and META, where there are such.
+
+    Raises:
+        InvalidArgument: they are more than a small file can hold, or not what it can say.
+    """
+    grid, n = contents.grid, len(contents.gaussians)
+    plain = Grid(grid.height, grid.width, grid.background)
+    if len(contents.lods) != 1 or (grid.top_k, grid.support_q) != (plain.top_k, plain.support_q):
+        raise InvalidArgument(f"{_WHERE}: profile small has one level, K of {TOP_K} and Q of {SUPPORT_Q:g}")
+    values, body, codes, lattice = _parts(contents, described)
+    SMALL_HEADER.check(values, _WHERE, InvalidArgument)
+    if values["file_size"] > MAX_SMALL_BYTES:
+        fact = f"{values['file_size']} bytes, a file of profile small has at most {MAX_SMALL_BYTES}"
+        raise InvalidArgument(f"{_WHERE}: {fact}; use profile coded")
+    data = SMALL_HEADER.pack(values) + body
+    return data + crc32c(data).to_bytes(CRC_BYTES, "little"), dequantize(codes, lattice, np.zeros(n, np.int64))
+
+
+def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
+    """Bytes of the file that `pack_small` would make, also where they are too many for it."""
+    return int(_parts(contents, described)[0]["file_size"])
+
+
+def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[dict[str, Any], bytes, Codes, Lattice]:
+    """Values of the header, what follows it up to the checksum, and the Gaussians in file order."""
+    grid, n = contents.grid, len(contents.gaussians)
+    assert contents.lattice is not None
+    steps = contents.lattice.small
+    assert steps is not None
+    lattice = lattice_of(steps, grid, n, contents.groups)
+    codes = quantize(contents.gaussians, lattice, grid, np.zeros(n, np.int64))
+    codes = codes[np.argsort(codes.cells, kind="stable")]
+    layout = layout_of(contents.groups)
+    channels = None if layout else pack_channels(contents.groups, grid.background)
+    raw = {CHAN: channels, **described}
+    extras = [StoredChunk.deflated(fourcc, data) for fourcc in EXTRAS if (data := raw.get(fourcc))]
+    body = b"".join(map(_packed_extra, extras)) + bytes(steps.feature_step)
+    body += encode_codes(codes, lattice, _centres(codes, grid, lattice))
+    values = {
+        "signature": SIGNATURE,
+        "version_major": VERSION[0],
+        "version_minor": _MINOR_VERSION,
+        "profile": PROFILE_SMALL,
+        "layout": layout,
+        "file_size": SMALL_HEADER.size + len(body) + CRC_BYTES,
+        "width": grid.width,
+        "height": grid.height,
+        "n_gaussians": n,
+        "n_extras": len(extras),
+        "scale_step": steps.scale_step,
+        "position_offset": steps.position_offset,
+        "turn": steps.turn,
+        "colours": steps.colours,
+    }
+    return values, body, codes, lattice
+
+
+def _centres(codes: Codes, grid: Grid, lattice: Lattice) -> npt.NDArray[np.int64]:
+    """(1 + C,) what narrow scales lie around, and the features of the background."""
+    features = grid.background.astype(np.float64) @ np.linalg.inv(lattice.transform) / lattice.feature_steps
+    narrow = np.median(codes.narrow) if len(codes) else 0.0
+    return np.round([narrow, *features]).astype(np.int64)
+
+
+def _packed_extra(chunk: StoredChunk) -> bytes:
+    sizes = {"stored_size": len(chunk.stored), "raw_size": chunk.raw_size}
+    if max(sizes.values()) > 0xFFFF:
+        raise InvalidArgument(
+            f"{_WHERE}: {chunk.fourcc.decode()} has {chunk.raw_size} bytes, too many for profile small"
+        )
+    return SMALL_EXTRA.pack({"fourcc": chunk.fourcc, "codec": chunk.codec, **sizes}) + chunk.stored
+
+
+def open_preamble(source: ByteSource, name: str) -> Preamble:
+    """What a file says before its Gaussians; all of it where it has profile `small`.
+
+    Raises:
+        GsCodecError: as `read_preamble`.
+    """
+    at = SMALL_HEADER.offsets["profile"]
+    start = bytes(source.read_at(0, min(source.size, at + 1)))
+    if start[: len(SIGNATURE)] != SIGNATURE or len(start) <= at or start[at] != PROFILE_SMALL:
+        return read_preamble(source, name)
+    start = bytes(source.read_at(0, min(source.size, SMALL_HEADER.size)))
+    if len(start) < SMALL_HEADER.size:
+        raise TruncatedStream(f"{name}: ends after {len(start)} bytes, inside the {SMALL_HEADER.size}-byte header")
+    values = SMALL_HEADER.unpack(start)
+    SMALL_HEADER.check({"version_major": values["version_major"]}, name)
+    size = values["file_size"]
+    if size > MAX_SMALL_BYTES:
+        raise LimitExceeded(f"{name}: {size} bytes, a file of profile small has at most {MAX_SMALL_BYTES}")
+    if size < SMALL_HEADER.size + CRC_BYTES:
+        raise CorruptField(f"{name}: a file of {size} bytes has no room for its header")
+    if source.size < size:
+        raise TruncatedStream(f"{name}: ends after {source.size} bytes, the whole file has {size}")
+    if source.size > size:
+        raise CorruptField(f"{name}: {source.size - size} bytes follow the end of the file at {size}")
+    data = bytes(source.read_at(0, size))
+    if crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
+        raise ChecksumMismatch(f"{name}: the file does not match its CRC32C, it is damaged")
+    SMALL_HEADER.check(values, name)
+    return _Parser(data, values, name).preamble()
+
+
+class _Parser:
+    """The bytes of a small file whose header and checksum are right."""
+
+    def __init__(self, data: bytes, values: dict[str, Any], name: str) -> None:
+        self._data, self._values, self._name = data, values, name
+        self._at, self._end = SMALL_HEADER.size, len(data) - CRC_BYTES
+
+    def preamble(self) -> SmallPreamble:
+        values, name = self._values, self._name
+        extras = [self._extra() for _ in range(values["n_extras"])]
+        seen = [chunk.fourcc for chunk in extras if chunk.fourcc in KNOWN_CHUNKS]
+        if len(set(seen)) < len(seen) or not set(seen) <= set(EXTRAS):
+            raise CorruptField(f"{name}: extras {seen} are there twice, or not what a small file has")
+        channels = next((chunk for chunk in extras if chunk.fourcc == CHAN), None)
+        if (channels is None) != (values["layout"] > 0):
+            raise CorruptField(f"{name}: layout {values['layout']} and chunk CHAN do not go together")
+        if channels is None:
+            groups, background = standard_groups(values["layout"]), None
+        else:
+            groups, background = unpack_channels(self._raw(channels), None, name)
+        n_channels = sum(group.n_channels for group in groups)
+        steps = SmallSteps(
+            values["scale_step"],
+            values["position_offset"],
+            values["turn"],
+            values["colours"],
+            tuple(self._take(n_channels)),
+        )
+        n = values["n_gaussians"]
+        payload = self._data[self._at : self._end]
+        check_density(np.array([n]), np.array([len(payload)]), "page", name)
+        grid = Grid(values["height"], values["width"], np.zeros(n_channels, np.float32))
+        lattice = lattice_of(steps, grid, n, groups)
+        try:
+            codes, centres = decode_codes(payload, lattice, n)
+        except CorruptField as fault:
+            raise CorruptField(f"{name}: its Gaussians {fault}") from fault
+        if background is None:
+            background = feature_values(centres[None, 1:], lattice)[0]
+            if not (np.abs(background) <= MAX_FEATURE).all():
+                raise CorruptField(f"{name}: the background is outside -65504..65504")
+        chunk = ChunkEntry(GAUS, FLAG_CRITICAL, CODEC_NONE, self._at, len(payload), len(payload), 0)
+        header = Header(
+            **{field.name: values.get(field.name, 0) for field in HEADER.fields}
+            | {
+                "lod_count": 1,
+                "n_channels": n_channels,
+                "top_k": grid.top_k,
+                "support_q": grid.support_q,
+                "chunk_count": len(extras) + 1,
+                "page_size": PAGE_SIZE,
+                "data_offset": self._at,
+                "header_crc": int.from_bytes(self._data[self._end :], "little"),
+            }
+        )
+        return SmallPreamble(
+            header, (*extras, chunk), groups, replace(grid, background=background), lattice, codes, crc32c(payload)
+        )
+
+    def _take(self, n_bytes: int) -> bytes:
+        part = self._data[self._at : min(self._at + n_bytes, self._end)]
+        if len(part) < n_bytes:
+            raise CorruptField(f"{self._name}: its fields end early, at byte {self._end}")
+        self._at += n_bytes
+        return part
+
+    def _extra(self) -> ChunkEntry:
+        values = SMALL_EXTRA.unpack(self._take(SMALL_EXTRA.size))
+        if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
+            raise CorruptField(f"{self._name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
+        SMALL_EXTRA.check(values, self._name)
+        at, stored = self._at, self._take(values["stored_size"])
+        flags = FLAG_CRITICAL if values["fourcc"] == CHAN else 0
+        chunk = ChunkEntry(**values, flags=flags, offset=at, crc=crc32c(stored))
+        if (chunk.raw_size > chunk.stored_size) != (chunk.codec == CODEC_DEFLATE) or chunk.raw_size < chunk.stored_size:
+            sizes = f"{chunk.stored_size} and {chunk.raw_size}"
+            raise CorruptField(f"{self._name}: chunk {chunk.label} of codec {chunk.codec} has sizes {sizes}")
+        return chunk
+
+    def _raw(self, chunk: ChunkEntry) -> bytes:
+        if chunk.raw_size > MAX_CHAN_BYTES:
+            raise LimitExceeded(
+                f"{self._name}: chunk {chunk.label} holds {chunk.raw_size} bytes, the limit is {MAX_CHAN_BYTES}"
+            )
+        stored = self._data[chunk.offset : chunk.offset + chunk.stored_size]
+        where = f"{self._name}: chunk {chunk.label}"
+        return stored if chunk.codec == CODEC_NONE else inflate(stored, chunk.raw_size, where)
+
+
+class SmallPages:
+    """`PageDecoder` of profile `small`, whose Gaussians are known from the start."""
+
+    def __init__(self, preamble: SmallPreamble, name: str) -> None:
+        self._preamble, self._name = preamble, name
+
+    @property
+    def record_bytes(self) -> None:
+        """See `PageDecoder.record_bytes`."""
+
+    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64]:  # noqa: ARG002  # as the protocol has it
+        """See `PageDecoder.page_bytes`."""
+        return self.index.edges[1:] - self.index.edges[:-1]
+
+    @property
+    def index(self) -> PageIndex:
+        """One page, where there is a Gaussian, which touches all tiles."""
+        preamble = self._preamble
+        gaus = preamble.chunks[-1]
+        rows, columns = preamble.grid.tiles_shape
+        n_pages = int(preamble.header.n_gaussians > 0)
+        return PageIndex(
+            np.array([0, preamble.header.n_gaussians])[: n_pages + 1],
+            np.array([[0, 0, columns - 1, rows - 1]])[:n_pages],
+            np.array([preamble.data_crc], np.uint32)[:n_pages],
+            np.array([0, gaus.stored_size])[: n_pages + 1],
+        )
+
+    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:  # noqa: ARG002  # likewise
+        """See `PageDecoder.decode`."""
+        preamble, n = self._preamble, int(pages.sizes.sum())
+        codes = preamble.codes[:n]
+        gaussians = dequantize(codes, preamble.lattice, np.zeros(n, np.int64))
+        return checked_gaussians(gaussians, pages, preamble.grid, self._name)

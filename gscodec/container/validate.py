@@ -1,0 +1,268 @@
+"""Everything that is wrong with a file, not only the first thing."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.reader import load_channels, load_decoder, load_lods, load_pages, load_tree
+from gscodec.container.small import open_preamble
+from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
+from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
+from gscodec.format.crc32c import crc32c, crc32c_runs
+from gscodec.format.files import unpack_files
+from gscodec.format.layout import EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
+from gscodec.format.limits import MAX_EXIF_BYTES, MAX_ICC_BYTES, MAX_META_BYTES, MAX_TAGS_BYTES, MAX_XMP_BYTES
+from gscodec.format.meta import unpack_meta
+from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
+from gscodec.format.opening import open_source
+from gscodec.format.pages import PageIndex, PageRefs, support_boxes
+from gscodec.io.source import ByteSource, SourceLike, source_name
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.file_names import distinct_file_names
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
+from gscodec.profiles.decoders import PageDecoder
+
+
+class Severity(StrEnum):
+    """How bad an issue is: a reader must refuse an error, and need not notice a warning."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One fault."""
+
+    number: int  # from 1
+    severity: Severity
+    message: str  # one line
+    where: str  # header, a chunk's four characters, `page 7` or `file`
+
+
+MAX_ISSUES: Final = 1000
+"""Issues that are listed; a file may have a million pages."""
+
+_BATCH_BYTES: Final = 1 << 22
+_BATCH_GAUSSIANS: Final = 1 << 16
+
+_Finding = tuple[Severity, str, str]
+_T = TypeVar("_T")
+
+
+def validate(
+    source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS, *, threads: int | None = None
+) -> list[Issue]:
+    """Numbered issues of a file, at most MAX_ISSUES and one more; none for a good one. Never raises on bad bytes.
+
+    Args:
+        source, name, limits, threads: as `IgsReader`.
+
+    Raises:
+        FileAccessError: the operating system refused to read the file.
+    """
+    name = name or source_name(source)
+    opened = open_source(source, name, limits)
+    try:
+        findings = _listed(_Inspection(opened, name, threads).findings(), name)
+    finally:
+        opened.close()
+    return [Issue(number, severity, message, where) for number, (severity, where, message) in enumerate(findings, 1)]
+
+
+def _listed(found: Iterator[_Finding], name: str) -> list[_Finding]:
+    """The first MAX_ISSUES, and whether an error is among the others."""
+    findings = list(itertools.islice(found, MAX_ISSUES))
+    more = next(found, None)
+    if more is None:
+        return findings
+    # Once there is an error, no further one makes a difference.
+    has_error = any(severity is Severity.ERROR for severity, *_ in itertools.chain(findings, [more], found))
+    severity = Severity.ERROR if has_error else Severity.WARNING
+    return [*findings, (severity, "file", f"{name}: has more issues; the first {MAX_ISSUES} are listed")]
+
+
+class _Inspection:
+    """One pass over a file that goes on after a fault wherever what follows still makes sense."""
+
+    def __init__(self, source: ByteSource, name: str, threads: int | None) -> None:
+        self._source, self._name, self._threads = source, name, threads
+        self._pending: list[_Finding] = []
+
+    def _attempt(self, where: str, action: Callable[[], _T]) -> _T | None:
+        try:
+            return action()
+        except FileAccessError:
+            raise
+        except GsCodecError as fault:
+            self._pending.append((Severity.ERROR, where, str(fault)))
+            return None
+
+    def _flush(self) -> Iterator[_Finding]:
+        yield from self._pending
+        self._pending.clear()
+
+    def findings(self) -> Iterator[_Finding]:
+        source, name = self._source, self._name
+        preamble = self._attempt("header", lambda: open_preamble(source, name))
+        yield from self._flush()
+        if preamble is None:
+            return
+        header = preamble.header
+        if source.size < header.file_size:
+            message = f"{name}: cut at byte {source.size}, the whole file has {header.file_size}"
+            yield Severity.ERROR, "file", message
+        groups = self._attempt("CHAN", lambda: self._channels(preamble))
+        grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
+        lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
+        decoder = pages = None
+        if lods is not None and groups is not None:
+            about = source, preamble, groups, grid, lods.counts, name, self._threads
+            decoder = self._attempt("QUAN", lambda: load_decoder(*about))
+        if lods is not None and decoder is not None:
+            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
+            if pages is not None and preamble.find(PAGT) is not None:
+                self._attempt("PAGT", lambda: self._check_tree(preamble, lods, decoder, pages))
+        if groups is not None:
+            self._look_at_names("CHAN", "channel group name", [group.name for group in groups])
+            self._look_at_names(
+                "CHAN", "source name", list(dict.fromkeys(group.source for group in groups if group.source))
+            )
+        for chunk in preamble.chunks:
+            if chunk.offset + chunk.stored_size <= source.size:
+                self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk, groups))  # type: ignore[misc]
+        yield from self._flush()
+        if lods is not None and pages is not None:
+            if decoder is not None:
+                yield from self._check_pages(preamble, lods, pages, grid, decoder)
+            if header.n_gaussians >= len(lods) and len(set(lods.counts)) < len(lods):
+                yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
+
+    def _channels(self, preamble: Preamble) -> tuple[ChannelGroup, ...]:
+        return load_channels(self._source, preamble, self._name)[0]
+
+    def _look_at_names(self, where: str, what: str, names: Sequence[str]) -> None:
+        """Warn of names that are legal, but no file name on every system; and of two that are one there."""
+        for name, safe in zip(names, distinct_file_names(names), strict=True):
+            if safe != name:
+                message = f"{self._name}: {what} {name!r} is no file name on some systems; decoders write {safe!r}"
+                self._pending.append((Severity.WARNING, where, message))
+
+    def _ancillary(self, chunk: ChunkEntry, groups: tuple[ChannelGroup, ...] | None) -> None:
+        if chunk.fourcc == ICCP:
+            load_chunk(self._source, chunk, MAX_ICC_BYTES, self._name)
+        elif chunk.fourcc == TAGS:
+            unpack_tags(load_chunk(self._source, chunk, MAX_TAGS_BYTES, self._name), self._name)
+        elif chunk.fourcc == EXIF:
+            exif = load_chunk(self._source, chunk, MAX_EXIF_BYTES, self._name)
+            check_metadata(Metadata(exif=exif), self._name, CorruptField)
+        elif chunk.fourcc == XMP:
+            xmp = load_chunk(self._source, chunk, MAX_XMP_BYTES, self._name)
+            check_metadata(Metadata(xmp=xmp), self._name, CorruptField)
+        elif chunk.fourcc == META:
+            unpack_meta(load_chunk(self._source, chunk, MAX_META_BYTES, self._name), self._name)
+        elif chunk.fourcc == FILE:
+            data = load_chunk(self._source, chunk, MAX_META_BYTES, self._name)
+            if groups is not None:
+                names = [entry.name for entry in unpack_files(data, groups, self._name)]
+                self._look_at_names("FILE", "file name", names)
+        elif chunk.fourcc not in KNOWN_CHUNKS:
+            stored = self._source.read_at(chunk.offset, chunk.stored_size)
+            if crc32c(bytes(stored)) != chunk.crc:
+                raise ChecksumMismatch(f"{self._name}: chunk {chunk.label} does not match its CRC32C")
+
+    def _check_pages(
+        self, preamble: Preamble, lods: LodTable, index: PageIndex, grid: Grid, decoder: PageDecoder
+    ) -> Iterator[_Finding]:
+        """Faults of the pages that are wholly there: checksums, values, and boxes that miss a Gaussian."""
+        header = preamble.header
+        n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
+        for refs, data in self._batches(index, header.data_offset, n_present):
+            if (crc32c_runs(data, refs.lengths) == refs.crcs).all():
+                try:
+                    gaussians = decoder.decode(data, refs)
+                except CorruptField:  # some of the pages, one by one
+                    pass
+                else:
+                    yield from self._missed(gaussians, refs, index, lods, grid)
+                    continue
+            for number, at, n_bytes in zip(refs.numbers, refs.offsets - refs.offsets[0], refs.lengths, strict=True):
+                yield from self._check_page(data[at : at + n_bytes], int(number), lods, index, grid, decoder)
+
+    def _check_page(
+        self,
+        data: npt.NDArray[np.uint8],
+        page: int,
+        lods: LodTable,
+        index: PageIndex,
+        grid: Grid,
+        decoder: PageDecoder,
+    ) -> Iterator[_Finding]:
+        if crc32c(data.tobytes()) != index.crcs[page]:
+            yield self._page_error(page, "does not match its CRC32C")  # its values mean nothing
+            return
+        refs = index.refs(np.array([page]))
+        try:
+            gaussians = decoder.decode(data, refs)
+        except CorruptField as fault:
+            yield Severity.ERROR, f"page {page}", str(fault)
+            return
+        yield from self._missed(gaussians, refs, index, lods, grid)
+
+    def _missed(
+        self, gaussians: GaussianSet, refs: PageRefs, index: PageIndex, lods: LodTable, grid: Grid
+    ) -> Iterator[_Finding]:
+        """Pages whose box misses a Gaussian at the smallest gain of its generation."""
+        smallest = np.array(
+            [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
+        )
+        generations = np.searchsorted(np.asarray(lods.counts), refs.starts, side="right")
+        boxes = support_boxes(gaussians, np.repeat(smallest[generations], refs.sizes), grid, slack=0.0)
+        begins = np.cumsum(refs.sizes) - refs.sizes
+        low, high = np.minimum.reduceat(boxes[:, :2], begins), np.maximum.reduceat(boxes[:, 2:], begins)
+        told = index.boxes[refs.numbers]
+        for place in np.flatnonzero(((low < told[:, :2]) | (high > told[:, 2:])).any(axis=1)):
+            page = int(refs.numbers[place])
+            message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
+            yield Severity.WARNING, f"page {page}", message  # readers need not look
+
+    def _batches(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[PageRefs, npt.NDArray[np.uint8]]]:
+        """The first n_pages with their bytes, some at a time."""
+        first = 0
+        while first < n_pages:
+            last = min(
+                int(np.searchsorted(edges, edges[first] + most, side="right")) - 1
+                for edges, most in ((index.edges, _BATCH_BYTES), (index.starts, _BATCH_GAUSSIANS))
+            )
+            last = min(max(last, first + 1), n_pages)
+            begin, end = int(index.edges[first]), int(index.edges[last])
+            yield (
+                index.refs(np.arange(first, last)),
+                np.frombuffer(self._source.read_at(base + begin, end - begin), np.uint8),
+            )
+            first = last
+
+    def _check_tree(self, preamble: Preamble, lods: LodTable, decoder: PageDecoder, index: PageIndex) -> None:
+        """Hold the page tree against the page index.
+
+        Raises:
+            CorruptField, ChecksumMismatch: they do not agree.
+        """
+        tree = load_tree(self._source, preamble, lods, decoder, self._name)
+        if tree is None:
+            return
+        tree.leading(len(index))  # checks the blocks' CRCs and sizes
+        firsts = tree.blocks[:-1]
+        low = np.minimum.reduceat(index.boxes[:, :2], firsts, axis=0)
+        high = np.maximum.reduceat(index.boxes[:, 2:], firsts, axis=0)
+        if (tree.boxes[:, :2] > low).any() or (tree.boxes[:, 2:] < high).any():
+            raise CorruptField(f"{self._name}: chunk PAGT has a tile box that misses one of its pages")
+
+    def _page_error(self, page: int, fact: str) -> _Finding:
+        return Severity.ERROR, f"page {page}", f"{self._name}: page {page} {fact}"

@@ -1,0 +1,740 @@
+"""An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
+
+import contextlib
+import functools
+import itertools
+import math
+import operator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.describe import describe
+from gscodec.container.reader import IgsReader
+from gscodec.decoding.automatic import Bounds, Region, finest_within, is_much_smaller, is_tiny, lod_for_size, points_of
+from gscodec.decoding.clusters import Which, clusters
+from gscodec.decoding.mips import mip_levels
+from gscodec.decoding.one_off import stays_on_cpu
+from gscodec.decoding.paint_request import Request, output_for
+from gscodec.decoding.painting import paint, paint_thumbnail
+from gscodec.decoding.requests import checked_lod, checked_points, checked_region, checked_size
+from gscodec.decoding.statistics import AccessStats, WorkTally
+from gscodec.decoding.store import SceneStore, tiles_of
+from gscodec.decoding.strips import paint_strips
+from gscodec.decoding.targets import device_target
+from gscodec.decoding.work import TileRect, WorkBudget
+from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
+from gscodec.format.files import FileEntry
+from gscodec.format.metadata import Metadata
+from gscodec.image.averages import SampleAverage
+from gscodec.image.levels import to_values
+from gscodec.io.source import SourceLike
+from gscodec.material.restore import Restored, plain_files, restore
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.device_name import DeviceName
+from gscodec.model.gaussians import Float32Array, Float64Array
+from gscodec.model.json_value import Json
+from gscodec.model.limits import CHANNELS_PER_PIXEL, DEFAULT_LIMITS, Limits
+from gscodec.model.rendering import TooManyPairs
+from gscodec.render.base import Rasterizer
+from gscodec.render.engines import cpu_backend, get_backend
+
+_BLOCK_PX: Final = 8192
+"""Width that `tiles` loads at a time."""
+
+_SAMPLE_BYTES: Final = 12
+"""What a sample of a picture takes at its height: the blend as float32, the sample, and what is made of it."""
+
+_AHEAD: Final = 64
+"""Rectangles whose pages are fetched together."""
+
+
+_Out = TypeVar("_Out")
+
+
+def open_igs(
+    source: SourceLike,
+    device: str | Rasterizer = "auto",
+    threads: int | None = None,
+    *,
+    count_work: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> "IgsImage":
+    """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
+
+    Args:
+        source: a path, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that are needed are
+            fetched, bytes, a mapping or an open binary file.
+        device: as `get_backend`, or an engine. `auto` goes on with the CPU when a GPU fails or has too little memory,
+            and warns; and takes it at once for a small file while no GPU is open in this process (`decode.one_off`).
+        threads: CPU threads; None is one per processor.
+        count_work: whether `stats` counts the Gaussians looked at for each point, too.
+        limits: what a request may cost, and a server of time.
+
+    Raises:
+        GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
+    """
+    return IgsImage(source, device=device, threads=threads, count_work=count_work, limits=limits)
+
+
+class IgsImage:
+    """An open `.igs` file. What it has read of a LOD it keeps for the next call.
+
+    Any region, size or point agrees with the whole picture: at the stored size a region equals that part of
+    `render()` and a sample at a pixel's centre equals that pixel, bit for bit.
+
+    Threads may share an open file, and forked processes one that was opened by path or URL. One that was opened by
+    path, URL or bytes can be pickled: it is opened again.
+    """
+
+    def __init__(
+        self,
+        source: SourceLike,
+        *,
+        device: str | Rasterizer = "auto",
+        threads: int | None = None,
+        count_work: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._opening = (source, device, threads, count_work, limits)
+        self._limits = limits
+        own = getattr(device, "threads", None)  # an engine that was passed in keeps to its own
+        self._reader = IgsReader(source, limits=limits, threads=threads or own)
+        try:
+            backend, spare = self._engine(device, threads)
+        except BaseException:
+            self._reader.close()
+            raise
+        self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
+        self._store = SceneStore(self._reader, backend, spare, self._tally)
+        self._closed = False
+
+    def _engine(
+        self, device: str | Rasterizer, threads: int | None
+    ) -> tuple[Rasterizer, Callable[[], Rasterizer] | None]:
+        """The engine, and what makes the one that goes on where that cannot."""
+        if not isinstance(device, str):
+            return device, None
+        name = DeviceName.parse(device)
+        if stays_on_cpu(name, math.prod(self.shape)):
+            return cpu_backend(threads), None
+        spare = functools.partial(cpu_backend, threads) if name.may_fall_back else None
+        backend = get_backend(device, threads)
+        if backend.name == "cuda":
+            from gscodec.decoding.device import compile_ahead
+
+            compile_ahead(backend, self._reader)
+        return backend, spare
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source, device, threads, count_work, limits = self._opening
+        if not isinstance(source, str | bytes | os.PathLike) or not isinstance(device, str):
+            raise TypeError(f"{self.name}: cannot be pickled; open it by path, URL or bytes, and its device by name")
+        again = functools.partial(IgsImage, device=device, threads=threads, count_work=count_work, limits=limits)
+        return again, (source,)
+
+    def __repr__(self) -> str:
+        height, width, n_channels = self.shape
+        return f"<IgsImage {self.name}: {width}x{height} px, {n_channels} channels, {self.lods} LODs>"
+
+    def close(self) -> None:
+        """Let go of the file and of everything read; a file that was passed in open stays open."""
+        self._closed = True
+        self._store.clear()
+        self._reader.close()
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return self._reader.name
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the stored picture."""
+        grid = self._reader.grid
+        return grid.height, grid.width, len(grid.background)
+
+    @property
+    def lods(self) -> int:
+        """Number of levels of detail; LOD 0 is the finest."""
+        return len(self._reader.lods)
+
+    @property
+    def available_lods(self) -> tuple[int, ...]:
+        """LODs that can be decoded, finest first: all, unless the file was cut."""
+        return self._reader.available_lods
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """What the channels are."""
+        return self._reader.groups
+
+    @property
+    def icc(self) -> bytes | None:
+        """The source's ICC profile."""
+        self._check_open()
+        return self._reader.icc
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the source says beside its samples: pixel density, colour tags, Exif, XMP."""
+        self._check_open()
+        return self._reader.metadata
+
+    @cached_property
+    def info(self) -> dict[str, Json]:
+        """Everything in the file but its pixels, as JSON can say it."""
+        self._check_open()
+        return describe(self._reader)
+
+    @property
+    def stats(self) -> AccessStats:
+        """What was read and computed since the file was opened."""
+        reader, tally = self._reader, self._tally or WorkTally(1)
+        return AccessStats(
+            reader.file_size,
+            reader.traffic.n_bytes,
+            reader.traffic.n_reads,
+            reader.pages_read,
+            reader.n_pages,
+            reader.gaussians_read,
+            tally.points,
+            tally.candidates,
+            tally.blended,
+            self.shape[2],
+        )
+
+    @overload
+    def render(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        out: None = None,
+    ) -> npt.NDArray[Any]: ...
+
+    @overload
+    def render(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        out: _Out,
+    ) -> _Out: ...
+
+    def render(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        out: Any = None,
+    ) -> Any:
+        """The picture, or a part of it, at the stored or another size.
+
+        Along an axis that is enlarged, the model is evaluated at the centres of the new pixels; along one that is
+        shrunk, stored pixels are averaged over the area of each new one.
+
+        Args:
+            lod: level of detail, 0 the finest, shown as written above. None is the finest that the file holds; but of
+                more than a megapixel, for at most half the size along both axes, the coarsest that has a Gaussian for
+                every two pixels of the result, and from a quarter on each pixel is the mean of 4 x 4 points and not of
+                all that it covers: a thumbnail costs what it shows, whatever the size of the picture.
+            region: (x, y, width, height) in stored pixels; None is all.
+            size: (height, width) of the result; None is the region's own.
+            max_bytes: without a LOD, the most bytes of the file's beginning that it may take.
+            max_gaussians: without a LOD, the most Gaussians that it may have.
+            dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped, of float groups
+                in the source's units. None is the source's type: uint8 up to 8 bits, else uint16 or float32, and at
+                other depths than 8 and 16 only the values that the depth has (`gscodec.image.to_native`).
+            out: contiguous (height, width, C) of that type, which the result is written to: a NumPy array, or, where
+                the file is open on a GPU, an array of any library in that GPU's memory (DLPack, or
+                `__cuda_array_interface__`), and nothing comes to the host. It is written on the stream that is
+                current: torch's where torch uses the GPU, else CuPy's.
+
+        Returns:
+            numpy.ndarray (height, width, C), or `out`.
+
+        Raises:
+            InvalidArgument: no such LOD, region, size or type, or no LOD within the bounds.
+            LimitExceeded: more pixels, memory or work than the limits allow, for the whole picture or at its file's
+                sizes; for another region or size it is InvalidArgument.
+            OutOfDeviceMemory: more than the card that was named holds.
+            TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
+                damaged.
+        """
+        self._check_open()
+        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        there = None
+        if out is not None:
+            shape, kind = (*shown, self.shape[2]), output_for(self.groups, dtype).dtype
+            there = device_target(out, self._store.runtime, shape, kind, self.name)
+        by_caller = region is not None or size is not None
+        level, thumbnail = self._plan(lod, part, shown, bounds, by_caller=by_caller, in_memory=there is None)
+        if there is None:
+            return self._render(level, part, shown, dtype, thumbnail=thumbnail, out=out)
+        self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=there)
+        return out
+
+    def _plan(
+        self,
+        lod: int | None,
+        part: Region,
+        shown: tuple[int, int],
+        bounds: Bounds,
+        *,
+        by_caller: bool,
+        in_memory: bool,
+    ) -> tuple[int, bool]:
+        """The level for a region at a size (height, width), as `render` chooses it, and whether it is a thumbnail.
+
+        Raises:
+            GsCodecError: as `render`, for what it costs; by_caller and in_memory as `_check_cost`.
+        """
+        level = lod if lod is None else self._lod(lod)
+        thumbnail = lod is None and (is_much_smaller(part, shown) or is_tiny(part, shown))
+        self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller, in_memory=in_memory)
+        if level is None:
+            level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
+        return level, thumbnail
+
+    def _check_cost(
+        self,
+        parts: Sequence[tuple[Region, tuple[int, int], bool]],
+        n_channels: int,
+        *,
+        by_caller: bool = False,
+        in_memory: bool = True,
+    ) -> None:
+        """Refuse pictures that take too many points, or too much memory.
+
+        Args:
+            parts: regions, the sizes (height, width) they are shown at, and whether as thumbnails. n_channels: of each.
+                by_caller: whether a region or size was named: a large result is then no fault of the file. in_memory:
+                whether all of it is held in the host's memory at the same time.
+        """
+        points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
+        pixels = -(-points * max(n_channels, CHANNELS_PER_PIXEL) // CHANNELS_PER_PIXEL)
+        samples = sum(math.prod(size) for _, size, _ in parts) * n_channels
+        if len(parts) == 1:
+            ((_, _, width, height), (rows, columns), _) = parts[0]
+            what = f"{self.name}: {columns}x{rows} px of {width}x{height} take {points} points"
+        else:
+            what = f"{self.name}: pictures of {len(parts)} sizes take {points} points"
+        what += "," if pixels == points else f" of {n_channels} channels, which count as {pixels} pixels,"
+        try:
+            self._limits.check_pixels(pixels, self._reader.stored_size, what, whole=in_memory)
+            if in_memory:
+                self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: a picture of {samples} samples")
+        except LimitExceeded as fault:
+            if by_caller and points <= sum(math.prod(size) for _, size, _ in parts):
+                raise InvalidArgument(str(fault)) from fault
+            raise
+
+    def _budget(self) -> WorkBudget:
+        return WorkBudget(self._limits, self.name)
+
+    def _render(
+        self,
+        level: int,
+        part: Region,
+        shown: tuple[int, int],
+        dtype: npt.DTypeLike | None,
+        *,
+        thumbnail: bool,
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]:
+        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        work = paint_thumbnail if thumbnail else paint
+        try:
+            with self._naming():
+                return self._store.with_spare(lambda: work(self._store, request, output, out))
+        except MemoryError as fault:
+            height, width = request.size
+            raise LimitExceeded(
+                f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
+            ) from fault
+
+    def strips(
+        self,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """What `render` gives, from the top down, in memory that does not grow with its height.
+
+        Args:
+            lod: level of detail, 0 the finest; None is the finest that the file holds, whatever the size.
+            region, size, dtype: as in `render`; any number of pixels up to `Limits.max_pixels`.
+
+        Yields:
+            Index of the first row, and rows (h, width, C).
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        by_caller = region is not None or size is not None
+        self._check_cost([(part, shown, False)], self.shape[2], by_caller=by_caller, in_memory=False)
+        request, output = Request(self._lod(lod), part, shown, self._budget()), output_for(self.groups, dtype)
+        with self._naming():
+            yield from paint_strips(self._store, request, output)
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The source files, one picture each: maps of a stack, or the one picture there was."""
+        self._check_open()
+        height, width, _ = self.shape
+        return self._reader.files or plain_files(self.groups, height, width)
+
+    @property
+    def source_names(self) -> frozenset[str]:
+        """Bare names of the files that the picture was made of, as far as the file records them."""
+        self._check_open()
+        return frozenset({group.source for group in self.groups} | {entry.name for entry in self._reader.files}) - {""}
+
+    @property
+    def has_file_chunk(self) -> bool:
+        """Whether the file says more of its sources than that they were one picture, or groups without a file."""
+        return bool(self._reader.files)
+
+    def select(self, names: Sequence[str] | None) -> list[FileEntry]:
+        """Those of `files` that have one of the names: of a file, with or without suffix, of a group, or a role.
+
+        Raises:
+            InvalidArgument: nothing has such a name.
+        """
+        if names is None:
+            return list(self.files)
+        for wanted in names:
+            if not any(self._matches(entry, [wanted]) for entry in self.files):
+                known = ", ".join(entry.name for entry in self.files)
+                raise InvalidArgument(f"{self.name}: holds no {wanted!r}; there are {known}")
+        return [entry for entry in self.files if self._matches(entry, names)]
+
+    def render_files(
+        self,
+        only: Sequence[str] | None = None,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        *,
+        max_bytes: int | None = None,
+        max_gaussians: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> dict[str, Restored]:
+        """The source files' pictures by file name, each at its own size, depth and number of channels.
+
+        Args:
+            only: names of files, with or without suffix, of groups, or roles; None is all.
+            lod, region, size: as in `render`; with a region or a size, all pictures have that. At their own sizes, no
+                LOD is the finest, and of a picture with a sixteenth of the stored sides or less each pixel is the mean
+                of 4 x 4 points.
+            max_bytes, max_gaussians: as in `render`.
+            dtype: uint8 or uint16 in place of the own type of pictures of integers.
+
+        Raises:
+            InvalidArgument: nothing has such a name.
+            GsCodecError: as `render`.
+        """
+        chosen = self.select(only)
+        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        part = checked_region(region, self._reader.grid, self.name)
+        own = region is None and size is None
+        given = None if own else (part[3], part[2]) if size is None else checked_size(size)
+        sizes = {entry.name: given or (entry.height, entry.width) for entry in chosen}
+        level = lod if lod is None else self._lod(lod)
+        if level is None and size is None:
+            level = finest_within(self._reader, bounds)[0]
+        rendered_sizes = dict.fromkeys(sizes[entry.name] for entry in chosen if entry.groups)
+        plan = {
+            shown: (level is None and is_much_smaller(part, shown)) or (lod is None and is_tiny(part, shown))
+            for shown in rendered_sizes
+        }
+        self._check_cost([(part, *each) for each in plan.items()], self.shape[2], by_caller=not own)
+        samples = sum(math.prod(sizes[entry.name]) * entry.n_channels for entry in chosen)
+        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(chosen)} files of {samples} samples")
+        rendered: dict[tuple[int, int], Float32Array] = {}
+        for shown, thumbnail in plan.items():
+            chosen_level = level
+            if chosen_level is None:
+                chosen_level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
+            rendered[shown] = self._render(chosen_level, part, shown, np.float32, thumbnail=thumbnail)
+        return {
+            entry.name: restore(entry, self.groups, rendered.get(sizes[entry.name]), sizes[entry.name], self.icc, dtype)
+            for entry in chosen
+        }
+
+    def _matches(self, entry: FileEntry, names: Sequence[str]) -> bool:
+        groups = [group for group in self.groups if group.name in entry.groups]
+        if entry.constant_group is not None:
+            groups.append(entry.constant_group)
+        known = {entry.name, entry.name.rpartition(".")[0], *(text for g in groups for text in (g.name, g.role.value))}
+        return any(name in known for name in names)
+
+    def tiles(
+        self,
+        size: int = 256,
+        lod: int | None = None,
+        region: Sequence[int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+    ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """All of a picture, or a region, in square pieces: what is in memory at a time does not depend on its size.
+
+        Args:
+            size: side of a piece, px. Those at the right and bottom edges are cut.
+            lod, region, dtype: as in `render`.
+
+        Yields:
+            x and y of a piece's corner in stored pixels, and the piece as `render` gives it, row by row.
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        if operator.index(size) < 1:
+            raise InvalidArgument(f"tiles of {size} px: the side of a tile must be at least 1")
+        left, top, width, height = checked_region(region, self._reader.grid, self.name)
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        block = max(1, _BLOCK_PX // size) * size  # neighbours share pages, so that several tiles are loaded at once
+        for y, x0 in itertools.product(range(top, top + height, size), range(left, left + width, block)):
+            part = (min(block, left + width - x0), min(size, top + height - y))
+            tiles = tiles_of((x0, y, *part))
+            if self._store.band_tiles(level, tiles) == tiles[3] - tiles[1]:
+                with contextlib.suppress(TooManyPairs):  # piece by piece, then
+                    self._store.with_spare(functools.partial(self._store.scene, level, tiles))
+            for x in range(x0, x0 + part[0], size):
+                piece = (x, y, min(size, x0 + part[0] - x), part[1])
+                yield x, y, self.render(level, piece, None, dtype)
+
+    def mips(self, lod: int | None = None, dtype: npt.DTypeLike | None = None) -> Iterator[npt.NDArray[Any]]:
+        """The mip chain, finest first: level m has sides of max(1, side >> m), and is the area average of the whole.
+
+        Args:
+            lod, dtype: as in `render`; no LOD is the finest that the file holds.
+
+        Yields:
+            (height, width, C) for each level, as `render` of that size with that LOD gives it, but for rounding.
+
+        Raises:
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        height, width, n_channels = self.shape
+        self._check_cost([((0, 0, width, height), (height, width), False)], n_channels)
+        finish = output_for(self.groups, dtype).finish
+        averaging = SampleAverage(self.groups)
+        for values in mip_levels(height, width, lambda: self.render(level, None, None, np.float32), averaging):
+            yield finish(values)
+
+    def mip_files(
+        self, only: Sequence[str] | None = None, lod: int | None = None, dtype: npt.DTypeLike | None = None
+    ) -> Iterator[dict[str, Restored]]:
+        """The mip chains of the source files, as `render_files` gives them: one level of each, finest first.
+
+        A file whose chain is shorter is missing from the later levels.
+
+        Raises:
+            GsCodecError: as `render_files`.
+        """
+        self._check_open()
+        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        entries = self.select(only)
+        sizes = dict.fromkeys((entry.height, entry.width) for entry in entries)
+        whole = checked_region(None, self._reader.grid, self.name)
+        small = {size: lod is None and is_tiny(whole, size) for size in sizes}
+        self._check_cost([(whole, *each) for each in small.items()], self.shape[2])
+        samples = sum(entry.height * entry.width * entry.n_channels for entry in entries)
+        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(entries)} files of {samples} samples")
+
+        def render(size: tuple[int, int]) -> Float32Array:
+            return self._render(level, whole, size, np.float32, thumbnail=small[size])
+
+        averaging = SampleAverage(self.groups)
+        chains = {size: mip_levels(*size, functools.partial(render, size), averaging) for size in sizes}
+        while True:
+            rendered = {size: next(chain, None) for size, chain in chains.items()}
+            found = {}
+            for entry in entries:
+                values = rendered[entry.height, entry.width]
+                if values is not None:
+                    found[entry.name] = restore(entry, self.groups, values, values.shape[:2], self.icc, dtype)
+            if not found:
+                return
+            yield found
+
+    @overload
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: None = None) -> Float32Array: ...
+
+    @overload
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: _Out) -> _Out: ...
+
+    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: Any = None) -> Any:
+        """Values at single points. Only the pages that the points' tiles need are read.
+
+        Args:
+            points: (M, 2) x, y in px of the stored picture, 0 <= x <= width and 0 <= y <= height; (0.5, 0.5) is the
+                centre of the first pixel.
+            lod: as in `render`.
+            out: contiguous float32 (M, C) which the result is written to, of NumPy or on a GPU as in `render`.
+
+        Returns:
+            float32 (M, C), or `out`: the blend itself, not clamped, so that a clear or opaque alpha lies beyond 0 or 1;
+                float groups in the source's units.
+
+        Raises:
+            InvalidArgument: no such LOD, or a point outside the picture.
+            GsCodecError: as `render` for the file.
+        """
+        self._check_open()
+        level = self._lod(lod)
+        place = checked_points(points, self._reader.grid, self.name)
+        rects = list(clusters(place, self._reader.grid, self._store.held(level)))
+        budget = self._budget()
+        if out is not None:
+            shape = len(place), self.shape[2]
+            there = device_target(out, self._store.runtime, shape, np.dtype(np.float32), self.name)
+            if there is not None:
+                self._sample_to_device(level, rects, place, budget, there)
+                return out
+        result = np.empty((len(place), self.shape[2]), np.float32)
+
+        def fill() -> None:
+            budget.restart()
+            for number, (rect, which) in enumerate(rects):
+                if number % _AHEAD == 0:
+                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
+                if isinstance(which, slice):  # all of them: no copy
+                    result[:] = self._store.sample(level, rect, place, budget)
+                else:
+                    result[which] = self._store.sample(level, rect, place[which], budget)
+
+        with self._naming():
+            self._store.with_spare(fill)
+        values = to_values(result, self.groups)
+        if out is None:
+            return values
+        out[...] = values
+        return out
+
+    def _sample_to_device(
+        self, level: int, rects: Sequence[tuple[TileRect, Which]], place: Float64Array, budget: WorkBudget, out: Any
+    ) -> None:
+        from gscodec.decoding.device import values_in_place
+
+        runtime = self._store.runtime
+        assert runtime is not None
+        with self._naming(), runtime:
+            for number, (rect, which) in enumerate(rects):
+                if number % _AHEAD == 0:
+                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
+                if isinstance(which, slice):
+                    self._store.sample_to_device(level, rect, place, budget, out)
+                else:
+                    part = runtime.xp.empty((len(which), out.shape[1]), np.float32)
+                    self._store.sample_to_device(level, rect, place[which], budget, part)
+                    out[runtime.upload(which)] = part
+            values_in_place(runtime, out, self.groups)
+
+    def render_device(
+        self,
+        lod: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        region: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+    ) -> Any:
+        """What `render` gives, in the memory of the GPU that this file was opened on.
+
+        Pages go to the GPU as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
+        result to any library that takes DLPack: `torch.from_dlpack(image.render_device())`.
+
+        Args:
+            lod, dtype, region, size: as in `render`.
+
+        Returns:
+            cupy.ndarray (height, width, C), computed on the stream that was current: torch's where torch uses the GPU.
+
+        Raises:
+            BackendUnavailable: the file is not open on a GPU.
+            OutOfDeviceMemory: that GPU has too little.
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        part = checked_region(region, self._reader.grid, self.name)
+        shown = (part[3], part[2]) if size is None else checked_size(size)
+        by_caller = region is not None or size is not None
+        # What it takes is the GPU's memory, and that is looked at there.
+        level, thumbnail = self._plan(lod, part, shown, Bounds(), by_caller=by_caller, in_memory=False)
+        return self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=None)
+
+    def _render_device(
+        self,
+        level: int,
+        part: Region,
+        shown: tuple[int, int],
+        dtype: npt.DTypeLike | None,
+        *,
+        thumbnail: bool,
+        out: Any | None,
+    ) -> Any:
+        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        if self._store.runtime is None:
+            raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
+        from gscodec.decoding.device_painting import paint_to_device
+
+        with self._naming():
+            return paint_to_device(self._store, request, output, thumbnail=thumbnail, out=out)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Lists that are too long, as an error that names the file."""
+        try:
+            yield
+        except TooManyPairs as fault:
+            raise LimitExceeded(f"{self.name}: {fault}") from fault
+
+    def _lod(self, lod: int | None) -> int:
+        if lod is None:
+            return next(iter(self.available_lods), 0)
+        return checked_lod(lod, self.lods, self.name)
+
+    def _bounds(self, lod: int | None, max_bytes: int | None, max_gaussians: int | None) -> Bounds:
+        bounds = Bounds(max_bytes, max_gaussians)
+        if lod is not None and bounds.any:
+            raise InvalidArgument("lod and max_bytes or max_gaussians exclude each other: give one")
+        return bounds
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidArgument(f"{self.name}: was closed")
+        self._reader.restart_clock()

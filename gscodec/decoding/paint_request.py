@@ -1,0 +1,83 @@
+"""A checked request and its output: the part of a level, its size, and the sample type that it is painted in."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.decoding.work import TileRect, WorkBudget
+from gscodec.errors import InvalidArgument
+from gscodec.image.levels import full_range, has_floats, native_dtype, to_native
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.rendering import OutputDtype
+
+Array = npt.NDArray[Any]
+
+
+_DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A part of a level at a size."""
+
+    lod: int
+    region: tuple[int, int, int, int]  # x, y, width, height in stored pixels
+    size: tuple[int, int]  # (height, width)
+    budget: WorkBudget
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """(y, x) stored pixels for each pixel of the result."""
+        return self.region[3] / self.size[0], self.region[2] / self.size[1]
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the result is smaller along an axis."""
+        return self.size[0] < self.region[3] or self.size[1] < self.region[2]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What to ask of the engine, and what makes the result of float32."""
+
+    engine: OutputDtype
+    finish: Callable[[Array], Array]
+    dtype: np.dtype[Any]
+    steps: tuple[int, ...]  # of each channel: the levels above 0 that codes have
+
+
+def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) -> Output:
+    """How pixels of a type come about; None is the file's own.
+
+    Raises:
+        InvalidArgument: another type than uint8, uint16 or float32.
+    """
+    native = native_dtype(groups)
+    depths = {group.bit_depth for group in groups}
+    if dtype is None and native.kind == "u" and depths != {8 * native.itemsize}:
+        steps = tuple((1 << group.bit_depth) - 1 for group in groups for _ in range(group.n_channels))
+        return Output("float32", lambda values: to_native(values, groups), native, steps)
+    try:
+        wanted = native if dtype is None else np.dtype(dtype)
+    except TypeError as fault:
+        raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
+    if wanted.name not in _DTYPES:
+        raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
+    engine: OutputDtype = "float32" if has_floats(groups) else _DTYPES[wanted.name]
+    top = int(np.iinfo(wanted).max) if wanted.kind == "u" else 0
+    steps = (top,) * sum(group.n_channels for group in groups)
+    return Output(engine, lambda values: full_range(values, wanted), wanted, steps)
+
+
+def bands_of(tiles: TileRect, band: int, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
+    """First and one-past-last rows of an output that are rendered at a time: those of `band` rows of tiles."""
+    if band == tiles[3] - tiles[1]:
+        return [(0, height)]
+    side = TILE_SIZE * band
+    edges = (round((edge * side - y) / step_y) for edge in range(y // side + 1, -(-tiles[3] // band)))
+    return list(itertools.pairwise(sorted({0, height, *(edge for edge in edges if 0 < edge < height)})))

@@ -1,0 +1,79 @@
+"""A picture much smaller than it is stored: the same Gaussians on a grid whose pixels are 2^k stored pixels wide.
+
+Tile lists over all tiles of a huge picture cost far more than a thumbnail has pixels. Here a tile is 2^k times as wide.
+Its list then holds all that the lists of the tiles inside it hold, and perhaps more: Gaussians beyond their support
+ellipse, whose weight is felt only where nothing nearer is.
+"""
+
+import math
+
+from gscodec.container.reader import IgsReader
+from gscodec.decoding.work import TileLengths, TileRect, WorkBudget
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, Window
+from gscodec.render.base import Rasterizer
+
+
+def reduction(step_x: float, step_y: float) -> int:
+    """The largest power of two that no step between points, in stored pixels, is below; at least 1."""
+    return 1 << max(0, math.floor(math.log2(min(step_x, step_y))))
+
+
+def tiles_of_region(region: tuple[int, int, int, int], factor: int) -> TileRect:
+    """The tiles of a reduced grid that a region (x, y, width, height) of stored pixels meets."""
+    side = TILE_SIZE * factor
+    x, y, width, height = region
+    return x // side, y // side, -(-(x + width) // side), -(-(y + height) // side)
+
+
+def tiles_of_reduced(stored: Grid, tiles: TileRect, factor: int) -> TileRect:
+    """The stored tiles that tiles of a reduced grid consist of."""
+    rows, columns = stored.tiles_shape
+    x0, y0, x1, y1 = (edge * factor for edge in tiles)
+    return x0, y0, min(x1, columns), min(y1, rows)
+
+
+def reduced_grid(stored: Grid, factor: int) -> Grid:
+    """The grid whose pixels are `factor` stored ones wide."""
+    height, width = -(-stored.height // factor), -(-stored.width // factor)
+    return Grid(height, width, stored.background, stored.top_k, stored.support_q)
+
+
+def reduced_window(window: Window, f: int) -> Window:
+    """A window of stored pixels on the grid reduced by f. A power of two, which no number is rounded for."""
+    return Window(window.x / f, window.y / f, window.height, window.width, window.step_x / f, window.step_y / f)
+
+
+class ReducedScene:
+    """The Gaussians of a level in a region, on a reduced grid.
+
+    Raises:
+        GsCodecError: as `IgsReader.read_region`.
+        TooManyPairs: as `Rasterizer.bin`.
+    """
+
+    def __init__(
+        self,
+        reader: IgsReader,
+        backend: Rasterizer,
+        lod: int,
+        region: tuple[int, int, int, int],
+        factor: int,
+        max_pairs: int,
+    ) -> None:
+        self.key = lod, region, factor
+        self._backend, self._factor = backend, factor
+        self._grid = reduced_grid(reader.grid, factor)
+        tiles = tiles_of_region(region, factor)
+        found = reader.read_region(lod, tiles_of_reduced(reader.grid, tiles, factor))
+        self._gaussians = GaussianSet(found.means / factor, found.inv_scales * factor, found.rotations, found.features)
+        self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
+        self._lengths = TileLengths(self._index, tiles)
+
+    def forward(self, window: Window, budget: WorkBudget) -> Float32Array:
+        """Values at a window's points, which are given in stored pixels."""
+        reduced = reduced_window(window, self._factor)
+        n_points = window.height * window.width
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(reduced))
+        result: Float32Array = self._backend.forward(self._gaussians, self._grid, self._index, reduced, "float32")
+        return result

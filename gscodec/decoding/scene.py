@@ -1,0 +1,86 @@
+"""What an open file keeps of a level of detail: the Gaussians that a rectangle of tiles needs, ready to render."""
+
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from gscodec.container.reader import IgsReader
+from gscodec.decoding.statistics import WorkTally
+from gscodec.decoding.work import TileLengths, TileRect, WorkBudget
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.model.rendering import OutputDtype
+from gscodec.render.base import Rasterizer
+
+
+class Scene(Protocol):
+    """Part of a picture, wherever it lies."""
+
+    tiles: TileRect
+
+    def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
+        """As `Rasterizer.forward`, for points in `tiles`, if the budget has that much left.
+
+        Raises:
+            LimitExceeded: it has not.
+        """
+        ...
+
+    def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
+        """As `Rasterizer.sample`, for points in `tiles`; the budget as in `forward`."""
+        ...
+
+
+class HostScene:
+    """`Scene` in host memory, rendered by any engine.
+
+    Raises:
+        GsCodecError: as `IgsReader.read`.
+        TooManyPairs: as `Rasterizer.bin`.
+    """
+
+    def __init__(
+        self,
+        reader: IgsReader,
+        backend: Rasterizer,
+        lod: int,
+        tiles: TileRect,
+        tally: WorkTally | None,
+        max_pairs: int,
+    ) -> None:
+        self.tiles = tiles
+        self._tally = tally
+        self._backend = backend
+        self._grid = reader.grid
+        self._gaussians = read_tiles(reader, lod, tiles)
+        self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
+        self._lengths = TileLengths(self._index, tiles)
+
+    def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
+        """See `Scene.forward`."""
+        n_points = window.height * window.width
+        budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(window))
+        if self._tally is not None:
+            self._tally.add_window(self._index, self.tiles, window)
+        return self._backend.forward(self._gaussians, self._grid, self._index, window, dtype)
+
+    def sample(self, points: Float64Array, budget: WorkBudget) -> Float32Array:
+        """See `Scene.sample`."""
+        budget.spend(self._lengths.longest, len(points), lambda: self._lengths.of_points(points))
+        if self._tally is not None:
+            self._tally.add_points(self._index, self.tiles, points)
+        return self._backend.sample(self._gaussians, self._grid, self._index, points)
+
+
+def is_whole(grid: Grid, tiles: TileRect) -> bool:
+    """Whether the rectangle is all of the grid's tiles."""
+    return tiles == (0, 0, *grid.tiles_shape[::-1])
+
+
+def holds(outer: TileRect, inner: TileRect) -> bool:
+    """Whether one rectangle lies in another."""
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+
+
+def read_tiles(reader: IgsReader, lod: int, tiles: TileRect) -> GaussianSet:
+    """The Gaussians of a LOD that can show in some tiles, and perhaps more."""
+    return reader.read(lod) if is_whole(reader.grid, tiles) else reader.read_region(lod, tiles)

@@ -1,0 +1,94 @@
+"""A picture from the top down, for outputs that memory would not hold."""
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.decoding.load_scene import load_scene
+from gscodec.decoding.paint_request import Output, Request
+from gscodec.decoding.scaled import shrink, strips
+from gscodec.decoding.scene import Scene
+from gscodec.decoding.store import BAND_TILES, SceneStore, tiles_of
+from gscodec.decoding.work import TileRect
+from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
+from gscodec.image.averages import SampleAverage
+from gscodec.image.levels import to_values
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Window
+from gscodec.model.rendering import OutputDtype, TooManyPairs
+
+
+def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Strips of what `painting.paint` gives. Of the tiles, a band at a time is in memory; on a GPU all that it holds.
+
+    A page that reaches into two bands is read twice.
+
+    Yields:
+        Index of the first row, and rows (h, width, C).
+    """
+    done = 0
+    if store.runtime is not None:
+        from gscodec.decoding.device_painting import paint_strips_to_host
+
+        try:
+            for first, rows in paint_strips_to_host(store, request, output):
+                yield first, rows
+                done = first + len(rows)
+            return
+        except (BackendUnavailable, OutOfDeviceMemory) as fault:
+            store.take_spare(fault)
+    for first, rows in _host_strips(store, request, output):
+        if first + len(rows) > done:  # what the GPU gave is not given again
+            yield max(first, done), rows[max(0, done - first) :]
+
+
+def _host_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    x, y, region_width, region_height = request.region
+    height, width = request.size
+    lattice = max(region_height, height), max(region_width, width)
+    step_y, step_x = region_height / lattice[0], region_width / lattice[1]
+    first_column, _, last_column, end = tiles_of(request.region)
+    groups, n_channels = store.reader.groups, len(store.reader.grid.background)
+    held: list[Scene] = []
+
+    def scene(top: float, bottom: float) -> Scene:
+        first, last = math.floor(top / TILE_SIZE), min(end, math.ceil(bottom / TILE_SIZE))
+        if not (held and held[0].tiles[1] <= first and held[0].tiles[3] >= last):
+            held.clear()  # before the next is read, which takes as much again
+            wide, narrow = ((first_column, first, last_column, row) for row in (min(end, first + BAND_TILES), last))
+            try:
+                held.append(load(max(wide, narrow)))
+            except TooManyPairs:  # only what the strip needs, then
+                held.append(load(narrow))
+        return held[0]
+
+    def load(band: TileRect) -> Scene:
+        return store.with_spare(
+            lambda: load_scene(store.reader, store.backend, request.lod, band, store.tally, store.max_pairs)
+        )
+
+    def render(first: int, last: int, kind: OutputDtype) -> npt.NDArray[Any]:
+        top, bottom = y + first * step_y, y + last * step_y
+        window = Window(x, top, last - first, lattice[1], step_x, step_y)
+        try:
+            values = scene(top, bottom).forward(window, kind, request.budget)
+        except TooManyPairs:
+            if last - first < 2:
+                raise
+            middle = (first + last) // 2
+            return np.concatenate([render(first, middle, kind), render(middle, last, kind)])
+        return values if kind != "float32" else to_values(values, groups)
+
+    offset = y if step_y == 1 else 0
+    if request.shrinks:
+        blend = functools.partial(render, kind="float32")
+        for row, values in shrink(blend, lattice, request.size, SampleAverage(groups), offset):
+            yield row, output.finish(values)
+        return
+    for first, last in strips(height, width * n_channels, offset):
+        values = render(first, last, output.engine)
+        yield first, values if output.engine != "float32" else output.finish(values)

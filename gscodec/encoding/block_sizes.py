@@ -1,0 +1,129 @@
+"""How many Gaussians the blocks of a picture get, so that the file of all of them has the size that was asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from gscodec.fit.lattices import TYPICAL_SHARE, Steps, balance, bits_of, choose_transform, make_lattice, snap
+from gscodec.fit.settle_task import SettleTask, error_of
+from gscodec.fit.settling import fitting_features
+from gscodec.format.limits import generations_of
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.profiles.lattice import Lattice
+
+LAST_BLOCK_SPREAD: Final = 0.06
+"""Share by which the bytes of one block may miss what its count lets expect: so much of its part is left free, since
+after the last one nothing makes up for it."""
+
+WITHIN: Final = 0.955
+"""Share of the budget from which on a file is taken as it is."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What all blocks of a picture share."""
+
+    lods: LodTable  # with the counts that the whole is likely to have
+    lattice: Lattice | None  # of profile `coded`
+    bits: float  # that a Gaussian is likely to take on it
+
+
+def common_start(
+    samples: Sequence[tuple[SettleTask, GaussianSet]],
+    groups: tuple[ChannelGroup, ...],
+    grid: Grid,
+    counts: tuple[int, ...],
+    page_size: int,
+) -> tuple[Lattice, float]:
+    """The lattice that suits fits of some parts of a picture, and the bits that a Gaussian takes on it.
+
+    Args:
+        grid, counts: of the whole picture.
+    """
+    features = np.concatenate([gaussians.features for _, gaussians in samples]).astype(np.float64)
+    transform = choose_transform(features, groups, Steps().feature)
+    each = [
+        balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))(TYPICAL_SHARE)
+        for task, gaussians in samples
+    ]
+    fields = ("scale", "rotation", "position", "feature")
+    mean = Steps(*(float(np.exp(np.mean([np.log(getattr(steps, field)) for steps in each]))) for field in fields))
+    lattice = make_lattice(mean, transform, grid, counts)
+    bits = sum(
+        bits_of(gaussians, _cells_within(lattice, task.grid), task.grid, task.lods.counts, page_size)
+        for task, gaussians in samples
+    )
+    return lattice, bits / sum(len(gaussians) for _, gaussians in samples)
+
+
+def _cells_within(lattice: Lattice, grid: Grid) -> Lattice:
+    """The same with no cell larger than twice the shorter side of a part of the picture."""
+    largest = (2 * min(grid.width, grid.height)).bit_length() - 1
+    return replace(lattice, cell_log2=tuple(min(cell, largest) for cell in lattice.cell_log2))
+
+
+class Counts:
+    """Gaussians of one block after the other, out of what a budget, or a number, has left.
+
+    Args:
+        shares: of each block.
+        least: fewest Gaussians of a block.
+        total: Gaussians of the picture, where that was asked for.
+        budget: else, bytes of the file.
+        overhead: bytes of a file without Gaussians.
+        bits: that a Gaussian is likely to take.
+    """
+
+    def __init__(
+        self, shares: Sequence[float], least: int, total: int | None, budget: int | None, overhead: int, bits: float
+    ) -> None:
+        self._shares = np.maximum(np.asarray(shares, np.float64), 1e-12)
+        self._least = least
+        self._total = total
+        self._overhead = overhead
+        self._bits = bits
+        spread = LAST_BLOCK_SPREAD * float(self._shares[-1] / self._shares.sum())
+        self._aim = None if budget is None else budget * (1 - min(0.03, 0.003 + spread))
+        self._measured = (0, overhead)  # Gaussians, and bytes of a file of them
+
+    def wants_size(self, block: int) -> bool:
+        """Whether the size of all so far should be measured before this block: whenever what is left has halved."""
+        n_left, n = len(self._shares) - block, len(self._shares)
+        return self._total is None and block > 0 and any(n_left == n >> k for k in range(1, n.bit_length()))
+
+    def measured(self, n_gaussians: int, n_bytes: int) -> None:
+        """Learn the size of the file of the Gaussians so far."""
+        self._measured = n_gaussians, n_bytes
+        self._bits = max(1.0, 8 * (n_bytes - self._overhead) / n_gaussians)
+
+    def likely_total(self, done: int) -> int:
+        """Gaussians that the picture will have, when so many are there."""
+        if self._total is not None:
+            return self._total
+        assert self._aim is not None
+        count, n_bytes = self._measured
+        return count + max(int(8 * (self._aim - n_bytes) / self._bits), done - count)
+
+    def of(self, block: int, done: int) -> int:
+        """Gaussians of a block, when so many are there."""
+        part = float(self._shares[block] / self._shares[block:].sum())
+        kept = self._least * (len(self._shares) - block)  # the fewest that this block and those after it have
+        return self._least + round(max(0, self.likely_total(done) - done - kept) * part)
+
+
+def within_budget(
+    gaussians: GaussianSet,
+    lods: LodTable,
+    lattice: Lattice,
+    grid: Grid,
+    size_of: Callable[[GaussianSet, Lattice], int],
+    budget: int,
+) -> tuple[GaussianSet, Lattice]:
+    """Settled Gaussians as they are, or with other steps of their features where the file misses its budget."""
+    if WITHIN * budget <= size_of(gaussians, lattice) <= budget:
+        return gaussians, lattice
+    lattice = fitting_features(gaussians, lattice, size_of, budget)
+    return snap(gaussians, lattice, grid, generations_of(lods.counts)), lattice

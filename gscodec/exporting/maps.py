@@ -1,0 +1,90 @@
+"""Which textures a map becomes: one, as a rule; of an OpenEXR file with layers one for each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+import numpy as np
+
+from gscodec.decoding.image import IgsImage
+from gscodec.exporting.mips import Samples
+from gscodec.format.files import FileEntry
+from gscodec.image.alpha import covers
+from gscodec.image.levels import full_range
+from gscodec.image.normals import Meaning, meaning_in
+from gscodec.material.restore import Restored
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role
+
+MOST_CHANNELS = 4
+"""Of a texture."""
+
+
+@dataclass(frozen=True)
+class Texture:
+    """The samples of one texture."""
+
+    name: str  # for its file, without suffix
+    samples: Samples  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
+    group: ChannelGroup  # of the C channels
+    meaning: Meaning | None = None  # of a normal map's third channel
+
+
+def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) -> dict[str, str]:
+    """What the files of each map should be called, without suffix: as its source; a single picture as `stem`.
+
+    Names are not yet safe, and textures of several maps may still collide.
+    """
+    if len(image.files) == 1 and stem:
+        return {entry.name: stem for entry in entries}
+    names = {entry.name: PurePath(entry.name).stem for entry in entries}
+    if len({name.casefold() for name in names.values()}) < len(names):
+        return {entry.name: entry.name for entry in entries}
+    return names
+
+
+def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]:
+    """The textures of a map. The first is called `base`, others that and their channels' name, not yet safe."""
+    samples = full_range(restored.samples, np.float32)
+    found: list[Texture] = []
+    groups = list(restored.groups)
+    modes = {cover.holder: cover.mode for cover in covers(groups)}
+    at = 0
+    for number, group in enumerate(groups):
+        part = samples[:, :, at : at + group.n_channels]
+        at += group.n_channels
+        name = base if number == 0 else f"{base}_{group.name}"
+        if group.n_channels == 1 and number in modes:
+            found[-1] = _with_alpha(found[-1], part, modes[number])
+        elif group.n_channels > MOST_CHANNELS:
+            single = replace(group, n_channels=1, alpha=AlphaMode.NONE)
+            found += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
+        else:
+            found.append(Texture(name, part, group))
+    if len(groups) == 1 and len(found) == 1 and not restored.entry.exr:
+        found = [_without_additions(found[0], restored.entry, image)]
+    return [replace(texture, meaning=_meaning(texture, restored.entry)) for texture in found]
+
+
+def _with_alpha(texture: Texture, alpha: Samples, mode: AlphaMode) -> Texture:
+    group = replace(texture.group, n_channels=texture.group.n_channels + 1, alpha=mode)
+    return Texture(texture.name, np.concatenate([texture.samples, alpha], axis=2), group)
+
+
+def _without_additions(texture: Texture, entry: FileEntry, image: IgsImage) -> Texture:
+    """The texture without what only its source's file type asks for: an opaque alpha, and copies of a map's channel."""
+    stored = entry.constant_group or next(group for group in image.groups if group.name == entry.groups[0])
+    samples, group = texture.samples, texture.group
+    if group.alpha is not AlphaMode.NONE and stored.alpha is AlphaMode.NONE:
+        samples, group = samples[:, :, :-1], replace(group, n_channels=group.n_channels - 1, alpha=AlphaMode.NONE)
+    if stored.n_channels == 1 and group.n_channels > 1 and group.role not in COLOURS:
+        samples, group = samples[:, :, :1], replace(group, n_channels=1)
+    return replace(texture, samples=samples, group=group)
+
+
+def _meaning(texture: Texture, entry: FileEntry) -> Meaning | None:
+    if texture.group.role is Role.NORMAL and texture.samples.shape[2] > 1 and not entry.exr:
+        if entry.unit_z:
+            return Meaning.UNIT
+        if entry.fill is not None:
+            return Meaning.XY
+    return meaning_in(texture.samples, texture.group)

@@ -1,0 +1,261 @@
+"""The maps of an `.igs` file to the files of an engine."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import numpy as np
+
+from gscodec.decoding.image import IgsImage, open_igs
+from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
+from gscodec.exporting.choice import choose
+from gscodec.exporting.dds import pack_dds
+from gscodec.exporting.formats import CHOICES, TexelFormat
+from gscodec.exporting.ktx2 import pack_ktx2
+from gscodec.exporting.maps import Texture, base_names, textures_of
+from gscodec.exporting.mips import Samples, is_srgb, mip_chain
+from gscodec.exporting.texels import level_bytes
+from gscodec.image.alpha import covers, in_mode
+from gscodec.image.levels import full_range
+from gscodec.image.save import encode_image
+from gscodec.io.atomic import write_atomic
+from gscodec.io.source import is_url, name_of_url
+from gscodec.material.outputs import default_folder, refuse_inputs, taken
+from gscodec.material.restore import Restored
+from gscodec.model.channels import COLOURS, AlphaMode
+from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
+
+TARGETS: Final = ("dds", "ktx2", "png", "exr")
+"""File types."""
+
+_NAME_BYTES: Final = MAX_NAME_BYTES - len("_mip20")
+_CONTAINERS: Final = {"dds", "ktx2"}
+_BITS: Final = {"dds": (8, 16, 32), "ktx2": (8, 16, 32), "png": (8, 16), "exr": (16, 32)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written."""
+
+    path: Path
+    source: str  # name of the map's source file
+    format: str  # of its texels, with `srgb` behind where samplers make light of them; of a picture its type
+    width: int  # px, of the finest level in the file
+    height: int
+    levels: int
+    n_bytes: int
+
+
+def export(
+    source: str | os.PathLike[str] | bytes,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    to: str,
+    only: Sequence[str] | None = None,
+    lod: int | None = None,
+    mips: bool | None = None,
+    format: str = "auto",  # noqa: A002 - the word that everyone uses
+    bits: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Exported]:
+    """The maps of an `.igs` file as textures, each a file of its own in a folder, whole or not at all.
+
+    DDS and KTX2 have a full chain of mips. Texels are compressed by role: colour as BC7, of sRGB codes where it has
+    them, normals in tangent space as the X and Y of BC5, maps of one channel as BC4, all else as BC7; other floats
+    are half floats, light as RGBA. PNG and OpenEXR have one level a file.
+
+    Args:
+        source: path or bytes of the file.
+        output: the folder, made where it is missing; None is the file's path without suffix, with `.exported` where
+            that has files of the names that the picture was made of.
+        to: `dds`, `ktx2`, `png` or `exr`.
+        only: names of maps, see `IgsImage.select`; None is all.
+        lod: level of detail of the file, 0 the finest; None is the finest there is.
+        mips: whether coarser levels are made; None makes them for dds and ktx2. Of png and exr each is a file.
+        format: of dds and ktx2, in place of the map's role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
+        bits: of png and exr, as `decode`; of dds and ktx2, 8, or 16 or 32 for texels that are not compressed.
+        limits: what decoding may cost.
+
+    Raises:
+        InvalidArgument: arguments that contradict each other or the maps, no such map or level, or an output that is
+            the input.
+        OutputExists: a file is there and overwrite is False; nothing was written.
+        FileAccessError: a link leads out of the folder.
+        MissingExtra: etcpak is not installed.
+        GsCodecError: as `IgsImage.render_files` and `save_image`.
+    """
+    if to not in TARGETS:
+        raise InvalidArgument(f"textures are not written as {to!r}; use {', '.join(TARGETS)}")
+    if format not in CHOICES:
+        raise InvalidArgument(f"format {format!r} is not known: use {', '.join(CHOICES)}")
+    if format != "auto" and (to not in _CONTAINERS or bits is not None):
+        other = f"{to} files" if to not in _CONTAINERS else "a number of bits"
+        raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
+    if bits is not None and bits not in _BITS[to]:
+        raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
+    with open_igs(source, device=device, threads=threads, limits=limits) as image:
+        folder = _folder(source, output, image.source_names)
+        inputs = () if isinstance(source, bytes) or is_url(os.fspath(source)) else (source,)
+        job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
+        return job.run(only, lod, None if isinstance(source, bytes) else PurePath(source).stem)
+
+
+def _folder(
+    source: str | os.PathLike[str] | bytes, output: str | os.PathLike[str] | None, made_of: Collection[str]
+) -> Path:
+    if output is None:
+        if isinstance(source, bytes):
+            raise InvalidArgument("an .igs file without a path: name a folder for its textures")
+        path = Path(safe_file_name(name_of_url(os.fspath(source))) if is_url(os.fspath(source)) else source)
+        output = path.with_suffix("")
+        if output == path:
+            raise InvalidArgument(f"{output}: has no suffix to leave out: name a folder for its textures")
+        output = default_folder(output, made_of, "exported")
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise FileAccessError(f"{folder}: is a file; name a folder for the textures")
+    return folder
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A map and what becomes of it."""
+
+    restored: Restored
+    base: str  # name of its files, without suffix
+    textures: list[tuple[Texture, TexelFormat]]  # none in png and exr
+
+
+@dataclass(frozen=True)
+class _Job:
+    image: IgsImage
+    folder: Path
+    inputs: tuple[str | os.PathLike[str], ...]
+    to: str
+    mips: bool
+    format: str
+    bits: int | None
+    overwrite: bool
+
+    def run(self, only: Sequence[str] | None, lod: int | None, stem: str | None) -> list[Exported]:
+        chosen = self.image.select(only)
+        names = base_names(self.image, chosen, stem)
+        maps = self.image.render_files([entry.name for entry in chosen], lod)
+        work = self._named(
+            [_Work(restored, names[name], self._textures(names[name], restored)) for name, restored in maps.items()]
+        )
+        paths = [path for one in work for path in self._paths(one)]
+        if len({file_key(path.name) for path in paths}) < len(paths):
+            raise InvalidArgument(f"{self.folder}: two of the files would have one name; take fewer maps with only")
+        refuse_inputs(paths, self.inputs)
+        for path in paths:
+            path_in_folder(self.folder, path.name)  # a link out of the folder is refused
+            if path.exists() and not self.overwrite:
+                raise taken(path, self.image.source_names)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise file_access_error(f"{self.folder}: cannot be made: {fault.strerror}", fault) from fault
+        return [done for one in work for done in self._write(one)]
+
+    def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
+        """What becomes of a map in dds and ktx2, each with its format."""
+        if self.to not in _CONTAINERS:
+            return []
+        return [
+            (texture, choose(texture, self.format, self.bits)) for texture in textures_of(restored, base, self.image)
+        ]
+
+    def _named(self, work: "list[_Work]") -> "list[_Work]":
+        """The work with safe names that differ, over all maps and their layers."""
+        wanted = [name for one in work for name in ([texture.name for texture, _ in one.textures] or [one.base])]
+        suffix = f".{self.to}"
+        names = (
+            name.removesuffix(suffix)
+            for name in distinct_file_names(
+                [safe_file_name(name, suffix=suffix, max_bytes=_NAME_BYTES) for name in wanted], max_bytes=_NAME_BYTES
+            )
+        )
+        return [
+            replace(one, textures=[(replace(texture, name=next(names)), form) for texture, form in one.textures])
+            if one.textures
+            else replace(one, base=next(names))
+            for one in work
+        ]
+
+    def _paths(self, one: "_Work") -> Iterator[Path]:
+        for texture, _ in one.textures:
+            yield self.folder / f"{texture.name}.{self.to}"
+        if self.to not in _CONTAINERS:
+            height, width = one.restored.samples.shape[:2]
+            for number in range(max(height, width).bit_length() if self.mips else 1):
+                yield self._picture_path(one.base, number)
+
+    def _picture_path(self, base: str, number: int) -> Path:
+        return self.folder / (f"{base}_mip{number}.{self.to}" if self.mips else f"{base}.{self.to}")
+
+    def _write(self, one: "_Work") -> Iterator[Exported]:
+        restored = one.restored
+        name = restored.entry.name
+        for texture, form in one.textures:
+            path = self.folder / f"{texture.name}.{self.to}"
+            data, n_levels = self._texture(texture, form)
+            write_atomic(path, data, self.overwrite)
+            height, width = texture.samples.shape[:2]
+            srgb = " srgb" if is_srgb(texture.group) and form.vk_srgb is not None else ""
+            yield Exported(path, name, f"{form.name}{srgb}", width, height, n_levels, len(data))
+        if self.to not in _CONTAINERS:
+            for number, samples in enumerate(self._pictures(restored)):
+                path = self._picture_path(one.base, number)
+                data = self._picture(path, samples, restored)
+                write_atomic(path, data, self.overwrite)
+                height, width = samples.shape[:2]
+                yield Exported(path, name, self.to, width, height, 1, len(data))
+
+    def _texture(self, texture: Texture, form: TexelFormat) -> tuple[bytes, int]:
+        group = texture.group
+        height, width = texture.samples.shape[:2]
+        samples = texture.samples
+        levels = mip_chain(samples, group, texture.meaning) if self.mips else [samples]
+        packed = [level_bytes(level, group, form, texture.meaning) for level in levels]
+        flags = {"srgb": is_srgb(group), "premultiplied": group.alpha.value == "premultiplied"}
+        if self.to == "dds":
+            return pack_dds(packed, height, width, form, **flags), len(levels)
+        return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(levels)
+
+    def _pictures(self, restored: Restored) -> list[Any]:
+        """The levels of a map that are pictures of their own, the first as a decode gives it."""
+        if not self.mips:
+            return [restored.samples]
+        values: Samples = full_range(restored.samples, np.float32)
+        groups = restored.groups
+        covered = {cover.holder: cover.mode for cover in covers(groups) if cover.group is not groups[cover.holder]}
+        if covered:  # averages of colour by its coverage are averages of premultiplied colour
+            values, _ = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
+        parts = []
+        at = 0
+        for group in groups:
+            parts.append(mip_chain(values[:, :, at : at + group.n_channels], group))
+            at += group.n_channels
+        coarser = [np.concatenate(level, axis=2) for level in zip(*parts, strict=True)][1:]
+        if AlphaMode.STRAIGHT in covered.values():
+            now = [replace(g, alpha=AlphaMode.PREMULTIPLIED) if k in covered else g for k, g in enumerate(groups)]
+            coarser = [in_mode(level, now, AlphaMode.STRAIGHT)[0] for level in coarser]
+        return [restored.samples, *coarser]
+
+    def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:
+        return encode_image(
+            os.fspath(path),
+            samples,
+            restored.groups,
+            restored.icc,
+            bit_depth=self.bits,
+            format_name=self.to,
+            exr=restored.entry.exr,
+        )

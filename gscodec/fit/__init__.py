@@ -1,0 +1,1 @@
+"""The optimiser: samples of a picture in, Gaussians out. Needs torch."""

@@ -1,0 +1,176 @@
+"""The engine of a fit on a device: picture, error and Gaussians stay there from the first step to the last."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gscodec.cuda import fitting
+from gscodec.cuda.fitting import FitStatus
+from gscodec.cuda.growth import Growth
+from gscodec.cuda.pictures import DevicePictures
+from gscodec.cuda.runtime import Array, Runtime
+from gscodec.cuda.upkeep import Reach, put_rows, removal_sums
+from gscodec.fit.device_steps import DeviceSteps
+from gscodec.fit.growth import growth_terms
+from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.fit.schedule import step_shown
+from gscodec.fit.trainee import least_needed, lod_table, start_log_gains, stored_gaussians
+from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, cost_of_sums
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+
+
+class DeviceTrainee:
+    """`Trainee` by the kernels of gscodec/cuda. Results are known after every `device_steps.BATCH` steps.
+
+    Args:
+        target: float32 (H, W, C); goes to the device once.
+        seed: of the places of new Gaussians.
+        allowed: bool (H, W), the pixels in which they may be placed; None is all.
+        importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
+        pictures: what lies on the device already; None is nothing.
+
+    Raises:
+        OutOfDeviceMemory: here or later, the device has too little memory.
+    """
+
+    def __init__(
+        self,
+        plan: FitPlan,
+        target: Float32Array,
+        grid: Grid,
+        runtime: Runtime,
+        seed: int = 0,
+        allowed: npt.NDArray[np.bool_] | None = None,
+        importance: Float32Array | None = None,
+        pictures: DevicePictures | None = None,
+    ) -> None:
+        self.mse = self.best_mse = self.best_score = np.inf
+        self._plan = plan
+        self._runtime = runtime
+        self._takes_best = False
+        with runtime:
+            held = pictures or DevicePictures(runtime)
+            self._target = held.planes(target)
+            where = None if allowed is None or not allowed.any() else held.as_it_is(allowed)
+            self._importance = None if importance is None else held.as_it_is(importance)
+            self._growth = Growth(runtime, self._target, self._importance, where, seed)
+            # Besides its steps, every segment is looked at up to five times, and the finished set once.
+            n_steps = plan.n_steps + 5 * len(plan.segments) + 1
+            settings = fit_settings(plan, has_importance=importance is not None)
+            log_gains = start_log_gains(plan).numpy()
+            self._steps = DeviceSteps(runtime, grid, self._target, self._importance, settings, log_gains, n_steps)
+            self._reach = Reach(runtime, grid, SEARCH, MOST_AT_ONCE)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def replan(self, plan: FitPlan) -> None:
+        """See `Trainee.replan`."""
+        self._plan = plan
+        with self._runtime:
+            self._steps.make_room_for(plan.n_gaussians)
+
+    def grow(self, n_gaussians: int) -> None:
+        """See `Trainee.grow`."""
+        present = len(self)
+        if n_gaussians <= present:
+            return
+        with self._runtime:
+            planes = self._steps.render(self._steps.show_all(self._level)) if present else None
+            rows, units = self._new_rows(planes, present, n_gaussians)
+            self._steps.append(rows, units, step_shown(self._plan.counts, n_gaussians))
+
+    def relocate(self, n_moved: int) -> None:
+        """See `Trainee.relocate`."""
+        n, steps = len(self), self._steps
+        with self._runtime:
+            scene = steps.show_all(self._level)
+            sums = removal_sums(self._runtime, scene, steps.lattice, self._importance)
+            rows, _ = fitting.download_fit(self._runtime, steps.state)
+            where = least_needed(self._plan, cost_of_sums(sums, rows[:, fitting.GEOMETRY :]), n_moved)
+            made = self._new_rows(steps.render(scene), n - len(where), n)
+            put_rows(self._runtime, steps.state, self._runtime.upload(where), *made, has_fresh_moments=True)
+            steps.show_all(self._level)
+
+    def widen(self) -> None:
+        """See `Trainee.widen`."""
+        with self._runtime:
+            shown = self._steps.activate_all(self._level)
+            self._reach.widen(shown, self._steps.state.rows, self._plan.preset.reach)
+
+    def run(self, steps: Sequence[Step]) -> Iterator[int]:
+        """See `Trainee.run`."""
+        if steps:
+            with self._runtime:
+                self._steps.use_loss(self._plan.loss(late=steps[0].late))
+        for done, status in self._steps.run(steps):
+            self._saw(status)
+            yield done
+
+    def measure(self) -> tuple[float, float]:
+        """See `Trainee.measure`."""
+        with self._runtime:
+            self._steps.use_loss(self._plan.preset.last_loss)
+            status = self._steps.measure(self._level)
+        return status.mse, status.loss if self._plan.preset.best_by == "loss" else status.mse
+
+    def restore_best(self) -> None:
+        """See `Trainee.restore_best`."""
+        self._takes_best = True
+
+    def gaussians(self) -> GaussianSet:
+        """See `Trainee.gaussians`."""
+        return stored_gaussians(self._plan, self._download()[0])
+
+    def lod_table(self) -> LodTable:
+        """See `Trainee.lod_table`."""
+        return lod_table(self._plan.counts, self._download()[1])
+
+    @property
+    def _level(self) -> int:
+        """The coarsest level step that shows all Gaussians there are."""
+        return step_shown(self._plan.counts, len(self))
+
+    def _saw(self, status: FitStatus) -> None:
+        self.mse, self.best_mse, self.best_score = status.mse, status.best_mse, status.best_score
+
+    def _new_rows(self, image: Array | None, n_present: int, n_wanted: int) -> tuple[Array, Array]:
+        """`new_rows` where there is an image (C, H, W); nothing but a count comes to the host."""
+        has_map = self._importance is not None and self._importance.ndim == 2
+        terms = growth_terms(self._plan, n_wanted, is_first=image is None, has_map=has_map)
+        return self._growth.rows(terms, image, n_wanted - n_present)
+
+    def _download(self) -> tuple[torch.Tensor, torch.Tensor]:
+        with self._runtime:
+            rows, log_gains = fitting.download_fit(self._runtime, self._steps.state, best=self._takes_best)
+        return torch.from_numpy(rows), torch.from_numpy(log_gains)
+
+
+def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitSettings:
+    """A plan's constants as the kernels take them."""
+    p = plan.preset
+    return fitting.FitSettings(
+        shape=plan.shape,
+        counts=plan.counts,
+        weights=p.loss,
+        has_importance=has_importance,
+        best_by_loss=p.best_by == "loss",
+        log_scales=p.scale_parameter == "log",
+        rate_mean=p.rate_mean,
+        rate_scale=p.rate_scale,
+        rate_rotation=p.rate_rotation,
+        rate_feature=p.rate_feature,
+        rate_gain=p.rate_gain,
+        beta1=p.beta1,
+        beta2=p.beta2,
+        epsilon=p.epsilon,
+        prefix_power=p.prefix_power,
+        widening=p.widening,
+        grad_scale=plan.grad_scale,
+        scale_range=plan.scale_range,
+        feature_range=FEATURE_RANGE,
+        log_gain_range=LOG_GAIN_RANGE,
+        learns_gains=p.joint_lods,
+    )

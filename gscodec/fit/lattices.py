@@ -1,0 +1,224 @@
+"""The steps a file is quantised with: as coarse as the picture's own error allows, balanced between kinds of value.
+
+Each kind (scales, rotations, means, features) gets the steps at which it adds the same error per value: then a bit
+moved from one kind to another gains nothing (reverse water-filling). How much error that is, one number says.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from gscodec.format.limits import generation_sizes, generations_of
+from gscodec.format.pages import page_starts
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid
+from gscodec.profiles.coded import payload_bits, quantize_in_order
+from gscodec.profiles.lattice import OCTAVE, ROTATION_CLASSES, Lattice, cell_sizes, dequantize, quantize
+from gscodec.profiles.small_codec import LUMA_CHROMA, lattice_of, transform_of
+from gscodec.profiles.small_steps import FEATURE_UNITS, MAX_STEP, SmallSteps
+
+CELLS_PER_GAUSSIAN: Final = 2.0
+"""Cells of a generation; more of them code positions a little better and take longer."""
+
+TYPICAL_SHARE: Final = 0.025
+"""Error a value adds, as a share of the picture's own, before the others make up for it. From about here on a bit
+spent on more Gaussians gains what it gains on finer ones."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Quantiser steps in units in which a set of any size and any picture has similar ones."""
+
+    scale: float = 4.0  # 1/32 octave
+    rotation: float = 0.25  # of the angle at which an ellipse's tip moves by its narrow standard deviation
+    position: float = 0.2  # standard deviations
+    feature: float = 0.04  # of the samples' range
+
+    def scaled(self, factors: "Steps") -> "Steps":
+        """Every step times its factor, within what the format and reason allow."""
+        return Steps(
+            min(max(self.scale * factors.scale, 1.0), 16.0),
+            min(max(self.rotation * factors.rotation, 0.01), 1.0),
+            min(max(self.position * factors.position, 0.01), 1.0),
+            min(max(self.feature * factors.feature, 1e-4), 0.5),
+        )
+
+
+def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tuple[int, ...]) -> Lattice:
+    """The lattice of such steps for a set with such cumulative counts."""
+    smallest, largest = cell_sizes(grid.height, grid.width)
+    area = grid.height * grid.width / CELLS_PER_GAUSSIAN
+    sides = [round(0.5 * math.log2(max(area / max(size, 1), 1.0))) for size in generation_sizes(counts)]
+    scale_step = max(1, round(steps.scale))
+    return Lattice(
+        scale_step,
+        round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2,
+        rotation_from(scale_step, steps.rotation),
+        tuple(min(largest, max(smallest, cell)) for cell in sides),
+        np.full(len(transform), steps.feature, np.float32),
+        transform,
+    )
+
+
+def plain_lattice(grid: Grid, n_channels: int) -> Lattice:
+    """The lattice of a file that has one Gaussian."""
+    return make_lattice(Steps(), np.eye(n_channels), grid, (1,))
+
+
+def small_lattice(
+    steps: Steps,
+    colours: int,
+    grid: Grid,
+    n_gaussians: int,
+    groups: tuple[ChannelGroup, ...],
+    scales: Float32Array | None,
+) -> Lattice:
+    """The lattice of a file of profile `small` that comes nearest to such steps.
+
+    Args:
+        colours: as in the file's header.
+        scales: (C,) by how much the features of the fit are those of the file; None is 1 for all.
+    """
+    of_file = np.full(sum(group.n_channels for group in groups), steps.feature) / (1.0 if scales is None else scales)
+    octaves = np.round(-OCTAVE / FEATURE_UNITS * np.log2(of_file)).astype(np.int64)
+    said = SmallSteps(
+        max(1, round(steps.scale)),
+        min(MAX_STEP, max(0, round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2)),
+        min(MAX_STEP, max(0, round(OCTAVE * (math.log2(math.pi / steps.rotation) + 0.5)))),
+        colours,
+        tuple(octaves.clip(0, MAX_STEP).tolist()),
+    )
+    lattice = lattice_of(said, grid, n_gaussians, groups)
+    return lattice if scales is None else replace(lattice, feature_steps=lattice.feature_steps * scales)
+
+
+def with_features(lattice: Lattice, factor: float) -> Lattice:
+    """The lattice with the steps of all features times a factor, or the nearest that its profile has."""
+    if lattice.small is None:
+        return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
+    before = np.array(lattice.small.feature_step)
+    after = (before - round(OCTAVE / FEATURE_UNITS * math.log2(factor))).clip(0, MAX_STEP)
+    scaled = lattice.feature_steps * np.exp2((before - after) * (FEATURE_UNITS / OCTAVE))
+    said = replace(lattice.small, feature_step=tuple(after.tolist()))
+    return replace(lattice, feature_steps=scaled.astype(np.float32), small=said)
+
+
+def choose_colours(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> int:
+    """Whether luma and chroma take fewer bits than the features as they are."""
+    bits = [
+        _entropy_bits(np.floor(features @ np.linalg.inv(transform_of(colours, groups)) / step + 0.5))
+        for colours in (0, 1)
+    ]
+    return int(bits[1] < bits[0])
+
+
+def rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
+    """Least elongation, in scale steps, at which 1, 2 ... bits of rotation come nearest to the step wanted.
+
+    A turn by t moves the tip of an ellipse of widths r < 1 and 1 by t, which counts where it leaves the ellipse:
+    the step is share * r / (1 - r^2) rad.
+    """
+    thresholds = []
+    for bits in range(1, ROTATION_CLASSES + 1):
+        elongation = 1
+        while elongation < 255:
+            ratio = 2.0 ** (-elongation * scale_step / OCTAVE)
+            if math.log2(math.pi * (1 - ratio * ratio) / (share * ratio)) >= bits - 0.5:
+                break
+            elongation += 1
+        thresholds.append(elongation)
+    return tuple(thresholds)
+
+
+def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> Float64Array:
+    """(C, C) orthonormal rows, block by block for each group, in which the features take the fewest bits.
+
+    Candidates are the features as they are, luma and chroma for three channels, and their principal components.
+    """
+    transform = np.zeros((features.shape[1],) * 2)
+    at = 0
+    for group in groups:
+        block = slice(at, at + group.n_channels)
+        part = features[:, block]
+        candidates = [np.eye(group.n_channels)]
+        if group.n_channels == 3:
+            candidates.append(LUMA_CHROMA.astype(np.float64))
+        if group.n_channels > 1:
+            candidates.append(np.linalg.eigh(np.cov(part.T) if len(part) > 1 else np.eye(part.shape[1]))[1].T)
+        best = min(candidates, key=lambda rows: _entropy_bits(np.floor(part @ rows.T / step + 0.5)))
+        transform[block, block] = best.astype(np.float16)  # as the file has it
+        at += group.n_channels
+    return transform
+
+
+def _entropy_bits(levels: Float64Array) -> float:
+    """Zero-order entropy of the columns together."""
+    total = 0.0
+    for column in levels.T:
+        counts = np.unique(column, return_counts=True)[1]
+        total -= float((counts * np.log2(counts / len(column))).sum())
+    return total
+
+
+def snap(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: np.ndarray) -> GaussianSet:
+    """The nearest Gaussians on a lattice, in the order of axes and the half turn of rotation that they came with."""
+    near = dequantize(quantize(gaussians, lattice, grid, generations), lattice, generations)
+    swapped = gaussians.inv_scales[:, 0] < gaussians.inv_scales[:, 1]
+    inv_scales = np.where(swapped[:, None], near.inv_scales[:, ::-1], near.inv_scales)
+    rotations = near.rotations - np.where(swapped, np.pi / 2, 0.0)
+    rotations += np.pi * np.round((gaussians.rotations - rotations) / np.pi)
+    return GaussianSet(near.means, inv_scales, rotations, near.features)
+
+
+def bits_of(gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: tuple[int, ...], page_size: int) -> float:
+    """Bits of the pages of a set on such a lattice."""
+    codes = quantize_in_order(gaussians, lattice, grid, counts, page_size)
+    return payload_bits(codes, lattice, generations_of(counts), page_starts(counts, page_size))
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What the steps of a set cost, and the steps at which all values cost the same."""
+
+    steps: Steps  # at which errors were measured
+    errors: Float64Array  # (4,) that a scale, rotation, mean or feature then adds, as a share of the picture's own
+
+    def __call__(self, share: float) -> Steps:
+        """The steps at which each value adds such a share of the picture's own error."""
+        return self.steps.scaled(Steps(*np.sqrt(share / self.errors)))
+
+
+def balance(
+    gaussians: GaussianSet,
+    transform: Float64Array,
+    grid: Grid,
+    counts: tuple[int, ...],
+    error_of: Callable[[GaussianSet], float],
+) -> Balance:
+    """Steps as a function of the error each value may add.
+
+    Args:
+        error_of: mean squared error of a set.
+    """
+    generations = generations_of(counts)
+    own = error_of(gaussians)
+    steps = Steps()
+    for _ in range(2):  # errors go with the squares of steps only nearby: measured once more at the first answer
+        near = snap(gaussians, make_lattice(steps, transform, grid, counts), grid, generations)
+        stages = (
+            gaussians,
+            GaussianSet(gaussians.means, near.inv_scales, gaussians.rotations, gaussians.features),
+            GaussianSet(gaussians.means, near.inv_scales, near.rotations, gaussians.features),
+            GaussianSet(near.means, near.inv_scales, near.rotations, gaussians.features),
+            near,
+        )
+        errors = [own, *(error_of(stage) for stage in stages[1:])]
+        added = np.maximum(np.diff(errors), 1e-3 * own)
+        per_value = added / np.array([2.0, 1.0, 2.0, gaussians.n_channels]) / max(own, 1e-12)
+        measured, steps_then = np.maximum(per_value, 1e-12), steps  # an exact fit has no error to share
+        factors = np.sqrt(TYPICAL_SHARE / measured)
+        steps = steps_then.scaled(Steps(*factors))
+    return Balance(steps_then, measured)

@@ -1,0 +1,169 @@
+"""The fit: target planes in, Gaussians out."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import BackendUnavailable, InvalidArgument
+from gscodec.fit.device_trainee import DeviceTrainee
+from gscodec.fit.plan import FitPlan
+from gscodec.fit.presets import Preset
+from gscodec.fit.schedule import lod_counts
+from gscodec.fit.surroundings import Surroundings
+from gscodec.fit.threads import one_torch_thread
+from gscodec.fit.trainee import CpuTrainee, Trainee
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.render.base import Rasterizer
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import on_device
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """State of a fit after a step."""
+
+    step: int
+    total_steps: int
+    n_gaussians: int
+    psnr: float  # dB, of the unquantised blend at the last step that showed every Gaussian
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Result of `fit`: features in the model's domain, not yet quantised."""
+
+    gaussians: GaussianSet
+    lods: LodTable
+    psnr: float  # dB, of the unquantised blend
+    steps: int
+
+
+@one_torch_thread()
+def fit(
+    target: Float32Array,
+    n_gaussians: int,
+    preset: Preset,
+    *,
+    rasterizer: Rasterizer,
+    grid: Grid,
+    lods: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
+    on_step: Callable[[StepReport], None] | None = None,
+    recount: Callable[[GaussianSet, LodTable], int] | None = None,
+    around: Surroundings | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
+    importance: Float32Array | None = None,
+) -> Fit:
+    """Gaussians that paint `target`.
+
+    The same arguments give the same result on the same device, whatever the thread count.
+
+    Args:
+        target: float32 (H, W, C) in the model's domain.
+        rasterizer: the CPU or the CUDA engine.
+        grid: size of the target, K, support and background.
+        lods: levels of detail wanted; small sets get fewer.
+        steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
+        recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
+            are and the levels that show them.
+        allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
+        on_step: called whenever results are known: on the CPU after every step, on a card after every few.
+        around: what surrounds the target, a block of a larger picture. Takes the CPU.
+        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts in the loss and for
+            new Gaussians, at least 0 and 1 on average; None is 1 for all.
+    Raises:
+        InvalidArgument: a count is below 1.
+        BackendUnavailable: the engine cannot train.
+        OutOfDeviceMemory: the card has too little memory.
+    """
+    if n_gaussians < 1 or lods < 1 or (steps is not None and steps < 1):
+        raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
+    if importance is not None:
+        preset = replace(preset, best_by="loss")
+    plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
+    rng = np.random.default_rng(seed)
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around, importance)
+    started = time.perf_counter()
+    for number in range(len(plan.segments)):
+        segment = plan.segments[number]
+        grows = segment.n_gaussians > len(trainee)
+        if recount is not None and grows and segment.n_gaussians > plan.n_before_finest and len(trainee):
+            levels = trainee.lod_table()
+            shown = LodTable(tuple(min(count, len(trainee)) for count in levels.counts), levels.gains)
+            plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)))
+            trainee.replan(plan)
+            segment = plan.segments[number]
+        trainee.grow(segment.n_gaussians)
+        if segment.n_moved:
+            trainee.relocate(segment.n_moved)
+        if segment.widens:
+            trainee.widen()
+        decided = plan.steps(segment, rng)
+        for done in trainee.run(decided):
+            if on_step is not None:
+                n_shown = decided[done - 1].n_shown
+                seconds = time.perf_counter() - started
+                on_step(StepReport(segment.first + done, plan.n_steps, n_shown, _psnr(trainee.mse), seconds))
+    mse, score = trainee.measure()
+    if score > trainee.best_score:
+        mse = trainee.best_mse
+        trainee.restore_best()
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
+
+
+def plan_of(
+    shape: tuple[int, ...],
+    n_gaussians: int,
+    preset: Preset,
+    rasterizer: Rasterizer,
+    lods: int,
+    steps: int | None,
+) -> FitPlan:
+    """The plan of a fit of (H, W, C) samples on an engine, with as many steps as the preset has for it by default."""
+    height, width, channels = shape
+    counts = lod_counts(n_gaussians, lods)
+    plan = FitPlan(
+        preset, (height, width, channels), counts, steps or preset.steps, isinstance(rasterizer, CpuRasterizer)
+    )
+    if steps is None and plan.stride(n_gaussians) > 1:
+        return replace(plan, n_steps=round(preset.steps * preset.sparse_steps))
+    return plan
+
+
+def _trainee(
+    plan: FitPlan,
+    target: Float32Array,
+    grid: Grid,
+    rasterizer: Rasterizer,
+    rng: np.random.Generator,
+    seed: int,
+    allowed: npt.NDArray[np.bool_] | None,
+    around: Surroundings | None,
+    importance: Float32Array | None,
+) -> Trainee:
+    if isinstance(rasterizer, CpuRasterizer):
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
+    if around is not None:
+        raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
+    device = on_device(rasterizer)
+    if device is not None:
+        from gscodec.cuda.estimates import check_room, fit_bytes
+        from gscodec.render.kernel_report import fit_variants
+
+        p = plan.preset
+        ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
+        need = fit_bytes(plan.shape, plan.n_gaussians, ssim=ssim)
+        check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
+        device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
+        return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)
+    raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
+
+
+def _psnr(mse: float) -> float:
+    return -10.0 * math.log10(max(mse, 1e-12))

@@ -1,0 +1,92 @@
+"""Adam with its state kept per Gaussian (Kingma and Ba 2015, Algorithm 1).
+
+torch.optim.Adam counts steps per tensor and has one rate per tensor. A set that grows, whose prefixes train apart and
+whose positions move in units of each Gaussian's own size needs both per row; the update is otherwise the same.
+"""
+
+import numpy as np
+import torch
+
+from gscodec import _engine
+from gscodec.model.gaussians import Float32Array
+
+
+class RowAdam:
+    """Adam over the rows of one (N, D) tensor.
+
+    Args:
+        values: (N, D) parameters, updated in place.
+        rates: (D,) learning rate of each column.
+        threads: of the engine; 0 is one per processor.
+    """
+
+    def __init__(
+        self,
+        values: torch.Tensor,
+        rates: torch.Tensor,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        *,
+        threads: int = 0,
+    ) -> None:
+        self.values = values
+        self.rates = rates
+        self._betas = (beta1, beta2)
+        self._epsilon = epsilon
+        self._threads = threads
+        self._mean = torch.zeros_like(values)
+        self._square = torch.zeros_like(values)
+        self._steps = torch.zeros(len(values), 1, dtype=values.dtype)
+
+    def append(self, rows: torch.Tensor) -> None:
+        """New rows with fresh state after the present ones, whose state stays."""
+        empty = torch.zeros_like(rows)
+        self.values = torch.cat([self.values, rows])
+        self._mean = torch.cat([self._mean, empty])
+        self._square = torch.cat([self._square, empty])
+        self._steps = torch.cat([self._steps, empty[:, :1]])
+
+    def replace(self, where: torch.Tensor, rows: torch.Tensor) -> None:
+        """Other values, with fresh state, in rows `where` (k,)."""
+        self.values[where] = rows
+        for state in (self._mean, self._square, self._steps):
+            state[where] = 0.0
+
+    def step(
+        self,
+        grad: torch.Tensor,
+        factor: float,
+        row_units: torch.Tensor,
+        *,
+        grad_scale: float = 1.0,
+        drift: Float32Array | None = None,
+        limits: Float32Array | None = None,
+    ) -> None:
+        """One update of the first n rows.
+
+        Args:
+            grad: (n, D) gradient. factor: multiplies every rate.
+            row_units: (n or more, D); multiplies the update of each value.
+            grad_scale: multiplies the gradient.
+            drift: (D,) taken off every value that moves, after its update.
+            limits: (2, D) least and greatest value of each column, of all rows there are.
+        """
+        n_columns = self.values.shape[1]
+        columns = np.empty((4, n_columns), np.float32)
+        columns[0] = self.rates.numpy()
+        columns[1] = 0.0 if drift is None else drift
+        columns[2:] = [[-np.inf], [np.inf]] if limits is None else limits
+        _engine.adam_step(
+            self.values.numpy(),
+            self._mean.numpy(),
+            self._square.numpy(),
+            self._steps.numpy()[:, 0],
+            np.ascontiguousarray(row_units.numpy()),
+            np.ascontiguousarray(grad.numpy()),
+            columns,
+            (*self._betas, self._epsilon),
+            grad_scale,
+            factor,
+            self._threads,
+        )

@@ -1,0 +1,66 @@
+"""The last phase of a fit for profile `packed`: the layout of records is chosen, and it settles on their lattice."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from gscodec.fit.lattices import Balance, Steps, balance, choose_transform
+from gscodec.fit.record_widths import RecordWidths
+from gscodec.fit.settle_task import SettleTask, error_of
+from gscodec.fit.settling import Settled, settle_on
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float64Array, GaussianSet, Grid, LodTable
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.page_heads import page_order
+
+TYPICAL: Final = Balance(Steps(4.0, 0.14, 0.14, 0.045), np.full(4, 0.025))
+"""Steps that cost the same, for Gaussians whose picture is not at hand as a whole: means of two photographs."""
+
+
+def settle_packed(
+    task: SettleTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    *,
+    page_size: int,
+    record_bytes: int,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Settled:
+    """A finished fit on the lattice that suits it best at records of so many bytes, in file order.
+
+    Args:
+        gaussians: of the fit, float.
+        on_step: as `settle_on`.
+
+    Raises:
+        InvalidArgument: records of so many bytes cannot be.
+    """
+    counts = task.lods.counts
+    ordered = gaussians[page_order(gaussians, task.grid, counts, page_size)]
+    transform = _transform(ordered, task.groups)
+    measured = balance(ordered, transform, task.grid, counts, error_of(task))
+    lattice = RecordWidths(ordered, transform, measured, task.grid, counts, page_size).choose(record_bytes)
+    return Settled(settle_on(task, ordered, n_steps, lattice, on_step), lattice)
+
+
+def typical_lattice(
+    gaussians: GaussianSet,
+    lods: LodTable,
+    grid: Grid,
+    groups: tuple[ChannelGroup, ...],
+    page_size: int,
+    record_bytes: int,
+) -> tuple[GaussianSet, Lattice]:
+    """Gaussians in file order, and a lattice for them at records of so many bytes, without a look at their picture.
+
+    Raises:
+        InvalidArgument: records of so many bytes cannot be.
+    """
+    ordered = gaussians[page_order(gaussians, grid, lods.counts, page_size)]
+    widths = RecordWidths(ordered, _transform(ordered, groups), TYPICAL, grid, lods.counts, page_size)
+    return ordered, widths.choose(record_bytes)
+
+
+def _transform(gaussians: GaussianSet, groups: tuple[ChannelGroup, ...]) -> Float64Array:
+    return choose_transform(gaussians.features.astype(np.float64), groups, Steps().feature)

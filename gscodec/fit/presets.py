@@ -1,0 +1,227 @@
+"""Encoder presets: every constant of a fit, named, with its source.
+
+`paper` is Image-GS as published. The others are ours; what each choice is worth stands in benchmarks/notes/encoder.md.
+Lengths that depend on how many Gaussians share a picture are in units of the mean spacing sqrt(H W / N) px.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from gscodec.errors import InvalidArgument
+from gscodec.model.constants import SUPPORT_Q, TOP_K
+from gscodec.model.rendering import LossWeights
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that steers a fit except the picture, the budget and the seed."""
+
+    name: str
+    steps: int
+    loss: LossWeights
+    late_loss: LossWeights | None
+    """In place of `loss` from late_from on and while settling; None is the same all along."""
+    late_from: float
+    """Share of the steps."""
+    best_by: Literal["error", "loss"]
+    """What the state that is kept has least of."""
+
+    top_k: int
+    support_q: float
+
+    samples_per_gaussian: float
+    """Pixels that a step of the CPU engine looks at for each Gaussian, at least; 0 is all pixels, always. What lies
+    between the pixels of a step comes with the next ones."""
+    settle_steps: int
+    """Steps in which a finished fit settles on the lattice of profile `coded`."""
+    sparse_steps: float
+    """Factor on `steps` where even the whole set is trained on subsets: such steps cost a third and say less each."""
+
+    scale_parameter: Literal["inverse", "log"]
+    """What Adam moves: the inverse scale itself (paper, Section 4.1), or its logarithm."""
+    position_unit: Literal["image", "sigma"]
+    """Unit of rate_mean: the image's sides, or the standard deviation a Gaussian was born with."""
+    rate_mean: float
+    rate_scale: float
+    rate_rotation: float
+    rate_feature: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    decay_from: float
+    """Share of the steps after which rates fall, as a cosine, to decay_to; 1 keeps them constant."""
+    decay_to: float
+
+    start_share: float
+    """Share of the Gaussians present at the first step."""
+    growth_events: int
+    growth_until: float
+    """Share of the steps after which the set is complete."""
+    growth: Literal["linear", "geometric"]
+    uniform_share: float
+    """Lambda of Eq. 6."""
+    relocations: int
+    """Times, evenly from growth_until to relocation_until, that Gaussians which carry little move to where error is."""
+    relocated_share: float
+    """Of the Gaussians, each time."""
+    relocation_until: float
+
+    error_power: float
+    """New positions are drawn by |error|^power (Eq. 7 has 1)."""
+    error_blur: float
+    """Radius in spacings of the box filter over the error; 0 is none."""
+    jitter: bool
+    """Place Gaussians anywhere in the chosen pixel rather than at its centre."""
+    start_sigma: float
+    growth_sigma: float
+    sigma_unit: Literal["px", "spacing"]
+    stretch: float
+    """New Gaussians lie along the picture's structure: half the logarithm of their widths' ratio on a straight edge; 0
+    begins with circles."""
+    max_sigma_px: float
+    widening: float
+    """Share of rate_scale by which Gaussians widen each step against the loss. Under normalised blending sharpness is
+    nearly free in the loss, so Gaussians shrink until tiles lose those that paint them, which no gradient sees."""
+
+    reach: float
+    """Share of the support, in q, within which Gaussians are kept near the tiles they paint; 0 leaves them alone."""
+
+    joint_lods: bool
+    """Train prefixes together with the whole; otherwise LODs are slices of the finished fit."""
+    prefix_share: float
+    """Share of the steps spent on a coarser LOD."""
+    prefix_power: float
+    """Gradients of a coarser LOD count (error of the whole / its own)^prefix_power: with 0 the greater errors of coarse
+    levels lead, with 1 all levels gain alike in dB."""
+    gain_exponent: float
+    """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md has why)."""
+    rate_gain: float
+
+    @property
+    def last_loss(self) -> LossWeights:
+        """The loss that a fit ends with."""
+        return self.late_loss or self.loss
+
+
+PAPER: Final = Preset(
+    name="paper",
+    steps=5000,  # Section 4.1
+    loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
+    late_loss=None,
+    late_from=1.0,
+    best_by="error",
+    top_k=10,  # Section 4.1: K
+    support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
+    samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
+    settle_steps=500,  # not in the paper, which stores 16-bit values
+    sparse_steps=1.0,
+    scale_parameter="inverse",  # Section 4.1
+    position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
+    rate_mean=5e-4,  # Section 4.1, as the next three
+    rate_scale=2e-3,
+    rate_rotation=2e-3,
+    rate_feature=5e-3,
+    beta1=0.9,  # Adam's published defaults, which the paper does not change
+    beta2=0.999,
+    epsilon=1e-8,
+    decay_from=1.0,  # Section 4.1: constant rates
+    decay_to=1.0,
+    start_share=0.5,  # Section 4.1: N/2 at first, N/8 every 500 of 5,000 steps, so complete at 2,000
+    growth_events=4,
+    growth_until=0.4,
+    growth="linear",
+    uniform_share=0.3,  # Section 4.1: lambda_init
+    relocations=0,  # not in the paper, as the next two
+    relocated_share=0.0,
+    relocation_until=0.4,
+    error_power=1.0,  # Eq. 7
+    error_blur=0.0,
+    jitter=False,  # Section 3.3: only pixel centres are sampled
+    start_sigma=5.0,  # Section 4.1: 5 pixels
+    growth_sigma=5.0,
+    sigma_unit="px",
+    stretch=0.0,
+    max_sigma_px=512.0,  # Section 3.1 clips to valid ranges without naming them
+    widening=0.0,
+    reach=0.0,
+    joint_lods=False,
+    prefix_share=0.0,
+    prefix_power=0.0,
+    gain_exponent=0.0,
+    rate_gain=0.0,
+)
+
+BALANCED: Final = Preset(
+    name="balanced",
+    steps=2000,
+    loss=LossWeights(l2=1.0),
+    late_loss=None,
+    late_from=1.0,
+    best_by="error",
+    top_k=TOP_K,
+    support_q=SUPPORT_Q,
+    samples_per_gaussian=40.0,
+    settle_steps=200,
+    sparse_steps=1.75,
+    scale_parameter="log",
+    position_unit="sigma",
+    rate_mean=0.06,
+    rate_scale=0.12,
+    rate_rotation=0.03,
+    rate_feature=0.015,
+    beta1=0.9,
+    beta2=0.99,
+    epsilon=1e-12,
+    decay_from=0.5,
+    decay_to=0.02,
+    start_share=1 / 16,
+    growth_events=8,
+    growth_until=0.4,
+    growth="geometric",
+    uniform_share=0.3,
+    relocations=3,
+    relocated_share=0.06,
+    relocation_until=0.6,
+    error_power=2.0,
+    error_blur=0.2,
+    jitter=True,
+    start_sigma=0.5,
+    growth_sigma=0.3,
+    sigma_unit="spacing",
+    stretch=0.0,
+    max_sigma_px=64.0,
+    widening=0.025,
+    reach=0.95,
+    joint_lods=True,
+    prefix_share=0.08,
+    prefix_power=0.5,
+    gain_exponent=0.35,
+    rate_gain=0.02,
+)
+
+FAST: Final = replace(
+    BALANCED,
+    name="fast",
+    steps=500,
+    settle_steps=80,
+    sparse_steps=1.5,
+    rate_mean=0.1,
+    rate_scale=0.13,
+    rate_rotation=0.05,
+    rate_feature=0.025,
+    stretch=0.6,
+)
+BEST: Final = replace(BALANCED, name="best", steps=6000, settle_steps=600)
+
+PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    if name not in PRESETS:
+        raise InvalidArgument(f"preset {name!r} is not known: use {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,99 @@
+"""What settling works on, and how far a set is off its picture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.cuda.losses import LOSS_COLUMNS, column_sums
+from gscodec.cuda.scenes import bin_scene, upload_gaussians
+from gscodec.fit.device_pass import LossPass, moments_of
+from gscodec.fit.lattices import snap
+from gscodec.fit.plan import FitPlan
+from gscodec.fit.presets import Preset
+from gscodec.fit.surroundings import Surroundings
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.model.rendering import LossWeights
+from gscodec.profiles.lattice import Lattice
+from gscodec.render.arguments import importance_of_samples
+from gscodec.render.base import Rasterizer
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import CudaRasterizer, on_device
+
+SETTLE_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
+"""Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
+
+SETTLE_BETAS: Final = (0.9, 0.99)
+SETTLE_EPSILON: Final = 1e-12
+
+
+@dataclass(frozen=True)
+class SettleTask:
+    """What `settle` works on."""
+
+    target: Float32Array  # (H, W, C) in the model's domain
+    grid: Grid
+    groups: tuple[ChannelGroup, ...]
+    preset: Preset
+    lods: LodTable
+    rasterizer: Rasterizer
+    seed: int
+    around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
+    importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
+    small: bool = False  # whether the lattice is to be one of profile `small`
+    scales: Float32Array | None = None  # (C,) by which the file's features were multiplied for the fit; None is 1
+
+    @property
+    def plan(self) -> FitPlan:
+        """That of a fit of the task, as far as it says what values may be and which pixels steps look at."""
+        height, width, channels = self.target.shape
+        takes_subsets = isinstance(self.rasterizer, CpuRasterizer)
+        return FitPlan(self.preset, (height, width, channels), self.lods.counts, 1, takes_subsets)
+
+    def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
+        """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
+        if self.around is None:
+            return snap(gaussians, lattice, self.grid, generations)
+        origin = self.around.origin
+        placed = replace(gaussians, means=gaussians.means + origin)
+        near = snap(placed, lattice, self.around.grid, generations)
+        return replace(near, means=near.means - origin)
+
+
+def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
+    """Mean squared error of a set, by what pixels count, as a function of it."""
+    device = on_device(task.rasterizer)
+    return _host_error(task) if device is None else _device_error(task, device)
+
+
+def _host_error(task: SettleTask) -> Callable[[GaussianSet], float]:
+    def error(gaussians: GaussianSet) -> float:
+        index = task.rasterizer.bin(gaussians, task.grid)
+        image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
+        squares = (np.asarray(image) - task.target) ** 2
+        if task.importance is not None:
+            squares *= importance_of_samples(task.importance)
+        return float(np.mean(squares, dtype=np.float64))
+
+    return error
+
+
+def _device_error(task: SettleTask, engine: CudaRasterizer) -> Callable[[GaussianSet], float]:
+    """Gaussians go up, and sums of squares come down; the pass that fills them makes a gradient besides."""
+    runtime, grid = engine.runtime, task.grid
+    with runtime:
+        target = engine.pictures.planes(task.target)
+        each = None if task.importance is None else engine.pictures.as_it_is(task.importance)
+        compare = LossPass(runtime, grid, target, LossWeights(l2=1.0), each)
+        sums = runtime.xp.empty(LOSS_COLUMNS, np.float64)
+
+    def error(gaussians: GaussianSet) -> float:
+        with runtime:
+            scene = bin_scene(runtime, upload_gaussians(runtime, gaussians), grid)
+            moments = moments_of(runtime, scene.lists.capacity, gaussians.n_channels)
+            return column_sums(runtime, compare.backward(scene, moments), sums)[1] / task.target.size
+
+    return error

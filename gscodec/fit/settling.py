@@ -1,0 +1,337 @@
+"""The last phase of a fit for profile `coded`: Gaussians settle on a lattice, one value after the other.
+
+Rounding a finished fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means and
+features, and those still free go on training and make up for what the fixed ones are off by. Gradients passed straight
+through the rounding of all values at once do worse: they never come to rest.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.fit.lattices import (
+    TYPICAL_SHARE,
+    Steps,
+    balance,
+    choose_colours,
+    choose_transform,
+    make_lattice,
+    small_lattice,
+    snap,
+    with_features,
+)
+from gscodec.fit.plan import Step
+from gscodec.fit.schedule import subset_of
+from gscodec.fit.settle_task import SettleTask, error_of
+from gscodec.fit.settling_rows import settling_rows
+from gscodec.fit.threads import one_torch_thread
+from gscodec.fit.upkeep import removal_cost
+from gscodec.format.limits import generations_of
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.small_codec import transform_of
+from gscodec.render.base import Rasterizer
+
+WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
+"""Shares of the steps in which scales, rotations, means and features are fixed."""
+
+BUDGET_SHARE: Final = 0.997
+"""Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
+
+MOST_PRUNED: Final = 0.05
+"""Of the Gaussians go at most where the last values settled at more bytes than was thought, and coarser steps of their
+features can make up for it."""
+
+COARSEST_FEATURES: Final = 0.5
+"""Of the samples' range: steps beyond it bring features to 0 and save nothing that pruning would not."""
+
+LATER_BITS: Final = 2.0
+"""Bits that a Gaussian of the whole set takes beyond those of half of it, whose greater error allows coarser steps."""
+
+RECOUNT_SHARE: Final = 0.018
+"""Error a value may add, as a share of the error when Gaussians are counted. Most of that error is still to go: at the
+end the shares are 0.03 to 0.06, from where on a bit gains the same in finer values and in more Gaussians."""
+
+MADE_UP_FOR: Final = 0.5
+"""Share of the error that rounding adds which the values still free make up for. Measured on three pictures, shares
+from 0.006 to 0.1: 0.4 to 0.7."""
+
+WITHIN_SHARE: Final = 0.001
+"""Of a budget in bytes may be left when steps are chosen by the size of the file they make."""
+
+VALUE_SHARE: Final = 0.01
+"""Nearer than this share, two steps are one."""
+
+TURNS: Final = 50
+"""Times that values are fixed, at least: in between they are on the engine alone."""
+
+_COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Gaussians that a lattice holds exactly; some of the finest generation may be gone."""
+
+    gaussians: GaussianSet
+    lattice: Lattice
+
+
+@one_torch_thread()
+def settle_on(
+    task: SettleTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    lattice: Lattice,
+    on_step: Callable[[int, float], None] | None = None,
+) -> GaussianSet:
+    """A finished fit on a lattice that is given.
+
+    Args:
+        gaussians: of the fit, float.
+        on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
+    """
+    training = _Training(task, gaussians, n_steps)
+    for first, last in _turns(n_steps):
+        training.fix(first, last, lattice)
+        training.run(first, last, on_step)
+    return task.snap(training.gaussians(), lattice, generations_of(task.lods.counts))
+
+
+@one_torch_thread()
+def settle(
+    task: SettleTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    *,
+    size_of: Callable[[GaussianSet, Lattice], int],
+    budget: int | None,
+    share: float | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Settled:
+    """A finished fit on the lattice that suits it.
+
+    Args:
+        gaussians: of the fit, float.
+        size_of: bytes of the file of a set, or of one that lacks some of its finest generation, on a lattice.
+        budget: most bytes of the file; None takes the steps of `share`.
+        share: error each value adds, as a share of the picture's own, before the others make up for it; None is where
+            more Gaussians would gain as much as finer ones.
+        on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
+    """
+    lattice_at = lattices_for(task, gaussians)
+    share = TYPICAL_SHARE if share is None else share
+    if budget is not None:
+        aim = int(BUDGET_SHARE * budget)
+        share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0)
+    lattice = lattice_at(share)
+    training = _Training(task, gaussians, n_steps)
+    features_from = round(WINDOWS[3][0] * n_steps)
+    for first, last in _turns(n_steps, features_from):
+        if budget is not None and first == features_from:
+            lattice = fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
+        training.fix(first, last, lattice)
+        training.run(first, last, on_step)
+    settled = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
+    if budget is not None:
+        kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
+        if kept is None:
+            lattice = fitting_features(settled, lattice, size_of, budget)
+            settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
+            # Where a picture is as good as flat, its features have no bits to give.
+            kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), 1.0)
+        settled = settled if kept is None else settled[kept]
+    return Settled(settled, lattice)
+
+
+def _affordable(
+    task: SettleTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int], most: float
+) -> npt.NDArray[np.int64] | None:
+    """Indices of as many Gaussians as a file of `budget` bytes holds: all but some of the finest that carry least.
+
+    None if more than the share `most` of all would have to go, or all of the finest.
+    """
+    n = len(gaussians)
+    if size_of(gaussians) <= budget:
+        return np.arange(n)
+    order = least_needed_first(task.rasterizer, gaussians, task.grid, task.lods.counts, task.importance)
+
+    def without(n_pruned: int) -> npt.NDArray[np.int64]:
+        return np.setdiff1d(np.arange(n), order[:n_pruned])
+
+    low, high = 0, min(int(most * n), len(order) - 1)
+    if high < 1 or size_of(gaussians[without(high)]) > budget:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if size_of(gaussians[without(middle)]) <= budget:
+            high = middle
+        else:
+            low = middle
+    return without(high)
+
+
+def least_needed_first(
+    rasterizer: Rasterizer,
+    gaussians: GaussianSet,
+    grid: Grid,
+    counts: tuple[int, ...],
+    importance: Float32Array | None = None,
+) -> npt.NDArray[np.int64]:
+    """Indices of the finest generation's Gaussians, those first that carry least; importance as in `removal_cost`."""
+    first = counts[-2] if len(counts) > 1 else 0
+    return first + np.argsort(removal_cost(rasterizer, gaussians, grid, importance)[first:], kind="stable")
+
+
+def share_of(loss_db: float, n_channels: int) -> float:
+    """The `share` at which settling costs a fit so many dB, roughly: see MADE_UP_FOR."""
+    return float(10.0 ** (loss_db / 10.0) - 1.0) / ((1.0 - MADE_UP_FOR) * (5 + n_channels))
+
+
+def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
+    """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
+    features = gaussians.features.astype(np.float64)
+    if task.small:
+        colours = choose_colours(features, task.groups, Steps().feature)
+        steps_at = balance(gaussians, transform_of(colours, task.groups), task.grid, task.lods.counts, error_of(task))
+        n = len(gaussians)
+        return lambda share: small_lattice(steps_at(share), colours, task.grid, n, task.groups, task.scales)
+    transform = choose_transform(features, task.groups, Steps().feature)
+    steps_at = balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))
+    return lambda share: make_lattice(steps_at(share), transform, task.grid, task.lods.counts)
+
+
+def count_for(
+    task: SettleTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]], budget: int
+) -> int:
+    """How many Gaussians a file of `budget` bytes is likely to hold, judged by a part of them.
+
+    Args:
+        gaussians: those there are, which the levels of task.lods show.
+        size_of: bytes of the file of a set on a lattice, and those of its pages.
+    """
+    whole, payload = size_of(gaussians, lattices_for(task, gaussians)(RECOUNT_SHARE))
+    bits = 8 * payload / len(gaussians) + LATER_BITS
+    return max(1, int(8 * (BUDGET_SHARE * budget - (whole - payload)) / bits))
+
+
+def fitting_features(
+    gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
+) -> Lattice:
+    """The lattice with the finest steps of features, up to COARSEST_FEATURES, at which a set takes `budget` bytes."""
+    coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
+
+    def size_at(factor: float) -> int:
+        return size_of(gaussians, with_features(lattice, factor))
+
+    return with_features(lattice, _least(size_at, budget, 1 / 64, min(16.0, coarsest)))
+
+
+def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:
+    """The least value between low and high at which a size that falls with it is within a budget.
+
+    To within WITHIN_SHARE of the bytes or VALUE_SHARE of the value, by false position: sizes fall about as logarithms
+    rise. `high` where no size is within the budget.
+    """
+    sizes: dict[float, int] = {}
+    creeps = 0  # looks that left more than half of what there was: where sizes jump, halving is faster
+    while high > low * (1 + VALUE_SHARE):
+        part, span = 0.5, high / low
+        if creeps < 3 and low in sizes and high in sizes:  # an end's size is known unless it is the first one
+            part = min(max((sizes[low] - budget) / (sizes[low] - sizes[high]), 0.02), 0.98)
+        value = low * span**part
+        sizes[value] = size_at(value)
+        fits = sizes[value] <= budget
+        if fits:
+            high = value
+        else:
+            low = value
+        if fits and sizes[value] >= (1 - WITHIN_SHARE) * budget:
+            break
+        creeps += (part if fits else 1 - part) > 0.5
+    return high
+
+
+def _turns(n_steps: int, cut: int = 0) -> Iterator[tuple[int, int]]:
+    """Runs of steps `first` to `last` - 1, before each of which values are fixed; one begins at `cut`."""
+    length = max(1, n_steps // TURNS)
+    edges = sorted({*range(0, n_steps, length), *({cut} if cut < n_steps else ()), n_steps})
+    return pairwise(edges)
+
+
+class _Training:
+    """Gaussians of which more and more values stand still, on a lattice, while the rest train."""
+
+    def __init__(self, task: SettleTask, gaussians: GaussianSet, n_steps: int) -> None:
+        self._task = task
+        self._exact = _rows(gaussians)  # float64 (n, 5 + C); where fixed, what the lattice holds
+        self._fixed = np.zeros(self._exact.shape, np.bool_)
+        self._rng = np.random.default_rng(task.seed)
+        self._when = self._schedule(n_steps)
+        self._generations = generations_of(task.lods.counts)
+        self._stride = task.plan.stride(len(gaussians), late=True)
+        self._rows = settling_rows(task, self._exact, gaussians.inv_scales, n_steps)
+
+    def _schedule(self, n_steps: int) -> Float64Array:
+        """(n, 5 + C) the step at which each value is fixed, at random within the window of its kind."""
+        when = np.empty(self._exact.shape)
+        latest = np.zeros(len(when))
+        for columns, (first, last) in zip(_COLUMNS, WINDOWS, strict=True):
+            # A value's step depends on those before it, which must stand still by then.
+            latest = np.maximum(latest, (first + (last - first) * self._rng.random(len(when))) * n_steps)
+            when[:, columns] = latest[:, None]
+        return when
+
+    def fix(self, first: int, last: int, lattice: Lattice) -> None:
+        """Let those values rest on the lattice whose time comes by the middle of the steps `first` to `last` - 1."""
+        due = (self._when <= 0.5 * (first + last - 1)) & ~self._fixed
+        which = np.flatnonzero(due.any(axis=1))
+        if not len(which):
+            return
+        if lattice.pages is not None:
+            lattice = replace(lattice, pages=lattice.pages.apart(which))
+        rows = self._present(which)
+        near = _rows(self._task.snap(_gaussians(rows), lattice, self._generations[which]))
+        rows = np.where(due[which], near, rows)
+        self._fixed[which] |= due[which]
+        self._exact[which] = rows
+        self._rows.hold(which, rows.astype(np.float32), due[which])
+
+    def run(self, first: int, last: int, on_step: Callable[[int, float], None] | None) -> None:
+        """Carry out steps for what is free."""
+        for done, mse in self._rows.run([self._step(number) for number in range(first, last)]):
+            if on_step is not None:
+                on_step(first + done, mse)
+
+    def gaussians(self) -> GaussianSet:
+        """All of them; what is fixed to the last bit as the lattice has it."""
+        return _gaussians(self._present(np.arange(len(self._exact))))
+
+    def _present(self, which: npt.NDArray[np.int64]) -> Float64Array:
+        return np.where(self._fixed[which], self._exact[which], self._rows.rows(which).astype(np.float64))
+
+    def _step(self, number: int) -> Step:
+        counts, preset = self._task.lods.counts, self._task.preset
+        level = finest = len(counts) - 1
+        if level and self._rng.random() < preset.prefix_share:
+            level = max(0, level - int(self._rng.geometric(0.5)))
+        subset = subset_of(number, self._stride)
+        return Step(counts[level], level, 1.0, shows_all=level == finest, may_be_best=False, subset=subset)
+
+
+def _rows(gaussians: GaussianSet) -> Float64Array:
+    """float64 (n, 5 + C) x, y (px), two log inverse scales, rotation, features."""
+    columns = gaussians.means, np.log(gaussians.inv_scales), gaussians.rotations[:, None], gaussians.features
+    return np.concatenate(columns, axis=1, dtype=np.float64)
+
+
+def _gaussians(rows: Float64Array) -> GaussianSet:
+    return GaussianSet(
+        np.ascontiguousarray(rows[:, :2]),
+        np.exp(rows[:, 2:4]),
+        np.ascontiguousarray(rows[:, 4]),
+        np.ascontiguousarray(rows[:, 5:], np.float32),
+    )

@@ -1,0 +1,128 @@
+"""Values that train while more and more of them stand still: what every engine of settling does, and that of the host.
+
+A row is a Gaussian's x, y (px), two logarithms of inverse scales, rotation and C features.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gscodec.errors import BackendUnavailable
+from gscodec.fit.device_settling import DeviceSettlingRows
+from gscodec.fit.optimizer import RowAdam
+from gscodec.fit.plan import Step
+from gscodec.fit.settle_task import SETTLE_BETAS, SETTLE_EPSILON, SETTLE_RATES, SettleTask
+from gscodec.fit.trainee import prefix_weight, with_neighbours
+from gscodec.format.limits import generations_of
+from gscodec.model.gaussians import Float32Array, Float64Array
+from gscodec.render.autograd import HostBridge
+from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.gpu import on_device
+
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class SettlingRows(Protocol):
+    """(n, 5 + C) values that settle."""
+
+    def rows(self, which: Indices) -> Float32Array:
+        """(m, 5 + C) the present values of some Gaussians."""
+        ...
+
+    def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
+        """Give some Gaussians other values, and let those stand still that are `held` (m, 5 + C), from now on."""
+        ...
+
+    def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
+        """Carry out steps for what is free.
+
+        Yields:
+            Whenever results are known: steps done, and the mean squared error of the last that showed all Gaussians.
+        """
+        ...
+
+
+def settling_rows(task: SettleTask, rows: Float64Array, inv_scales: Float64Array, n_steps: int) -> SettlingRows:
+    """Rows on the engine of a task, of Gaussians with such inverse scales (n, 2), for n_steps steps.
+
+    Raises:
+        BackendUnavailable: the engine does not fit blocks of a picture.
+    """
+    values, units = rows.astype(np.float32), np.ones(rows.shape, np.float32)
+    units[:, :2] = 1.0 / np.sqrt(inv_scales.prod(axis=1, keepdims=True))  # means move in standard deviations
+    device = on_device(task.rasterizer)
+    if device is None:
+        return HostSettlingRows(task, values, units)
+    if task.around is not None:
+        raise BackendUnavailable(f"device {device.runtime.name} does not fit blocks of a picture; use --device cpu")
+    return DeviceSettlingRows(task, device, values, units, n_steps)
+
+
+class HostSettlingRows:
+    """`SettlingRows` by torch and an engine of the host. Results are known after every step."""
+
+    def __init__(self, task: SettleTask, rows: Float32Array, units: Float32Array) -> None:
+        self._task = task
+        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(task.target, 2, 0)))
+        self._importance = None if task.importance is None else torch.from_numpy(task.importance)
+        self._limits = task.plan.limits(task.plan.log_scale_range)
+        self._generations = torch.from_numpy(generations_of(task.lods.counts))
+        mean, scale, rotation, feature = SETTLE_RATES
+        self._adam = RowAdam(
+            torch.from_numpy(rows),
+            torch.tensor([mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2]),
+            *SETTLE_BETAS,
+            SETTLE_EPSILON,
+            threads=task.rasterizer.threads if isinstance(task.rasterizer, CpuRasterizer) else 0,
+        )
+        self._units = torch.from_numpy(units)
+        self._held = torch.zeros(self._units.shape, dtype=torch.bool)
+        self._mse = math.nan
+
+    def rows(self, which: Indices) -> Float32Array:
+        """See `SettlingRows.rows`."""
+        found: Float32Array = self._adam.values.numpy()[which]
+        return found
+
+    def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
+        """See `SettlingRows.hold`."""
+        where = torch.from_numpy(which)
+        self._adam.values[where] = torch.from_numpy(rows)
+        self._held[where] |= torch.from_numpy(held)
+        self._units[self._held] = 0.0
+
+    def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
+        """See `SettlingRows.run`."""
+        for done, step in enumerate(steps, start=1):
+            self._step(step)
+            yield done, self._mse
+
+    def _step(self, step: Step) -> None:
+        task, n = self._task, step.n_shown
+        values = self._adam.values[:n]
+        gains = torch.tensor(task.lods.gains[step.level], dtype=torch.float32)[self._generations[:n]]
+        inverse = values[:, 2:4].exp() * gains[:, None]
+        _, mse, grads = HostBridge(task.rasterizer).fit_step(
+            with_neighbours(task.around, step.level, values, inverse),
+            task.grid,
+            self._planes,
+            task.preset.last_loss,
+            step.subset,
+            self._importance,
+        )
+        means, inverses, rotations, features = (part[:n].float() for part in grads)
+        grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)
+        weight = 1.0 if step.shows_all else prefix_weight(task.preset, self._mse, float(mse))
+        grad_scale = weight * float(self._planes[0].numel())
+        rest = self._adam.values[self._held]
+        self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
+        if task.around is not None:
+            task.around.confine(self._adam.values[:, :2])
+        self._adam.values[self._held] = rest  # out of their range too, if the lattice has them there
+        if step.shows_all:
+            self._mse = float(mse)

@@ -1,0 +1,119 @@
+"""What a block of a large picture finds around it: Gaussians of its neighbours, which stand still."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gscodec.image.regions import Rect
+from gscodec.model.gaussians import Float64Array, GaussianSet, Grid, LodTable
+
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The picture around a fit. Means are in px of the block's window.
+
+    Blocks are finished in raster order: above a core, and left of it, lie the finished ones. Into them a block's
+    Gaussians may reach, which the loss there shows, but none of them has its mean there.
+    """
+
+    core: Rect  # px of the picture, as the window
+    window: Rect
+    grid: Grid  # of the picture
+    lods: LodTable  # whose gains are those of the whole file
+    neighbours: GaussianSet  # gains not applied
+    generations: npt.NDArray[np.int64]  # (n,) of the neighbours
+
+    @property
+    def origin(self) -> Float64Array:
+        """(2,) x, y of the window's corner, px of the picture."""
+        return np.array([self.window.x0, self.window.y0], np.float64)
+
+    @property
+    def window_grid(self) -> Grid:
+        """The window as a picture of its own."""
+        return replace(self.grid, height=self.window.height, width=self.window.width)
+
+    def beside(self, gaussians: GaussianSet, generations: npt.NDArray[np.int64]) -> "Surroundings":
+        """The same with more neighbours, in px of the window."""
+        return replace(
+            self,
+            neighbours=joined([self.neighbours, gaussians]),
+            generations=np.concatenate([self.generations, generations]),
+        )
+
+    @cached_property
+    def _inner(self) -> Rect:
+        x, y = self.window.x0, self.window.y0
+        return Rect(self.core.x0 - x, self.core.y0 - y, self.core.x1 - x, self.core.y1 - y)
+
+    @cached_property
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """(H, W) of the window: pixels where the block's Gaussians may lie while they are fitted."""
+        inner = self._inner
+        mask = np.ones((self.window.height, self.window.width), np.bool_)
+        mask[: inner.y0] = False
+        mask[: inner.y1, : inner.x0] = False
+        return mask
+
+    def confine(self, means: torch.Tensor) -> None:
+        """Move means (n, 2), in place, out of what is finished and into the window."""
+        inner = self._inner
+        x, y = means[:, 0], means[:, 1]
+        x.clamp_(0, self.window.width)
+        y.clamp_(inner.y0, self.window.height)
+        x.copy_(torch.where(y < inner.y1, x.clamp(min=inner.x0), x))
+
+    def in_core(self, means: Float64Array) -> npt.NDArray[np.bool_]:
+        """(n,) whether Gaussians lie in the core; the edges of the picture belong to it."""
+        inner = self._inner
+        right = np.inf if self.core.x1 == self.grid.width else inner.x1
+        bottom = np.inf if self.core.y1 == self.grid.height else inner.y1
+        x, y = means.T
+        return np.asarray((x >= inner.x0) & (x < right) & (y >= inner.y0) & (y < bottom))
+
+    @cached_property
+    def log_gains(self) -> torch.Tensor:
+        """(L, L) logarithms of the gains; 0 where a level has none."""
+        rows = torch.zeros(len(self.lods), len(self.lods))
+        for m, row in enumerate(self.lods.gains):
+            rows[m, : m + 1] = torch.tensor(row).log()
+        return rows
+
+    @cached_property
+    def shown(self) -> tuple[Tensors, ...]:
+        """Per level step: means, inverse scales, rotations, features of the neighbours that it shows in the window."""
+        return tuple(self._shown(m) for m in range(len(self.lods)))
+
+    def _shown(self, level: int) -> Tensors:
+        which = np.flatnonzero(self.generations <= level)
+        gains = np.asarray(self.lods.gains[level])[self.generations[which]]
+        part = self.neighbours[which]
+        part = replace(part, inv_scales=part.inv_scales * gains[:, None])
+        size = np.array([self.window.width, self.window.height])
+        reach = half_extents(part, self.grid.support_q)
+        part = part[np.flatnonzero(((part.means + reach >= 0) & (part.means - reach <= size)).all(axis=1))]
+        fields = part.means, part.inv_scales, part.rotations, part.features
+        return tuple(torch.from_numpy(np.ascontiguousarray(field, np.float32)) for field in fields)  # type: ignore[return-value]  # four of them
+
+
+def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:
+    """(n, 2) px by which the support ellipses reach right and down of their means (spec/igs.md, "Tiles")."""
+    first, second = 1.0 / gaussians.inv_scales.T
+    cos, sin = np.cos(gaussians.rotations), np.sin(gaussians.rotations)
+    half = np.stack([np.hypot(cos * first, sin * second), np.hypot(sin * first, cos * second)], axis=1)
+    return np.asarray(np.sqrt(support_q) * half)
+
+
+def joined(sets: list[GaussianSet]) -> GaussianSet:
+    """One set after the other; at least one."""
+    return GaussianSet(
+        *(
+            np.concatenate([getattr(s, field) for s in sets])
+            for field in ("means", "inv_scales", "rotations", "features")
+        )
+    )

@@ -1,0 +1,84 @@
+"""The byte source of a path, URL, stream or buffer; a pipe is drained as far as its header says."""
+
+import os
+import stat
+from mmap import mmap
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from gscodec.errors import file_access_error
+from gscodec.format.layout import HEADER, MAX_SMALL_BYTES, PROFILE_SMALL, SIGNATURE
+from gscodec.io.source import ByteSource, FileSource, MemorySource, PathSource, SourceLike, is_url
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
+
+_BLOCK: Final = 1 << 20
+
+
+def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
+    """All bytes of a pipe, but at most one more than its header says, so that a pipe without end is let go.
+
+    Raises:
+        FileAccessError: it cannot be read. LimitExceeded: it says that it has more than the limits of memory.
+    """
+    data = bytearray()
+    wanted = HEADER.size
+    offset = HEADER.offsets["file_size"]
+    try:
+        while len(data) < wanted:
+            part = stream.read(min(_BLOCK, wanted - len(data)))
+            if not part:
+                break
+            data += part
+            if wanted == HEADER.size and len(data) >= wanted and data.startswith(SIGNATURE):
+                wanted = int.from_bytes(data[offset : offset + 8], "little") + 1
+                if data[HEADER.offsets["profile"]] == PROFILE_SMALL:
+                    wanted = MAX_SMALL_BYTES + 1
+                limits.check_memory(wanted, f"{name}: a pipe that says it")
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault
+    return bytes(data)
+
+
+def open_source(source: SourceLike, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
+    """A source over bytes, a mapping, a path, a URL or a binary file; a pipe is read into memory.
+
+    Raises:
+        FileAccessError: a path or URL cannot be opened, or a stream cannot be read.
+        MissingExtra: a URL, and what opens it is not installed.
+        LimitExceeded: a pipe says that it has more than the limits of memory.
+    """
+    if isinstance(source, bytes | bytearray | memoryview | mmap):
+        return MemorySource(source)
+    if isinstance(source, str) and is_url(source):
+        from gscodec.io.urls import open_remote
+
+        return open_remote(source, name, limits)
+    if not isinstance(source, str | os.PathLike):
+        seekable = getattr(source, "seekable", None)
+        if seekable is not None and seekable():
+            return FileSource(source, name, owned=False)
+        return MemorySource(drain(source, name, limits))
+    try:
+        file = Path(source).open("rb", buffering=0)  # noqa: SIM115 - the source closes it
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
+        raise file_access_error(
+            f"{name}: cannot be opened: {getattr(fault, 'strerror', None) or fault}", fault
+        ) from fault
+    try:
+        opened = _opened(file, name, limits)
+    except BaseException:
+        file.close()
+        raise
+    if isinstance(opened, MemorySource):
+        file.close()
+    return opened
+
+
+def _opened(file: BinaryIO, name: str, limits: Limits) -> ByteSource:
+    """The best source for a path: read at offsets, else by seeking, else drained."""
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and hasattr(os, "pread"):
+        return PathSource(file, name)
+    if file.seekable():
+        return FileSource(file, name, owned=True)
+    return MemorySource(drain(file, name, limits))

@@ -1,0 +1,1 @@
+"""Bytes and text in and out: files, streams and URLs read at offsets, files replaced atomically."""

@@ -1,0 +1,26 @@
+"""The byte source of a URL: over HTTP with joined ranges, else as fsspec reads it."""
+
+from gscodec.io.remote import Fetcher, FsspecFetcher, Pace, RemoteSource
+from gscodec.io.source import ByteSource, MemorySource
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
+
+
+def open_remote(url: str, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
+    """A source behind a URL.
+
+    Raises:
+        FileAccessError: it cannot be opened, or not in time.
+        MissingExtra, InvalidArgument: as `open_file_system`.
+    """
+    fetcher: Fetcher
+    if url.partition(":")[0].lower() in {"http", "https"} and "::" not in url:
+        from gscodec.io.http import HttpFetcher, WholeFile
+
+        fetcher = HttpFetcher(url, name, Pace(limits.timeout, name))
+        try:
+            return RemoteSource(fetcher, name)
+        except WholeFile as whole:
+            source = MemorySource(whole.data)
+            source.traffic.add(len(whole.data))
+            return source
+    return RemoteSource(FsspecFetcher(url, name, Pace(limits.timeout, name)), name)

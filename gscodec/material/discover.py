@@ -1,0 +1,106 @@
+"""Which pictures of a folder belong together as the maps of one material."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gscodec.material.roles import map_name
+from gscodec.model.channels import Role
+
+_ORDER: Final = {role: place for place, role in enumerate(list(Role))}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture, or the maps of one material in a folder."""
+
+    name: str  # of the material: what its files' names share, or the folder's where they share nothing
+    folder: Path
+    paths: tuple[Path, ...]  # one, or the maps: albedo, normal, ao ... in the order of Role
+    is_stack: bool
+
+
+def group_maps(files: Iterable[Path]) -> list[Found]:
+    """Two or more maps of one folder whose names share the material are a stack; all else are pictures.
+
+    Where several files of a material are the same map, those of one size, or else of one file type, are stacks; what is
+    ambiguous even so are pictures. In order of folder and name.
+    """
+    materials: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    found: list[Found] = []
+    for path in files:
+        name = map_name(path)
+        if name is None:
+            found.append(_single(path))
+        else:
+            materials[path.parent, name.stem].append(path)
+    for (folder, stem), maps in materials.items():
+        found += _stacks(folder, stem or folder.resolve().name, maps, (_variant, _file_type))
+    return sorted(found, key=lambda item: (item.folder, item.name))
+
+
+def set_fault(files: Sequence[Path]) -> str | None:
+    """Why the names of files do not make them the maps of one material, in words; None where they do.
+
+    They do if all name the same material, or none does and all lie in one folder, and each names another map of it.
+    """
+    names = [(path, map_name(path)) for path in files]
+    first, material = names[0]
+    tags: dict[str, Path] = {}
+    for path, name in names:
+        if name is None:
+            return f"{path.name} names no map, as albedo or normal at its end would"
+        assert material is not None
+        if name.stem != material.stem or (not name.stem and path.parent != first.parent):
+            return f"{first} and {path} name different materials"
+        if name.tag in tags:
+            return f"{tags[name.tag].name} and {path.name} are both {name.kind}"
+        tags[name.tag] = path
+    return None
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Maps in the order of Role: albedo, normal, ao ..., and after them what names no map."""
+    return sorted(files, key=_place)
+
+
+def _single(path: Path) -> Found:
+    return Found(path.stem, path.parent, (path,), False)
+
+
+def _stacks(folder: Path, name: str, maps: list[Path], split_by: Sequence[Callable[[Path], str]]) -> list[Found]:
+    """The stacks and pictures that the maps of one material in a folder are.
+
+    Args:
+        split_by: what files of the same map may differ in, the first that is tried first.
+    """
+    if len(maps) == 1:
+        return [_single(maps[0])]
+    if set_fault(maps) is None:
+        return [Found(name, folder, tuple(in_order(maps)), True)]
+    if not split_by:
+        return [_single(path) for path in maps]
+    parts: dict[str, list[Path]] = defaultdict(list)
+    for path in maps:
+        parts[split_by[0](path)].append(path)
+    return [
+        item
+        for mark, part in parts.items()
+        for item in _stacks(folder, "_".join(filter(None, (name, mark))), part, split_by[1:])
+    ]
+
+
+def _variant(path: Path) -> str:
+    name = map_name(path)
+    return name.variant if name is not None else ""
+
+
+def _file_type(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
+def _place(path: Path) -> tuple[int, str]:
+    name = map_name(path)
+    return (_ORDER[name.role] if name is not None else len(_ORDER), path.name)

@@ -1,0 +1,109 @@
+"""What the channels of a picture are: groups with a role, a sample type, a transfer and their conventions.
+
+The numeric code of an enum member is its position; spec/igs.md, "Channel groups" lists them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import numpy as np
+
+
+class Role(StrEnum):
+    """What a group of channels means to a renderer."""
+
+    COLOR = "color"
+    ALBEDO = "albedo"
+    NORMAL = "normal"
+    AO = "ao"
+    ROUGHNESS = "roughness"
+    METALNESS = "metalness"
+    HEIGHT = "height"
+    OPACITY = "opacity"
+    MASK = "mask"
+    EMISSIVE = "emissive"
+    DATA = "data"
+
+
+COLOURS: Final = frozenset({Role.COLOR, Role.ALBEDO, Role.EMISSIVE})
+"""Roles whose samples are light, or what reflects it."""
+
+
+class SampleType(StrEnum):
+    """What the source's samples were."""
+
+    UINT = "uint"
+    FLOAT = "float"
+
+
+class Transfer(StrEnum):
+    """How samples relate to light."""
+
+    SRGB = "srgb"
+    LINEAR = "linear"
+    LOG = "log"
+    ASINH = "asinh"
+
+
+class AlphaMode(StrEnum):
+    """Whether the group's last channel is an alpha, and how the others relate to it.
+
+    Of an opacity with one channel: whether it is the alpha of the group before it, and how that relates to it.
+    """
+
+    NONE = "none"
+    STRAIGHT = "straight"
+    PREMULTIPLIED = "premultiplied"
+
+
+class NormalConvention(StrEnum):
+    """Which way green points in a normal map."""
+
+    NONE = "none"
+    GL = "gl"
+    DX = "dx"
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Consecutive channels that belong together: one image, or one map of a stack."""
+
+    name: str  # unique within the file
+    role: Role = Role.COLOR
+    n_channels: int = 3
+    bit_depth: int = 8  # of the source: 1..16 for uint, 16 or 32 for float
+    sample_type: SampleType = SampleType.UINT
+    transfer: Transfer = Transfer.SRGB
+    alpha: AlphaMode = AlphaMode.NONE
+    normal: NormalConvention = NormalConvention.NONE
+    value_min: float = 0.0  # what a feature of 0 stands for
+    value_max: float = 1.0  # what a feature of 1 stands for
+    source: str = ""  # bare file name that a stack's map came from
+    knee_log2: int = 0  # of transfer asinh: log2 of the value up to which it is about linear, -64..63
+
+
+KNEE_BIAS: Final = 64
+"""What a file adds to knee_log2."""
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+def code_of(member: StrEnum) -> int:
+    """Numeric code of an enum member."""
+    return list(type(member)).index(member)
+
+
+def member_of(kind: type[Member], code: int) -> Member:
+    """Enum member with a code that has been checked."""
+    return list(kind)[code]
+
+
+def is_coverable(group: ChannelGroup) -> bool:
+    """Whether an opacity behind a group may be its alpha."""
+    return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}
+
+
+def round_f32(value: float) -> float:
+    """The value that a stored f32 gives back."""
+    return float(np.float32(value))

@@ -1,0 +1,81 @@
+"""The `f16` profile: GaussianSet <-> records of 16-bit words (spec/igs.md, "Gaussian records")."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import CorruptField
+from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
+from gscodec.model.gaussians import Float64Array, GaussianSet
+
+Records = npt.NDArray[np.uint16]  # (N, 5 + C) x, y, inv_scale[2], rotation, feature[C]; floats as their bits
+
+MEAN_LEVELS: Final = 65535
+ROTATION_LEVELS: Final = 65536
+MAX_FEATURE: Final = 65504.0  # largest finite float16
+
+_INF_BITS: Final = 0x7C00
+_MIN_SCALE_BITS: Final = int(np.float16(MIN_INV_SCALE).view(np.uint16))
+_MAX_SCALE_BITS: Final = int(np.float16(MAX_INV_SCALE).view(np.uint16))
+
+
+def _half_bits(values: npt.NDArray[np.floating], low: float, high: float) -> npt.NDArray[np.uint16]:
+    """Bits of values clamped to low..high and rounded half to even."""
+    halves: npt.NDArray[np.float16] = np.clip(values, low, high).astype(np.float16)
+    return halves.view(np.uint16)
+
+
+def quantize_records(gaussians: GaussianSet, height: int, width: int) -> Records:
+    """(N, 5 + C) records of finite Gaussians; values outside the valid range are clamped into it."""
+    records = np.empty((len(gaussians), 5 + gaussians.n_channels), np.uint16)
+    fractions = np.clip(gaussians.means / np.array([width, height], np.float64), 0, 1)
+    records[:, 0:2] = np.floor(fractions * MEAN_LEVELS + 0.5)
+    records[:, 2:4] = _half_bits(gaussians.inv_scales, MIN_INV_SCALE, MAX_INV_SCALE)
+    turns = np.floor(np.mod(gaussians.rotations, np.pi) / np.pi * ROTATION_LEVELS + 0.5)
+    records[:, 4] = turns.astype(np.int64) % ROTATION_LEVELS
+    records[:, 5:] = _half_bits(gaussians.features, -MAX_FEATURE, MAX_FEATURE)
+    return records
+
+
+def _halves(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float16]:
+    return np.ascontiguousarray(bits).view(np.float16)
+
+
+def dequantize_records(records: Records, height: int, width: int) -> GaussianSet:
+    """The Gaussians that valid records stand for."""
+    size = np.array([width, height], np.float64)
+    means: Float64Array = records[:, 0:2].astype(np.float64) / MEAN_LEVELS * size
+    return GaussianSet(
+        means,
+        _halves(records[:, 2:4]).astype(np.float64),
+        records[:, 4].astype(np.float64) * (np.pi / ROTATION_LEVELS),
+        _halves(records[:, 5:]).astype(np.float32),
+    )
+
+
+def record_fault(records: Records, first: int = 0) -> str | None:
+    """What is wrong with the first invalid record, or None. `first` is the index of records[0] in the file.
+
+    Works on the bits: float16 order is integer order for positive values, and a signalling NaN is never converted.
+    """
+    scales = records[:, 2:4]
+    bad_scale = ((scales < _MIN_SCALE_BITS) | (scales > _MAX_SCALE_BITS)).any(axis=1)
+    bad_feature = ((records[:, 5:] & _INF_BITS) == _INF_BITS).any(axis=1)
+    bad: npt.NDArray[np.bool_] = np.logical_or(bad_scale, bad_feature)
+    if not bad.any():
+        return None
+    row = int(np.argmax(bad))
+    fact = "an inverse scale outside 2^-14..64" if np.ravel(bad_scale)[row] else "a feature that is not finite"
+    return f"Gaussian {first + row} has {fact}"
+
+
+def check_records(records: Records, where: str, first: int = 0) -> None:
+    """Refuse records outside their valid ranges.
+
+    Raises:
+        CorruptField: an inverse scale is outside [2^-14, 64], or a feature is NaN or infinite.
+    """
+    fault = record_fault(records, first)
+    if fault:
+        raise CorruptField(f"{where}: {fault}")

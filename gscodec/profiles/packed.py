@@ -1,0 +1,141 @@
+"""Profile `packed`: quantised Gaussians <-> pages of records of one length (spec/igs.md, "Packed pages").
+
+A page is a head, which says what its records have in common, then the records. Where a record lies, and where its
+values lie in it, is arithmetic: a shader reads it in place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from gscodec import _engine
+from gscodec.errors import CorruptField
+from gscodec.format.layout import FIELD_WIDTH, PAGE_FIELD, PAGE_HEAD, RECORD_WIDTHS
+from gscodec.format.records import Bytes, PageHeads, RecordLayout, pack_fields
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import GaussianSet, Grid
+from gscodec.profiles.lattice import Codes, Int64Array, Lattice, box_places, feature_values
+from gscodec.profiles.page_heads import box_unit
+from gscodec.profiles.quantiser import pack_steps, steps_bytes, unpack_steps
+
+
+@dataclass(frozen=True)
+class RecordCodec:
+    """What the pages of one file are packed with."""
+
+    lattice: Lattice  # with records; the heads of pages are theirs
+    grid: Grid
+
+    @property
+    def layout(self) -> RecordLayout:
+        """Where values lie in a record."""
+        assert self.lattice.records is not None
+        return self.lattice.records
+
+    @property
+    def head_bytes(self) -> int:
+        """Bytes that a page begins with."""
+        return head_bytes(len(self.layout.bits) - 2)
+
+    def page_bytes(self, sizes: Int64Array) -> Int64Array:
+        """(P,) bytes of pages of so many Gaussians."""
+        return self.head_bytes + sizes * self.layout.stride
+
+    def encode(self, codes: Codes, heads: PageHeads) -> bytes:
+        """Bytes of pages of codes in file order."""
+        layout = self.layout
+        places = box_places(replace(self.lattice, pages=heads), codes.narrow, codes.elongation, codes.rotations)
+        y_at = places.rotation_bits + places.bits[:, 0]
+        place = codes.rotations | codes.offsets[:, 0] << places.rotation_bits | codes.offsets[:, 1] << y_at
+        fields = np.column_stack([codes.narrow, codes.elongation, codes.features])
+        fields = (fields - heads.of_records("lows")) // heads.of_records("scales")
+        rows = pack_fields(np.insert(fields, _PLACE_AT, place, axis=1), layout.widths, layout.stride)
+        packed, ends = self._pack_heads(heads), np.cumsum(heads.sizes)
+        parts = [
+            part.tobytes()
+            for head, end, size in zip(packed, ends, heads.sizes, strict=True)
+            for part in (head, rows[end - size : end])
+        ]
+        return b"".join(parts)
+
+    def _pack_heads(self, heads: PageHeads) -> Bytes:
+        """(P, head_bytes) of pages."""
+        unit = box_unit(self.grid)
+        table = np.zeros(len(heads.sizes), self._head_dtype)
+        table["box"] = -(-heads.boxes // unit)
+        table["slope"] = heads.slopes // unit
+        table["field"]["low"] = heads.lows - np.asarray(self.layout.lows, np.int64)
+        table["field"]["scale"] = heads.scales
+        return table.view(np.uint8).reshape(len(table), self.head_bytes)
+
+    @property
+    def _head_dtype(self) -> np.dtype[np.void]:
+        field = np.dtype([("low", "<u2"), ("scale", "u1")])
+        return np.dtype([("box", "<u2", (4,)), ("slope", "<u2"), ("field", field, (len(self.layout.bits),))])
+
+    def decode(self, data: Bytes, sizes: Int64Array, threads: int = 0) -> tuple[GaussianSet | None, int]:
+        """The Gaussians of pages that follow each other in data, or None, and the number of the first bad page, or -1.
+
+        Args:
+            sizes: (P,) Gaussians of each page; data has `page_bytes` of them.
+            threads: CPU threads; 0 is one per processor.
+        """
+        lattice, layout = self.lattice, self.layout
+        means, inv_scales, rotations, features, bad = _engine.decode_records(
+            np.array(lattice.rotation_from, np.uint8),
+            np.array(layout.lows, np.int32),
+            np.array(layout.bits, np.uint8),
+            (lattice.scale_step, layout.place_bits, self.grid.width, self.grid.height, box_unit(self.grid)),
+            data,
+            sizes,
+            threads,
+        )
+        if bad >= 0:
+            return None, bad
+        return GaussianSet(means, inv_scales, rotations, feature_values(features, lattice)), bad
+
+
+_PLACE_AT: Final = 2
+
+
+def head_bytes(n_channels: int) -> int:
+    """Bytes that a page begins with."""
+    return PAGE_HEAD.size + PAGE_FIELD.size * (2 + n_channels)
+
+
+def pack_quan(codec: RecordCodec, groups: Sequence[ChannelGroup]) -> bytes:
+    """The raw QUAN chunk."""
+    layout = codec.layout
+    fields = zip(layout.lows, layout.bits, strict=True)
+    rows = [FIELD_WIDTH.pack({"low": low, "bits": bits}) for low, bits in fields]
+    return pack_steps(codec.lattice, groups) + RECORD_WIDTHS.pack({"place_bits": layout.place_bits}) + b"".join(rows)
+
+
+def quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
+    """Raw bytes of the QUAN chunk of such a file."""
+    n_channels = sum(group.n_channels for group in groups)
+    return steps_bytes(lod_count, groups) + RECORD_WIDTHS.size + FIELD_WIDTH.size * (2 + n_channels)
+
+
+def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> RecordCodec:
+    """What a raw QUAN chunk says.
+
+    Raises:
+        CorruptField: a value is outside its range, or the chunk has another length.
+    """
+    where = f"{name}: chunk QUAN"
+    if len(data) != quan_bytes(lod_count, groups):
+        raise CorruptField(f"{where} has {len(data)} bytes, must be {quan_bytes(lod_count, groups)}")
+    lattice = unpack_steps(data, lod_count, groups, name)
+    if lattice.position_offset or any(lattice.cell_log2):
+        raise CorruptField(f"{where} has a position_offset or a cell_log2 other than 0, in profile packed")
+    at = steps_bytes(lod_count, groups)
+    values = RECORD_WIDTHS.unpack(data, at)
+    RECORD_WIDTHS.check(values, where)
+    fields = [FIELD_WIDTH.unpack(data, at) for at in range(at + RECORD_WIDTHS.size, len(data), FIELD_WIDTH.size)]
+    for field in fields:
+        FIELD_WIDTH.check(field, where)
+    lows, bits = (tuple(field[name] for field in fields) for name in ("low", "bits"))
+    return RecordCodec(replace(lattice, records=RecordLayout(values["place_bits"], lows, bits)), grid)

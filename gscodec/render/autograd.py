@@ -1,0 +1,217 @@
+"""torch on top of any engine: rendering and the photometric loss as differentiable functions.
+
+Tensors on the CPU go to any engine as NumPy arrays; tensors on a card go to the CUDA engine of that card as they are,
+by DLPack, on torch's current stream. The choice of tile lists and of the K nearest Gaussians is taken as constant, as
+in the paper (Section 3.3).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from gscodec.errors import InvalidArgument
+from gscodec.model.gaussians import GaussianSet, Grid, Window
+from gscodec.model.rendering import WHOLE, LossWeights, Subset, TileIndex
+from gscodec.render.base import Rasterizer
+from gscodec.render.bridge import Bridge, Tensors
+from gscodec.render.cpu import CpuRasterizer
+
+
+class HostBridge:
+    """`Bridge` to any engine, for tensors on the CPU."""
+
+    def __init__(self, rasterizer: Rasterizer) -> None:
+        self._rasterizer = rasterizer
+
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
+        """See `Bridge.render`."""
+        gaussians = to_gaussians(*tensors)
+        index = self._rasterizer.bin(gaussians, grid)
+        image = self._rasterizer.forward(gaussians, grid, index, Window.whole(grid))
+        return torch.from_numpy(image), (gaussians, grid, index)
+
+    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
+        """See `Bridge.backward`."""
+        gaussians, grid, index = scene
+        grads = self._rasterizer.backward(gaussians, grid, index, grad_image.contiguous().numpy())
+        return _tensors(grads.means, grads.inv_scales, grads.rotations, grads.features)
+
+    def fit_step(
+        self,
+        tensors: Tensors,
+        grid: Grid,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
+        """See `Bridge.fit_step`."""
+        rasterizer = self._rasterizer
+        gaussians = to_gaussians(*tensors)
+        index = rasterizer.bin(gaussians, grid)
+        if not isinstance(rasterizer, CpuRasterizer):
+            return self._separate_steps(gaussians, grid, index, target_planes, weights, subset, importance)
+        each = None if importance is None else importance.numpy()
+        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset, each)
+        g = step.grads
+        return (
+            torch.tensor(step.loss),
+            torch.tensor(step.mse),
+            _tensors(g.means, g.inv_scales, g.rotations, g.features),
+        )
+
+    def _separate_steps(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        index: TileIndex,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
+        """`fit_step` by the methods that every engine has."""
+        engine = self._rasterizer
+        if subset != WHOLE:
+            raise InvalidArgument(f"the {engine.name} engine does not step on subsets of the pixels")
+        target = np.ascontiguousarray(np.moveaxis(target_planes.numpy(), 0, 2))
+        image = engine.forward(gaussians, grid, index, Window.whole(grid))
+        loss, grad_image = engine.loss(image, target, weights, None if importance is None else importance.numpy())
+        g = engine.backward(gaussians, grid, index, grad_image)
+        mse = float(np.mean((image - target) ** 2, dtype=np.float64))
+        return torch.tensor(loss), torch.tensor(mse), _tensors(g.means, g.inv_scales, g.rotations, g.features)
+
+
+def to_gaussians(
+    means: torch.Tensor, inv_scales: torch.Tensor, rotations: torch.Tensor, features: torch.Tensor
+) -> GaussianSet:
+    """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C), in memory of its own."""
+    return GaussianSet(
+        np.array(means.detach().numpy(), np.float64, order="C"),
+        np.array(inv_scales.detach().numpy(), np.float64, order="C"),
+        np.array(rotations.detach().numpy(), np.float64, order="C"),
+        np.array(features.detach().numpy(), np.float32, order="C"),
+    )
+
+
+def render(
+    means: torch.Tensor,
+    inv_scales: torch.Tensor,
+    rotations: torch.Tensor,
+    features: torch.Tensor,
+    grid: Grid,
+    rasterizer: Rasterizer,
+) -> torch.Tensor:
+    """float32 (height, width, C) image of the set over the whole grid, differentiable to the four tensors.
+
+    Args:
+        means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on one device; on a card
+            nothing is copied to the host, and their values are not checked.
+        grid: the stored image. rasterizer: the engine that computes; for tensors on a card the CUDA engine there.
+    Raises:
+        InvalidArgument: the engine cannot use tensors of that device.
+    """
+    bridge = bridge_to(rasterizer, means.device)
+    image: torch.Tensor = _Render.apply(means, inv_scales, rotations, features, grid, bridge)  # type: ignore[no-untyped-call]  # torch has no type
+    return image
+
+
+def fit_loss(
+    means: torch.Tensor,
+    inv_scales: torch.Tensor,
+    rotations: torch.Tensor,
+    features: torch.Tensor,
+    grid: Grid,
+    target_planes: torch.Tensor,
+    weights: LossWeights,
+    rasterizer: Rasterizer,
+    subset: Subset = WHOLE,
+    importance: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error: two scalars.
+
+    The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. No gradient flows
+    through the second. With a subset, all of it is of those pixels alone. importance (height, width) as in
+    `Rasterizer.loss`.
+
+    Raises:
+        InvalidArgument: as `render`, or a subset of pixels with an SSIM weight.
+    """
+    bridge = bridge_to(rasterizer, means.device)
+    given = grid, target_planes, weights, subset, importance, bridge
+    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, *given)  # type: ignore[no-untyped-call]  # as in render
+    return loss, mse
+
+
+def bridge_to(rasterizer: Rasterizer, device: torch.device) -> Bridge:
+    """The way from tensors of a torch device to an engine.
+
+    Raises:
+        InvalidArgument: the engine computes elsewhere.
+    """
+    if device.type == "cpu":
+        return HostBridge(rasterizer)
+    from gscodec.render.gpu import CudaRasterizer
+
+    if not isinstance(rasterizer, CudaRasterizer) or rasterizer.runtime.name != str(device):
+        engine = rasterizer.runtime.name if isinstance(rasterizer, CudaRasterizer) else rasterizer.name
+        raise InvalidArgument(f"tensors are on {device} and the engine is {engine}: take get_backend({str(device)!r})")
+    from gscodec.render.device_bridge import DeviceBridge
+
+    return DeviceBridge(rasterizer.runtime, rasterizer.real)
+
+
+class _Render(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        inv_scales: torch.Tensor,
+        rotations: torch.Tensor,
+        features: torch.Tensor,
+        grid: Grid,
+        bridge: Bridge,
+    ) -> torch.Tensor:
+        tensors = means, inv_scales, rotations, features
+        image, scene = bridge.render(tensors, grid)
+        ctx.scene = bridge, scene
+        ctx.dtypes = tuple(t.dtype for t in tensors)
+        return image
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        bridge, scene = ctx.scene
+        grads = bridge.backward(scene, grad_outputs[0])
+        return (*(g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None, None)
+
+
+class _FitLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        inv_scales: torch.Tensor,
+        rotations: torch.Tensor,
+        features: torch.Tensor,
+        grid: Grid,
+        target_planes: torch.Tensor,
+        weights: LossWeights,
+        subset: Subset,
+        importance: torch.Tensor | None,
+        bridge: Bridge,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tensors = means, inv_scales, rotations, features
+        loss, mse, grads = bridge.fit_step(tensors, grid, target_planes, weights, subset, importance)
+        ctx.save_for_backward(*(g.to(t.dtype) for g, t in zip(grads, tensors, strict=True)))
+        ctx.mark_non_differentiable(mse)
+        return loss, mse
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), *[None] * 6)
+
+
+def _tensors(means: Any, inv_scales: Any, rotations: Any, features: Any) -> Tensors:
+    from_numpy = torch.from_numpy
+    return from_numpy(means), from_numpy(inv_scales), from_numpy(rotations), from_numpy(features)

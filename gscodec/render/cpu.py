@@ -1,0 +1,224 @@
+"""The CPU engine: checks arguments, then calls the compiled kernels.
+
+Same arguments, same instruction set: same bytes, whatever the thread count. Across instruction sets results differ by
+float32 rounding; tests hold each to the oracle, `reference`.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec import _engine
+from gscodec.errors import BackendUnavailable, InvalidArgument
+from gscodec.model.constants import MAX_TILE_PAIRS
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.model.rendering import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex, TooManyPairs
+from gscodec.render.arguments import (
+    check_grid,
+    check_index,
+    check_parameters,
+    check_points,
+    check_subset,
+    check_window,
+    importance_planes,
+    rectangle,
+)
+
+
+def available_isas() -> list[str]:
+    """Instruction sets this machine can run, slowest first; the last is the default."""
+    return list(_engine.available_isas())
+
+
+@dataclass(frozen=True)
+class FitStep:
+    """What one training step needs to know."""
+
+    loss: float
+    mse: float  # mean squared error of the blend, per sample, whatever pixels count
+    grads: GaussianGrads
+
+
+class CpuRasterizer:
+    """`Rasterizer` over gscodec._engine.
+
+    Args:
+        threads: worker threads; None is one per processor.
+        isa: an entry of available_isas(); None is the fastest.
+
+    Raises:
+        BackendUnavailable: the machine does not have that instruction set.
+    """
+
+    name = "cpu"
+
+    def __init__(self, threads: int | None = None, isa: str | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InvalidArgument(f"threads {threads} is below 1")
+        if isa is not None and isa not in available_isas():
+            raise BackendUnavailable(f"instruction set {isa!r} is not one of {', '.join(available_isas())}")
+        self._threads = threads or 0
+        self._local = threading.local()
+        self._isa = isa or ""
+
+    @property
+    def threads(self) -> int:
+        """Worker threads; 0 is one per processor."""
+        return self._threads
+
+    def bin(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        tiles: tuple[int, int, int, int] | None = None,
+        max_pairs: int = MAX_TILE_PAIRS,
+    ) -> TileIndex:
+        """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
+
+        Raises:
+            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
+            TooManyPairs: more than max_pairs entries.
+        """
+        check_parameters(gaussians)
+        check_grid(gaussians, grid)
+        rect = rectangle(grid, tiles)
+        try:
+            offsets, indices = _engine.bin(
+                np.ascontiguousarray(gaussians.means, np.float64),
+                np.ascontiguousarray(gaussians.inv_scales, np.float64),
+                np.ascontiguousarray(gaussians.rotations, np.float64),
+                rect,
+                grid.support_q,
+                max_pairs,
+                self._threads,
+            )
+        except ValueError as error:  # std::length_error
+            raise TooManyPairs(len(gaussians), grid, max_pairs) from error
+        return TileIndex(offsets, indices, rect)
+
+    def forward(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
+    ) -> npt.NDArray[Any]:
+        """See `Rasterizer.forward`."""
+        check_window(window)
+        if dtype not in get_args(OutputDtype):
+            raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
+        result: npt.NDArray[Any] = _engine.render(
+            *_scene(gaussians, grid, index),
+            window.x,
+            window.y,
+            window.step_x,
+            window.step_y,
+            window.height,
+            window.width,
+            dtype,
+            self._isa,
+            self._threads,
+        )
+        return result
+
+    def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
+        """See `Rasterizer.sample`."""
+        place = check_points(points)
+        result: Float32Array = _engine.sample(*_scene(gaussians, grid, index), place, self._isa, self._threads)
+        return result
+
+    def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
+        """See `Rasterizer.backward`."""
+        expected = (grid.height, grid.width, gaussians.n_channels)
+        if grad_image.shape != expected:
+            raise InvalidArgument(f"grad_image has shape {grad_image.shape}, the render has {expected}")
+        return GaussianGrads(
+            *_engine.backward(*_scene(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
+        )
+
+    def loss(
+        self,
+        image: Float32Array,
+        target: Float32Array,
+        weights: LossWeights,
+        importance: Float32Array | None = None,
+    ) -> tuple[float, Float32Array]:
+        """See `Rasterizer.loss`."""
+        if image.shape != target.shape or image.ndim != 3 or not image.size:
+            raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
+        mix = (weights.l1, weights.l2, weights.ssim)
+        each = importance_planes(importance, image.shape)
+        value, _, grad = _engine.loss(_planes(image), _planes(target), each, *mix, self._isa, self._threads)
+        return value, np.moveaxis(grad, 0, 2)
+
+    def fit_step(
+        self,
+        gaussians: GaussianSet,
+        grid: Grid,
+        index: TileIndex,
+        target_planes: Float32Array,
+        weights: LossWeights,
+        subset: Subset = WHOLE,
+        importance: Float32Array | None = None,
+    ) -> FitStep:
+        """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width).
+
+        With a subset, loss and gradients are those of the mean over its pixels alone; `importance` as in `loss`.
+
+        Raises:
+            InvalidArgument: shapes do not match, or a subset of pixels with an SSIM weight, which needs neighbours.
+        """
+        expected = (gaussians.n_channels, grid.height, grid.width)
+        if target_planes.shape != expected:
+            raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
+        check_subset(subset, (grid.height, grid.width), weights)
+        each = importance_planes(importance, (grid.height, grid.width, gaussians.n_channels))
+        mix = (weights.l1, weights.l2, weights.ssim)
+        value, mse, grads = _engine.fit_step(
+            *_scene(gaussians, grid, index),
+            target_planes,
+            each,
+            *mix,
+            (subset.step, subset.x, subset.y),
+            self._scratch(),
+            self._isa,
+            self._threads,
+        )
+        return FitStep(value, mse, GaussianGrads(*grads))
+
+    def _scratch(self) -> _engine.StepScratch:
+        """The buffers of this thread's steps; they go when the rasterizer does."""
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = _engine.StepScratch()
+        scratch: _engine.StepScratch = self._local.scratch
+        return scratch
+
+    def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
+        """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point that it is the nearest Gaussian of.
+
+        q is their sum; 0 where it is nearest to none of the points, which are 16 pixel centres of each tile. `index`
+        covers the whole grid and may list Gaussians beyond their support.
+        """
+        result: Float32Array = _engine.farthest_owned(*_scene(gaussians, grid, index), self._threads)
+        return result
+
+
+def _planes(image: Float32Array) -> Float32Array:
+    return np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float32)
+
+
+def _scene(
+    gaussians: GaussianSet, grid: Grid, index: TileIndex
+) -> tuple[_engine.Scene, tuple[int, int], tuple[int, int, int, int], int]:
+    """What the kernels trust: everything here is checked, parameters by `bin`."""
+    check_grid(gaussians, grid)
+    check_index(gaussians, grid, index)
+    scene = _engine.Scene(
+        np.ascontiguousarray(gaussians.means, np.float64),
+        np.ascontiguousarray(gaussians.inv_scales, np.float64),
+        np.ascontiguousarray(gaussians.rotations, np.float64),
+        np.ascontiguousarray(gaussians.features, np.float32),
+        np.ascontiguousarray(grid.background, np.float32),
+        np.ascontiguousarray(index.offsets, np.int64),
+        np.ascontiguousarray(index.indices, np.int32),
+    )
+    return scene, (grid.height, grid.width), rectangle(grid, index.tiles), grid.top_k

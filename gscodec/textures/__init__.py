@@ -1,5 +1,0 @@
-"""Textures that engines load as they are: DDS and KTX2 with mip chains, and every level as PNG or OpenEXR."""
-
-from gscodec.textures.write import TARGETS, Exported, export
-
-__all__ = ["TARGETS", "Exported", "export"]

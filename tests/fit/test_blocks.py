@@ -1,0 +1,120 @@
+"""Where blocks lie, how many Gaussians each gets, and how they meet."""
+
+import numpy as np
+import pytest
+import torch
+
+from gscodec.encoding.api import encode
+from gscodec.encoding.block_sizes import Counts
+from gscodec.encoding.pace import LEAST_STEPS, Pace
+from gscodec.errors import InvalidArgument
+from gscodec.fit.blocks import CELL_PX, block_side, halo_width, split, survey, variance_missed
+from gscodec.fit.surroundings import Surroundings, half_extents
+from gscodec.image.arrays import from_array
+from gscodec.image.regions import Rect, StackRegions
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+
+
+@pytest.mark.parametrize("size", [(300, 500), (64, 64), (1, 700), (1000, 129), (513, 1025)])
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_cores_cover_the_picture_once(size: tuple[int, int], side: int) -> None:
+    seen = np.zeros(size, np.int64)
+    for block in split(*size, side, 64):
+        seen[block.core.slices()] += 1
+        assert block.window.overlap(block.core) == block.core
+        assert block.window.x0 % CELL_PX == 0
+        assert block.window.y0 % CELL_PX == 0
+    assert (seen == 1).all()
+
+
+def test_sparse_pictures_have_larger_blocks_and_wider_halos() -> None:
+    assert block_side(8192, 8192, 100_000) < block_side(8192, 8192, 10_000)
+    assert halo_width(8192, 8192, 100_000, 1024) < halo_width(8192, 8192, 10_000, 2048)
+    assert halo_width(8192, 8192, 1, 1024) <= 512
+
+
+def test_flat_parts_are_worth_little_but_something() -> None:
+    picture = np.full((256, 256, 3), 0.5, np.float32)
+    picture[:128, :128] = np.random.default_rng(1).random((128, 128, 3))
+    source = StackRegions(from_array(picture))
+    seen = survey(source, split(256, 256, 128, 64), 1000)
+    busy, flat = seen.share(Rect(0, 0, 128, 128)), seen.share(Rect(128, 128, 256, 256))
+    assert busy > 0.8
+    assert 0 < flat < 0.1
+    assert seen.share(Rect(0, 0, 256, 256)) == pytest.approx(1)
+    assert seen.mean == pytest.approx(picture.mean(axis=(0, 1)), abs=1e-5)
+
+
+def test_variance_is_that_inside_squares() -> None:
+    steps = np.repeat(np.arange(8) % 2, 8).astype(np.float32)[None, :, None] * np.ones((64, 1, 1), np.float32)
+    assert variance_missed(steps, 8) == pytest.approx(np.zeros((1, 1)))
+    assert variance_missed(steps, 16) == pytest.approx(np.full((1, 1), 0.25))
+
+
+def test_a_number_that_was_asked_for_is_met_whatever_blocks_give_back() -> None:
+    rng = np.random.default_rng(0)
+    counts = Counts(rng.random(20).tolist(), 4, 5000, None, 0, 0.0)
+    done = 0
+    for block in range(20):
+        n = counts.of(block, done)
+        done += n if block == 19 else round(n * rng.uniform(0.9, 1.1))
+    assert done == 5000
+
+
+def test_counts_follow_the_bytes_that_were_measured() -> None:
+    counts = Counts([1.0] * 16, 1, None, 16_000, 400, 30.0)
+    done = 0
+    for block in range(16):
+        if counts.wants_size(block):
+            counts.measured(done, 400 + done * 5)  # 40 bits, where 30 were expected
+        done += counts.of(block, done)
+    assert 0.97 * 16_000 <= 400 + done * 5 <= 16_000
+
+
+def test_steps_follow_the_time_that_is_left() -> None:
+    now = [0.0]
+    pace = Pace(100.0, 0.0, clock=lambda: now[0])
+    assert pace.is_blind
+    pace.took(10, 1000, 1.0)  # 0.1 s a step
+    assert 70 < pace.steps(10_000, 1000, 10_000, 0.2) < 90, "a tenth of the time, a sixth of it for other steps"
+    now[0] = 99.9
+    assert pace.steps(10_000, 1000, 10_000, 0.2) == LEAST_STEPS
+    assert Pace(None, 0.0).steps(123, 1, 1, 0.0) == 123
+
+
+def _around(core: Rect, window: Rect, neighbours: GaussianSet, generations: list[int]) -> Surroundings:
+    lods = LodTable((1, 2), ((0.5,), (1.0, 1.0)))
+    grid = Grid(512, 512, np.zeros(3, np.float32))
+    return Surroundings(core, window, grid, lods, neighbours, np.array(generations, np.int64))
+
+
+def _gaussians(means: list[list[float]], sigma: float) -> GaussianSet:
+    n = len(means)
+    return GaussianSet(np.array(means), np.full((n, 2), 1 / sigma), np.zeros(n), np.zeros((n, 3), np.float32))
+
+
+def test_gaussians_stay_out_of_finished_blocks_and_inside_the_window() -> None:
+    around = _around(Rect(128, 128, 256, 256), Rect(64, 64, 320, 320), _gaussians([[0.0, 0.0]], 1), [0])
+    means = torch.tensor([[10.0, 10.0], [70.0, 70.0], [10.0, 100.0], [10.0, 200.0], [300.0, -5.0]])
+    around.confine(means)
+    assert means.tolist() == [[64, 64], [70, 70], [64, 100], [10, 200], [256, 64]]
+    allowed = around.allowed
+    assert not allowed[:64].any()
+    assert not allowed[:192, :64].any()
+    assert allowed[192:, :64].all()
+    assert around.in_core(means.double().numpy()).tolist() == [True, True, True, False, False]
+
+
+def test_neighbours_show_where_their_support_at_a_level_reaches() -> None:
+    neighbours = _gaussians([[-20.0, 10.0], [-20.0, 10.0], [-60.0, 10.0]], 3.0)
+    around = _around(Rect(0, 0, 128, 128), Rect(0, 0, 192, 192), neighbours, [0, 1, 0])
+    coarse, fine = around.shown
+    assert half_extents(neighbours, 25.0) == pytest.approx(15.0)
+    assert len(coarse[0]) == 1, "twice as wide at the coarse level, and its own generation alone"
+    assert coarse[1].numpy() == pytest.approx(0.5 / 3)
+    assert len(fine[0]) == 0
+
+
+def test_blocks_have_sides_that_cells_divide(picture: Float32Array) -> None:
+    with pytest.raises(InvalidArgument, match="multiple of 64"):
+        encode(picture, gaussians=10, block=100)

@@ -1,0 +1,116 @@
+import math
+
+import numpy as np
+import pytest
+
+from gscodec.fit.lattices import bits_of, snap
+from gscodec.fit.loop import Fit, fit
+from gscodec.fit.presets import PRESETS
+from gscodec.fit.settle_task import SettleTask
+from gscodec.fit.settling import COARSEST_FEATURES, Settled, _least, settle
+from gscodec.format.limits import generations_of
+from gscodec.image.arrays import from_array
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid
+from gscodec.profiles.lattice import Lattice
+from gscodec.render.cpu import CpuRasterizer
+
+ENGINE = CpuRasterizer(1)
+PAGE = 512
+
+
+@pytest.fixture(scope="module")
+def groups(picture: Float32Array) -> tuple[ChannelGroup, ...]:
+    return from_array(picture).groups
+
+
+@pytest.fixture(scope="module")
+def finished(picture: Float32Array, grid: Grid) -> Fit:
+    return fit(picture, 120, PRESETS["fast"], rasterizer=ENGINE, grid=grid, lods=3, steps=120)
+
+
+@pytest.fixture(scope="module")
+def task(picture: Float32Array, grid: Grid, finished: Fit, groups: tuple[ChannelGroup, ...]) -> SettleTask:
+    return SettleTask(picture, grid, groups, PRESETS["fast"], finished.lods, ENGINE, seed=3)
+
+
+def size_of(task: SettleTask, gaussians: GaussianSet, lattice: Lattice) -> int:
+    counts = task.lods.ending_at(len(gaussians)).counts
+    return math.ceil(bits_of(gaussians, lattice, task.grid, counts, PAGE) / 8)
+
+
+def settled_at(task: SettleTask, finished: Fit, budget: int | None) -> Settled:
+    return settle(task, finished.gaussians, 30, size_of=lambda g, on: size_of(task, g, on), budget=budget)
+
+
+def same(first: GaussianSet, second: GaussianSet) -> bool:
+    return all(np.array_equal(getattr(first, k), getattr(second, k)) for k in first.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("bits", [28, 40, 64])
+def test_a_budget_is_used_up_and_never_exceeded(task: SettleTask, finished: Fit, bits: int) -> None:
+    budget = bits * 120 // 8
+    result = settled_at(task, finished, budget)
+    assert 0.95 * budget < size_of(task, result.gaussians, result.lattice) <= budget
+
+
+@pytest.mark.parametrize("budget", [None, 600])
+def test_what_has_settled_lies_on_the_lattice(task: SettleTask, finished: Fit, budget: int | None) -> None:
+    result = settled_at(task, finished, budget)
+    generations = generations_of(task.lods.ending_at(len(result.gaussians)).counts)
+    again = snap(result.gaussians, result.lattice, task.grid, generations)
+    np.testing.assert_allclose(again.means, result.gaussians.means)
+    np.testing.assert_allclose(again.inv_scales, result.gaussians.inv_scales)
+    np.testing.assert_allclose(again.features, result.gaussians.features, atol=1e-6)
+
+
+def test_the_same_task_settles_alike(task: SettleTask, finished: Fit) -> None:
+    assert same(settled_at(task, finished, 600).gaussians, settled_at(task, finished, 600).gaussians)
+
+
+def test_where_the_last_values_cost_more_than_thought_the_least_needed_of_the_finest_go(
+    task: SettleTask, finished: Fit
+) -> None:
+    """Here every Gaussian takes ten bytes on any lattice, so that steps alone meet no budget."""
+    fewer, more = (
+        settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=budget).gaussians
+        for budget in (1175, 1199)
+    )
+    assert (len(fewer), len(more)) == (117, 119)
+    coarser = task.lods.counts[-2]
+    assert same(fewer[:coarser], more[:coarser])
+    assert {tuple(mean) for mean in fewer.means.tolist()} < {tuple(mean) for mean in more.means.tolist()}
+
+
+def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(task: SettleTask, finished: Fit) -> None:
+    fewer = settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
+    assert len(fewer.gaussians) == 70
+
+    def size_with_features(gaussians: GaussianSet, lattice: Lattice) -> int:
+        return int(len(gaussians) * (5 + 0.2 / lattice.feature_steps.max()))
+
+    coarser = settle(task, finished.gaussians, 30, size_of=size_with_features, budget=700)
+    assert len(coarser.gaussians) == 120
+    assert size_with_features(coarser.gaussians, coarser.lattice) <= 700
+    assert coarser.lattice.feature_steps.max() <= COARSEST_FEATURES
+
+
+@pytest.mark.parametrize("steepness", [100.0, 3000.0])
+@pytest.mark.parametrize("jump", [0, 200])
+def test_steps_that_fit_are_found_with_few_looks(steepness: float, jump: int) -> None:
+    """Sizes fall with logarithms, here also by a jump, as where a step of scales is a whole number."""
+    looks: list[float] = []
+
+    def size_at(value: float) -> int:
+        looks.append(value)
+        return round(20000 - steepness * math.log(value)) + (jump if value < 0.04 else 0)
+
+    for wanted in (3e-4, 0.0399, 0.0401, 1.7):
+        looks.clear()
+        budget = size_at(wanted)
+        found = _least(size_at, budget, 1e-4, 3.0)
+        assert 0.998 * budget - jump <= size_at(found) <= budget
+        assert len(looks) - 2 <= (12 if jump else 6), "two are of this test"
+        assert found >= 0.98 * wanted
+    assert _least(size_at, 10, 1e-4, 3.0) == 3.0
+    assert _least(size_at, 10**6, 1e-4, 3.0) < 1.01e-4
