@@ -95,12 +95,12 @@ nvrtc: $(VENV)/dev ## compile the CUDA kernels with older compilers, which it do
 	done
 
 bench: $(VENV)/bench ## measure beside rivals (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
-	$(BIN)/gscodec bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
+	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
 		--output $(RESULTS) --files out/files $(BENCH)
 	$(BIN)/python benchmarks/readme_table.py
 
 bench-check: $(VENV)/bench ## hold a few short fits to the committed ones: at most 0.1 dB or 1 % of the bytes lost
-	$(BIN)/gscodec bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
+	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
 		--against benchmarks/results/check/check.csv
 
 bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it comes (SECONDS=600)
@@ -140,7 +140,7 @@ $(VENV)/sanitize: $(VENV)/dev
 	@touch $@
 
 $(VENV)/bench: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --editable ".[encode,bench]"
+	@$(PIP) install --constraint constraints.txt --group bench
 	@touch $@
 
 $(VENV)/cuda12 $(VENV)/cuda13: $(VENV)/cuda%: $(VENV)/installed

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from _gpu_clock import Clock, ProfiledRuntime
 from _gpu_floors import SceneFacts, work_of
 from _gpu_machine import Machine
-from _synthetic import synthetic_file
+from gscodec_bench.synthetic import synthetic_file
 
 from gscodec.container.reader import IgsReader
 from gscodec.cuda.runtime import Runtime

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 from _range_server import serve
+from gscodec_bench.machine import machine
+from gscodec_bench.synthetic import synthetic_gaussians, synthetic_grid
 
-from gscodec.bench.machine import machine
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.writer import pack

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gscodec_bench.machine import machine
 from PIL import Image
-
-from gscodec.bench.machine import machine
 
 PIECE = (64, 96)
 KILLS = 20

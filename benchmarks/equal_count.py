@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from gscodec_bench.machine import machine
 
 import gscodec
-from gscodec.bench.machine import machine
 from gscodec.image.levels import to_unit
 from gscodec.image.load import load_image
 from gscodec.metrics import ms_ssim, psnr, ssim

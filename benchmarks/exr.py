@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import OpenEXR
+from gscodec_bench.machine import machine
 
 import gscodec
-from gscodec.bench.machine import machine
 from gscodec.cli.app import main as gscodec_main
 from gscodec.errors import GsCodecError
 from gscodec.image.levels import to_values

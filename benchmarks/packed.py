@@ -11,8 +11,8 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from gscodec_bench.machine import machine
 
-from gscodec.bench.machine import machine
 from gscodec.container.contents import Contents
 from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs

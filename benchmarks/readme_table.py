@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from gscodec.bench.codecs import PICTURE_RIVALS
-from gscodec.bench.tables import leads
+from gscodec_bench.codecs import PICTURE_RIVALS
+from gscodec_bench.tables import leads
 
 ROOT = Path(__file__).parents[1]
 OURS = "gscodec:balanced"

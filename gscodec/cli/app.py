@@ -7,11 +7,11 @@ import nothing heavy: NumPy, Pillow, rich and the engine come in inside the verb
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gscodec.cli import _console, batch, bench, compare, decode, encode, export, info, sample, validate
+from gscodec.cli import _console, batch, compare, decode, encode, export, info, sample, validate
 from gscodec.cli.exit import ExitCode, code_of, message_of
 from gscodec.errors import (
     DeviceFallback,
@@ -24,17 +24,30 @@ from gscodec.errors import (
 
 _OUR_WARNINGS = (DeviceFallback, DeviceWarning, SourceWarning)
 
-app = typer.Typer(
-    name="gscodec",
+
+def new_program(name: str, **options: Any) -> typer.Typer:
+    """A program for `run_program`, without commands yet.
+
+    Args:
+        options: further arguments of `typer.Typer`.
+    """
+    return typer.Typer(
+        name=name,
+        rich_markup_mode=None,  # plain help: rich alone would use up half of the start-up time
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )
+
+
+app = new_program(
+    "gscodec",
     help="Image and texture codec on 2D Gaussians.",
     epilog="Exit codes: 0 ok, 1 usage, 2 I/O, 3 bad file, 4 runtime, 5 unsupported, 7 differs, 8 target not met, "
     "9 some batch items failed, 130 interrupted.",
-    rich_markup_mode=None,  # plain help: rich alone would use up half of the start-up time
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (encode, decode, export, batch, info, validate, sample, compare, bench):
+for verb in (encode, decode, export, batch, info, validate, sample, compare):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 
@@ -64,16 +77,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments without the program's name; those of the process if None.
     """
+    return run_program(app, "gscodec", argv)
+
+
+def run_program(program: typer.Typer, name: str, argv: Sequence[str] | None) -> int:
+    """Run a program of `new_program` as `main` does.
+
+    Args:
+        name: what its messages call it.
+        argv: arguments without the program's name; those of the process if None.
+    """
     with _console.standard_streams():
         try:
-            code = _run(argv)
+            code = _run(program, name, argv)
             _console.flush_stdout()
             return code
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             return _report(error)
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(program: typer.Typer, name: str, argv: Sequence[str] | None) -> int:
     if not _console.debugging():
         import logging
 
@@ -84,8 +107,8 @@ def _run(argv: Sequence[str] | None) -> int:
         for ours in _OUR_WARNINGS:
             warnings.simplefilter("always", ours)
         warnings.showwarning = _show_warning
-        result = typer.main.get_command(app).main(
-            args=None if argv is None else list(argv), prog_name="gscodec", standalone_mode=False
+        result = typer.main.get_command(program).main(
+            args=None if argv is None else list(argv), prog_name=name, standalone_mode=False
         )
     return result if isinstance(result, int) else ExitCode.OK
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from gscodec_bench.ablated_fit import PARTS, fit_without, names_of, variants
+from gscodec_bench.additive import additive_image
 
-from gscodec.bench.ablated_fit import PARTS, fit_without, names_of, variants
-from gscodec.bench.additive import additive_image
 from gscodec.container.contents import Contents
 from gscodec.container.writer import pack, quantize
 from gscodec.fit.loop import fit

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from gscodec_bench.codecs import Codec, Igs, Layout, codec_names, get_codec, join, split, split_available
+from gscodec_bench.codecs.mips import enlarge, mip_of, shrink
+from gscodec_bench.measure import code, igs_figures, quality_figures
+from gscodec_bench.sources import discover
 from PIL import Image
 
-from gscodec.bench.codecs import Codec, Igs, Layout, codec_names, get_codec, join, split, split_available
-from gscodec.bench.codecs.mips import enlarge, mip_of, shrink
-from gscodec.bench.measure import code, igs_figures, quality_figures
-from gscodec.bench.sources import discover
 from gscodec.errors import InvalidArgument
 from gscodec.image.arrays import from_array
 from gscodec.image.levels import to_unit

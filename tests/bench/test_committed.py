@@ -5,11 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-
-from gscodec.bench import tables
-from gscodec.bench.plan import Notes, Plan
-from gscodec.bench.sources import discover
-from gscodec.bench.suites import SUITES
+from gscodec_bench import tables
+from gscodec_bench.plan import Notes, Plan
+from gscodec_bench.sources import discover
+from gscodec_bench.suites import SUITES
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "benchmarks" / "results" / "samples"

@@ -4,8 +4,7 @@ import warnings
 import bjontegaard
 import numpy as np
 import pytest
-
-from gscodec.bench.curves import Curve, bd_quality, bd_rate, curve, curves_of, mean_curve
+from gscodec_bench.curves import Curve, bd_quality, bd_rate, curve, curves_of, mean_curve
 
 # Two encodings of a test sequence at four rates each, in the manner of VCEG-M33.
 ANCHOR = curve([(686.76, 40.28), (309.58, 37.18), (157.11, 34.24), (85.95, 31.42)])

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from gscodec_bench.guard import compare
 
-from gscodec.bench.guard import compare
 from gscodec.errors import FileAccessError, InvalidArgument
 
 HEAD = "image,codec,setting,bytes,psnr,encode_s\n"

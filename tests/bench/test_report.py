@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from gscodec_bench.codecs import get_codec
+from gscodec_bench.command import main
+from gscodec_bench.crops import choose, data_uri, error_map
+from gscodec_bench.matched import nearest_size
+from gscodec_bench.report import to_html
 from PIL import Image
 
-from gscodec.bench.codecs import get_codec
-from gscodec.bench.crops import choose, data_uri, error_map
-from gscodec.bench.matched import nearest_size
-from gscodec.bench.report import to_html
-from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
 from gscodec.image.arrays import from_array
 
@@ -78,7 +78,7 @@ def test_markdown_becomes_html() -> None:
 
 def test_the_page_stands_alone_and_shows_equal_bytes(gallery: Path, tmp_path: Path) -> None:
     ours = "gscodec:fast:lods1:steps2"
-    words = ["bench", str(gallery / "photo"), "--output", str(tmp_path), "--quick", "-q", "-j", "1"]
+    words = [str(gallery / "photo"), "--output", str(tmp_path), "--quick", "-q", "-j", "1"]
     words += ["--codecs", f"{ours},jpeg,webp", "--rates", "2", "--metrics", "psnr"]
     assert main(words) == ExitCode.OK
     page = (tmp_path / "rd.html").read_text()
@@ -99,7 +99,7 @@ def test_the_page_stands_alone_and_shows_equal_bytes(gallery: Path, tmp_path: Pa
 
 def test_a_stack_is_shown_map_by_map(gallery: Path, tmp_path: Path) -> None:
     ours = "gscodec:fast:lods1:steps2"
-    words = ["bench", str(gallery / "rock"), "--output", str(tmp_path), "--suite", "stacks", "-q", "-j", "1"]
+    words = [str(gallery / "rock"), "--output", str(tmp_path), "--suite", "stacks", "-q", "-j", "1"]
     assert main([*words, "--codecs", f"{ours},jpeg,bc1", "--rates", "0.5", "--metrics", "psnr"]) == ExitCode.OK
     page = (tmp_path / "stacks.html").read_text()
     assert re.findall(r"<h3>(.*?): most", page) == ["rock, albedo", "rock, normal"]

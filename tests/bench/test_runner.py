@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gscodec.bench.plan import Task
-from gscodec.bench.runner import Event, run
-from gscodec.bench.table import ResultTable
+from gscodec_bench.plan import Task
+from gscodec_bench.runner import Event, run
+from gscodec_bench.table import ResultTable
 
 FIELDS = ("name", "value", "pid", "source_sha256", "codec_version", "machine")
 STAMPS = {"source_sha256": "s", "codec_version": "v"}

@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from gscodec_bench import command
+from gscodec_bench.command import main
+from gscodec_bench.plan import Plan
+from gscodec_bench.session import run_suite
+from gscodec_bench.sources import discover
+from gscodec_bench.suites import SUITES
 
-from gscodec.bench.plan import Plan
-from gscodec.bench.session import run_suite
-from gscodec.bench.sources import discover
-from gscodec.bench.suites import SUITES
-from gscodec.cli import bench
-from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
 
 OURS = "gscodec:fast:lods1:steps2"
@@ -22,12 +22,12 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def arguments(gallery: Path, output: Path, *more: str) -> list[str]:
-    words = ["bench", str(gallery), "--output", str(output), "--quick", "--metrics", "psnr", "-j", "1"]
+    words = [str(gallery), "--output", str(output), "--quick", "--metrics", "psnr", "-j", "1"]
     return [*words, "--skip", "odd/*", *more]
 
 
 def test_help_knows_every_suite() -> None:
-    assert tuple(SUITES) == bench.SUITE_NAMES
+    assert tuple(SUITES) == command.SUITE_NAMES
 
 
 def test_pictures_from_folder_to_tables(gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_pictures_from_folder_to_tables(gallery: Path, tmp_path: Path, capsys: p
     assert ours["flip"] != ""
     table = (output / "rd.md").read_text()
     assert "sky.exr: the rivals have no pictures of floats" in table
-    assert "\n    gscodec" in table  # the command that made it, with the words of this process
+    assert "\n    python -m gscodec_bench " in table  # the command that made it, with the words of this process
     assert {path.name for path in output.iterdir()} >= {"rd-bd.csv", "rd-psnr.svg", "rd-flip.png"}
 
     before = {path: path.read_bytes() for path in output.iterdir()}
@@ -111,7 +111,7 @@ def test_a_codec_that_fails_is_named_and_the_rest_is_measured(
     def fail(*_: object) -> bytes:
         raise RuntimeError("out of ideas")
 
-    monkeypatch.setattr("gscodec.bench.codecs.pillow.Jpeg.encode", fail)
+    monkeypatch.setattr("gscodec_bench.codecs.pillow.Jpeg.encode", fail)
     assert main(arguments(gallery, tmp_path, "--codecs", "jpeg,webp")) == ExitCode.PARTIAL
     error = capsys.readouterr().err
     assert "22 tasks failed, the first: art_two jpeg 1: RuntimeError: out of ideas" in error
@@ -140,7 +140,7 @@ def test_unreadable_pictures_are_named(gallery: Path, tmp_path: Path) -> None:
 def test_tables_come_without_plots_where_matplotlib_is_missing(
     gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gscodec.bench.plots.find_spec", lambda _: None)
+    monkeypatch.setattr("gscodec_bench.plots.find_spec", lambda _: None)
     assert main(arguments(gallery / "photo", tmp_path, "--codecs", "jpeg", "-q")) == ExitCode.OK
     assert "plots: matplotlib is not installed: pip install" in (tmp_path / "rd.md").read_text()
     assert not list(tmp_path.glob("*.svg"))
@@ -148,7 +148,7 @@ def test_tables_come_without_plots_where_matplotlib_is_missing(
 
 def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    assert main(["bench", str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == ExitCode.USAGE
+    assert main([str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == ExitCode.USAGE
     assert "holds nothing that rd measures" in capsys.readouterr().err
 
 

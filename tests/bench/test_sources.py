@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gscodec_bench.sources import Skipped, discover, try_load
 from icc_profiles import make_profile
 from PIL import Image
 
-from gscodec.bench.sources import Skipped, discover, try_load
 from gscodec.errors import FileAccessError
 from gscodec.model.channels import NormalConvention, Role, Transfer
 

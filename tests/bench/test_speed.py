@@ -4,13 +4,13 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from gscodec_bench import stages
+from gscodec_bench.command import main
+from gscodec_bench.machine import machine, peak_mb
+from gscodec_bench.stages import STAGES, Case, take_turns
+from gscodec_bench.suites import speed
+from gscodec_bench.synthetic import synthetic_file, synthetic_gaussians, synthetic_target
 
-from gscodec.bench import stages
-from gscodec.bench.machine import machine, peak_mb
-from gscodec.bench.stages import STAGES, Case, take_turns
-from gscodec.bench.suites import speed
-from gscodec.bench.synthetic import synthetic_file, synthetic_gaussians, synthetic_target
-from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
 from gscodec.decoding.image import open_igs
 
@@ -77,7 +77,7 @@ def test_the_suite_writes_tables_and_growth(
     monkeypatch.setattr(speed, "QUICK_SINGLE", dict.fromkeys(("bin", "forward", "decode", "one pixel"), tiny))
     monkeypatch.setattr(speed, "QUICK_AXES", {"side": (16, 32), "gaussians": (5, 10), "channels": (1, 2)})
     monkeypatch.setattr(speed, "CURVED", ("bin", "forward", "step"))
-    words = ["bench", str(gallery), "--suite", "speed", "--quick", "--output", str(tmp_path), "-j", "1", "--jobs", "2"]
+    words = [str(gallery), "--suite", "speed", "--quick", "--output", str(tmp_path), "-j", "1", "--jobs", "2"]
     assert main(words) == ExitCode.OK
     with (tmp_path / "speed.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,6 +1,5 @@
 import pytest
-
-from gscodec.bench.stack_tables import maps_of, stack_sections, with_map_columns
+from gscodec_bench.stack_tables import maps_of, stack_sections, with_map_columns
 
 Row = dict[str, str]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from gscodec_bench.command import main
+from gscodec_bench.suites import SUITES, ablation, get_suite, restoration
 
-from gscodec.bench.suites import SUITES, ablation, get_suite, restoration
-from gscodec.cli.app import main
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
 from gscodec.image.arrays import from_array
@@ -17,7 +17,7 @@ Waves = Callable[..., npt.NDArray[np.uint8]]
 
 
 def run(suite: str, gallery: Path, output: Path, *more: str) -> list[dict[str, str]]:
-    words = ["bench", str(gallery / "photo"), "--suite", suite, "--output", str(output), "--quick", "-q", "-j", "1"]
+    words = [str(gallery / "photo"), "--suite", suite, "--output", str(output), "--quick", "-q", "-j", "1"]
     assert main([*words, *more]) == ExitCode.OK
     with (output / f"{suite}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -76,7 +76,7 @@ def test_the_middle_of_a_picture(waves: Waves) -> None:
 
 
 def test_the_guard_has_a_jpeg_row_as_its_canary(gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gscodec.bench.suites.check.CODECS", ("gscodec:fast:steps3", "jpeg"))
+    monkeypatch.setattr("gscodec_bench.suites.check.CODECS", ("gscodec:fast:steps3", "jpeg"))
     rows = run("check", gallery, tmp_path)
     assert [(row["codec"], row["setting"]) for row in rows] == [("gscodec:fast:steps3", "0.2"), ("jpeg", "35")]
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from gscodec_bench.table import ResultTable, as_text, number
 
-from gscodec.bench.table import ResultTable, as_text, number
 from gscodec.errors import InvalidArgument
 
 FIELDS = ("image", "setting", "psnr", "source_sha256", "codec_version")

@@ -3,10 +3,9 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from gscodec_bench import plots, tables
+from gscodec_bench.table import Row
 from PIL import Image
-
-from gscodec.bench import plots, tables
-from gscodec.bench.table import Row
 
 
 def row(image: str, codec: str, setting: str, bpp: float, psnr: float) -> Row:

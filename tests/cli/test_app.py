@@ -17,7 +17,7 @@ from gscodec.cli.app import app
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-VERBS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare", "bench")
+VERBS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 

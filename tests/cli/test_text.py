@@ -134,7 +134,6 @@ def test_names_of_files_are_not_obeyed(run: "Run", igs: Path, tmp_path: Path) ->
         ["batch", folder, tmp_path / "out", *QUICK[:6], "--dry-run"],
         ["batch", folder, tmp_path / "out", *QUICK[:6], "--json"],
         ["batch", "--decode", folder, tmp_path / "back"],
-        ["bench", folder, "--suite", EVIL],
     ):
         outcome = run(*command)
         for text in (outcome.text, outcome.stderr):

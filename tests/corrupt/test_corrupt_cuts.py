@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from _range_server import RangeServer
+from synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 
-from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.cli.app import main
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from synthetic import synthetic_gaussians, synthetic_grid
 
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import MAX_ISSUES, Severity, validate

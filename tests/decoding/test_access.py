@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from synthetic import synthetic_gaussians, synthetic_grid
 
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.writer import pack

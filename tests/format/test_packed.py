@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import packed_contents
 
-from gscodec.bench.synthetic import packed_contents
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import packed_contents
 
-from gscodec.bench.synthetic import packed_contents
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate

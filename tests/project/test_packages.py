@@ -26,7 +26,6 @@ ORDER: Final = (
     "exporting",
     "encoding",
     "batch",
-    "bench",
     "cli",
 )
 """From the lowest to the highest; docs/architecture.md says what each is for."""
@@ -99,6 +98,12 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
     for name in graph:
         walk(name, ())
+
+
+def test_nothing_that_users_install_imports_the_bench() -> None:
+    assert (ROOT.parent / "benchmarks" / "gscodec_bench" / "__init__.py").exists()
+    found = [str(path) for path in modules().values() if "gscodec_bench" in path.read_text("utf-8")]
+    assert not found
 
 
 def test_an_upward_import_is_found(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import synthetic_gaussians, synthetic_grid
 
 from gscodec import _engine
-from gscodec.bench.synthetic import synthetic_gaussians, synthetic_grid
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.model.rendering import LossWeights
 from gscodec.render.cpu import CpuRasterizer

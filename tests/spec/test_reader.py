@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 
-from gscodec.bench.synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import Severity, validate

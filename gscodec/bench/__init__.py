@@ -1,6 +1,0 @@
-"""Measurements: gscodec beside its rivals, on any folder of pictures, into tables that can be gone on with.
-
-Data flows one way: `sources` finds pictures and stacks, a suite of `suites` makes tasks of them (a picture, a codec, a
-setting), `runner` carries them out with `codecs` and `measure`, each into a row of a `table`; `summary`, `plots` and
-`report` read rows alone, so that they can be made again at any time without measuring anything.
-"""
