@@ -17,7 +17,8 @@ SECONDS ?= 600
 NVRTC ?= 12.0.140 12.9.86 13.0.48
 OUT ?= out/gpu
 STAGES ?=
-ASAN_TESTS ?= tests/format tests/corrupt tests/render tests/decoding tests/fuzz/test_corpus.py \
+ASAN_TESTS ?= tests/io tests/format tests/profiles tests/container tests/corrupt tests/render tests/decoding \
+	tests/fuzz/test_corpus.py \
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \

@@ -11,7 +11,7 @@ import time
 def main(device: str, what: str, side: int, count: int) -> None:
     from _gpu_cases import picture
     from _gpu_machine import opened
-    from _synthetic import synthetic_file
+    from gscodec_bench.synthetic import synthetic_file
 
     from gscodec.decoding.image import open_igs
     from gscodec.encoding.api import encode

@@ -15,7 +15,7 @@ import numpy as np
 from _gpu_cases import Row, Sizes, picture
 from _gpu_clock import Clock
 from _gpu_machine import HOST, Machine
-from _synthetic import synthetic_file
+from gscodec_bench.synthetic import synthetic_file
 
 import gscodec
 from gscodec.container.reader import IgsReader

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from _gpu_checks import HEIGHT, WIDTH, relative, scene_of
 from _gpu_machine import Machine
-from _synthetic import synthetic_file
+from gscodec_bench.synthetic import synthetic_file
 from torch.utils.dlpack import from_dlpack
 
 import gscodec

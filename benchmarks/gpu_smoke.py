@@ -30,7 +30,7 @@ from _gpu_checks import (
     whole_encode,
 )
 from _gpu_machine import Machine, opened
-from _synthetic import synthetic_file
+from gscodec_bench.synthetic import synthetic_file
 
 from gscodec.container.reader import IgsReader
 from gscodec.cuda.runtime import PlainStep

@@ -1,7 +1,7 @@
 """Fixtures that several rooms share: where CUDA kernels run, and how patient Hypothesis is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from _gpu_imports import lost
 from _range_server import RangeServer, serve
 from devices import DEVICES, NEEDED, open_device
 from host_runtime import HostRuntime
+from random_contents import MakeContents, random_contents
+from ticking_clock import TickingClock
 
 from gscodec.cuda import device
 from gscodec.cuda.runtime import Runtime
@@ -55,6 +57,18 @@ def runtime() -> HostRuntime:
 def device_runtime(request: pytest.FixtureRequest) -> Runtime:
     """The host shim, then the GPU."""
     return open_device(request.param)
+
+
+@pytest.fixture(scope="session")
+def make_contents() -> MakeContents:
+    """Random contents to pack: `random_contents`."""
+    return random_contents
+
+
+@pytest.fixture
+def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Starts a clock of its own for code that measures how long it takes: ticking_clock(seconds a reading)."""
+    return lambda tick: monkeypatch.setattr("time.perf_counter", TickingClock(tick))
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ class Pace:
     Args:
         deadline: of the clock; None has all the time.
         reserve: seconds that come after the last step.
+        clock: `time.perf_counter` unless given.
     """
 
-    def __init__(self, deadline: float | None, reserve: float, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, deadline: float | None, reserve: float, clock: Callable[[], float] | None = None) -> None:
         self._deadline = deadline
         self._reserve = reserve
-        self._clock = clock
+        self._clock = clock or time.perf_counter
         self._work = 0.0
         self._seconds = 0.0
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import dask
 import distributed
 import pytest
+from quick_batch import QUICK
 
 from gscodec.batch.dask_pool import run_tasks_on_dask
 from gscodec.batch.outcome import Status
@@ -21,7 +22,6 @@ from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item
 from gscodec.errors import BackendUnavailable
-from tests.batch.conftest import QUICK
 
 OPTIONS = Options(threads=1, device="cpu")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_batch import Painter
 
 from gscodec.batch.budget import LEAST_BYTES, Slope, probe, spread
 from gscodec.batch.emit import openjd_template, slurm_script
@@ -14,7 +15,6 @@ from gscodec.batch.work import Options
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
 from gscodec.image.load import load_image
 from gscodec.image.stack import ImageStack
-from tests.batch.conftest import Painter
 
 
 def names(items: list[Item]) -> list[str]:

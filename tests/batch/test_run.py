@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+from quick_batch import QUICK, Painter
 
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item, Manifest, make_items
@@ -18,7 +19,6 @@ from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item, read_key
 from gscodec.errors import InvalidArgument
 from gscodec.io import atomic
-from tests.batch.conftest import QUICK, Painter
 
 SETTINGS = Settings().changed(QUICK, "test")
 OPTIONS = Options(threads=1, device="cpu")

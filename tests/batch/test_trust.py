@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from quick_batch import QUICK, Painter
 
 from gscodec.batch.back import DecodeState, plan_decode
 from gscodec.batch.journal import KEPT, Journal
@@ -25,7 +26,6 @@ from gscodec.decoding.image import open_igs
 from gscodec.image.load import load_image
 from gscodec.io import atomic
 from gscodec.metrics import psnr
-from tests.batch.conftest import QUICK, Painter
 
 SETTINGS = Settings().changed(QUICK, "test")
 OPTIONS = Options(threads=1, device="cpu")

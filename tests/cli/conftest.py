@@ -1,28 +1,13 @@
 import io
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
+from program import Outcome, Run
+from small_pictures import draw_picture
 
 from gscodec.cli.app import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    stdout: bytes
-    stderr: str
-
-    @property
-    def text(self) -> str:
-        return self.stdout.decode()
-
-
-Run = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -37,15 +22,6 @@ def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
         return Outcome(code, captured.out, captured.err.decode())
 
     return call
-
-
-def draw_picture(height: int, width: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A smooth colour picture with an edge, uint8 (height, width, 3)."""
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    phase = np.random.default_rng(seed).uniform(0.0, 6.0, 3)
-    waves = np.stack([0.5 + 0.4 * np.sin(5.0 * x + 3.0 * y + angle) for angle in phase], axis=-1)
-    waves[x > y] *= 0.6
-    return np.asarray(waves * 255.0 + 0.5, dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")

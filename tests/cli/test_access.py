@@ -4,19 +4,16 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from _range_server import RangeServer
 from PIL import Image
+from program import Run
 
 import gscodec
 from gscodec.container.reader import IgsReader
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 POINTS = np.array([[0.5, 0.5], [20.25, 10.0], [47.5, 31.5]])
 
@@ -45,7 +42,7 @@ def stack(tmp_path: Path) -> Path:
 
 
 def test_urls_are_read_by_every_verb(
-    run: "Run", igs: Path, server: RangeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, igs: Path, server: RangeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = server.add("shelf/picture.igs", igs.read_bytes()) + "?token=secret"
@@ -60,13 +57,13 @@ def test_urls_are_read_by_every_verb(
     assert "secret" not in outcome.text + outcome.stderr
 
 
-def test_a_url_that_does_not_exist_is_one_line(run: "Run", server: RangeServer) -> None:
+def test_a_url_that_does_not_exist_is_one_line(run: Run, server: RangeServer) -> None:
     outcome = run("decode", server.url("none.igs"), "-")
     assert (outcome.code, outcome.stdout) == (2, b"")
     assert len(outcome.stderr.splitlines()) == 1
 
 
-def test_bounds_choose_the_level(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_bounds_choose_the_level(run: Run, igs: Path, tmp_path: Path) -> None:
     with IgsReader(igs) as reader, gscodec.open(igs) as image:
         for number, (option, value, lod) in enumerate(
             [
@@ -93,16 +90,14 @@ def test_bounds_choose_the_level(run: "Run", igs: Path, tmp_path: Path) -> None:
         ("--mips", "--max-bytes", "9k"),
     ],
 )
-def test_bounds_that_cannot_be_kept_are_refused(
-    run: "Run", igs: Path, tmp_path: Path, options: tuple[str, ...]
-) -> None:
+def test_bounds_that_cannot_be_kept_are_refused(run: Run, igs: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     outcome = run("decode", igs, tmp_path / "out.png", *options)
     assert outcome.code == 1
     assert len(outcome.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_mips_are_pictures_beside_each_other(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_mips_are_pictures_beside_each_other(run: Run, igs: Path, tmp_path: Path) -> None:
     assert run("decode", igs, tmp_path / "out.png", "--mips").code == 0
     names = ["out.png", *(f"out.mip{level}.png" for level in range(1, 6))]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
@@ -114,7 +109,7 @@ def test_mips_are_pictures_beside_each_other(run: "Run", igs: Path, tmp_path: Pa
             assert np.abs(found - image.render(0, size=shape)).max() <= 1
 
 
-def test_mips_replace_nothing_unasked(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_mips_replace_nothing_unasked(run: Run, igs: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mip3.png").write_bytes(b"mine")
     outcome = run("decode", igs, tmp_path / "out.png", "--mips")
     assert outcome.code == 2
@@ -125,7 +120,7 @@ def test_mips_replace_nothing_unasked(run: "Run", igs: Path, tmp_path: Path) -> 
     assert run("decode", igs, "-", "--mips").code == 1
 
 
-def test_maps_have_mip_chains(run: "Run", stack: Path, tmp_path: Path) -> None:
+def test_maps_have_mip_chains(run: Run, stack: Path, tmp_path: Path) -> None:
     assert run("decode", stack, tmp_path / "back", "--mips").code == 0
     assert pixels(tmp_path / "back" / "rock_color.mip1.png").shape == (12, 10, 3)
     assert pixels(tmp_path / "back" / "rock_roughness.mip4.png").shape == (1, 1)
@@ -134,7 +129,7 @@ def test_maps_have_mip_chains(run: "Run", stack: Path, tmp_path: Path) -> None:
     assert outcome.code == 1
 
 
-def test_points_from_files(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_points_from_files(run: Run, igs: Path, tmp_path: Path) -> None:
     wanted = run("sample", igs, *(part for x, y in POINTS for part in ("--at", f"{x},{y}"))).text
     np.save(tmp_path / "points.npy", POINTS.astype(np.float32))
     (tmp_path / "points.csv").write_text("\ufeffx,y\n" + "".join(f"{x},{y}\n" for x, y in POINTS), encoding="utf-8")
@@ -145,7 +140,7 @@ def test_points_from_files(run: "Run", igs: Path, tmp_path: Path) -> None:
         assert run("sample", igs, "--points", "-", stdin=(tmp_path / name).read_bytes()).text == wanted, name
 
 
-def test_files_without_points_give_no_lines(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_files_without_points_give_no_lines(run: Run, igs: Path, tmp_path: Path) -> None:
     for number, text in enumerate(("", "# nothing\n", "x,y\n")):
         (tmp_path / f"{number}.csv").write_text(text)
         outcome = run("sample", igs, "--points", tmp_path / f"{number}.csv")
@@ -164,7 +159,7 @@ def test_files_without_points_give_no_lines(run: "Run", igs: Path, tmp_path: Pat
         (b"99,1\n", "outside"),
     ],
 )
-def test_what_is_no_point_is_named(run: "Run", igs: Path, tmp_path: Path, data: bytes, fault: str) -> None:
+def test_what_is_no_point_is_named(run: Run, igs: Path, tmp_path: Path, data: bytes, fault: str) -> None:
     (tmp_path / "points").write_bytes(data)
     outcome = run("sample", igs, "--points", tmp_path / "points")
     assert (outcome.code, outcome.stdout) == (1, b"")
@@ -172,13 +167,13 @@ def test_what_is_no_point_is_named(run: "Run", igs: Path, tmp_path: Path, data: 
     assert len(outcome.stderr.splitlines()) == 1
 
 
-def test_arrays_of_another_shape_are_named(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_arrays_of_another_shape_are_named(run: Run, igs: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.zeros((3, 3)))
     assert "(3, 3), points are numbers (M, 2)" in run("sample", igs, "--points", tmp_path / "points.npy").stderr
     assert run("sample", igs, "--points", tmp_path / "none.npy").code == 2
 
 
-def test_results_as_tables_and_arrays(run: "Run", igs: Path, tmp_path: Path, values: npt.NDArray[np.float32]) -> None:
+def test_results_as_tables_and_arrays(run: Run, igs: Path, tmp_path: Path, values: npt.NDArray[np.float32]) -> None:
     np.save(tmp_path / "points.npy", POINTS)
     for name in ("out.npy", "out.csv", "out.json", "out.txt"):
         assert run("sample", igs, "--points", tmp_path / "points.npy", "-o", tmp_path / name).stdout == b""
@@ -195,7 +190,7 @@ def test_results_as_tables_and_arrays(run: "Run", igs: Path, tmp_path: Path, val
     np.testing.assert_array_equal(np.load(io.BytesIO(piped)), values)
 
 
-def test_results_replace_nothing_unasked(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_results_replace_nothing_unasked(run: Run, igs: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("mine")
     assert run("sample", igs, "--at", "1,1", "-o", target).code == 2
@@ -208,13 +203,13 @@ def test_results_replace_nothing_unasked(run: "Run", igs: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "options", [("--at", "1,1", "--points", "p.csv"), ("--at", "1,1", "--json", "--format", "csv")]
 )
-def test_options_that_exclude_each_other(run: "Run", igs: Path, options: tuple[str, ...]) -> None:
+def test_options_that_exclude_each_other(run: Run, igs: Path, options: tuple[str, ...]) -> None:
     outcome = run("sample", igs, *options)
     assert outcome.code == 1
     assert "exclude each other" in outcome.stderr
 
 
-def test_statistics_go_to_stderr(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_statistics_go_to_stderr(run: Run, igs: Path, tmp_path: Path) -> None:
     shutil.copy(igs, tmp_path / "picture.igs")
     outcome = run("sample", tmp_path / "picture.igs", "--at", "20,10", "--stats")
     assert len(outcome.text.splitlines()) == 1

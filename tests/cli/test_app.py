@@ -4,24 +4,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import typer
 from PIL import Image
+from program import Run
 
 import gscodec.format
 from gscodec.cli.app import app
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 VERBS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 
-def test_help_lists_every_verb(run: "Run") -> None:
+def test_help_lists_every_verb(run: Run) -> None:
     outcome = run("--help")
     assert outcome.code == 0
     assert outcome.stderr == ""
@@ -30,14 +28,14 @@ def test_help_lists_every_verb(run: "Run") -> None:
     assert "Exit codes" in outcome.text
 
 
-def test_without_a_verb_the_help_goes_to_stderr(run: "Run") -> None:
+def test_without_a_verb_the_help_goes_to_stderr(run: Run) -> None:
     outcome = run()
     assert outcome.code == 1
     assert outcome.stdout == b""
     assert "Commands:" in outcome.stderr
 
 
-def test_version(run: "Run") -> None:
+def test_version(run: Run) -> None:
     outcome = run("--version")
     assert (outcome.code, outcome.text) == (0, f"gscodec {gscodec.__version__}\n")
 
@@ -53,7 +51,7 @@ def test_every_option_and_argument_is_explained() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_verbs_have_help_of_their_own(run: "Run", verb: str) -> None:
+def test_verbs_have_help_of_their_own(run: Run, verb: str) -> None:
     outcome = run(verb, "--help")
     assert outcome.code == 0
     assert outcome.text.startswith(f"Usage: gscodec {verb} ")
@@ -93,7 +91,7 @@ def test_verbs_have_help_of_their_own(run: "Run", verb: str) -> None:
         ["sample", "-"],
     ],
 )
-def test_usage_errors(run: "Run", arguments: list[str]) -> None:
+def test_usage_errors(run: Run, arguments: list[str]) -> None:
     outcome = run(*arguments)
     assert outcome.code == 1
     assert outcome.stdout == b""
@@ -111,7 +109,7 @@ def test_usage_errors(run: "Run", arguments: list[str]) -> None:
     ],
 )
 def test_faults_inside_a_verb_are_one_line(
-    run: "Run", igs: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, text: str
+    run: Run, igs: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, text: str
 ) -> None:
     def fail(_reader: object) -> None:
         raise error
@@ -125,7 +123,7 @@ def test_faults_inside_a_verb_are_one_line(
     assert "Traceback" not in outcome.stderr
 
 
-def test_debugging_shows_where(run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debugging_shows_where(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GSCODEC_DEBUG", "1")
     outcome = run("info", tmp_path / "none.igs")
     assert outcome.code == 2

@@ -1,15 +1,12 @@
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import Run
 
 import gscodec
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 QUICK = ("--gaussians", 20, "--preset", "fast", "--steps", 5, "--jobs", 1)
 
@@ -24,7 +21,7 @@ def tree(tmp_path: Path) -> Path:
     return source
 
 
-def test_there_and_back(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_there_and_back(run: Run, tree: Path, tmp_path: Path) -> None:
     (tree / "bad.png").write_bytes(b"no picture")
     packed, report = tmp_path / "packed", tmp_path / "r.json"
     outcome = run("batch", tree, packed, *QUICK, "--report", report)
@@ -43,7 +40,7 @@ def test_there_and_back(run: "Run", tree: Path, tmp_path: Path) -> None:
     assert (outcome.code, "2 current" in outcome.stderr) == (0, True)
 
 
-def test_plans_and_job_files_do_nothing(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_plans_and_job_files_do_nothing(run: Run, tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "packed"
     outcome = run("batch", tree, target, "--bpp", "0.5", "--dry-run")
     assert outcome.code == 0
@@ -55,7 +52,7 @@ def test_plans_and_job_files_do_nothing(run: "Run", tree: Path, tmp_path: Path) 
     assert not target.exists()
 
 
-def test_a_dry_run_finds_what_is_misspelt(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_a_dry_run_finds_what_is_misspelt(run: Run, tree: Path, tmp_path: Path) -> None:
     outcome = run("batch", tree, tmp_path / "o", "--exclude", "*_preveiw.*", "--dry-run")
     assert outcome.code == 1
     assert "warning: exclude '*_preveiw.*' matches no file" in outcome.stderr
@@ -67,7 +64,7 @@ def test_a_dry_run_finds_what_is_misspelt(run: "Run", tree: Path, tmp_path: Path
         assert "holds no .igs files" in outcome.stderr
 
 
-def test_metadata_is_kept_or_left_out(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_metadata_is_kept_or_left_out(run: Run, tree: Path, tmp_path: Path) -> None:
     with Image.open(tree / "x.png") as image:
         image.save(tree / "x.png", dpi=(300, 300))
     for options, density in (((), 300), (("--metadata", "none"), None), (("--metadata", "all"), 300)):
@@ -81,7 +78,7 @@ def test_metadata_is_kept_or_left_out(run: "Run", tree: Path, tmp_path: Path) ->
     assert run("batch", tree, tmp_path / "o", "--metadata", "some").code == 1
 
 
-def test_shards_go_both_ways(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_shards_go_both_ways(run: Run, tree: Path, tmp_path: Path) -> None:
     packed, target = tmp_path / "o", tmp_path / "b"
     for number in range(1, 4):
         assert run("batch", tree, packed, *QUICK, "--shard", f"{number}/3").code == 0
@@ -92,14 +89,14 @@ def test_shards_go_both_ways(run: "Run", tree: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in target.rglob("*.png")) == ["x.png", "y.png"]
 
 
-def test_a_missed_target_has_its_exit_code_every_time(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_a_missed_target_has_its_exit_code_every_time(run: Run, tree: Path, tmp_path: Path) -> None:
     for _ in range(2):
         outcome = run("batch", tree, tmp_path / "o", "--size", "60", "--preset", "fast", "--steps", 5, "--jobs", 1)
         assert outcome.code == 8
         assert "size was not met" in outcome.stderr
 
 
-def test_what_is_left_out_is_said(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_what_is_left_out_is_said(run: Run, tree: Path, tmp_path: Path) -> None:
     (tree / "link").symlink_to(tree / "a")
     (tree / "x.psd").write_bytes(b"8BPS" + bytes(20))
     outcome = run("batch", tree, tmp_path / "o", "--dry-run")
@@ -108,14 +105,14 @@ def test_what_is_left_out_is_said(run: "Run", tree: Path, tmp_path: Path) -> Non
     assert "warning: left out: x.psd: Photoshop pictures are not read" in outcome.stderr
 
 
-def test_a_budget_for_all(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_a_budget_for_all(run: Run, tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "packed"
     outcome = run("batch", tree, target, "--total-size", "5kB", "--preset", "fast", "--steps", 5, "--jobs", 1)
     assert outcome.code == 0
     assert 4000 <= sum(path.stat().st_size for path in target.rglob("*.igs")) <= 5000
 
 
-def test_a_budget_that_flat_pictures_cannot_use_is_for_the_others(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_a_budget_that_flat_pictures_cannot_use_is_for_the_others(run: Run, tree: Path, tmp_path: Path) -> None:
     Image.new("RGB", (24, 24), (9, 8, 7)).save(tree / "flat.png")
     Image.new("L", (1, 1), 200).save(tree / "dot.png")
     options = ("--preset", "fast", "--steps", 5, "--jobs", 1)
@@ -137,7 +134,7 @@ def test_a_budget_that_flat_pictures_cannot_use_is_for_the_others(run: "Run", tr
     ],
 )
 def test_a_budget_for_all_and_a_target_are_one_too_many(
-    run: "Run", tree: Path, tmp_path: Path, head: str, tail: str, arguments: tuple[str, ...], where: str
+    run: Run, tree: Path, tmp_path: Path, head: str, tail: str, arguments: tuple[str, ...], where: str
 ) -> None:
     manifest = tmp_path / "m.toml"
     manifest.write_text(f'source = "{tree.name}"\noutput = "o"\n{head}\n{tail}\n')
@@ -159,14 +156,14 @@ def test_a_budget_for_all_and_a_target_are_one_too_many(
         (("--report", "r.txt"), "a report ends in"),
     ],
 )
-def test_what_cannot_be_asked(run: "Run", tree: Path, tmp_path: Path, arguments: tuple[str, ...], fact: str) -> None:
+def test_what_cannot_be_asked(run: Run, tree: Path, tmp_path: Path, arguments: tuple[str, ...], fact: str) -> None:
     outcome = run("batch", tree, tmp_path / "o", *arguments)
     assert outcome.code == 1
     assert fact in outcome.stderr
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "link to a manifest"])
-def test_a_report_is_never_a_source(run: "Run", tree: Path, tmp_path: Path, kind: str) -> None:
+def test_a_report_is_never_a_source(run: Run, tree: Path, tmp_path: Path, kind: str) -> None:
     report, source, arguments = tmp_path / "r.json", tree / "x.png", [tree, tmp_path / "o"]
     if kind == "link to a manifest":
         source = tmp_path / "m.toml"
@@ -180,7 +177,7 @@ def test_a_report_is_never_a_source(run: "Run", tree: Path, tmp_path: Path, kind
     assert source.read_bytes() == before
 
 
-def test_a_report_of_a_decode_is_none_of_its_files(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_report_of_a_decode_is_none_of_its_files(run: Run, igs: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.igs").write_bytes(igs.read_bytes())
     (tmp_path / "r.csv").symlink_to(tmp_path / "in" / "a.igs")
@@ -189,7 +186,7 @@ def test_a_report_of_a_decode_is_none_of_its_files(run: "Run", igs: Path, tmp_pa
     assert (tmp_path / "in" / "a.igs").read_bytes() == igs.read_bytes()
 
 
-def test_a_report_that_cannot_be_written_costs_no_work(run: "Run", tree: Path, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_costs_no_work(run: Run, tree: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     for report in ("none/r.json", "folder.json"):
         outcome = run("batch", tree, tmp_path / "o", *QUICK, "--report", tmp_path / report)

@@ -11,8 +11,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from tests.cli.conftest import Run
+    from program import Run
 
 
 def test_a_picture_equals_itself(run: "Run", picture: Path) -> None:

@@ -1,20 +1,17 @@
 import io
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from program import Run
 
 import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.errors import InvalidArgument
 from gscodec.format.crc32c import crc32c
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 
 def pixels(source: Path | bytes) -> npt.NDArray[np.generic]:
@@ -28,7 +25,7 @@ def whole(igs: Path) -> npt.NDArray[np.generic]:
         return image.render()
 
 
-def test_default_output_is_a_png_beside_the_input(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_default_output_is_a_png_beside_the_input(run: Run, igs: Path, tmp_path: Path) -> None:
     source = tmp_path / "out.igs"
     shutil.copy(igs, source)
     outcome = run("decode", source, "--lod", 2)
@@ -37,12 +34,12 @@ def test_default_output_is_a_png_beside_the_input(run: "Run", igs: Path, tmp_pat
         np.testing.assert_array_equal(pixels(tmp_path / "out.png"), image.render(lod=2))
 
 
-def test_whole_picture(run: "Run", igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
+def test_whole_picture(run: Run, igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
     assert run("decode", igs, tmp_path / "out.png", "-j", 1).code == 0
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), whole)
 
 
-def test_region(run: "Run", igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
+def test_region(run: Run, igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
     assert run("decode", igs, tmp_path / "out.png", "--region", "5,7,20,11").code == 0
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), whole[7:18, 5:25])
 
@@ -57,12 +54,12 @@ def test_region(run: "Run", igs: Path, tmp_path: Path, whole: npt.NDArray[np.gen
         (["--scale", "0.001"], (1, 1, 3)),
     ],
 )
-def test_sizes(run: "Run", igs: Path, tmp_path: Path, options: list[str], shape: tuple[int, int, int]) -> None:
+def test_sizes(run: Run, igs: Path, tmp_path: Path, options: list[str], shape: tuple[int, int, int]) -> None:
     assert run("decode", igs, tmp_path / "out.png", *options).code == 0
     assert pixels(tmp_path / "out.png").shape == shape
 
 
-def test_formats(run: "Run", igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
+def test_formats(run: Run, igs: Path, tmp_path: Path, whole: npt.NDArray[np.generic]) -> None:
     for name, options in (("a.bmp", []), ("b.tif", []), ("c.bin", ["--format", "png"]), ("d.ppm", [])):
         outcome = run("decode", igs, tmp_path / name, *options)
         assert outcome.code == 0, outcome.stderr
@@ -73,14 +70,14 @@ def test_formats(run: "Run", igs: Path, tmp_path: Path, whole: npt.NDArray[np.ge
     assert (tmp_path / "e.webp").exists()
 
 
-def test_streams(run: "Run", igs: Path, whole: npt.NDArray[np.generic]) -> None:
+def test_streams(run: Run, igs: Path, whole: npt.NDArray[np.generic]) -> None:
     for arguments in (["-", "-"], ["-"]):
         outcome = run("decode", *arguments, stdin=igs.read_bytes())
         assert (outcome.code, outcome.stderr) == (0, "")
         np.testing.assert_array_equal(pixels(outcome.stdout), whole)
 
 
-def test_existing_files_are_kept_unless_told(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_existing_files_are_kept_unless_told(run: Run, igs: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     output.write_bytes(b"mine")
     outcome = run("decode", igs, output)
@@ -91,7 +88,7 @@ def test_existing_files_are_kept_unless_told(run: "Run", igs: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
 
 
-def test_requests_outside_the_file(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_requests_outside_the_file(run: Run, igs: Path, tmp_path: Path) -> None:
     for options in (["--lod", 16], ["--lod", -1], ["--region", "40,0,20,8"], ["--device", "abacus"]):
         outcome = run("decode", igs, tmp_path / "out.png", *options)
         assert outcome.code == 1, options
@@ -100,7 +97,7 @@ def test_requests_outside_the_file(run: "Run", igs: Path, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_a_level_beyond_the_coarsest_shows_that(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_level_beyond_the_coarsest_shows_that(run: Run, igs: Path, tmp_path: Path) -> None:
     outcome = run("decode", igs, tmp_path / "out.png", "--lod", 15)
     assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
     with gscodec.open(igs) as image:
@@ -109,7 +106,7 @@ def test_a_level_beyond_the_coarsest_shows_that(run: "Run", igs: Path, tmp_path:
             image.render(lod=3)
 
 
-def test_every_file_of_a_mixed_folder_has_a_coarse_level_to_show(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_every_file_of_a_mixed_folder_has_a_coarse_level_to_show(run: Run, picture: Path, tmp_path: Path) -> None:
     sizes = {"icon": 300, "least": 2100, "usual": 4000}
     for name, size in sizes.items():
         options = ["--size", size, "--preset", "fast", "--steps", 5, "--quiet"]
@@ -121,7 +118,7 @@ def test_every_file_of_a_mixed_folder_has_a_coarse_level_to_show(run: "Run", pic
     assert levels == {"icon": 1, "least": 4, "usual": 5}
 
 
-def test_a_cut_file_decodes_at_the_levels_it_holds(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_cut_file_decodes_at_the_levels_it_holds(run: Run, igs: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.igs"
     cut.write_bytes(igs.read_bytes()[: IgsReader(igs.read_bytes()).prefix_size(1)])
     assert run("decode", cut, tmp_path / "out.png", "--lod", 1).code == 0
@@ -158,7 +155,7 @@ def damaged(data: bytes, fault: str) -> bytes:
     ("fault", "code"),
     [("magic", 3), ("empty", 3), ("cut", 3), ("flipped", 3), ("longer", 3), ("version", 5)],
 )
-def test_damaged_files(run: "Run", igs: Path, tmp_path: Path, fault: str, code: int) -> None:
+def test_damaged_files(run: Run, igs: Path, tmp_path: Path, fault: str, code: int) -> None:
     source = tmp_path / "bad.igs"
     source.write_bytes(damaged(igs.read_bytes(), fault))
     outcome = run("decode", source, tmp_path / "out.png")
@@ -170,13 +167,13 @@ def test_damaged_files(run: "Run", igs: Path, tmp_path: Path, fault: str, code: 
     assert not (tmp_path / "out.png").exists()
 
 
-def test_missing_files(run: "Run", tmp_path: Path) -> None:
+def test_missing_files(run: Run, tmp_path: Path) -> None:
     outcome = run("decode", tmp_path / "none.igs")
     assert outcome.code == 2
     assert "none.igs" in outcome.stderr
 
 
-def test_sixteen_bits(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_sixteen_bits(run: Run, picture: Path, tmp_path: Path) -> None:
     gray = tmp_path / "gray.png"
     with Image.open(picture) as image:
         image.convert("L").save(gray)

@@ -1,16 +1,13 @@
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import Run
 
 import gscodec
 from gscodec.container.reader import IgsReader
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 QUICK = ("--preset", "fast", "--steps", "20")
 
@@ -24,7 +21,7 @@ def read(path: Path) -> IgsReader:
     [("--bpp", "6", 6 * 48 * 32 / 8), ("--bppc", "2", 2 * 3 * 48 * 32 / 8), ("--size", "1.2kB", 1200)],
 )
 def test_rates_and_sizes_are_kept(
-    run: "Run", picture: Path, tmp_path: Path, option: str, value: str, limit: float
+    run: Run, picture: Path, tmp_path: Path, option: str, value: str, limit: float
 ) -> None:
     output = tmp_path / "out.igs"
     outcome = run("encode", picture, output, option, value, *QUICK)
@@ -32,7 +29,7 @@ def test_rates_and_sizes_are_kept(
     assert 0.95 * limit <= output.stat().st_size <= limit
 
 
-def test_count_and_closing_line(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_count_and_closing_line(run: Run, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.igs"
     outcome = run("encode", picture, output, "--gaussians", 60, *QUICK)
     assert (outcome.code, outcome.stdout) == (0, b"")
@@ -44,14 +41,14 @@ def test_count_and_closing_line(run: "Run", picture: Path, tmp_path: Path) -> No
         assert part in line
 
 
-def test_quality_target(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_quality_target(run: Run, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.igs"
     outcome = run("encode", picture, output, "--psnr", "24", "--preset", "fast")
     assert outcome.code == 0, outcome.stderr
     assert run("compare", picture, output, "--min-psnr", "24").code == 0
 
 
-def test_quality_out_of_reach_is_said_and_the_file_is_there(run: "Run", tmp_path: Path) -> None:
+def test_quality_out_of_reach_is_said_and_the_file_is_there(run: Run, tmp_path: Path) -> None:
     source, output = tmp_path / "noise.png", tmp_path / "out.igs"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(source)
     outcome = run("encode", source, output, "--psnr", "90", *QUICK)
@@ -60,14 +57,14 @@ def test_quality_out_of_reach_is_said_and_the_file_is_there(run: "Run", tmp_path
     assert run("validate", output).code == 0
 
 
-def test_default_output_is_beside_the_input(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_default_output_is_beside_the_input(run: Run, picture: Path, tmp_path: Path) -> None:
     source = tmp_path / "photo.v1.png"
     source.write_bytes(picture.read_bytes())
     assert run("encode", source, "--gaussians", 40, *QUICK, "--quiet").code == 0
     assert (tmp_path / "photo.v1.igs").exists()
 
 
-def test_streams(run: "Run", picture: Path) -> None:
+def test_streams(run: Run, picture: Path) -> None:
     outcome = run("encode", "-", "-", "--gaussians", 40, *QUICK, stdin=picture.read_bytes())
     assert outcome.code == 0, outcome.stderr
     with gscodec.open(outcome.stdout) as image:
@@ -75,12 +72,12 @@ def test_streams(run: "Run", picture: Path) -> None:
     assert outcome.stderr.startswith("stdout: ")
 
 
-def test_quiet_is_quiet(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_quiet_is_quiet(run: Run, picture: Path, tmp_path: Path) -> None:
     outcome = run("encode", picture, tmp_path / "out.igs", "--gaussians", 40, *QUICK, "-q")
     assert (outcome.code, outcome.stdout, outcome.stderr) == (0, b"", "")
 
 
-def test_levels_and_seed(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_levels_and_seed(run: Run, picture: Path, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.igs", "b.igs", "c.igs")]
     for path, seed in zip(paths, (7, 7, 8), strict=True):
         assert run("encode", picture, path, "--gaussians", 40, "--lods", 2, "--seed", seed, *QUICK).code == 0
@@ -90,7 +87,7 @@ def test_levels_and_seed(run: "Run", picture: Path, tmp_path: Path) -> None:
     assert not np.array_equal(first.means, third.means)
 
 
-def test_existing_files_are_kept_unless_told(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_existing_files_are_kept_unless_told(run: Run, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.igs"
     output.write_bytes(b"mine")
     outcome = run("encode", picture, output, "--gaussians", 40, *QUICK)
@@ -102,7 +99,7 @@ def test_existing_files_are_kept_unless_told(run: "Run", picture: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["out.igs"]
 
 
-def test_outputs_that_cannot_be(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be(run: Run, picture: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.png"
     own.write_bytes(picture.read_bytes())
     for output, code in ((tmp_path, 2), (tmp_path / "none" / "out.igs", 2), (own, 1)):
@@ -117,7 +114,7 @@ def test_outputs_that_cannot_be(run: "Run", picture: Path, tmp_path: Path) -> No
     [(b"", 3), (b"no picture at all", 3), (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 3), (None, 2)],
     ids=["empty", "text", "cut", "missing"],
 )
-def test_inputs_that_are_no_pictures(run: "Run", tmp_path: Path, content: bytes | None, code: int) -> None:
+def test_inputs_that_are_no_pictures(run: Run, tmp_path: Path, content: bytes | None, code: int) -> None:
     source = tmp_path / "in.png"
     if content is not None:
         source.write_bytes(content)
@@ -129,14 +126,14 @@ def test_inputs_that_are_no_pictures(run: "Run", tmp_path: Path, content: bytes 
     assert not (tmp_path / "out.igs").exists()
 
 
-def test_devices_that_are_not_there(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_devices_that_are_not_there(run: Run, picture: Path, tmp_path: Path) -> None:
     assert run("encode", picture, tmp_path / "out.igs", "--bpp", 6, "--device", "cuda:99").code == 5
     assert run("encode", picture, tmp_path / "out.igs", "--bpp", 6, "--device", "abacus").code == 1
     assert not (tmp_path / "out.igs").exists()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
-def test_other_kinds_of_pixels(run: "Run", picture: Path, tmp_path: Path, mode: str) -> None:
+def test_other_kinds_of_pixels(run: Run, picture: Path, tmp_path: Path, mode: str) -> None:
     source, output, back = (tmp_path / name for name in ("in.png", "out.igs", "back.png"))
     with Image.open(picture) as image:
         if mode == "I;16":
@@ -149,7 +146,7 @@ def test_other_kinds_of_pixels(run: "Run", picture: Path, tmp_path: Path, mode: 
         assert decoded.size == (48, 32)
 
 
-def test_mask_and_weights(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_mask_and_weights(run: Run, picture: Path, tmp_path: Path) -> None:
     Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 2, axis=0)).save(tmp_path / "mask.png")
     output = tmp_path / "out.igs"
     outcome = run("encode", picture, output, "--gaussians", 60, *QUICK, "--mask", tmp_path / "mask.png")
@@ -163,7 +160,7 @@ def test_mask_and_weights(run: "Run", picture: Path, tmp_path: Path) -> None:
     assert "name=number" in outcome.stderr
 
 
-def test_profile_packed_and_what_info_says_of_it(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_profile_packed_and_what_info_says_of_it(run: Run, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.igs"
     how = ("--preset", "fast", "--steps", 10, "--profile", "packed", "-q")
     assert run("encode", picture, output, "--gaussians", 90, "--record-bytes", 5, *how).code == 0
@@ -177,7 +174,7 @@ def test_profile_packed_and_what_info_says_of_it(run: "Run", picture: Path, tmp_
     assert "records of 1 bytes do not suit 3 channels: use 3..11" in outcome.stderr
 
 
-def test_an_encode_is_tuned_and_told_what_matters(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_an_encode_is_tuned_and_told_what_matters(run: Run, picture: Path, tmp_path: Path) -> None:
     mask, output = tmp_path / "map.png", tmp_path / "out.igs"
     Image.fromarray((np.arange(32 * 48).reshape(32, 48) % 48 < 20).astype(np.uint8) * 255).save(mask)
     wish = ("--tune", "balanced", "--importance", mask, "--importance-strength", 8)
@@ -190,7 +187,7 @@ def test_an_encode_is_tuned_and_told_what_matters(run: "Run", picture: Path, tmp
     assert (read(output).meta or {})["importance"] == "auto x4"
 
 
-def test_a_map_of_another_size_is_one_line(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_a_map_of_another_size_is_one_line(run: Run, picture: Path, tmp_path: Path) -> None:
     mask = tmp_path / "map.png"
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(mask)
     outcome = run("encode", picture, tmp_path / "out.igs", "--gaussians", 40, *QUICK, "--importance", mask)

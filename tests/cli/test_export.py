@@ -1,27 +1,24 @@
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
+from program import Run
 
 
-def test_a_line_for_each_texture_on_stdout(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_line_for_each_texture_on_stdout(run: Run, igs: Path, tmp_path: Path) -> None:
     outcome = run("export", igs, tmp_path / "out", "--to", "dds")
     assert (outcome.code, outcome.stderr) == (0, "")
     path = tmp_path / "out" / "picture.dds"
     assert outcome.text == f"{path}: bc7 srgb, 48x32, 6 levels, {path.stat().st_size} bytes\n"
 
 
-def test_from_stdin_without_mips(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_from_stdin_without_mips(run: Run, igs: Path, tmp_path: Path) -> None:
     options = ["--to", "ktx2", "--no-mips", "--lod", "1", "--bits", "16"]
     outcome = run("export", "-", tmp_path, *options, stdin=igs.read_bytes())
     assert outcome.code == 0
     assert outcome.text.startswith(f"{tmp_path / 'color.ktx2'}: rgba16f, 48x32, ")
 
 
-def test_a_level_beyond_the_coarsest_exports_that(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_level_beyond_the_coarsest_exports_that(run: Run, igs: Path, tmp_path: Path) -> None:
     outcome = run("export", igs, tmp_path / "beyond", "--to", "png", "--lod", 7)
     assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
     assert run("export", igs, tmp_path / "coarsest", "--to", "png", "--lod", 2).code == 0
@@ -30,7 +27,7 @@ def test_a_level_beyond_the_coarsest_exports_that(run: "Run", igs: Path, tmp_pat
     assert run("export", igs, tmp_path / "none", "--to", "png", "--lod", 16).code == 1
 
 
-def test_textures_have_colours_and_no_metadata(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_textures_have_colours_and_no_metadata(run: Run, picture: Path, tmp_path: Path) -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[0x013B] = "An artist"
@@ -45,7 +42,7 @@ def test_textures_have_colours_and_no_metadata(run: "Run", picture: Path, tmp_pa
         assert not image.getexif()
 
 
-def test_an_existing_file_is_one_line_on_stderr(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_one_line_on_stderr(run: Run, igs: Path, tmp_path: Path) -> None:
     assert run("export", igs, tmp_path, "--to", "png").code == 0
     outcome = run("export", igs, tmp_path, "--to", "png")
     assert (outcome.code, outcome.text) == (2, "")
@@ -54,7 +51,7 @@ def test_an_existing_file_is_one_line_on_stderr(run: "Run", igs: Path, tmp_path:
     assert run("export", igs, tmp_path, "--to", "png", "--overwrite").code == 0
 
 
-def test_a_map_that_is_not_there_is_named(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_a_map_that_is_not_there_is_named(run: Run, igs: Path, tmp_path: Path) -> None:
     outcome = run("export", igs, tmp_path, "--to", "dds", "--only", "normal")
     assert outcome.code == 1
     assert "holds no 'normal'" in outcome.stderr

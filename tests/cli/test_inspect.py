@@ -1,22 +1,20 @@
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from program import Run
 
 import gscodec
 from gscodec.container.reader import IgsReader
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
-
-def test_info_as_json_has_everything(run: "Run", igs: Path) -> None:
+def test_info_as_json_has_everything(run: Run, igs: Path) -> None:
     outcome = run("info", igs, "--json")
     assert (outcome.code, outcome.stderr) == (0, "")
     with gscodec.open(igs) as image:
         assert json.loads(outcome.text) == json.loads(json.dumps(image.info))
 
 
-def test_info_for_people(run: "Run", igs: Path) -> None:
+def test_info_for_people(run: Run, igs: Path) -> None:
     outcome = run("info", igs)
     assert (outcome.code, outcome.stderr) == (0, "")
     reader = IgsReader(igs.read_bytes())
@@ -27,7 +25,7 @@ def test_info_for_people(run: "Run", igs: Path) -> None:
         assert str(reader.prefix_size(lod)) in outcome.text
 
 
-def test_info_of_stdin_and_of_a_cut_file(run: "Run", igs: Path) -> None:
+def test_info_of_stdin_and_of_a_cut_file(run: Run, igs: Path) -> None:
     data = igs.read_bytes()
     assert run("info", "-", stdin=data).code == 0
     outcome = run("info", "-", stdin=data[:-1])
@@ -35,12 +33,12 @@ def test_info_of_stdin_and_of_a_cut_file(run: "Run", igs: Path) -> None:
     assert "cut" in outcome.text
 
 
-def test_info_of_nonsense(run: "Run", picture: Path) -> None:
+def test_info_of_nonsense(run: Run, picture: Path) -> None:
     outcome = run("info", picture)
     assert (outcome.code, outcome.stdout) == (3, b"")
 
 
-def test_validate_a_good_file(run: "Run", igs: Path) -> None:
+def test_validate_a_good_file(run: Run, igs: Path) -> None:
     outcome = run("validate", igs)
     assert (outcome.code, outcome.text, outcome.stderr) == (0, f"{igs}: valid\n", "")
     outcome = run("validate", "-", "--json", stdin=igs.read_bytes())
@@ -48,7 +46,7 @@ def test_validate_a_good_file(run: "Run", igs: Path) -> None:
     assert json.loads(outcome.text) == {"file": "stdin", "valid": True, "issues": []}
 
 
-def test_validate_numbers_the_faults(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_validate_numbers_the_faults(run: Run, igs: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.igs"
     data = bytearray(igs.read_bytes())
     start = IgsReader(bytes(data)).header.data_offset
@@ -69,5 +67,5 @@ def test_validate_numbers_the_faults(run: "Run", igs: Path, tmp_path: Path) -> N
     assert set(found["issues"][0]) == {"number", "severity", "message", "where"}
 
 
-def test_validate_what_is_not_there(run: "Run", tmp_path: Path) -> None:
+def test_validate_what_is_not_there(run: Run, tmp_path: Path) -> None:
     assert run("validate", tmp_path / "none.igs").code == 2

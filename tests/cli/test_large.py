@@ -3,21 +3,20 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from program import Run
+from small_pictures import draw_picture
 
 import gscodec
 from gscodec.cli import _large
 from gscodec.material import load_picture as large
-from tests.cli.conftest import draw_picture
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 BLOCKS = ("--preset", "fast", "--steps", "15", "--bpp", "0.5", "--block", "64")
 
@@ -39,7 +38,7 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_is_large")
 @pytest.mark.parametrize("output", ["out.tif", "out.tiff"])
-def test_a_tiled_tiff_goes_in_and_comes_out(run: "Run", tiled: Path, tmp_path: Path, output: str) -> None:
+def test_a_tiled_tiff_goes_in_and_comes_out(run: Run, tiled: Path, tmp_path: Path, output: str) -> None:
     igs = tmp_path / "out.igs"
     outcome = run("encode", tiled, igs, *BLOCKS)
     assert outcome.code == 0, outcome.stderr
@@ -57,7 +56,7 @@ def test_a_tiled_tiff_goes_in_and_comes_out(run: "Run", tiled: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("small_is_large")
-def test_a_folder_of_tiles_is_the_same_picture(run: "Run", tiled: Path, tmp_path: Path) -> None:
+def test_a_folder_of_tiles_is_the_same_picture(run: Run, tiled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "map"
     folder.mkdir()
     picture = draw_picture(150, 200)
@@ -71,13 +70,11 @@ def test_a_folder_of_tiles_is_the_same_picture(run: "Run", tiled: Path, tmp_path
     assert (tmp_path / "folder.igs").read_bytes() == (tmp_path / "tiff.igs").read_bytes()
 
 
-def test_a_killed_encode_goes_on_to_the_same_file(run: "Run", tiled: Path, tmp_path: Path) -> None:
+def test_a_killed_encode_goes_on_to_the_same_file(run: Run, tiled: Path, tmp_path: Path) -> None:
     kept, output = tmp_path / "kept", tmp_path / "out.igs"
     arguments = ["encode", str(tiled), str(output), *BLOCKS, "--checkpoint", str(kept), "--quiet"]
     process = subprocess.Popen([sys.executable, "-m", "gscodec", *arguments])
-    deadline = time.monotonic() + 60
     while (not kept.exists() or kept.stat().st_size < 5000) and process.poll() is None:
-        assert time.monotonic() < deadline
         time.sleep(0.002)
     process.kill()
     process.wait()
@@ -91,14 +88,15 @@ def test_a_killed_encode_goes_on_to_the_same_file(run: "Run", tiled: Path, tmp_p
     assert output.read_bytes() == (tmp_path / "at_once.igs").read_bytes()
 
 
-def test_a_checkpoint_of_a_small_picture_needs_blocks(run: "Run", picture: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_small_picture_needs_blocks(run: Run, picture: Path, tmp_path: Path) -> None:
     outcome = run("encode", picture, tmp_path / "out.igs", "--bpp", 1, "--checkpoint", tmp_path / "kept")
     assert outcome.code != 0
     assert "give a block size" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 
-def test_a_time_budget_shortens_the_encode(run: "Run", tmp_path: Path) -> None:
+def test_a_time_budget_shortens_the_encode(run: Run, tmp_path: Path, ticking_clock: Callable[[float], None]) -> None:
+    ticking_clock(0.01)
     source, output = tmp_path / "in.png", tmp_path / "out.igs"
     Image.fromarray(draw_picture(300, 400)).save(source)
     outcome = run("encode", source, output, "--bpp", 0.3, "--preset", "best", "--time-budget", 1)

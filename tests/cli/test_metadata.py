@@ -1,13 +1,10 @@
 """What the program says and keeps of a source's metadata."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, PngImagePlugin
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
+from program import Run
 
 QUICK = ("--gaussians", "20", "--preset", "fast", "--steps", "10", "--lods", "1", "--quiet")
 
@@ -26,7 +23,7 @@ def photo(picture: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_metadata_comes_through_and_what_does_not_is_one_line(run: "Run", photo: Path, tmp_path: Path) -> None:
+def test_metadata_comes_through_and_what_does_not_is_one_line(run: Run, photo: Path, tmp_path: Path) -> None:
     outcome = run("encode", photo, tmp_path / "a.igs", *QUICK)
     assert outcome.code == 0
     assert outcome.stderr.count("\n") == 1
@@ -39,7 +36,7 @@ def test_metadata_comes_through_and_what_does_not_is_one_line(run: "Run", photo:
         assert image.info["dpi"] == (300, 300)
 
 
-def test_a_type_without_a_place_says_so_and_is_written(run: "Run", photo: Path, tmp_path: Path) -> None:
+def test_a_type_without_a_place_says_so_and_is_written(run: Run, photo: Path, tmp_path: Path) -> None:
     run("encode", photo, tmp_path / "a.igs", *QUICK)
     outcome = run("decode", tmp_path / "a.igs", tmp_path / "a.ppm")
     assert outcome.code == 0
@@ -47,7 +44,7 @@ def test_a_type_without_a_place_says_so_and_is_written(run: "Run", photo: Path, 
     assert (tmp_path / "a.ppm").exists()
 
 
-def test_metadata_none_keeps_nothing(run: "Run", photo: Path, tmp_path: Path) -> None:
+def test_metadata_none_keeps_nothing(run: Run, photo: Path, tmp_path: Path) -> None:
     run("encode", photo, tmp_path / "all.igs", *QUICK)
     run("encode", photo, tmp_path / "none.igs", *QUICK, "--metadata", "none")
     assert (tmp_path / "none.igs").stat().st_size < (tmp_path / "all.igs").stat().st_size

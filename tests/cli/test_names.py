@@ -1,34 +1,10 @@
 """Names from files become names of files, in every writer, and never anything else."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-
-from gscodec.container.contents import Contents
-from gscodec.container.writer import pack
-from gscodec.format.files import FileEntry
-from gscodec.model.channels import ChannelGroup, Role
-from gscodec.model.gaussians import GaussianSet, Grid, LodTable
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
-
-
-def stack_of(names: Sequence[str], sources: Sequence[str] = (), files: Sequence[str] = ()) -> bytes:
-    """A small file of gray maps, 20x12 px, with these names of groups, of their sources, and of a FILE chunk."""
-    n = len(names)
-    groups = tuple(
-        ChannelGroup(name, Role.DATA, 1, source=sources[k] if sources else "") for k, name in enumerate(names)
-    )
-    gaussians = GaussianSet(
-        np.array([[5.0, 6.0], [14.0, 5.0]]), np.full((2, 2), 0.3), np.zeros(2), np.full((2, n), 0.5, np.float32)
-    )
-    entries = tuple(FileEntry(file, 20, 12, 1, (group.name,)) for file, group in zip(files, groups, strict=False))
-    grid = Grid(12, 20, np.full(n, 0.25, np.float32))
-    return pack(Contents(grid, groups, LodTable((2,), ((1.0,),)), gaussians, files=entries))
+from named_stack import stack_of
+from program import Run
 
 
 def below(folder: Path) -> set[str]:
@@ -39,7 +15,7 @@ CASES = Path(__file__).parents[1] / "corrupt" / "cases"
 
 
 @pytest.mark.parametrize("case", ["trav_rel.igs", "trav_abs.igs"])
-def test_paths_for_names_are_refused(run: "Run", tmp_path: Path, case: str) -> None:
+def test_paths_for_names_are_refused(run: Run, tmp_path: Path, case: str) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     source = tmp_path / "in" / "deep" / case
     source.write_bytes((CASES / case).read_bytes())
@@ -63,7 +39,7 @@ SAFE = {"_NUL", "a_b", "_rf", "_hidden", "_root", "A_B_2"}
 
 
 @pytest.mark.parametrize("how", ["groups", "sources", "files"])
-def test_odd_names_are_made_safe(run: "Run", tmp_path: Path, how: str) -> None:
+def test_odd_names_are_made_safe(run: Run, tmp_path: Path, how: str) -> None:
     groups = ODD if how == "groups" else [f"g{k}" for k in range(len(ODD))]
     named = [f"{name}.png" for name in ODD]
     data = stack_of(groups, named if how == "sources" else (), named if how == "files" else ())
@@ -80,7 +56,7 @@ def test_odd_names_are_made_safe(run: "Run", tmp_path: Path, how: str) -> None:
     assert below(tmp_path / "d") == {f"{name}_mip{level}.png" for name in SAFE for level in range(5)}
 
 
-def test_only_pictures_are_written(run: "Run", tmp_path: Path) -> None:
+def test_only_pictures_are_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     source = tmp_path / "in" / "x.igs"
     source.write_bytes(stack_of(["a", "b", "c"], files=["evil.sh", "index.html", "x.desktop"]))
@@ -90,7 +66,7 @@ def test_only_pictures_are_written(run: "Run", tmp_path: Path) -> None:
     assert below(tmp_path / "b" / "x") == below(tmp_path / "a")
 
 
-def test_two_sources_of_one_stem_both_come_back(run: "Run", tmp_path: Path) -> None:
+def test_two_sources_of_one_stem_both_come_back(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "x.igs"
     source.write_bytes(stack_of(["a", "b", "c"], files=["wood.gif", "wood.png", "wood.jpg"]))
     assert run("decode", source, tmp_path / "a").code == 0
@@ -99,14 +75,14 @@ def test_two_sources_of_one_stem_both_come_back(run: "Run", tmp_path: Path) -> N
     assert below(tmp_path / "b") == {"wood.gif.png", "wood.png", "wood.jpg.png"}
 
 
-def test_two_groups_of_one_source_both_come_back(run: "Run", tmp_path: Path) -> None:
+def test_two_groups_of_one_source_both_come_back(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "x.igs"
     source.write_bytes(stack_of(["a", "b"], sources=["one.png", "one.png"]))
     assert run("decode", source, tmp_path / "a").code == 0
     assert below(tmp_path / "a") == {"one.png", "one_2.png"}
 
 
-def test_mip_chains_that_meet_are_refused(run: "Run", tmp_path: Path) -> None:
+def test_mip_chains_that_meet_are_refused(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "x.igs"
     source.write_bytes(stack_of(["a", "b"], files=["t.png", "t.mip1.png"]))
     outcome = run("decode", source, tmp_path / "a", "--mips")
@@ -118,7 +94,7 @@ def test_mip_chains_that_meet_are_refused(run: "Run", tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["precious.png", "not_there.png"])
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
 def test_a_link_in_the_folder_does_not_lead_out(
-    run: "Run", tmp_path: Path, target: str, overwrite: tuple[str, ...]
+    run: Run, tmp_path: Path, target: str, overwrite: tuple[str, ...]
 ) -> None:
     (tmp_path / "precious.png").write_bytes(b"mine")
     (tmp_path / "in").mkdir()

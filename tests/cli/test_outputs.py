@@ -4,20 +4,17 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+from program import Run
 
 import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.errors import InvalidArgument
 from gscodec.image.arrays import from_array
 from gscodec.model.channels import ChannelGroup, Role
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 QUICK = ("--gaussians", 40, "--preset", "fast", "--steps", 10, "--lods", 2, "-q")
 
@@ -39,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def photo(run: "Run", here: Path) -> Path:
+def photo(run: Run, here: Path) -> Path:
     """photo.png and photo.igs beside it."""
     path = draw(here / "photo.png")
     assert run("encode", "photo.png", "photo.igs", *QUICK).code == 0
@@ -47,7 +44,7 @@ def photo(run: "Run", here: Path) -> Path:
 
 
 @pytest.fixture
-def rock(run: "Run", here: Path) -> Path:
+def rock(run: Run, here: Path) -> Path:
     """rock/ and rock.igs beside it."""
     folder = here / "rock"
     folder.mkdir()
@@ -57,7 +54,7 @@ def rock(run: "Run", here: Path) -> Path:
     return folder
 
 
-def test_the_quick_start_does_not_cost_the_source(run: "Run", here: Path, photo: Path) -> None:
+def test_the_quick_start_does_not_cost_the_source(run: Run, here: Path, photo: Path) -> None:
     before = digest(photo)
     outcome = run("decode", "photo.igs", "--lod", 1)
     assert outcome.code == 0
@@ -71,7 +68,7 @@ def test_the_quick_start_does_not_cost_the_source(run: "Run", here: Path, photo:
     assert digest(photo) == before
 
 
-def test_the_name_is_recorded_and_changes_nothing_else(run: "Run", here: Path, photo: Path) -> None:
+def test_the_name_is_recorded_and_changes_nothing_else(run: Run, here: Path, photo: Path) -> None:
     with IgsReader("photo.igs") as reader:
         assert [group.source for group in reader.groups] == ["photo.png"]
     deep = here / "private" / "folder"
@@ -87,7 +84,7 @@ def test_the_name_is_recorded_and_changes_nothing_else(run: "Run", here: Path, p
             assert other.source_names == set()
 
 
-def test_a_decode_without_a_clash_keeps_the_short_name(run: "Run", here: Path, photo: Path) -> None:
+def test_a_decode_without_a_clash_keeps_the_short_name(run: Run, here: Path, photo: Path) -> None:
     (here / "photo.igs").rename("other.igs")
     assert run("decode", "other.igs").code == 0
     assert (here / "other.png").is_file()
@@ -96,7 +93,7 @@ def test_a_decode_without_a_clash_keeps_the_short_name(run: "Run", here: Path, p
     assert photo.is_file()
 
 
-def test_a_renamed_source_is_not_replaced_on_advice(run: "Run", here: Path, photo: Path) -> None:
+def test_a_renamed_source_is_not_replaced_on_advice(run: Run, here: Path, photo: Path) -> None:
     photo.rename(here / "img.png")
     (here / "photo.igs").rename("img.igs")
     outcome = run("decode", "img.igs")
@@ -104,7 +101,7 @@ def test_a_renamed_source_is_not_replaced_on_advice(run: "Run", here: Path, phot
     assert "--overwrite" not in outcome.stderr
 
 
-def test_a_file_that_records_no_name_replaces_nothing_unasked(run: "Run", here: Path) -> None:
+def test_a_file_that_records_no_name_replaces_nothing_unasked(run: Run, here: Path) -> None:
     source = draw(here / "a.png")
     assert run("encode", "a.png", "--size", "400", "--preset", "fast", "--steps", 10, "-q").code == 0
     with gscodec.open("a.igs") as image:
@@ -124,7 +121,7 @@ def test_a_file_that_records_no_name_replaces_nothing_unasked(run: "Run", here: 
     assert digest(source) == before
 
 
-def test_a_stack_that_records_no_names_replaces_nothing_unasked(run: "Run", here: Path, rock: Path) -> None:
+def test_a_stack_that_records_no_names_replaces_nothing_unasked(run: Run, here: Path, rock: Path) -> None:
     maps = [np.asarray(Image.open(rock / f"rock_{name}.png")) for name in ("albedo", "ao")]
     groups = (ChannelGroup("color"), ChannelGroup("ao", Role.AO))
     nameless = from_array(np.concatenate(maps, axis=2), groups)
@@ -145,7 +142,7 @@ def test_a_stack_that_records_no_names_replaces_nothing_unasked(run: "Run", here
 
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr", ".tiff"])
-def test_float_sources_too(run: "Run", here: Path, suffix: str) -> None:
+def test_float_sources_too(run: Run, here: Path, suffix: str) -> None:
     from gscodec.image.arrays import from_array
     from gscodec.image.save import save_image
 
@@ -158,14 +155,14 @@ def test_float_sources_too(run: "Run", here: Path, suffix: str) -> None:
     assert digest(here / f"light{suffix}") == before
 
 
-def test_mips_keep_off_the_source(run: "Run", here: Path, photo: Path) -> None:
+def test_mips_keep_off_the_source(run: Run, here: Path, photo: Path) -> None:
     before = digest(photo)
     assert run("decode", "photo.igs", "--mips").code == 0
     assert (here / "photo.decoded.mip1.png").is_file()
     assert digest(photo) == before
 
 
-def test_a_stack_does_not_land_among_its_sources(run: "Run", here: Path, rock: Path) -> None:
+def test_a_stack_does_not_land_among_its_sources(run: Run, here: Path, rock: Path) -> None:
     before = digest(*sorted(rock.iterdir()))
     outcome = run("decode", "rock.igs")
     assert outcome.code == 0
@@ -198,7 +195,7 @@ def linked(path: Path, how: str) -> Path:
 
 
 @pytest.mark.parametrize("how", ["same", "dotted", "hard", "soft"])
-def test_no_input_of_an_encode_is_its_output(run: "Run", here: Path, rock: Path, how: str) -> None:
+def test_no_input_of_an_encode_is_its_output(run: Run, here: Path, rock: Path, how: str) -> None:
     (here / "x").mkdir()
     (rock / "x").mkdir()
     photo, mask, weight = (draw(here / f"{name}.png", 7) for name in ("photo", "mask", "weight"))
@@ -234,7 +231,7 @@ def test_no_input_of_an_encode_is_its_output(run: "Run", here: Path, rock: Path,
         assert not (here / "new.igs").exists()
 
 
-def test_the_checkpoint_is_not_the_output(run: "Run", here: Path) -> None:
+def test_the_checkpoint_is_not_the_output(run: Run, here: Path) -> None:
     photo = draw(here / "photo.png")
     outcome = run("encode", photo, "a.igs", "--checkpoint", "./a.igs", "--block", 64, *QUICK)
     assert outcome.code == 1
@@ -250,7 +247,7 @@ def test_the_library_refuses_too(here: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["same", "hard", "soft"])
-def test_no_other_command_writes_over_its_inputs(run: "Run", here: Path, photo: Path, rock: Path, how: str) -> None:
+def test_no_other_command_writes_over_its_inputs(run: Run, here: Path, photo: Path, rock: Path, how: str) -> None:
     del photo, rock
     points = here / "points.csv"
     points.write_text("1,2\n3,4\n")
@@ -293,9 +290,7 @@ def test_stdin_that_is_the_output(here: Path) -> None:
     assert digest(photo) == before
 
 
-def test_the_folder_one_is_in_gives_the_name(
-    run: "Run", here: Path, rock: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_one_is_in_gives_the_name(run: Run, here: Path, rock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "rock.igs").unlink()
     monkeypatch.chdir(rock)
     assert run("encode", ".", *QUICK).code == 0
@@ -307,7 +302,7 @@ def test_the_folder_one_is_in_gives_the_name(
     assert (here / "v1.2.igs").is_file()
 
 
-def test_a_default_output_is_not_led_away_by_a_link(run: "Run", here: Path, photo: Path) -> None:
+def test_a_default_output_is_not_led_away_by_a_link(run: Run, here: Path, photo: Path) -> None:
     (here / "shelf").mkdir()
     (here / "photo.igs").rename(here / "shelf" / "pic.igs")
     (here / "shelf" / "pic.png").symlink_to(here / "elsewhere.png")

@@ -1,13 +1,10 @@
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import OpenEXR
 import pytest
 from PIL import Image
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
+from program import Run
 
 QUICK = ("--gaussians", 60, "--preset", "fast", "--steps", 20, "--lods", 2, "-q")
 
@@ -25,7 +22,7 @@ def material(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_maps_comes_back(run: "Run", material: Path, tmp_path: Path) -> None:
+def test_a_folder_of_maps_comes_back(run: Run, material: Path, tmp_path: Path) -> None:
     assert run("encode", material, "--bppc", "8", "--preset", "fast", "--steps", 30, "-q").code == 0
     packed, out = tmp_path / "rock.igs", tmp_path / "back"
     assert run("validate", packed).code == 0
@@ -43,7 +40,7 @@ def test_a_folder_of_maps_comes_back(run: "Run", material: Path, tmp_path: Path)
     assert "mask.png: 32 x 32 px, 1 channel, 0 or 1, from mask" in told
 
 
-def test_single_maps_and_sizes(run: "Run", material: Path, tmp_path: Path) -> None:
+def test_single_maps_and_sizes(run: Run, material: Path, tmp_path: Path) -> None:
     packed = tmp_path / "a.igs"
     maps = [material / name for name in ("albedo.png", "roughness.png", "ao.png")]
     assert run("encode", *maps, packed, *QUICK).code == 0
@@ -58,7 +55,7 @@ def test_single_maps_and_sizes(run: "Run", material: Path, tmp_path: Path) -> No
     assert {path.suffix for path in (tmp_path / "webp").iterdir()} == {".webp"}
 
 
-def test_what_a_stack_cannot_do(run: "Run", material: Path, tmp_path: Path) -> None:
+def test_what_a_stack_cannot_do(run: Run, material: Path, tmp_path: Path) -> None:
     packed = tmp_path / "a.igs"
     assert run("encode", material, packed, *QUICK).code == 0
     outcome = run("decode", packed, tmp_path / "x.png")
@@ -77,7 +74,7 @@ def test_what_a_stack_cannot_do(run: "Run", material: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("profile", ["coded", "packed"])
-def test_exr_through_the_program(run: "Run", tmp_path: Path, profile: str) -> None:
+def test_exr_through_the_program(run: Run, tmp_path: Path, profile: str) -> None:
     y, x = np.mgrid[0:24, 0:32]
     light = (0.01 * np.exp(0.2 * (x + y) / 2)).astype(np.float16)
     source, packed = tmp_path / "sky.exr", tmp_path / "sky.igs"
@@ -102,7 +99,7 @@ def test_exr_through_the_program(run: "Run", tmp_path: Path, profile: str) -> No
     assert run("compare", source, packed, "--min-psnr", "20").code == 0
 
 
-def test_cmyk_comes_back_as_cmyk(run: "Run", tmp_path: Path) -> None:
+def test_cmyk_comes_back_as_cmyk(run: Run, tmp_path: Path) -> None:
     source, packed = tmp_path / "ink.tif", tmp_path / "ink.igs"
     values = np.zeros((16, 16, 4), np.uint8)
     values[:, :8] = (200, 30, 0, 10)
@@ -114,7 +111,7 @@ def test_cmyk_comes_back_as_cmyk(run: "Run", tmp_path: Path) -> None:
             assert image.mode == mode
 
 
-def test_unrelated_pictures_are_not_one_file(run: "Run", tmp_path: Path) -> None:
+def test_unrelated_pictures_are_not_one_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     for number, name in enumerate(("a.png", "b.png")):
         values = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
@@ -134,7 +131,7 @@ def test_unrelated_pictures_are_not_one_file(run: "Run", tmp_path: Path) -> None
         packed.unlink()
 
 
-def test_the_roles_of_maps_are_reported(run: "Run", tmp_path: Path) -> None:
+def test_the_roles_of_maps_are_reported(run: Run, tmp_path: Path) -> None:
     y, x = np.mgrid[0:16, 0:16] / 16
     slopes = np.stack([0.4 * np.sin(6 * x), 0.4 * np.cos(5 * y)], axis=2)
     normals = np.concatenate([slopes, np.sqrt(1 - np.square(slopes).sum(axis=2, keepdims=True))], axis=2)
@@ -159,7 +156,7 @@ def test_the_roles_of_maps_are_reported(run: "Run", tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB gray", "RGBA opaque", "RGBA", "RGB normals"])
-def test_one_picture_comes_back_as_it_was(run: "Run", mode: str, tmp_path: Path) -> None:
+def test_one_picture_comes_back_as_it_was(run: Run, mode: str, tmp_path: Path) -> None:
     y, x = np.mgrid[0:24, 0:24] / 24
     gray = 0.5 + 0.4 * np.sin(6 * x * y)
     planes = {

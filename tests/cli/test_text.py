@@ -8,19 +8,18 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from named_stack import stack_of
 from PIL import Image
+from program import Run
 
 from gscodec.io.text import csv_cell, csv_text, html_text, json_text, shown
 from gscodec.model.hidden_characters import has_hidden
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Run
 
 CASES = Path(__file__).parents[1] / "corrupt" / "cases"
 QUICK = ("--gaussians", "20", "--preset", "fast", "--steps", "10", "--lods", "1", "-q")
@@ -87,7 +86,7 @@ def test_html() -> None:
     assert html_text('<b>"&\u202e') == "&lt;b&gt;&quot;&amp;\\u202e"
 
 
-def test_metadata_is_not_obeyed(run: "Run") -> None:
+def test_metadata_is_not_obeyed(run: Run) -> None:
     outcome = run("info", CASES / "meta_esc.igs")
     assert outcome.code == 0
     assert_harmless(outcome.text)
@@ -98,7 +97,7 @@ def test_metadata_is_not_obeyed(run: "Run") -> None:
     assert json.loads(outcome.text)["meta"]["encoder"] == "\x1b]0;pwned\x07\x1b[2J evil"
 
 
-def test_names_of_files_are_not_obeyed(run: "Run", igs: Path, tmp_path: Path) -> None:
+def test_names_of_files_are_not_obeyed(run: Run, igs: Path, tmp_path: Path) -> None:
     folder = tmp_path / EVIL
     folder.mkdir()
     evil = folder / f"{EVIL}.igs"
@@ -144,7 +143,7 @@ def test_names_of_files_are_not_obeyed(run: "Run", igs: Path, tmp_path: Path) ->
             assert len(outcome.stderr.splitlines()) <= 3, outcome.stderr
 
 
-def test_reports_of_a_batch(run: "Run", tmp_path: Path) -> None:
+def test_reports_of_a_batch(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     names = ["=cmd|' C calc'!A0", "+a", "@sum", "-2x", "<script>alert(1)</script>".replace("/", "_"), "x\x1b[2J"]
@@ -165,9 +164,7 @@ def test_reports_of_a_batch(run: "Run", tmp_path: Path) -> None:
     assert {row["name"] for row in json.loads(facts)["outcomes"]} == {*names, "=broken"}
 
 
-def test_channels_in_the_header_of_a_table(run: "Run", tmp_path: Path) -> None:
-    from tests.cli.test_names import stack_of
-
+def test_channels_in_the_header_of_a_table(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "x.igs"
     path.write_bytes(stack_of(["=1+1", "a,b", '"q"']))
     outcome = run("sample", path, "--at", "1,1", "--format", "csv")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_contents import MakeContents
 from synthetic import packed_contents
 
 from gscodec.container.contents import Contents
@@ -19,8 +20,6 @@ from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import CODEC_DEFLATE, PAGE_ENTRY, PAGE_TREE
 from gscodec.format.page_tree import TREE_FROM_BYTES, block_starts, choose_block_size
 from gscodec.profiles.lattice import Lattice
-
-MakeContents = Callable[..., Contents]
 
 COUNTS = (40, 333, 3000)
 SIZE = (700, 900)

@@ -1,6 +1,7 @@
 """Targets: met within both bounds, or said why not; nothing crashes on pictures that hardly are any."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,8 @@ def test_a_mask_of_one_texel_and_importance_of_nothing(picture: Float32Array) ->
     assert encode(picture, size=300, importance=nothing, **QUICK).target_met  # type: ignore[arg-type]
 
 
-def test_a_millisecond_is_a_time_budget(picture: Float32Array) -> None:
+def test_a_millisecond_is_a_time_budget(picture: Float32Array, ticking_clock: Callable[[float], None]) -> None:
+    ticking_clock(0.01)
     result = encode(picture, size=450, preset="fast", time_budget=0.001)
     check(result, 450)
 

@@ -1,7 +1,6 @@
 """Profile `coded`: round trips, a second decoder written from the spec alone, and what the lattice promises."""
 
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_contents import MakeContents
 
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
@@ -24,8 +24,6 @@ from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.profiles.coded import payload_bits, quantize_in_order
 from gscodec.profiles.entropy import GAP_SPLIT, TOTAL, VALUE_SPLIT, TokenTable, fit_table, tokens_of
 from gscodec.profiles.lattice import Codes, Lattice, dequantize, power, quantize, rotation_bits
-
-MakeContents = Callable[..., Contents]
 
 
 def lattice_of(contents: Contents, **fields: Any) -> Lattice:

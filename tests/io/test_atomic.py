@@ -115,7 +115,7 @@ def test_live_temporary_files_are_left_alone(tmp_path: Path) -> None:
     with atomic.atomic_path(path, overwrite=False) as temporary:
         temporary.write_bytes(b"half")
         subprocess.run(
-            [sys.executable, "-c", f"from gscodec.format import atomic; atomic.sweep({str(tmp_path)!r})"], check=True
+            [sys.executable, "-c", f"from gscodec.io import atomic; atomic.sweep({str(tmp_path)!r})"], check=True
         )
         assert temporary.read_bytes() == b"half"
     assert path.read_bytes() == b"half"
@@ -124,7 +124,7 @@ def test_live_temporary_files_are_left_alone(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gscodec.format import atomic
+from gscodec.io import atomic
 if len(sys.argv) > 2:
     with atomic.atomic_path(sys.argv[1], overwrite=True) as temporary:
         temporary.write_bytes(b"half")

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,14 @@ import pytest
 from _range_server import Habit, RangeServer
 from hypothesis import given
 from hypothesis import strategies as st
+from random_contents import MakeContents
 
-from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.container.writer import pack
 from gscodec.errors import BadMagic, FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
 from gscodec.io.remote import PREFETCH_BYTES, Pace, RemoteSource, coalesce
 from gscodec.io.source import is_url, source_name
-
-MakeContents = Callable[..., Contents]
 
 
 @pytest.fixture(scope="module")

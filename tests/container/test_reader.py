@@ -3,23 +3,20 @@ import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_contents import MakeContents
 
-from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.container.writer import pack
 from gscodec.errors import FileAccessError, InvalidArgument, TruncatedStream
 from gscodec.model.gaussians import GaussianSet, Grid
 from gscodec.render.reference import smallest_q_per_tile
-
-MakeContents = Callable[..., Contents]
 
 
 class CountingFile(io.BytesIO):
@@ -109,7 +106,7 @@ def test_what_was_read_outlives_the_file(make_contents: MakeContents, tmp_path: 
     path.write_bytes(pack(make_contents(20_000)))
     code = """
 import os, sys
-from gscodec.io.source import open_source
+from gscodec.format.opening import open_source
 source = open_source(sys.argv[1], "a.igs")
 parts = source.read_many([(0, 64), (100_000, 100_000)])
 before = [bytes(part) for part in parts]

@@ -1,6 +1,5 @@
 """Profile `packed`: round trips, a second decoder written from the spec alone, and what records promise."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +8,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_contents import MakeContents
 from synthetic import packed_contents
 
-from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
@@ -24,7 +23,6 @@ from gscodec.format.records import pack_fields
 from gscodec.model.gaussians import Grid
 from gscodec.profiles.page_heads import box_unit, mean_boxes
 
-MakeContents = Callable[..., Contents]
 FIELDS = ("means", "inv_scales", "rotations", "features")
 RECORD_AT = 25  # behind the head of a page of three channels
 
