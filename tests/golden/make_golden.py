@@ -1,11 +1,13 @@
 """Writes the golden files that are missing. Never touches one that is there: those are promises.
 
 Run from the repository root: python tests/golden/make_golden.py
-Each NAME.igs stands beside NAME.npz, the arrays of every LOD it holds, and NAME.json, what the file says of itself.
+Each NAME.igs stands beside NAME.npz, the arrays of every LOD it holds, NAME.json, what the file says of itself, and
+NAME.png, what it decodes to (tests/support/golden_pictures.py).
 The names that begin with `made_` are put together by hand, to reach what the writer never writes.
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
@@ -29,8 +32,15 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.page_heads import fitting_lattice, page_order
 from gscodec.profiles.small_codec import lattice_of
 from gscodec.profiles.small_steps import SmallSteps
+from gscodec.render.reference import ReferenceRasterizer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from golden_pictures import picture_of
 
 FOLDER: Final = Path(__file__).parent / "v1"
+
+LARGEST_PICTURE: Final = 1 << 17
+"""Samples of a picture that is kept."""
 
 
 def contents_of(seed: int, counts: Sequence[int], channels: int, size: tuple[int, int], page_size: int) -> Contents:
@@ -291,18 +301,29 @@ def arrays_of(reader: IgsReader) -> dict[str, np.ndarray]:
     return found
 
 
+def draw(path: Path) -> None:
+    """Save what the reference engine renders of a file, where there is no picture yet and it is not a large one."""
+    if path.with_suffix(".png").exists():
+        return
+    picture = picture_of(path, ReferenceRasterizer())
+    if picture.size <= LARGEST_PICTURE:
+        Image.fromarray(picture).save(path.with_suffix(".png"), optimize=True)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, case in CASES.items():
         path = FOLDER / f"{name}.igs"
         if path.exists():
             print(f"{name}: kept")
+            draw(path)
             continue
         data = case()
         reader = IgsReader(data)
         np.savez_compressed(path.with_suffix(".npz"), **arrays_of(reader))  # type: ignore[arg-type]
         path.with_suffix(".json").write_text(json.dumps(describe(reader), indent=1) + "\n", encoding="utf-8")
         path.write_bytes(data)
+        draw(path)
         print(f"{name}: written, {len(data)} bytes")
 
 
