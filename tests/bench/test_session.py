@@ -158,3 +158,10 @@ def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, capsys: pyte
 )
 def test_wrong_words_are_usage_errors(gallery: Path, tmp_path: Path, words: list[str]) -> None:
     assert main(arguments(gallery, tmp_path, *words)) == ExitCode.USAGE
+
+
+def test_names_are_shown_without_what_a_terminal_obeys(
+    gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(gallery, tmp_path, "--suite", "\x1b[2J\u202e")) == ExitCode.USAGE
+    assert r"\x1b[2J\u202e" in capsys.readouterr().err

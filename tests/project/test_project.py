@@ -55,3 +55,11 @@ def test_decoding_needs_no_torch() -> None:
 
 def test_the_package_is_marked_as_typed() -> None:
     assert (Path(str(gscodec.__file__)).parent / "py.typed").exists()
+
+
+def test_users_install_the_package_alone() -> None:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert described["tool"]["scikit-build"]["wheel"]["packages"] == ["gscodec"]
+    assert not (ROOT / "gscodec" / "bench").exists()
+    assert "bench" in described["dependency-groups"]
+    assert "bench" not in described["project"]["optional-dependencies"]
