@@ -26,10 +26,10 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
 	@mkdir -p $(DEMO)
@@ -110,6 +110,9 @@ bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it com
 
 golden: $(VENV)/dev ## add golden files for what has none yet; never overwrites one
 	$(BIN)/python tests/golden/make_golden.py
+
+guard-update: $(VENV)/dev ## measure anew the quality that make test holds fits to, after a change that is meant to move it
+	$(BIN)/python tests/support/quality.py
 
 wheel: $(VENV)/pip ## build an installable wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
