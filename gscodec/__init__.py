@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gscodec.decoding.image import IgsImage
     from gscodec.decoding.image import open_igs as open  # noqa: A004  # gscodec.open reads like gzip.open
     from gscodec.encoding.api import EncodeResult, Progress, encode
+    from gscodec.encoding.settings import EncodeSettings
     from gscodec.errors import GsCodecError
     from gscodec.exporting import Exported, export
     from gscodec.image.stack import ImageStack
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncodeResult",
+    "EncodeSettings",
     "Exported",
     "GaussianSet",
     "GsCodecError",
@@ -42,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "EncodeResult": ("gscodec.encoding.api", "EncodeResult"),
+    "EncodeSettings": ("gscodec.encoding.settings", "EncodeSettings"),
     "Exported": ("gscodec.exporting", "Exported"),
     "GaussianSet": ("gscodec.model.gaussians", "GaussianSet"),
     "GsCodecError": ("gscodec.errors", "GsCodecError"),

@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 
 from gscodec.batch.outcome import Outcome, Status, one_line
 from gscodec.batch.plan import Item
-from gscodec.batch.settings import Settings
 from gscodec.batch.work import Options
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument
 
@@ -146,7 +145,7 @@ def with_sizes(items: Sequence[Item], found: Sequence[Slope | str], total: int) 
     planned, failed = [], []
     for item, slope in zip(items, found, strict=True):
         if isinstance(slope, Slope):
-            settings: Settings = item.settings.changed({"size": sizes[item.name]}, item.name)
+            settings = item.settings.changed({"size": sizes[item.name]}, item.name)
             planned.append(replace(item, settings=settings))
         else:
             failed.append(Outcome(item.name, Status.FAILED, str(item.output), slope))

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gscodec.batch.keys import changed
 from gscodec.batch.names import SUFFIX, Wish, distinct_names, marked
 from gscodec.batch.prints import files_of, real_paths
-from gscodec.batch.settings import TARGETS, Settings
 from gscodec.batch.walk import pictures_below
+from gscodec.encoding.settings import TARGETS, EncodeSettings
 from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.io.toml_file import read_toml
 from gscodec.material.discover import group_maps
@@ -29,7 +30,7 @@ class Item:
     name: str  # its path below the output folder, with `/` and without suffix
     sources: tuple[Path, ...]  # one picture, or the maps of a material
     output: Path
-    settings: Settings
+    settings: EncodeSettings
     root: Path  # the output folder
     fault: str = ""  # why it cannot be made
 
@@ -98,7 +99,7 @@ def read_manifest(path: Path) -> Manifest:
     total = values.pop("total_size", None)
     if total is not None and (not isinstance(total, int | str) or isinstance(total, bool)):
         raise InvalidArgument(f"{where}: total_size {total!r} is not a size")
-    Settings().changed(values, where)
+    changed(EncodeSettings(), values, where)
     return Manifest(
         path.parent / output,
         None if source is None else path.parent / source,
@@ -129,12 +130,12 @@ def refuse_targets(manifest: Manifest, chosen: Mapping[str, Any]) -> None:
                 raise InvalidArgument(f"{where}: {name} and a total size of all files exclude each other: give one")
 
 
-def make_items(manifest: Manifest, settings: Settings) -> list[Item]:
+def make_items(manifest: Manifest, settings: EncodeSettings) -> list[Item]:
     """The items of `make_plan`."""
     return list(make_plan(manifest, settings).items)
 
 
-def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] | None = None) -> Plan:
+def make_plan(manifest: Manifest, settings: EncodeSettings, chosen: Mapping[str, Any] | None = None) -> Plan:
     """Every item, by name.
 
     Settings of the manifest's beginning go on top of `settings`, then those of the command line, of the rules, and of
@@ -149,7 +150,7 @@ def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] 
         InvalidArgument: a setting is wrong, or two items have one name.
     """
     check_target(manifest.output)
-    base = settings.changed(manifest.settings, "manifest").changed(chosen or {}, "command line")
+    base = changed(changed(settings, manifest.settings, "manifest"), chosen or {}, "command line")
     found: list[tuple[str, tuple[Path, ...], Mapping[str, Any]]] = []
     left_out: tuple[str, ...] = ()
     unused: list[str] = []
@@ -169,7 +170,7 @@ def make_plan(manifest: Manifest, settings: Settings, chosen: Mapping[str, Any] 
         ruled = _ruled(name, base, manifest.rules)
         if ruled is not None:
             output = manifest.output / f"{name}{SUFFIX}"
-            items.append(Item(name, paths, output, ruled.changed(own, f"item {name}"), manifest.output))
+            items.append(Item(name, paths, output, changed(ruled, own, f"item {name}"), manifest.output))
     unused += _useless_weights(items)
     if not items:
         raise FileAccessError(f"{manifest.source or 'manifest'}: holds no pictures that are wanted")
@@ -264,7 +265,7 @@ def _useless_weights(items: Iterable[Item]) -> list[str]:
         maps = [map_name(path) for path in item.sources]
         known = {name for path in item.sources for name in (path.name, path.stem)} | set(Role)
         known |= {found.kind for found in maps if found is not None}
-        odd = [name for name, _ in item.settings.weights if name not in known]
+        odd = [name for name in item.settings.map_weights if name not in known]
         lines += [f"{item.name}: weights has {name!r}, which is none of its maps" for name in odd]
     return lines
 
@@ -279,13 +280,13 @@ def _fault(item: Item, sources: set[str]) -> str:
     return ""
 
 
-def _ruled(name: str, settings: Settings, rules: Iterable[Rule]) -> Settings | None:
+def _ruled(name: str, settings: EncodeSettings, rules: Iterable[Rule]) -> EncodeSettings | None:
     """Settings after all rules that match, in their order; None where one leaves the item out."""
     for rule in rules:
         if fnmatch.fnmatchcase(name, rule.match):
             if rule.skip:
                 return None
-            settings = settings.changed(rule.settings, f"rule {rule.match!r}")
+            settings = changed(settings, rule.settings, f"rule {rule.match!r}")
     return settings
 
 
@@ -319,7 +320,7 @@ def _rule(table: dict[str, Any], where: str) -> Rule:
     match, skip = _text(table, "match", where), table.pop("skip", False)
     if match is None or not isinstance(skip, bool):
         raise InvalidArgument(f"{where}: needs match, a pattern of item names; skip is true or false")
-    Settings().changed(table, where)
+    changed(EncodeSettings(), table, where)
     return Rule(match, table, skip)
 
 
@@ -333,5 +334,5 @@ def _listed(table: dict[str, Any], folder: Path, where: str) -> Listed:
         raise InvalidArgument(
             f"{where}: name {name!r} is not one that every system stores; use plain words, . - _ and /"
         )
-    Settings().changed(table, where)
+    changed(EncodeSettings(), table, where)
     return Listed(name, tuple(folder / file for file in files), table)

@@ -6,8 +6,6 @@ key in the file and its checksums.
 """
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +15,6 @@ from gscodec.batch.journal import Journal
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import digest_of, files_of, print_of, real_paths, stat_of
-from gscodec.encoding.fingerprint import fingerprint
 
 NAME: Final = ".gscodec-batch.jsonl"
 _OLD: Final = ".gscodec-batch*.json"
@@ -95,8 +92,7 @@ def sources_known(folder: Path) -> set[str]:
 
 
 def _settings_of(item: Item) -> str:
-    text = json.dumps([asdict(item.settings), fingerprint()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return item.settings.fingerprint()
 
 
 def _outcome(item: Item, note: dict[str, Any]) -> Outcome | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gscodec.batch.keys import key_of
 from gscodec.batch.outcome import Made, Outcome, Status, settled
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
-from gscodec.batch.settings import Settings, key_of
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
 from gscodec.model.constants import EXACT_DB, LEAST_SHARE
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
@@ -92,8 +93,14 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
 
     from gscodec.encoding.api import encode
 
-    arguments = settings.arguments() | {"threads": options.threads, "device": options.device}
-    result = encode(stack, **arguments, meta={KEY_MEMBER: key}, progress=progress)
+    result = encode(
+        stack,
+        settings=settings.for_samples(),
+        device=options.device,
+        threads=options.threads,
+        meta={KEY_MEMBER: key},
+        progress=progress,
+    )
     _put(item.output, result.data, found, options.threads)
     if cached is not None:
         # The cache is a help: a full disk or another's lock does not fail the item.
@@ -226,7 +233,7 @@ def _outcome(
 
 
 def _meets(
-    settings: Settings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None, *, saturated: bool
+    settings: EncodeSettings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None, *, saturated: bool
 ) -> bool:
     """Whether a file meets its target, as far as it shows: its PSNR is known to 0.01 dB.
 

@@ -11,9 +11,9 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
-from gscodec.cli.encode import Preset, Tune
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
+from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
 from gscodec.model.device_name import DeviceName
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def command(
             parser=parse_byte_size, metavar="BYTES", help="Bytes of all files together, spread by what each gains."
         ),
     ] = None,
-    preset: Annotated[Preset | None, typer.Option(help="Effort. [default: balanced]")] = None,
-    tune: Annotated[Tune | None, typer.Option(help="Quality meant. [default: psnr]")] = None,
+    preset: Annotated[PresetName | None, typer.Option(help="Effort. [default: balanced]")] = None,
+    tune: Annotated[TuneName | None, typer.Option(help="Quality meant. [default: psnr]")] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimisation steps of each.")] = None,
     metadata: Annotated[
-        Literal["all", "none"] | None,
+        MetadataPolicy | None,
         typer.Option(help="Keep Exif, XMP and the like, as encode does, or leave them out. [default: all]"),
     ] = None,
     include: Annotated[
@@ -142,7 +142,7 @@ def command(
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
-    wanted = {"preset": preset and preset.value, "tune": tune and tune.value, "steps": steps, "metadata": metadata}
+    wanted = {"preset": preset, "tune": tune, "steps": steps, "metadata": metadata}
     settings = given | {name: value for name, value in wanted.items() if value}
     limits = limits_of(max_pixels, max_memory, max_candidates)
     work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits)
@@ -187,7 +187,7 @@ def _plan(
 ) -> "tuple[Plan, int | None]":
     """What to do, and the bytes of all of it if they are limited."""
     from gscodec.batch.plan import Manifest, make_plan, read_manifest, refuse_targets
-    from gscodec.batch.settings import Settings
+    from gscodec.encoding.settings import EncodeSettings
     from gscodec.io.units import bytes_of
 
     if source.suffix.lower() == ".toml":
@@ -208,7 +208,7 @@ def _plan(
             raise InvalidArgument(f"{source}: total_size {fault}") from fault
     if total is not None:
         refuse_targets(manifest, settings)
-    return make_plan(manifest, Settings(bppc=0.1), settings), total
+    return make_plan(manifest, EncodeSettings(bppc=0.1), settings), total
 
 
 class _Work:

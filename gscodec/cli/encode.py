@@ -1,7 +1,7 @@
 """`gscodec encode`: a picture to an `.igs` file."""
 
 import contextlib
-from enum import StrEnum
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,30 +13,15 @@ from gscodec.cli._paths import display_name, output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
+from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, ProfileName, TuneName
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 
 if TYPE_CHECKING:
     from gscodec.model.channels import ChannelGroup
 
 
-class Tune(StrEnum):
-    """Measures of quality by name."""
-
-    PSNR = "psnr"
-    SSIM = "ssim"
-    BALANCED = "balanced"
-
-
-class Preset(StrEnum):
-    """Encoder settings by name."""
-
-    PAPER = "paper"
-    FAST = "fast"
-    BALANCED = "balanced"
-    BEST = "best"
-
-
 def command(
+    context: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -59,13 +44,13 @@ def command(
     psnr: Annotated[
         float | None, typer.Option(metavar="DB", help="Target: quality, met within about 0.1 dB; takes a few fits.")
     ] = None,
-    preset: Annotated[Preset, typer.Option(help="Effort: paper is the published recipe.")] = Preset.BALANCED,
+    preset: Annotated[PresetName, typer.Option(help="Effort: paper is the published recipe.")] = "balanced",
     tune: Annotated[
-        Tune,
+        TuneName,
         typer.Option(
             help="Quality meant: PSNR; SSIM, at a lower PSNR; or more SSIM at about the same. Slower than psnr."
         ),
-    ] = Tune.PSNR,
+    ] = "psnr",
     importance: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +63,7 @@ def command(
         typer.Option(min=1, max=MAX_STRENGTH, metavar="X", help="Weight of white in MAP, times that of black."),
     ] = DEFAULT_STRENGTH,
     profile: Annotated[
-        Literal["coded", "packed", "f16", "small"] | None,
+        ProfileName | None,
         typer.Option(
             help="How Gaussians are stored: entropy-coded, in short records that a shader reads in place, or 16 bits a "
             "value; small is for files of up to 4096 bytes. Default: coded, up to 2048 bytes small; paper: f16."
@@ -108,7 +93,7 @@ def command(
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     nan: Annotated[
-        Literal["error", "zero", "hole"],
+        NanPolicy,
         typer.Option(help="NaN and infinite samples: refuse, make 0, or fill from around."),
     ] = "error",
     time_budget: Annotated[
@@ -136,7 +121,7 @@ def command(
         ),
     ] = None,
     metadata: Annotated[
-        Literal["all", "none"],
+        MetadataPolicy,
         typer.Option(
             help="Keep Exif, XMP, pixel density and OpenEXR attributes, as long as they take at most 5 % of a size "
             "that was asked for, or leave them out."
@@ -186,18 +171,20 @@ def command(
     Give exactly one target: --bpp, --bppc, --size, --gaussians or --psnr. A rate or size counts the whole file, which
     comes out at most that large. Exit code 8 if the target is not met; the file is written all the same.
     """
-    targets = {"--bpp": bpp, "--bppc": bppc, "--size": size, "--gaussians": gaussians, "--psnr": psnr}
-    given = [name for name, value in targets.items() if value is not None]
+    from gscodec.encoding.settings import TARGETS, EncodeSettings
+
+    given = [f"--{name}" for name in TARGETS if context.params[name] is not None]
     if len(given) != 1:
         found = f"not {' and '.join(given)}" if given else "none is there"
-        raise InvalidArgument(f"give exactly one of {', '.join(targets)}: {found}")
+        raise InvalidArgument(f"give exactly one of {', '.join(f'--{name}' for name in TARGETS)}: {found}")
+    named = {field.name for field in fields(EncodeSettings)}
+    settings = EncodeSettings(**{name: value for name, value in context.params.items() if name in named})
     sources, output = _split(paths, named_output)
     source = sources[0]
 
     from gscodec.image.stack import ImageStack
     from gscodec.material.inputs import input_files
     from gscodec.material.load_picture import load_picture
-    from gscodec.material.maps import Overrides
     from gscodec.material.outputs import refuse_inputs
 
     maps = [path for path in (mask, importance) if path is not None and path != "auto"]
@@ -207,9 +194,8 @@ def command(
         refuse_inputs([checkpoint], inputs)
 
     limits = limits_of(max_pixels, max_memory)
-    overrides = Overrides.parsed(role, normal, as_stack, display_name(source))
     # before torch comes in: a wrong path is reported at once
-    stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=overrides)
+    stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=settings.overrides)
 
     from gscodec.encoding.api import encode
 
@@ -218,29 +204,12 @@ def command(
         result = encode(
             stack,
             destination,
-            bpp=bpp,
-            bppc=bppc,
-            size=size,
-            gaussians=gaussians,
-            psnr=psnr,
-            preset=preset.value,
-            tune=tune.value,
-            importance=importance,
-            importance_strength=importance_strength,
-            device=device,
-            lods=lods,
-            profile=profile,
-            record_bytes=record_bytes,
-            seed=seed,
-            threads=threads,
-            overwrite=overwrite,
-            steps=steps,
-            time_budget=time_budget,
-            block=block,
-            checkpoint=checkpoint,
-            metadata=metadata,
+            settings=settings.for_samples(),
             mask=mask,
-            weights=weights,
+            device=device,
+            threads=threads,
+            checkpoint=checkpoint,
+            overwrite=overwrite,
             progress=show,
         )
     if destination is None:
@@ -257,7 +226,7 @@ def command(
         if result.target_met and result.note:
             _console.say(f"{name}: {result.note}")
     if not result.target_met:
-        wish = f"{given[0]} {targets[given[0]]}"
+        wish = f"{given[0]} {context.params[given[0][2:]]}"
         fact = f"{wish} was not met: {result.note}; the file is written all the same"
         raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
 

@@ -37,7 +37,7 @@ def constant_colour(job: Job) -> npt.NDArray[np.float32] | None:
 
 def flat_file(job: Job, colour: npt.NDArray[np.float32], budget: int | None) -> Encoded:
     """The file of one Gaussian of (C,) one colour, as near as the profile holds it."""
-    job = replace(job, lods=1)
+    job = job.changed(lods=1)
     grid, lods = job.grid, LodTable.single(1)
     scale = 1.0 / max(grid.height, grid.width)
     gaussian = GaussianSet(

@@ -1,11 +1,12 @@
 """What is to be encoded and how, and what is told while that goes on."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,9 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.container.writer import file_size, packed_size
 from gscodec.encoding.opacity import aimed, fit_weights
-from gscodec.fit.presets import Preset, get_preset
+from gscodec.encoding.settings import EncodeOptions, EncodeSettings
+from gscodec.fit.presets import Preset
 from gscodec.fit.schedule import lod_counts
-from gscodec.fit.tune import tuned
 from gscodec.format.layout import PAGE_ENTRY
 from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.image.regions import Regions, RegionSource
@@ -77,31 +78,43 @@ class Job:
 
     stack: ImageStack | RegionSource
     grid: Grid
-    preset_name: str
-    lods: int
-    seed: int
-    steps: int | None
-    profile: str
+    settings: EncodeSettings
     rasterizer: Rasterizer
-    progress: Callable[[Progress], None] | None
-    started: float  # of time.perf_counter
-    notes: Mapping[str, Any]
+    progress: Callable[[Progress], None] | None = None
+    started: float = field(default_factory=time.perf_counter)
+    notes: Mapping[str, Any] = field(default_factory=dict)  # what the file's metadata says besides provenance
     regions: Regions | None = None  # of a picture that is encoded block by block
-    block: int | None = None  # side of the blocks, px
     checkpoint: Path | None = None
-    deadline: float | None = None  # of time.perf_counter
-    wanted_record_bytes: int | None = None  # of profile packed
-    tune: str = "psnr"
     importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
     source_name: str = ""  # bare file name that the file records; empty is none
     metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
-    importance_said: str = ""  # where it came from, for the file's provenance
+    importance_origin: str = ""  # where it came from, for the file's provenance
+
+    def changed(self, **settings: Unpack[EncodeOptions]) -> "Job":
+        """The job with other settings."""
+        return replace(self, settings=self.settings.changed(settings))
+
+    @property
+    def profile(self) -> str:
+        """Profile of the file."""
+        return self.settings.chosen_profile
+
+    @property
+    def lods(self) -> int:
+        """Number of levels of detail."""
+        return self.settings.chosen_lods
+
+    @property
+    def deadline(self) -> float | None:
+        """End of the time budget, of time.perf_counter; None is never."""
+        budget = self.settings.time_budget
+        return None if budget is None else self.started + budget
 
     @property
     def record_bytes(self) -> int:
         """Bytes of a packed record: 6 of RGB. In blocks, which do not settle, one more costs less than it gains."""
-        if self.wanted_record_bytes is not None:
-            return self.wanted_record_bytes
+        if self.settings.record_bytes is not None:
+            return self.settings.record_bytes
         return -(-(21 + 5 * len(self.grid.background)) // 6) + (self.regions is not None)
 
     @property
@@ -175,15 +188,16 @@ class Job:
 
     @property
     def preset(self) -> Preset:
-        """The preset of that name, as it is tuned."""
-        return tuned(get_preset(self.preset_name), self.tune)
+        """Every constant of the fit."""
+        return self.settings.recipe
 
     @property
     def settle_steps(self) -> int:
         """Steps on the lattice, after the fit; none in profile `f16`, and in `packed` none of blocks."""
         if self.profile == "f16" or (self.profile == "packed" and self.regions is not None):
             return 0
-        return int(self.preset.settle_steps if self.steps is None else math.ceil(SETTLE_SHARE * self.steps))
+        steps = self.settings.steps
+        return int(self.preset.settle_steps if steps is None else math.ceil(SETTLE_SHARE * steps))
 
     def likely_size(self, n_gaussians: int) -> int:
         """Bytes of a file without provenance: a guess in profile `coded`, exact in others."""
@@ -244,6 +258,6 @@ def settle_task(job: Job, lods: LodTable) -> "SettleTask":
         job.preset,
         lods,
         job.rasterizer,
-        job.seed,
+        job.settings.seed,
         importance=job.counts,
     )

@@ -51,14 +51,14 @@ def provenance(job: Job, psnr: float) -> dict[str, Any]:
     """What a file says of its making; META_SLACK covers what the PSNR's digits add to its size."""
     said = {
         "encoder": f"gscodec {__version__}",
-        "preset": job.preset_name,
-        "seed": job.seed,
+        "preset": job.settings.preset,
+        "seed": job.settings.seed,
         "psnr": round(min(psnr, EXACT_DB), 2),
     }
-    if job.tune != "psnr":
-        said["tune"] = job.tune
+    if job.settings.tune != "psnr":
+        said["tune"] = job.settings.tune
     if job.importance is not None:
-        said["importance"] = job.importance_said
+        said["importance"] = job.importance_origin
     return said | dict(job.notes)
 
 

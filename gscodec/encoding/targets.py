@@ -61,7 +61,7 @@ def encode_target(job: Job, target: Target, *, any_profile: bool, any_lods: bool
         any_profile: whether the profile was not asked for, so that `small` may take its place.
         any_lods: whether the number of levels was not asked for, so that there may be fewer.
     """
-    small = replace(job, profile="small", lods=1, source_name="")
+    small = replace(job.changed(profile="small", lods=1, record_bytes=None, block=None), source_name="")
     if job.profile == "small":
         job = small
     if target.count is not None:
@@ -82,7 +82,7 @@ def encode_target(job: Job, target: Target, *, any_profile: bool, any_lods: bool
     if any_profile and target.budget <= SMALL_BUDGET:
         job = small
     if any_lods:
-        job = replace(job, lods=max(1, min(job.lods, target.budget // LOD_BYTES)))
+        job = job.changed(lods=max(1, min(job.lods, target.budget // LOD_BYTES)))
     budget = min(target.budget, MAX_SMALL_BYTES) if job.profile == "small" else target.budget
     if colour is not None:
         encoded = flat_file(job, colour, budget)
@@ -148,7 +148,7 @@ def _small_within(job: Job, budget: int, most: int) -> Encoded:
     taken = list(tries)[: None if job.deadline is None else 1]
     for number, (count, seed) in enumerate(taken):
         shown = _one_of(job.progress, number, len(taken))
-        files.append(encode_whole(replace(job, seed=job.seed + seed, progress=shown), count, budget))
+        files.append(encode_whole(replace(job.changed(seed=job.settings.seed + seed), progress=shown), count, budget))
         if math.isinf(files[-1].psnr) and len(files[-1].data) <= budget:
             break
     return min(files, key=lambda file: _rank(file, budget))

@@ -41,7 +41,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
         most: Gaussians there may be.
     """
     counts = [max(1, job.n_pixels // pixels) for pixels in PROBE_PIXELS]
-    short = replace(job, steps=math.ceil(PROBE_STEPS * (job.preset.steps if job.steps is None else job.steps)))
+    short = job.changed(steps=math.ceil(PROBE_STEPS * (job.settings.steps or job.preset.steps)))
     if job.regions is not None:
         return smallest_at(
             wanted,

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -59,7 +59,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
         _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
 
     recount = coded.recount if coded is not None and budget is not None and recounts else None
-    fitted = _train(job, n_gaussians, job.steps, report, recount)
+    fitted = _train(job, n_gaussians, job.settings.steps, report, recount)
     file: CodedFile | PackedFile | SmallFile | None = coded
     if job.profile == "packed":
         file = PackedFile(job)
@@ -116,9 +116,9 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     pace = Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
     pace.took(1, 1, step_seconds)
     shape = job.samples.shape
-    wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.steps).n_steps
+    wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.settings.steps).n_steps
     steps = pace.steps(wanted, 1, 1, 0.0 if job.profile == "f16" else SETTLE_SHARE)
-    return replace(job, steps=steps) if steps < wanted else job
+    return job.changed(steps=steps) if steps < wanted else job
 
 
 def _train(
@@ -136,7 +136,7 @@ def _train(
         rasterizer=job.rasterizer,
         grid=job.target_grid,
         lods=job.lods,
-        seed=job.seed,
+        seed=job.settings.seed,
         steps=steps,
         on_step=on_step,
         allowed=job.visible,

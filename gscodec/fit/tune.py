@@ -5,13 +5,11 @@ settling see every pixel and how it lies among its neighbours.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from gscodec.errors import InvalidArgument
 from gscodec.fit.presets import Preset
+from gscodec.model.choices import TUNE_NAMES
 from gscodec.model.rendering import LossWeights
-
-TUNES: Final = ("psnr", "ssim", "balanced")
 
 
 def tuned(preset: Preset, tune: str) -> Preset:
@@ -20,8 +18,8 @@ def tuned(preset: Preset, tune: str) -> Preset:
     Raises:
         InvalidArgument: there is no such measure, or the preset is `paper`, whose loss is part of the recipe.
     """
-    if tune not in TUNES:
-        raise InvalidArgument(f"tune {tune!r} is not known: use {', '.join(TUNES)}")
+    if tune not in TUNE_NAMES:
+        raise InvalidArgument(f"tune {tune!r} is not known: use {', '.join(TUNE_NAMES)}")
     if tune == "psnr":
         return preset
     if preset.name == "paper":

@@ -14,13 +14,14 @@ import pytest
 from quick_batch import QUICK
 
 from gscodec.batch.dask_pool import run_tasks_on_dask
+from gscodec.batch.keys import changed
 from gscodec.batch.outcome import Status
 from gscodec.batch.plan import Manifest, make_items
 from gscodec.batch.pool import LostWorkerError
 from gscodec.batch.run import encode_all
-from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import BackendUnavailable
 
 OPTIONS = Options(threads=1, device="cpu")
@@ -61,7 +62,7 @@ class Deadly:
 
 
 def test_the_cluster_gives_the_same_files(cluster: Any, tree: Path, tmp_path: Path) -> None:
-    settings = Settings().changed(QUICK, "test")
+    settings = changed(EncodeSettings(), QUICK, "test")
     items, twins = (make_items(Manifest(tmp_path / name, tree), settings) for name in ("one", "two"))
     for item in items:
         assert encode_item(item, OPTIONS).status is Status.ENCODED

@@ -9,9 +9,10 @@ from quick_batch import Painter
 
 from gscodec.batch.budget import LEAST_BYTES, Slope, probe, spread
 from gscodec.batch.emit import openjd_template, slurm_script
+from gscodec.batch.keys import changed, key_of
 from gscodec.batch.plan import Item, Manifest, make_items, make_plan, read_manifest, shard
-from gscodec.batch.settings import Settings, key_of
 from gscodec.batch.work import Options
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded
 from gscodec.image.load import load_image
 from gscodec.image.stack import ImageStack
@@ -22,26 +23,26 @@ def names(items: list[Item]) -> list[str]:
 
 
 def test_a_folder_is_mirrored(tree: Path, tmp_path: Path) -> None:
-    items = make_items(Manifest(tmp_path / "dst", tree), Settings(bpp=0.5))
+    items = make_items(Manifest(tmp_path / "dst", tree), EncodeSettings(bpp=0.5))
     assert names(items) == ["a/y", "a/z", "rock", "x"]
     assert items[0].output == tmp_path / "dst" / "a" / "y.igs"
     assert [path.name for path in items[2].sources] == ["albedo.png", "ao.png"]
-    assert make_items(Manifest(tree, tree), Settings())[0].output == tree / "a" / "y.igs"
+    assert make_items(Manifest(tree, tree), EncodeSettings())[0].output == tree / "a" / "y.igs"
 
 
 def test_what_is_wanted(tree: Path, tmp_path: Path) -> None:
-    assert names(make_items(Manifest(tmp_path, tree, include=("a/*",)), Settings())) == ["a/y", "a/z"]
-    assert names(make_items(Manifest(tmp_path, tree, exclude=("a/*", "rock/*")), Settings())) == ["x"]
+    assert names(make_items(Manifest(tmp_path, tree, include=("a/*",)), EncodeSettings())) == ["a/y", "a/z"]
+    assert names(make_items(Manifest(tmp_path, tree, exclude=("a/*", "rock/*")), EncodeSettings())) == ["x"]
     with pytest.raises(FileAccessError, match="no pictures that are wanted"):
-        make_items(Manifest(tmp_path, tree, include=("*.tif",)), Settings())
+        make_items(Manifest(tmp_path, tree, include=("*.tif",)), EncodeSettings())
     with pytest.raises(FileAccessError, match="is no folder"):
-        make_items(Manifest(tmp_path, tmp_path / "none"), Settings())
+        make_items(Manifest(tmp_path, tmp_path / "none"), EncodeSettings())
 
 
 def test_names_that_differ_in_the_suffix_alone(tmp_path: Path, paint: Painter) -> None:
     paint(tmp_path / "s" / "x.png")
     paint(tmp_path / "s" / "x.bmp")
-    assert names(make_items(Manifest(tmp_path / "d", tmp_path / "s"), Settings())) == ["x.bmp", "x.png"]
+    assert names(make_items(Manifest(tmp_path / "d", tmp_path / "s"), EncodeSettings())) == ["x.bmp", "x.png"]
 
 
 def test_manifest_rules_and_items(tree: Path, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_manifest_rules_and_items(tree: Path, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     manifest = read_manifest(path)
-    items = {item.name: item for item in make_items(manifest, Settings(bppc=0.1))}
+    items = {item.name: item for item in make_items(manifest, EncodeSettings(bppc=0.1))}
     assert list(items) == ["a/y", "a/z", "extra/one"]
     assert (items["a/y"].settings.size, items["a/y"].settings.bpp) == (2000, None)
     assert (items["a/y"].settings.preset, items["a/z"].settings.preset) == ("fast", "best")
@@ -73,7 +74,7 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert tree.exists()
-    plan = make_plan(read_manifest(path), Settings(bppc=0.1), {"gaussians": 20, "seed": 2})
+    plan = make_plan(read_manifest(path), EncodeSettings(bppc=0.1), {"gaussians": 20, "seed": 2})
     items = {item.name: item.settings for item in plan.items}
     assert (items["a/z"].target, items["a/z"].seed, items["a/z"].preset) == ("gaussians", 2, "fast")
     assert (items["a/y"].target, items["a/y"].seed) == ("gaussians", 3)
@@ -86,7 +87,7 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'\n[", "not a TOML file"),
         ("source = 's'", "names no output"),
         ("output = 'o'", "neither a source folder nor items"),
-        ("output = 'o'\nsource = 's'\nspeed = 3", "'speed' is no setting"),
+        ("output = 'o'\nsource = 's'\nspeed = 3", "'speed' is not a setting"),
         ("output = 'o'\nsource = 's'\nbpp = 'x'", "is not a number"),
         ("output = 'o'\nsource = 's'\nbpp = 1.0\nsize = 3", "one of bpp and size"),
         ("output = 'o'\nsource = 's'\n[[rule]]\nbpp = 1", "needs match"),
@@ -102,12 +103,15 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ('output = "o\\u0000"\nsource = "s"', "NUL"),
         ("output = ['o']\nsource = 's'", "output .* is not a text"),
         ("output = 'o'\nsource = 's'\nrule = 3", "is not a list of tables"),
-        ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not one of paper, fast"),
-        ("output = 'o'\nsource = 's'\n[[rule]]\nmatch = '*'\npreset = 'fats'", "rule 1: preset 'fats' is not one of"),
-        ("output = 'o'\nsource = 's'\ntune = 'sssim'", "tune 'sssim' is not one of"),
-        ("output = 'o'\nsource = 's'\nprofile = 'f61'", "profile 'f61' is not one of"),
-        ("output = 'o'\nsource = 's'\nnan = 'holes'", "nan 'holes' is not one of"),
-        ("output = 'o'\nsource = 's'\nmetadata = 'some'", "metadata 'some' is not one of all, none"),
+        ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not known: use paper, fast"),
+        (
+            "output = 'o'\nsource = 's'\n[[rule]]\nmatch = '*'\npreset = 'fats'",
+            "rule 1: preset 'fats' is not known: use",
+        ),
+        ("output = 'o'\nsource = 's'\ntune = 'sssim'", "tune 'sssim' is not known: use"),
+        ("output = 'o'\nsource = 's'\nprofile = 'f61'", "profile 'f61' is not known: use"),
+        ("output = 'o'\nsource = 's'\nnan = 'holes'", "nan 'holes' is not known: use"),
+        ("output = 'o'\nsource = 's'\nmetadata = 'some'", "metadata 'some' is not known: use all, none"),
         ("output = 'o'\nsource = 's'\nbpp = nan", "bpp nan is not"),
         ("output = 'o'\nsource = 's'\nbpp = inf", "bpp inf is not"),
         ("output = 'o'\nsource = 's'\nbpp = 0", "bpp 0 is not"),
@@ -125,7 +129,7 @@ def test_manifests_that_are_wrong(text: str, fact: str, tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidArgument, match=fact):
-        make_items(read_manifest(path), Settings())
+        make_items(read_manifest(path), EncodeSettings())
 
 
 def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_one(output: str, tree: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FileAccessError, match=r"is no folder|cannot be written to"):
-        make_items(Manifest(tmp_path / output, tree), Settings())
+        make_items(Manifest(tmp_path / output, tree), EncodeSettings())
 
 
 def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ def test_what_matches_nothing_is_named(tree: Path, tmp_path: Path) -> None:
         '[[rule]]\nmatch = "a/*"\nbpp = 1\n[[rule]]\nmatch = "hreo/*"\nbpp = 1\n',
         encoding="utf-8",
     )
-    plan = make_plan(read_manifest(path), Settings())
+    plan = make_plan(read_manifest(path), EncodeSettings())
     assert len(plan.items) == 4
     assert plan.unused == (
         "include '*.tff' matches no file",
@@ -173,7 +177,7 @@ def test_a_probe_runs_on_the_device_and_the_threads_given(
         return whole(*arguments, **options | {"steps": 2})
 
     monkeypatch.setattr(gscodec.encoding.api, "encode", look)
-    item = make_items(Manifest(tmp_path / "d", tree), Settings())[0]
+    item = make_items(Manifest(tmp_path / "d", tree), EncodeSettings())[0]
     assert probe(item, Options(threads=1, device="cpu")).name == "a/y"
     assert set(seen) == {("cpu", 1)}
 
@@ -184,7 +188,7 @@ def test_weights_of_no_map_are_named(tree: Path, tmp_path: Path) -> None:
         'source = "src"\noutput = "o"\n[[rule]]\nmatch = "rock"\nweights = { noraml = 2, ao = 2, albedo = 3 }\n',
         encoding="utf-8",
     )
-    plan = make_plan(read_manifest(path), Settings())
+    plan = make_plan(read_manifest(path), EncodeSettings())
     assert plan.unused == ("rock: weights has 'noraml', which is none of its maps",)
     assert tree.exists()
 
@@ -206,7 +210,7 @@ def test_a_key_takes_all_of_a_stack() -> None:
 def test_files_that_are_not_there_cost_their_item_alone(tree: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "n"\nfiles = ["src/none.png"]\n', encoding="utf-8")
-    faults = {item.name: item.fault for item in make_plan(read_manifest(path), Settings()).items}
+    faults = {item.name: item.fault for item in make_plan(read_manifest(path), EncodeSettings()).items}
     assert "none.png: there is no such file" in faults.pop("n")
     assert set(faults.values()) == {""}
     assert tree.exists()
@@ -216,12 +220,12 @@ def test_two_items_of_one_name(tree: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "X"\nfiles = ["src/x.png"]\n', encoding="utf-8")
     with pytest.raises(InvalidArgument, match="two items have this name"):
-        make_items(read_manifest(path), Settings())
+        make_items(read_manifest(path), EncodeSettings())
     assert tree.exists()
 
 
 def test_shards_share_all_items_out(tree: Path, tmp_path: Path) -> None:
-    items = make_items(Manifest(tmp_path, tree), Settings())
+    items = make_items(Manifest(tmp_path, tree), EncodeSettings())
     parts = [shard(items, number, 3) for number in (1, 2, 3)]
     assert sorted(names([item for part in parts for item in part])) == names(items)
     assert parts == [shard(items[::-1], number, 3)[::-1] for number in (1, 2, 3)]
@@ -230,25 +234,25 @@ def test_shards_share_all_items_out(tree: Path, tmp_path: Path) -> None:
 def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Painter) -> None:
     names = (("a.png", 1), ("elsewhere/a.png", 1), ("other/a.png", 2), ("b.png", 1))
     one, same, other, renamed = (paint(tmp_path / name, seed) for name, seed in names)
-    base = Settings(bpp=0.5)
+    base = EncodeSettings(bpp=0.5)
     keys = {
         "one": key_of(load_image(one), base),
         "same": key_of(load_image(same), base),
         "other": key_of(load_image(other), base),
         "renamed": key_of(load_image(renamed), base),  # the file records the name of its source
-        "settings": key_of(load_image(one), Settings(bpp=0.6)),
-        "tune": key_of(load_image(one), Settings(bpp=0.5, tune="ssim")),
-        "importance": key_of(load_image(one), Settings(bpp=0.5, importance="auto")),
-        "strength": key_of(load_image(one), Settings(bpp=0.5, importance="auto", importance_strength=2.0)),
+        "settings": key_of(load_image(one), EncodeSettings(bpp=0.6)),
+        "tune": key_of(load_image(one), EncodeSettings(bpp=0.5, tune="ssim")),
+        "importance": key_of(load_image(one), EncodeSettings(bpp=0.5, importance="auto")),
+        "strength": key_of(load_image(one), EncodeSettings(bpp=0.5, importance="auto", importance_strength=2.0)),
     }
     assert keys["one"] == keys["same"]
     assert len(set(keys.values())) == 7
 
 
 def test_a_batch_finds_out_itself_what_is_important() -> None:
-    assert Settings().changed({"importance": "auto", "tune": "ssim"}, "here").arguments()["importance"] == "auto"
+    assert changed(EncodeSettings(), {"importance": "auto", "tune": "ssim"}, "here").importance == "auto"
     with pytest.raises(InvalidArgument, match=r"here: importance 'map\.png'"):
-        Settings().changed({"importance": "map.png"}, "here")
+        changed(EncodeSettings(), {"importance": "map.png"}, "here")
 
 
 def test_a_budget_goes_where_it_gains() -> None:
@@ -286,10 +290,10 @@ def test_job_files() -> None:
 
 
 def test_records_and_weights_of_maps_are_settings() -> None:
-    settings = Settings().changed({"record_bytes": 7, "weights": {"normal": 2, "ao": 0.5}}, "here")
-    assert settings.arguments()["record_bytes"] == 7
-    assert settings.arguments()["weights"] == {"normal": 2.0, "ao": 0.5}
-    assert hash(settings) != hash(Settings())
+    settings = changed(EncodeSettings(), {"record_bytes": 7, "weights": {"normal": 2, "ao": 0.5}}, "here")
+    assert settings.record_bytes == 7
+    assert settings.map_weights == {"normal": 2.0, "ao": 0.5}
+    assert hash(settings) != hash(EncodeSettings())
     for wrong, fact in (({"weights": {"ao": "much"}}, "ao: weight 'much'"), ({"weights": 3}, "table of numbers")):
         with pytest.raises(InvalidArgument, match=fact):
-            Settings().changed(wrong, "here")
+            changed(EncodeSettings(), wrong, "here")

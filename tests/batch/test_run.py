@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from quick_batch import QUICK, Painter
 
+from gscodec.batch.keys import changed
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item, Manifest, make_items
 from gscodec.batch.pool import Event, LostWorkerError, Task, run_tasks
 from gscodec.batch.report import write_report
 from gscodec.batch.run import EncodeTask, encode_all, share_threads
-from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, encode_item, read_key
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import InvalidArgument
 from gscodec.io import atomic
 
-SETTINGS = Settings().changed(QUICK, "test")
+SETTINGS = changed(EncodeSettings(), QUICK, "test")
 OPTIONS = Options(threads=1, device="cpu")
 
 

@@ -15,19 +15,20 @@ from quick_batch import QUICK, Painter
 
 from gscodec.batch.back import DecodeState, plan_decode
 from gscodec.batch.journal import KEPT, Journal
+from gscodec.batch.keys import changed
 from gscodec.batch.outcome import Outcome
 from gscodec.batch.plan import Manifest, in_shard, make_items, make_plan, read_manifest
 from gscodec.batch.pool import Event, Task
 from gscodec.batch.run import decode_all, encode_all
-from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options, read_key
 from gscodec.decoding.image import open_igs
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.image.load import load_image
 from gscodec.io import atomic
 from gscodec.metrics import psnr
 
-SETTINGS = Settings().changed(QUICK, "test")
+SETTINGS = changed(EncodeSettings(), QUICK, "test")
 OPTIONS = Options(threads=1, device="cpu")
 
 
@@ -37,7 +38,7 @@ def here(tasks: Sequence[Task]) -> Iterator[Event]:
         yield "done", number, task.run(lambda _: None)
 
 
-def encode(source: Path, target: Path, how: Options = OPTIONS, settings: Settings = SETTINGS, **more: Any) -> Any:
+def encode(source: Path, target: Path, how: Options = OPTIONS, settings: EncodeSettings = SETTINGS, **more: Any) -> Any:
     items = make_items(Manifest(target, source), settings)
     outcomes = encode_all(items, how, here, State(target), **more)
     return {outcome.name: outcome.status.value for outcome in outcomes}

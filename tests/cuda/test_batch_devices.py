@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+from gscodec.batch.settings import Settings
 from host_machine import OnHostMachine, host_machine
 from PIL import Image
 
@@ -19,7 +20,6 @@ from gscodec.batch.outcome import Status
 from gscodec.batch.plan import Item, Manifest, make_items
 from gscodec.batch.pool import Event, Task, run_tasks
 from gscodec.batch.run import EncodeTask, encode_all, share_threads
-from gscodec.batch.settings import Settings
 from gscodec.batch.state import State
 from gscodec.batch.work import Options
 from gscodec.cli.app import main

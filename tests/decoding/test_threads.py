@@ -10,14 +10,15 @@ from PIL import Image
 
 import gscodec
 from gscodec import _engine
+from gscodec.batch.keys import changed
 from gscodec.batch.plan import Manifest, make_items
-from gscodec.batch.settings import Settings
 from gscodec.batch.work import Options, encode_item
 from gscodec.cli.app import main
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.decoding.image import IgsImage
 from gscodec.encoding.api import encode
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.render.cpu import CpuRasterizer
 
 DECODERS = {"coded": {"decode_pages", "place_pages"}, "packed": {"decode_records"}}
@@ -94,7 +95,7 @@ def test_batch_workers_keep_to_their_share(profile: str, tmp_path: Path, seen: d
     source, target = tmp_path / "src", tmp_path / "dst"
     source.mkdir()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (32, 24, 3), np.uint8)).save(source / "rock.png")
-    settings = Settings().changed({"gaussians": 20, "preset": "fast", "steps": 6, "profile": profile}, "test")
+    settings = changed(EncodeSettings(), {"gaussians": 20, "preset": "fast", "steps": 6, "profile": profile}, "test")
     (item,) = make_items(Manifest(target, source), settings)
     for status in ("encoded", "current"):  # the second looks at every page of the first
         assert encode_item(item, Options(threads=1, device="cpu")).status.value == status

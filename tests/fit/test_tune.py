@@ -9,8 +9,9 @@ from gscodec.errors import InvalidArgument
 from gscodec.fit.loop import fit
 from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import PRESETS
-from gscodec.fit.tune import TUNES, tuned
+from gscodec.fit.tune import tuned
 from gscodec.metrics import ssim
+from gscodec.model.choices import TUNE_NAMES
 from gscodec.model.gaussians import Float32Array, Grid, Window
 from gscodec.model.rendering import LossWeights
 from gscodec.render.cpu import CpuRasterizer
@@ -34,7 +35,7 @@ def test_psnr_is_the_preset_itself_and_paper_has_no_other() -> None:
         tuned(PRESETS["fast"], "vmaf")
 
 
-@pytest.mark.parametrize("tune", [tune for tune in TUNES if tune != "psnr"])
+@pytest.mark.parametrize("tune", [tune for tune in TUNE_NAMES if tune != "psnr"])
 def test_the_late_loss_begins_with_a_segment_and_sees_every_pixel(tune: str) -> None:
     preset = tuned(PRESETS["fast"], tune)
     plan = FitPlan(preset, (512, 512, 3), (50, 100), 200, takes_subsets=True)
@@ -54,7 +55,7 @@ def test_ssim_gains_ssim_and_balanced_lies_between() -> None:
     picture = texture(64, 96)
     grid, engine = Grid(64, 96, picture.mean(axis=(0, 1))), CpuRasterizer(1)
     found = {}
-    for tune in TUNES:
+    for tune in TUNE_NAMES:
         preset = replace(tuned(PRESETS["fast"], tune), samples_per_gaussian=0.0)
         gaussians = fit(picture, 110, preset, rasterizer=engine, grid=grid, steps=200).gaussians
         image = engine.forward(gaussians, grid, engine.bin(gaussians, grid), Window.whole(grid))

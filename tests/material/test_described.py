@@ -12,7 +12,7 @@ from PIL import Image
 
 import gscodec
 from gscodec.batch.plan import Manifest, make_items
-from gscodec.batch.settings import Settings
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import InvalidArgument, SourceWarning
 from gscodec.image.stack import ImageStack
 from gscodec.material.load_picture import load_picture
@@ -210,7 +210,7 @@ def in_a_manifest(path: Path) -> ImageStack:
 
 def in_a_batch(path: Path) -> ImageStack:
     partner(path)
-    items = make_items(Manifest(path.parent / "out", path.parent), Settings())
+    items = make_items(Manifest(path.parent / "out", path.parent), EncodeSettings())
     item = next(item for item in items if path in item.sources)
     return load_source(item.sources, overrides=item.settings.overrides)
 

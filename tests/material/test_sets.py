@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gscodec.batch.keys import changed
 from gscodec.batch.plan import make_items, read_manifest
-from gscodec.batch.settings import Settings
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import InvalidArgument
 from gscodec.material.discover import group_maps, set_fault
 from gscodec.material.maps import Overrides, load_source
@@ -116,13 +117,14 @@ def test_a_batch_manifest_says_stack_and_role(tmp_path: Path) -> None:
         '[[item]]\nname = "poster"\nfiles = ["art/front.png", "art/back.png"]\n',
         encoding="utf-8",
     )
-    items = {item.name: item for item in make_items(read_manifest(tmp_path / "m.toml"), Settings(bpp=1))}
+    items = {item.name: item for item in make_items(read_manifest(tmp_path / "m.toml"), EncodeSettings(bpp=1))}
     sign, poster, metal = items["sign"], items["poster"], items["heavy_metal"]
     assert len(load_source(sign.sources, overrides=sign.settings.overrides).files) == 2
     with pytest.raises(InvalidArgument, match="names no map"):
         load_source(poster.sources, overrides=poster.settings.overrides)
     assert load_source(metal.sources, overrides=metal.settings.overrides).groups[0].role.value == "color"
-    assert {"role", "normal", "stack"}.isdisjoint(metal.settings.arguments())
+    assert metal.settings.role == "color"
+    assert metal.settings.for_samples() == EncodeSettings(bpp=1)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_batch_manifest_says_stack_and_role(tmp_path: Path) -> None:
 )
 def test_settings_of_a_batch_are_checked_when_it_is_read(values: dict[str, object], fact: str) -> None:
     with pytest.raises(InvalidArgument, match=fact):
-        Settings().changed(values, "rule 1")
+        changed(EncodeSettings(), values, "rule 1")
 
 
 @pytest.mark.parametrize(

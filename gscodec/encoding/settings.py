@@ -1,0 +1,323 @@
+"""Everything that decides the bytes of a file except its picture and the engine: one frozen, validated object.
+
+The Python API, the command line, batch rules and manifests, and the encoder itself share `EncodeSettings`.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
+from typing import Any, Final, TypedDict
+
+from gscodec.encoding.fingerprint import fingerprint
+from gscodec.errors import InvalidArgument
+from gscodec.fit.presets import Preset, get_preset
+from gscodec.fit.tune import tuned
+from gscodec.io.units import bytes_of
+from gscodec.material.maps import Overrides
+from gscodec.material.weights import checked_weight
+from gscodec.model.choices import (
+    METADATA_POLICIES,
+    NAN_POLICIES,
+    PRESET_NAMES,
+    PROFILE_NAMES,
+    TUNE_NAMES,
+)
+from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS
+
+TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
+"""Settings of which an encode needs exactly one."""
+
+FINGERPRINT_DIGITS: Final = 32
+"""Hexadecimal digits of a fingerprint: 128 bits of SHA-256."""
+
+
+class EncodeOptions(TypedDict, total=False):
+    """The fields of `EncodeSettings` as keyword arguments, except `importance`, which may be an array there."""
+
+    bpp: float | None
+    bppc: float | None
+    size: int | None
+    gaussians: int | None
+    psnr: float | None
+    preset: str
+    tune: str
+    importance_strength: float
+    profile: str | None
+    record_bytes: int | None
+    weights: Mapping[str, float] | tuple[tuple[str, float], ...] | None
+    lods: int | None
+    steps: int | None
+    seed: int
+    block: int | None
+    time_budget: float | None
+    part: str | None
+    nan: str
+    metadata: str
+    role: str | None
+    normal: str | None
+    as_stack: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSettings:
+    """How a picture is encoded. At most one of the five targets is not None; `gscodec.encode` needs one.
+
+    Attributes:
+        bpp: target, bits of the file per pixel. An upper bound for the whole file, which has at least 95 % of it.
+        bppc: the same per pixel and channel.
+        size: the same in bytes.
+        gaussians: target, number of Gaussians.
+        psnr: target, dB of the decoded file.
+        preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
+        tune: what is optimised: `psnr`; `ssim`, structural similarity at a lower PSNR; or `balanced`, more of that at
+            about the same PSNR. Both take three to five times as long.
+        importance: path of a map of the picture's size (white is important, black is not), or `auto`, which finds
+            salient areas. Not for pictures encoded in blocks.
+        importance_strength: factor by which errors count more at 1 than at 0 of that map.
+        profile: `coded`, entropy-coded records; `packed`, quantised fixed-size records that a shader reads in place;
+            `f16`, 16-bit records that can be mapped; or `small`, files of at most 4096 bytes without tables and levels
+            of detail. None is `coded`, except for `paper`, and `small` for files of up to 2048 bytes.
+        record_bytes: size of a record of profile `packed`; None is 6 for RGB, and about 5 bits for a channel more or
+            less.
+        weights: how much errors of a map count beside those of the others, 0.01 to 100, by its name or role. Stored
+            as pairs.
+        lods: number of levels of detail; None is 5, but one for each 512 bytes where a size or rate allows fewer; of
+            `paper` 1.
+        steps: optimisation steps in place of the preset's.
+        seed: of the random placement; the same settings on the same engine give the same bytes.
+        block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
+            up to LARGE_PIXELS, and what suits the rate beyond; on a GPU that was named, one block whatever its size, as
+            far as that GPU's memory goes.
+        time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result
+            depends on the machine. Not with `psnr`.
+        part: part of an OpenEXR file that has several, by name or number.
+        nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
+        metadata: of the source: `all` keeps pixel density, Exif, XMP and OpenEXR attributes as long as they take at
+            most 5 % of a budget in bytes, `none` leaves them out. Colour tags and ICC profiles stay.
+        role: role of the one picture, in place of what its name and pixels say, as `normal`.
+        normal: direction of green in the one normal map: `gl` or `dx`.
+        as_stack: encode several pictures as one file whatever their names; without it these must be those of the maps
+            of one material.
+
+    Raises:
+        InvalidArgument: a value of another type or out of range, or two targets.
+    """
+
+    bpp: float | None = None
+    bppc: float | None = None
+    size: int | None = None
+    gaussians: int | None = None
+    psnr: float | None = None
+    preset: str = "balanced"
+    tune: str = "psnr"
+    importance: str | None = None
+    importance_strength: float = DEFAULT_STRENGTH
+    profile: str | None = None
+    record_bytes: int | None = None
+    weights: Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
+    lods: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    block: int | None = None
+    time_budget: float | None = None
+    part: str | None = None
+    nan: str = "error"
+    metadata: str = "all"
+    role: str | None = None
+    normal: str | None = None
+    as_stack: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                object.__setattr__(self, field.name, _CHECKS[field.name](field.name, value))
+        given = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InvalidArgument(f"give one of {' and '.join(given)}")
+        _ = self.overrides  # refuses unknown roles and conventions
+
+    @property
+    def target(self) -> str | None:
+        """Name of the target that is set."""
+        return next((name for name in TARGETS if getattr(self, name) is not None), None)
+
+    @property
+    def recipe(self) -> Preset:
+        """The preset, tuned: every constant of the fit."""
+        return tuned(get_preset(self.preset), self.tune)
+
+    @property
+    def chosen_profile(self) -> str:
+        """The profile, or its default."""
+        return self.profile or ("f16" if self.preset == "paper" else "coded")
+
+    @property
+    def chosen_lods(self) -> int:
+        """The number of levels of detail, or its default."""
+        if self.lods is not None:
+            return self.lods
+        return DEFAULT_LODS if self.recipe.joint_lods and self.profile != "small" else 1
+
+    @property
+    def overrides(self) -> Overrides:
+        """How the sources are interpreted."""
+        return Overrides.parsed(self.role, self.normal, self.as_stack, "settings")
+
+    @property
+    def map_weights(self) -> dict[str, float]:
+        """Weights of maps by name; empty where there are none."""
+        return dict(self.weights or ())
+
+    def for_samples(self) -> "EncodeSettings":
+        """These settings without those that say how sources are read, for samples that are in memory."""
+        return replace(self, role=None, normal=None, as_stack=False)
+
+    def changed(self, values: Mapping[str, Any], where: str = "") -> "EncodeSettings":
+        """These settings with others on top; a target replaces another one.
+
+        Args:
+            values: by field name; a `size` may be text, as `40k`.
+            where: place that they come from, for messages; empty is none.
+
+        Raises:
+            InvalidArgument: a key that is no setting, a wrong value, or two targets.
+        """
+        try:
+            unknown = [name for name in values if name not in _CHECKS]
+            if unknown:
+                raise InvalidArgument(f"{unknown[0]!r} is not a setting; there are {', '.join(_CHECKS)}")
+            given = [name for name in TARGETS if values.get(name) is not None]
+            if len(given) > 1:
+                raise InvalidArgument(f"give one of {' and '.join(given)}")
+            others: dict[str, Any] = dict.fromkeys(TARGETS if given else ())
+            return replace(self, **(others | dict(values)))
+        except InvalidArgument as fault:
+            if not where:
+                raise
+            raise InvalidArgument(f"{where}: {fault}") from fault
+
+    def check_together(self) -> None:
+        """Refuse settings that exclude each other. Layers of rules may pass through such states, an encode may not.
+
+        Raises:
+            InvalidArgument: no target, or settings that exclude each other.
+        """
+        if self.target is None:
+            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not 0")
+        _ = self.recipe  # refuses tunes that the preset does not have
+        if self.profile == "small" and ((self.lods or 1) > 1 or self.block is not None):
+            raise InvalidArgument("files of profile small have one level of detail and are encoded as one")
+        if self.record_bytes is not None and self.chosen_profile != "packed":
+            raise InvalidArgument(
+                f"records of {self.record_bytes} bytes are for profile packed only, not {self.chosen_profile}"
+            )
+        if self.time_budget is not None and self.psnr is not None:
+            raise InvalidArgument(
+                "a time budget and a PSNR target exclude each other: the target takes several encodes"
+            )
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with any setting, the encoder's code, or the format's version."""
+        text = json.dumps([asdict(self), fingerprint()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+_Check = Callable[[str, Any], Any]
+
+
+def _number(low: float = 0.0, high: float = math.inf) -> _Check:
+    """A finite number above 0, within bounds."""
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise InvalidArgument(f"{name} {value!r} is not a number")
+        number = float(value)
+        if not (math.isfinite(number) and number > 0):
+            raise InvalidArgument(f"{name} {value} is not a positive number")
+        if not low <= number <= high:
+            raise InvalidArgument(f"{name} {value} is not {low:g} to {high:g}")
+        return number
+
+    return check
+
+
+def _whole(low: int, high: int | None = None) -> _Check:
+    def check(name: str, value: Any) -> int:
+        bounds = f"of at least {low}" if high is None else f"{low}..{high}"
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise InvalidArgument(f"{name} {value!r} is not a whole number {bounds}")
+        number = int(value)
+        if number < low or (high is not None and number > high):
+            raise InvalidArgument(f"{name} {number} is not a whole number {bounds}")
+        return number
+
+    return check
+
+
+def _choice(names: tuple[str, ...]) -> _Check:
+    def check(name: str, value: Any) -> str:
+        if value not in names:
+            raise InvalidArgument(f"{name} {value!r} is not known: use {', '.join(names)}")
+        return str(value)
+
+    return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} {value!r} is not a text")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} {value!r} is not true or false")
+    return value
+
+
+def _bytes(name: str, value: Any) -> int:
+    if not isinstance(value, str):
+        return int(_whole(1)(name, value))
+    try:
+        return bytes_of(value)
+    except ValueError as fault:
+        raise InvalidArgument(f"{name} {fault}") from fault
+
+
+def _weights(name: str, value: Any) -> tuple[tuple[str, float], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise InvalidArgument(f"{name} {value!r} is not a table of numbers")
+    return tuple((str(which), checked_weight(weight, str(which))) for which, weight in pairs)
+
+
+_CHECKS: Final[Mapping[str, _Check]] = {
+    "bpp": _number(),
+    "bppc": _number(),
+    "size": _bytes,
+    "gaussians": _whole(1),
+    "psnr": _number(),
+    "preset": _choice(PRESET_NAMES),
+    "tune": _choice(TUNE_NAMES),
+    "importance": _text,
+    "importance_strength": _number(),
+    "profile": _choice(PROFILE_NAMES),
+    "record_bytes": _whole(1),
+    "weights": _weights,
+    "lods": _whole(1, MAX_LODS),
+    "steps": _whole(1),
+    "seed": _whole(0),
+    "block": _whole(1),
+    "time_budget": _number(),
+    "part": _text,
+    "nan": _choice(NAN_POLICIES),
+    "metadata": _choice(METADATA_POLICIES),
+    "role": _text,
+    "normal": _text,
+    "as_stack": _flag,
+}
+"""What each setting may be: a function of its name and value that returns the value as it is kept, or refuses it."""
