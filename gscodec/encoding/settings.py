@@ -137,7 +137,7 @@ class EncodeSettings:
                 object.__setattr__(self, field.name, _CHECKS[field.name](field.name, value))
         given = [name for name in TARGETS if getattr(self, name) is not None]
         if len(given) > 1:
-            raise InvalidArgument(f"give one of {' and '.join(given)}")
+            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
         _ = self.overrides  # refuses unknown roles and conventions
 
     @property
@@ -207,7 +207,7 @@ class EncodeSettings:
             InvalidArgument: no target, or settings that exclude each other.
         """
         if self.target is None:
-            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not 0")
+            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
         _ = self.recipe  # refuses tunes that the preset does not have
         if self.profile == "small" and ((self.lods or 1) > 1 or self.block is not None):
             raise InvalidArgument("files of profile small have one level of detail and are encoded as one")

@@ -136,7 +136,7 @@ def test_packed_records_have_one_length_and_settle(pixels: Pixels) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "record_bytes", "words"),
-    [("coded", 6, "profile packed alone"), ("packed", 2, "use 3"), ("packed", 99, "use 3..11")],
+    [("coded", 6, "profile packed only"), ("packed", 2, "use 3"), ("packed", 99, "use 3..11")],
 )
 def test_records_that_cannot_be_are_refused(pixels: Pixels, profile: str, record_bytes: int, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
@@ -188,7 +188,7 @@ def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> 
         ({"bpp": 1.0, "size": 100}, "exactly one"),
         ({"bpp": 0.0}, "positive"),
         ({"bpp": float("nan")}, "positive"),
-        ({"gaussians": -3}, "positive"),
+        ({"gaussians": -3}, "at least 1"),
         ({"gaussians": 3, "lods": 0}, "lods"),
         ({"gaussians": 3, "lods": 17}, "lods"),
         ({"gaussians": 3, "preset": "slow"}, "preset"),
