@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
-from gscodec.batch.settings import Settings
 from host_machine import OnHostMachine, host_machine
 from PIL import Image
 
 from gscodec.batch.gpus import WORKERS_PER_GPU, most_workers, worker_devices
+from gscodec.batch.keys import changed
 from gscodec.batch.outcome import Status
 from gscodec.batch.plan import Item, Manifest, make_items
 from gscodec.batch.pool import Event, Task, run_tasks
@@ -25,6 +25,7 @@ from gscodec.batch.work import Options
 from gscodec.cli.app import main
 from gscodec.cuda import device
 from gscodec.cuda.device import Card, Probe, usable_gpus
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import BackendUnavailable, MissingExtra
 from gscodec.model.device_name import DeviceName
 
@@ -45,7 +46,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def items_of(source: Path, target: Path) -> list[Item]:
     quick = {"gaussians": 20, "preset": "fast", "steps": 5, "lods": 1}
-    return make_items(Manifest(target, source), Settings().changed(quick, "test"))
+    return make_items(Manifest(target, source), changed(EncodeSettings(), quick, "test"))
 
 
 def here(tasks: Sequence[Task]) -> Iterator[Event]:
