@@ -26,7 +26,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,10 +50,10 @@ types: $(VENV)/dev ## check types (mypy --strict)
 unit: $(VENV)/dev ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
 
-fuzz: $(VENV)/dev ## look for faults with mutated files for SECONDS (600); clang adds guidance by coverage
+fuzz: $(VENV)/dev ## fuzz all readers with mutated files for SECONDS (600); clang adds coverage guidance
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
-asan: $(VENV)/sanitize ## run the tests of formats and engine with AddressSanitizer and UBSan in the engine
+asan: $(VENV)/sanitize ## run the tests of formats and engine under AddressSanitizer and UBSan
 	$(BIN)/cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=Debug -DGSCODEC_SANITIZE=address,undefined \
 		-DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	$(BIN)/cmake --build build/asan -j $(WORKERS)
@@ -72,15 +72,15 @@ test-cuda: ## run the tests that need a GPU; they fail where none opens
 	$(PYTHON) benchmarks/_gpu_build.py
 	GSCODEC_NEED_GPU=1 $(PYTHON) -m pytest -q -m cuda tests/cuda tests/render
 
-races: $(VENV)/dev ## run the kernels' tests under the race detector, then without each barrier in turn
+races: $(VENV)/dev ## run the kernels' tests under the race detector, and again without each barrier
 	GSCODEC_RACES=1 $(BIN)/pytest -q -n $(WORKERS) -m "not cuda" --ignore tests/cuda/test_bench_gpu.py \
 		--ignore tests/cuda/test_on_gpu.py tests/cuda tests/render
 	$(BIN)/python tests/cuda/mutants.py --barriers -j $(WORKERS)
 
-mutants: $(VENV)/dev ## exchange operators of the CUDA kernels one by one; a test must find each
+mutants: $(VENV)/dev ## change operators of the CUDA kernels one by one; a test must fail for each
 	$(BIN)/python tests/cuda/mutants.py -j $(WORKERS)
 
-stress: $(VENV)/dev ## kill batches 100 times at random moments, both ways, and check what is left (KILLS=n)
+stress: $(VENV)/dev ## kill encoding and decoding batches 100 times at random and check the results (KILLS=n)
 	$(BIN)/python tests/stress/batch_kill.py --kills $(KILLS)
 
 kernels: $(VENV)/dev ## compile every CUDA kernel for every architecture; needs no GPU
@@ -95,12 +95,12 @@ nvrtc: $(VENV)/dev ## compile the CUDA kernels with older compilers, which it do
 			$(BIN)/python -m pytest -q tests/cuda/test_nvrtc.py || exit; \
 	done
 
-bench: $(VENV)/bench ## measure beside rivals (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
+bench: $(VENV)/bench ## measure gscodec and other codecs (DATA=folder RESULTS=folder SUITES=rd,lod BENCH= for all of it)
 	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
 		--output $(RESULTS) --files out/files $(BENCH)
 	$(BIN)/python benchmarks/readme_table.py
 
-bench-check: $(VENV)/bench ## hold a few short fits to the committed ones: at most 0.1 dB or 1 % of the bytes lost
+bench-check: $(VENV)/bench ## compare a few short fits with the committed ones: fails on a loss of 0.1 dB or 1 % of the bytes
 	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
 		--against benchmarks/results/check/check.csv
 
@@ -108,11 +108,14 @@ bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it com
 	$(PYTHON) benchmarks/_gpu_build.py
 	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/gpu.py --seconds $(SECONDS)
 
-golden: $(VENV)/dev ## add golden files for what has none yet; never overwrites one
+golden: $(VENV)/dev ## add missing golden files; never overwrites one
 	$(BIN)/python tests/golden/make_golden.py
 
-guard-update: $(VENV)/dev ## measure anew the quality that make test holds fits to, after a change that is meant to move it
+guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares fits with, after an intended change
 	$(BIN)/python tests/support/quality.py
+
+docs: $(VENV)/dev ## write docs/cli.md from the commands' help
+	$(BIN)/python docs/make_cli_reference.py
 
 wheel: $(VENV)/pip ## build an installable wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .

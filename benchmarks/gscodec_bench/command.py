@@ -37,41 +37,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 @app.command()
 def command(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of them.")],
-    suite: Annotated[str, typer.Option(metavar="NAMES", help=f"{', '.join(SUITE_NAMES)}; all but check: all.")] = "rd",
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of tables and plots.")] = Path("out/bench"),
-    codecs: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these, as jpeg,gscodec:fast:lods1.")] = None,
-    rates: Annotated[
-        str | None, typer.Option(metavar="BITS", help="Rates of gscodec, per pixel, for stacks also per channel.")
+    suite: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Suites: {', '.join(SUITE_NAMES)}, or all (without check).")
+    ] = "rd",
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and plots.")] = Path("out/bench"),
+    codecs: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these codecs: jpeg,gscodec:fast:lods1.")
     ] = None,
-    metrics: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these, as psnr,flip.")] = None,
-    anchor: Annotated[str, typer.Option(metavar="NAME", help="Codec that Bjontegaard deltas refer to.")] = "jpeg",
+    rates: Annotated[
+        str | None,
+        typer.Option(metavar="BITS", help="Rates of gscodec, in bits per pixel; for stacks per pixel and channel."),
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these metrics: psnr,flip.")] = None,
+    anchor: Annotated[str, typer.Option(metavar="NAME", help="Reference codec of Bjontegaard deltas.")] = "jpeg",
     quick: Annotated[bool, typer.Option("--quick", help="Fewer presets, rates, steps and repetitions.")] = False,
     skip: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths below PATH, as 'odd/*'; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Skip matching paths below PATH, such as 'odd/*'; repeatable."),
     ] = None,
     files: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of encoded files. Default: files in the output folder.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for encoded files. Default: files in the output folder.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Exit 7 on a loss against this table's rows.")
+        Path | None, typer.Option(metavar="CSV", help="Exit code 7 if a row is worse than in this table.")
     ] = None,
     any_version: Annotated[
-        bool, typer.Option("--any-version", help="Keep rows that another version of a codec gave.")
+        bool, typer.Option("--any-version", help="Keep rows measured with another version of a codec.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks at once.")] = 1,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine of gscodec: auto, cpu or cuda:N.")] = "auto",
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks run in parallel.")] = 1,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device of gscodec: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads of a task. Default: cores over jobs."),
+        typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads per task. Default: cores / jobs."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="What was done as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Measure quality, rate and speed, gscodec beside its rivals.
+    """Benchmark quality, rate and speed of gscodec and other codecs.
 
-    Rows go into a CSV table as they are measured, and tables and plots are made of it. A run that was stopped goes on
-    where it was; rows whose picture or codec has changed are measured again. Codecs that are not installed and files
-    that cannot be read are named. Exit code 9 if some tasks failed, 7 if --against shows a loss.
+    Rows go into a CSV table as they are measured; reports and plots are made from it. An interrupted run resumes;
+    rows whose picture or codec has changed are measured again. Codecs that are not installed and files that cannot be
+    read are listed. Exit code 9 if some tasks failed, 7 if --against shows a loss.
     """
     from gscodec.material.outputs import refuse_inputs
     from gscodec.metrics import METRICS

@@ -1,1 +1,1 @@
-"""The command line: one file per verb, over the library that everything else may use."""
+"""The command line: one file per command, over the library that everything else may use."""

@@ -14,7 +14,7 @@ MaxPixels = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Most pixels to read or make. Default: 2^14 for each byte of IN, at least 2^24, in memory at most 2^30.",
+        help="Maximum pixels to read or compute. Default: 2^14 per byte of IN, at least 2^24, at most 2^30 in memory.",
     ),
 ]
 MaxMemory = Annotated[
@@ -22,15 +22,15 @@ MaxMemory = Annotated[
     typer.Option(
         parser=parse_byte_size,
         metavar="BYTES",
-        help="Most memory for a picture, estimated beforehand. Default: 8 GiB, at most half of the machine's.",
+        help="Maximum memory for a picture, estimated in advance. Default: 8 GiB, at most half of the machine's.",
     ),
 ]
 MaxCandidates = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Most Gaussians to look at for a pixel, on the mean. Default: 256."),
+    typer.Option(min=1, metavar="N", help="Maximum mean number of Gaussians evaluated per pixel. Default: 256."),
 ]
 Timeout = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Most time for reading a URL, in all. Default: 60.")
+    float | None, typer.Option(metavar="SECONDS", help="Maximum total time for reading a URL. Default: 60.")
 ]
 
 

@@ -1,4 +1,4 @@
-"""Where a verb reads and writes: checks that cost nothing, made before the work that costs minutes."""
+"""Where a command reads and writes: checks that cost nothing, made before the work that costs minutes."""
 
 import errno
 from collections.abc import Collection, Iterable

@@ -1,7 +1,7 @@
-"""The `gscodec` program: its verbs, and the one place where errors become exit codes.
+"""The `gscodec` program: its commands, and the one place where errors become exit codes.
 
-Start-up is part of the interface (`gscodec --help` in a fifth of a second), so this module and the verbs' modules
-import nothing heavy: NumPy, Pillow, rich and the engine come in inside the verb that needs them.
+Start-up is part of the interface (`gscodec --help` in a fifth of a second), so this module and the commands'
+modules import nothing heavy: NumPy, Pillow, rich and the engine are imported by the command that needs them.
 """
 
 import sys
@@ -47,8 +47,8 @@ app = new_program(
     "9 some batch items failed, 130 interrupted.",
 )
 
-for verb in (encode, decode, export, batch, info, validate, sample, compare):
-    app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
+for module in (encode, decode, export, batch, info, validate, sample, compare):
+    app.command(name=module.__name__.rpartition(".")[2])(module.command)
 
 
 def _show_version(wanted: bool) -> None:

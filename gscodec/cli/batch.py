@@ -29,101 +29,112 @@ MOST_NAMED: Final = 20
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder to go through, or a manifest .toml.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder to encode, or a manifest .toml.")],
     target: Annotated[
         Path | None,
-        typer.Argument(metavar="[DST]", help="Folder of the results, which mirrors SRC; a manifest names it."),
+        typer.Argument(metavar="[DST]", help="Output folder, which mirrors SRC. A manifest names its own."),
     ] = None,
-    decode: Annotated[bool, typer.Option("--decode", help="The other way: .igs files below SRC to pictures.")] = False,
-    bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target of each file: bits per pixel.")] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="Decode .igs files below SRC to pictures.")] = False,
+    bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target of each file, in bits per pixel.")] = None,
     bppc: Annotated[
-        float | None, typer.Option(metavar="BITS", help="Bits per pixel and channel. [default: 0.1]")
+        float | None,
+        typer.Option(metavar="BITS", help="Target of each file, in bits per pixel and channel. [default: 0.1]"),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(parser=parse_byte_size, metavar="BYTES", help="Bytes of each file, as 10k or 1.5MB.")
+        int | None, typer.Option(parser=parse_byte_size, metavar="BYTES", help="Target size of each file: 10k, 1.5MB.")
     ] = None,
-    gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Gaussians of each file.")] = None,
-    psnr: Annotated[float | None, typer.Option(metavar="DB", help="Quality of each file.")] = None,
+    gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of Gaussians in each file.")] = None,
+    psnr: Annotated[float | None, typer.Option(metavar="DB", help="Target PSNR of each file.")] = None,
     total_size: Annotated[
         int | None,
         typer.Option(
-            parser=parse_byte_size, metavar="BYTES", help="Bytes of all files together, spread by what each gains."
+            parser=parse_byte_size,
+            metavar="BYTES",
+            help="Target size of all files together, distributed by the quality that each gains.",
         ),
     ] = None,
-    preset: Annotated[PresetName | None, typer.Option(help="Effort. [default: balanced]")] = None,
-    tune: Annotated[TuneName | None, typer.Option(help="Quality meant. [default: psnr]")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimisation steps of each.")] = None,
+    preset: Annotated[PresetName | None, typer.Option(help="Encoder effort. [default: balanced]")] = None,
+    tune: Annotated[TuneName | None, typer.Option(help="What the fit optimises. [default: psnr]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps per file.")
+    ] = None,
     metadata: Annotated[
         MetadataPolicy | None,
-        typer.Option(help="Keep Exif, XMP and the like, as encode does, or leave them out. [default: all]"),
+        typer.Option(help="Keep Exif, XMP and other metadata, as in encode, or drop them. [default: all]"),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Only paths below SRC that match; repeatable.")
+        list[str] | None, typer.Option(metavar="GLOB", help="Only matching paths below SRC; repeatable.")
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Leave these out; repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Skip matching paths; repeatable.")] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", min=1, metavar="N", help="Items at once. Default: one for each core, or two for each GPU."
+            "--jobs", min=1, metavar="N", help="Items encoded in parallel. Default: one per core, or two per GPU."
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads of an item. Default: cores over jobs."),
+        typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads per item. Default: cores / jobs."),
     ] = None,
     shard: Annotated[
         Shard | None,
-        typer.Option(parser=parse_shard, metavar="I/N", help="Only part I of N, from 1; the same items always."),
+        typer.Option(
+            parser=parse_shard, metavar="I/N", help="Only part I of N, counted from 1; the split never changes."
+        ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Shared folder of finished files, by content.")
+        Path | None, typer.Option(metavar="DIR", help="Shared folder of finished files, keyed by content.")
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on after a stop: trust size and time of what is finished, do not look at its sources."
+            "--resume",
+            help="Resume after an interruption: trust size and time of finished files without reading their sources.",
         ),
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failure, or do all others.")
+        bool,
+        typer.Option("--fail-fast/--keep-going", help="Stop at the first failure, or continue with the other items."),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be done. Exit code 1 if a rule or pattern is of no use."),
+        typer.Option(
+            "--dry-run", help="Only list what would be done. Exit code 1 if a rule or pattern matches nothing."
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that no batch made; sources never.")
+        bool, typer.Option("--overwrite", help="Also replace files that no batch wrote; never sources.")
     ] = False,
-    engine: Annotated[Literal["local", "dask"], typer.Option(help="Where items are done.")] = "local",
+    engine: Annotated[Literal["local", "dask"], typer.Option(help="Where items are processed.")] = "local",
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786, or its file.")
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler: tcp://host:8786, or a scheduler file.")
     ] = None,
     gpus: Annotated[
-        bool, typer.Option("--gpus", help="Of Dask workers, one unit of the resource GPU an item.")
+        bool, typer.Option("--gpus", help="Each item takes one unit of the Dask worker resource GPU.")
     ] = False,
     emit: Annotated[
-        Literal["slurm", "openjd"] | None, typer.Option(help="Only write a job file for a farm, to stdout.")
+        Literal["slurm", "openjd"] | None, typer.Option(help="Only print a job file for a render farm.")
     ] = None,
-    shards: Annotated[int, typer.Option(min=1, metavar="N", help="Parts of an emitted job.")] = 8,
+    shards: Annotated[int, typer.Option(min=1, metavar="N", help="Number of shards in an emitted job.")] = 8,
     device: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Engine: auto, cpu, cuda (job K has GPU K modulo their number) or cuda:N."),
+        typer.Option(metavar="NAME", help="Device: auto, cpu, cuda (job K has GPU K modulo their number) or cuda:N."),
     ] = "auto",
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
     report: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Write a report, .json, .csv or .html; repeatable.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Write a report: .json, .csv or .html; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Outcomes as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Failures and the closing line only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures and the closing line only.")] = False,
 ) -> None:
-    """Encode every picture and material below a folder, or of a manifest.
+    """Encode all pictures and materials below a folder or in a manifest.
 
-    Maps whose names share a material become one file. A file whose source, settings and encoder are as they were is
-    left alone, however often the batch runs. A failed item stops no other; exit code 9 if some failed. What lies below
-    SRC and is not taken, linked folders too, is named. With --decode, a picture replaces only what an earlier decode
-    of the same file wrote.
+    Maps whose names share a material become one file. Files whose source, settings and encoder have not changed are
+    left alone. A failed item does not stop the others; exit code 9 if some failed. Files below SRC that are skipped,
+    and links to folders, are listed. With --decode, a picture only replaces what an earlier decode of the same file
+    wrote.
     """
     from gscodec.batch.report import as_json as outcomes_json
     from gscodec.batch.report import check_report, write_report

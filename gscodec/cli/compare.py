@@ -40,23 +40,27 @@ def command(
     min_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if SSIM is below this.")] = None,
     min_ms_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if MS-SSIM is below this.")] = None,
     part: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Part of A, an OpenEXR file of several: name or number.")
+        str | None, typer.Option(metavar="NAME", help="Part of A, a multi-part OpenEXR file, by name or number.")
     ] = None,
-    nan: Annotated[str, typer.Option(metavar="POLICY", help="NaN and infinities: error, zero or hole.")] = "error",
+    nan: Annotated[
+        str, typer.Option(metavar="POLICY", help="NaN and infinite samples: error, zero or hole.")
+    ] = "error",
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine for .igs files: auto, cpu or cuda:N.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Device for .igs files: auto, cpu, cuda or cuda:N.")
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure how far two pictures are apart.
+    """Compare two pictures.
 
-    Shows PSNR, SSIM and MS-SSIM; each input is an image or an .igs file. Of float pictures also log PSNR, of log2(2^-14
-    + v) against 30 stops, and HDR-FLIP with A as the reference; PSNR and SSIM are then taken in even ratios, over A's
-    range. Exit code 7 if their sizes or channels differ, or if a figure is below the minimum asked for.
+    Prints PSNR, SSIM and MS-SSIM. Each input is a picture or an .igs file. Float pictures also get log PSNR, of
+    log2(2^-14 + v) against 30 stops, and HDR-FLIP with A as the reference; their PSNR and SSIM are computed on
+    asinh-mapped values over A's range. Exit code 7 if sizes or channels differ, or if a figure is below its minimum.
     """
     if first == second == _console.STREAM:
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")

@@ -47,13 +47,13 @@ def command(
         typer.Argument(
             metavar="[OUT]",
             help="Picture to write, - for stdout, or a folder for the maps of a stack. "
-            "Default: IN with .png, or without suffix; never a picture that IN was or may be made of, but then with "
-            ".decoded.",
+            "Default: IN with suffix .png, or without suffix for a folder; .decoded is added where that could be the "
+            "source of IN.",
         ),
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Of a stack only these maps, by file, name or role: normal,ao."),
+        typer.Option(metavar="NAMES", help="Only these maps of a stack, by file, name or role: normal,ao."),
     ] = None,
     lod: Annotated[
         int | None,
@@ -61,38 +61,49 @@ def command(
             min=0,
             max=LAST_LOD,
             metavar="N",
-            help="Level of detail; 0 is the finest; beyond the coarsest of IN, that. Default: what suits the size.",
+            help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: chosen from the output "
+            "size.",
         ),
     ] = None,
     max_bytes: Annotated[
         int | None,
-        typer.Option(parser=parse_byte_size, metavar="BYTES", help="Best level of detail within so many bytes of IN."),
+        typer.Option(
+            parser=parse_byte_size, metavar="BYTES", help="Finest level of detail within the first BYTES of IN."
+        ),
     ] = None,
     max_gaussians: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Best level of detail of at most N Gaussians.")
+        int | None, typer.Option(min=1, metavar="N", help="Finest level of detail with at most N Gaussians.")
     ] = None,
     region: Annotated[
-        Region | None, typer.Option(parser=parse_region, metavar="X,Y,W,H", help="Only this part, in stored pixels.")
+        Region | None,
+        typer.Option(parser=parse_region, metavar="X,Y,W,H", help="Part of the picture, in stored pixels."),
     ] = None,
     size: Annotated[
         Dimensions | None, typer.Option(parser=parse_dimensions, metavar="WxH", help="Size of the output picture.")
     ] = None,
-    scale: Annotated[float | None, typer.Option(metavar="FACTOR", help="Output size as a factor of the input.")] = None,
+    scale: Annotated[
+        float | None, typer.Option(metavar="FACTOR", help="Output size as a factor of the stored size.")
+    ] = None,
     bits: Annotated[
         Literal["8", "16", "32"] | None,
-        typer.Option(help="Bits per sample; 16 and 32 of float files are floats. Default: the file's own."),
+        typer.Option(help="Bits per sample; 16 and 32 are floats for float files. Default: the file's own."),
     ] = None,
     mips: Annotated[
-        bool, typer.Option("--mips", help="The mip chain: OUT, then OUT.mip1 and so on, halved until 1x1.")
+        bool, typer.Option("--mips", help="Write the mip chain: OUT, OUT.mip1 and so on, halved down to 1x1.")
     ] = False,
     format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="png, webp, tiff ... Default: OUT's suffix, or png.")
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="File type: png, webp, tiff ... Default: from OUT's suffix, or png."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Print the bytes, pages and Gaussians read to stderr.")
+    ] = False,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
@@ -101,9 +112,10 @@ def command(
 ) -> None:
     """Decode an .igs file to a picture, or a stack to its maps.
 
-    All of it or a region, at any size and level of detail. A file that was cut short decodes at the levels it holds.
-    At half its size or less, a picture of more than a megapixel is made of the level that suits; --lod 0 averages
-    every pixel instead. More than 2^25 pixels go to TIFF tile by tile, in bounded memory.
+    Decodes the whole picture or a region, at any size and level of detail. A truncated file decodes at the levels it
+    still holds. At half size or less, a picture of more than a megapixel is rendered from a coarser level that
+    suffices; --lod 0 averages every stored pixel instead. More than 2^25 pixels go to TIFF tile by tile, in bounded
+    memory.
     """
     if size is not None and scale is not None:
         raise InvalidArgument("--size and --scale exclude each other: give one")

@@ -26,82 +26,97 @@ def command(
         list[str],
         typer.Argument(
             metavar="IN... [OUT]",
-            help="Picture to encode, - for stdin; a folder of tiles of one picture, as map_0_3.png (column, row); or "
-            "the maps of a material: a folder, files, or a manifest .toml. "
-            "OUT ends in .igs or is -, stdout. Default: IN with .igs.",
+            help="Picture to encode, - for stdin; a folder of tiles of one picture, such as map_0_3.png (column, row); "
+            "or the maps of a material: a folder, files, or a manifest .toml. "
+            "OUT ends in .igs, or is - for stdout. Default: IN with suffix .igs.",
         ),
     ],
     named_output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="OUT", help="File to write, whatever its name.")
+        str | None, typer.Option("--output", "-o", metavar="OUT", help="Output file, with any suffix.")
     ] = None,
-    bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel.")] = None,
-    bppc: Annotated[float | None, typer.Option(metavar="BITS", help="Target: bits per pixel and channel.")] = None,
+    bpp: Annotated[
+        float | None, typer.Option(metavar="BITS", help="Target bit rate of the whole file, in bits per pixel.")
+    ] = None,
+    bppc: Annotated[
+        float | None, typer.Option(metavar="BITS", help="Target bit rate, in bits per pixel and channel.")
+    ] = None,
     size: Annotated[
         int | None,
-        typer.Option(parser=parse_byte_size, metavar="BYTES", help="Target: file size, as 12345, 10k, 10KiB, 1.5MB."),
+        typer.Option(parser=parse_byte_size, metavar="BYTES", help="Target file size: 12345, 10k, 10KiB, 1.5MB."),
     ] = None,
-    gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Target: number of Gaussians.")] = None,
+    gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Target number of Gaussians.")] = None,
     psnr: Annotated[
-        float | None, typer.Option(metavar="DB", help="Target: quality, met within about 0.1 dB; takes a few fits.")
+        float | None, typer.Option(metavar="DB", help="Target PSNR, met within about 0.1 dB; takes several fits.")
     ] = None,
-    preset: Annotated[PresetName, typer.Option(help="Effort: paper is the published recipe.")] = "balanced",
+    preset: Annotated[
+        PresetName, typer.Option(help="Encoder effort; paper is the published Image-GS recipe.")
+    ] = "balanced",
     tune: Annotated[
         TuneName,
         typer.Option(
-            help="Quality meant: PSNR; SSIM, at a lower PSNR; or more SSIM at about the same. Slower than psnr."
+            help="What the fit optimises: psnr; ssim, at a lower PSNR; or balanced, more SSIM at about the same PSNR. "
+            "The last two are slower."
         ),
     ] = "psnr",
     importance: Annotated[
         str | None,
         typer.Option(
             metavar="MAP",
-            help="What matters more: a gray picture of the same size, white where it does, or auto, what stands out.",
+            help="Where to spend Gaussians: a gray picture of the same size, white where errors count more, or auto "
+            "for an estimate of what stands out.",
         ),
     ] = None,
     importance_strength: Annotated[
         float,
-        typer.Option(min=1, max=MAX_STRENGTH, metavar="X", help="Weight of white in MAP, times that of black."),
+        typer.Option(
+            min=1, max=MAX_STRENGTH, metavar="X", help="Weight of an error where MAP is white, relative to black."
+        ),
     ] = DEFAULT_STRENGTH,
     profile: Annotated[
         ProfileName | None,
         typer.Option(
-            help="How Gaussians are stored: entropy-coded, in short records that a shader reads in place, or 16 bits a "
-            "value; small is for files of up to 4096 bytes. Default: coded, up to 2048 bytes small; paper: f16."
+            help="How Gaussians are stored: coded is entropy-coded; packed has fixed-size records that a shader reads "
+            "in place; f16 has 16 bits per value; small is for files of up to 4096 bytes. Default: coded, but small "
+            "for files of up to 2048 bytes, f16 for preset paper."
         ),
     ] = None,
     record_bytes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Profile packed: bytes of a record. Default: 6 for RGB; 8 is one word."),
+        typer.Option(min=1, metavar="N", help="Profile packed: bytes per record. Default: 6 for RGB."),
     ] = None,
     lods: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MAX_LODS, metavar="N", help=f"Levels of detail. Default: {DEFAULT_LODS}, in preset paper 1."
+            min=1,
+            max=MAX_LODS,
+            metavar="N",
+            help=f"Number of levels of detail. Default: {DEFAULT_LODS}, fewer in small files, 1 in preset paper.",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Optimisation steps instead of the preset's.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Start of the random numbers.")] = 0,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random numbers.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Part of an OpenEXR file that has several, by name or number.")
+        str | None, typer.Option(metavar="NAME", help="Part of a multi-part OpenEXR file, by name or number.")
     ] = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     nan: Annotated[
         NanPolicy,
-        typer.Option(help="NaN and infinite samples: refuse, make 0, or fill from around."),
+        typer.Option(help="NaN and infinite samples: error refuses them, zero replaces them by 0, hole fills them in."),
     ] = "error",
     time_budget: Annotated[
         float | None,
         typer.Option(
             min=0.001,
             metavar="SECONDS",
-            help="Take about that long at most, with as many steps as fit; the result then depends on the machine.",
+            help="Approximate limit on the encoding time: runs as many steps as fit. The result then depends on the "
+            "machine.",
         ),
     ] = None,
     block: Annotated[
@@ -109,27 +124,28 @@ def command(
         typer.Option(
             min=64,
             metavar="PX",
-            help="Encode in blocks of that side, a multiple of 64. Default: as one up to 2^25 pixels, then what suits.",
+            help="Encode in blocks of this side, a multiple of 64. Default: one block up to 2^25 pixels, then "
+            "chosen from the rate.",
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep finished blocks in FILE: the same command goes on with them after it was stopped, to the "
-            "same result. Removed in the end.",
+            help="Keep finished blocks in FILE: after an interruption the same command resumes from them, with "
+            "the same result. Removed at the end.",
         ),
     ] = None,
     metadata: Annotated[
         MetadataPolicy,
         typer.Option(
-            help="Keep Exif, XMP, pixel density and OpenEXR attributes, as long as they take at most 5 % of a size "
-            "that was asked for, or leave them out."
+            help="all keeps Exif, XMP, pixel density and OpenEXR attributes if they take at most 5 % of the target "
+            "size; none drops them."
         ),
     ] = "all",
     mask: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Picture that is 0 where nobody sees a texel; what is there costs nothing."),
+        typer.Option(metavar="FILE", help="Picture that is 0 at texels outside UV charts; hidden texels cost nothing."),
     ] = None,
     weights: Annotated[
         dict[str, float] | None,
@@ -137,7 +153,7 @@ def command(
             "--weights",
             parser=parse_weights,
             metavar="NAME=N,...",
-            help="How much errors of a map count beside others, by its name or role: normal=0.5,albedo=2.",
+            help="Weight of a map's errors relative to the other maps, by its name or role: normal=0.5,albedo=2.",
         ),
     ] = None,
     role: Annotated[
@@ -155,21 +171,22 @@ def command(
             "data",
         ]
         | None,
-        typer.Option(help="What the picture is, where its name and pixels shall not decide. Of several: a manifest."),
+        typer.Option(help="Role of the picture. Default: from its name and pixels. For several pictures: a manifest."),
     ] = None,
     normal: Annotated[
-        Literal["gl", "dx"] | None, typer.Option(help="Which way green points in the normal map. Default: gl.")
+        Literal["gl", "dx"] | None,
+        typer.Option(help="Convention of green in the normal map. Default: from its name, else gl."),
     ] = None,
     as_stack: Annotated[
-        bool, typer.Option("--stack", help="Take several pictures as one stack, whatever their names.")
+        bool, typer.Option("--stack", help="Encode several pictures as one stack, whatever their names.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
-    """Encode a picture, or the maps of a material as one, to an .igs file.
+    """Encode a picture, or all maps of a material together, to an .igs file.
 
-    Give exactly one target: --bpp, --bppc, --size, --gaussians or --psnr. A rate or size counts the whole file, which
-    comes out at most that large. Exit code 8 if the target is not met; the file is written all the same.
+    Give exactly one target: --bpp, --bppc, --size, --gaussians or --psnr. A rate or size is an upper bound on the
+    whole file. Exit code 8 if the target is not met; the file is written all the same.
     """
     from gscodec.encoding.settings import TARGETS, EncodeSettings
 
@@ -226,8 +243,8 @@ def command(
         if result.target_met and result.note:
             _console.say(f"{name}: {result.note}")
     if not result.target_met:
-        wish = f"{given[0]} {context.params[given[0][2:]]}"
-        fact = f"{wish} was not met: {result.note}; the file is written all the same"
+        target = f"{given[0]} {context.params[given[0][2:]]}"
+        fact = f"{target} was not met: {result.note}; the file is written all the same"
         raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
 
 

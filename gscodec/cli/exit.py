@@ -6,7 +6,7 @@ from gscodec import errors
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every verb. They are part of the interface: a code never changes its meaning."""
+    """Exit codes of every command. They are part of the interface: a code never changes its meaning."""
 
     OK = 0
     USAGE = 1  # the command line asks for something that does not exist or contradicts itself

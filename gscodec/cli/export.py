@@ -13,13 +13,13 @@ from gscodec.cli._values import human_bytes
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
-    to: Annotated[Literal["dds", "ktx2", "png", "exr"], typer.Option("--to", help="Type of the files.")],
+    to: Annotated[Literal["dds", "ktx2", "png", "exr"], typer.Option("--to", help="File type.")],
     output: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT_DIR]",
-            help="Folder for the textures. Default: IN without suffix; with .exported where that has pictures that "
-            "IN was or may be made of.",
+            help="Folder for the textures. Default: IN without suffix; .exported is added where that folder could hold "
+            "the sources of IN.",
         ),
     ] = None,
     only: Annotated[
@@ -28,18 +28,20 @@ def command(
     format_name: Annotated[
         Literal["auto", "bc1", "bc3", "bc4", "bc5", "bc7", "rgba8"],
         typer.Option(
-            "--format", help="Texels of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half."
+            "--format",
+            help="Texel format of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half.",
         ),
     ] = "auto",
     mips: Annotated[
         bool | None,
         typer.Option(
-            "--mips/--no-mips", help="Coarser levels too; of png and exr each is a file. Default: of dds and ktx2."
+            "--mips/--no-mips",
+            help="Write all mip levels; png and exr have one file per level. Default: on for dds and ktx2.",
         ),
     ] = None,
     bits: Annotated[
         Literal["8", "16", "32"] | None,
-        typer.Option(help="Bits per sample; in dds and ktx2, 16 and 32 are not compressed. Default: 8, floats 16."),
+        typer.Option(help="Bits per sample; 16 and 32 are uncompressed in dds and ktx2. Default: 8, floats 16."),
     ] = None,
     lod: Annotated[
         int | None,
@@ -47,10 +49,10 @@ def command(
             min=0,
             max=LAST_LOD,
             metavar="N",
-            help="Level of detail; 0 is the finest; beyond the coarsest of IN, that. Default: the finest there is.",
+            help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: the finest.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
@@ -62,7 +64,8 @@ def command(
 ) -> None:
     """Write the maps of an .igs file as textures for an engine.
 
-    Compressed by role, with all mips: colour is averaged as light, normals as vectors. One line for each file.
+    The compression follows the role of each map. Mips average colour as light and normals as vectors. Prints one line
+    per file.
     """
     from gscodec.decoding.image import open_igs
     from gscodec.exporting import export

@@ -13,11 +13,13 @@ from gscodec.cli._paths import display_name, igs_source
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     timeout: Timeout = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything in the file, as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything in the file but its pixels, as JSON.")
+    ] = False,
 ) -> None:
     """Show what an .igs file holds.
 
-    Picture, channels, levels of detail with their bytes and rates, metadata.
+    Prints the picture's size, its channels, the levels of detail with their bytes and rates, and the metadata.
     """
     from gscodec.container.describe import describe
     from gscodec.container.reader import IgsReader

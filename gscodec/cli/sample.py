@@ -19,40 +19,49 @@ def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     at: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y", help="A point in stored pixels; repeatable. - or none: points from stdin."),
+        typer.Option(
+            metavar="X,Y", help="Point in stored pixels; repeatable. Without one, or with -: points from stdin."
+        ),
     ] = None,
     points_file: Annotated[
         str | None,
         typer.Option("--points", metavar="FILE", help="Points as CSV, lines of x y, or NPY (M, 2); - reads stdin."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to. Default: stdout.")
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Output file. Default: stdout.")
     ] = None,
     format_name: Annotated[
         Format | None,
-        typer.Option("--format", help="Of the result; npy has values alone. Default: the suffix of --output, or text."),
+        typer.Option(
+            "--format", help="Output format; npy has the values only. Default: from the suffix of --output, or text."
+        ),
     ] = None,
     lod: Annotated[
         int,
         typer.Option(
-            min=0, max=LAST_LOD, metavar="N", help="Level of detail; 0 is the finest; beyond the coarsest of IN, that."
+            min=0,
+            max=LAST_LOD,
+            metavar="N",
+            help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest.",
         ),
     ] = 0,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Engine: auto, cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Bytes, pages and Gaussians it took, on stderr.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Print the bytes, pages and Gaussians read to stderr.")
+    ] = False,
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
     timeout: Timeout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Print the channel values at points, one or millions.
+    """Print the channel values at one or many points.
 
-    One line a point: x, y, then a value for each channel; nothing else is decoded. Pixel (0, 0) has its centre at
-    0.5,0.5. Values of integer samples run from 0 to 1.
+    One line per point: x, y, then a value per channel. Only the pages that the points need are decoded. Pixel (0, 0)
+    has its centre at 0.5,0.5. Values of integer samples are in 0..1.
     """
     if at and points_file is not None:
         raise InvalidArgument("--at and --points exclude each other: give one")

@@ -13,11 +13,11 @@ from gscodec.cli.exit import ExitCode
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file, a path or URL; - reads stdin.")],
     timeout: Timeout = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """List what is wrong with an .igs file.
+    """List all faults of an .igs file.
 
-    The file is held against the whole specification. Exit code 3 if there is an error; warnings are advice.
+    Checks the file against the whole specification. Exit code 3 if there is an error; warnings do not count.
     """
     from gscodec.container.validate import validate
 
