@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "benchmarks" / "results" / "samples"
 CHECK = ROOT / "benchmarks" / "results" / "check" / "check.csv"
 RIVALS = ("jpeg", "webp", "avif", "jxl")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLES = {"pictures": "README.md", "samples": "docs/figures.md"}
+"""Which document shows the table of which results."""
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -49,10 +50,11 @@ def test_the_guard_measures_exactly_what_is_committed() -> None:
     assert measured == {tuple(row[name] for name in key) for row in rows_of(CHECK)}
 
 
-@pytest.mark.parametrize("name", ["pictures", "samples"])
-def test_the_readme_shows_the_committed_curve_and_tables(name: str) -> None:
-    assert "](benchmarks/results/pictures/rd-psnr.png)" in README
+@pytest.mark.parametrize("name", TABLES)
+def test_the_documents_show_the_committed_curve_and_tables(name: str) -> None:
+    document = (ROOT / TABLES[name]).read_text(encoding="utf-8")
+    assert "benchmarks/results/pictures/rd-psnr.png)" in document
     rows = [row for row in rows_of(SAMPLES.parent / name / "rd.csv") if row["codec"] in {"gscodec:balanced", *RIVALS}]
     expected = [line for line in tables.leads(rows, "psnr", "bpp") if line.startswith("|")]
-    shown = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
+    shown = re.findall(r"(?:^\|.*\n)+", document, re.MULTILINE)
     assert "\n".join(expected) + "\n" in shown

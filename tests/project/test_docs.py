@@ -1,59 +1,133 @@
+import ast
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import make_cli_reference
 import numpy as np
 import pytest
 import typer
 from PIL import Image
 
+import gscodec
 from gscodec.cli.app import app
 from gscodec.cli.exit import ExitCode
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "cli.md")
+MANUAL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
 COMMANDS: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def options_of(verb: str) -> set[str]:
-    return {name for parameter in COMMANDS[verb].params for name in parameter.opts}
+def options_of(command: str) -> set[str]:
+    return {name for parameter in COMMANDS[command].params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
-def table(heading: str) -> list[list[str]]:
+def table(document: Path, heading: str) -> list[list[str]]:
     """Cells of the rows of the Markdown table whose first header cell is `heading`."""
-    match = re.search(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
-    assert match, f"README.md has no table headed {heading}"
+    text = document.read_text(encoding="utf-8")
+    match = re.search(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert match, f"{document.name} has no table headed {heading}"
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in match[1].splitlines()]
 
 
-def test_command_lines_of_the_readme_exist() -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gscodec ")]
-    assert len(lines) >= 5
-    for line in lines:
-        _, verb, *words = shlex.split(line, comments=True)
-        used = {word for word in words if word.startswith("--")}
-        assert used <= options_of(verb), line
+def command_lines(document: Path) -> Iterator[list[str]]:
+    """Words of the `gscodec` command lines in the shell blocks, without the program's name; parts of pipes too."""
+    for block in blocks(document, "sh"):
+        for line in block.splitlines():
+            for part in re.split(r" (?:\||\|\||&&) ", line.partition("   #")[0].partition("  # ")[0]):
+                if part.startswith("gscodec "):
+                    yield shlex.split(part)[1:]
 
 
-def test_the_table_of_verbs_is_whole_and_right() -> None:
-    rows = table("Verb")
-    assert [row[0].strip("`").split()[0] for row in rows] == list(COMMANDS)
-    for row in rows:
-        verb = row[0].strip("`").split()[0]
-        assert set(re.findall(r"--[a-z-]+", row[2])) <= options_of(verb)
+@pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
+def test_command_lines_exist(document: Path) -> None:
+    for name, *words in command_lines(document):
+        assert {word for word in words if re.match("--?[a-z]", word)} <= options_of(name), f"{name} {words}"
+
+
+def test_the_guides_show_commands() -> None:
+    shown = {name for document in MANUAL for name, *_ in command_lines(document)}
+    assert shown >= set(COMMANDS) - {"bench"}
+
+
+@pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
+def test_options_in_the_text_exist(document: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    known = {option for command in COMMANDS for option in options_of(command)} | {"--version", "--help"}
+    assert {
+        option for code in re.findall(r"`([^`]+)`", text) for option in re.findall(r"--[a-z][a-z-]*", code)
+    } <= known
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_readme_lists_every_command_and_guide() -> None:
+    assert [row[0].strip("`").split()[0] for row in table(ROOT / "README.md", "Command")] == list(COMMANDS)
+    for document in (ROOT / "README.md", ROOT / "docs" / "README.md"):
+        linked = {Path(name).name for name in re.findall(r"\]\(([^)#]+\.md)", document.read_text(encoding="utf-8"))}
+        assert linked >= {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def test_two_commands_set_everything_up() -> None:
+    start = blocks(ROOT / "README.md", "sh")[0].splitlines()
+    assert [line.split("#")[0].strip() for line in start] == ["make demo", "make test"]
+
+
+def test_the_command_reference_is_current() -> None:
+    written = make_cli_reference.TARGET.read_text(encoding="utf-8")
+    assert written == make_cli_reference.reference(), "docs/cli.md is stale: run `make docs`"
+    for command in COMMANDS:
+        for option in (name for name in options_of(command) if name.startswith("--")):
+            assert f"`{option}" in written or f" {option}" in written
 
 
 def test_the_table_of_exit_codes_is_whole() -> None:
-    assert [int(row[0]) for row in table("Exit code")] == [code.value for code in ExitCode]
+    rows = table(ROOT / "docs" / "scripting.md", "Exit code")
+    assert [int(row[0]) for row in rows] == [code.value for code in ExitCode]
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = blocks("python")
+def test_every_public_name_is_documented() -> None:
+    named = {row[0].strip("`").removeprefix("gscodec.") for row in table(ROOT / "docs" / "python.md", "Name")}
+    assert named == set(gscodec.__all__)
+
+
+def test_every_public_member_of_an_open_file_is_documented() -> None:
+    rows = table(ROOT / "docs" / "python.md", "Member of `IgsImage`")
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    public = {name for name in vars(gscodec.IgsImage) if not name.startswith("_")}
+    assert named <= public
+    assert public - named <= {"name", "close", "select", "has_file_chunk"}
+
+
+@pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
+def test_python_examples_compile(document: Path) -> None:
+    for code in blocks(document, "python"):
+        ast.parse(code)
+
+
+def test_every_package_has_a_sentence_in_the_order_of_imports() -> None:
+    source = (ROOT / "tests" / "project" / "test_packages.py").read_text(encoding="utf-8")
+    (order,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ORDER" and node.value is not None
+    )
+    rows = table(ROOT / "docs" / "architecture.md", "Package")
+    assert [row[0].strip("`") for row in rows] == list(order)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
+def test_the_python_example_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = blocks(ROOT / document, "python")[0]
     rows, columns = np.mgrid[0:200, 0:380]
     Image.fromarray(np.stack([rows, columns // 2, rows // 2], axis=-1).astype(np.uint8)).save(tmp_path / "photo.png")
     slopes = np.stack([0.5 * np.sin(rows / 9), 0.5 * np.sin(columns / 11)], axis=-1)
@@ -67,24 +141,27 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert names["picture"].shape == (200, 380, 3)
     assert names["part"].shape == (256, 512, 3)
     assert names["values"].shape == (1, 3)
-    assert names["maps"]["rock_nor.png"].samples.shape == (200, 380, 3)
+    if "maps" in names:
+        assert names["maps"]["rock_nor.png"].samples.shape == (200, 380, 3)
 
 
-def test_links_and_pictures_lead_somewhere() -> None:
-    documents = (ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "samples/LICENSES.md"))
-    for document in documents:
-        for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
-            path, _, anchor = target.partition("#")
-            if "://" not in target:
-                assert (document.parent / path).exists(), f"{document.name}: {target}"
-                headings = (
-                    re.findall(r"^#+ (.+)$", (document.parent / path).read_text(encoding="utf-8"), re.M)
-                    if anchor
-                    else []
-                )
-                assert not anchor or anchor in {h.lower().replace(" ", "-") for h in headings}, (
-                    f"{document.name}: {target}"
-                )
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [path.relative_to(ROOT).as_posix() for path in (*MANUAL, ROOT / "docs" / "cli.md")]
+    + ["CHANGELOG.md", "SECURITY.md", "samples/LICENSES.md", "benchmarks/README.md"],
+)
+def test_links_and_pictures_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if "://" not in target:
+            assert (document.parent / path).exists(), target
+            assert not anchor or anchor in anchors(document.parent / path if path else document), target
 
 
 def test_every_sample_has_its_licence() -> None:
