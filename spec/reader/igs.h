@@ -90,7 +90,7 @@ uint8_t *igs_load(igs_file *file, uint64_t offset, size_t size);
 uint32_t igs_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 void igs_read_channels(igs_file *file, const uint8_t *data, size_t size);
 
-/* What scales say of the other values; `r_bits` alone hangs on e alone. */
+/* What scales say of the other values; `r_bits` depends on e alone. */
 typedef struct {
     int64_t high, low, angle, leading;
 } igs_shape;

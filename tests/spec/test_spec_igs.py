@@ -66,8 +66,8 @@ SECTIONS = {
 
 
 def section(title: str) -> str:
-    """Text from a heading to the next of its rank or above."""
-    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    """Text from a heading, whose number is left out of `title`, to the next of its rank or above."""
+    found = re.search(rf"^(#+) [\d.]+ {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.DOTALL | re.MULTILINE)
     assert found, title
     return found[2]
 
@@ -190,6 +190,13 @@ def test_errors_are_classes() -> None:
     assert mentioned <= set(named)
     for name in named:
         assert issubclass(getattr(errors, name), errors.GsCodecError)
+
+
+def test_sections_are_numbered_in_order() -> None:
+    major = minor = 0
+    for rank, number in re.findall(r"^(##|###) (\S+) ", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.M), re.M):
+        major, minor = (major + 1, 0) if rank == "##" else (major, minor + 1)
+        assert number == (f"{major}." if rank == "##" else f"{major}.{minor}")
 
 
 def test_version_has_an_entry_in_the_changes() -> None:
