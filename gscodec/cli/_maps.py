@@ -27,7 +27,7 @@ def is_one_picture(groups: "Sequence[ChannelGroup]", output: str | None) -> bool
 
 
 class MapTarget:
-    """What `decode` was told about its output, for the maps of a stack."""
+    """Options of `decode` about its output, for the maps of a stack."""
 
     def __init__(
         self, source: str, output: str | None, format_name: str | None, depth: int | None, overwrite: bool

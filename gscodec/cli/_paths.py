@@ -89,7 +89,7 @@ def usual_path(source: str, suffix: str) -> Path:
     if path.name in {"", ".."}:  # the folder one is in, or above it
         path = path.resolve()
     if not path.name:
-        raise InvalidArgument(f"{source}: has no name that a result could have; name an output")
+        raise InvalidArgument(f"{source}: has no name to derive the output's from; name an output")
     return path.with_name(path.name + suffix) if path.is_dir() else path.with_suffix(suffix)
 
 

@@ -90,7 +90,7 @@ def parse_weights(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not name.strip():
-            raise BadParameter(f"{part.strip()!r} is no weight: write name=number, for example normal=0.5")
+            raise BadParameter(f"{part.strip()!r} is not a weight: write name=number, for example normal=0.5")
     return found
 
 
@@ -105,5 +105,5 @@ def parse_shard(text: str) -> Shard:
     """The part meant by `i/n`."""
     number, slash, of = text.partition("/")
     if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
-        raise BadParameter(f"{text!r} is no part: write i/n, from 1/n to n/n")
+        raise BadParameter(f"{text!r} is not a shard: write i/n, from 1/n to n/n")
     return Shard(int(number), int(of))

@@ -162,7 +162,7 @@ def command(
         useless = [f"--{name}" for name in settings] + ["--total-size"] * (total_size is not None)
         useless += ["--cache"] * (cache is not None)
         if useless:
-            raise InvalidArgument(f"{', '.join(useless)}: of an encode, not of --decode")
+            raise InvalidArgument(f"{', '.join(useless)}: cannot be combined with --decode")
         outcomes, unused = work.decode(source, target, patterns, shard, dry_run, report or ())
     else:
         plan, total = _plan(source, target, settings, *patterns, total_size)
@@ -203,12 +203,12 @@ def _plan(
 
     if source.suffix.lower() == ".toml":
         if target is not None:
-            raise InvalidArgument(f"{target}: a manifest names its output folder itself")
+            raise InvalidArgument(f"{target}: a manifest names its own output folder")
         if include or exclude:
-            raise InvalidArgument("--include and --exclude go with a folder; a manifest has members of these names")
+            raise InvalidArgument("--include and --exclude go with a folder; a manifest has keys of these names")
         manifest = read_manifest(source)
     elif target is None:
-        raise InvalidArgument(f"{source}: name a folder for the results too")
+        raise InvalidArgument(f"{source}: name an output folder as well")
     else:
         manifest = Manifest(target, source, include, exclude)
     total: int | None = total_size
@@ -284,7 +284,7 @@ class _Work:
         from gscodec.batch.run import decode_all
 
         if target is None:
-            raise InvalidArgument(f"{source}: name a folder for the pictures too")
+            raise InvalidArgument(f"{source}: name an output folder as well")
         state = DecodeState(target, _warn, dry=dry_run)
         plan = plan_decode(source, target, state, *patterns)
         _keep_reports_off([item.source for item in plan.items], reports)
@@ -344,9 +344,7 @@ def _say_unused(outcomes: "list[Outcome]", total: int) -> None:
 
     used = sum(outcome.n_bytes for outcome in outcomes)
     if used < LEAST_SHARE * total and not any(outcome.status is Status.FAILED for outcome in outcomes):
-        _console.say(
-            f"{used} of {total} bytes are used: more would change nothing, or files came out smaller than planned"
-        )
+        _console.say(f"{used} of {total} bytes are used: more would change nothing, or files are smaller than planned")
 
 
 def _warn_of(left_out: tuple[str, ...], unused: tuple[str, ...]) -> None:

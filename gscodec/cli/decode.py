@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Output(NamedTuple):
-    """What was asked of the pictures written."""
+    """Options of the pictures to write."""
 
     target: str | None
     format_name: str | None
@@ -124,7 +124,7 @@ def command(
     if lod is not None and (max_bytes is not None or max_gaussians is not None):
         raise InvalidArgument("--lod excludes --max-bytes and --max-gaussians: give one")
     if mips and any(given is not None for given in (size, scale, region, max_bytes, max_gaussians)):
-        raise InvalidArgument("--mips makes all sizes of the whole picture: give no size, region or bound")
+        raise InvalidArgument("--mips writes all sizes of the whole picture: give no size, region or bound")
 
     from gscodec.cli._maps import is_one_picture
     from gscodec.decoding.image import open_igs

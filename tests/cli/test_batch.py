@@ -74,7 +74,7 @@ def test_metadata_is_kept_or_left_out(run: Run, tree: Path, tmp_path: Path) -> N
             found = image.metadata.density
         assert (found and round(found[0])) == density
     outcome = run("batch", "--decode", tmp_path / "o", tmp_path / "b", "--metadata", "none")
-    assert (outcome.code, "--metadata: of an encode" in outcome.stderr) == (1, True)
+    assert (outcome.code, "--metadata: cannot be combined" in outcome.stderr) == (1, True)
     assert run("batch", tree, tmp_path / "o", "--metadata", "some").code == 1
 
 
@@ -150,8 +150,8 @@ def test_a_budget_for_all_and_a_target_are_one_too_many(
         (("--bpp", "1", "--psnr", "30"), "give one of --bpp"),
         (("--engine", "dask"), "needs --scheduler"),
         (("--gpus",), "go with --engine dask"),
-        (("--decode", "--bpp", "1"), "--bpp: of an encode, not of --decode"),
-        (("--decode", "--cache", "c"), "--cache: of an encode, not of --decode"),
+        (("--decode", "--bpp", "1"), "--bpp: cannot be combined with --decode"),
+        (("--decode", "--cache", "c"), "--cache: cannot be combined with --decode"),
         (("--shard", "3/2"), "write i/n"),
         (("--report", "r.txt"), "a report ends in"),
     ],
