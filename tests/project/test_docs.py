@@ -54,7 +54,7 @@ def test_command_lines_exist(document: Path) -> None:
 
 def test_the_guides_show_commands() -> None:
     shown = {name for document in MANUAL for name, *_ in command_lines(document)}
-    assert shown >= set(COMMANDS) - {"bench"}
+    assert shown >= set(COMMANDS)
 
 
 @pytest.mark.parametrize("document", MANUAL, ids=lambda path: path.name)
@@ -112,6 +112,14 @@ def test_every_public_member_of_an_open_file_is_documented() -> None:
 def test_python_examples_compile(document: Path) -> None:
     for code in blocks(document, "python"):
         ast.parse(code)
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text))
+    assert len(named) > 30
+    missing = [name for name in named if not ((ROOT / "gscodec" / name).exists() or (ROOT / name).exists())]
+    assert not missing
 
 
 def test_every_package_has_a_sentence_in_the_order_of_imports() -> None:
