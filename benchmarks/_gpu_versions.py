@@ -82,7 +82,7 @@ def installed() -> dict[str, str]:
 
 def test_modules() -> list[Path]:
     """Those that have tests for a GPU."""
-    return sorted(path for name in ("cuda", "raster") for path in (ROOT / "tests" / name).glob("test_*.py"))
+    return sorted(path for name in ("cuda", "render") for path in (ROOT / "tests" / name).glob("test_*.py"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ host runtime.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -24,7 +25,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -209,7 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no stage is called {unknown[0]!r}")
     options.out.mkdir(parents=True, exist_ok=True)
     run = Run(Setting(sys.executable, options.out.resolve(), options.host), options.seconds)
-    failed = run.stages({name: stage for name, stage in STAGES.items() if name in wanted})
+    with interruptible():
+        failed = run.stages({name: stage for name, stage in STAGES.items() if name in wanted})
     run.say(f"FAILED: {', '.join(failed)}" if failed else "all stages that ran passed")
     return int(bool(failed))
 
@@ -310,6 +312,16 @@ def run_for(seconds: float, command: Command, environment: Mapping[str, str], lo
         finally:
             end(process)
     return code
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Programs started within end at SIGINT, even where this one was started in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

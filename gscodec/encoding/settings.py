@@ -192,7 +192,7 @@ class EncodeSettings:
                 raise InvalidArgument(f"{unknown[0]!r} is not a setting; there are {', '.join(_CHECKS)}")
             given = [name for name in TARGETS if values.get(name) is not None]
             if len(given) > 1:
-                raise InvalidArgument(f"give one of {' and '.join(given)}")
+                raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
             others: dict[str, Any] = dict.fromkeys(TARGETS if given else ())
             return replace(self, **(others | dict(values)))
         except InvalidArgument as fault:

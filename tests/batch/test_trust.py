@@ -357,8 +357,7 @@ def test_other_code_encodes_anew(tmp_path: Path, paint: Painter, monkeypatch: py
     how = replace(OPTIONS, cache=tmp_path / "cache")
     paint(tmp_path / "s" / "a.png")
     encode(tmp_path / "s", tmp_path / "d", how)
-    for module in ("state", "settings"):
-        monkeypatch.setattr(f"gscodec.batch.{module}.fingerprint", lambda: "0123456789abcdef")
+    monkeypatch.setattr("gscodec.encoding.settings.fingerprint", lambda: "0123456789abcdef")
     assert encode(tmp_path / "s", tmp_path / "d", how) == {"a": "encoded"}
     assert len(list((tmp_path / "cache").rglob("*.igs"))) == 2
 

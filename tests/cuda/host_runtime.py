@@ -474,7 +474,7 @@ def _asked(name: str) -> bool:
 
 
 def _run(*command: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if result.returncode:
         raise KernelFault(f"the host compiler refuses the kernels:\n{result.stderr}")
 

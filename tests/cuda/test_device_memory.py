@@ -24,7 +24,7 @@ from gscodec.render.gpu import CudaRasterizer
 def on_device(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> HostRuntime:
     """`encode` on the shim, whatever GPU is named, and large pictures begin at 1000 px."""
     monkeypatch.setattr(encoder, "get_backend", lambda *_: CudaRasterizer(runtime))
-    monkeypatch.setattr(encoder, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr("gscodec.encoding.sources.LARGE_PIXELS", 1000)
     return runtime
 
 
@@ -125,6 +125,6 @@ def test_more_tiles_than_are_counted_are_refused(runtime: HostRuntime) -> None:
 @pytest.mark.usefixtures("on_device")
 def test_scratch_files_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Parts(picture())
-    monkeypatch.setattr(encoder, "load_picture", lambda *_, **__: source)
+    monkeypatch.setattr("gscodec.encoding.sources.load_picture", lambda *_, **__: source)
     encode(tmp_path / "large.tif", gaussians=20, preset="fast", steps=5, device="cuda")
     assert source.closed

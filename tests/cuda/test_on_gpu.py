@@ -223,6 +223,8 @@ def test_the_engine_comes_out_of_a_wheel_built_without_isolation(
         f"shutil.copy({str(wheel)!r}, sys.argv[sys.argv.index('--wheel-dir') + 1])\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(pip.parent))
+    # Without site packages: where gscodec is installed to be edited, its engine is found from everywhere.
+    monkeypatch.setattr(_gpu_build, "IMPORTS", (sys.executable, "-S", *_gpu_build.IMPORTS[1:]))
     assert _gpu_build.main(root) == 1, "what it built does not load"
     said = capfd.readouterr().out
     assert "wheel --no-index --no-deps --no-build-isolation" in said
@@ -243,7 +245,7 @@ def test_a_missing_package_costs_the_modules_that_import_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
     edges, oracle_loss, runtime = (
-        ROOT / "tests" / name for name in ("cuda/test_edges.py", "raster/test_oracle_loss.py", "cuda/test_runtime.py")
+        ROOT / "tests" / name for name in ("cuda/test_edges.py", "render/test_oracle_loss.py", "cuda/test_runtime.py")
     )
     assert "typer" in _gpu_imports.packages(edges), "through the command line, which it imports"
     assert {"numpy", "pytest", "skimage"} <= _gpu_imports.packages(oracle_loss)
@@ -292,12 +294,13 @@ def test_make_takes_the_interpreter_at_hand_and_installs_nothing() -> None:
 
 def test_what_is_stopped_is_asked_first() -> None:
     assert on_gpu.GRACE_S > 0
-    process = subprocess.Popen(
-        [sys.executable, "-c", "import time\nprint(flush=True)\ntime.sleep(600)"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with on_gpu.interruptible():
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import time\nprint(flush=True)\ntime.sleep(600)"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     assert process.stdout is not None
     process.stdout.read(1)
     on_gpu.end(process)
