@@ -4,7 +4,8 @@ from typing import Any
 
 from gscodec.container.reader import IgsReader
 from gscodec.format.files import FileEntry
-from gscodec.format.layout import CODEC_DEFLATE, PROFILE_NAMES
+from gscodec.format.layout import CODEC_DEFLATE
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.format.records import RecordLayout
 from gscodec.model.channels import ChannelGroup
 
@@ -84,7 +85,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         )
     return {
         "version": f"{header.version_major}.{header.version_minor}",
-        "profile": PROFILE_NAMES[header.profile],
+        "profile": LAYOUTS[header.profile].name,
         "width": header.width,
         "height": header.height,
         "n_channels": header.n_channels,

@@ -25,8 +25,6 @@ from gscodec.format.layout import (
     PAGE_TREE,
     PAGI,
     PAGT,
-    PROFILE_F16,
-    PROFILE_PACKED,
     QUAN,
     TAGS,
     XMP,
@@ -55,8 +53,8 @@ from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
-from gscodec.profiles import coded, packed
-from gscodec.profiles.decoders import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, PageDecoder, StoredPages
+from gscodec.profiles import registry
+from gscodec.profiles.base import PageDecoder, PagedProfile, StoredPages
 
 _GAUSSIAN_BYTES: Final = 160
 """What decoding a Gaussian takes at its height, beside features: integers, places, shapes and pages."""
@@ -151,14 +149,16 @@ def load_decoder(
     if isinstance(preamble, SmallPreamble):
         return SmallPages(preamble, name)
     header = preamble.header
-    if header.profile == PROFILE_F16:
-        return F16PageDecoder(grid, header.n_channels, counts, name)
-    about = header.lod_count, groups
-    if header.profile == PROFILE_PACKED:
-        data = load_table(source, preamble, QUAN, packed.quan_bytes(*about), name)
-        return PackedPageDecoder(packed.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
-    data = load_chunk(source, require_chunk(preamble, QUAN), coded.max_quan_bytes(*about), name)
-    return CodedPageDecoder(coded.unpack_quan(data, *about, grid, name), grid, counts, name, threads or 0)
+    profile = registry.BY_CODE[header.profile]
+    assert isinstance(profile, PagedProfile)
+    quan = b""
+    if profile.layout.has_quantiser:
+        least, most = profile.quan_bytes(header.lod_count, groups)
+        if least == most:
+            quan = load_table(source, preamble, QUAN, most, name)
+        else:
+            quan = load_chunk(source, require_chunk(preamble, QUAN), most, name)
+    return profile.decoder(quan, groups, grid, counts, name, threads or 0)
 
 
 class IgsReader:
@@ -268,7 +268,7 @@ class IgsReader:
     @property
     def record_layout(self) -> RecordLayout | None:
         """Widths of the values of a record, in profile `packed`."""
-        return self._decoder.codec.layout if isinstance(self._decoder, PackedPageDecoder) else None
+        return self._decoder.record_layout
 
     @property
     def payload_size(self) -> int:

@@ -26,9 +26,7 @@ from gscodec.format.layout import (
     HEADER,
     ICCP,
     KNOWN_CHUNKS,
-    MAX_SMALL_BYTES,
     META,
-    PROFILE_SMALL,
     SIGNATURE,
     SMALL_EXTRA,
     SMALL_HEADER,
@@ -39,14 +37,15 @@ from gscodec.format.layout import (
 )
 from gscodec.format.limits import MAX_CHAN_BYTES
 from gscodec.format.pages import PageIndex, PageRefs
+from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, SMALL
 from gscodec.format.tables import check_density, pack_channels, unpack_channels
 from gscodec.io.source import ByteSource
 from gscodec.model.channels import AlphaMode, ChannelGroup
-from gscodec.model.constants import SUPPORT_Q, TOP_K
+from gscodec.model.constants import MAX_FEATURE, SUPPORT_Q, TOP_K
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
-from gscodec.profiles.decoders import checked_gaussians
-from gscodec.profiles.f16 import MAX_FEATURE
+from gscodec.profiles.base import PageDecoder
 from gscodec.profiles.lattice import Codes, Lattice, dequantize, feature_values, quantize
+from gscodec.profiles.ranges import checked_gaussians
 from gscodec.profiles.small_codec import decode_codes, encode_codes, lattice_of
 from gscodec.profiles.small_steps import SmallSteps
 
@@ -56,7 +55,6 @@ EXTRAS: Final = (CHAN, FILE, ICCP, TAGS, EXIF, XMP, META)
 
 PAGE_SIZE: Final = 4096
 _DEPTHS: Final = (8, 16)
-_MINOR_VERSION: Final = 4
 _WHERE: Final = "cannot pack"
 
 
@@ -134,8 +132,8 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": _MINOR_VERSION,
-        "profile": PROFILE_SMALL,
+        "version_minor": SMALL.minor_version,
+        "profile": SMALL.code,
         "layout": layout,
         "file_size": SMALL_HEADER.size + len(body) + CRC_BYTES,
         "width": grid.width,
@@ -174,7 +172,8 @@ def open_preamble(source: ByteSource, name: str) -> Preamble:
     """
     at = SMALL_HEADER.offsets["profile"]
     start = bytes(source.read_at(0, min(source.size, at + 1)))
-    if start[: len(SIGNATURE)] != SIGNATURE or len(start) <= at or start[at] != PROFILE_SMALL:
+    layout = LAYOUTS.get(start[at]) if start.startswith(SIGNATURE) and len(start) > at else None
+    if layout is None or not layout.is_one_piece:
         return read_preamble(source, name)
     start = bytes(source.read_at(0, min(source.size, SMALL_HEADER.size)))
     if len(start) < SMALL_HEADER.size:
@@ -286,7 +285,7 @@ class _Parser:
         return stored if chunk.codec == CODEC_NONE else inflate(stored, chunk.raw_size, where)
 
 
-class SmallPages:
+class SmallPages(PageDecoder):
     """`PageDecoder` of profile `small`, whose Gaussians are known from the start."""
 
     def __init__(self, preamble: SmallPreamble, name: str) -> None:

@@ -26,7 +26,7 @@ from gscodec.model.channels import ChannelGroup
 from gscodec.model.file_names import distinct_file_names
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
-from gscodec.profiles.decoders import PageDecoder
+from gscodec.profiles.base import PageDecoder
 
 
 class Severity(StrEnum):

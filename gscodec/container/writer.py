@@ -25,44 +25,32 @@ from gscodec.format.layout import (
     META,
     PAGI,
     PAGT,
-    PROFILE_CODED,
-    PROFILE_F16,
-    PROFILE_PACKED,
-    QUAN,
     SIGNATURE,
     TAGS,
     TOC_ENTRY,
     VERSION,
     XMP,
-    record_size,
     required_chunks,
 )
 from gscodec.format.limits import (
     MAX_ICC_BYTES,
     count_pages,
     generation_sizes,
-    generations_of,
     lods_bytes,
-    page_lengths,
     pagi_bytes,
 )
 from gscodec.format.meta import pack_meta
 from gscodec.format.metadata import Metadata, check_metadata, pack_tags
 from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
-from gscodec.format.pages import page_boxes, page_starts
-from gscodec.format.tables import check_density, pack_channels, pack_lods, pack_pages
+from gscodec.format.pages import page_boxes
+from gscodec.format.profile_table import ProfileLayout
+from gscodec.format.tables import pack_channels, pack_lods, pack_pages
 from gscodec.model.channels import ChannelGroup, round_f32
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.json_value import Json
-from gscodec.profiles import coded, packed
-from gscodec.profiles.coded import PageCodec, cell_bits, fit_tables, gaps_of, quantize_in_order
-from gscodec.profiles.f16 import Records, dequantize_records, quantize_records
-from gscodec.profiles.lattice import Lattice, dequantize
-from gscodec.profiles.lattice import quantize as quantize_codes
-from gscodec.profiles.morton import record_codes
-from gscodec.profiles.page_heads import page_heads, page_order
-from gscodec.profiles.paging import file_order
+from gscodec.profiles.base import FixedSizeProfile, PagedProfile, PageSource
+from gscodec.profiles.registry import F16, profile_of
 
 _WHERE = "cannot pack"
 
@@ -76,40 +64,29 @@ def pack(contents: Contents) -> bytes:
         InvalidArgument: the contents have a value that no file may hold.
     """
     contents = _rounded(contents)
-    if contents.lattice is not None and contents.lattice.small is not None:
+    profile = profile_of(contents.lattice)
+    if not isinstance(profile, PagedProfile):
         return pack_small(contents, _described(contents))[0]
-    grid, lods = contents.grid, contents.lods
-    starts = page_starts(lods.counts, contents.page_size)
-    quan = []
-    if contents.lattice is None:
-        records = _sorted_records(contents)
-        stored = dequantize_records(records, grid.height, grid.width)
-        data = records.astype("<u2").tobytes()
-        lengths = page_lengths(lods.counts, contents.page_size) * record_size(stored.n_channels)
-    elif contents.lattice.records is None:
-        stored, codec, data, lengths = _coded_pages(contents, contents.lattice, starts)
-        check_density(np.diff(starts), lengths, "page", _WHERE, InvalidArgument)
-        quan = [StoredChunk.deflated(QUAN, coded.pack_quan(codec, contents.groups))]
-    else:
-        stored, records_codec, data, lengths = _packed_pages(contents, contents.lattice, starts)
-        quan = [StoredChunk.plain(QUAN, packed.pack_quan(records_codec, contents.groups))]
-    crcs = crc32c_runs(np.frombuffer(data, np.uint8), lengths)
-    tree, index = _index_chunks(contents, page_boxes(stored, lods, grid, starts), crcs, lengths)
+    source = _page_source(contents)
+    pages = profile.encode_pages(source)
+    crcs = crc32c_runs(np.frombuffer(pages.data, np.uint8), pages.lengths)
+    boxes = page_boxes(pages.gaussians, contents.lods, contents.grid, source.starts)
+    tree, index = _index_chunks(contents, profile.layout, boxes, crcs, pages.lengths)
     chunks = [
-        StoredChunk.plain(CHAN, pack_channels(contents.groups, grid.background)),
-        StoredChunk.plain(LODS, pack_lods(lods)),
+        StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background)),
+        StoredChunk.plain(LODS, pack_lods(contents.lods)),
         *(tree or index),
-        *quan,
+        *([] if pages.quan is None else [pages.quan]),
     ]
     described = _described(contents)
     for fourcc in (FILE, ICCP, TAGS):
         chunks += _optional(fourcc, described[fourcc])
     if tree:  # the first bytes of the file then hold all but the index itself
         chunks += index
-    chunks.append(StoredChunk.plain(GAUS, data))
+    chunks.append(StoredChunk.plain(GAUS, pages.data))
     for fourcc in (EXIF, XMP, META):
         chunks += _optional(fourcc, described[fourcc])
-    return _assemble(contents, chunks)
+    return _assemble(contents, profile.layout, chunks)
 
 
 def _described(contents: Contents) -> dict[bytes, bytes | None]:
@@ -119,14 +96,27 @@ def _described(contents: Contents) -> dict[bytes, bytes | None]:
     return {FILE: files, ICCP: contents.icc, **_metadata_raw(contents.metadata), META: meta}
 
 
+def _page_source(contents: Contents) -> PageSource:
+    return PageSource(
+        contents.gaussians,
+        contents.lattice,
+        contents.grid,
+        contents.groups,
+        contents.lods.counts,
+        contents.page_size,
+        _WHERE,
+    )
+
+
 def _index_chunks(
     contents: Contents,
+    layout: ProfileLayout,
     boxes: npt.NDArray[np.int64],
     crcs: npt.NDArray[np.uint32],
     lengths: npt.NDArray[np.int64],
 ) -> tuple[list[StoredChunk], list[StoredChunk]]:
     """PAGT, where the page index is long, and PAGI."""
-    sized = lengths if _profile(contents) == PROFILE_CODED else None
+    sized = lengths if layout.has_page_lengths else None
     pagi = pack_pages(boxes, crcs, sized)
     if len(pagi) >= TREE_FROM_BYTES:
         tree = make_tree(pagi, boxes, sized, contents.lods.counts, contents.page_size)
@@ -134,49 +124,13 @@ def _index_chunks(
     return [], [StoredChunk.plain(PAGI, pagi) if sized is None else StoredChunk.deflated(PAGI, pagi)]
 
 
-def _coded_pages(
-    contents: Contents, lattice: Lattice, starts: npt.NDArray[np.int64]
-) -> tuple[GaussianSet, PageCodec, bytes, npt.NDArray[np.int64]]:
-    """What a reader gets back, what the pages are coded with, their bytes, and the length of each."""
-    grid, counts = contents.grid, contents.lods.counts
-    codes = quantize_in_order(contents.gaussians, lattice, grid, counts, contents.page_size)
-    bits = tuple(cell_bits(grid, cell) for cell in lattice.cell_log2)
-    codec = PageCodec(lattice, fit_tables(codes, gaps_of(codes.cells, starts)), bits)
-    of_pages = np.searchsorted(np.asarray(counts), starts[:-1], side="right")
-    data, lengths = codec.encode(codes, np.diff(starts), of_pages)
-    return dequantize(codes, lattice, generations_of(counts)), codec, data, lengths
-
-
-def _packed_pages(
-    contents: Contents, lattice: Lattice, starts: npt.NDArray[np.int64]
-) -> tuple[GaussianSet, packed.RecordCodec, bytes, npt.NDArray[np.int64]]:
-    """As `_coded_pages`. Gaussians that come with the heads of their pages keep their order."""
-    grid, gaussians, generations = contents.grid, contents.gaussians, generations_of(contents.lods.counts)
-    if lattice.pages is None:
-        gaussians = gaussians[page_order(gaussians, grid, contents.lods.counts, contents.page_size)]
-        lattice = replace(lattice, pages=page_heads(gaussians, lattice, starts, grid))
-    assert lattice.pages is not None
-    if not np.array_equal(lattice.pages.sizes, np.diff(starts)):
-        raise InvalidArgument(f"{_WHERE}: the page heads are those of other pages")
-    codes = quantize_codes(gaussians, lattice, grid, generations)
-    codec = packed.RecordCodec(replace(lattice, pages=None), grid)
-    data = codec.encode(codes, lattice.pages)
-    return dequantize(codes, lattice, generations), codec, data, codec.page_bytes(np.diff(starts))
-
-
-def _profile(contents: Contents) -> int:
-    if contents.lattice is None:
-        return PROFILE_F16
-    return PROFILE_CODED if contents.lattice.records is None else PROFILE_PACKED
-
-
-def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
+def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[StoredChunk]) -> bytes:
     grid = contents.grid
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": _minor_version(contents, chunks),
-        "profile": _profile(contents),
+        "version_minor": _minor_version(contents, layout, chunks),
+        "profile": layout.code,
         "lod_count": len(contents.lods),
         "width": grid.width,
         "height": grid.height,
@@ -191,13 +145,11 @@ def _assemble(contents: Contents, chunks: Sequence[StoredChunk]) -> bytes:
     return assemble(values, chunks)
 
 
-def _minor_version(contents: Contents, chunks: Sequence[StoredChunk]) -> int:
+def _minor_version(contents: Contents, layout: ProfileLayout, chunks: Sequence[StoredChunk]) -> int:
     """The first version that has all that the file has."""
-    if _profile(contents) == PROFILE_PACKED or any(chunk.fourcc in {TAGS, EXIF, XMP} for chunk in chunks):
-        return 3
-    if any(chunk.fourcc == PAGT for chunk in chunks):
-        return 2
-    return 0 if contents.lattice is None and not contents.files else 1
+    kinds = {chunk.fourcc for chunk in chunks}
+    since = [layout.minor_version, bool(contents.files), 2 * (PAGT in kinds), 3 * bool(kinds & {TAGS, EXIF, XMP})]
+    return max(since)
 
 
 def packed_size(contents: Contents) -> int:
@@ -206,7 +158,7 @@ def packed_size(contents: Contents) -> int:
     Raises:
         InvalidArgument: as `pack`.
     """
-    if contents.lattice is not None and contents.lattice.small is not None:
+    if not isinstance(profile_of(contents.lattice), PagedProfile):
         return small_size(_rounded(contents), _described(contents))
     return len(pack(contents))
 
@@ -218,14 +170,10 @@ def quantize(contents: Contents) -> Contents:
         InvalidArgument: as `pack`.
     """
     contents = _rounded(contents)
-    if contents.lattice is not None and contents.lattice.small is not None:
+    profile = profile_of(contents.lattice)
+    if not isinstance(profile, PagedProfile):
         return replace(contents, gaussians=pack_small(contents, {})[1])
-    if contents.lattice is not None:
-        starts = page_starts(contents.lods.counts, contents.page_size)
-        pages = _coded_pages if contents.lattice.records is None else _packed_pages
-        return replace(contents, gaussians=pages(contents, contents.lattice, starts)[0])
-    records = _sorted_records(contents)
-    return replace(contents, gaussians=dequantize_records(records, contents.grid.height, contents.grid.width))
+    return replace(contents, gaussians=profile.encode_pages(_page_source(contents)).gaussians)
 
 
 def file_size(
@@ -236,36 +184,35 @@ def file_size(
     meta: dict[str, Json] | None,
     page_size: int = DEFAULT_PAGE_SIZE,
     files: Sequence[FileEntry] = (),
+    *,
+    profile: FixedSizeProfile = F16,
     record_bytes: int | None = None,
     metadata: Metadata | None = None,
 ) -> int:
     """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
 
-    In profile `f16`, or in `packed` where `record_bytes` says how long a record is.
+    Args:
+        record_bytes: of a record of profile `packed`.
 
     Raises:
         InvalidArgument: as `pack`, as far as these arguments tell.
     """
     _check_grid(grid, groups, page_size)
     _check_counts(counts, page_size)
-    n_channels = sum(group.n_channels for group in groups)
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
     optional += _metadata_chunks(metadata)
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
-    profile, of_profile = PROFILE_F16, counts[-1] * record_size(n_channels)
-    if record_bytes is not None:
-        profile, of_profile = PROFILE_PACKED, counts[-1] * record_bytes
-        of_profile += packed.quan_bytes(len(counts), groups) + n_pages * packed.head_bytes(n_channels)
-    tree = tree_bytes(counts, page_size, n_pages, profile)
+    code = profile.layout.code
+    tree = tree_bytes(counts, page_size, n_pages, code)
     return (
         HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(profile)) + len(optional) + bool(tree))
+        + TOC_ENTRY.size * (len(required_chunks(code)) + len(optional) + bool(tree))
         + len(pack_channels(groups, grid.background))
         + lods_bytes(len(counts))
         + tree
-        + pagi_bytes(n_pages, profile)
-        + of_profile
+        + pagi_bytes(n_pages, code)
+        + profile.payload_bytes(counts, n_pages, groups, record_bytes)
         + sum(len(chunk.stored) for chunk in optional)
     )
 
@@ -277,6 +224,11 @@ def metadata_bytes(metadata: Metadata | None) -> int:
         InvalidArgument: as `pack`.
     """
     return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _metadata_chunks(metadata))
+
+
+def meta_bytes(meta: dict[str, Json]) -> int:
+    """What a file with this META chunk has more bytes than one without, as `metadata_bytes`."""
+    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(META, _meta_bytes(meta)))
 
 
 def icc_bytes(icc: bytes | None) -> int:
@@ -307,13 +259,6 @@ def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:
     if fourcc == ICCP and len(raw) > MAX_ICC_BYTES:
         raise InvalidArgument(f"{_WHERE}: the ICC profile takes {len(raw)} bytes, the limit is {MAX_ICC_BYTES}")
     return [StoredChunk.deflated(fourcc, raw)]
-
-
-def _sorted_records(contents: Contents) -> Records:
-    grid = contents.grid
-    records = quantize_records(contents.gaussians, grid.height, grid.width)
-    codes = record_codes(records, grid.height, grid.width)
-    return records[file_order(codes, contents.lods.counts, contents.page_size)]
 
 
 def _rounded(contents: Contents) -> Contents:

@@ -5,7 +5,7 @@ a function beside its kernels. What a page may hold is looked at on the device, 
 well; where it was not, nothing is made, and the host's decoder, which reads the same bytes, says what is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from gscodec.cuda.binning import DeviceGaussians
 from gscodec.cuda.runtime import Array, Define, Runtime
-from gscodec.model.constants import MAX_CHANNELS
-from gscodec.profiles.decoders import CodedPageDecoder, F16PageDecoder, PackedPageDecoder, StoredPages
+from gscodec.model.constants import MAX_CHANNELS, MAX_FEATURE
+from gscodec.profiles.base import PageDecoder, StoredPages
+from gscodec.profiles.coded import CodedPageDecoder
 from gscodec.profiles.entropy import MAX_TOKENS, TOTAL, TokenTable
-from gscodec.profiles.f16 import MAX_FEATURE
+from gscodec.profiles.f16 import F16PageDecoder
 from gscodec.profiles.lattice import LEAST_EXPONENT, TOP_EXPONENT, Lattice
+from gscodec.profiles.packed import PackedPageDecoder
 from gscodec.profiles.page_heads import box_unit
 
 UNPACK_THREADS: Final = 256
@@ -44,20 +46,14 @@ def unpack_pages(runtime: Runtime, pages: StoredPages) -> DeviceGaussians | None
     """The Gaussians of some pages, as `StoredPages.unpack` gives them: features to the last place, all else to the bit.
 
     Returns:
-        None where that is left to the host: a file of profile `small`, or a value outside its range.
+        None where that is left to the host: a profile without kernels, as `small`, or a value outside its range.
 
     Raises:
         CorruptField: a record of profile `f16` is outside its range.
         OutOfDeviceMemory: it does not fit.
     """
-    decoder = pages.decoder
-    if isinstance(decoder, F16PageDecoder):
-        return _unpack_f16(runtime, decoder, pages)
-    if isinstance(decoder, PackedPageDecoder):
-        return _unpack_packed(runtime, decoder, pages)
-    if isinstance(decoder, CodedPageDecoder):
-        return _unpack_coded(runtime, decoder, pages)
-    return None
+    unpack = _UNPACKERS.get(type(pages.decoder))
+    return None if unpack is None else unpack(runtime, pages.decoder, pages)
 
 
 def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -> DeviceGaussians:
@@ -218,3 +214,11 @@ def _empty(runtime: Runtime, n: int, n_channels: int) -> DeviceGaussians:
 
 def _outputs(found: DeviceGaussians) -> tuple[Array, ...]:
     return found.means, found.inv_scales, found.rotations, found.features
+
+
+_UNPACKERS: Final[Mapping[type[PageDecoder], Callable[[Runtime, Any, StoredPages], DeviceGaussians | None]]] = {
+    F16PageDecoder: _unpack_f16,
+    PackedPageDecoder: _unpack_packed,
+    CodedPageDecoder: _unpack_coded,
+}
+"""By the decoder that does the same on the host."""

@@ -15,7 +15,7 @@ from gscodec.cuda.unpacking import unpack_pages
 from gscodec.decoding.reduced import reduced_grid, reduced_window, tiles_of_reduced
 from gscodec.decoding.scene import is_whole
 from gscodec.decoding.work import TileLengths, TileRect, WorkBudget
-from gscodec.format.layout import PROFILE_NAMES
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.image.levels import native_dtype
 from gscodec.image.transfer import from_model
 from gscodec.model.channels import ChannelGroup, SampleType
@@ -30,7 +30,7 @@ def compile_ahead(backend: Rasterizer, reader: IgsReader) -> None:
     """Begin to compile what a file is decoded with as it is, while its pages are read."""
     engine, grid = on_device(backend), reader.grid
     if engine is not None:
-        dtype, profile = native_dtype(reader.groups).name, PROFILE_NAMES[reader.header.profile]
+        dtype, profile = native_dtype(reader.groups).name, LAYOUTS[reader.header.profile].name
         engine.compile_ahead(decode_variants(len(grid.background), grid.top_k, dtype, profile))
 
 

@@ -27,6 +27,7 @@ from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.packed import head_bytes
+from gscodec.profiles.registry import PACKED
 from gscodec.profiles.small_codec import lattice_of
 from gscodec.profiles.small_steps import MAX_SCALE_STEP, SmallSteps
 from gscodec.render.base import Rasterizer
@@ -242,8 +243,18 @@ class Job:
         """Bytes of a file of profile `packed`, or else `f16`."""
         counts, stack = lod_counts(n_gaussians, self.lods), self.stack
         if self.profile == "packed":
-            shape = PACKED_PAGE_SIZE, stack.files, self.record_bytes
-            return file_size(self.grid, self.groups, counts, stack.icc, meta, *shape, metadata=self.metadata)
+            shape = PACKED_PAGE_SIZE, stack.files
+            return file_size(
+                self.grid,
+                self.groups,
+                counts,
+                stack.icc,
+                meta,
+                *shape,
+                profile=PACKED,
+                record_bytes=self.record_bytes,
+                metadata=self.metadata,
+            )
         return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files, metadata=self.metadata)
 
 

@@ -9,7 +9,7 @@ from gscodec.encoding.job import Job, settle_task
 from gscodec.encoding.packing import small_provenance
 from gscodec.fit.loop import Fit
 from gscodec.fit.settling import settle
-from gscodec.format.layout import MAX_SMALL_BYTES
+from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.profiles.lattice import Lattice
 

@@ -12,7 +12,7 @@ from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.packing import Encoded, count_for
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
-from gscodec.format.layout import MAX_SMALL_BYTES
+from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE, MAX_GAUSSIANS
 
 SMALL_BUDGET: Final = 2048

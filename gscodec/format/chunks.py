@@ -14,14 +14,13 @@ from gscodec.format.layout import (
     GAUS,
     HEADER,
     KNOWN_CHUNKS,
-    PROFILE_F16,
-    PROFILE_NAMES,
     SIGNATURE,
     TOC_ENTRY,
     Header,
     record_size,
     required_chunks,
 )
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.io.source import ByteSource
 
 _CRC_AT = HEADER.offsets["header_crc"]
@@ -144,7 +143,7 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
     if header_crc(start, toc) != header.header_crc:
         raise ChecksumMismatch(f"{name}: the header does not match its CRC32C, the file is damaged")
     HEADER.check(values, name)
-    if header.profile not in PROFILE_NAMES:
+    if header.profile not in LAYOUTS:
         raise UnsupportedChunk(f"{name}: profile {header.profile} is not known; use a newer reader")
     chunks = _parse_toc(toc, header, name)
     if source.size > header.file_size:
@@ -175,7 +174,7 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     if data.offset != header.data_offset:
         raise CorruptField(f"{name}: GAUS begins at byte {data.offset}, the header says {header.data_offset}")
     size = header.n_gaussians * record_size(header.n_channels)
-    if header.profile == PROFILE_F16 and data.stored_size != size:
+    if LAYOUTS[header.profile].has_plain_records and data.stored_size != size:
         raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
     for chunk in chunks[chunks.index(data) + 1 :]:  # by their order: chunks without bytes share an offset
         if chunk.critical:
@@ -215,7 +214,7 @@ def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str) -> No
     required = required_chunks(profile)
     for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical):
         if (fourcc in required) != (fourcc in seen):
-            fact = "is missing" if fourcc in required else f"does not belong into profile {PROFILE_NAMES[profile]}"
+            fact = "is missing" if fourcc in required else f"does not belong into profile {LAYOUTS[profile].name}"
             raise CorruptField(f"{name}: chunk {fourcc.decode()} {fact}")
 
 

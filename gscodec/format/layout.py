@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, UnsupportedChunk, UnsupportedVersion
+from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, PAGED_CODES, SMALL
 from gscodec.format.records import MAX_FIELD_BITS, MAX_PLACE_BITS, MIN_PLACE_BITS
 from gscodec.model.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
 
@@ -118,16 +119,6 @@ class Table:
 
 SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 
-PROFILE_F16: Final = 0
-PROFILE_PACKED: Final = 1
-PROFILE_CODED: Final = 2
-PROFILE_SMALL: Final = 3
-PROFILE_NAMES: Final = {
-    PROFILE_F16: "f16",
-    PROFILE_PACKED: "packed",
-    PROFILE_CODED: "coded",
-    PROFILE_SMALL: "small",
-}
 VERSION: Final = (1, 4)
 MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
@@ -140,7 +131,7 @@ HEADER: Final = Table(
         Field("signature", "u8[12]"),
         Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
         Field("version_minor", "u8", 0, 255),
-        Field("profile", "u8", PROFILE_F16, PROFILE_CODED, UnsupportedChunk, UnsupportedChunk),
+        Field("profile", "u8", PAGED_CODES[0], PAGED_CODES[-1], UnsupportedChunk, UnsupportedChunk),
         Field("lod_count", "u8", 1, MAX_LODS, above=LimitExceeded),
         Field("file_size", "u64"),
         Field("width", "u32", 1, MAX_DIMENSION, above=LimitExceeded),
@@ -283,9 +274,6 @@ PAGE_FIELD: Final = Table(
     ),
 )
 
-MAX_SMALL_BYTES: Final = 4096
-"""Of a whole file of profile `small`, which is read and decoded in one piece, bit by bit."""
-
 MAX_SMALL_SIDE: Final = 65535
 """Of its picture, px: what the header has 16 bits for."""
 
@@ -295,7 +283,7 @@ SMALL_HEADER: Final = Table(
         Field("signature", "u8[12]"),
         Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
         Field("version_minor", "u8", 0, 255),
-        Field("profile", "u8", PROFILE_SMALL, PROFILE_SMALL),
+        Field("profile", "u8", SMALL.code, SMALL.code),
         Field("layout", "u8", 0, 8),
         Field("file_size", "u16"),
         Field("width", "u16", 1, MAX_SMALL_SIDE),
@@ -357,7 +345,7 @@ comes right before GAUS."""
 
 def required_chunks(profile: int) -> tuple[bytes, ...]:
     """Chunks that a file of such a profile must have."""
-    return (CHAN, LODS, PAGI, GAUS) if profile == PROFILE_F16 else (CHAN, LODS, PAGI, QUAN, GAUS)
+    return (CHAN, LODS, PAGI, QUAN, GAUS) if LAYOUTS[profile].has_quantiser else (CHAN, LODS, PAGI, GAUS)
 
 
 def record_size(n_channels: int) -> int:

@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 
 from gscodec.errors import LimitExceeded
-from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, PROFILE_CODED, SIZED_PAGE_ENTRY, ErrorClass
+from gscodec.format.layout import GROUP, LOD_ROW, PAGE_ENTRY, SIZED_PAGE_ENTRY, ErrorClass
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.model.constants import MAX_CHANNELS, TILE_SIZE
 
 MAX_ICC_BYTES: Final = 16 << 20
@@ -64,7 +65,7 @@ def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorC
 
 def pagi_bytes(n_pages: int, profile: int) -> int:
     """Raw bytes of the PAGI chunk."""
-    return (SIZED_PAGE_ENTRY if profile == PROFILE_CODED else PAGE_ENTRY).size * n_pages
+    return (SIZED_PAGE_ENTRY if LAYOUTS[profile].has_page_lengths else PAGE_ENTRY).size * n_pages
 
 
 def tile_counts(height: int, width: int) -> tuple[int, int]:

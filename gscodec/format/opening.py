@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from gscodec.errors import file_access_error
-from gscodec.format.layout import HEADER, MAX_SMALL_BYTES, PROFILE_SMALL, SIGNATURE
+from gscodec.format.layout import HEADER, SIGNATURE
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.io.source import ByteSource, FileSource, MemorySource, PathSource, SourceLike, is_url
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
@@ -31,8 +32,9 @@ def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
             data += part
             if wanted == HEADER.size and len(data) >= wanted and data.startswith(SIGNATURE):
                 wanted = int.from_bytes(data[offset : offset + 8], "little") + 1
-                if data[HEADER.offsets["profile"]] == PROFILE_SMALL:
-                    wanted = MAX_SMALL_BYTES + 1
+                layout = LAYOUTS.get(data[HEADER.offsets["profile"]])
+                if layout is not None and layout.max_file_bytes is not None:  # the header has its size elsewhere
+                    wanted = layout.max_file_bytes + 1
                 limits.check_memory(wanted, f"{name}: a pipe that says it")
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault

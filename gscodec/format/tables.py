@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from gscodec.errors import CorruptField, LimitExceeded
 from gscodec.format.groups import check_groups
-from gscodec.format.layout import GROUP, LOD_ROW, PROFILE_CODED, ErrorClass, Header
+from gscodec.format.layout import GROUP, LOD_ROW, ErrorClass, Header
 from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE, tile_counts
 from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
+from gscodec.format.profile_table import LAYOUTS
 from gscodec.model.channels import (
     KNEE_BIAS,
     AlphaMode,
@@ -178,7 +179,7 @@ def parse_pages(
     Raises:
         CorruptField: a box is empty or leaves the grid, or a page has no bytes.
     """
-    fixed = header.profile != PROFILE_CODED
+    fixed = not LAYOUTS[header.profile].has_page_lengths
     table = np.frombuffer(data, PAGE_DTYPE if fixed else SIZED_PAGE_DTYPE)
     boxes = np.stack([table[field] for field in ("tx_first", "ty_first", "tx_last", "ty_last")], axis=1)
     rows, columns = tile_counts(header.height, header.width)

@@ -37,6 +37,9 @@ MIN_INV_SCALE: Final = 2.0**-14
 MAX_INV_SCALE: Final = 64.0
 """Largest inverse scale per px: a standard deviation of 1/64 px, far below what a pixel grid can show."""
 
+MAX_FEATURE: Final = 65504.0
+"""Largest magnitude of a feature: the largest finite float16."""
+
 MAX_IMAGE_PIXELS: Final = 1 << 30
 """Largest source or output picture that is taken into memory whole: 32768 x 32768."""
 

@@ -9,17 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec import _engine
-from gscodec.errors import CorruptField, LimitExceeded
-from gscodec.format.layout import TOKEN_TABLE
+from gscodec.errors import CorruptField, InvalidArgument, LimitExceeded
+from gscodec.format import profile_table
+from gscodec.format.chunks import StoredChunk
+from gscodec.format.layout import QUAN, TOKEN_TABLE
 from gscodec.format.limits import generations_of
+from gscodec.format.pages import PageRefs
+from gscodec.format.tables import check_density
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid
+from gscodec.profiles.base import EncodedPages, Int64Array, PageDecoder, PagedProfile, PageSource
 from gscodec.profiles.entropy import GAP_SPLIT, MAX_TOKENS, MAX_WEIGHT, VALUE_SPLIT, TokenTable, coded_bits, fit_table
-from gscodec.profiles.lattice import MAX_CELLS_LOG2, Codes, Lattice, cell_places, feature_values, quantize
+from gscodec.profiles.lattice import (
+    MAX_CELLS_LOG2,
+    Codes,
+    Lattice,
+    cell_places,
+    cell_sizes,
+    dequantize,
+    feature_values,
+    quantize,
+)
 from gscodec.profiles.paging import file_order
 from gscodec.profiles.quantiser import pack_steps, steps_bytes, unpack_steps
-
-Int64Array = npt.NDArray[np.int64]
+from gscodec.profiles.ranges import checked_gaussians
 
 _N_SHAPE_STREAMS: Final = 3  # gaps between cells, narrow scales, elongations; the features follow
 
@@ -195,3 +208,76 @@ def _unpack_tables(data: bytes, at: int, n_tables: int, where: str) -> tuple[Tok
     if at != len(data):
         raise CorruptField(f"{where} has {len(data) - at} bytes too many")
     return tuple(tables)
+
+
+class CodedPageDecoder(PageDecoder):
+    """`PageDecoder` of profile `coded`; `threads` 0 is one per processor."""
+
+    def __init__(self, codec: PageCodec, grid: Grid, counts: tuple[int, ...], name: str, threads: int = 0) -> None:
+        self.codec, self._grid, self._counts, self._name = codec, grid, np.asarray(counts), name
+        self._threads = threads
+
+    @property
+    def record_bytes(self) -> None:
+        """See `PageDecoder.record_bytes`."""
+
+    def page_bytes(self, page_size: int) -> None:
+        """See `PageDecoder.page_bytes`."""
+
+    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
+        """See `PageDecoder.decode`."""
+        sizes = pages.sizes
+        generations = np.searchsorted(self._counts, pages.starts, side="right")
+        gaussians, bad = self.codec.decode_gaussians(data, pages.lengths, sizes, generations, self._threads)
+        if gaussians is None:
+            raise CorruptField(
+                f"{self._name}: page {int(pages.numbers[bad])} is not a coded page of {sizes[bad]} Gaussians"
+            )
+        return checked_gaussians(gaussians, pages, self._grid, self._name)
+
+
+class CodedProfile(PagedProfile):
+    """Quantised, entropy-coded records: the smallest files for their quality."""
+
+    layout = profile_table.CODED
+
+    def stores(self, lattice: Lattice | None) -> bool:
+        """See `Profile.stores`."""
+        return lattice is not None and lattice.records is None and lattice.small is None
+
+    def size_fault(self, height: int, width: int) -> str:
+        """See `Profile.size_fault`: of a very long stripe, no cell is small enough for one side and the other."""
+        smallest, largest = cell_sizes(height, width)
+        if smallest <= largest:
+            return ""
+        return f"{width}x{height} px is too narrow for its length in profile coded: use f16"
+
+    def encode_pages(self, source: PageSource) -> EncodedPages:
+        """See `PagedProfile.encode_pages`."""
+        grid, counts, lattice = source.grid, source.counts, source.lattice
+        assert lattice is not None
+        sizes = np.diff(source.starts)
+        codes = quantize_in_order(source.gaussians, lattice, grid, counts, source.page_size)
+        bits = tuple(cell_bits(grid, cell) for cell in lattice.cell_log2)
+        codec = PageCodec(lattice, fit_tables(codes, gaps_of(codes.cells, source.starts)), bits)
+        generations = np.searchsorted(np.asarray(counts), source.starts[:-1], side="right")
+        data, lengths = codec.encode(codes, sizes, generations)
+        check_density(sizes, lengths, "page", source.where, InvalidArgument)
+        quan = StoredChunk.deflated(QUAN, pack_quan(codec, source.groups))
+        return EncodedPages(dequantize(codes, lattice, generations_of(counts)), data, lengths, quan)
+
+    def quan_bytes(self, lod_count: int, groups: Sequence[ChannelGroup]) -> tuple[int, int]:
+        """See `PagedProfile.quan_bytes`."""
+        return 0, max_quan_bytes(lod_count, groups)
+
+    def decoder(
+        self,
+        quan: bytes,
+        groups: Sequence[ChannelGroup],
+        grid: Grid,
+        counts: tuple[int, ...],
+        name: str,
+        threads: int,
+    ) -> CodedPageDecoder:
+        """See `PagedProfile.decoder`."""
+        return CodedPageDecoder(unpack_quan(quan, len(counts), groups, grid, name), grid, counts, name, threads)

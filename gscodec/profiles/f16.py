@@ -1,19 +1,28 @@
-"""The `f16` profile: GaussianSet <-> records of 16-bit words (spec/igs.md, "Gaussian records")."""
+"""Profile `f16`: GaussianSet <-> records of 16-bit words (spec/igs.md, "Gaussian records")."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import CorruptField
-from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
-from gscodec.model.gaussians import Float64Array, GaussianSet
+from gscodec.format import profile_table
+from gscodec.format.layout import record_size
+from gscodec.format.limits import page_lengths
+from gscodec.format.pages import PageRefs
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.constants import MAX_FEATURE, MAX_INV_SCALE, MIN_INV_SCALE
+from gscodec.model.gaussians import Float64Array, GaussianSet, Grid
+from gscodec.profiles.base import EncodedPages, FixedSizeProfile, Int64Array, PageDecoder, PageSource
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.morton import record_codes
+from gscodec.profiles.paging import file_order
 
 Records = npt.NDArray[np.uint16]  # (N, 5 + C) x, y, inv_scale[2], rotation, feature[C]; floats as their bits
 
 MEAN_LEVELS: Final = 65535
 ROTATION_LEVELS: Final = 65536
-MAX_FEATURE: Final = 65504.0  # largest finite float16
 
 _INF_BITS: Final = 0x7C00
 _MIN_SCALE_BITS: Final = int(np.float16(MIN_INV_SCALE).view(np.uint16))
@@ -79,3 +88,71 @@ def check_records(records: Records, where: str, first: int = 0) -> None:
     fault = record_fault(records, first)
     if fault:
         raise CorruptField(f"{where}: {fault}")
+
+
+class F16PageDecoder(PageDecoder):
+    """`PageDecoder` of profile `f16`."""
+
+    def __init__(self, grid: Grid, n_channels: int, counts: tuple[int, ...], name: str) -> None:
+        self._grid, self._n_channels, self._counts, self._name = grid, n_channels, counts, name
+
+    @property
+    def record_bytes(self) -> int:
+        """See `PageDecoder.record_bytes`."""
+        return record_size(self._n_channels)
+
+    def page_bytes(self, page_size: int) -> Int64Array:
+        """See `PageDecoder.page_bytes`."""
+        return page_lengths(self._counts, page_size) * self.record_bytes
+
+    def records(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> Records:
+        """(n, 5 + C) checked records. Arguments and errors as `decode`."""
+        records: Records = data.view("<u2").reshape(-1, 5 + self._n_channels).astype(np.uint16, copy=False)
+        if len(pages):
+            check_records(records, self._name, int(pages.starts[0]))
+        return records
+
+    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:
+        """See `PageDecoder.decode`."""
+        return dequantize_records(self.records(data, pages), self._grid.height, self._grid.width)
+
+
+class F16Profile(FixedSizeProfile):
+    """16 bits for each value, in an array of records that can be mapped."""
+
+    layout = profile_table.F16
+
+    def stores(self, lattice: Lattice | None) -> bool:
+        """See `Profile.stores`."""
+        return lattice is None
+
+    def encode_pages(self, source: PageSource) -> EncodedPages:
+        """See `PagedProfile.encode_pages`."""
+        height, width = source.grid.height, source.grid.width
+        records = quantize_records(source.gaussians, height, width)
+        records = records[file_order(record_codes(records, height, width), source.counts, source.page_size)]
+        stored = dequantize_records(records, height, width)
+        lengths = page_lengths(source.counts, source.page_size) * record_size(stored.n_channels)
+        return EncodedPages(stored, records.astype("<u2").tobytes(), lengths)
+
+    def decoder(
+        self,
+        quan: bytes,  # noqa: ARG002  # there is none
+        groups: Sequence[ChannelGroup],
+        grid: Grid,
+        counts: tuple[int, ...],
+        name: str,
+        threads: int,  # noqa: ARG002  # one is enough
+    ) -> F16PageDecoder:
+        """See `PagedProfile.decoder`."""
+        return F16PageDecoder(grid, sum(group.n_channels for group in groups), counts, name)
+
+    def payload_bytes(
+        self,
+        counts: Sequence[int],
+        n_pages: int,  # noqa: ARG002  # pages have no heads
+        groups: Sequence[ChannelGroup],
+        record_bytes: int | None,  # noqa: ARG002  # follows from the channels
+    ) -> int:
+        """See `FixedSizeProfile.payload_bytes`."""
+        return counts[-1] * record_size(sum(group.n_channels for group in groups))

@@ -11,14 +11,20 @@ from typing import Final
 import numpy as np
 
 from gscodec import _engine
-from gscodec.errors import CorruptField
-from gscodec.format.layout import FIELD_WIDTH, PAGE_FIELD, PAGE_HEAD, RECORD_WIDTHS
+from gscodec.errors import CorruptField, InvalidArgument
+from gscodec.format import profile_table
+from gscodec.format.chunks import StoredChunk
+from gscodec.format.layout import FIELD_WIDTH, PAGE_FIELD, PAGE_HEAD, QUAN, RECORD_WIDTHS
+from gscodec.format.limits import generations_of
+from gscodec.format.pages import PageRefs, page_starts
 from gscodec.format.records import Bytes, PageHeads, RecordLayout, pack_fields
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid
-from gscodec.profiles.lattice import Codes, Int64Array, Lattice, box_places, feature_values
-from gscodec.profiles.page_heads import box_unit
+from gscodec.profiles.base import EncodedPages, FixedSizeProfile, PageDecoder, PageSource
+from gscodec.profiles.lattice import Codes, Int64Array, Lattice, box_places, dequantize, feature_values, quantize
+from gscodec.profiles.page_heads import box_unit, page_heads, page_order
 from gscodec.profiles.quantiser import pack_steps, steps_bytes, unpack_steps
+from gscodec.profiles.ranges import checked_gaussians
 
 
 @dataclass(frozen=True)
@@ -139,3 +145,90 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
         FIELD_WIDTH.check(field, where)
     lows, bits = (tuple(field[name] for field in fields) for name in ("low", "bits"))
     return RecordCodec(replace(lattice, records=RecordLayout(values["place_bits"], lows, bits)), grid)
+
+
+def record_bytes_range(n_channels: int) -> tuple[int, int]:
+    """Fewest and most bytes of a record: a bit for each value and the turns, or all that any value can use."""
+    return -(-(14 + n_channels) // 8), (55 + 12 * n_channels) // 8
+
+
+class PackedPageDecoder(PageDecoder):
+    """`PageDecoder` of profile `packed`; `threads` 0 is one per processor."""
+
+    def __init__(self, codec: RecordCodec, grid: Grid, counts: tuple[int, ...], name: str, threads: int = 0) -> None:
+        self.codec, self._grid, self._counts, self._name = codec, grid, counts, name
+        self._threads = threads
+
+    @property
+    def record_bytes(self) -> int:
+        """See `PageDecoder.record_bytes`."""
+        return self.codec.layout.stride
+
+    @property
+    def record_layout(self) -> RecordLayout:
+        """See `PageDecoder.record_layout`."""
+        return self.codec.layout
+
+    def page_bytes(self, page_size: int) -> Int64Array:
+        """See `PageDecoder.page_bytes`."""
+        return self.codec.page_bytes(np.diff(page_starts(self._counts, page_size)))
+
+    def decode(self, data: Bytes, pages: PageRefs) -> GaussianSet:
+        """See `PageDecoder.decode`."""
+        gaussians, bad = self.codec.decode(data, pages.sizes, self._threads)
+        if gaussians is None:
+            page = f"{self._name}: page {int(pages.numbers[bad])}"
+            raise CorruptField(f"{page} has a box outside the picture, or bits that mean nothing")
+        return checked_gaussians(gaussians, pages, self._grid, self._name)
+
+
+class PackedProfile(FixedSizeProfile):
+    """Quantised fixed-size records, which a shader reads in place."""
+
+    layout = profile_table.PACKED
+
+    def stores(self, lattice: Lattice | None) -> bool:
+        """See `Profile.stores`."""
+        return lattice is not None and lattice.records is not None
+
+    def encode_pages(self, source: PageSource) -> EncodedPages:
+        """See `PagedProfile.encode_pages`. Gaussians that come with the heads of their pages keep their order."""
+        grid, gaussians, lattice, sizes = source.grid, source.gaussians, source.lattice, np.diff(source.starts)
+        assert lattice is not None
+        if lattice.pages is None:
+            gaussians = gaussians[page_order(gaussians, grid, source.counts, source.page_size)]
+            lattice = replace(lattice, pages=page_heads(gaussians, lattice, source.starts, grid))
+        assert lattice.pages is not None
+        if not np.array_equal(lattice.pages.sizes, sizes):
+            raise InvalidArgument(f"{source.where}: the page heads are those of other pages")
+        generations = generations_of(source.counts)
+        codes = quantize(gaussians, lattice, grid, generations)
+        codec = RecordCodec(replace(lattice, pages=None), grid)
+        data = codec.encode(codes, lattice.pages)
+        quan = StoredChunk.plain(QUAN, pack_quan(codec, source.groups))
+        return EncodedPages(dequantize(codes, lattice, generations), data, codec.page_bytes(sizes), quan)
+
+    def quan_bytes(self, lod_count: int, groups: Sequence[ChannelGroup]) -> tuple[int, int]:
+        """See `PagedProfile.quan_bytes`."""
+        size = quan_bytes(lod_count, groups)
+        return size, size
+
+    def decoder(
+        self,
+        quan: bytes,
+        groups: Sequence[ChannelGroup],
+        grid: Grid,
+        counts: tuple[int, ...],
+        name: str,
+        threads: int,
+    ) -> PackedPageDecoder:
+        """See `PagedProfile.decoder`."""
+        return PackedPageDecoder(unpack_quan(quan, len(counts), groups, grid, name), grid, counts, name, threads)
+
+    def payload_bytes(
+        self, counts: Sequence[int], n_pages: int, groups: Sequence[ChannelGroup], record_bytes: int | None
+    ) -> int:
+        """See `FixedSizeProfile.payload_bytes`."""
+        assert record_bytes is not None
+        heads = n_pages * head_bytes(sum(group.n_channels for group in groups))
+        return quan_bytes(len(counts), groups) + heads + counts[-1] * record_bytes

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import CorruptField
+from gscodec.format import profile_table
+from gscodec.format.layout import MAX_SMALL_SIDE
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float64Array, Grid
 from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context
+from gscodec.profiles.base import Profile
 from gscodec.profiles.lattice import (
     LEAST_EXPONENT,
     MAX_CELLS_LOG2,
@@ -82,6 +85,22 @@ def cell_log2(grid: Grid, n_gaussians: int) -> int:
         cell += 1
     least = int(max(grid.width, grid.height) > 1 << MAX_CELLS_LOG2)
     return max(least, min(cell, (2 * min(grid.width, grid.height)).bit_length() - 1))
+
+
+class SmallProfile(Profile):
+    """Pictures of some hundred bytes in one piece, without pages and levels of detail (see `container.small`)."""
+
+    layout = profile_table.SMALL
+
+    def stores(self, lattice: Lattice | None) -> bool:
+        """See `Profile.stores`."""
+        return lattice is not None and lattice.small is not None
+
+    def size_fault(self, height: int, width: int) -> str:
+        """See `Profile.size_fault`."""
+        if max(height, width) <= MAX_SMALL_SIDE:
+            return ""
+        return f"{width}x{height} px: a side in profile small has at most {MAX_SMALL_SIDE} px, use coded"
 
 
 class _Magnitudes:

@@ -20,7 +20,7 @@ from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE
 from gscodec.format.pages import PageRefs
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, LodTable
-from gscodec.profiles.decoders import F16PageDecoder
+from gscodec.profiles.f16 import F16PageDecoder
 from gscodec.profiles.lattice import Lattice
 
 CASES = Path(__file__).parent / "cases"

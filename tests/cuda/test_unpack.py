@@ -14,8 +14,8 @@ from gscodec.errors import CorruptField
 from gscodec.format.pages import PageRefs, page_starts
 from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
-from gscodec.profiles.decoders import F16PageDecoder, StoredPages
-from gscodec.profiles.f16 import Records, check_records, dequantize_records
+from gscodec.profiles.base import StoredPages
+from gscodec.profiles.f16 import F16PageDecoder, Records, check_records, dequantize_records
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 QUANTISED = ("coded_rgb", "coded_stack", "packed_rgb", "packed_stack")

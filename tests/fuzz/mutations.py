@@ -33,14 +33,14 @@ from gscodec.format.layout import (
     PAGE_ENTRY,
     PAGI,
     PAGT,
-    PROFILE_CODED,
     QUAN,
     QUANTISER,
     TAGS,
     XMP,
     Field,
 )
-from gscodec.profiles.decoders import CodedPageDecoder
+from gscodec.format.profile_table import CODED
+from gscodec.profiles.coded import CodedPageDecoder
 
 Random = random.Random
 Mutation = Callable[[Random, Parts], None]
@@ -440,7 +440,7 @@ def coded_values(r: Random, parts: Parts) -> None:
     """A page of profile `coded` that is well coded and holds other integers: the coder itself writes it again."""
     chunk, index = parts.find(GAUS), parts.find(PAGI)
     spans = page_spans(parts)
-    if parts.header["profile"] != PROFILE_CODED or chunk is None or index is None or not spans:
+    if parts.header["profile"] != CODED.code or chunk is None or index is None or not spans:
         return
     try:
         with IgsReader(put_together(parts.copy())) as reader:

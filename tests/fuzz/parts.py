@@ -20,13 +20,12 @@ from gscodec.format.layout import (
     PAGE_TREE,
     PAGI,
     PAGT,
-    PROFILE_CODED,
-    PROFILE_PACKED,
     QUAN,
     SIZED_PAGE_ENTRY,
     TOC_ENTRY,
     record_size,
 )
+from gscodec.format.profile_table import CODED, PACKED
 
 MAX_PAGES = 4096
 """Pages whose checksums are made right; a mutant that promises more is refused by its sizes anyway."""
@@ -87,7 +86,7 @@ class Parts:
     @property
     def sized(self) -> bool:
         """Whether entries of the page index have the bytes of their page."""
-        return bool(self.header["profile"] == PROFILE_CODED)
+        return bool(self.header["profile"] == CODED.code)
 
     @property
     def entry_bytes(self) -> int:
@@ -154,7 +153,7 @@ def _fixed_sizes(parts: Parts) -> list[int]:
     """Bytes of the pages of a profile whose records have one size."""
     n_channels = parts.header["n_channels"]
     head, record = 0, record_size(n_channels)
-    if parts.header["profile"] == PROFILE_PACKED:
+    if parts.header["profile"] == PACKED.code:
         quan = parts.find(QUAN)
         widths = bytes(quan.raw[-(5 * (2 + n_channels) + 1) :]) if quan is not None else b""
         if len(widths) != 5 * (2 + n_channels) + 1:

@@ -4,7 +4,8 @@ from random import Random
 from typing import Final
 
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import PROFILE_SMALL, SMALL_EXTRA, SMALL_HEADER
+from gscodec.format.layout import SMALL_EXTRA, SMALL_HEADER
+from gscodec.format.profile_table import SMALL
 
 _EDGES: Final = (0, 1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 192, 254, 255)
 _TYPES: Final = (b"CHAN", b"FILE", b"ICCP", b"META", b"GAUS", b"QUAN", b"none", b"n\0ne")
@@ -12,7 +13,7 @@ _TYPES: Final = (b"CHAN", b"FILE", b"ICCP", b"META", b"GAUS", b"QUAN", b"none", 
 
 def is_small(data: bytes) -> bool:
     """Whether a good file has profile `small`."""
-    return data[SMALL_HEADER.offsets["profile"]] == PROFILE_SMALL
+    return data[SMALL_HEADER.offsets["profile"]] == SMALL.code
 
 
 def small_mutant(r: Random, data: bytes) -> bytes:

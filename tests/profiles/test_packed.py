@@ -22,6 +22,7 @@ from gscodec.format.pages import PAGE_DTYPE, page_starts
 from gscodec.format.records import pack_fields
 from gscodec.model.gaussians import Grid
 from gscodec.profiles.page_heads import box_unit, mean_boxes
+from gscodec.profiles.registry import PACKED
 
 FIELDS = ("means", "inv_scales", "rotations", "features")
 RECORD_AT = 25  # behind the head of a page of three channels
@@ -59,6 +60,7 @@ def test_the_size_is_known_beforehand(make_contents: MakeContents) -> None:
             contents.icc,
             contents.meta,
             page_size,
+            profile=PACKED,
             record_bytes=stride,
         )
         assert told == len(data)

@@ -16,7 +16,7 @@ from gscodec.container.validate import validate
 from gscodec.container.writer import pack, packed_size, quantize
 from gscodec.errors import InvalidArgument, TruncatedStream
 from gscodec.fit.lattices import rotation_from as thresholds
-from gscodec.format.layout import MAX_SMALL_BYTES
+from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable

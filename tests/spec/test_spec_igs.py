@@ -20,7 +20,6 @@ from gscodec.format.layout import (
     LOD_ROW,
     MAX_CHUNKS,
     MAX_PAGE_SIZE,
-    MAX_SMALL_BYTES,
     PAGE_ENTRY,
     PAGE_FIELD,
     PAGE_HEAD,
@@ -39,6 +38,7 @@ from gscodec.format.layout import (
     record_size,
 )
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES, MAX_META_DEPTH, MAX_PAGES, lods_bytes
+from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.packed import quan_bytes
