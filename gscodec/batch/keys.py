@@ -46,7 +46,7 @@ def key_of(stack: ImageStack, settings: EncodeSettings) -> str:
 
     The bare name of the source counts where the file records it.
     """
-    from gscodec.encoding.packing import recorded_name
+    from gscodec.encoding.provenance import recorded_name
 
     digest = hashlib.sha256()
     head = {

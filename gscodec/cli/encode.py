@@ -13,7 +13,8 @@ from gscodec.cli._paths import display_name, output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
-from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, ProfileName, TuneName
+from gscodec.format.profile_table import PROFILE_NAMES
+from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, TuneName
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def command(
         ),
     ] = DEFAULT_STRENGTH,
     profile: Annotated[
-        ProfileName | None,
+        str | None,
         typer.Option(
+            metavar=f"<{'|'.join(PROFILE_NAMES)}>",
             help="How Gaussians are stored: coded is entropy-coded; packed has fixed-size records that a shader reads "
             "in place; f16 has 16 bits per value; small is for files of up to 4096 bytes. Default: coded, but small "
             "for files of up to 2048 bytes, f16 for preset paper."

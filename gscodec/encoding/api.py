@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.encoding.importance import AUTO, pixel_weights
-from gscodec.encoding.job import Job, Progress, record_bytes_range
+from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.kept import kept_metadata
-from gscodec.encoding.packing import recorded_name
+from gscodec.encoding.profile_choice import profile_for_size, tiny_profile
+from gscodec.encoding.provenance import recorded_name
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.encoding.sources import in_memory, load_samples, refuse_to_replace_inputs, regions_of
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
 from gscodec.format.groups import check_groups
-from gscodec.format.layout import MAX_SMALL_SIDE
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.io.atomic import write_atomic
 from gscodec.model.device_name import DeviceName
 from gscodec.model.gaussians import Grid
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
-from gscodec.profiles.lattice import cell_sizes
+from gscodec.profiles.packed import record_bytes_range
 from gscodec.render.base import Rasterizer
 from gscodec.render.engines import cpu_backend, fall_back, get_backend
 
@@ -232,11 +232,7 @@ def _suited(settings: EncodeSettings, stack: ImageStack | RegionSource) -> Encod
         InvalidArgument: channels that no file may hold, or a profile or record size that does not suit them.
     """
     height, width, channels = _shape(stack)
-    smallest, largest = cell_sizes(height, width)
-    if settings.chosen_profile == "coded" and smallest > largest:  # no cell is small enough for one side and the other
-        if settings.profile is not None:
-            raise InvalidArgument(f"{width}x{height} px is too narrow for its length in profile coded: use f16")
-        settings = settings.changed({"profile": "f16"})
+    settings = settings.changed({"profile": profile_for_size(settings, height, width)})
     check_groups(stack.groups, channels, "cannot encode", InvalidArgument)  # before the fit, not after it
     least, most = record_bytes_range(channels)
     if settings.record_bytes is not None and not least <= settings.record_bytes <= most:
@@ -285,11 +281,9 @@ def _encoded(job: Job, wanted: EncodeSettings, budget: int | None) -> "Outcome":
     """The file that comes nearest to what is wanted, with the profile and levels of detail that are left open."""
     from gscodec.encoding.targets import Target, encode_target  # loads torch
 
-    is_small_possible = job.regions is None and max(job.grid.height, job.grid.width) <= MAX_SMALL_SIDE
-    any_profile = wanted.profile is None and wanted.lods in {None, 1} and wanted.preset != "paper"
     return encode_target(
         job,
         Target(budget, wanted.gaussians, wanted.psnr),
-        any_profile=any_profile and is_small_possible,
+        tiny_profile=None if job.regions is not None else tiny_profile(wanted, job.grid.height, job.grid.width),
         any_lods=wanted.lods is None,
     )

@@ -3,13 +3,12 @@
 import time
 from dataclasses import replace
 
-from gscodec.container.writer import pack
 from gscodec.encoding.block_encode import BlockProgress, BlockTask, encode_blocks
-from gscodec.encoding.coded_file import CODED_PAGE_SIZE, CodedFile
 from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.opacity import AimedRegions, fit_weights
-from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
+from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.errors import InvalidArgument
 from gscodec.image.regions import Regions, StackRegions
 from gscodec.image.stack import ImageStack
 
@@ -20,10 +19,14 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     Args:
         recounts: whether blocks decide by the bytes of those before how many Gaussians the budget holds; else there
             are n_gaussians, and their features are as fine as it allows.
+
+    Raises:
+        InvalidArgument: files of the profile are in one piece.
     """
     assert job.regions is not None
-    is_coded = job.profile == "coded"
-    coded = CodedFile(job, budget)
+    encoder = encoder_for(job, budget)
+    if encoder.profile.layout.is_one_piece:
+        raise InvalidArgument(f"files of profile {job.profile} are encoded as one: this picture is too large for that")
     source: Regions = AimedRegions(job.regions, is_filled=isinstance(job.stack, ImageStack))
     if job.scales is not None and isinstance(job.stack, ImageStack):
         source = StackRegions(replace(job.stack, samples=job.target))
@@ -31,7 +34,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     def report(state: BlockProgress) -> None:
         if job.progress is not None:
             elapsed = time.perf_counter() - job.started
-            likely = job.likely_size(state.likely_gaussians) if budget is None else budget
+            likely = encoder.likely_size(state.likely_gaussians) if budget is None else budget
             job.progress(
                 Progress(
                     step=state.step,
@@ -58,14 +61,14 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
             lods=job.lods,
             seed=job.settings.seed,
             steps=job.settings.steps,
-            settle_steps=job.settle_steps,
-            page_size=CODED_PAGE_SIZE,
+            settle_steps=encoder.qat_steps,
+            page_size=encoder.page_size,
             count=n_gaussians,
-            budget=coded.budget if is_coded else None,
+            budget=encoder.block_budget,
             recounts=recounts,
             side=job.settings.block,
-            size_of=lambda shown, lods, lattice: len(pack(coded.contents(shown, lods, lattice))),
-            overhead=coded.overhead,
+            size_of=encoder.size_of_blocks,
+            overhead=encoder.overhead,
             checkpoint=job.checkpoint,
             deadline=job.deadline,
             on_step=report,
@@ -74,10 +77,5 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     grid = made.grid
     if job.scales is not None:
         grid = replace(grid, background=grid.background / job.scales)
-    if is_coded:
-        contents = replace(coded.contents(made.gaussians, made.lods, made.lattice), meta=None)
-    elif job.profile == "packed":
-        contents = PackedFile(job).rounded(made.gaussians, made.lods)
-    else:
-        contents = job.contents(made.gaussians, made.lods)
-    return finished(job, replace(contents, grid=grid), budget, made.steps)
+    contents = encoder.of_blocks(made.gaussians, made.lods, made.lattice)
+    return finished(encoder, replace(contents, grid=grid), made.steps)

@@ -1,6 +1,5 @@
 """What is to be encoded and how, and what is told while that goes on."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,12 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.container.writer import file_size, packed_size
 from gscodec.encoding.opacity import aimed, fit_weights
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.fit.presets import Preset
-from gscodec.fit.schedule import lod_counts
-from gscodec.format.layout import PAGE_ENTRY
 from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
@@ -26,31 +22,10 @@ from gscodec.model.channels import ChannelGroup
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.lattice import Lattice
-from gscodec.profiles.packed import head_bytes
-from gscodec.profiles.registry import PACKED
-from gscodec.profiles.small_codec import lattice_of
-from gscodec.profiles.small_steps import MAX_SCALE_STEP, SmallSteps
 from gscodec.render.base import Rasterizer
 
 if TYPE_CHECKING:
     from gscodec.fit.settle_task import SettleTask
-
-SHAPE_BITS = 28.0
-"""Bits a coded Gaussian takes without its features, where there is no better guess; how finely they are stored is what
-makes a file as large as it was asked to be."""
-
-FEATURE_BITS = 4.3
-"""Bits of each coded feature, likewise."""
-
-SETTLE_SHARE = 0.15
-"""Of a number of steps that was asked for, as many come on top for the quantised profiles."""
-
-PACKED_PAGE_SIZE = 64
-"""Records of a packed page, whose head says their ranges. Twice as many lose 0.5 dB on kodim23 at records of 48 bits,
-and save 2.4 bits a Gaussian: about the same at equal bytes."""
-
-CODED_OVERHEAD = 300
-"""Bytes of a small coded file beside those of its Gaussians and those an `f16` file has: tables and page index."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +41,6 @@ class Progress:
     seconds_left: float
     block: int = 1  # of a large picture: the one at hand
     n_blocks: int = 1
-
-
-def record_bytes_range(n_channels: int) -> tuple[int, int]:
-    """Fewest and most bytes of a packed record: a bit for each value and the turns, or all that any value can use."""
-    return -(-(14 + n_channels) // 8), (55 + 12 * n_channels) // 8
 
 
 @dataclass(frozen=True)
@@ -110,13 +80,6 @@ class Job:
         """End of the time budget, of time.perf_counter; None is never."""
         budget = self.settings.time_budget
         return None if budget is None else self.started + budget
-
-    @property
-    def record_bytes(self) -> int:
-        """Bytes of a packed record: 6 of RGB. In blocks, which do not settle, one more costs less than it gains."""
-        if self.settings.record_bytes is not None:
-            return self.settings.record_bytes
-        return -(-(21 + 5 * len(self.grid.background)) // 6) + (self.regions is not None)
 
     @property
     def samples(self) -> npt.NDArray[np.float32]:
@@ -191,71 +154,6 @@ class Job:
     def preset(self) -> Preset:
         """Every constant of the fit."""
         return self.settings.recipe
-
-    @property
-    def settle_steps(self) -> int:
-        """Steps on the lattice, after the fit; none in profile `f16`, and in `packed` none of blocks."""
-        if self.profile == "f16" or (self.profile == "packed" and self.regions is not None):
-            return 0
-        steps = self.settings.steps
-        return int(self.preset.settle_steps if steps is None else math.ceil(SETTLE_SHARE * steps))
-
-    def likely_size(self, n_gaussians: int) -> int:
-        """Bytes of a file without provenance: a guess in profile `coded`, exact in others."""
-        if self.profile == "small":
-            return self.small_overhead + int(n_gaussians * self.coded_bits / 8)
-        if self.profile != "coded":
-            return self.size_of(n_gaussians, None)
-        return self.coded_overhead + int(n_gaussians * self.coded_bits / 8)
-
-    @property
-    def page_slack(self) -> int:
-        """Bytes that pages may take beyond what `size_of` says: blocks spread generations in ways of their own.
-
-        Not in profile `coded`, whose steps make up for it.
-        """
-        if self.regions is None or self.profile == "coded":
-            return 0
-        return self.lods * (
-            PAGE_ENTRY.size + (head_bytes(len(self.grid.background)) if self.profile == "packed" else 0)
-        )
-
-    @cached_property
-    def coded_overhead(self) -> int:
-        """Likely bytes of a file of profile `coded` beside those of its Gaussians. It packs ICC and metadata."""
-        return self.size_of(1, None) + CODED_OVERHEAD
-
-    @cached_property
-    def small_overhead(self) -> int:
-        """Bytes of a file of profile `small` beside those of its Gaussians."""
-        n_channels = len(self.grid.background)
-        flat = GaussianSet(np.zeros((1, 2)), np.ones((1, 2)), np.zeros(1), np.zeros((1, n_channels), np.float32))
-        steps = SmallSteps(MAX_SCALE_STEP, 0, 0, 0, (0,) * n_channels)
-        lods, lattice = LodTable.single(1), lattice_of(steps, self.grid, 1, self.stack.groups)
-        return packed_size(self.contents(flat, lods, lattice, meta=dict(self.notes) or None))
-
-    @property
-    def coded_bits(self) -> float:
-        """Likely bits of a coded Gaussian."""
-        return SHAPE_BITS + FEATURE_BITS * len(self.grid.background)
-
-    def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
-        """Bytes of a file of profile `packed`, or else `f16`."""
-        counts, stack = lod_counts(n_gaussians, self.lods), self.stack
-        if self.profile == "packed":
-            shape = PACKED_PAGE_SIZE, stack.files
-            return file_size(
-                self.grid,
-                self.groups,
-                counts,
-                stack.icc,
-                meta,
-                *shape,
-                profile=PACKED,
-                record_bytes=self.record_bytes,
-                metadata=self.metadata,
-            )
-        return file_size(self.grid, self.groups, counts, stack.icc, meta, files=stack.files, metadata=self.metadata)
 
 
 def settle_task(job: Job, lods: LodTable) -> "SettleTask":

@@ -12,9 +12,11 @@ from numbers import Integral, Real
 from typing import Any, Final, TypedDict
 
 from gscodec.encoding.fingerprint import fingerprint
+from gscodec.encoding.profile_choice import default_profile
 from gscodec.errors import InvalidArgument
 from gscodec.fit.presets import Preset, get_preset
 from gscodec.fit.tune import tuned
+from gscodec.format.profile_table import LAYOUTS, PROFILE_NAMES, layout_named
 from gscodec.io.units import bytes_of
 from gscodec.material.maps import Overrides
 from gscodec.material.weights import checked_weight
@@ -22,7 +24,6 @@ from gscodec.model.choices import (
     METADATA_POLICIES,
     NAN_POLICIES,
     PRESET_NAMES,
-    PROFILE_NAMES,
     TUNE_NAMES,
 )
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS
@@ -153,14 +154,14 @@ class EncodeSettings:
     @property
     def chosen_profile(self) -> str:
         """The profile, or its default."""
-        return self.profile or ("f16" if self.preset == "paper" else "coded")
+        return self.profile or default_profile(self.preset)
 
     @property
     def chosen_lods(self) -> int:
         """The number of levels of detail, or its default."""
         if self.lods is not None:
             return self.lods
-        return DEFAULT_LODS if self.recipe.joint_lods and self.profile != "small" else 1
+        return min(DEFAULT_LODS if self.recipe.joint_lods else 1, layout_named(self.chosen_profile).max_lods)
 
     @property
     def overrides(self) -> Overrides:
@@ -209,11 +210,13 @@ class EncodeSettings:
         if self.target is None:
             raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
         _ = self.recipe  # refuses tunes that the preset does not have
-        if self.profile == "small" and ((self.lods or 1) > 1 or self.block is not None):
-            raise InvalidArgument("files of profile small have one level of detail and are encoded as one")
-        if self.record_bytes is not None and self.chosen_profile != "packed":
+        layout = layout_named(self.chosen_profile)
+        if layout.is_one_piece and ((self.lods or 1) > 1 or self.block is not None):
+            raise InvalidArgument(f"files of profile {layout.name} have one level of detail and are encoded as one")
+        if self.record_bytes is not None and not layout.has_record_bytes:
+            able = " and ".join(other.name for other in LAYOUTS.values() if other.has_record_bytes)
             raise InvalidArgument(
-                f"records of {self.record_bytes} bytes are for profile packed only, not {self.chosen_profile}"
+                f"records of {self.record_bytes} bytes are for profile {able} only, not {layout.name}"
             )
         if self.time_budget is not None and self.psnr is not None:
             raise InvalidArgument(

@@ -9,25 +9,16 @@ from gscodec.container.writer import icc_bytes
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
 from gscodec.encoding.job import Job, Progress
-from gscodec.encoding.packing import Encoded, count_for
+from gscodec.encoding.packing import Encoded
+from gscodec.encoding.profile_choice import TINY_BYTES
+from gscodec.encoding.profiles.registry import encoder_for, suited
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
-from gscodec.format.profile_table import MAX_SMALL_BYTES
-from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE, MAX_GAUSSIANS
-
-SMALL_BUDGET: Final = 2048
-"""Bytes up to which profile `small` is chosen where none is asked for: tables and levels of `coded` take 350 to 500."""
+from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE
 
 LOD_BYTES: Final = 512
 """Bytes of a file for each level of detail that it has where none were asked for: a level takes 40, without what it
-costs the whole. Files of all sizes beyond SMALL_BUDGET have four, so that one level can be asked of a folder."""
-
-SMALL_TRIES: Final = ((1.0, 0), (0.8, 1), (1.0, 2), (1.25, 3))
-"""Factors on the likely count, and what is added to the seed, of the fits of a small file, of which the best is kept.
-Fits of few Gaussians scatter by a decibel, and are quick."""
-
-MOST_OF_SMALL: Final = MAX_SMALL_BYTES // 3
-"""Gaussians of a small file: they take 3 bytes each at the very least."""
+costs the whole. Files of all sizes beyond TINY_BYTES have four, so that one level can be asked of a folder."""
 
 MORE_TRIES: Final = 4
 """Counts tried beyond the likely one where a file misses its bounds."""
@@ -54,40 +45,42 @@ class Outcome:
     note: str = ""  # why it is not met, or why the file is smaller than a size that was asked for
 
 
-def encode_target(job: Job, target: Target, *, any_profile: bool, any_lods: bool) -> Outcome:
+def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lods: bool) -> Outcome:
     """The file that comes nearest to a target.
 
     Args:
-        any_profile: whether the profile was not asked for, so that `small` may take its place.
-        any_lods: whether the number of levels was not asked for, so that there may be fewer.
+        tiny_profile: the profile that files of up to TINY_BYTES may have instead; None is none.
+        any_lods: whether the settings leave the number of levels of detail open, so that there may be fewer.
     """
-    small = replace(job.changed(profile="small", lods=1, record_bytes=None, block=None), source_name="")
-    if job.profile == "small":
-        job = small
+    tiny = None if tiny_profile is None else suited(job.changed(profile=tiny_profile))
+    job = suited(job)
+    encoder = encoder_for(job)
     if target.count is not None:
-        return _with_count(job, target.count)
-    most = min(MOST_OF_SMALL if job.profile == "small" else MAX_GAUSSIANS, job.n_pixels)
+        most = min(encoder.max_gaussians, max(job.n_pixels, FREE_COUNT))
+        return _with_count(_encode(job)(job, min(target.count, most), None), target.count)
+    most = min(encoder.max_gaussians, job.n_pixels)
     colour = constant_colour(job)
     if target.psnr is not None:
         if colour is not None:
-            encoded = flat_file(small if any_profile else job, colour, None)
+            encoded = flat_file(tiny or job, colour, None)
             return _with_psnr(encoded, target.psnr, encoded.psnr >= target.psnr)
         encoded, met = encode_to_psnr(job, target.psnr, most)
-        if any_profile and met and len(encoded.data) <= SMALL_BUDGET:
-            other, other_met = encode_to_psnr(small, target.psnr, most)
+        if tiny is not None and met and len(encoded.data) <= TINY_BYTES:
+            other, other_met = encode_to_psnr(tiny, target.psnr, most)
             if other_met and len(other.data) < len(encoded.data):
                 encoded = other
         return _with_psnr(encoded, target.psnr, met)
     assert target.budget is not None
-    if any_profile and target.budget <= SMALL_BUDGET:
-        job = small
+    if tiny is not None and target.budget <= TINY_BYTES:
+        job = tiny
     if any_lods:
         job = job.changed(lods=max(1, min(job.lods, target.budget // LOD_BYTES)))
-    budget = min(target.budget, MAX_SMALL_BYTES) if job.profile == "small" else target.budget
+    encoder = encoder_for(job)
+    budget = min(target.budget, encoder.profile.layout.max_file_bytes or target.budget)
     if colour is not None:
         encoded = flat_file(job, colour, budget)
-    elif job.profile == "small":
-        encoded = _small_within(job, budget, most)
+    elif encoder.restarts:
+        encoded = _best_of(job, budget, most)
     else:
         encoded = _within(job, budget, most)
     if len(encoded.data) > budget:
@@ -96,9 +89,7 @@ def encode_target(job: Job, target: Target, *, any_profile: bool, any_lods: bool
     return _with_size(job, encoded, target.budget, most)
 
 
-def _with_count(job: Job, count: int) -> Outcome:
-    most = MOST_OF_SMALL if job.profile == "small" else min(MAX_GAUSSIANS, max(job.n_pixels, FREE_COUNT))
-    encoded = _encoder(job)(job, min(count, most), None)
+def _with_count(encoded: Encoded, count: int) -> Outcome:
     n = encoded.n_gaussians
     if n == count:
         return Outcome(encoded, True)
@@ -128,22 +119,25 @@ def _with_size(job: Job, encoded: Encoded, budget: int, most: int) -> Outcome:
         return Outcome(encoded, True, f"{spent}: the file decodes exactly, more would change nothing")
     if n >= most:
         return Outcome(encoded, True, f"{spent}: there is a Gaussian for every pixel")
-    if job.profile == "small" and budget > MAX_SMALL_BYTES:
-        return Outcome(encoded, False, f"{spent}: a file of profile small has at most {MAX_SMALL_BYTES}")
-    if job.profile in {"f16", "packed"} and job.regions is None:
-        step = job.size_of(n + 1, None) - job.size_of(n, None)
+    encoder = encoder_for(job)
+    limit = encoder.profile.layout.max_file_bytes
+    if limit is not None and budget > limit:
+        return Outcome(encoded, False, f"{spent}: a file of profile {job.profile} has at most {limit}")
+    if encoder.size_is_known and job.regions is None:
+        step = encoder.likely_size(n + 1) - encoder.likely_size(n)
         return Outcome(encoded, False, f"{spent}: another Gaussian of profile {job.profile} takes {step} more")
     return Outcome(encoded, False, f"{spent}: no other number of Gaussians came nearer")
 
 
-def _encoder(job: Job) -> Callable[[Job, int, int | None], Encoded]:
+def _encode(job: Job) -> Callable[[Job, int, int | None], Encoded]:
     return encode_whole if job.regions is None else encode_in_blocks
 
 
-def _small_within(job: Job, budget: int, most: int) -> Encoded:
+def _best_of(job: Job, budget: int, most: int) -> Encoded:
     """The best of several files of at most `budget` bytes, where there is one."""
-    likely = count_for(job, budget, most)
-    tries = dict.fromkeys((max(1, min(most, round(factor * likely))), seed) for factor, seed in SMALL_TRIES)
+    encoder = encoder_for(job, budget)
+    likely = encoder.count_for(most)
+    tries = dict.fromkeys((max(1, min(most, round(factor * likely))), seed) for factor, seed in encoder.restarts)
     files: list[Encoded] = []
     taken = list(tries)[: None if job.deadline is None else 1]
     for number, (count, seed) in enumerate(taken):
@@ -178,10 +172,11 @@ def _rank(file: Encoded, budget: int) -> tuple[bool, bool, float]:
 
 def _within(job: Job, budget: int, most: int) -> Encoded:
     """A file of at most `budget` bytes that uses them, where the likely count or one near it gives it."""
-    likely = count_for(job, budget, most)
-    best = _encoder(job)(job, likely, budget)
-    if job.profile != "coded":
-        return best  # sizes of other profiles are known ahead
+    encoder = encoder_for(job, budget)
+    likely = encoder.count_for(most)
+    best = _encode(job)(job, likely, budget)
+    if encoder.size_is_known:
+        return best
     if job.regions is not None:
         is_missed = not (LEAST_SHARE * budget <= len(best.data) <= budget or math.isinf(best.psnr))
         once = job.checkpoint is not None or job.deadline is not None or job.n_pixels > LARGE_PIXELS
@@ -200,7 +195,7 @@ def _within(job: Job, budget: int, most: int) -> Encoded:
             low = max(low, n + 1)
         if low >= high:
             break
-        likely = n + int(8 * (budget - used) / job.coded_bits)
+        likely = n + encoder.gaussians_in(budget - used)
         count = likely if low <= likely < high else (low + high) // 2
         if used <= budget and likely < low:  # one beyond what is likely came out smaller: a little further
             count = min(count, 2 * low - n)

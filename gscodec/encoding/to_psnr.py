@@ -9,6 +9,7 @@ from gscodec.container.writer import pack
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded, decoded_psnr
+from gscodec.encoding.profiles.registry import encoder_for
 from gscodec.encoding.psnr_search import SLACK_DB, LossRange, smallest_at
 from gscodec.encoding.whole import Fitted, finish, fit
 from gscodec.fit.settling import least_needed_first, share_of
@@ -18,17 +19,6 @@ PROBE_STEPS = 0.2
 
 PROBE_PIXELS = (1600, 400)
 """Pixels a Gaussian of those fits."""
-
-CODED_LOSSES = LossRange((0.12, 1.1), (0.03, 4.0))
-"""What settling may cost. On three pictures the bytes at equal PSNR are within 4 % of the least from 0.15 to 1.0 dB."""
-
-PRUNED_LOSSES = LossRange((0.0, 0.4), (0.0, 20.0))
-"""What taking Gaussians out may cost a file of profile `f16`."""
-
-PACKED_LOSSES = LossRange((0.2, 1.0), (0.0, 20.0))
-"""What settling on records of a given length may cost, and what is taken out before."""
-
-LOSSES = {"coded": CODED_LOSSES, "small": CODED_LOSSES, "f16": PRUNED_LOSSES, "packed": PACKED_LOSSES}
 
 FINISHED_LOSSES = LossRange((0.0, SLACK_DB), (0.0, 0.0))
 """A picture in blocks is measured as the finished file that each of its fits is."""
@@ -54,15 +44,15 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
         )
 
     def finish_at(fitted: Fitted, loss: float) -> Encoded:
-        if job.profile in {"coded", "small"}:
-            return finish(job, fitted, None, share_of(loss, len(job.grid.background)))
-        return finish(job, _thinned(job, fitted, fitted.psnr - loss), None)
+        if fitted.encoder.absorbs_loss:
+            return finish(fitted, share_of(loss, len(job.grid.background)))
+        return finish(_thinned(job, fitted, fitted.psnr - loss))
 
     return smallest_at(
         wanted,
         counts=counts,
         most=most,
-        losses=LOSSES[job.profile],
+        losses=encoder_for(job).losses,
         probe=lambda count: fit(short, count, None).psnr,
         fit=lambda count: fit(job, count, None),
         finish=finish_at,

@@ -9,12 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from gscodec.encoding.coded_file import CodedFile
-from gscodec.encoding.job import SETTLE_SHARE, Job, Progress
+from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.pace import LEAST_STEPS, Pace
-from gscodec.encoding.packed_file import PackedFile
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.encoding.small_file import SmallFile
+from gscodec.encoding.profiles.encoder import SETTLE_SHARE, ProfileEncoder
+from gscodec.encoding.profiles.registry import encoder_for
 from gscodec.fit.loop import Fit, StepReport, plan_of
 from gscodec.fit.loop import fit as fit_planes
 from gscodec.metrics.seen import SquareErrors
@@ -33,39 +32,31 @@ class Fitted:
     """A finished fit that is not yet a file."""
 
     fit: Fit
-    settling: int  # steps on the lattice that are to come
-    file: CodedFile | PackedFile | SmallFile | None  # None in profile f16
-
+    encoder: ProfileEncoder  # makes it the file
     psnr: float  # dB, of the float fit
 
 
 def encode_whole(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
     """The file of so many Gaussians, or, where it recounts, of as many as a budget in bytes holds."""
-    return finish(job, fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts), budget)
+    return finish(fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts))
 
 
 def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Fitted:
     """A fit of so many Gaussians, or of as many as the budget holds."""
-    settling = job.settle_steps
-    coded = CodedFile(job, budget) if settling and job.profile == "coded" else None
+    encoder = encoder_for(job, budget)
 
     def report(state: StepReport) -> None:
         if job.progress is None:
             return
-        if coded is not None and coded.count is not None and budget is not None:
-            n_bytes = budget * state.n_gaussians // coded.count
+        if encoder.count is not None and budget is not None:
+            n_bytes = budget * state.n_gaussians // encoder.count
         else:
-            n_bytes = job.likely_size(state.n_gaussians)
-        _report(job, state.step, state.total_steps + settling, state.n_gaussians, state.psnr, n_bytes)
+            n_bytes = encoder.likely_size(state.n_gaussians)
+        _report(job, state.step, state.total_steps + encoder.qat_steps, state.n_gaussians, state.psnr, n_bytes)
 
-    recount = coded.recount if coded is not None and budget is not None and recounts else None
+    recount = encoder.recount if encoder.can_recount and budget is not None and recounts else None
     fitted = _train(job, n_gaussians, job.settings.steps, report, recount)
-    file: CodedFile | PackedFile | SmallFile | None = coded
-    if job.profile == "packed":
-        file = PackedFile(job)
-    elif job.profile == "small":
-        file = SmallFile(job, budget)
-    return Fitted(fitted, settling, file, _psnr(job, fitted))
+    return Fitted(fitted, encoder, _psnr(job, fitted))
 
 
 def _psnr(job: Job, fitted: Fit) -> float:
@@ -80,23 +71,18 @@ def _psnr(job: Job, fitted: Fit) -> float:
     return errors.psnr
 
 
-def finish(job: Job, fitted: Fitted, budget: int | None, share: float | None = None) -> Encoded:
-    """The file of a fit; `share` as in `settle`, in profiles `coded` and `small` where there is no budget."""
-    fit = fitted.fit
-    contents = job.contents(fit.gaussians, fit.lods)
-    total = fit.steps + fitted.settling
-    if fitted.file is not None:
-        n_gaussians = len(fit.gaussians)
-        n_bytes = job.likely_size(n_gaussians) if budget is None else budget
+def finish(fitted: Fitted, share: float | None = None) -> Encoded:
+    """The file of a fit; `share` as in `ProfileEncoder.fine_tuned`."""
+    fit, encoder = fitted.fit, fitted.encoder
+    job, qat_steps, n_gaussians = encoder.job, encoder.qat_steps, len(fit.gaussians)
+    n_bytes = encoder.likely_size(n_gaussians) if encoder.budget is None else encoder.budget
 
-        def report(done: int, mse: float) -> None:
-            _report(job, fit.steps + done, total, n_gaussians, -10 * math.log10(max(mse, 1e-12)), n_bytes)
+    def report(done: int, mse: float) -> None:
+        psnr = -10 * math.log10(max(mse, 1e-12))
+        _report(job, fit.steps + done, fit.steps + qat_steps, n_gaussians, psnr, n_bytes)
 
-        if isinstance(fitted.file, CodedFile | SmallFile):
-            contents = fitted.file.settle(fit, fitted.settling, report, share)
-        else:
-            contents = fitted.file.settle(fit, fitted.settling, report)
-    return finished(job, contents, budget, total)
+    contents = encoder.fine_tuned(fit, qat_steps, report, share)
+    return finished(encoder, contents, fit.steps + qat_steps)
 
 
 def _hurried(job: Job, n_gaussians: int) -> Job:
@@ -117,7 +103,7 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     pace.took(1, 1, step_seconds)
     shape = job.samples.shape
     wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.settings.steps).n_steps
-    steps = pace.steps(wanted, 1, 1, 0.0 if job.profile == "f16" else SETTLE_SHARE)
+    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if encoder_for(job).qat_steps else 0.0)
     return job.changed(steps=steps) if steps < wanted else job
 
 

@@ -1,15 +1,13 @@
-"""Names that users choose from: presets, tunes, profiles and policies, each list in one place."""
+"""Names that users choose from: presets, tunes and policies, each list in one place."""
 
 from typing import Final, Literal, get_args
 
 PresetName = Literal["paper", "fast", "balanced", "best"]
 TuneName = Literal["psnr", "ssim", "balanced"]
-ProfileName = Literal["coded", "packed", "f16", "small"]
 NanPolicy = Literal["error", "zero", "hole"]
 MetadataPolicy = Literal["all", "none"]
 
 PRESET_NAMES: Final[tuple[PresetName, ...]] = get_args(PresetName)
 TUNE_NAMES: Final[tuple[TuneName, ...]] = get_args(TuneName)
-PROFILE_NAMES: Final[tuple[ProfileName, ...]] = get_args(ProfileName)
 NAN_POLICIES: Final[tuple[NanPolicy, ...]] = get_args(NanPolicy)
 METADATA_POLICIES: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)

@@ -8,11 +8,11 @@ import pytest
 import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.encoding.api import Progress, encode
-from gscodec.encoding.job import record_bytes_range
 from gscodec.errors import InvalidArgument, OutputExists
 from gscodec.image.arrays import from_array
 from gscodec.metrics import psnr
 from gscodec.model.gaussians import Float32Array
+from gscodec.profiles.packed import record_bytes_range
 
 Pixels = npt.NDArray[np.uint8]
 

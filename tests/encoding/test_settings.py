@@ -9,7 +9,8 @@ import pytest
 from gscodec.encoding import settings as settings_module
 from gscodec.encoding.settings import TARGETS, EncodeOptions, EncodeSettings
 from gscodec.errors import InvalidArgument
-from gscodec.model.choices import PRESET_NAMES, PROFILE_NAMES
+from gscodec.format.profile_table import PROFILE_NAMES
+from gscodec.model.choices import PRESET_NAMES
 
 
 def test_keywords_of_encode_are_the_fields() -> None:

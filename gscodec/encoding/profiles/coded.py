@@ -1,0 +1,102 @@
+"""Files of profile `coded`: how many Gaussians a budget holds, and which lattice they lie on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
+from gscodec.encoding.job import Job, settle_task
+from gscodec.encoding.profiles.encoder import EntropyCodedEncoder, size_of
+from gscodec.encoding.provenance import META_SLACK
+from gscodec.fit.lattices import plain_lattice
+from gscodec.fit.loop import Fit
+from gscodec.fit.settling import count_for, settle
+from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.profiles.lattice import Lattice
+from gscodec.profiles.registry import CODED
+
+TABLE_BYTES: Final = 300
+"""Bytes of a small file beside those of its Gaussians and those an `f16` file has: tables and page index."""
+
+
+class CodedEncoder(EntropyCodedEncoder):
+    """See `ProfileEncoder`."""
+
+    profile = CODED
+    can_recount = True
+    page_size = 512  # about as many bytes as 160 records of RGB in `f16`
+
+    def __init__(self, job: Job, budget: int | None) -> None:
+        super().__init__(job, budget)
+        self._meta = self.planned_meta
+        self._slack = META_SLACK if self._meta else 0
+
+    @property
+    def overhead(self) -> int:
+        """See `ProfileEncoder.overhead`."""
+        return self._overhead(self._meta)
+
+    @cached_property
+    def plain_overhead(self) -> int:
+        """See `EntropyCodedEncoder.plain_overhead`."""
+        return self._overhead(None)
+
+    def _overhead(self, meta: dict[str, Any] | None) -> int:
+        """The size of an `f16` file of one Gaussian stands for header, ICC profile and metadata."""
+        return size_of(self.job, 1, meta) + TABLE_BYTES
+
+    @property
+    def block_budget(self) -> int | None:
+        """See `ProfileEncoder.block_budget`."""
+        return None if self.budget is None else self.budget - self._slack
+
+    def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
+        """See `ProfileEncoder.recount`."""
+
+        def sizes(shown: GaussianSet, lattice: Lattice) -> tuple[int, int]:
+            data = pack(self._contents(shown, lods, lattice))
+            with IgsReader(data) as reader:
+                return len(data), int(reader.pages.edges[-1])
+
+        assert self.block_budget is not None
+        self.count = count_for(settle_task(self.job, lods), gaussians, sizes, self.block_budget)
+        return self.count
+
+    def fine_tuned(
+        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], share: float | None
+    ) -> Contents:
+        """See `ProfileEncoder.fine_tuned`."""
+        settled = settle(
+            settle_task(self.job, fit.lods),
+            fit.gaussians,
+            n_steps,
+            size_of=lambda shown, lattice: self.size_of_blocks(shown, fit.lods.ending_at(len(shown)), lattice),
+            budget=self.block_budget,
+            share=share,
+            on_step=on_step,
+        )
+        return self.of_blocks(settled.gaussians, fit.lods.ending_at(len(settled.gaussians)), settled.lattice)
+
+    def flat(self, gaussians: GaussianSet, lods: LodTable, colour: npt.NDArray[np.float32]) -> Contents:
+        """See `ProfileEncoder.flat`: one step of each feature is the colour itself."""
+        job = self.job
+        steps = np.where(colour == 0, np.float32(1), np.abs(colour))
+        steps = steps if job.scales is None else steps * job.scales
+        return job.contents(gaussians, lods, replace(plain_lattice(job.grid, len(colour)), feature_steps=steps))
+
+    def size_of_blocks(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice | None) -> int:
+        """See `ProfileEncoder.size_of_blocks`, with provenance where that fits."""
+        return len(pack(self._contents(gaussians, lods, lattice)))
+
+    def of_blocks(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice | None) -> Contents:
+        """See `ProfileEncoder.of_blocks`."""
+        return replace(self._contents(gaussians, lods, lattice), meta=None)
+
+    def _contents(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice | None) -> Contents:
+        return self.job.contents(gaussians, lods, lattice, self.page_size, self._meta)
