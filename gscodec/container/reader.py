@@ -9,7 +9,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.container.small import SmallPages, SmallPreamble, open_preamble
+from gscodec.container.one_piece import OnePiecePreamble
+from gscodec.container.small import open_preamble
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
 from gscodec.format.files import FileEntry, unpack_files
@@ -85,7 +86,7 @@ def load_channels(
     source: ByteSource, preamble: Preamble, name: str
 ) -> tuple[tuple[ChannelGroup, ...], npt.NDArray[np.float32]]:
     """Groups and background (C,)."""
-    if isinstance(preamble, SmallPreamble):
+    if isinstance(preamble, OnePiecePreamble):
         return preamble.groups, preamble.grid.background
     data = load_chunk(source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, name)
     return unpack_channels(data, preamble.header.n_channels, name)
@@ -93,7 +94,7 @@ def load_channels(
 
 def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
     """The levels of detail."""
-    if isinstance(preamble, SmallPreamble):
+    if isinstance(preamble, OnePiecePreamble):
         return preamble.lods
     header = preamble.header
     return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
@@ -127,8 +128,8 @@ def load_tree(
 
 def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str) -> PageIndex:
     """The page index, after its size has been worked out and capped."""
-    if isinstance(decoder, SmallPages):
-        return decoder.index
+    if isinstance(preamble, OnePiecePreamble):
+        return preamble.pages
     header = preamble.header
     size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
     data_size = require_chunk(preamble, GAUS).stored_size
@@ -146,8 +147,8 @@ def load_decoder(
     threads: int | None = None,
 ) -> PageDecoder:
     """What turns the file's pages into Gaussians, on at most `threads` CPU threads; None is one per processor."""
-    if isinstance(preamble, SmallPreamble):
-        return SmallPages(preamble, name)
+    if isinstance(preamble, OnePiecePreamble):
+        return preamble.decoder
     header = preamble.header
     profile = registry.BY_CODE[header.profile]
     assert isinstance(profile, PagedProfile)

@@ -5,13 +5,14 @@ comes as an extra.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
+from gscodec.container.one_piece import OnePiecePreamble
 from gscodec.errors import ChecksumMismatch, CorruptField, InvalidArgument, LimitExceeded, TruncatedStream
 from gscodec.format.chunks import ChunkEntry, Preamble, StoredChunk, inflate, read_preamble
 from gscodec.format.crc32c import crc32c
@@ -56,22 +57,6 @@ EXTRAS: Final = (CHAN, FILE, ICCP, TAGS, EXIF, XMP, META)
 PAGE_SIZE: Final = 4096
 _DEPTHS: Final = (8, 16)
 _WHERE: Final = "cannot pack"
-
-
-@dataclass(frozen=True)
-class SmallPreamble(Preamble):
-    """What a small file says before its Gaussians. `chunks` are its extras, and GAUS for their data."""
-
-    groups: tuple[ChannelGroup, ...]
-    grid: Grid
-    lattice: Lattice
-    codes: Codes
-    data_crc: int  # CRC32C of the Gaussians' data
-
-    @property
-    def lods(self) -> LodTable:
-        """One level, which shows all."""
-        return LodTable.single(self.header.n_gaussians)
 
 
 def standard_groups(layout: int) -> tuple[ChannelGroup, ...]:
@@ -203,7 +188,7 @@ class _Parser:
         self._data, self._values, self._name = data, values, name
         self._at, self._end = SMALL_HEADER.size, len(data) - CRC_BYTES
 
-    def preamble(self) -> SmallPreamble:
+    def preamble(self) -> OnePiecePreamble:
         values, name = self._values, self._name
         extras = [self._extra() for _ in range(values["n_extras"])]
         seen = [chunk.fourcc for chunk in extras if chunk.fourcc in KNOWN_CHUNKS]
@@ -251,9 +236,10 @@ class _Parser:
                 "header_crc": int.from_bytes(self._data[self._end :], "little"),
             }
         )
-        return SmallPreamble(
-            header, (*extras, chunk), groups, replace(grid, background=background), lattice, codes, crc32c(payload)
-        )
+        grid = replace(grid, background=background)
+        decoder = _Pages(codes, lattice, grid, len(payload), name)
+        lods = LodTable.single(n)
+        return OnePiecePreamble(header, (*extras, chunk), groups, grid, lods, _one_page(n, grid, payload), decoder)
 
     def _take(self, n_bytes: int) -> bytes:
         part = self._data[self._at : min(self._at + n_bytes, self._end)]
@@ -285,37 +271,34 @@ class _Parser:
         return stored if chunk.codec == CODEC_NONE else inflate(stored, chunk.raw_size, where)
 
 
-class SmallPages(PageDecoder):
-    """`PageDecoder` of profile `small`, whose Gaussians are known from the start."""
+class _Pages(PageDecoder):
+    """The Gaussians of the one page, which are known from the start."""
 
-    def __init__(self, preamble: SmallPreamble, name: str) -> None:
-        self._preamble, self._name = preamble, name
+    def __init__(self, codes: Codes, lattice: Lattice, grid: Grid, n_bytes: int, name: str) -> None:
+        self._codes, self._lattice, self._grid, self._n_bytes, self._name = codes, lattice, grid, n_bytes, name
 
     @property
     def record_bytes(self) -> None:
         """See `PageDecoder.record_bytes`."""
 
-    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64]:  # noqa: ARG002  # as the protocol has it
+    def page_bytes(self, page_size: int) -> npt.NDArray[np.int64]:  # noqa: ARG002  # there is one page
         """See `PageDecoder.page_bytes`."""
-        return self.index.edges[1:] - self.index.edges[:-1]
+        return np.array([self._n_bytes])[: len(self._codes)]
 
-    @property
-    def index(self) -> PageIndex:
-        """One page, where there is a Gaussian, which touches all tiles."""
-        preamble = self._preamble
-        gaus = preamble.chunks[-1]
-        rows, columns = preamble.grid.tiles_shape
-        n_pages = int(preamble.header.n_gaussians > 0)
-        return PageIndex(
-            np.array([0, preamble.header.n_gaussians])[: n_pages + 1],
-            np.array([[0, 0, columns - 1, rows - 1]])[:n_pages],
-            np.array([preamble.data_crc], np.uint32)[:n_pages],
-            np.array([0, gaus.stored_size])[: n_pages + 1],
-        )
-
-    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:  # noqa: ARG002  # likewise
+    def decode(self, data: npt.NDArray[np.uint8], pages: PageRefs) -> GaussianSet:  # noqa: ARG002  # decoded already
         """See `PageDecoder.decode`."""
-        preamble, n = self._preamble, int(pages.sizes.sum())
-        codes = preamble.codes[:n]
-        gaussians = dequantize(codes, preamble.lattice, np.zeros(n, np.int64))
-        return checked_gaussians(gaussians, pages, preamble.grid, self._name)
+        n = int(pages.sizes.sum())
+        gaussians = dequantize(self._codes[:n], self._lattice, np.zeros(n, np.int64))
+        return checked_gaussians(gaussians, pages, self._grid, self._name)
+
+
+def _one_page(n_gaussians: int, grid: Grid, payload: bytes) -> PageIndex:
+    """One page, where there is a Gaussian, which touches all tiles."""
+    rows, columns = grid.tiles_shape
+    n_pages = int(n_gaussians > 0)
+    return PageIndex(
+        np.array([0, n_gaussians])[: n_pages + 1],
+        np.array([[0, 0, columns - 1, rows - 1]])[:n_pages],
+        np.array([crc32c(payload)], np.uint32)[:n_pages],
+        np.array([0, len(payload)])[: n_pages + 1],
+    )

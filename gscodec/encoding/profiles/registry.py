@@ -10,7 +10,7 @@ from gscodec.encoding.profiles.f16 import F16Encoder
 from gscodec.encoding.profiles.packed import PackedEncoder
 from gscodec.encoding.profiles.small import SmallEncoder
 
-_ENCODERS: Final[Mapping[str, type[ProfileEncoder]]] = {
+ENCODERS: Final[Mapping[str, type[ProfileEncoder]]] = {
     encoder.profile.layout.name: encoder for encoder in (CodedEncoder, PackedEncoder, F16Encoder, SmallEncoder)
 }
 
@@ -21,9 +21,9 @@ def encoder_for(job: Job, budget: int | None = None) -> ProfileEncoder:
     Args:
         budget: most bytes of the file; None is any number.
     """
-    return _ENCODERS[job.profile](job, budget)
+    return ENCODERS[job.profile](job, budget)
 
 
 def suited(job: Job) -> Job:
     """The job with those settings that its profile allows."""
-    return _ENCODERS[job.profile].suited(job)
+    return ENCODERS[job.profile].suited(job)

@@ -1,0 +1,20 @@
+"""What is known of a file in one piece as soon as it is opened: all of it."""
+
+from dataclasses import dataclass
+
+from gscodec.format.chunks import Preamble
+from gscodec.format.pages import PageIndex
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Grid, LodTable
+from gscodec.profiles.base import PageDecoder
+
+
+@dataclass(frozen=True)
+class OnePiecePreamble(Preamble):
+    """The preamble of a file without tables: what others say in them is decoded. `chunks` are its extras and GAUS."""
+
+    groups: tuple[ChannelGroup, ...]
+    grid: Grid
+    lods: LodTable
+    pages: PageIndex
+    decoder: PageDecoder
