@@ -76,10 +76,10 @@ def command(
     profile: Annotated[
         str | None,
         typer.Option(
-            metavar=f"<{'|'.join(PROFILE_NAMES)}>",
+            metavar=f"{{{','.join(PROFILE_NAMES)}}}",
             help="How Gaussians are stored: coded is entropy-coded; packed has fixed-size records that a shader reads "
             "in place; f16 has 16 bits per value; small is for files of up to 4096 bytes. Default: coded, but small "
-            "for files of up to 2048 bytes, f16 for preset paper."
+            "for files of up to 2048 bytes, f16 for preset paper.",
         ),
     ] = None,
     record_bytes: Annotated[
