@@ -89,7 +89,7 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'", "neither a source folder nor items"),
         ("output = 'o'\nsource = 's'\nspeed = 3", "'speed' is not a setting"),
         ("output = 'o'\nsource = 's'\nbpp = 'x'", "is not a number"),
-        ("output = 'o'\nsource = 's'\nbpp = 1.0\nsize = 3", "one of bpp and size"),
+        ("output = 'o'\nsource = 's'\nbpp = 1.0\nsize = 3", "not bpp and size"),
         ("output = 'o'\nsource = 's'\n[[rule]]\nbpp = 1", "needs match"),
         ("output = 'o'\n[[item]]\nname = '../x'\nfiles = ['a']", "leaves the output folder"),
         ("output = 'o'\n[[item]]\nname = 'x'", "needs name and files"),
