@@ -23,7 +23,7 @@ import tifffile
 from PIL import Image
 
 import gscodec
-from gscodec.image.large_tiff import open_large_tiff
+from gscodec.image.file_types.tiff_large import open_large_tiff
 from gscodec.image.regions import Rect, RegionSource
 
 CELL = 1280

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from gscodec.errors import BadImage, UnsupportedImage, file_access_error
-from gscodec.image.kinds import file_type
-from gscodec.image.suffixes import PICTURE_SUFFIXES
+from gscodec.image.file_types.base import HEAD_BYTES
+from gscodec.image.file_types.registry import read_suffixes, type_of_content
 
-_FLOAT_STARTS: Final = {b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"#?RGBE": "Radiance HDR"}
-
-_WEAK_TYPES: Final = frozenset({"BMP", "PPM"})
-"""Types that begin with two letters, as texts do."""
+_WEAK_START: Final = 2
+"""Bytes: texts, too, begin with the two letters of some types."""
 
 _OTHER_SUFFIXES: Final = frozenset(
     [
@@ -76,7 +74,7 @@ def pictures_below(root: Path) -> Walk:
     Raises:
         FileAccessError: the folder cannot be read.
     """
-    return _walk(root, PICTURE_SUFFIXES, sniff=True)
+    return _walk(root, read_suffixes(), sniff=True)
 
 
 def igs_below(root: Path) -> Walk:
@@ -134,18 +132,16 @@ def _picture_type(path: Path) -> str:
     """What a file is that has not the suffix of a picture that is read; empty where it is no picture."""
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(HEAD_BYTES)
     except OSError:
         return ""
-    for start, name in _FLOAT_STARTS.items():
-        if head.startswith(start):
-            return f"is {name} by its content; rename it"
     try:
-        kind = file_type(head, "")
+        kind = type_of_content(head, "")
     except UnsupportedImage as fault:
         text = str(fault).removeprefix(": ").partition(";")[0]
         return text if "pictures are not read" in text and "PDF" not in text else ""
     except BadImage:
         suffix = path.suffix.lower()
         return f"{suffix[1:].upper()} pictures are not read" if suffix in _OTHER_SUFFIXES else ""
-    return "" if kind in _WEAK_TYPES else f"is {kind} by its content; rename it"
+    is_weak = max(map(len, kind.starts)) <= _WEAK_START
+    return "" if is_weak else f"is {kind.title} by its content; rename it"

@@ -1,5 +1,6 @@
 """Large pictures to tiled TIFF files, strip by strip."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +21,14 @@ def is_streamed(
 ) -> bool:
     """Whether the output is a TIFF of one picture of more than LARGE_PIXELS, at its own or an integer depth."""
     from gscodec.image.levels import has_floats
+    from gscodec.image.save import is_written_in_strips
 
     height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
-    kind = (format_name or output.suffix).lower().removeprefix(".")
     as_stored = len(image.groups) == 1 and not image.has_file_chunk
     return (
         height * width > LARGE_PIXELS
-        and kind in {"tif", "tiff"}
         and as_stored
+        and is_written_in_strips(os.fspath(output), format_name)
         and (depth is None or (depth < 32 and not has_floats(image.groups)))
     )
 
@@ -44,16 +45,16 @@ def stream_picture(
     """Write what `is_streamed`.
 
     Raises:
-        GsCodecError: as `IgsImage.render` and `write_tiled_tiff`.
+        GsCodecError: as `IgsImage.render` and `save_strips`.
     """
     import numpy as np
 
     from gscodec.image.levels import native_dtype
-    from gscodec.image.stream_tiff import write_tiled_tiff
+    from gscodec.image.save import save_strips
 
     height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
     dtype = None if depth is None else np.dtype(f"u{depth // 8}")
-    write_tiled_tiff(
+    save_strips(
         output,
         image.strips(lod, region, size, dtype),
         (height, width),

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 def is_one_picture(groups: "Sequence[ChannelGroup]", output: str | None) -> bool:
     """Whether groups that name no files are asked for as one picture: colour with an opacity that is its alpha."""
-    from gscodec.image.picture_names import WRITTEN
+    from gscodec.image.file_types.registry import restored_suffixes
     from gscodec.model.channels import Role
 
-    wanted = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
+    wanted = output is not None and (
+        output == _console.STREAM or PurePath(output).suffix.lower() in restored_suffixes()
+    )
     return wanted and len(groups) == 2 and groups[1].role is Role.OPACITY and not any(g.source for g in groups)
 
 
@@ -48,12 +50,15 @@ class MapTarget:
             InvalidArgument: several maps for one file, or several mips for stdout; or an output is the input.
             OutputExists, FileAccessError: a path that cannot be written.
         """
-        from gscodec.image.picture_names import WRITTEN, picture_names
+        from gscodec.image.file_types.registry import restored_suffixes
+        from gscodec.image.picture_names import picture_names
         from gscodec.material.outputs import default_folder, refuse_inputs, taken
         from gscodec.model.file_names import path_in_folder
 
         output = self._output
-        is_file = output is not None and (output == _console.STREAM or PurePath(output).suffix.lower() in WRITTEN)
+        is_file = output is not None and (
+            output == _console.STREAM or PurePath(output).suffix.lower() in restored_suffixes()
+        )
         if is_file and output is not None and not Path(output).is_dir():
             if len(entries) > 1:
                 listed = ", ".join(entry.name for entry in entries)

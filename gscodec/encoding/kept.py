@@ -8,9 +8,9 @@ from gscodec.container.writer import icc_bytes, metadata_bytes
 from gscodec.errors import InvalidArgument
 from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.metadata import Metadata
-from gscodec.image.kinds import warn_of_source
 from gscodec.image.profiles import is_srgb
 from gscodec.image.regions import RegionSource
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import ImageStack
 
 MetadataPolicy = Literal["all", "none"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 from gscodec.container.writer import meta_bytes
 from gscodec.encoding.job import Job
 from gscodec.image.regions import RegionSource
-from gscodec.image.save import PICTURE_FILES
+from gscodec.image.file_types.registry import known_suffixes
 from gscodec.image.stack import ImageStack
 from gscodec.model.constants import EXACT_DB
 from gscodec.model.file_names import legal_name
@@ -55,6 +55,6 @@ def recorded_name(stack: ImageStack | RegionSource, budget: int | None) -> str:
     if stack.files or len(stack.groups) != 1:
         return ""
     name = stack.groups[0].source or legal_name(PurePath(stack.source_name).name)
-    if PurePath(name).suffix.lower() not in PICTURE_FILES:
+    if PurePath(name).suffix.lower() not in known_suffixes():
         return ""
     return name if budget is None or len(name.encode()) <= META_SHARE * budget else ""

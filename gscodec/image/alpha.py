@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.image.hidden_texels import filled
+from gscodec.image.source_errors import warn_of_source
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, is_coverable
 
 Samples = npt.NDArray[np.float32]
@@ -108,6 +109,12 @@ def divided(colour: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> Samples:
     return filled(np.asarray(straight, np.float32), seen, _FILL_SWEEPS)
 
 
+def straight_levels(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], largest: int) -> npt.NDArray[np.uint16]:
+    """Levels of colour divided by alpha, both of 0..largest; 0 where alpha is 0."""
+    quotient = colour.astype(np.float64) * largest / np.maximum(alpha, 1)
+    return np.where(alpha > 0, np.minimum(np.floor(quotient + 0.5), largest), 0).astype(np.uint16)
+
+
 def rounded(alpha: Samples) -> Samples:
     """Float alpha within 0..1 where nothing of it is further out than ROUNDING; else as it is."""
     if alpha.min() < -ROUNDING or alpha.max() > 1 + ROUNDING:
@@ -137,3 +144,13 @@ def _brightest_covered(sizes: Samples, alpha: Samples) -> float:
     """The largest straight colour of what is covered by half or more."""
     solid = alpha >= 0.5 * alpha.max()
     return float(sizes[solid].max())
+
+
+def report_lost_alpha(alpha: npt.NDArray[Any], kind: str, name: str) -> None:
+    """One SourceWarning where a file without an alpha shows what is not covered as black.
+
+    Args:
+        kind: name of the file type.
+    """
+    if float(alpha.min()) < 1:
+        warn_of_source(f"{name}: {kind} has no alpha channel; colour is that over black")

@@ -5,10 +5,8 @@ from pathlib import PurePath
 from typing import Final
 
 from gscodec.format.files import FileEntry
+from gscodec.image.file_types.registry import restored_suffixes, type_of_suffix
 from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
-
-WRITTEN: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".exr", ".hdr"})
-"""Suffixes of sources that a decode can write again; others come back as PNG, floats as OpenEXR."""
 
 MOST_IN_PNG: Final = 4
 """Channels of a PNG file."""
@@ -18,7 +16,8 @@ _MIP_BYTES: Final = len(".mip20")
 
 def usual_suffix(entry: FileEntry) -> str:
     """What a picture is written as where nobody says."""
-    if entry.exr or PurePath(entry.name).suffix.lower() in {".exr", ".hdr"}:
+    kind = type_of_suffix(PurePath(entry.name).suffix.lower())
+    if entry.exr or (kind is not None and not kind.has_integers):
         return ".exr"
     return ".png" if entry.n_channels <= MOST_IN_PNG else ".tif"
 
@@ -40,7 +39,7 @@ def picture_names(entries: Sequence[FileEntry], format_name: str | None = None) 
 
 def _name(entry: FileEntry, forced: str | None, *, keep: bool) -> str:
     path = PurePath(safe_file_name(entry.name))
-    if forced is None and path.suffix.lower() in WRITTEN:
+    if forced is None and path.suffix.lower() in restored_suffixes():
         return path.name
     suffix = forced or usual_suffix(entry)
     return safe_file_name(path.name if keep and path.suffix.lower() != suffix else path.stem, suffix=suffix)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gscodec.errors import LimitExceeded
 from gscodec.format.limits import MAX_ICC_BYTES
-from gscodec.image.kinds import warn_of_source
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import is_cmyk
 from gscodec.model.channels import ChannelGroup
 

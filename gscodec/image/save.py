@@ -1,67 +1,29 @@
-"""Decoded pictures to files, in any format Pillow writes, and in 16-bit colour where the format has it."""
+"""Decoded pictures to files: samples brought into a form that the file type has, and written by it."""
 
-import io
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import PurePath
-from typing import Any, BinaryIO, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, UnsupportedImage
 from gscodec.format.metadata import Metadata
-from gscodec.image.alpha import covers, in_mode
-from gscodec.image.embed import embedded, fitting_metadata, pillow_options
-from gscodec.image.kinds import warn_of_source
+from gscodec.image.alpha import covers, in_mode, report_lost_alpha
+from gscodec.image.file_types.base import FloatPicture, IntegerPicture, PictureType, StripPicture
+from gscodec.image.file_types.registry import type_to_write
 from gscodec.image.levels import check_channels, full_range, has_floats, native_dtype, to_native, to_values
+from gscodec.image.metadata import fitting_metadata
 from gscodec.image.normals import shown_normals
 from gscodec.image.picture_names import MOST_IN_PNG
-from gscodec.image.png import write_deep_png
-from gscodec.image.pnm import write_deep_pnm
 from gscodec.image.profiles import deep_rgb_of_inks, fitting_profile, is_srgb, srgb_of_inks
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import is_cmyk, picture_groups
-from gscodec.image.suffixes import PICTURE_SUFFIXES
-from gscodec.image.tiff import write_deep_tiff
 from gscodec.image.transfer import light_of_srgb, srgb_of_light
 from gscodec.image.windows import displayed, report_shape_and_primaries
 from gscodec.io.atomic import write_atomic
 from gscodec.io.streams import write_stdout
 from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
-
-_DEEP: Final = {"PNG", "TIFF", "PPM"}
-_SUFFIXES: Final = {
-    "": "PNG",
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".ppm": "PPM",
-    ".pgm": "PPM",
-    ".pbm": "PPM",
-    ".pnm": "PPM",
-    ".tga": "TGA",
-    ".exr": "EXR",
-    ".hdr": "HDR",
-}
-"""The usual ones, so that not all of Pillow's plugins are loaded to look them up."""
-
-PICTURE_FILES: Final = PICTURE_SUFFIXES | set(_SUFFIXES) - {""}
-"""Suffixes of files that may hold a picture, read or written."""
-
-_ALPHA: Final = {"PNG", "TIFF", "WEBP", "TGA", "AVIF", "DDS", "JPEG2000", "QOI", "SGI"}
-_REFUSED: Final = {"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"}  # written by Pillow, but not as these very pixels
-_PROFILED: Final = {"PNG", "TIFF", "JPEG", "WEBP", "AVIF"}
-_NO_GRAY: Final = {"WEBP", "AVIF"}  # gray is written as RGB
-_MODES: Final = {1: ("L", "RGB"), 2: ("LA", "RGBA"), 3: ("RGB",), 4: ("RGBA",)}
-_OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},  # the picture has been through one lossy codec already
-    "WEBP": {"lossless": True, "exact": True},  # exact: colour under clear alpha too
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
 
 
 def save_image(
@@ -121,104 +83,120 @@ def encode_image(
     metadata: Metadata | None = None,
 ) -> bytes:
     """The bytes that `save_image` writes. `name` gives the format where `format_name` is None."""
-    kind = _format(name, format_name)
+    kind = type_to_write(name, format_name)
     check_channels(array, groups)
-    kept = fitting_metadata(metadata, kind, name)
-    data = _picture_file(kind, array, groups, icc, bit_depth, exr or {}, pillow_options(kept, kind), name)
-    return embedded(data, kind, kept)
+    metadata = fitting_metadata(metadata, kind, name)
+    exr = exr or {}
+    if exr and not kind.keeps_windows:
+        array = displayed(array, exr, name)
+        report_shape_and_primaries(exr, kind.name, name)
+    is_float = array.dtype.kind == "f" and has_floats(groups)
+    if not kind.has_integers or (kind.has_floats and is_float):
+        return kind.write_floats(_floats(kind, array, tuple(groups), exr, bit_depth, icc, metadata, name))
+    if is_float:
+        array = _displayable(array, groups, name, kind)
+        groups = picture_groups(array.shape[2], 16 if kind.has_16_bits else 8)
+    elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
+        array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
+    if is_cmyk(groups):
+        picture = _inks(kind, array, icc, bit_depth or groups[0].bit_depth, name)
+    elif kind.has_many_channels and len(groups) == 1 and groups[0].n_channels > MOST_IN_PNG:
+        picture = _many_channels(kind, array, groups, bit_depth, name)
+    else:
+        picture = _gray_or_colour(kind, array, groups, icc, bit_depth, name)
+    return kind.write(picture._replace(metadata=metadata))
 
 
-def _picture_file(
-    kind: str,
+def is_written_in_strips(name: str, format_name: str | None) -> bool:
+    """Whether `save_strips` writes this type, which `format_name` names, or the suffix of `name` where that is None.
+
+    Raises:
+        InvalidArgument: a type that is not written.
+    """
+    return type_to_write(name, format_name).has_strips
+
+
+def save_strips(
+    path: str | os.PathLike[str],
+    strips: Iterable[tuple[int, npt.NDArray[Any]]],
+    size: tuple[int, int],
+    dtype: npt.DTypeLike,
+    groups: Sequence[ChannelGroup],
+    icc: bytes | None,
+    *,
+    overwrite: bool,
+    format: str | None = None,  # noqa: A002 - as `save_image`
+    metadata: Metadata | None = None,
+) -> None:
+    """Write a picture from the top down, whole or not at all, in memory that does not grow with the picture.
+
+    Args:
+        path: where to.
+        strips: first row and (h, W, C) of `dtype`, in order.
+        size: (H, W).
+        dtype: uint8, uint16 or float32.
+        groups: what the C channels are.
+        format: as `save_image`, of a type that `is_written_in_strips`.
+
+    Raises:
+        InvalidArgument: no such format. UnsupportedImage: several groups of channels.
+        OutputExists, FileAccessError: as `write_atomic`.
+    """
+    name = os.fspath(path)
+    kind = type_to_write(name, format)
+    metadata = fitting_metadata(metadata, kind, name)
+    picture = StripPicture(strips, size, np.dtype(dtype), tuple(groups), icc, metadata)
+    kind.write_strips(path, picture, overwrite=overwrite)
+
+
+def _gray_or_colour(
+    kind: PictureType,
     array: npt.NDArray[Any],
     groups: Sequence[ChannelGroup],
     icc: bytes | None,
     bit_depth: int | None,
-    exr: Mapping[str, Any],
-    options: Mapping[str, Any],
     name: str,
-) -> bytes:
-    """The file; `options` are those of Pillow's writer."""
-    if exr and kind != "EXR":
-        array = displayed(array, exr, name)
-        report_shape_and_primaries(exr, kind, name)
-    if kind in {"EXR", "HDR"} or (kind == "TIFF" and array.dtype.kind == "f" and has_floats(groups)):
-        return _float_file(kind, array, tuple(groups), exr, bit_depth, icc, name)
-    if array.dtype.kind == "f" and has_floats(groups):
-        array = _displayable(array, groups, name, kind)
-        groups = picture_groups(array.shape[2], 16 if kind in _DEEP else 8)
-    elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
-        array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
-    if is_cmyk(groups):
-        return _inks(array, kind, icc, bit_depth or groups[0].bit_depth, options, name)
-    if kind == "TIFF" and len(groups) == 1 and groups[0].n_channels > MOST_IN_PNG:
-        return _many_channels(array, groups, bit_depth, name)
+) -> IntegerPicture:
     n_channels = _picture_channels(groups, name)
-    deep_gray_alpha = kind == "TIFF" and n_channels == 2 and (bit_depth or native_dtype(groups).itemsize * 8) == 16
-    icc = _profile(icc, kind, 4 if deep_gray_alpha else n_channels, name)
-    has_alpha = n_channels in {2, 4}
-    if has_alpha and kind not in _ALPHA:
-        raise InvalidArgument(f"{name}: {kind} has no alpha channel; write PNG, TIFF or WebP")
-    has_deep = kind in _DEEP
-    if bit_depth not in {None, 8, 16} or (bit_depth == 16 and not has_deep):
-        raise InvalidArgument(f"{name}: {kind} is not written at {bit_depth} bits; use 8, or 16 with PNG, TIFF or PPM")
+    is_deep = (bit_depth or native_dtype(groups).itemsize * 8) == 16
+    is_gray = n_channels == 1 or (n_channels == 2 and (kind.has_deep_gray_alpha or not is_deep))
+    icc = _profile(icc, kind, is_gray, name)
+    if n_channels in {2, 4} and not kind.has_alpha:
+        raise InvalidArgument(f"{name}: {kind.name} has no alpha channel; write PNG, TIFF or WebP")
+    if bit_depth not in {None, 8, 16} or (bit_depth == 16 and not kind.has_16_bits):
+        raise InvalidArgument(
+            f"{name}: {kind.name} is not written at {bit_depth} bits; use 8, or 16 with PNG, TIFF or PPM"
+        )
     if bit_depth is None:
         array = to_native(array, groups)
-        if groups[0].bit_depth == 1 and n_channels == 1 and kind in {"PNG", "TIFF", "BMP", "PPM"}:
-            return _with_pillow(array, ("1",), kind, icc, options, name)
-        bit_depth = 8 if native_dtype(groups) == np.uint8 or not has_deep else 16
-    if bit_depth == 16:
-        deep = full_range(array, np.uint16)
-        if kind == "PPM":
-            return write_deep_pnm(deep)
-        if kind == "PNG":
-            return write_deep_png(deep, icc)
-        # few programs, Pillow not among them, read TIFFs of 16-bit gray with alpha
-        return write_deep_tiff(deep[:, :, [0, 0, 0, 1]] if deep_gray_alpha else deep, icc)
-    return _with_pillow(full_range(array, np.uint8), _MODES[n_channels], kind, icc, options, name)
+        if groups[0].bit_depth == 1 and n_channels == 1 and kind.has_bilevel:
+            return IntegerPicture(full_range(array, np.uint8), name, icc, is_bilevel=True)
+        bit_depth = 8 if native_dtype(groups) == np.uint8 or not kind.has_16_bits else 16
+    return IntegerPicture(full_range(array, np.uint16 if bit_depth == 16 else np.uint8), name, icc)
 
 
-def _float_file(
-    kind: str,
+def _floats(
+    kind: PictureType,
     array: npt.NDArray[Any],
     groups: tuple[ChannelGroup, ...],
     exr: Mapping[str, Any],
     bit_depth: int | None,
     icc: bytes | None,
+    metadata: Metadata | None,
     name: str,
-) -> bytes:
-    """OpenEXR, Radiance HDR, or a TIFF of floats; integer colour is made linear light.
-
-    OpenEXR has premultiplied colour, HDR the same, which is what there is over black, and TIFF either.
-    """
+) -> FloatPicture:
+    """A picture for a file of floats; integer colour is made linear light, and alpha as the type has it."""
     if bit_depth not in {None, 16, 32}:
-        raise InvalidArgument(f"{name}: {kind} has samples of 16 or 32 bits, not {bit_depth}")
+        raise InvalidArgument(f"{name}: {kind.name} has samples of 16 or 32 bits, not {bit_depth}")
     if has_floats(groups):
         values = to_values(array, ())
     else:
         codes, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
         values = _light(codes, groups)
-    icc = _profile(icc, kind, values.shape[2], name)
-    if kind in {"EXR", "HDR"}:
-        values, groups = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
-    if kind == "EXR":
-        from gscodec.image.exr import write_exr
-
-        return write_exr(values, groups, exr, bit_depth)
-    if kind == "TIFF":
-        from gscodec.image.float_tiff import write_float_tiff
-
-        modes = {cover.mode for cover in covers(groups)}
-        return write_float_tiff(
-            values, bit_depth or max(group.bit_depth for group in groups), modes.pop() if modes else AlphaMode.NONE, icc
-        )
-    from gscodec.image.radiance import write_radiance
-
-    if values.shape[2] not in {1, 3, 4}:
-        raise InvalidArgument(f"{name}: Radiance HDR has three channels, not {values.shape[2]}; write OpenEXR")
-    if values.shape[2] == 4:
-        _report_alpha(values[:, :, 3], kind, name)
-    return write_radiance(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[:, :, :3])
+    icc = _profile(icc, kind, values.shape[2] <= 2, name)
+    if kind.float_alpha is not None:
+        values, groups = in_mode(values, groups, kind.float_alpha)
+    return FloatPicture(values, groups, name, bit_depth, exr, icc, metadata)
 
 
 def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
@@ -234,19 +212,19 @@ def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArr
 
 
 def _displayable(
-    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, kind: str
+    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, kind: PictureType
 ) -> npt.NDArray[np.float32]:
     """The first light among float samples, and its alpha, for a file of integers; a SourceWarning names the rest.
 
     Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1). Where the file takes no alpha, colour is
     premultiplied: what there is over black.
     """
-    takes_alpha = kind in _ALPHA
+    takes_alpha = kind.has_alpha
     mode = AlphaMode.STRAIGHT if takes_alpha else AlphaMode.PREMULTIPLIED
     values, groups = in_mode(array.astype(np.float32), groups, mode)
     starts = [0, *np.cumsum([group.n_channels for group in groups])]
     if groups[0].role is Role.NORMAL:
-        _report_layers(groups[1:], kind, name)
+        _report_layers(groups[1:], kind.name, name)
         return np.clip(shown_normals(values[:, :, : groups[0].n_channels], groups[0]), 0, 1)
     usable = [k for k, group in enumerate(groups) if group.n_channels in {1, 3}]
     light = next((k for k in usable if groups[k].role in COLOURS), usable[0] if usable else None)
@@ -258,12 +236,12 @@ def _displayable(
         colour = srgb_of_light(colour)
     cover = next((cover for cover in covers(groups) if cover.colour == shown), None)
     holder = light if cover is None else cover.holder
-    _report_layers([group for k, group in enumerate(groups) if k not in {light, holder}], kind, name)
+    _report_layers([group for k, group in enumerate(groups) if k not in {light, holder}], kind.name, name)
     if cover is None:
         return colour
     alpha = values[:, :, cover.alpha : cover.alpha + 1]
     if not takes_alpha:
-        _report_alpha(alpha, kind, name)
+        report_lost_alpha(alpha, kind.name, name)
         return colour
     return np.concatenate([colour, np.clip(alpha, 0, 1)], axis=2)
 
@@ -275,48 +253,15 @@ def _report_layers(groups: Sequence[ChannelGroup], kind: str, name: str) -> None
         warn_of_source(f"{name}: {kind} holds one picture; left out: {names}; write OpenEXR, or export, to keep all")
 
 
-def _report_alpha(alpha: npt.NDArray[Any], kind: str, name: str) -> None:
-    """One SourceWarning where a file without an alpha shows what is not covered as black."""
-    if float(alpha.min()) < 1:
-        warn_of_source(f"{name}: {kind} has no alpha channel; colour is that over black")
-
-
-def _format(name: str, format_name: str | None) -> str:
-    """Pillow's name of the format asked for."""
-    if format_name is None:
-        suffix = "" if name == "-" else PurePath(name).suffix.lower()
-    else:
-        suffix = f".{format_name.lower().removeprefix('.')}"
-    if suffix in _SUFFIXES and not (format_name is not None and suffix == "."):
-        return _SUFFIXES[suffix]
-    from PIL import Image
-
-    kind = Image.registered_extensions().get(suffix, suffix[1:].upper())
-    if kind not in Image.SAVE or kind in _REFUSED:
-        asked = format_name if format_name is not None else f"*{suffix}"
-        raise InvalidArgument(f"{name}: pictures are not written as {asked}; use png, tiff, webp, jpeg, bmp or ppm")
-    return kind
-
-
-def _many_channels(array: npt.NDArray[Any], groups: Sequence[ChannelGroup], bit_depth: int | None, name: str) -> bytes:
-    """A TIFF of integers with more channels than RGB and alpha: gray, and ExtraSamples that say nothing of the rest."""
-    import tifffile
-
+def _many_channels(
+    kind: PictureType, array: npt.NDArray[Any], groups: Sequence[ChannelGroup], bit_depth: int | None, name: str
+) -> IntegerPicture:
+    """More channels than RGB and alpha."""
     if bit_depth not in {None, 8, 16}:
-        raise InvalidArgument(f"{name}: TIFF of integers is not written at {bit_depth} bits; use 8 or 16")
+        raise InvalidArgument(f"{name}: {kind.name} of integers is not written at {bit_depth} bits; use 8 or 16")
     levels = to_native(array, groups) if bit_depth is None else array
     is_deep = bit_depth == 16 or (bit_depth is None and native_dtype(groups) != np.uint8)
-    stream = io.BytesIO()
-    tifffile.imwrite(
-        stream,
-        full_range(levels, np.uint16 if is_deep else np.uint8),
-        photometric="minisblack",
-        planarconfig="contig",
-        extrasamples=["unspecified"] * (groups[0].n_channels - 1),
-        compression="zlib",
-        metadata=None,
-    )
-    return stream.getvalue()
+    return IntegerPicture(full_range(levels, np.uint16 if is_deep else np.uint8), name)
 
 
 def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
@@ -336,56 +281,24 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     raise UnsupportedImage(f"{name}: {n_channels} channels ({names}) are not one gray or colour picture{remedy}")
 
 
-def _inks(
-    array: npt.NDArray[Any], kind: str, icc: bytes | None, bit_depth: int, options: Mapping[str, Any], name: str
-) -> bytes:
-    """CMYK where the format has it, else sRGB: through the profile, or by the plain formula where there is none."""
+def _inks(kind: PictureType, array: npt.NDArray[Any], icc: bytes | None, bit_depth: int, name: str) -> IntegerPicture:
+    """CMYK where the type has it, else sRGB: through the profile, or by the plain formula where there is none."""
     icc = fitting_profile(icc, "CMYK", name)
-    if kind == "TIFF" and bit_depth == 16:
-        return write_deep_tiff(full_range(array, np.uint16), icc, inks=True)
-    if kind in {"PNG", "PPM"} and bit_depth == 16 and not icc:
-        deep = deep_rgb_of_inks(full_range(array, np.uint16))
-        return write_deep_png(deep, None) if kind == "PNG" else write_deep_pnm(deep)
-    inks = full_range(array, np.uint8)
-    if kind in {"TIFF", "JPEG"}:
-        return _with_pillow(inks, ("CMYK",), kind, icc, options, name)
-    return _with_pillow(srgb_of_inks(inks, icc, name), ("RGB",), kind, None, options, name)
+    if bit_depth == 16 and 16 in kind.ink_bits:
+        return IntegerPicture(full_range(array, np.uint16), name, icc, is_inks=True)
+    if kind.ink_bits:
+        return IntegerPicture(full_range(array, np.uint8), name, icc, is_inks=True)
+    if bit_depth == 16 and kind.has_16_bits and not icc:
+        return IntegerPicture(deep_rgb_of_inks(full_range(array, np.uint16)), name)
+    return IntegerPicture(srgb_of_inks(full_range(array, np.uint8), icc, name), name)
 
 
-def _profile(icc: bytes | None, kind: str, n_channels: int, name: str) -> bytes | None:
+def _profile(icc: bytes | None, kind: PictureType, is_gray: bool, name: str) -> bytes | None:
     """The profile for a file of gray or RGB, where the file type has one and it is of that model."""
-    if icc and kind not in _PROFILED:
+    if icc and not kind.keeps_profile:
         if not is_srgb(icc):
-            warn_of_source(f"{name}: {kind} has no place for the ICC profile; programs will take its colours as sRGB")
+            warn_of_source(
+                f"{name}: {kind.name} has no place for the ICC profile; programs will take its colours as sRGB"
+            )
         return None
-    return fitting_profile(icc, "GRAY" if n_channels <= 2 and kind not in _NO_GRAY else "RGB ", name)
-
-
-def _with_pillow(
-    array: npt.NDArray[np.uint8],
-    modes: Sequence[str],
-    kind: str,
-    icc: bytes | None,
-    more: Mapping[str, Any],
-    name: str,
-) -> bytes:
-    """The file in the first of the modes that the format takes."""
-    from PIL import Image
-
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array, "CMYK" if modes[0] == "CMYK" else None)
-    options = _OPTIONS.get(kind, {}) | dict(more)
-    if icc:
-        options["icc_profile"] = icc
-    fault: Exception | None = None
-    for mode in modes:
-        stream: BinaryIO = io.BytesIO()
-        try:
-            image.convert(mode, dither=Image.Dither.NONE).save(stream, kind, **options)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, SystemError) as error:
-            fault = fault or error
-            continue
-        stream.seek(0)
-        return stream.read()
-    height, width = array.shape[:2]
-    reason = " ".join(str(fault).split())
-    raise InvalidArgument(f"{name}: {width}x{height} px cannot be written as {kind} ({reason}); write PNG") from fault
+    return fitting_profile(icc, "GRAY" if is_gray and kind.has_gray else "RGB ", name)

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.image.exr_chroma import REC_709
-from gscodec.image.kinds import warn_of_source
+from gscodec.image.file_types.exr_chroma import REC_709
+from gscodec.image.source_errors import warn_of_source
 from gscodec.model.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
 
 MOST_AROUND: Final = 64

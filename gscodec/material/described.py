@@ -17,9 +17,9 @@ from gscodec.errors import InvalidArgument
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import in_mode
 from gscodec.image.floats import float_group, model_samples
-from gscodec.image.kinds import warn_of_source
 from gscodec.image.levels import to_values
 from gscodec.image.normals import SIGNED_BELOW, follows_from_xy
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import ImageStack, is_cmyk
 from gscodec.material.evidence import contradiction
 from gscodec.material.roles import MapName, map_name

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gscodec.errors import GsCodecError
-from gscodec.image.suffixes import PICTURE_SUFFIXES
+from gscodec.image.file_types.registry import read_suffixes
 from gscodec.material.manifest import read_manifest
 
 
@@ -19,7 +19,8 @@ def input_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
         yield path
         if path.is_dir():
             try:
-                yield from (file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+                suffixes = read_suffixes()
+                yield from (file for file in path.iterdir() if file.suffix.lower() in suffixes)
             except OSError:
                 continue
         elif path.suffix.lower() == ".toml" and len(paths) == 1:

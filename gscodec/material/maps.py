@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import FileAccessError, InvalidArgument, LimitExceeded, file_access_error
-from gscodec.image.kinds import warn_of_source
+from gscodec.image.file_types.registry import read_suffixes
 from gscodec.image.load import load_image
 from gscodec.image.metadata import colour_words, report_left_out
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import ImageStack, is_cmyk
-from gscodec.image.suffixes import PICTURE_SUFFIXES
 from gscodec.material.described import Described, MapFile, describe_picture
 from gscodec.material.discover import group_maps, in_order, set_fault
 from gscodec.material.manifest import parse_normal, parse_role, read_manifest
@@ -114,7 +114,8 @@ def find_maps(folder: Path, *, stack: bool = False) -> list[MapFile]:
         InvalidArgument: they are not the maps of one material.
     """
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+        suffixes = read_suffixes()
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
     except OSError as fault:
         raise file_access_error(f"{folder}: cannot be read: {fault.strerror}", fault) from fault
     files = [path for path in files if not path.name.startswith(".")]

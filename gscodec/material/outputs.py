@@ -81,7 +81,7 @@ def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") 
             the usual folder may be one.
         mark: what becomes of them.
     """
-    from gscodec.image.suffixes import PICTURE_SUFFIXES
+    from gscodec.image.file_types.registry import read_suffixes
 
     try:
         there = {file_key(file.name) for file in path.iterdir()}
@@ -90,7 +90,8 @@ def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") 
     if sources:
         meets = bool(there & {file_key(name) for name in sources})
     else:
-        meets = any(Path(name).suffix.lower() in PICTURE_SUFFIXES for name in there)
+        suffixes = read_suffixes()
+        meets = any(Path(name).suffix.lower() in suffixes for name in there)
     return path.with_name(f"{path.name}.{mark}") if meets else path
 
 

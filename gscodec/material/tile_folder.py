@@ -6,7 +6,6 @@ pixels, from anywhere: only their order matters. All pictures of the folder are 
 numbers, fill the whole grid and do not overlap; those of a row have one height, those of a column one width.
 """
 
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, LimitExceeded
-from gscodec.image.kinds import one_line_errors, open_pillow
-from gscodec.image.load import load_image
+from gscodec.image.file_types.registry import read_suffixes
+from gscodec.image.load import load_image, picture_size
 from gscodec.image.regions import Rect, RegionSource
-from gscodec.image.suffixes import PICTURE_SUFFIXES
 from gscodec.material.roles import map_name
 from gscodec.model.constants import LARGE_PIXELS, MAX_DIMENSION
 
@@ -45,7 +43,8 @@ def find_tiles(folder: Path) -> Places | None:
         InvalidArgument: they are tiles, but some are missing or twice there.
     """
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+        suffixes = read_suffixes()
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
     except OSError:
         return None
     files = [path for path in files if not path.name.startswith(".")]
@@ -180,11 +179,8 @@ def _meeting(edges: npt.NDArray[np.int64], first: int, last: int) -> Iterator[in
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """(height, width), upright, from the header alone where that tells."""
-    with one_line_errors(os.fspath(path)), path.open("rb") as file:
-        image = open_pillow(file, os.fspath(path))
-        width, height = image.size
-        turned = image.getexif().get(0x0112) in {5, 6, 7, 8} if image.format != "TIFF" else False
+    """(height, width), upright, of a tile."""
+    height, width = picture_size(path)
     if height * width > LARGE_PIXELS:
         raise LimitExceeded(f"{path}: a tile of {width}x{height} px is above the limit of {LARGE_PIXELS} pixels")
-    return (width, height) if turned else (height, width)
+    return height, width

@@ -13,8 +13,8 @@ import pytest
 from gscodec.encoding.api import encode
 from gscodec.errors import CorruptField, SourceWarning, UnsupportedImage
 from gscodec.format.files import FileEntry, pack_files, unpack_files
-from gscodec.image.exr_chroma import REC_709, luminance_weights
-from gscodec.image.exr_header import Attribute, read_headers
+from gscodec.image.file_types.exr_chroma import REC_709, luminance_weights
+from gscodec.image.file_types.exr_header import Attribute, read_headers
 from gscodec.image.levels import to_values
 from gscodec.image.load import load_image
 from gscodec.image.save import save_image

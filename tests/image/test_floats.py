@@ -8,11 +8,11 @@ import pytest
 import tifffile
 
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, SourceWarning, UnsupportedImage
-from gscodec.image.exr import write_exr
+from gscodec.image.file_types.exr_samples import write_exr
+from gscodec.image.file_types.radiance import write_radiance
 from gscodec.image.floats import finite
 from gscodec.image.levels import to_unit, to_values
 from gscodec.image.load import load_image
-from gscodec.image.radiance import write_radiance
 from gscodec.image.save import encode_image
 from gscodec.image.stack import ImageStack
 from gscodec.material.restore import Restored, restore

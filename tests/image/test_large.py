@@ -17,12 +17,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from gscodec.errors import BadImage, GsCodecError, InvalidArgument, LimitExceeded, SourceWarning, UnsupportedImage
 from gscodec.format.metadata import Metadata
-from gscodec.image import large_tiff
-from gscodec.image.large_tiff import open_large_tiff
+from gscodec.image.file_types import tiff_large
+from gscodec.image.file_types.tiff_large import open_large_tiff
 from gscodec.image.load import load_image
 from gscodec.image.regions import Rect, RegionSource, SpooledPicture
+from gscodec.image.save import save_strips
 from gscodec.image.stack import ImageStack, is_cmyk, picture_groups
-from gscodec.image.stream_tiff import write_tiled_tiff
 from gscodec.material import load_picture as large
 from gscodec.material.load_picture import load_picture
 from gscodec.material.tile_folder import TileFolder, find_tiles
@@ -126,7 +126,7 @@ def test_a_tiff_that_is_cut_or_turned_is_one_error(tmp_path: Path) -> None:
 
 
 def test_strips_that_are_too_large_by_themselves_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_tiff, "MAX_SEGMENT_BYTES", 10_000)
+    monkeypatch.setattr(tiff_large, "MAX_SEGMENT_BYTES", 10_000)
     path = write_tiff(tmp_path / "in.tif", noise(), compression="zlib", rowsperstrip=90)
     with pytest.raises(LimitExceeded, match="tiles of 256x256"):
         open_large_tiff(path, 0)
@@ -231,7 +231,7 @@ def test_what_is_written_in_strips_comes_back(tmp_path: Path, n_channels: int, d
     groups = picture_groups(n_channels, 8)
     profile = make_profile(b"GRAY" if n_channels < 3 else b"RGB ")
     metadata = Metadata((300.0, 150.0), xmp=b"<x/>")
-    write_tiled_tiff(path, strips, (600, 300), dtype, groups, profile, overwrite=False, metadata=metadata)
+    save_strips(path, strips, (600, 300), dtype, groups, profile, overwrite=False, metadata=metadata)
     with tifffile.TiffFile(path) as tiff:
         page: Any = tiff.pages[0]
         assert page.is_tiled
@@ -251,10 +251,10 @@ def test_writing_takes_the_memory_of_strips_and_leaves_nothing_behind(tmp_path: 
     path = tmp_path / "out.tif"
     arguments = ((8192, 512), np.uint8, picture_groups(3, 8), None)
     with pytest.raises(InvalidArgument, match="stopped"):
-        write_tiled_tiff(path, strips(True), *arguments, overwrite=False)
+        save_strips(path, strips(True), *arguments, overwrite=False)
     assert list(tmp_path.iterdir()) == []
     tracemalloc.start()
-    write_tiled_tiff(path, strips(False), *arguments, overwrite=False)
+    save_strips(path, strips(False), *arguments, overwrite=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8192 * 512 * 3 / 2
@@ -264,7 +264,7 @@ def test_writing_takes_the_memory_of_strips_and_leaves_nothing_behind(tmp_path: 
 def test_several_groups_are_not_one_picture(tmp_path: Path) -> None:
     groups = (ChannelGroup("a", n_channels=1), ChannelGroup("b", n_channels=1))
     with pytest.raises(UnsupportedImage, match="a, b"):
-        write_tiled_tiff(tmp_path / "x.tif", [], (1, 1), np.uint8, groups, None, overwrite=False)
+        save_strips(tmp_path / "x.tif", [], (1, 1), np.uint8, groups, None, overwrite=False)
 
 
 def test_what_a_file_says_is_the_same_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

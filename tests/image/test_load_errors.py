@@ -181,7 +181,7 @@ def test_running_out_of_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch, saved
         raise MemoryError
 
     data = saved(Image.new("L", (2, 2)), "PNG")
-    monkeypatch.setattr("gscodec.image.load._stack", fail)
+    monkeypatch.setattr("gscodec.image.file_types.pillow_levels.stack_of_image", fail)
     refusal(data, LimitExceeded)
 
 

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from gscodec.errors import BadImage, SourceWarning, UnsupportedImage
-from gscodec.image import large_tiff
+from gscodec.image.file_types import tiff_large
 from gscodec.image.levels import to_values
 from gscodec.image.load import load_image
 from gscodec.image.picture_names import usual_suffix
@@ -126,7 +126,7 @@ def test_a_chain_in_a_circle_ends(noise: Noise) -> None:
 def test_large_tiffs_choose_the_same_picture(noise: Noise, tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(pages((noise(3)[:4, :5], {"subfiletype": 1}), (noise(3), {})))
-    source = large_tiff.open_large_tiff(path, least_pixels=10)
+    source = tiff_large.open_large_tiff(path, least_pixels=10)
     assert source is not None
     with source:
         assert source.shape == (13, 17, 3)
@@ -350,7 +350,7 @@ def test_luminance_and_chroma_become_rgb(compression: int, subsampling: tuple[in
     got, _ = levels(data)
     np.testing.assert_allclose(got, np.broadcast_to((200, 40, 90), (8, 8, 3)), atol=2)
     (tmp_path / "a.tif").write_bytes(data)
-    assert large_tiff.open_large_tiff(tmp_path / "a.tif", least_pixels=1) is None  # left to the reader that converts
+    assert tiff_large.open_large_tiff(tmp_path / "a.tif", least_pixels=1) is None  # left to the reader that converts
 
 
 @pytest.mark.parametrize("subsampling", [(2, 2), (2, 1)])

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import UnsupportedImage
-from gscodec.image.tiff_layout import (
+from gscodec.image.alpha import straight_levels
+from gscodec.image.file_types.tiff_layout import (
     ASSOCIATED,
     BLACK_IS_ZERO,
     PALETTE,
@@ -76,14 +77,8 @@ def read_levels(file: BinaryIO, layout: TiffLayout, name: str) -> tuple[npt.NDAr
         return np.asarray(colour, np.uint16), notes
     alpha = extra[:, :, :1]
     if layout.extra and layout.extra[0] == ASSOCIATED:
-        colour = straight(colour, alpha, largest)
+        colour = straight_levels(colour, alpha, largest)
     return np.concatenate([colour, alpha], axis=2).astype(np.uint16), notes
-
-
-def straight(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], largest: int) -> npt.NDArray[np.uint16]:
-    """Levels of colour divided by alpha, both of 0..largest; 0 where alpha is 0."""
-    quotient = colour.astype(np.float64) * largest / np.maximum(alpha, 1)
-    return np.where(alpha > 0, np.minimum(np.floor(quotient + 0.5), largest), 0).astype(np.uint16)
 
 
 def stored_samples(file: BinaryIO, layout: TiffLayout, name: str) -> npt.NDArray[Any]:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import BadImage, LimitExceeded, UnsupportedImage
-from gscodec.image.kinds import one_line_errors, warn_of_source
-from gscodec.image.metadata import metadata_of_tiff
+from gscodec.image.file_types.tiff_layout import choose_page
+from gscodec.image.file_types.tiff_metadata import metadata_of_tiff
 from gscodec.image.profiles import sound_profile
 from gscodec.image.regions import RawLevels, Rect, RegionSource, SpooledPicture
+from gscodec.image.source_errors import one_line_errors, warn_of_source
 from gscodec.image.stack import check_for, cmyk_groups, picture_groups
-from gscodec.image.tiff_layout import choose_page
 from gscodec.model.constants import LARGE_PIXELS, MAX_CHANNELS, MAX_DIMENSION
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 

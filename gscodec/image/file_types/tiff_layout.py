@@ -11,10 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from gscodec.errors import UnsupportedImage
 
-for _library in ("tifffile", "PIL"):  # they log what is damaged; without a handler that goes to stderr
-    logging.getLogger(_library).addHandler(logging.NullHandler())
-
-SIGNATURES: Final = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it logs what is damaged; without one, to stderr
 
 MAX_TIFF_PAGES: Final = 256
 """Directories that are looked at to find the picture."""

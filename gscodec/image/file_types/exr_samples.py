@@ -16,17 +16,15 @@ import numpy.typing as npt
 from gscodec.errors import BadImage, InvalidArgument, LimitExceeded, UnsupportedImage
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, rounded, straightened
-from gscodec.image.exr_chroma import REC_709, colour_of, enlarged_chroma, luminance_weights
-from gscodec.image.exr_header import kept_attributes, read_headers, with_attributes
+from gscodec.image.file_types.exr_chroma import REC_709, colour_of, enlarged_chroma, luminance_weights
+from gscodec.image.file_types.exr_header import kept_attributes, read_headers, with_attributes
 from gscodec.image.floats import finite, float_group, model_samples
-from gscodec.image.kinds import warn_of_source
 from gscodec.image.quiet import quiet
+from gscodec.image.source_errors import one_line, warn_of_source
 from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.file_names import legal_name, legal_text, numbered
-
-SIGNATURE: Final = b"\x76\x2f\x31\x01"
 
 _TYPES: Final = {"float16": "half", "float32": "float"}
 _DTYPES: Final = {"half": np.float16, "float": np.float32}
@@ -182,7 +180,7 @@ def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str,
         try:
             headers = [dict(found.header) for found in _openexr().File(io.BytesIO(content), header_only=True).parts]
         except Exception as fault:
-            raise BadImage(f"{name}: the OpenEXR header is damaged ({_one_line(fault)})") from fault
+            raise BadImage(f"{name}: the OpenEXR header is damaged ({one_line(fault)})") from fault
     names = [legal_text(str(header.get("name", number))) for number, header in enumerate(headers)]
     if not headers:
         raise BadImage(f"{name}: an OpenEXR file without parts")
@@ -207,7 +205,7 @@ def _channels(content: bytes, number: int, name: str) -> dict[str, Any]:
             parts = _openexr().File(io.BytesIO(content), separate_channels=True).parts
             channels = dict(parts[number].channels)  # the library leaves out parts that it cannot read
         except Exception as fault:
-            raise BadImage(f"{name}: the OpenEXR data is damaged or cut off ({_one_line(fault)})") from fault
+            raise BadImage(f"{name}: the OpenEXR data is damaged or cut off ({one_line(fault)})") from fault
     for channel, found in channels.items():
         if getattr(found.pixels, "ndim", 0) != 2 or not found.pixels.size:
             raise BadImage(f"{name}: channel {channel} of the OpenEXR data is damaged")
@@ -376,7 +374,3 @@ def _openexr() -> Any:
     import OpenEXR
 
     return OpenEXR
-
-
-def _one_line(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:160] or type(fault).__name__

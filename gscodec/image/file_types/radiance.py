@@ -6,18 +6,44 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import BadImage, UnsupportedImage
+from gscodec.errors import BadImage, InvalidArgument, UnsupportedImage
 from gscodec.format.files import FileEntry
+from gscodec.image.alpha import report_lost_alpha
+from gscodec.image.file_types.base import FloatPicture, PictureType, SourceFile
 from gscodec.image.floats import float_group, model_samples
-from gscodec.image.kinds import warn_of_source
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import DimensionCheck, ImageStack, bare_name, check_dimensions
-from gscodec.model.channels import Role
-
-SIGNATURES: Final = (b"#?RADIANCE", b"#?RGBE")
+from gscodec.model.channels import AlphaMode, Role
 
 _SIZE: Final = re.compile(rb"([-+])([XYxy]) +(\d{1,9}) +([-+])([XYxy]) +(\d{1,9})[ \r]*\n")
 _HEADER_LIMIT: Final = 1 << 16
 _RUN: Final = 128
+
+
+class Radiance(PictureType):
+    """Radiance HDR: RGB light in 32 bits per pixel; written flat, colour over black where there is an alpha."""
+
+    name = "HDR"
+    title = "Radiance HDR"
+    starts = (b"#?RADIANCE", b"#?RGBE")
+    read_suffixes = (".hdr", ".rgbe")
+    written_suffixes = (".hdr",)
+    has_integers = False
+    has_floats = True
+    float_alpha = AlphaMode.PREMULTIPLIED
+
+    def read(self, source: SourceFile) -> ImageStack:
+        """See `PictureType.read`."""
+        return read_radiance(source.file, source.name, source.check)
+
+    def write_floats(self, picture: FloatPicture) -> bytes:
+        """See `PictureType.write_floats`."""
+        values, name = picture.values, picture.name
+        if values.shape[2] not in {1, 3, 4}:
+            raise InvalidArgument(f"{name}: Radiance HDR has three channels, not {values.shape[2]}; write OpenEXR")
+        if values.shape[2] == 4:
+            report_lost_alpha(values[:, :, 3], self.name, name)
+        return write_radiance(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[:, :, :3])
 
 
 def read_radiance(file: BinaryIO, name: str, check: DimensionCheck = check_dimensions) -> ImageStack:

@@ -1,11 +1,12 @@
-"""TIFF files of 16-bit samples, which Pillow writes for gray alone.
+"""TIFF files of 16-bit samples, which Pillow writes for gray alone, and of many channels, which it does not write.
 
 Source: TIFF Revision 6.0, Adobe 1992, sections 2, 8, 14 and 18; Adobe Photoshop TIFF Technical Notes 2002 for Deflate.
 """
 
+import io
 import struct
 import zlib
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -66,3 +67,20 @@ def write_deep_tiff(samples: npt.NDArray[np.uint16], icc: bytes | None, *, inks:
         directory += struct.pack("<HHI", tag, kind, len(values)) + place
     data[4:8] = struct.pack("<I", len(data))
     return bytes(data + directory + bytes(4))
+
+
+def write_many_channels(samples: npt.NDArray[Any]) -> bytes:
+    """A TIFF of uint8 or uint16 samples (H, W, C), C above 4: gray, and ExtraSamples without meaning."""
+    import tifffile
+
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        samples,
+        photometric="minisblack",
+        planarconfig="contig",
+        extrasamples=["unspecified"] * (samples.shape[2] - 1),
+        compression="zlib",
+        metadata=None,
+    )
+    return stream.getvalue()

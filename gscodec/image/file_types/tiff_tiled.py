@@ -1,22 +1,19 @@
 """Tiled TIFF and BigTIFF files that are written from the top down, in memory that does not grow with the picture."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import UnsupportedImage
-from gscodec.format.metadata import NO_METADATA, Metadata
-from gscodec.image.embed import fitting_metadata
-from gscodec.image.kinds import warn_of_source
+from gscodec.format.metadata import NO_METADATA
+from gscodec.image.file_types.base import StripPicture
 from gscodec.image.profiles import sound_profile
+from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import is_cmyk
 from gscodec.io.atomic import atomic_path
-from gscodec.model.channels import ChannelGroup
-
-Strips = Iterable[tuple[int, npt.NDArray[Any]]]
 
 TILE_PX: Final = 256
 
@@ -24,24 +21,8 @@ _BIG: Final = (1 << 32) - (1 << 26)
 """Raw bytes from which on a file is a BigTIFF: deflate may gain nothing, and the directory needs room."""
 
 
-def write_tiled_tiff(
-    path: str | os.PathLike[str],
-    strips: Strips,
-    size: tuple[int, int],
-    dtype: npt.DTypeLike,
-    groups: Sequence[ChannelGroup],
-    icc: bytes | None,
-    *,
-    overwrite: bool,
-    metadata: Metadata | None = None,
-) -> None:
+def write_tiled_tiff(path: str | os.PathLike[str], picture: StripPicture, *, overwrite: bool) -> None:
     """A picture in deflated tiles of 256 x 256 px, whole or not at all.
-
-    Args:
-        strips: first row and (h, W, C) of `dtype`, in order.
-        size: (H, W).
-        dtype: uint8, uint16 or float32.
-        groups: what the C channels are.
 
     Raises:
         UnsupportedImage: several groups of channels.
@@ -49,10 +30,11 @@ def write_tiled_tiff(
     """
     import tifffile
 
+    groups = picture.groups
     if len(groups) != 1:
         names = ", ".join(group.name for group in groups)
         raise UnsupportedImage(f"{path}: several groups of channels ({names}) are not one picture")
-    (height, width), n_channels, kind = size, groups[0].n_channels, np.dtype(dtype)
+    (height, width), n_channels, kind = picture.size, groups[0].n_channels, picture.dtype
     shape = (height, width) if n_channels == 1 else (height, width, n_channels)
     is_ink = is_cmyk(groups)
     colours = 3 if n_channels in {3, 4} else 1
@@ -61,8 +43,8 @@ def write_tiled_tiff(
         "extrasamples": [] if is_ink else (["unassalpha"] if n_channels in {2, 4} else [0] * (n_channels - colours)),
         "planarconfig": "contig" if n_channels > 1 else None,
     }
-    icc = sound_profile(icc, groups, os.fspath(path))
-    metadata = fitting_metadata(metadata, "TIFF", os.fspath(path)) or NO_METADATA
+    icc = sound_profile(picture.icc, groups, os.fspath(path))
+    metadata = picture.metadata or NO_METADATA
     if metadata.density is not None:
         options |= {"resolution": metadata.density, "resolutionunit": "INCH"}
     if metadata.xmp:
@@ -72,7 +54,7 @@ def write_tiled_tiff(
     with atomic_path(path, overwrite) as temporary:
         with tifffile.TiffWriter(temporary, bigtiff=height * width * n_channels * kind.itemsize >= _BIG) as writer:
             writer.write(
-                _tiles(strips, (height, width, n_channels), kind),
+                _tiles(picture.strips, (height, width, n_channels), kind),
                 shape=shape,
                 dtype=kind,
                 tile=(TILE_PX, TILE_PX),
@@ -88,7 +70,9 @@ def write_tiled_tiff(
         _sync(temporary)
 
 
-def _tiles(strips: Strips, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+def _tiles(
+    strips: Iterable[tuple[int, npt.NDArray[Any]]], shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> Iterator[npt.NDArray[Any]]:
     """Tiles in row-major order; those at the edges are filled up with zeros."""
     height, width, n_channels = shape
     across = -(-width // TILE_PX)

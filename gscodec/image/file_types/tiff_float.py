@@ -10,11 +10,11 @@ import numpy.typing as npt
 from gscodec.errors import LimitExceeded
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import rounded, straightened
+from gscodec.image.file_types.tiff_layout import ASSOCIATED, UNASSOCIATED, WHITE_IS_ZERO, TiffLayout
+from gscodec.image.file_types.tiff_pixels import stored_samples
 from gscodec.image.floats import finite, float_group, model_samples
 from gscodec.image.profiles import sound_profile
 from gscodec.image.stack import ImageStack, bare_name, upright
-from gscodec.image.tiff_layout import ASSOCIATED, UNASSOCIATED, WHITE_IS_ZERO, TiffLayout
-from gscodec.image.tiff_pixels import stored_samples
 from gscodec.model.channels import AlphaMode, Role
 from gscodec.model.constants import MAX_CHANNELS
 

@@ -1,0 +1,186 @@
+"""What a picture file type is: how its files are recognised, read and written, and what they can hold."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.errors import UnsupportedImage
+from gscodec.format.metadata import Metadata
+from gscodec.image.stack import DimensionCheck, ImageStack, check_dimensions
+from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.model.limits import Limits
+
+if TYPE_CHECKING:
+    from gscodec.image.regions import RegionSource
+
+HEAD_BYTES: Final = 16
+"""First bytes of a file, which tell its type."""
+
+
+class SourceFile(NamedTuple):
+    """A picture file that is to be read."""
+
+    file: BinaryIO  # seekable; at any position
+    head: bytes  # its first HEAD_BYTES
+    name: str  # for messages
+    check: DimensionCheck = check_dimensions  # called before memory is taken for the pixels
+    part: str | None = None  # of a file with several parts, by name or number
+    nan: str = "error"  # what becomes of NaN and infinities, see `floats.finite`
+
+
+class IntegerPicture(NamedTuple):
+    """A picture of integers that is to be written, of a kind that the file type has."""
+
+    samples: npt.NDArray[Any]  # uint8 or uint16 (H, W, C) over the full range; gray or RGB, alpha straight and last
+    name: str  # for messages
+    icc: bytes | None = None  # profile of the colour model that is written
+    metadata: Metadata | None = None  # what the file type has a place for
+    is_bilevel: bool = False  # one gray channel of 0 and 255 only
+    is_inks: bool = False  # four channels are CMYK, 0 is no ink
+
+
+class FloatPicture(NamedTuple):
+    """A picture of floats that is to be written."""
+
+    values: npt.NDArray[np.float32]  # (H, W, C); colour is linear light
+    groups: tuple[ChannelGroup, ...]  # what the C channels are
+    name: str  # for messages
+    bit_depth: int | None = None  # 16 or 32; None is the depth of the groups
+    exr: Mapping[str, Any] | None = None  # as `FileEntry.exr`
+    icc: bytes | None = None
+    metadata: Metadata | None = None
+
+
+class StripPicture(NamedTuple):
+    """A picture that is to be written while its samples arrive."""
+
+    strips: Iterable[tuple[int, npt.NDArray[Any]]]  # first row and (h, W, C) samples of `dtype`, from the top down
+    size: tuple[int, int]  # (height, width) px
+    dtype: np.dtype[Any]  # uint8, uint16 or float32
+    groups: tuple[ChannelGroup, ...]  # what the C channels are
+    icc: bytes | None = None
+    metadata: Metadata | None = None  # what the file type has a place for
+
+
+class PictureType:
+    """A picture file type; a subclass states what its files hold and overrides the readers and writers it has.
+
+    Nothing heavy is imported before a file of the type is read or written.
+    """
+
+    name: str = ""
+    """In capitals, as Pillow calls it where Pillow knows it; for messages about written files."""
+
+    title: str = ""
+    """What its users call it."""
+
+    starts: tuple[bytes, ...] = ()
+    """First bytes of its files, any of them; none where files of the type are only written."""
+
+    read_suffixes: tuple[str, ...] = ()
+    """Suffixes of files that are looked for in folders. What a file is its content tells."""
+
+    written_suffixes: tuple[str, ...] = ()
+    """Suffixes that choose this type for a file to be written."""
+
+    has_parts: bool = False
+    """Whether a file may hold several pictures of which one is chosen."""
+
+    has_integers: bool = True
+    has_floats: bool = False
+    """Kinds of samples that are written. Where a type has both, floats are written of float sources."""
+
+    float_alpha: AlphaMode | None = None
+    """How colour relates to alpha in files of floats; None where files say which."""
+
+    has_alpha: bool = False
+    has_16_bits: bool = False
+    has_bilevel: bool = False
+    """Whether integers are written with alpha, at 16 bits, and as one bit per pixel."""
+
+    has_gray: bool = True
+    has_deep_gray_alpha: bool = True
+    """Whether gray, and gray with alpha at 16 bits, is written as such; as RGB otherwise."""
+
+    has_many_channels: bool = False
+    """Whether integers are written with more channels than RGB and alpha."""
+
+    ink_bits: frozenset[int] = frozenset()
+    """Depths at which CMYK is written."""
+
+    keeps_windows: bool = False
+    """Whether data and display window, aspect of pixels and primaries of `FileEntry.exr` are written."""
+
+    keeps_profile: bool = False
+    keeps_exif: bool = False
+    keeps_density: bool = False
+    keeps_colour_tags: bool = False
+    """Metadata that is written: ICC profile; Exif and XMP; pixel density; PNG's colour tags."""
+
+    metadata_bytes: int | None = None
+    """Most bytes of Exif, and of XMP; None is no limit."""
+
+    has_strips: bool = False
+    """Whether `write_strips` is there, for pictures too large for memory."""
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that begins with these HEAD_BYTES, or fewer, is of this type."""
+        return head.startswith(self.starts)
+
+    @property
+    def restored_suffixes(self) -> tuple[str, ...]:
+        """Suffixes of sources that a decode writes again under the same name; others come back as PNG or OpenEXR."""
+        return tuple(suffix for suffix in self.written_suffixes if suffix in self.read_suffixes)
+
+    def read(self, source: SourceFile) -> ImageStack:
+        """The whole picture, at the depth it has.
+
+        Raises:
+            BadImage, UnsupportedImage, LimitExceeded: as `load_image`.
+            Exception: what a library raises on damaged data; `one_line_errors` turns it into a BadImage.
+        """
+        raise NotImplementedError
+
+    def size(self, source: SourceFile) -> tuple[int, int]:
+        """(height, width) px, upright, from the header.
+
+        Raises:
+            UnsupportedImage: not known without reading the picture. Otherwise as `read`.
+        """
+        raise UnsupportedImage(f"{source.name}: {self.title} files are not read as tiles; convert them to PNG or TIFF")
+
+    def open_in_parts(self, path: Path, least_pixels: int, limits: Limits) -> "RegionSource | None":
+        """A picture of more than `least_pixels`, to be read in parts; None where it is to be read whole.
+
+        Raises:
+            GsCodecError: as `read`, where only this reader has the words for it.
+        """
+
+    def write(self, picture: IntegerPicture) -> bytes:
+        """A file of integers.
+
+        Raises:
+            InvalidArgument: too large for the type, or more than a library does.
+        """
+        raise NotImplementedError
+
+    def write_floats(self, picture: FloatPicture) -> bytes:
+        """A file of floats.
+
+        Raises:
+            InvalidArgument: channels that the type does not have.
+        """
+        raise NotImplementedError
+
+    def write_strips(self, path: str | os.PathLike[str], picture: StripPicture, *, overwrite: bool) -> None:
+        """Write a file from the top down, whole or not at all, in memory that does not grow with the picture.
+
+        Raises:
+            UnsupportedImage: several groups of channels.
+            OutputExists, FileAccessError: as `write_atomic`.
+        """
+        raise NotImplementedError
