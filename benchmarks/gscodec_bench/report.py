@@ -13,8 +13,7 @@ from typing import Final
 
 from gscodec.image.stack import ImageStack
 from gscodec.metrics import bpp
-from gscodec.metrics.measure import channel_spans
-from gscodec.model.channels import Role
+from gscodec.model.channels import Role, channel_spans
 from gscodec_bench.crops import Crop, Samples, choose, data_uri, error_map
 from gscodec_bench.matched import Shown, shown_at
 from gscodec_bench.plan import Results, load_all

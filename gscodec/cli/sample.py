@@ -85,6 +85,7 @@ def command(
     import numpy as np
 
     from gscodec.decoding.image import open_igs
+    from gscodec.model.channels import channel_spans
 
     if points_file is not None:
         points = read_points(points_file)
@@ -94,15 +95,14 @@ def command(
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
         lod = shown_lod(lod, image.lods, display_name(source))
         values = image.sample(points, lod=lod)
-        first = 0
-        for group in image.groups:  # an alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot
+        for group, channels in channel_spans(
+            image.groups
+        ):  # an alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot
             if group.sample_type == "uint":
-                part = values[:, first : first + group.n_channels]
-                np.clip(part, 0, 1, out=part)
-            first += group.n_channels
-        channels = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
+                np.clip(values[:, channels], 0, 1, out=values[:, channels])
+        names = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
         cost = image.stats
-    write_values(target, kind, lod, channels, points, values)
+    write_values(target, kind, lod, names, points, values)
     if stats:
         from gscodec.cli._stats import say_stats
 

@@ -7,7 +7,7 @@ from gscodec.format.files import FileEntry
 from gscodec.format.layout import CODEC_DEFLATE
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.format.records import RecordLayout
-from gscodec.model.channels import ChannelGroup
+from gscodec.model.channels import ChannelGroup, channel_spans
 
 
 def _rate(n_bytes: int, pixels: int) -> float:
@@ -63,21 +63,19 @@ def describe(reader: IgsReader) -> dict[str, Any]:
     header, lods = reader.header, reader.lods
     pixels = header.width * header.height
     payload = reader.payload_size
-    groups, at = [], 0
-    for group in reader.groups:
-        background = [float(value) for value in reader.grid.background[at : at + group.n_channels]]
-        groups.append(_group(group, background))
-        at += group.n_channels
+    groups = [
+        _group(group, [float(value) for value in reader.grid.background[channels]])
+        for group, channels in channel_spans(reader.groups)
+    ]
     available = set(reader.available_lods)
     levels = []
     for lod in range(len(lods)):
-        step = len(lods) - 1 - lod
         size = reader.prefix_size(lod)
         levels.append(
             {
                 "lod": lod,
-                "n_gaussians": lods.counts[step],
-                "gains": list(lods.gains[step]),
+                "n_gaussians": lods.count(lod),
+                "gains": list(lods.gains[lods.step_of(lod)]),
                 "bytes": size,
                 "bpp": _rate(size, pixels),
                 "available": lod in available,

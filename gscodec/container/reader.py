@@ -309,7 +309,7 @@ class IgsReader:
         """
         if not 0 <= lod < len(self._lods):
             raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
-        n_pages = self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+        n_pages = self._pages.until(self._lods.count(lod))
         return self.header.data_offset + self._pages.end_of(n_pages)
 
     @cached_property
@@ -386,7 +386,7 @@ class IgsReader:
         need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
         self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
         generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
-        gains = np.asarray(self._lods.gains[len(self._lods) - 1 - lod], np.float64)
+        gains = np.asarray(self._lods.gains[self._lods.step_of(lod)], np.float64)
         return StoredPages(self._decoder, self._read_pages(pages), pages, generations, gains[generations], self._grid)
 
     def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
@@ -406,7 +406,7 @@ class IgsReader:
             left = self.available_lods
             remedy = f"the finest LOD it holds is {left[0]}" if left else "it holds no LOD"
             raise TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
-        return self._pages.until(self._lods.counts[len(self._lods) - 1 - lod])
+        return self._pages.until(self._lods.count(lod))
 
     def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
         """Fetch what `read_region` of several rectangles will want, together. Of use where reads take long.

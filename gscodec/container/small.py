@@ -41,7 +41,7 @@ from gscodec.format.pages import PageIndex, PageRefs
 from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, SMALL
 from gscodec.format.tables import check_density, pack_channels, unpack_channels
 from gscodec.io.source import ByteSource
-from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.model.channels import AlphaMode, ChannelGroup, count_channels
 from gscodec.model.constants import MAX_FEATURE, SUPPORT_Q, TOP_K
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.base import PageDecoder
@@ -201,7 +201,7 @@ class _Parser:
             groups, background = standard_groups(values["layout"]), None
         else:
             groups, background = unpack_channels(self._raw(channels), None, name)
-        n_channels = sum(group.n_channels for group in groups)
+        n_channels = count_channels(groups)
         steps = SmallSteps(
             values["scale_step"],
             values["position_offset"],

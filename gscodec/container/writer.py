@@ -266,7 +266,7 @@ def _rounded(contents: Contents) -> Contents:
     grid, lods = contents.grid, contents.lods
     _check_grid(grid, contents.groups, contents.page_size)
     _check_counts(lods.counts, contents.page_size)
-    _check_gaussians(contents.gaussians, lods, sum(group.n_channels for group in contents.groups))
+    _check_gaussians(contents.gaussians, lods, count_channels(contents.groups))
     for row in lods.gains:
         for gain in row:
             LOD_ROW.check({"gain": gain}, _WHERE, InvalidArgument)
@@ -293,7 +293,7 @@ def _check_grid(grid: Grid, groups: Sequence[ChannelGroup], page_size: int) -> N
         "page_size": page_size,
     }
     HEADER.check(values, _WHERE, InvalidArgument)
-    n_channels = sum(group.n_channels for group in groups)
+    n_channels = count_channels(groups)
     check_groups(groups, n_channels, _WHERE, InvalidArgument)
     HEADER.check({"n_channels": n_channels}, _WHERE, InvalidArgument)
     if np.shape(grid.background) != (n_channels,) or not np.isfinite(grid.background).all():

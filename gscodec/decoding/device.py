@@ -18,7 +18,7 @@ from gscodec.decoding.work import TileLengths, TileRect, WorkBudget
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.image.levels import native_dtype
 from gscodec.image.transfer import from_model
-from gscodec.model.channels import ChannelGroup, SampleType
+from gscodec.model.channels import ChannelGroup, SampleType, channel_spans
 from gscodec.model.gaussians import Float32Array, Float64Array, Window
 from gscodec.model.rendering import OutputDtype, TileIndex
 from gscodec.render.base import Rasterizer
@@ -135,9 +135,7 @@ _POINTS = 1 << 24
 def values_in_place(runtime: Runtime, samples: Array, groups: Sequence[ChannelGroup]) -> None:
     """Brings the float groups among samples (..., C) of the model to the source's units: `levels.to_values`."""
     with runtime:
-        at = 0
-        for group in groups:
+        for group, channels in channel_spans(groups):
             if group.sample_type is SampleType.FLOAT:
-                part = samples[..., at : at + group.n_channels]
+                part = samples[..., channels]
                 part[...] = from_model(part, group, runtime.xp)
-            at += group.n_channels

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gscodec.decoding.work import TileRect, WorkBudget
 from gscodec.errors import InvalidArgument
 from gscodec.image.levels import full_range, has_floats, native_dtype, to_native
-from gscodec.model.channels import ChannelGroup
+from gscodec.model.channels import ChannelGroup, count_channels
 from gscodec.model.constants import TILE_SIZE
 from gscodec.model.rendering import OutputDtype
 
@@ -70,7 +70,7 @@ def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) ->
         raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
     engine: OutputDtype = "float32" if has_floats(groups) else _DTYPES[wanted.name]
     top = int(np.iinfo(wanted).max) if wanted.kind == "u" else 0
-    steps = (top,) * sum(group.n_channels for group in groups)
+    steps = (top,) * count_channels(groups)
     return Output(engine, lambda values: full_range(values, wanted), wanted, steps)
 
 

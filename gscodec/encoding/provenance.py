@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from gscodec.container.writer import meta_bytes
 from gscodec.encoding.job import Job
-from gscodec.image.regions import RegionSource
 from gscodec.image.file_types.registry import known_suffixes
+from gscodec.image.regions import RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.model.constants import EXACT_DB
 from gscodec.model.file_names import legal_name

@@ -13,7 +13,7 @@ from gscodec.image.alpha import covers
 from gscodec.image.levels import full_range
 from gscodec.image.normals import Meaning, meaning_in
 from gscodec.material.restore import Restored
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, channel_spans
 
 MOST_CHANNELS = 4
 """Of a texture."""
@@ -48,10 +48,8 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
     found: list[Texture] = []
     groups = list(restored.groups)
     modes = {cover.holder: cover.mode for cover in covers(groups)}
-    at = 0
-    for number, group in enumerate(groups):
-        part = samples[:, :, at : at + group.n_channels]
-        at += group.n_channels
+    for number, (group, channels) in enumerate(channel_spans(groups)):
+        part = samples[:, :, channels]
         name = base if number == 0 else f"{base}_{group.name}"
         if group.n_channels == 1 and number in modes:
             found[-1] = _with_alpha(found[-1], part, modes[number])

@@ -13,7 +13,7 @@ import numpy as np
 
 from gscodec.format.limits import generation_sizes, generations_of
 from gscodec.format.pages import page_starts
-from gscodec.model.channels import ChannelGroup
+from gscodec.model.channels import ChannelGroup, channel_spans, count_channels
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 from gscodec.profiles.coded import payload_bits, quantize_in_order
 from gscodec.profiles.lattice import OCTAVE, ROTATION_CLASSES, Lattice, cell_sizes, dequantize, quantize
@@ -82,7 +82,7 @@ def small_lattice(
         colours: as in the file's header.
         scales: (C,) by how much the features of the fit are those of the file; None is 1 for all.
     """
-    of_file = np.full(sum(group.n_channels for group in groups), steps.feature) / (1.0 if scales is None else scales)
+    of_file = np.full(count_channels(groups), steps.feature) / (1.0 if scales is None else scales)
     octaves = np.round(-OCTAVE / FEATURE_UNITS * np.log2(of_file)).astype(np.int64)
     said = SmallSteps(
         max(1, round(steps.scale)),
@@ -139,9 +139,7 @@ def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], s
     Candidates are the features as they are, luma and chroma for three channels, and their principal components.
     """
     transform = np.zeros((features.shape[1],) * 2)
-    at = 0
-    for group in groups:
-        block = slice(at, at + group.n_channels)
+    for group, block in channel_spans(groups):
         part = features[:, block]
         candidates = [np.eye(group.n_channels)]
         if group.n_channels == 3:
@@ -150,7 +148,6 @@ def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], s
             candidates.append(np.linalg.eigh(np.cov(part.T) if len(part) > 1 else np.eye(part.shape[1]))[1].T)
         best = min(candidates, key=lambda rows: _entropy_bits(np.floor(part @ rows.T / step + 0.5)))
         transform[block, block] = best.astype(np.float16)  # as the file has it
-        at += group.n_channels
     return transform
 
 

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 
 from gscodec.errors import CorruptField
 from gscodec.format.layout import GROUP, ErrorClass
-from gscodec.model.channels import KNEE_BIAS, AlphaMode, ChannelGroup, Role, SampleType, Transfer, is_coverable
+from gscodec.model.channels import (
+    KNEE_BIAS,
+    AlphaMode,
+    ChannelGroup,
+    Role,
+    SampleType,
+    Transfer,
+    count_channels,
+    is_coverable,
+)
 from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.file_names import name_fault
 
@@ -48,7 +57,7 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
             raise error(f"{label} has transfer asinh, which only float samples have")
         if not group.value_min < group.value_max:
             raise error(f"{label} has value range {group.value_min}..{group.value_max}, must increase")
-    total = sum(group.n_channels for group in groups)
+    total = count_channels(groups)
     if total != n_channels:
         raise error(f"{where}: the channel groups hold {total} channels, the image has {n_channels}")
 

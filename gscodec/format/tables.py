@@ -20,7 +20,9 @@ from gscodec.model.channels import (
     Role,
     SampleType,
     Transfer,
+    channel_spans,
     code_of,
+    count_channels,
     member_of,
 )
 from gscodec.model.constants import MAX_CHANNELS
@@ -57,8 +59,8 @@ class _Cursor:
 
 def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> bytes:
     """The CHAN chunk of checked groups and the background (C,)."""
-    parts, at = [bytes([len(groups)])], 0
-    for group in groups:
+    parts = [bytes([len(groups)])]
+    for group, channels in channel_spans(groups):
         codes = {
             "n_channels": group.n_channels,
             "role": code_of(group.role),
@@ -72,8 +74,7 @@ def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> b
             "value_max": group.value_max,
         }
         parts.append(GROUP.pack(codes))
-        parts.append(background[at : at + group.n_channels].astype("<f4").tobytes())
-        at += group.n_channels
+        parts.append(background[channels].astype("<f4").tobytes())
         texts = (group.name.encode(), group.source.encode())
         parts.extend(bytes([len(text)]) + text for text in texts)
     return b"".join(parts)
@@ -98,7 +99,7 @@ def unpack_channels(data: bytes, n_channels: int | None, name: str) -> tuple[tup
         transfer = member_of(Transfer, values["transfer"])
         if values["knee"] and transfer is not Transfer.ASINH:
             raise CorruptField(f"{name}: a channel group has knee {values['knee']}, which transfer {transfer} has not")
-        if n_channels is None and sum(group.n_channels for group in groups) + values["n_channels"] > MAX_CHANNELS:
+        if n_channels is None and count_channels(groups) + values["n_channels"] > MAX_CHANNELS:
             raise LimitExceeded(f"{name}: the channel groups have more than {MAX_CHANNELS} channels")
         backgrounds.append(cursor.floats(values["n_channels"]))
         groups.append(
@@ -118,7 +119,7 @@ def unpack_channels(data: bytes, n_channels: int | None, name: str) -> tuple[tup
             )
         )
     cursor.end()
-    check_groups(groups, sum(group.n_channels for group in groups) if n_channels is None else n_channels, name)
+    check_groups(groups, count_channels(groups) if n_channels is None else n_channels, name)
     background = np.concatenate(backgrounds)
     if not np.isfinite(background).all():
         raise CorruptField(f"{name}: the background is not finite")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gscodec.image.hidden_texels import filled
 from gscodec.image.source_errors import warn_of_source
-from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, is_coverable
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, channel_spans, is_coverable
 
 Samples = npt.NDArray[np.float32]
 
@@ -48,19 +48,18 @@ def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
     relates to it, as in files of format 1.3, has straight colour, but for an `A` of floats, which is OpenEXR's.
     """
     found: list[Cover] = []
-    at = 0
-    for number, group in enumerate(groups):
-        end = at + group.n_channels
+    spans = channel_spans(groups)
+    for number, (group, channels) in enumerate(spans):
+        last = channels.stop - 1
         if group.n_channels > 1 and group.alpha is not AlphaMode.NONE:
-            found.append(Cover(group, slice(at, end - 1), end - 1, group.alpha, number))
+            found.append(Cover(group, slice(channels.start, last), last, group.alpha, number))
         elif number and group.role is Role.OPACITY and group.n_channels == 1:
-            before = groups[number - 1]
+            before, colour = spans[number - 1]
             if is_coverable(before) and (group.alpha is not AlphaMode.NONE or _is_named_after(group, before)):
                 is_exr = before.sample_type is SampleType.FLOAT and group.name.rpartition(".")[2] == "A"
                 unsaid = AlphaMode.PREMULTIPLIED if is_exr else AlphaMode.STRAIGHT
                 mode = unsaid if group.alpha is AlphaMode.NONE else group.alpha
-                found.append(Cover(before, slice(at - before.n_channels, at), at, mode, number))
-        at = end
+                found.append(Cover(before, colour, last, mode, number))
     return found
 
 

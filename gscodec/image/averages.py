@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.image.alpha import covers
-from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType
+from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType, count_channels
 
 Samples = npt.NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class SampleAverage:
     """
 
     def __init__(self, groups: Sequence[ChannelGroup]) -> None:
-        self._n_samples = self.n_channels = sum(group.n_channels for group in groups)
+        self._n_samples = self.n_channels = count_channels(groups)
         self._low, self._high = (np.full(self._n_samples, bound, np.float32) for bound in (-np.inf, np.inf))
         colours: list[int] = []
         weights: list[int] = []  # channel by which each of them counts: the alpha, or one behind all samples

@@ -5,7 +5,7 @@ or 65535, is 1. A picture of another depth (1, 4, 10, 12 bits ...) has only as m
 level v of b bits is round(v * 255 / (2^b - 1)) in uint8.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
 from gscodec.image.transfer import from_model, to_model
-from gscodec.model.channels import ChannelGroup, SampleType
+from gscodec.model.channels import ChannelGroup, SampleType, channel_spans, count_channels
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +83,7 @@ def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
     if all((1 << group.bit_depth) - 1 == top for group in groups):
         return full_range(values, dtype)
     result = np.empty(values.shape, dtype)
-    for channels, group in _spans(groups):
+    for group, channels in channel_spans(groups):
         steps = (1 << group.bit_depth) - 1
         levels = _levels(values[:, :, channels], steps)
         # Up to 15 bits this fits 32; with 16 there is nothing to do.
@@ -106,7 +106,7 @@ def to_unit(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.flo
     """
     check_channels(values, groups)
     result = np.empty(values.shape, np.float32)
-    for channels, group in _spans(groups):
+    for group, channels in channel_spans(groups):
         if group.sample_type is SampleType.FLOAT:
             result[:, :, channels] = to_model(full_range(values[:, :, channels], np.float32), group)
         elif values.dtype.kind == "f":
@@ -127,7 +127,7 @@ def to_values(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.f
     if not has_floats(groups):
         return values.astype(np.float32, copy=False)
     result = np.array(values, np.float32)
-    for channels, group in _spans(groups):
+    for group, channels in channel_spans(groups):
         if group.sample_type is SampleType.FLOAT:
             result[..., channels] = from_model(result[..., channels], group)
     return result
@@ -139,16 +139,9 @@ def check_channels(values: Array, groups: Sequence[ChannelGroup]) -> None:
     Raises:
         InvalidArgument: it is not.
     """
-    n_channels = sum(group.n_channels for group in groups)
+    n_channels = count_channels(groups)
     if values.ndim != 3 or values.shape[2] != n_channels or not values.size:
         raise InvalidArgument(f"an array {values.shape} does not hold a picture of {n_channels} channels")
-
-
-def _spans(groups: Sequence[ChannelGroup]) -> Iterator[tuple[slice, ChannelGroup]]:
-    start = 0
-    for group in groups:
-        yield slice(start, start + group.n_channels), group
-        start += group.n_channels
 
 
 def _levels(values: Array, steps: int) -> npt.NDArray[np.uint32]:

@@ -15,7 +15,7 @@ from gscodec.errors import LimitExceeded
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import is_cmyk
-from gscodec.model.channels import ChannelGroup
+from gscodec.model.channels import ChannelGroup, count_channels
 
 _HEADER_BYTES: Final = 128
 _TAG_BYTES: Final = 12
@@ -59,7 +59,7 @@ def sound_profile(icc: bytes | None, groups: Sequence[ChannelGroup], name: str) 
         return None
     if len(icc) > MAX_ICC_BYTES:
         raise LimitExceeded(f"{name}: its ICC profile of {len(icc)} bytes is above the limit of {MAX_ICC_BYTES}")
-    model = "CMYK" if is_cmyk(groups) else _MODELS.get(sum(group.n_channels for group in groups), "data")
+    model = "CMYK" if is_cmyk(groups) else _MODELS.get(count_channels(groups), "data")
     return fitting_profile(icc, model, name)
 
 

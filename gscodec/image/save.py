@@ -23,7 +23,16 @@ from gscodec.image.transfer import light_of_srgb, srgb_of_light
 from gscodec.image.windows import displayed, report_shape_and_primaries
 from gscodec.io.atomic import write_atomic
 from gscodec.io.streams import write_stdout
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, Transfer
+from gscodec.model.channels import (
+    COLOURS,
+    AlphaMode,
+    ChannelGroup,
+    Role,
+    Transfer,
+    channel_spans,
+    count_channels,
+    has_srgb_codes,
+)
 
 
 def save_image(
@@ -202,12 +211,10 @@ def _floats(
 def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
     """Integer samples as floats in 0..1, colour of transfer srgb as linear light."""
     values = np.array(full_range(array, np.float32))
-    at = 0
-    for group in groups:
-        last = at + group.n_channels - (group.alpha is not AlphaMode.NONE)
-        if group.transfer is Transfer.SRGB and group.role in COLOURS:
-            values[:, :, at:last] = light_of_srgb(values[:, :, at:last])
-        at += group.n_channels
+    for group, channels in channel_spans(groups):
+        if has_srgb_codes(group):
+            colour = slice(channels.start, channels.stop - (group.alpha is not AlphaMode.NONE))
+            values[:, :, colour] = light_of_srgb(values[:, :, colour])
     return values
 
 
@@ -222,7 +229,7 @@ def _displayable(
     takes_alpha = kind.has_alpha
     mode = AlphaMode.STRAIGHT if takes_alpha else AlphaMode.PREMULTIPLIED
     values, groups = in_mode(array.astype(np.float32), groups, mode)
-    starts = [0, *np.cumsum([group.n_channels for group in groups])]
+    spans = [channels for _, channels in channel_spans(groups)]
     if groups[0].role is Role.NORMAL:
         _report_layers(groups[1:], kind.name, name)
         return np.clip(shown_normals(values[:, :, : groups[0].n_channels], groups[0]), 0, 1)
@@ -230,7 +237,7 @@ def _displayable(
     light = next((k for k in usable if groups[k].role in COLOURS), usable[0] if usable else None)
     if light is None:
         raise UnsupportedImage(f"{name}: {array.shape[2]} channels are not one gray or colour picture; write OpenEXR")
-    shown = slice(starts[light], starts[light + 1])
+    shown = spans[light]
     colour: npt.NDArray[np.float32] = np.clip(values[:, :, shown], 0, 1)
     if groups[light].role in COLOURS:
         colour = srgb_of_light(colour)
@@ -266,7 +273,7 @@ def _many_channels(
 
 def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
     """Channels of the one picture that the groups make up; an opacity group may be its alpha."""
-    n_channels = sum(group.n_channels for group in groups)
+    n_channels = count_channels(groups)
     first = groups[0]
     # The channels of a map that is no colour stand where the file has those of gray or RGB, and an alpha.
     is_map = first.role not in COLOURS and first.transfer is Transfer.LINEAR

@@ -23,7 +23,17 @@ from gscodec.image.source_errors import warn_of_source
 from gscodec.image.stack import ImageStack, is_cmyk
 from gscodec.material.evidence import contradiction
 from gscodec.material.roles import MapName, map_name
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
+from gscodec.model.channels import (
+    COLOURS,
+    AlphaMode,
+    ChannelGroup,
+    NormalConvention,
+    Role,
+    SampleType,
+    Transfer,
+    channel_spans,
+    count_channels,
+)
 from gscodec.model.file_names import legal_name
 
 Samples = npt.NDArray[np.float32]
@@ -63,7 +73,7 @@ class Described:
             or entry.unit_z
             or entry.fill is not None
             or entry.binary
-            or entry.n_channels != sum(group.n_channels for group in self.groups)
+            or entry.n_channels != count_channels(self.groups)
         )
 
 
@@ -186,7 +196,7 @@ def _described_floats(picture: ImageStack, file: MapFile) -> Described:
     entry = picture.files[0]
     channels: list[dict[str, Any]] = entry.exr["channels"]
     whole = Described(picture.samples, picture.groups, entry, picture.icc, None, file.weight)
-    starts = _starts(picture.groups)
+    starts = [(group, channels.start) for group, channels in channel_spans(picture.groups)]
     if len(starts) == 1:
         places = list(range(picture.groups[0].n_channels))
     else:
@@ -234,14 +244,6 @@ def _codes(values: Samples) -> Samples:
 
 def _float_group(name: str, values: Samples, meant: _Meant, read: ChannelGroup) -> ChannelGroup:
     return replace(float_group(name, values, meant.role, read.bit_depth, read.source), normal=meant.normal)
-
-
-def _starts(groups: tuple[ChannelGroup, ...]) -> list[tuple[ChannelGroup, int]]:
-    found, at = [], 0
-    for group in groups:
-        found.append((group, at))
-        at += group.n_channels
-    return found
 
 
 def _one_map(names: list[str]) -> list[int]:

@@ -20,7 +20,7 @@ from gscodec.material.discover import group_maps, in_order, set_fault
 from gscodec.material.manifest import parse_normal, parse_role, read_manifest
 from gscodec.material.masks import hide
 from gscodec.material.roles import map_name
-from gscodec.model.channels import COLOURS, NormalConvention, Role
+from gscodec.model.channels import COLOURS, NormalConvention, Role, count_channels
 from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.file_names import legal_name, numbered
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
@@ -188,7 +188,7 @@ def load_maps(
         kept = [described[0]]
         maps[0] = described[0]
     groups = tuple(group for loaded in kept for group in loaded.groups)
-    n_channels = sum(group.n_channels for group in groups)
+    n_channels = count_channels(groups)
     if n_channels > MAX_CHANNELS:
         raise LimitExceeded(f"{name}: {n_channels} channels are above the limit of {MAX_CHANNELS}; split the stack")
     limits.check_memory(8 * height * width * n_channels, f"{name}: a stack of {width}x{height} px")

@@ -11,16 +11,10 @@ from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range, to_native, to_values
 from gscodec.image.normals import unit_z_of
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, SampleType
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, SampleType, channels_of
 from gscodec.model.file_names import numbered
 
 Array = npt.NDArray[Any]
-
-
-def channels_of(group: ChannelGroup, groups: Sequence[ChannelGroup]) -> slice:
-    """Where a group's channels stand among those of all groups."""
-    at = sum(other.n_channels for other in groups[: list(groups).index(group)])
-    return slice(at, at + group.n_channels)
 
 
 def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tuple[FileEntry, ...]:

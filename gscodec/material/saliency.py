@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.model.channels import AlphaMode, ChannelGroup, channel_spans
 from gscodec.model.gaussians import Float32Array, Float64Array
 
 WORKING_SIDE: Final = 64
@@ -51,10 +51,8 @@ def image_signature(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Fl
 
 def _planes(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Iterator[Float32Array]:
     """Intensity and opponent colours of each group of three colours, other channels as they are; no alpha."""
-    at = 0
-    for group in groups:
-        own = samples[:, :, at : at + group.n_channels - (group.alpha != AlphaMode.NONE)]
-        at += group.n_channels
+    for group, channels in channel_spans(groups):
+        own = samples[:, :, channels.start : channels.stop - (group.alpha != AlphaMode.NONE)]
         if own.shape[2] == 3:
             red, green, blue = np.moveaxis(own, 2, 0)
             yield own.mean(axis=2, dtype=np.float32)

@@ -18,7 +18,7 @@ from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
 from gscodec.metrics.seen import covered, seen_psnr
 from gscodec.metrics.ssim import ms_ssim, ssim
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType, channel_spans
 
 Samples = npt.NDArray[np.float32]
 Groups = Sequence[ChannelGroup]
@@ -35,15 +35,6 @@ class Metric:
     """Figure for source and decoded samples (H, W, C) of the model's domain, 0..1, whose channels are `groups`."""
     missing: Callable[[], str | None] = lambda: None
     """Why it cannot be measured here, or None."""
-
-
-def channel_spans(groups: Groups) -> list[tuple[ChannelGroup, slice]]:
-    """Each group with its channels."""
-    spans, start = [], 0
-    for group in groups:
-        spans.append((group, slice(start, start + group.n_channels)))
-        start += group.n_channels
-    return spans
 
 
 def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str, float]:

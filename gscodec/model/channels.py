@@ -3,6 +3,7 @@
 The numeric code of an enum member is its position; spec/igs.md, "Channel groups" lists them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -81,6 +82,30 @@ class ChannelGroup:
     value_max: float = 1.0  # what a feature of 1 stands for
     source: str = ""  # bare file name that a stack's map came from
     knee_log2: int = 0  # of transfer asinh: log2 of the value up to which it is about linear, -64..63
+
+
+def count_channels(groups: Sequence[ChannelGroup]) -> int:
+    """Number of channels of all groups together."""
+    return sum(group.n_channels for group in groups)
+
+
+def channel_spans(groups: Sequence[ChannelGroup]) -> list[tuple[ChannelGroup, slice]]:
+    """Each group with its channels among those of all groups."""
+    spans, start = [], 0
+    for group in groups:
+        spans.append((group, slice(start, start + group.n_channels)))
+        start += group.n_channels
+    return spans
+
+
+def channels_of(group: ChannelGroup, groups: Sequence[ChannelGroup]) -> slice:
+    """A group's channels among those of all groups, of which it is one."""
+    return next(channels for other, channels in channel_spans(groups) if other == group)
+
+
+def has_srgb_codes(group: ChannelGroup) -> bool:
+    """Whether the samples of a group's colours are sRGB codes (IEC 61966-2-1) and not proportional to light."""
+    return group.transfer is Transfer.SRGB and group.role in COLOURS and group.sample_type is SampleType.UINT
 
 
 KNEE_BIAS: Final = 64

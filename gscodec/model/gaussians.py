@@ -109,6 +109,14 @@ class LodTable:
     def __len__(self) -> int:
         return len(self.counts)
 
+    def step_of(self, lod: int) -> int:
+        """The row of `counts` and `gains` that belongs to LOD `lod`, which must exist."""
+        return len(self.counts) - 1 - lod
+
+    def count(self, lod: int) -> int:
+        """Number of Gaussians that LOD `lod` shows."""
+        return self.counts[self.step_of(lod)]
+
     @staticmethod
     def single(n_gaussians: int) -> "LodTable":
         """One level that shows everything as stored."""
@@ -124,7 +132,7 @@ class LodTable:
 
     def gain_vector(self, lod: int) -> Float64Array:
         """(n,) factors on the inverse scales of the n Gaussians that LOD `lod` shows."""
-        step = len(self.counts) - 1 - lod
+        step = self.step_of(lod)
         sizes = np.diff((0, *self.counts[: step + 1]))
         return np.repeat(np.asarray(self.gains[step], dtype=np.float64), sizes)
 
@@ -136,7 +144,6 @@ class LodTable:
         """
         if not 0 <= lod < len(self.counts):
             raise InvalidArgument(f"LOD {lod} does not exist: the file has LODs 0 to {len(self.counts) - 1}")
-        n = self.counts[len(self.counts) - 1 - lod]
-        shown = gaussians[:n]
+        shown = gaussians[: self.count(lod)]
         gain = self.gain_vector(lod)
         return GaussianSet(shown.means, shown.inv_scales * gain[:, None], shown.rotations, shown.features)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gscodec.image.arrays import from_array
 from gscodec.image.levels import to_native
 from gscodec.image.stack import ImageStack
-from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, channel_spans
 
 Picture = npt.NDArray[Any]
 
@@ -87,13 +87,9 @@ def split(stack: ImageStack, layout: Layout) -> list[ImageStack]:
         return [stack]
     parts: list[ImageStack] = []
     scalars: list[ImageStack] = []
-    start = 0
-    for group in stack.groups:
-        part = ImageStack(
-            np.ascontiguousarray(stack.samples[:, :, start : start + group.n_channels]), (group,), None, group.name
-        )
+    for group, channels in channel_spans(stack.groups):
+        part = ImageStack(np.ascontiguousarray(stack.samples[:, :, channels]), (group,), None, group.name)
         (scalars if layout is Layout.TEXTURES and group.n_channels == 1 else parts).append(part)
-        start += group.n_channels
     return parts + [_packed(scalars[first : first + 3]) for first in range(0, len(scalars), 3)]
 
 
