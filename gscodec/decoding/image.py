@@ -16,42 +16,38 @@ import numpy.typing as npt
 
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
-from gscodec.decoding.automatic import Bounds, Region, finest_within, is_much_smaller, is_tiny, lod_for_size, points_of
-from gscodec.decoding.clusters import Which, clusters
-from gscodec.decoding.mips import mip_levels
+from gscodec.decoding.automatic import Bounds, Region
+from gscodec.decoding.mips import meanings_of, mip_levels
 from gscodec.decoding.one_off import stays_on_cpu
 from gscodec.decoding.paint_request import Request, output_for
 from gscodec.decoding.painting import paint, paint_thumbnail
-from gscodec.decoding.requests import checked_lod, checked_points, checked_region, checked_size
+from gscodec.decoding.planning import Planner
+from gscodec.decoding.points import sample_points, sample_points_to_device
+from gscodec.decoding.requests import checked_points, checked_region, checked_size
+from gscodec.decoding.source_files import SourceFiles
 from gscodec.decoding.statistics import AccessStats, WorkTally
 from gscodec.decoding.store import SceneStore, tiles_of
 from gscodec.decoding.strips import paint_strips
 from gscodec.decoding.targets import device_target
-from gscodec.decoding.work import TileRect, WorkBudget
+from gscodec.decoding.work import WorkBudget
 from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
 from gscodec.format.files import FileEntry
 from gscodec.format.metadata import Metadata
-from gscodec.image.averages import SampleAverage
-from gscodec.image.levels import to_values
+from gscodec.image.levels import full_range, has_floats
+from gscodec.image.normals import Meaning
 from gscodec.io.source import SourceLike
-from gscodec.material.restore import Restored, plain_files, restore
+from gscodec.material.restore import Restored, plain_files
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.device_name import DeviceName
-from gscodec.model.gaussians import Float32Array, Float64Array
+from gscodec.model.gaussians import Float32Array
 from gscodec.model.json_value import Json
-from gscodec.model.limits import CHANNELS_PER_PIXEL, DEFAULT_LIMITS, Limits
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.model.rendering import TooManyPairs
 from gscodec.render.base import Rasterizer
 from gscodec.render.engines import cpu_backend, get_backend
 
 _BLOCK_PX: Final = 8192
 """Width that `tiles` loads at a time."""
-
-_SAMPLE_BYTES: Final = 12
-"""What a sample of a picture takes at its height: the blend as float32, the sample, and what is made of it."""
-
-_AHEAD: Final = 64
-"""Rectangles whose pages are fetched together."""
 
 
 _Out = TypeVar("_Out")
@@ -112,6 +108,7 @@ class IgsImage:
             raise
         self._tally = WorkTally(self._reader.grid.top_k) if count_work else None
         self._store = SceneStore(self._reader, backend, spare, self._tally)
+        self._planner = Planner(self._reader, limits)
         self._closed = False
 
     def _engine(
@@ -288,7 +285,7 @@ class IgsImage:
                 damaged.
         """
         self._check_open()
-        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        bounds = _bounds(lod, max_bytes, max_gaussians)
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
         there = None
@@ -296,66 +293,11 @@ class IgsImage:
             shape, kind = (*shown, self.shape[2]), output_for(self.groups, dtype).dtype
             there = device_target(out, self._store.runtime, shape, kind, self.name)
         by_caller = region is not None or size is not None
-        level, thumbnail = self._plan(lod, part, shown, bounds, by_caller=by_caller, in_memory=there is None)
+        level, thumbnail = self._planner.plan(lod, part, shown, bounds, by_caller=by_caller, in_memory=there is None)
         if there is None:
             return self._render(level, part, shown, dtype, thumbnail=thumbnail, out=out)
         self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=there)
         return out
-
-    def _plan(
-        self,
-        lod: int | None,
-        part: Region,
-        shown: tuple[int, int],
-        bounds: Bounds,
-        *,
-        by_caller: bool,
-        in_memory: bool,
-    ) -> tuple[int, bool]:
-        """The level for a region at a size (height, width), as `render` chooses it, and whether it is a thumbnail.
-
-        Raises:
-            GsCodecError: as `render`, for what it costs; by_caller and in_memory as `_check_cost`.
-        """
-        level = lod if lod is None else self._lod(lod)
-        thumbnail = lod is None and (is_much_smaller(part, shown) or is_tiny(part, shown))
-        self._check_cost([(part, shown, thumbnail)], self.shape[2], by_caller=by_caller, in_memory=in_memory)
-        if level is None:
-            level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
-        return level, thumbnail
-
-    def _check_cost(
-        self,
-        parts: Sequence[tuple[Region, tuple[int, int], bool]],
-        n_channels: int,
-        *,
-        by_caller: bool = False,
-        in_memory: bool = True,
-    ) -> None:
-        """Refuse pictures that take too many points, or too much memory.
-
-        Args:
-            parts: regions, the sizes (height, width) they are shown at, and whether as thumbnails. n_channels: of each.
-                by_caller: whether a region or size was named: a large result is then no fault of the file. in_memory:
-                whether all of it is held in the host's memory at the same time.
-        """
-        points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
-        pixels = -(-points * max(n_channels, CHANNELS_PER_PIXEL) // CHANNELS_PER_PIXEL)
-        samples = sum(math.prod(size) for _, size, _ in parts) * n_channels
-        if len(parts) == 1:
-            ((_, _, width, height), (rows, columns), _) = parts[0]
-            what = f"{self.name}: {columns}x{rows} px of {width}x{height} take {points} points"
-        else:
-            what = f"{self.name}: pictures of {len(parts)} sizes take {points} points"
-        what += "," if pixels == points else f" of {n_channels} channels, which count as {pixels} pixels,"
-        try:
-            self._limits.check_pixels(pixels, self._reader.stored_size, what, whole=in_memory)
-            if in_memory:
-                self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: a picture of {samples} samples")
-        except LimitExceeded as fault:
-            if by_caller and points <= sum(math.prod(size) for _, size, _ in parts):
-                raise InvalidArgument(str(fault)) from fault
-            raise
 
     def _budget(self) -> WorkBudget:
         return WorkBudget(self._limits, self.name)
@@ -404,8 +346,8 @@ class IgsImage:
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
         by_caller = region is not None or size is not None
-        self._check_cost([(part, shown, False)], self.shape[2], by_caller=by_caller, in_memory=False)
-        request, output = Request(self._lod(lod), part, shown, self._budget()), output_for(self.groups, dtype)
+        self._planner.check_cost([(part, shown, False)], by_caller=by_caller, in_memory=False)
+        request, output = Request(self._planner.level(lod), part, shown, self._budget()), output_for(self.groups, dtype)
         with self._naming():
             yield from paint_strips(self._store, request, output)
 
@@ -433,13 +375,7 @@ class IgsImage:
         Raises:
             InvalidArgument: nothing has such a name.
         """
-        if names is None:
-            return list(self.files)
-        for wanted in names:
-            if not any(self._matches(entry, [wanted]) for entry in self.files):
-                known = ", ".join(entry.name for entry in self.files)
-                raise InvalidArgument(f"{self.name}: holds no {wanted!r}; there are {known}")
-        return [entry for entry in self.files if self._matches(entry, names)]
+        return self._source_files().select(names)
 
     def render_files(
         self,
@@ -457,8 +393,8 @@ class IgsImage:
         Args:
             only: names of files, with or without suffix, of groups, or roles; None is all.
             lod, region, size: as in `render`; with a region or a size, all pictures have that. At their own sizes, no
-                LOD is the finest, and of a picture with a sixteenth of the stored sides or less each pixel is the mean
-                of 4 x 4 points.
+                LOD is the finest that the file holds, and of a picture with a sixteenth of the stored sides or less
+                each pixel is the mean of 4 x 4 points.
             max_bytes, max_gaussians: as in `render`.
             dtype: uint8 or uint16 in place of the own type of pictures of integers.
 
@@ -466,40 +402,18 @@ class IgsImage:
             InvalidArgument: nothing has such a name.
             GsCodecError: as `render`.
         """
-        chosen = self.select(only)
-        bounds = self._bounds(lod, max_bytes, max_gaussians)
+        sources, bounds = self._source_files(), _bounds(lod, max_bytes, max_gaussians)
+        sources.select(only)
         part = checked_region(region, self._reader.grid, self.name)
-        own = region is None and size is None
-        given = None if own else (part[3], part[2]) if size is None else checked_size(size)
-        sizes = {entry.name: given or (entry.height, entry.width) for entry in chosen}
-        level = lod if lod is None else self._lod(lod)
-        if level is None and size is None:
-            level = finest_within(self._reader, bounds)[0]
-        rendered_sizes = dict.fromkeys(sizes[entry.name] for entry in chosen if entry.groups)
-        plan = {
-            shown: (level is None and is_much_smaller(part, shown)) or (lod is None and is_tiny(part, shown))
-            for shown in rendered_sizes
-        }
-        self._check_cost([(part, *each) for each in plan.items()], self.shape[2], by_caller=not own)
-        samples = sum(math.prod(sizes[entry.name]) * entry.n_channels for entry in chosen)
-        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(chosen)} files of {samples} samples")
-        rendered: dict[tuple[int, int], Float32Array] = {}
-        for shown, thumbnail in plan.items():
-            chosen_level = level
-            if chosen_level is None:
-                chosen_level = lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
-            rendered[shown] = self._render(chosen_level, part, shown, np.float32, thumbnail=thumbnail)
-        return {
-            entry.name: restore(entry, self.groups, rendered.get(sizes[entry.name]), sizes[entry.name], self.icc, dtype)
-            for entry in chosen
-        }
+        shown = None if size is None else checked_size(size)
+        own_sizes = region is None and size is None
+        return sources.render(only, lod, part, shown, bounds, dtype, own_sizes=own_sizes)
 
-    def _matches(self, entry: FileEntry, names: Sequence[str]) -> bool:
-        groups = [group for group in self.groups if group.name in entry.groups]
-        if entry.constant_group is not None:
-            groups.append(entry.constant_group)
-        known = {entry.name, entry.name.rpartition(".")[0], *(text for g in groups for text in (g.name, g.role.value))}
-        return any(name in known for name in names)
+    def _source_files(self) -> SourceFiles:
+        def render(level: int, part: Region, shown: tuple[int, int], thumbnail: bool) -> Float32Array:
+            return self._render(level, part, shown, np.float32, thumbnail=thumbnail)
+
+        return SourceFiles(self.name, self.files, self.groups, self.icc, self._planner, render)
 
     def tiles(
         self,
@@ -512,7 +426,8 @@ class IgsImage:
 
         Args:
             size: side of a piece, px. Those at the right and bottom edges are cut.
-            lod, region, dtype: as in `render`.
+            lod: level of detail, 0 the finest; None is the finest that the file holds.
+            region, dtype: as in `render`.
 
         Yields:
             x and y of a piece's corner in stored pixels, and the piece as `render` gives it, row by row.
@@ -524,7 +439,7 @@ class IgsImage:
         if operator.index(size) < 1:
             raise InvalidArgument(f"tiles of {size} px: the side of a tile must be at least 1")
         left, top, width, height = checked_region(region, self._reader.grid, self.name)
-        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
+        level = self._planner.level(lod)
         block = max(1, _BLOCK_PX // size) * size  # neighbours share pages, so that several tiles are loaded at once
         for y, x0 in itertools.product(range(top, top + height, size), range(left, left + width, block)):
             part = (min(block, left + width - x0), min(size, top + height - y))
@@ -537,75 +452,70 @@ class IgsImage:
                 yield x, y, self.render(level, piece, None, dtype)
 
     def mips(self, lod: int | None = None, dtype: npt.DTypeLike | None = None) -> Iterator[npt.NDArray[Any]]:
-        """The mip chain, finest first: level m has sides of max(1, side >> m), and is the area average of the whole.
+        """The mip chain, finest first: level m has sides of max(1, side >> m), and is an area average of the whole.
+
+        Colour is averaged as light and by its straight alpha, normals as vectors, of length 1 in every level, and
+        everything else as it is (`gscodec.decoding.mips`).
 
         Args:
-            lod, dtype: as in `render`; no LOD is the finest that the file holds.
+            lod: level of detail, 0 the finest; None is the finest that the file holds.
+            dtype: as in `render`.
 
         Yields:
-            (height, width, C) for each level, as `render` of that size with that LOD gives it, but for rounding.
+            (height, width, C) for each level; the first is what `render` gives, and the others are averages of it.
 
         Raises:
             GsCodecError: as `render`.
         """
         self._check_open()
-        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
-        height, width, n_channels = self.shape
-        self._check_cost([((0, 0, width, height), (height, width), False)], n_channels)
+        level = self._planner.level(lod)
+        height, width, _ = self.shape
+        self._planner.check_cost([((0, 0, width, height), (height, width), False)])
         finish = output_for(self.groups, dtype).finish
-        averaging = SampleAverage(self.groups)
-        for values in mip_levels(height, width, lambda: self.render(level, None, None, np.float32), averaging):
-            yield finish(values)
+        values = self.render(level, None, None, np.float32)
+        finest = finish(values)
+        if finest.dtype.kind == "u" and not has_floats(self.groups):
+            values = full_range(finest, np.float32)
+        yield finest
+        del finest
+        levels = mip_levels(values, self.groups, self._meanings(values))
+        del values
+        next(levels)
+        for coarser in levels:
+            yield finish(coarser)
+
+    def _meanings(self, values: Float32Array) -> list[Meaning | None]:
+        """What normal maps mean: two channels are vectors where a file of theirs has a Z that follows from them."""
+        unit = {name for entry in self.files if entry.unit_z for name in entry.groups}
+        found = meanings_of(values, self.groups)
+        return [Meaning.UNIT if group.name in unit else own for group, own in zip(self.groups, found, strict=True)]
 
     def mip_files(
         self, only: Sequence[str] | None = None, lod: int | None = None, dtype: npt.DTypeLike | None = None
     ) -> Iterator[dict[str, Restored]]:
-        """The mip chains of the source files, as `render_files` gives them: one level of each, finest first.
+        """The mip chains of the source files: one level of each, finest first, which is what `render_files` gives.
 
         A file whose chain is shorter is missing from the later levels.
 
         Raises:
             GsCodecError: as `render_files`.
         """
-        self._check_open()
-        level = finest_within(self._reader, Bounds())[0] if lod is None else self._lod(lod)
-        entries = self.select(only)
-        sizes = dict.fromkeys((entry.height, entry.width) for entry in entries)
         whole = checked_region(None, self._reader.grid, self.name)
-        small = {size: lod is None and is_tiny(whole, size) for size in sizes}
-        self._check_cost([(whole, *each) for each in small.items()], self.shape[2])
-        samples = sum(entry.height * entry.width * entry.n_channels for entry in entries)
-        self._limits.check_memory(_SAMPLE_BYTES * samples, f"{self.name}: {len(entries)} files of {samples} samples")
-
-        def render(size: tuple[int, int]) -> Float32Array:
-            return self._render(level, whole, size, np.float32, thumbnail=small[size])
-
-        averaging = SampleAverage(self.groups)
-        chains = {size: mip_levels(*size, functools.partial(render, size), averaging) for size in sizes}
-        while True:
-            rendered = {size: next(chain, None) for size, chain in chains.items()}
-            found = {}
-            for entry in entries:
-                values = rendered[entry.height, entry.width]
-                if values is not None:
-                    found[entry.name] = restore(entry, self.groups, values, values.shape[:2], self.icc, dtype)
-            if not found:
-                return
-            yield found
+        yield from self._source_files().mips(only, lod, whole, dtype)
 
     @overload
-    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: None = None) -> Float32Array: ...
+    def sample(self, points: npt.ArrayLike, lod: int | None = None, *, out: None = None) -> Float32Array: ...
 
     @overload
-    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: _Out) -> _Out: ...
+    def sample(self, points: npt.ArrayLike, lod: int | None = None, *, out: _Out) -> _Out: ...
 
-    def sample(self, points: npt.ArrayLike, lod: int | None = 0, *, out: Any = None) -> Any:
+    def sample(self, points: npt.ArrayLike, lod: int | None = None, *, out: Any = None) -> Any:
         """Values at single points. Only the pages that the points' tiles need are read.
 
         Args:
             points: (M, 2) x, y in px of the stored picture, 0 <= x <= width and 0 <= y <= height; (0.5, 0.5) is the
                 centre of the first pixel.
-            lod: as in `render`.
+            lod: level of detail, 0 the finest; None is the finest that the file holds.
             out: contiguous float32 (M, C) which the result is written to, of NumPy or on a GPU as in `render`.
 
         Returns:
@@ -617,54 +527,22 @@ class IgsImage:
             GsCodecError: as `render` for the file.
         """
         self._check_open()
-        level = self._lod(lod)
+        level = self._planner.level(lod)
         place = checked_points(points, self._reader.grid, self.name)
-        rects = list(clusters(place, self._reader.grid, self._store.held(level)))
         budget = self._budget()
         if out is not None:
             shape = len(place), self.shape[2]
             there = device_target(out, self._store.runtime, shape, np.dtype(np.float32), self.name)
             if there is not None:
-                self._sample_to_device(level, rects, place, budget, there)
+                with self._naming():
+                    sample_points_to_device(self._store, level, place, budget, there)
                 return out
-        result = np.empty((len(place), self.shape[2]), np.float32)
-
-        def fill() -> None:
-            budget.restart()
-            for number, (rect, which) in enumerate(rects):
-                if number % _AHEAD == 0:
-                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
-                if isinstance(which, slice):  # all of them: no copy
-                    result[:] = self._store.sample(level, rect, place, budget)
-                else:
-                    result[which] = self._store.sample(level, rect, place[which], budget)
-
         with self._naming():
-            self._store.with_spare(fill)
-        values = to_values(result, self.groups)
+            values = sample_points(self._store, level, place, budget)
         if out is None:
             return values
         out[...] = values
         return out
-
-    def _sample_to_device(
-        self, level: int, rects: Sequence[tuple[TileRect, Which]], place: Float64Array, budget: WorkBudget, out: Any
-    ) -> None:
-        from gscodec.decoding.device import values_in_place
-
-        runtime = self._store.runtime
-        assert runtime is not None
-        with self._naming(), runtime:
-            for number, (rect, which) in enumerate(rects):
-                if number % _AHEAD == 0:
-                    self._reader.prepare(level, [ahead for ahead, _ in rects[number : number + _AHEAD]])
-                if isinstance(which, slice):
-                    self._store.sample_to_device(level, rect, place, budget, out)
-                else:
-                    part = runtime.xp.empty((len(which), out.shape[1]), np.float32)
-                    self._store.sample_to_device(level, rect, place[which], budget, part)
-                    out[runtime.upload(which)] = part
-            values_in_place(runtime, out, self.groups)
 
     def render_device(
         self,
@@ -694,7 +572,7 @@ class IgsImage:
         shown = (part[3], part[2]) if size is None else checked_size(size)
         by_caller = region is not None or size is not None
         # What it takes is the GPU's memory, and that is looked at there.
-        level, thumbnail = self._plan(lod, part, shown, Bounds(), by_caller=by_caller, in_memory=False)
+        level, thumbnail = self._planner.plan(lod, part, shown, by_caller=by_caller, in_memory=False)
         return self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=None)
 
     def _render_device(
@@ -723,18 +601,14 @@ class IgsImage:
         except TooManyPairs as fault:
             raise LimitExceeded(f"{self.name}: {fault}") from fault
 
-    def _lod(self, lod: int | None) -> int:
-        if lod is None:
-            return next(iter(self.available_lods), 0)
-        return checked_lod(lod, self.lods, self.name)
-
-    def _bounds(self, lod: int | None, max_bytes: int | None, max_gaussians: int | None) -> Bounds:
-        bounds = Bounds(max_bytes, max_gaussians)
-        if lod is not None and bounds.any:
-            raise InvalidArgument("lod and max_bytes or max_gaussians exclude each other: give one")
-        return bounds
-
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument(f"{self.name}: was closed")
         self._reader.restart_clock()
+
+
+def _bounds(lod: int | None, max_bytes: int | None, max_gaussians: int | None) -> Bounds:
+    bounds = Bounds(max_bytes, max_gaussians)
+    if lod is not None and bounds.any:
+        raise InvalidArgument("lod and max_bytes or max_gaussians exclude each other: give one")
+    return bounds

@@ -1,10 +1,33 @@
-"""Mip chains: each level an area average of the whole picture, as if it had been shrunk in one step."""
+"""Mip chains: each level an area average of the whole picture, taken where averages mean something.
 
-from collections.abc import Callable, Iterator
+Colour is averaged as light, not as sRGB codes, and by its coverage where it has a straight alpha, so that the colour
+under clear texels does not bleed. Normals are averaged as vectors and brought back to length 1, unless they have X and
+Y alone. Everything else is averaged as it is, premultiplied codes too, of which no light can be made where they cover
+nothing. Nothing is rounded between two levels, and averages of normals keep their lengths until they are handed out.
+
+`gscodec decode --mips`, `gscodec export` and `IgsImage.mips` all have their levels from here.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
 
 from gscodec.decoding.scaled import shrink_array
+from gscodec.image.alpha import covers
 from gscodec.image.averages import SampleAverage
+from gscodec.image.normals import Meaning, codes_of, meaning_in, samples_of, unit_normals, unit_z_of
+from gscodec.image.transfer import light_of_srgb, srgb_of_light
+from gscodec.model.channels import AlphaMode, ChannelGroup, channel_spans, has_srgb_codes
 from gscodec.model.gaussians import Float32Array
+
+Meanings = Sequence[Meaning | None]
+"""Of each group, what the third channel of a normal map is; None for what is no normal map."""
+
+_STRIP_SAMPLES: Final = 1 << 20
+"""Samples of the finest level that are prepared at a time: 4 MiB, and a few times that in between."""
+
+_VECTOR_CHANNELS: Final = 3
 
 
 def mip_sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -14,20 +37,88 @@ def mip_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def mip_levels(
-    height: int, width: int, render: Callable[[], Float32Array], averaging: SampleAverage
+    samples: Float32Array, groups: Sequence[ChannelGroup], meanings: Meanings | None = None
 ) -> Iterator[Float32Array]:
-    """float32 (h, w, C) of all levels, finest first.
+    """float32 (h, w, C) of all levels, finest first; the first is `samples` itself.
 
     Args:
-        render: the picture of (height, width), its floats in the source's units.
-        averaging: of its C channels.
+        samples: float32 (H, W, C), 0..1 for integer groups, floats in the source's units.
+        groups: what the C channels are.
+        meanings: of the groups. UNIT for two channels stands for vectors whose Z follows from X and Y. None finds out
+            from the samples.
     """
-    values = render()
-    yield values
-    finest = held = averaging.forward(values)
-    del values
-    for size in mip_sizes(height, width)[1:]:
+    yield samples
+    sizes = mip_sizes(*samples.shape[:2])[1:]
+    if not sizes:
+        return
+    domain = _Domain(groups, meanings_of(samples, groups) if meanings is None else meanings)
+    finest = held = domain.forward_all(samples)
+    del samples
+    for size in sizes:
         # Where footprints of a level are whole pixels of the one before, the mean of means is the mean.
         is_whole = held.shape[0] % size[0] == 0 and held.shape[1] % size[1] == 0
         held = shrink_array(held if is_whole else finest, size)
-        yield averaging.back(held)
+        yield domain.back(held)
+
+
+def meanings_of(samples: Float32Array, groups: Sequence[ChannelGroup]) -> list[Meaning | None]:
+    """What the third channels of normal maps are, as far as samples (H, W, C) show it."""
+    return [meaning_in(samples[:, :, channels], group) for group, channels in channel_spans(groups)]
+
+
+class _Domain:
+    """What is averaged in place of the samples of some groups, and samples again of the means."""
+
+    def __init__(self, groups: Sequence[ChannelGroup], meanings: Meanings) -> None:
+        self._average = SampleAverage(groups)
+        spans = channel_spans(groups)
+        premultiplied = {cover.colour.start for cover in covers(groups) if cover.mode is AlphaMode.PREMULTIPLIED}
+        self._colours = [
+            slice(channels.start, channels.stop - (group.alpha is not AlphaMode.NONE and group.n_channels > 1))
+            for group, channels in spans
+            if has_srgb_codes(group) and channels.start not in premultiplied
+        ]
+        self._normals = [
+            (group, slice(channels.start, min(channels.stop, channels.start + _VECTOR_CHANNELS)))
+            for (group, channels), meaning in zip(spans, meanings, strict=True)
+            if meaning in {Meaning.UNIT, Meaning.VECTOR}
+        ]
+
+    def forward_all(self, samples: Float32Array) -> Float32Array:
+        """(H, W, D) to average for samples (H, W, C), strip by strip."""
+        height, width, n_channels = samples.shape
+        step = max(1, _STRIP_SAMPLES // (width * n_channels))
+        first = self._forward(samples[:step])
+        if len(first) == height:
+            return first
+        result = np.empty((height, width, first.shape[2]), np.float32)
+        result[:step] = first
+        for row in range(step, height, step):
+            result[row : row + step] = self._forward(samples[row : row + step])
+        return result
+
+    def _forward(self, samples: Float32Array) -> Float32Array:
+        values = np.array(samples, np.float32)
+        for colour in self._colours:
+            values[:, :, colour] = light_of_srgb(values[:, :, colour])
+        missing = []
+        for group, vectors in self._normals:
+            values[:, :, vectors] = codes_of(values[:, :, vectors], group)
+            if group.n_channels < _VECTOR_CHANNELS:
+                missing.append(unit_z_of(np.clip(values[:, :, vectors], 0, 1))[:, :, None])
+        return np.concatenate([self._average.forward(values), *missing], axis=2)
+
+    def back(self, means: Float32Array) -> Float32Array:
+        """float32 (h, w, C) samples of means (h, w, D)."""
+        missing = self._average.n_channels
+        values = np.array(self._average.back(means[:, :, :missing]), np.float32)
+        for colour in self._colours:
+            values[:, :, colour] = srgb_of_light(values[:, :, colour])
+        for group, vectors in self._normals:
+            codes = values[:, :, vectors]
+            if group.n_channels < _VECTOR_CHANNELS:
+                codes = np.concatenate([codes, means[:, :, missing : missing + 1]], axis=2)
+                missing += 1
+            units = samples_of(unit_normals(codes), group)
+            values[:, :, vectors] = units[:, :, : vectors.stop - vectors.start]
+        return values

@@ -3,9 +3,8 @@
 from gscodec.errors import InvalidArgument
 from gscodec.exporting.formats import FORMATS, TexelFormat
 from gscodec.exporting.maps import Texture
-from gscodec.exporting.mips import is_srgb
 from gscodec.image.normals import codes_of, points_away
-from gscodec.model.channels import COLOURS, AlphaMode, Role, SampleType
+from gscodec.model.channels import COLOURS, AlphaMode, Role, SampleType, has_srgb_codes
 
 
 def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
@@ -43,7 +42,7 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
                 f"{texture.name}: has {what}, and {wanted} holds {form.holds}; use another format, or leave it out"
             )
         return form
-    if bits == 32 or (bits == 16 and is_srgb(group)):
+    if bits == 32 or (bits == 16 and has_srgb_codes(group)):
         return FORMATS[f"{'r' if is_scalar else 'rgba'}{bits}f"]
     if bits == 16:
         return FORMATS["r16" if is_scalar else "rg16" if n_channels == 2 and not has_alpha else "rgba16"]

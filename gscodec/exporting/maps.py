@@ -7,13 +7,13 @@ from pathlib import PurePath
 import numpy as np
 
 from gscodec.decoding.image import IgsImage
-from gscodec.exporting.mips import Samples
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers
 from gscodec.image.levels import full_range
-from gscodec.image.normals import Meaning, meaning_in
-from gscodec.material.restore import Restored
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, channel_spans
+from gscodec.image.normals import Meaning
+from gscodec.material.restore import Restored, normal_meaning
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, channel_spans
+from gscodec.model.gaussians import Float32Array
 
 MOST_CHANNELS = 4
 """Of a texture."""
@@ -24,7 +24,7 @@ class Texture:
     """The samples of one texture."""
 
     name: str  # for its file, without suffix
-    samples: Samples  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
+    samples: Float32Array  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
     group: ChannelGroup  # of the C channels
     meaning: Meaning | None = None  # of a normal map's third channel
 
@@ -60,10 +60,12 @@ def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]
             found.append(Texture(name, part, group))
     if len(groups) == 1 and len(found) == 1 and not restored.entry.exr:
         found = [_without_additions(found[0], restored.entry, image)]
-    return [replace(texture, meaning=_meaning(texture, restored.entry)) for texture in found]
+    return [
+        replace(texture, meaning=normal_meaning(texture.samples, texture.group, restored.entry)) for texture in found
+    ]
 
 
-def _with_alpha(texture: Texture, alpha: Samples, mode: AlphaMode) -> Texture:
+def _with_alpha(texture: Texture, alpha: Float32Array, mode: AlphaMode) -> Texture:
     group = replace(texture.group, n_channels=texture.group.n_channels + 1, alpha=mode)
     return Texture(texture.name, np.concatenate([texture.samples, alpha], axis=2), group)
 
@@ -77,12 +79,3 @@ def _without_additions(texture: Texture, entry: FileEntry, image: IgsImage) -> T
     if stored.n_channels == 1 and group.n_channels > 1 and group.role not in COLOURS:
         samples, group = samples[:, :, :1], replace(group, n_channels=1)
     return replace(texture, samples=samples, group=group)
-
-
-def _meaning(texture: Texture, entry: FileEntry) -> Meaning | None:
-    if texture.group.role is Role.NORMAL and texture.samples.shape[2] > 1 and not entry.exr:
-        if entry.unit_z:
-            return Meaning.UNIT
-        if entry.fill is not None:
-            return Meaning.XY
-    return meaning_in(texture.samples, texture.group)

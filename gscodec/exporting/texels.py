@@ -7,11 +7,10 @@ import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
 from gscodec.exporting.formats import TexelFormat
-from gscodec.exporting.mips import is_srgb
 from gscodec.image.levels import full_range
 from gscodec.image.normals import Meaning, codes_of, meaning_in, unit_normals
 from gscodec.image.transfer import light_of_srgb
-from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.model.channels import AlphaMode, ChannelGroup, has_srgb_codes
 
 Samples = npt.NDArray[np.float32]
 
@@ -55,7 +54,7 @@ def arranged(samples: Samples, group: ChannelGroup, form: TexelFormat, meaning: 
         samples = codes_of(samples, group)
     if meaning is not None and form.holds == 2:
         return (samples if meaning is Meaning.XY else unit_normals(samples))[:, :, :2]
-    if form.is_float and is_srgb(group):
+    if form.is_float and has_srgb_codes(group):
         n_colour = n_channels - has_alpha
         samples = np.concatenate([light_of_srgb(samples[:, :, :n_colour]), samples[:, :, n_colour:]], axis=2)
     if form.holds <= 2:

@@ -6,25 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-import numpy as np
-
 from gscodec.decoding.image import IgsImage, open_igs
+from gscodec.decoding.mips import mip_levels, mip_sizes
+from gscodec.decoding.source_files import mip_levels_of
 from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
 from gscodec.exporting.choice import choose
 from gscodec.exporting.dds import pack_dds
 from gscodec.exporting.formats import CHOICES, TexelFormat
 from gscodec.exporting.ktx2 import pack_ktx2
 from gscodec.exporting.maps import Texture, base_names, textures_of
-from gscodec.exporting.mips import Samples, is_srgb, mip_chain
 from gscodec.exporting.texels import level_bytes
-from gscodec.image.alpha import covers, in_mode
-from gscodec.image.levels import full_range
 from gscodec.image.save import encode_image
 from gscodec.io.atomic import write_atomic
 from gscodec.io.source import is_url, name_of_url
 from gscodec.material.outputs import default_folder, refuse_inputs, taken
 from gscodec.material.restore import Restored
-from gscodec.model.channels import COLOURS, AlphaMode
+from gscodec.model.channels import COLOURS, has_srgb_codes
 from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
@@ -194,7 +191,7 @@ class _Job:
             yield self.folder / f"{texture.name}.{self.to}"
         if self.to not in _CONTAINERS:
             height, width = one.restored.samples.shape[:2]
-            for number in range(max(height, width).bit_length() if self.mips else 1):
+            for number in range(len(mip_sizes(height, width)) if self.mips else 1):
                 yield self._picture_path(one.base, number)
 
     def _picture_path(self, base: str, number: int) -> Path:
@@ -208,7 +205,7 @@ class _Job:
             data, n_levels = self._texture(texture, form)
             write_atomic(path, data, self.overwrite)
             height, width = texture.samples.shape[:2]
-            srgb = " srgb" if is_srgb(texture.group) and form.vk_srgb is not None else ""
+            srgb = " srgb" if has_srgb_codes(texture.group) and form.vk_srgb is not None else ""
             yield Exported(path, name, f"{form.name}{srgb}", width, height, n_levels, len(data))
         if self.to not in _CONTAINERS:
             for number, samples in enumerate(self._pictures(restored)):
@@ -222,32 +219,18 @@ class _Job:
         group = texture.group
         height, width = texture.samples.shape[:2]
         samples = texture.samples
-        levels = mip_chain(samples, group, texture.meaning) if self.mips else [samples]
+        levels = mip_levels(samples, (group,), (texture.meaning,)) if self.mips else [samples]
         packed = [level_bytes(level, group, form, texture.meaning) for level in levels]
-        flags = {"srgb": is_srgb(group), "premultiplied": group.alpha.value == "premultiplied"}
+        flags = {"srgb": has_srgb_codes(group), "premultiplied": group.alpha.value == "premultiplied"}
         if self.to == "dds":
-            return pack_dds(packed, height, width, form, **flags), len(levels)
-        return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(levels)
+            return pack_dds(packed, height, width, form, **flags), len(packed)
+        return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(packed)
 
-    def _pictures(self, restored: Restored) -> list[Any]:
+    def _pictures(self, restored: Restored) -> Iterator[Any]:
         """The levels of a map that are pictures of their own, the first as a decode gives it."""
-        if not self.mips:
-            return [restored.samples]
-        values: Samples = full_range(restored.samples, np.float32)
-        groups = restored.groups
-        covered = {cover.holder: cover.mode for cover in covers(groups) if cover.group is not groups[cover.holder]}
-        if covered:  # averages of colour by its coverage are averages of premultiplied colour
-            values, _ = in_mode(values, groups, AlphaMode.PREMULTIPLIED)
-        parts = []
-        at = 0
-        for group in groups:
-            parts.append(mip_chain(values[:, :, at : at + group.n_channels], group))
-            at += group.n_channels
-        coarser = [np.concatenate(level, axis=2) for level in zip(*parts, strict=True)][1:]
-        if AlphaMode.STRAIGHT in covered.values():
-            now = [replace(g, alpha=AlphaMode.PREMULTIPLIED) if k in covered else g for k, g in enumerate(groups)]
-            coarser = [in_mode(level, now, AlphaMode.STRAIGHT)[0] for level in coarser]
-        return [restored.samples, *coarser]
+        yield restored.samples
+        if self.mips:
+            yield from mip_levels_of(restored)
 
     def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:
         return encode_image(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers, in_mode
 from gscodec.image.levels import full_range, to_native, to_values
-from gscodec.image.normals import unit_z_of
-from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, SampleType, channels_of
+from gscodec.image.normals import Meaning, meaning_in, unit_z_of
+from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType, channels_of
 from gscodec.model.file_names import numbered
 
 Array = npt.NDArray[Any]
@@ -106,3 +106,17 @@ def _picture(
     if group.sample_type is SampleType.FLOAT:
         return values, whole
     return (to_native(values, whole) if dtype is None else full_range(values, dtype)), whole
+
+
+def normal_meaning(samples: npt.NDArray[np.float32], group: ChannelGroup, entry: FileEntry) -> Meaning | None:
+    """What the third channel of a normal map (H, W, C) is, which a restored file or a part of it has; else None.
+
+    Args:
+        entry: the file, which may record it; samples show it where that does not.
+    """
+    if group.role is Role.NORMAL and samples.shape[2] > 1 and not entry.exr:
+        if entry.unit_z:
+            return Meaning.UNIT
+        if entry.fill is not None:
+            return Meaning.XY
+    return meaning_in(samples, group)

@@ -19,8 +19,7 @@ from gscodec.decoding.load_scene import load_scene
 from gscodec.decoding.mips import mip_sizes
 from gscodec.decoding.scene import Scene
 from gscodec.errors import InvalidArgument, TruncatedStream
-from gscodec.format.files import FileEntry
-from gscodec.model.channels import ChannelGroup, Role
+from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Grid, LodTable
 
 Builder = Callable[..., bytes]
@@ -118,38 +117,6 @@ def test_tiles_cover_the_picture_once(igs: bytes, size: int, region: tuple[int, 
 def test_tiles_have_a_side(igs: bytes) -> None:
     with open_igs(igs) as image, pytest.raises(InvalidArgument, match="at least 1"):
         next(image.tiles(0))
-
-
-@pytest.mark.parametrize(("height", "width"), [(64, 128), (45, 70), (1, 9), (33, 65)])
-def test_every_mip_is_the_area_average_of_the_whole(build: Builder, height: int, width: int) -> None:
-    with open_igs(build(height, width)) as image:
-        chain = list(image.mips(1, np.float32))
-        assert [level.shape[:2] for level in chain] == mip_sizes(height, width)
-        assert chain[-1].shape == (1, 1, 3)
-        whole = image.render(1, dtype=np.float32)
-        for level in chain:
-            exact = image.render(1, size=level.shape[:2], dtype=np.float32)
-            np.testing.assert_allclose(level, exact, atol=2e-6)
-        np.testing.assert_allclose(chain[-1][0, 0], whole.mean(axis=(0, 1)), atol=2e-6)
-        codes = list(image.mips(1))
-        assert {level.dtype for level in codes} == {np.dtype(np.uint8)}
-        for exact_codes, level in zip(chain, codes, strict=True):
-            np.testing.assert_array_equal(level, np.floor(np.clip(exact_codes, 0, 1) * 255 + 0.5))
-
-
-def test_maps_of_two_sizes_have_chains_of_their_own(build: Builder) -> None:
-    groups = (
-        ChannelGroup("color", n_channels=3, source="c.png"),
-        ChannelGroup("ao", Role.AO, 1, source="ao.png"),
-    )
-    base = build(45, 70, n_channels=4, groups=groups)
-    with IgsReader(base) as reader:
-        files = (FileEntry("c.png", 70, 45, 3, ("color",)), FileEntry("ao.png", 20, 10, 1, ("ao",)))
-        data = pack(Contents(reader.grid, groups, reader.lods, reader.read(0), files=files))
-    with open_igs(data) as image:
-        chain = list(image.mip_files())
-    assert [level["c.png"].samples.shape[:2] for level in chain] == mip_sizes(45, 70)
-    assert [level["ao.png"].samples.shape[:2] for level in chain if "ao.png" in level] == mip_sizes(10, 20)
 
 
 def test_points_in_bulk_are_the_pixels(large: bytes) -> None:

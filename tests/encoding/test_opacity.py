@@ -84,7 +84,7 @@ def test_clear_and_opaque_stay_so_in_mips_and_levels() -> None:
     averaged = source[:, :, 3].reshape(SIDE // 2, 2, SIDE // 2, 2).mean(axis=(1, 3))
     assert np.abs(small - averaged).mean() < 2
     assert abs((small - averaged)[(averaged > 0) & (averaged < 255)].mean()) < 3, "averages of clamped samples"
-    assert np.array_equal(levels[1][:, :, 3], small)
+    assert np.abs(levels[1][:, :, 3] - small).max() <= 1, "averages of the picture, whose samples are rounded"
 
 
 def test_what_is_hidden_costs_nothing_and_does_not_show() -> None:

@@ -13,9 +13,8 @@ from PIL import Image
 
 import gscodec
 from gscodec.errors import InvalidArgument, SourceWarning
-from gscodec.exporting.mips import mip_chain
 from gscodec.image.normals import Meaning, meaning_in, meaning_of
-from gscodec.model.channels import ChannelGroup, Role, SampleType, Transfer
+from gscodec.model.channels import ChannelGroup, Role
 
 Levels = npt.NDArray[Any]
 SIDE: Final = 64
@@ -182,9 +181,3 @@ def test_what_the_third_channel_means() -> None:
     noise = np.random.default_rng(0).random((SIDE, SIDE, 3), np.float32)
     assert meaning_of(np.concatenate([unit[:, :, :2], noise[:, :, 2:]], axis=2)) is Meaning.XY
     assert meaning_in(unit, ChannelGroup("a", Role.DATA)) is None
-
-
-def test_mips_of_signed_vectors_have_length_one() -> None:
-    group = ChannelGroup("n", Role.NORMAL, 3, 16, SampleType.FLOAT, Transfer.LINEAR, value_min=-1.0)
-    for level in mip_chain(vectors(0.7).astype(np.float32), group)[1:]:
-        assert np.linalg.norm(level, axis=2) == pytest.approx(1, abs=1e-5)
