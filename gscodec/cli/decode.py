@@ -9,7 +9,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
-from gscodec.cli._lods import LAST_LOD, shown_lod
+from gscodec.cli._lods import LAST_LOD, chosen_lod
 from gscodec.cli._mips import check_mips, mip_path
 from gscodec.cli._paths import display_name, igs_source, is_url, output_path
 from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
@@ -131,10 +131,7 @@ def command(
 
     limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
-        if lod is None and image.available_lods and image.available_lods[0] > 0:
-            _console.say(f"{display_name(source)}: cut short; LOD {image.available_lods[0]} is the finest it holds")
-        if lod is not None:
-            lod = shown_lod(lod, image.lods, display_name(source))
+        lod = chosen_lod(lod, image, display_name(source))
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))

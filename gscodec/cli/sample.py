@@ -7,7 +7,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, Timeout, limits_of
-from gscodec.cli._lods import LAST_LOD, shown_lod
+from gscodec.cli._lods import LAST_LOD, chosen_lod
 from gscodec.cli._paths import display_name, igs_source, is_url
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
@@ -37,14 +37,14 @@ def command(
         ),
     ] = None,
     lod: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=LAST_LOD,
             metavar="N",
-            help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest.",
+            help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: the finest in IN.",
         ),
-    ] = 0,
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -93,16 +93,16 @@ def command(
         points = np.array([parse_point(text) for text in at or ()], np.float64).reshape(-1, 2)
     limits = limits_of(None, max_memory, max_candidates, timeout)
     with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
-        lod = shown_lod(lod, image.lods, display_name(source))
+        lod = chosen_lod(lod, image, display_name(source))
         values = image.sample(points, lod=lod)
-        for group, channels in channel_spans(
-            image.groups
-        ):  # an alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot
+        shown = image.available_lods[0] if lod is None else lod
+        # An alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot.
+        for group, channels in channel_spans(image.groups):
             if group.sample_type == "uint":
                 np.clip(values[:, channels], 0, 1, out=values[:, channels])
         names = [f"{group.name}.{channel}" for group in image.groups for channel in range(group.n_channels)]
         cost = image.stats
-    write_values(target, kind, lod, names, points, values)
+    write_values(target, kind, shown, names, points, values)
     if stats:
         from gscodec.cli._stats import say_stats
 

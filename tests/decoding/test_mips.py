@@ -79,7 +79,7 @@ def test_integers_of_linear_light_are_averaged_as_they_are() -> None:
 
 def test_normals_keep_length_one_and_level_two_is_the_mean_of_level_zero() -> None:
     vectors = unit_vectors(4)
-    levels = chain(0.5 + 0.5 * vectors, NORMAL)
+    levels = chain(np.asarray(0.5 + 0.5 * vectors, np.float32), NORMAL)
     for level in levels:
         assert np.linalg.norm(2 * level - 1, axis=2) == pytest.approx(1, abs=1e-5)
     mean = vectors.mean(axis=(0, 1))
