@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
+    from gscodec.container.describe import info
+    from gscodec.container.validate import Issue, validate
     from gscodec.decoding.image import IgsImage
     from gscodec.decoding.image import open_igs as open  # noqa: A004  # gscodec.open reads like gzip.open
+    from gscodec.decoding.to_files import Decoded, decode
     from gscodec.encoding.api import EncodeResult, Progress, encode
     from gscodec.encoding.settings import EncodeSettings
     from gscodec.errors import GsCodecError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from gscodec.model.limits import Limits
 
 __all__ = [
+    "Decoded",
     "EncodeResult",
     "EncodeSettings",
     "Exported",
@@ -34,15 +38,20 @@ __all__ = [
     "GsCodecError",
     "IgsImage",
     "ImageStack",
+    "Issue",
     "Limits",
     "Progress",
     "__version__",
+    "decode",
     "encode",
     "export",
+    "info",
     "open",
+    "validate",
 ]
 
 _HOMES = {
+    "Decoded": ("gscodec.decoding.to_files", "Decoded"),
     "EncodeResult": ("gscodec.encoding.api", "EncodeResult"),
     "EncodeSettings": ("gscodec.encoding.settings", "EncodeSettings"),
     "Exported": ("gscodec.exporting", "Exported"),
@@ -50,11 +59,15 @@ _HOMES = {
     "GsCodecError": ("gscodec.errors", "GsCodecError"),
     "IgsImage": ("gscodec.decoding", "IgsImage"),
     "ImageStack": ("gscodec.image.stack", "ImageStack"),
+    "Issue": ("gscodec.container.validate", "Issue"),
     "Limits": ("gscodec.model.limits", "Limits"),
     "Progress": ("gscodec.encoding.api", "Progress"),
+    "decode": ("gscodec.decoding.to_files", "decode"),
     "encode": ("gscodec.encoding.api", "encode"),
     "export": ("gscodec.exporting", "export"),
+    "info": ("gscodec.container.describe", "info"),
     "open": ("gscodec.decoding", "open_igs"),
+    "validate": ("gscodec.container.validate", "validate"),
 }
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gscodec.batch.journal import Journal, Note
 from gscodec.batch.names import marked
@@ -25,10 +25,6 @@ from gscodec.batch.work import Options, check_inside
 from gscodec.encoding.fingerprint import fingerprint
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, OutputExists, file_access_error
 from gscodec.model.file_names import file_key, path_in_folder, refuse_link_out
-
-if TYPE_CHECKING:
-    from gscodec.format.metadata import Metadata
-    from gscodec.material.restore import Restored
 
 NAME: Final = ".gscodec-decode.jsonl"
 _KIND: Final = "decodes of a batch"
@@ -206,6 +202,7 @@ def decode_item(item: DecodeItem, options: Options) -> Outcome:
 
 def _decode(item: DecodeItem, options: Options) -> Outcome:
     from gscodec.decoding.image import open_igs
+    from gscodec.decoding.to_files import picture_bytes
     from gscodec.io.atomic import write_atomic
 
     if item.fault:
@@ -214,11 +211,14 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     for picture in item.pictures:
         _check(item, picture, options, None)  # before the work; what is there may still prove to be the same
     with open_igs(item.source, device=options.device, threads=options.threads, limits=options.limits) as image:
-        rendered = list(image.render_files(lod=None).values())
+        rendered = list(image.render_files().values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
         metadata = image.metadata if len(rendered) == 1 else None
-        files = [_bytes_of(at.path, made, metadata) for at, made in zip(item.pictures, rendered, strict=True)]
+        files = [
+            picture_bytes(made, at.path.name, metadata=metadata)
+            for at, made in zip(item.pictures, rendered, strict=True)
+        ]
     digests = [hashlib.sha256(data).hexdigest() for data in files]
     standing = [_check(item, picture, options, digest) for picture, digest in zip(item.pictures, digests, strict=True)]
     item.root.mkdir(parents=True, exist_ok=True)
@@ -246,22 +246,6 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
         journal.add(note | {"stat": stat_of(picture.path)})
         n_bytes += len(data)
     return Outcome(item.name, Status.DECODED if changed else Status.CURRENT, str(_output(item)), n_bytes=n_bytes)
-
-
-def _bytes_of(path: Path, picture: "Restored", metadata: "Metadata | None") -> bytes:
-    """A file with the picture, at its own depth."""
-    from gscodec.image.save import encode_image
-
-    return encode_image(
-        path.name,
-        picture.samples,
-        picture.groups,
-        picture.icc,
-        bit_depth=None,
-        format_name=None,
-        exr=picture.entry.exr,
-        metadata=metadata,
-    )
 
 
 def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | None) -> str | None:

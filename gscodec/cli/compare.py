@@ -10,10 +10,10 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
-from gscodec.cli._paths import display_name
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import GsCodecError, InvalidArgument, file_access_error
 from gscodec.io.streams import Rejoined, is_stream, open_stdin
+from gscodec.material.outputs import display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,11 +9,12 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
-from gscodec.cli._paths import display_name, output_path
+from gscodec.cli._paths import output_path
 from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
 from gscodec.format.profile_table import PROFILE_NAMES
+from gscodec.material.outputs import display_name
 from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, TuneName
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
 

@@ -7,8 +7,9 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
 from gscodec.cli._lods import LAST_LOD, shown_lod
-from gscodec.cli._paths import display_name, igs_source
+from gscodec.cli._paths import igs_source
 from gscodec.cli._values import human_bytes
+from gscodec.material.outputs import display_name
 
 
 def command(

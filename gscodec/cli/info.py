@@ -7,7 +7,8 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import Timeout, limits_of
-from gscodec.cli._paths import display_name, igs_source
+from gscodec.cli._paths import igs_source
+from gscodec.material.outputs import display_name
 
 
 def command(
@@ -21,11 +22,9 @@ def command(
 
     Prints the picture's size, its channels, the levels of detail with their bytes and rates, and the metadata.
     """
-    from gscodec.container.describe import describe
-    from gscodec.container.reader import IgsReader
+    from gscodec.container.describe import info
 
-    with IgsReader(igs_source(source), display_name(source), limits_of(timeout=timeout)) as reader:
-        facts = describe(reader)
+    facts = info(igs_source(source), name=display_name(source), limits=limits_of(timeout=timeout))
     if as_json:
         _console.emit_json(facts)
     else:

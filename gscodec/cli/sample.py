@@ -8,11 +8,12 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, Timeout, limits_of
 from gscodec.cli._lods import LAST_LOD, chosen_lod
-from gscodec.cli._paths import display_name, igs_source, is_url
+from gscodec.cli._paths import igs_source
 from gscodec.cli._points import Format, read_points, write_values
 from gscodec.cli._values import parse_point
 from gscodec.errors import InvalidArgument, OutputExists
 from gscodec.io.streams import is_stream
+from gscodec.material.outputs import display_name, is_url
 
 
 def command(

@@ -6,8 +6,9 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._limits import Timeout, limits_of
-from gscodec.cli._paths import display_name, igs_source
+from gscodec.cli._paths import igs_source
 from gscodec.cli.exit import ExitCode
+from gscodec.material.outputs import display_name
 
 
 def command(

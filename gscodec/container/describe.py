@@ -7,7 +7,10 @@ from gscodec.format.files import FileEntry
 from gscodec.format.layout import CODEC_DEFLATE
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.format.records import RecordLayout
+from gscodec.io.source import SourceLike
 from gscodec.model.channels import ChannelGroup, channel_spans
+from gscodec.model.json_value import Json
+from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 
 def _rate(n_bytes: int, pixels: int) -> float:
@@ -52,6 +55,19 @@ def _widths(layout: RecordLayout | None) -> dict[str, Any] | None:
         return None
     narrow, elongation, *features = layout.bits
     return {"narrow": narrow, "elongation": elongation, "place": layout.place_bits, "features": features}
+
+
+def info(source: SourceLike, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> dict[str, Json]:
+    """Everything in an `.igs` file but its pixels, as JSON can say it: what `gscodec info --json` prints.
+
+    Args:
+        source, name, limits: as `IgsReader`.
+
+    Raises:
+        GsCodecError: as `IgsReader` and `describe`.
+    """
+    with IgsReader(source, name, limits) as reader:
+        return describe(reader)
 
 
 def describe(reader: IgsReader) -> dict[str, Any]:

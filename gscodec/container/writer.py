@@ -45,7 +45,7 @@ from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes
 from gscodec.format.profile_table import ProfileLayout
 from gscodec.format.tables import pack_channels, pack_lods, pack_pages
-from gscodec.model.channels import ChannelGroup, round_f32
+from gscodec.model.channels import ChannelGroup, count_channels, round_f32
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.json_value import Json

@@ -9,20 +9,20 @@ from typing import Any, Final
 from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.decoding.mips import mip_levels, mip_sizes
 from gscodec.decoding.source_files import mip_levels_of
-from gscodec.errors import FileAccessError, InvalidArgument, file_access_error
+from gscodec.decoding.to_files import picture_bytes
+from gscodec.errors import FileAccessError, InvalidArgument
 from gscodec.exporting.choice import choose
 from gscodec.exporting.dds import pack_dds
 from gscodec.exporting.formats import CHOICES, TexelFormat
 from gscodec.exporting.ktx2 import pack_ktx2
 from gscodec.exporting.maps import Texture, base_names, textures_of
 from gscodec.exporting.texels import level_bytes
-from gscodec.image.save import encode_image
 from gscodec.io.atomic import write_atomic
 from gscodec.io.source import is_url, name_of_url
-from gscodec.material.outputs import default_folder, refuse_inputs, taken
+from gscodec.material.outputs import check_outputs, default_folder, make_folder
 from gscodec.material.restore import Restored
 from gscodec.model.channels import COLOURS, has_srgb_codes
-from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, path_in_folder, safe_file_name
+from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 TARGETS: Final = ("dds", "ktx2", "png", "exr")
@@ -150,15 +150,8 @@ class _Job:
         paths = [path for one in work for path in self._paths(one)]
         if len({file_key(path.name) for path in paths}) < len(paths):
             raise InvalidArgument(f"{self.folder}: two of the files would have one name; take fewer maps with only")
-        refuse_inputs(paths, self.inputs)
-        for path in paths:
-            path_in_folder(self.folder, path.name)  # a link out of the folder is refused
-            if path.exists() and not self.overwrite:
-                raise taken(path, self.image.source_names)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise file_access_error(f"{self.folder}: cannot be made: {fault.strerror}", fault) from fault
+        check_outputs(paths, self.inputs, self.image.source_names, overwrite=self.overwrite, folder=self.folder)
+        make_folder(self.folder)
         return [done for one in work for done in self._write(one)]
 
     def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
@@ -210,7 +203,8 @@ class _Job:
         if self.to not in _CONTAINERS:
             for number, samples in enumerate(self._pictures(restored)):
                 path = self._picture_path(one.base, number)
-                data = self._picture(path, samples, restored)
+                picture = replace(restored, samples=samples)
+                data = picture_bytes(picture, os.fspath(path), format_name=self.to, bits=self.bits)
                 write_atomic(path, data, self.overwrite)
                 height, width = samples.shape[:2]
                 yield Exported(path, name, self.to, width, height, 1, len(data))
@@ -231,14 +225,3 @@ class _Job:
         yield restored.samples
         if self.mips:
             yield from mip_levels_of(restored)
-
-    def _picture(self, path: Path, samples: Any, restored: Restored) -> bytes:
-        return encode_image(
-            os.fspath(path),
-            samples,
-            restored.groups,
-            restored.icc,
-            bit_depth=self.bits,
-            format_name=self.to,
-            exr=restored.entry.exr,
-        )

@@ -1,16 +1,164 @@
-"""Where results must not go: over an input of the same command, or over the picture that a file was made of."""
+"""Where results go, and where they must not: over an input, or over the picture that a file was made of.
 
+Checks that cost nothing, made before the work that costs minutes.
+"""
+
+import errno
 import os
 import stat
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
-from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.errors import InvalidArgument, OutputExists, file_access_error
 from gscodec.io.streams import is_stream
-from gscodec.model.file_names import file_key, refuse_link_out
+from gscodec.model.file_names import file_key, path_in_folder, refuse_link_out
 
-STDIN = "-"
+STREAM: Final = "-"
+"""Stdin as an input, stdout as an output."""
+
+Note = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+def silent(_: str) -> None:
+    """Takes a note and drops it."""
+
+
+def output_path(
+    source: str | None,
+    output: str | None,
+    suffix: str,
+    overwrite: bool,
+    *,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    made_of: Collection[str] | None = None,
+    note: Note = silent,
+) -> Path | None:
+    """Where a result goes that is one file; None is stdout.
+
+    Args:
+        source: the input: a path or URL, or `-` for stdin; None has no name, and `output` must be named.
+        output: what the user asked for; None is the input's name with `suffix`, or stdout for stdin and pipes.
+        suffix: with its dot.
+        overwrite: whether an existing file may be replaced.
+        inputs: other files that are read.
+        made_of: of a decode, names of the pictures that the input was made of, see `default_file`; empty where it does
+            not say. The result then never takes their place unasked.
+        note: is told where the result goes instead of there.
+
+    Raises:
+        InvalidArgument: the output is the input.
+        OutputExists: the file is there and `overwrite` is not set.
+        FileAccessError: the output is a folder or its folder is missing.
+    """
+    if output is None and (source is None or source == STREAM or is_stream(source)):
+        output = STREAM
+    if output == STREAM:
+        return None
+    kept_off = False
+    if output is not None:
+        path = Path(output)
+    else:
+        assert source is not None
+        usual = usual_path(source, suffix)
+        path = default_file(usual, made_of)
+        kept_off = path != usual  # nobody's picture, as far as one can know
+        if kept_off:
+            note(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
+    if is_stream(path):
+        return path
+    if path.is_dir():
+        raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
+    refuse_inputs([path], [name for name in (source, *inputs) if name is not None and not is_url(os.fspath(name))])
+    if path.exists():
+        if not overwrite:
+            raise taken(path, made_of or (None if kept_off else made_of), named=output is not None or kept_off)
+    elif not path.parent.is_dir():
+        raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
+    return path
+
+
+def stem_of(source: str) -> Path:
+    """The path that a result is named after: the input's, or the last part of a URL's in the current folder."""
+    if not is_url(source):
+        return Path(source)
+    from gscodec.io.source import name_of_url
+    from gscodec.model.file_names import safe_file_name
+
+    return Path(safe_file_name(name_of_url(source)))
+
+
+def usual_path(source: str, suffix: str) -> Path:
+    """The input's name with another suffix; a folder's keeps all of its own name."""
+    path = stem_of(source)
+    if path.name in {"", ".."}:  # the folder one is in, or above it
+        path = path.resolve()
+    if not path.name:
+        raise InvalidArgument(f"{source}: has no name to derive the output's from; name an output")
+    return path.with_name(path.name + suffix) if path.is_dir() else path.with_suffix(suffix)
+
+
+def display_name(source: str) -> str:
+    """How messages and results name an input; a URL without its secrets."""
+    if not is_url(source):
+        return "stdin" if source == STREAM else source
+    from gscodec.io.source import source_name
+
+    return source_name(source)
+
+
+def is_url(source: str) -> bool:
+    """Whether an input is a URL; without a look at what reads it, which takes NumPy to load."""
+    if "://" not in source:
+        return False
+    from gscodec.io.source import is_url as looks_like_url
+
+    return looks_like_url(source)
+
+
+def check_outputs(
+    paths: Sequence[Path],
+    inputs: Iterable[str | os.PathLike[str]],
+    made_of: Collection[str],
+    *,
+    overwrite: bool,
+    folder: Path | None = None,
+) -> None:
+    """Refuse files to be written, before the first is, that would cost another file.
+
+    Args:
+        paths: all of them.
+        inputs: files that are read.
+        made_of: names of the pictures that the input was made of, see `taken`.
+        overwrite: whether existing files may be replaced.
+        folder: that they all lie in and that no link may lead out of.
+
+    Raises:
+        InvalidArgument: one is an input.
+        OutputExists: one is there and must not be replaced.
+        FileAccessError: a link leads out of the folder.
+    """
+    if folder is not None:
+        for path in paths:
+            path_in_folder(folder, path.name)
+    refuse_inputs(paths, inputs)
+    for path in paths:
+        if path.exists() and not overwrite and not is_stream(path):
+            raise taken(path, made_of)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing.
+
+    Raises:
+        FileAccessError: the operating system refused.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise file_access_error(f"{folder}: cannot be made: {fault.strerror}", fault) from fault
 
 
 def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> None:
@@ -35,7 +183,7 @@ def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[st
             continue
         identity = _identity(output)
         if identity is not None and identity in known:
-            name = "stdin" if known[identity] == STDIN else known[identity]
+            name = "stdin" if known[identity] == STREAM else known[identity]
             what = "is the input" if name == os.fspath(output) else f"is the same file as the input {name}"
             raise InvalidArgument(f"{os.fspath(output)}: {what}; name another output")
 
@@ -43,7 +191,7 @@ def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[st
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """What all names of a regular file share; None for what is none."""
     try:
-        found = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STDIN else Path(path).stat()
+        found = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STREAM else Path(path).stat()
     except (OSError, ValueError, AttributeError):  # not there, a NUL in the path, no stdin
         return None
     return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None

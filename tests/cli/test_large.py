@@ -15,7 +15,7 @@ from program import Run
 from small_pictures import draw_picture
 
 import gscodec
-from gscodec.cli import _large
+from gscodec.decoding import large_files
 from gscodec.material import load_picture as large
 
 BLOCKS = ("--preset", "fast", "--steps", "15", "--bpp", "0.5", "--block", "64")
@@ -33,7 +33,7 @@ def tiled(tmp_path: Path) -> Path:
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts are read and written from 1000 pixels on."""
     monkeypatch.setattr(large, "LARGE_PIXELS", 1000)
-    monkeypatch.setattr(_large, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(large_files, "LARGE_PIXELS", 1000)
 
 
 @pytest.mark.usefixtures("small_is_large")

@@ -3,57 +3,50 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from gscodec.decoding.image import IgsImage
+from gscodec.image.levels import has_floats, native_dtype
+from gscodec.image.save import is_written_in_strips, save_strips
 from gscodec.model.constants import LARGE_PIXELS
-
-if TYPE_CHECKING:
-    from gscodec.decoding.image import IgsImage
 
 
 def is_streamed(
-    image: "IgsImage",
+    image: IgsImage,
     output: Path,
     format_name: str | None,
-    depth: int | None,
+    bits: int | None,
     region: Sequence[int] | None,
     size: Sequence[int] | None,
 ) -> bool:
     """Whether the output is a TIFF of one picture of more than LARGE_PIXELS, at its own or an integer depth."""
-    from gscodec.image.levels import has_floats
-    from gscodec.image.save import is_written_in_strips
-
     height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
     as_stored = len(image.groups) == 1 and not image.has_file_chunk
     return (
         height * width > LARGE_PIXELS
         and as_stored
         and is_written_in_strips(os.fspath(output), format_name)
-        and (depth is None or (depth < 32 and not has_floats(image.groups)))
+        and (bits is None or (bits < 32 and not has_floats(image.groups)))
     )
 
 
 def stream_picture(
-    image: "IgsImage",
+    image: IgsImage,
     output: Path,
-    depth: int | None,
+    bits: int | None,
     lod: int | None,
     region: Sequence[int] | None,
     size: Sequence[int] | None,
     overwrite: bool,
-) -> None:
-    """Write what `is_streamed`.
+) -> tuple[int, int]:
+    """Write what `is_streamed`, and return its (height, width).
 
     Raises:
-        GsCodecError: as `IgsImage.render` and `save_strips`.
+        GsCodecError: as `IgsImage.strips` and `save_strips`.
     """
-    import numpy as np
-
-    from gscodec.image.levels import native_dtype
-    from gscodec.image.save import save_strips
-
     height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
-    dtype = None if depth is None else np.dtype(f"u{depth // 8}")
+    dtype = None if bits is None else np.dtype(f"u{bits // 8}")
     save_strips(
         output,
         image.strips(lod, region, size, dtype),
@@ -64,3 +57,4 @@ def stream_picture(
         overwrite=overwrite,
         metadata=image.metadata,
     )
+    return height, width
