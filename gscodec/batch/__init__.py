@@ -1,5 +1,6 @@
-"""Many pictures and materials at once, again and again: only what has changed is encoded.
+"""Batch encoding and decoding of many pictures and materials; repeated runs process only what has changed.
 
-Data flows one way: `plan` makes items of folders or a manifest, `work` does one item, `pool` or `dask_pool` do many of
-them, `report` tells what became of each. `settings` and `content` give an item the key under which its file is known.
+Data flows one way: `plan` turns folders or a manifest into items, `work` encodes one item, `pool` or `dask_pool` run
+many items in worker processes, `report` writes their outcomes. `keys` computes the content key that identifies an
+item's file.
 """

@@ -1,9 +1,9 @@
-"""The other way: `.igs` files below a folder to pictures, which take the place of nothing but earlier ones of the same.
+"""Batch decoding: `.igs` files below a folder to pictures, which replace only those of earlier runs of the same item.
 
-A note in the target folder says which picture was written for which file, by SHA-256 of both, before it is written. A
-picture is replaced where its bytes are those of a note of the same item; any other file is somebody's, and is replaced
-with `overwrite` alone. Sources are never: neither an input of the batch, nor a picture that the state of an encode
-names, nor one beside the `.igs` file that this records as its source.
+Before a picture is written, a note in the target folder records the SHA-256 of the picture and of its `.igs` file. An
+existing file is replaced if its bytes match a note of the same item; any other file belongs to the user and is replaced
+only with `overwrite`. Source pictures are never replaced: inputs of the batch, pictures that the state of an encode
+lists, and pictures beside the `.igs` file that it records as its source.
 """
 
 import errno
@@ -32,10 +32,10 @@ _KIND: Final = "decodes of a batch"
 
 @dataclass(frozen=True)
 class Picture:
-    """One output."""
+    """One output picture of a decode."""
 
     path: Path
-    digests: tuple[str, ...] = ()  # of what earlier decodes of this item have left there
+    digests: tuple[str, ...] = ()  # SHA-256 of the pictures that earlier decodes of this item wrote there
     is_source: bool = False  # never to be replaced
 
 
@@ -46,18 +46,18 @@ class DecodeItem:
     name: str  # its path below the source folder, with `/` and without suffix
     source: Path
     root: Path  # the target folder
-    pictures: tuple[Picture, ...] = ()  # in the order of the file's own
+    pictures: tuple[Picture, ...] = ()  # in the order of the file's own entries
     fault: str = ""  # why it cannot be decoded
 
     @property
     def identity(self) -> str:
-        """What tells the item from those of other folders: where its file lies, seen from the target folder."""
+        """Path of the `.igs` file relative to the target folder; distinguishes items of different source folders."""
         return identity_of(self.source, self.root)
 
 
 @dataclass(frozen=True)
 class DecodePlan:
-    """What a decode has to do."""
+    """The items of a batch decode, and what was left out."""
 
     items: tuple[DecodeItem, ...]
     left_out: tuple[str, ...]
@@ -68,7 +68,7 @@ class DecodeState:
     """Notes on the pictures of a target folder, by their paths below it.
 
     Args:
-        warn: takes a line for the user.
+        warn: called with one line of text for the user.
         dry: change nothing on disk.
     """
 
@@ -77,10 +77,10 @@ class DecodeState:
         self._notes = Journal(root / NAME, _KIND, warn).read(tidy=not dry)
 
     def current(self, item: DecodeItem, *, trust: bool = False) -> Outcome | None:
-        """The outcome of an item whose file and pictures are as they were left, or None.
+        """The outcome of an item whose `.igs` file and pictures are unchanged since the last run, or None.
 
         Args:
-            trust: look at no more of the pictures than their sizes and times of modification.
+            trust: compare only the pictures' sizes and modification times, not their bytes.
         """
         notes = [self._notes.get(_below(picture.path, self._root), [{}])[-1] for picture in item.pictures]
         igs = digest_of(item.source)
@@ -95,7 +95,7 @@ class DecodeState:
         return Outcome(item.name, Status.CURRENT, str(_output(item)))
 
     def digests(self, item: str, path: Path) -> tuple[str, ...]:
-        """SHA-256 of what decodes of an item, by its identity, may have left at a path."""
+        """SHA-256 of the files that decodes of an item (by its identity) may have written to a path."""
         notes = [note for note in self._notes.get(_below(path, self._root), []) if note.get("item") == item]
         found = [note.get(member) for note in notes for member in ("digest", "was")]
         return tuple(digest for digest in found if isinstance(digest, str))
@@ -114,16 +114,16 @@ def plan_decode(
         include, exclude: shell patterns of paths below the source folder.
 
     Raises:
-        FileAccessError: the folder is not there, or holds no such file; the target is no folder.
+        FileAccessError: the folder does not exist or contains no `.igs` file, or the target is not a folder.
     """
     if not source.is_dir():
-        raise file_access_error(f"{source}: is no folder", errno.ENOTDIR, source)
+        raise file_access_error(f"{source}: is not a folder", errno.ENOTDIR, source)
     check_target(target)
     walk = igs_below(source)
     unused = unmatched([path.relative_to(source).as_posix() for path in walk.files], include, exclude)
     files = [path for path in walk.files if is_wanted(path.relative_to(source).as_posix(), include, exclude)]
     if not files:
-        raise FileAccessError(f"{source}: holds no .igs files", filename=source)
+        raise FileAccessError(f"{source}: contains no .igs files", filename=source)
     known = real_paths(files) | _sources_around(source, files) | _sources_around(target, ())
     taken = _Taken()
     items = []
@@ -138,7 +138,7 @@ def identity_of(source: Path, root: Path) -> str:
     real, start = os.path.realpath(source), os.path.realpath(root)
     try:
         return os.path.relpath(real, start)
-    except ValueError:  # another drive of Windows
+    except ValueError:  # on another Windows drive
         return real
 
 
@@ -171,14 +171,14 @@ def _planned(name: str, path: Path, target: Path, state: DecodeState, known: set
 
 
 class _Taken:
-    """The names of the pictures planned so far, as any system tells them apart."""
+    """The names of the pictures planned so far, compared as on the strictest file system."""
 
     def __init__(self) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
 
     def add(self, names: Sequence[str]) -> bool:
-        """Take some names together; False, and none is, where a file or folder has one of them."""
+        """Reserve a group of names; returns False and reserves none if a file or folder already has one of them."""
         files = {file_key(name) for name in names}
         folders = {file_key(parent.as_posix()) for name in names for parent in PurePosixPath(name).parents}
         if files & (self._files | self._folders) or folders & self._files:
@@ -189,14 +189,14 @@ class _Taken:
 
 
 def _sources_around(folder: Path, files: Sequence[Path]) -> set[str]:
-    """Where the sources lie that encodes into a folder, those around it and those of some files have noted."""
+    """Source paths recorded by encodes into a folder, into its parents, and into the folders of `files`."""
     top = Path(os.path.realpath(folder))
     folders = {top, *top.parents, *(path.parent for path in files)}
     return {path for place in folders for path in sources_known(place)}
 
 
 def decode_item(item: DecodeItem, options: Options) -> Outcome:
-    """Write the pictures of a file: all of them, or none where one would take the place of a file that is not ours."""
+    """Write all pictures of a file, or none if one of them would replace a file that no decode of this item wrote."""
     return settled(item.name, str(_output(item)), lambda: _decode(item, options))
 
 
@@ -209,7 +209,7 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
         raise FileAccessError(item.fault)
     igs = digest_of(item.source)
     for picture in item.pictures:
-        _check(item, picture, options, None)  # before the work; what is there may still prove to be the same
+        _check(item, picture, options, None)  # before decoding; an existing file may still prove identical
     with open_igs(item.source, device=options.device, threads=options.threads, limits=options.limits) as image:
         rendered = list(image.render_files().values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
@@ -235,11 +235,11 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
         if was != digest:
             picture.path.parent.mkdir(parents=True, exist_ok=True)
             check_inside(picture.path, item.root)
-            # Before the picture: whoever finds it after a kill knows whose it is, the new one or the old.
+            # The note precedes the picture, so that after a kill either version of the picture is recognised.
             journal.add(note | ({} if was is None else {"was": was}), durable=True)
             try:
                 write_atomic(picture.path, data, overwrite=was is not None)
-            except OutputExists:  # another run has been quicker, or a user
+            except OutputExists:  # created meanwhile by another run or by the user
                 if _check(item, picture, options, digest) != digest:
                     write_atomic(picture.path, data, overwrite=True)
             changed = True
@@ -249,13 +249,14 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
 
 
 def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | None) -> str | None:
-    """SHA-256 of the file that a picture replaces, or None where there is none.
+    """SHA-256 of the file that a picture would replace, or None if there is none.
 
     Args:
-        digest: of what is to be written; None, and a file that may prove to be the same is let pass.
+        digest: SHA-256 of the new file; None before decoding, when a file that may prove identical is accepted.
 
     Raises:
-        InvalidArgument: it is a source. OutputExists: it is somebody's. FileAccessError: it leads out of the folder.
+        InvalidArgument: it is a source. OutputExists: no decode of this item wrote it. FileAccessError: it is a link
+            out of the folder.
     """
     path = picture.path
     if len(item.pictures) > 1 and path.parent.is_dir():
@@ -275,7 +276,7 @@ def _check(item: DecodeItem, picture: Picture, options: Options, digest: str | N
         raise InvalidArgument(f"{path}: is a source of {item.name}; name another folder")
     if not options.overwrite and digest is not None:
         raise OutputExists(
-            f"{path}: was not made by a decode of {item.name}; use --overwrite to replace it", filename=path
+            f"{path}: was not written by a decode of {item.name}; use --overwrite to replace it", filename=path
         )
     return standing
 

@@ -1,8 +1,8 @@
-"""A byte budget for a whole batch, spread so that a byte more would gain the same everywhere.
+"""A byte budget for a whole batch, allocated so that one more byte reduces the squared error equally in every item.
 
-Each item is probed by two quick fits. Between and beyond them its squared error D is taken as a power of its bytes R,
+Each item is probed by two short fits. Its squared error D is modelled as a power of its size in bytes R,
 D = a R^-b, so that the slope -dD/dR is the same over all items at R = (a b / slope)^(1 / (b + 1)) (Shoham and Gersho
-1988). The one slope at which all R add up to the budget is found by halving.
+1988). The slope at which all R add up to the budget is found by bisection.
 """
 
 import math
@@ -17,33 +17,33 @@ from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument
 
 PROBE_STEPS: Final = 120
 PROBE_PIXELS: Final = 128 * 128
-"""A larger picture is probed on an area-averaged copy of about so many pixels."""
+"""Larger pictures are probed on an area-averaged copy of about this many pixels."""
 
 PROBE_BPPC: Final = (0.15, 0.6)
 PROBE_OVERHEAD: Final = 1024
-"""Bytes of a probe for header and tables."""
+"""Bytes added to a probe's budget for header and tables."""
 
 LEAST_BYTES: Final = 256
-"""Of an item: a small file of a picture, and of most materials."""
+"""Minimum bytes per item: enough for a small file of a picture and of most materials."""
 
 KEY_BYTES: Final = 128
-"""What the key of an item and its encoder's notes may take of a file."""
+"""Bytes reserved per file for the item's key and the encoder's metadata."""
 
 EXPONENTS: Final = (0.2, 2.0)
-"""Range of b that a probe is believed."""
+"""Range to which the exponent b of a probe is clamped."""
 
 
 @dataclass(frozen=True)
 class Slope:
-    """Squared error, summed over an item's samples, as a power of its bytes."""
+    """Rate-distortion model of an item: squared error, summed over its samples, as a power of its bytes."""
 
     name: str
     a: float
     b: float
-    most: int  # bytes beyond which nothing is gained
+    most: int  # bytes beyond which the error no longer falls
 
     def bytes_at(self, slope: float) -> float:
-        """Bytes at which one byte more takes `slope` off the squared error."""
+        """Bytes at which one more byte reduces the squared error by `slope`."""
         wanted: float = (self.a * self.b / slope) ** (1 / (self.b + 1))
         return min(max(wanted, LEAST_BYTES), self.most)
 
@@ -57,7 +57,7 @@ class ProbeTask:
 
     @property
     def name(self) -> str:
-        """The item's."""
+        """Name of the item."""
         return self.item.name
 
     def on(self, device: str) -> Self:
@@ -65,7 +65,7 @@ class ProbeTask:
         return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Slope | str:
-        """The slope, or why there is none."""
+        """The item's model, or the reason why it could not be probed."""
         del report
         try:
             return probe(self.item, self.options)
@@ -97,7 +97,7 @@ def probe(item: Item, options: Options) -> Slope:
     points = []
     most = max(stack.samples.size * 2, LEAST_BYTES)
     for bppc in PROBE_BPPC:
-        # Header and tables weigh more in a small picture, so that they come on top.
+        # Header and tables dominate small pictures, so their bytes are added.
         size = int(bppc * small.samples.size / 8) + PROBE_OVERHEAD
         result = encode(
             small,
@@ -108,7 +108,7 @@ def probe(item: Item, options: Options) -> Slope:
             threads=options.threads,
             device=options.device,
         )
-        if step == 1 and result.target_met and result.note:  # more bytes would change nothing
+        if step == 1 and result.target_met and result.note:  # more bytes would not change the file
             most = min(most, len(result.data) + KEY_BYTES)
         points.append((len(result.data), 10 ** (-result.psnr / 10)))
     (r0, d0), (r1, d1) = points
@@ -120,15 +120,15 @@ def probe(item: Item, options: Options) -> Slope:
 
 
 def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
-    """Bytes of each item, `total` in all at most.
+    """Bytes allocated to each item by name, at most `total` in sum.
 
     Raises:
-        InvalidArgument: the budget holds not even the smallest files.
+        InvalidArgument: the budget is below the sum of the smallest files.
     """
     least = sum(min(LEAST_BYTES, slope.most) for slope in slopes)
     if total < least:
-        raise InvalidArgument(f"a total of {total} bytes is too little for {len(slopes)} items; allow {least} or more")
-    low, high = 1e-30, 1e30  # slopes: the steeper, the fewer bytes
+        raise InvalidArgument(f"a total of {total} bytes is too small for {len(slopes)} items; the minimum is {least}")
+    low, high = 1e-30, 1e30  # slopes: a steeper slope means fewer bytes
     for _ in range(200):
         middle = math.sqrt(low * high)
         if sum(slope.bytes_at(middle) for slope in slopes) > total:
@@ -139,7 +139,7 @@ def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
 
 
 def with_sizes(items: Sequence[Item], found: Sequence[Slope | str], total: int) -> tuple[list[Item], list[Outcome]]:
-    """Items with a size each, and the outcomes of those that could not be read."""
+    """Items with a size target each, and the failed outcomes of those that could not be read."""
     slopes = [slope for slope in found if isinstance(slope, Slope)]
     sizes = spread(slopes, total) if slopes else {}
     planned, failed = [], []

@@ -1,4 +1,4 @@
-"""The same tasks on a Dask cluster: one future an item, retried where a worker is lost."""
+"""Runs batch tasks on a Dask cluster: one future per item, retried if its worker is lost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -11,11 +11,11 @@ CONNECT_SECONDS: Final = 20
 
 
 def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> Iterator[Event]:
-    """Do all tasks on the workers of a scheduler, which see the same files under the same paths.
+    """Run all tasks on the workers of a scheduler; workers must see the same files under the same paths.
 
     Args:
-        scheduler: its address, as `tcp://host:8786`, or a scheduler file.
-        use_gpus: take one unit of the resource GPU for each item.
+        scheduler: its address, such as `tcp://host:8786`, or the path of a scheduler file.
+        use_gpus: request one unit of the Dask resource `GPU` per item.
 
     Raises:
         MissingExtra: distributed is not installed. BackendUnavailable: no scheduler answers.
@@ -29,7 +29,7 @@ def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> 
     try:
         client = distributed.Client(**where, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as fault:
-        raise BackendUnavailable(f"{scheduler}: no Dask scheduler answers there") from fault
+        raise BackendUnavailable(f"{scheduler}: no Dask scheduler answers at this address") from fault
     resources = {"GPU": 1} if use_gpus else None
     futures: dict[Any, int] = {}
 
@@ -51,7 +51,7 @@ def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> 
             else:
                 suspects.append(number)
             future.release()
-        # Dask gives up whatever waited on the workers that died, guilty or not. Alone, only the guilty fail.
+        # Dask fails every task queued on a dead worker. Retried one at a time, only the task that kills it fails again.
         for number in sorted(suspects):
             future = submit(number, "-alone")
             distributed.wait([future])
@@ -69,5 +69,5 @@ def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> 
 
 
 def _run(task: Task) -> Any:
-    silent: Callable[[Any], None] = lambda _: None  # noqa: E731 - a name for what nobody hears
-    return task.run(silent)
+    ignore_report: Callable[[Any], None] = lambda _: None  # noqa: E731 - a Dask worker has no way to report progress
+    return task.run(ignore_report)

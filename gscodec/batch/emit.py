@@ -1,4 +1,4 @@
-"""Job files for farms with a queue of their own: each part of the batch is one call of `gscodec batch --shard`."""
+"""Job files for render farms with their own queue: each part of the batch is one call of `gscodec batch --shard`."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ def slurm_script(arguments: Sequence[str], shards: int, threads: int | None) -> 
     """A Slurm array job: `sbatch FILE`.
 
     Args:
-        arguments: of `gscodec`, without --shard.
+        arguments: command line arguments of `gscodec`, without --shard.
     """
     command = shlex.join(["gscodec", *arguments])
     cores = f"#SBATCH --cpus-per-task={threads}\n" if threads else ""
@@ -31,11 +31,11 @@ def openjd_template(arguments: Sequence[str], shards: int, threads: int | None) 
     """An Open Job Description template (specification 2023-09), in JSON: `openjd run FILE`.
 
     Raises:
-        InvalidArgument: an argument has `{{`, which a template has no way to say.
+        InvalidArgument: an argument contains `{{`, which a template cannot escape.
     """
     odd = next((text for text in arguments if "{{" in text), None)
     if odd is not None:
-        raise InvalidArgument(f"{odd}: a job template takes {{{{ for the start of an expression; rename it")
+        raise InvalidArgument(f"{odd}: a job template reads {{{{ as the start of an expression; rename it")
     requirements = {"amounts": [{"name": "amount.worker.vcpu", "min": threads}]} if threads else None
     step: dict[str, Any] = {
         "name": "encode",

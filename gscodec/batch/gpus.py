@@ -1,4 +1,4 @@
-"""Which GPU each worker of a batch opens: one process has one, and who takes a lost worker's place takes its GPU."""
+"""Assignment of GPUs to batch workers: one GPU per process; a worker that replaces a lost one takes over its GPU."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,24 +6,24 @@ from typing import Final
 from gscodec.model.device_name import DeviceName
 
 WORKERS_PER_GPU: Final = 2
-"""Where nobody says how many: one reads, packs and writes while the other computes. Each has a CUDA context and its
-picture in the GPU's memory. An estimate: not measured on a GPU yet."""
+"""Default number of worker processes per GPU: one reads, packs and writes while the other computes. Each holds a CUDA
+context and its picture in GPU memory. An estimate, not measured on a GPU yet."""
 
 
 def worker_devices(name: DeviceName, gpus: Sequence[int]) -> tuple[str, ...]:
-    """What workers name their devices: worker k takes that of k modulo how many there are.
+    """Device names for the workers: worker k uses entry k modulo the length.
 
     Args:
-        gpus: that the name may stand for (`usable_gpus`); empty for the CPU.
+        gpus: indices of the GPUs that the name may stand for (`usable_gpus`); empty for the CPU.
     """
     return tuple(str(name.on(index)) for index in gpus) or (str(name),)
 
 
 def most_workers(name: DeviceName, gpus: Sequence[int], *, decodes: bool) -> int | None:
-    """Most workers that a batch has where nobody says how many; None is one for each core.
+    """Default maximum number of workers; None means one per core.
 
-    A decode under `auto` has no fewer for its GPUs: most of its time goes into writing pictures, on the CPU, and only
-    pictures that are worth the start of a GPU go there.
+    A decode with device `auto` is not limited by the number of GPUs: most of its time goes into writing pictures on the
+    CPU, and only pictures large enough to amortise the GPU's start-up are rendered there.
     """
     if not gpus or (decodes and name.may_fall_back):
         return None

@@ -1,9 +1,8 @@
-"""Notes of batches in a folder: a file that runs and shards beside each other add to, a line at a time.
+"""Append-only notes of batches in a folder, shared by runs and shards that work at the same time.
 
-The first line says what the file is; each other one is a JSON object with a `name`. Lines are added under a lock,
-whole; a torn one, or anything else that makes no sense, is passed over. The last ones of a name are kept when the file
-is written anew, which it is where most of it is out of date. Nothing here is trusted: whoever reads a note checks what
-it says.
+The first line identifies the file; every other line is a JSON object with a `name`. Whole lines are appended under a
+lock; truncated or invalid lines are skipped. When most lines are outdated, the file is rewritten with the last notes of
+each name. Notes are hints and not trusted: whoever reads one verifies it.
 """
 
 import json
@@ -19,7 +18,7 @@ from gscodec.io.atomic import locked, write_atomic
 Note = dict[str, Any]
 
 KEPT: Final = 8
-"""Notes of a name, so that runs beside each other, which may note and write in different orders, know of both."""
+"""Notes kept per name: concurrent runs may append notes and write files in different orders, so one is not enough."""
 
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 1 << 30
@@ -28,11 +27,11 @@ _VERSION: Final = 2
 
 
 class Journal:
-    """The notes in one file. Whatever is wrong with it is one line for `warn`, and costs only time.
+    """The notes in one file. Any fault of the file is reported to `warn` in one line and costs only time.
 
     Args:
-        kind: what the notes are about; those of another kind are not read.
-        warn: takes a line for the user.
+        kind: subject of the notes; a file of another kind is not read.
+        warn: called with one line of text for the user.
     """
 
     def __init__(self, path: Path, kind: str, warn: Callable[[str], None] = lambda _: None) -> None:
@@ -44,7 +43,7 @@ class Journal:
         """The last notes of each name, up to KEPT, the newest last.
 
         Args:
-            tidy: write the file anew where that is due.
+            tidy: rewrite the file if most of its lines are outdated.
         """
         notes: dict[str, list[Note]] = {}
         n_lines, n_bad = 0, 0
@@ -58,7 +57,7 @@ class Journal:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_BYTES:
             os.close(descriptor)
-            self._unusable("is no file of notes")
+            self._unusable("is not a file of notes")
             return notes
         with os.fdopen(descriptor, "rb") as file:
             head = file.readline(MAX_LINE_BYTES)
@@ -76,7 +75,7 @@ class Journal:
                 else:
                     _keep(notes, note)
         if n_bad:
-            self._warn(f"{self._path}: {n_bad} of {n_lines} notes are damaged and passed over")
+            self._warn(f"{self._path}: {n_bad} of {n_lines} notes are damaged and skipped")
         if tidy and (n_bad or n_lines > 2 * sum(map(len, notes.values())) + 100):
             self._tidy()
         return notes
@@ -85,10 +84,10 @@ class Journal:
         """Append a note, which has a `name`.
 
         Args:
-            durable: on disk when this comes back.
+            durable: flushed to disk before this returns.
 
         Raises:
-            FileAccessError: durable, and it cannot be written.
+            FileAccessError: durable is set and the note cannot be written.
         """
         if not self._is_usable:
             return
@@ -100,19 +99,19 @@ class Journal:
                     line = self._head + line
                 else:
                     os.lseek(descriptor, -1, os.SEEK_END)
-                    if os.read(descriptor, 1) != b"\n":  # torn by a kill
+                    if os.read(descriptor, 1) != b"\n":  # last line truncated by a kill
                         line = b"\n" + line
                 os.write(descriptor, line)
                 if durable:
                     os.fsync(descriptor)
         except OSError as fault:
             if durable:
-                text = f"{self._path}: cannot keep notes, without which nothing is replaced: {fault.strerror or fault}"
-                raise file_access_error(f"{text}; remove it", fault, self._path) from fault
+                fact = f"cannot store notes, without which no file may be replaced: {fault.strerror or fault}"
+                raise file_access_error(f"{self._path}: {fact}; remove it", fault, self._path) from fault
             self._unusable(f"cannot be written: {fault.strerror}")
 
     def _tidy(self) -> None:
-        """Write the last notes alone, with what others have added meanwhile."""
+        """Rewrite the file with the last notes of each name, including notes that other runs added meanwhile."""
         try:
             with locked(self._path) as descriptor, open(os.dup(descriptor), "rb") as file:  # noqa: PTH123
                 file.seek(len(self._head))
@@ -145,7 +144,7 @@ def _keep(notes: dict[str, list[Note]], note: Note) -> None:
 
 
 def _parsed(line: bytes) -> Note | None:
-    """A note, or None where the line is none."""
+    """The note in a line, or None if the line is not a valid note."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

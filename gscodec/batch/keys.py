@@ -1,4 +1,4 @@
-"""Settings of batch items, and the key that says whether a file still is what it would be encoded to."""
+"""Settings of batch items, and the content key that tells whether an existing file is up to date."""
 
 import hashlib
 import json
@@ -16,24 +16,24 @@ KEY_DIGITS: Final = 32
 """Hexadecimal digits of a key: 128 bits of SHA-256."""
 
 _ALIASES: Final = {"stack": "as_stack"}
-"""Names in manifests of settings that Python calls otherwise."""
+"""Manifest names of settings whose Python name differs."""
 
 _NOT_HERE: Final = {"block", "time_budget", *_ALIASES.values()}
-"""Settings that no item has: files in blocks are encoded alone, and a time budget gives no file twice."""
+"""Settings not allowed for items: files in blocks are encoded alone, and a time budget's results are not repeatable."""
 
 
 def changed(settings: EncodeSettings, values: Mapping[str, Any], where: str) -> EncodeSettings:
-    """Settings with those of a manifest, a rule, an item or a command line on top.
+    """Settings overridden by those of a manifest, a rule, an item or a command line.
 
     Args:
-        where: place that they come from, for messages.
+        where: origin of the values, for messages.
 
     Raises:
-        InvalidArgument: a key that is no setting of an item, a wrong value, or two targets.
+        InvalidArgument: an unknown key, an invalid value, or two targets.
     """
     if values.get("importance", "auto") != "auto":
         raise InvalidArgument(
-            f"{where}: importance {values['importance']!r}: in a batch only auto, which finds salient areas itself"
+            f"{where}: importance {values['importance']!r}: a batch accepts only auto, which detects salient areas"
         )
     odd = [name for name in values if name in _NOT_HERE]
     if odd:
@@ -42,9 +42,9 @@ def changed(settings: EncodeSettings, values: Mapping[str, Any], where: str) -> 
 
 
 def key_of(stack: ImageStack, settings: EncodeSettings) -> str:
-    """What a file is known by: decoded samples and what they are, settings, format and encoder; no path, no time.
+    """Content key of a file: hash of samples, channel groups, settings, format and encoder; no path, no time.
 
-    The bare name of the source counts where the file records it.
+    The bare file name of the source is included if the file records it.
     """
     from gscodec.encoding.provenance import recorded_name
 

@@ -1,4 +1,4 @@
-"""Names of items, no two of which are one file on any system."""
+"""Names of items, chosen so that no two are the same file on any file system."""
 
 import hashlib
 from collections import defaultdict
@@ -14,30 +14,30 @@ SUFFIX: Final = ".igs"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What an item would be called: the first of its names that no other item has."""
+class NameCandidates:
+    """Possible names of an item, in order of preference; it gets the first that no other item has."""
 
-    names: tuple[str, ...]  # with `/` and without suffix; the last one is the item's alone
-    yields: bool = False  # of two that want one name, takes its next one first
+    names: tuple[str, ...]  # with `/` and without suffix; the last one is unique to the item
+    yields: bool = False  # moves on to its next name first when two items compete for one
 
 
 def marked(name: str, origin: str) -> str:
-    """A name with a mark that only this origin has: eight digits of its digest."""
+    """A name with a suffix unique to this origin: eight hexadecimal digits of its SHA-256."""
     return f"{name}~{hashlib.sha256(origin.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def distinct_names(wishes: Sequence[Wish]) -> list[str]:
-    """A name for each item, by its wish.
+def distinct_names(candidates: Sequence[NameCandidates]) -> list[str]:
+    """One name per item, chosen from its candidates.
 
-    Names count as one that differ only in case or Unicode normal form. A file may not have the name of a folder either,
-    as `wood.igs` and `wood.igs/oak.igs` would want.
+    Names that differ only in case or Unicode normal form count as equal. A file may not have the name of a folder
+    either, as `wood.igs` and `wood.igs/oak.igs` would want.
 
     Raises:
-        InvalidArgument: even the last names collide.
+        InvalidArgument: two items have the same last candidate.
     """
-    at = [0] * len(wishes)
+    at = [0] * len(candidates)
     while True:
-        names = [wish.names[place] for wish, place in zip(wishes, at, strict=True)]
+        names = [one.names[place] for one, place in zip(candidates, at, strict=True)]
         folders = {file_key(parent.as_posix()) for name in names for parent in PurePosixPath(name).parents}
         groups: dict[str, list[int]] = defaultdict(list)
         for number, name in enumerate(names):
@@ -48,8 +48,8 @@ def distinct_names(wishes: Sequence[Wish]) -> list[str]:
         if not clashes:
             return names
         for group in clashes:
-            able = [number for number in group if at[number] + 1 < len(wishes[number].names)]
+            able = [number for number in group if at[number] + 1 < len(candidates[number].names)]
             if not able:
                 raise InvalidArgument(f"{names[group[0]]}: two items have this name; rename one")
-            for number in [number for number in able if wishes[number].yields] or able:
+            for number in [number for number in able if candidates[number].yields] or able:
                 at[number] += 1

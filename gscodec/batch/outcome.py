@@ -1,4 +1,4 @@
-"""What became of an item."""
+"""Outcome of a batch item: its status, its file and its figures."""
 
 import time
 from collections.abc import Callable
@@ -10,41 +10,41 @@ from gscodec.errors import GsCodecError
 
 
 class Status(StrEnum):
-    """What became of an item."""
+    """Status of an item after a run."""
 
     ENCODED = "encoded"
-    COPIED = "copied"  # out of the cache
-    CURRENT = "current"  # was there already
+    COPIED = "copied"  # copied from the cache
+    CURRENT = "current"  # up to date, not touched
     DECODED = "decoded"
-    MISSED = "missed"  # there, but its target was not met
+    MISSED = "missed"  # encoded, but its target was not met
     FAILED = "failed"
-    WAITING = "waiting"  # not begun: the batch was stopped, or only planned
+    WAITING = "waiting"  # not started: the batch was stopped or is a dry run
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an output was made of, for the state; no part of a report."""
+class Provenance:
+    """Fingerprints of an output and its sources for the state file; not part of a report."""
 
-    sources: str | None  # print of the sources before they were read
+    sources: str | None  # `print_of` the sources, taken before they were read
     digest: str  # SHA-256 of the output
-    stat: list[int] | None  # its size and time of modification, ns
+    stat: list[int] | None  # size in bytes and modification time in ns
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item, and of which file."""
+    """Outcome of one item."""
 
     name: str
     status: Status
     output: str = ""
-    message: str = ""  # one line: why it failed, or what a user should know of it
+    message: str = ""  # one line: why it failed, or a warning
     key: str = ""
     n_bytes: int = 0
     bpp: float = 0.0
-    psnr: float | None = None  # dB; None where the file does not say
+    psnr: float | None = None  # dB; None if the file does not record it
     n_gaussians: int = 0
     seconds: float = 0.0
-    made: Made | None = field(default=None, compare=False, repr=False)
+    provenance: Provenance | None = field(default=None, compare=False, repr=False)
 
 
 REPORTED: Final = (
@@ -62,20 +62,20 @@ REPORTED: Final = (
 
 
 def as_row(outcome: Outcome) -> dict[str, Any]:
-    """The members of an outcome that a report has."""
+    """The members of an outcome that appear in a report."""
     return {name: getattr(outcome, name) for name in REPORTED}
 
 
 def one_line(fault: BaseException | str) -> str:
-    """The text of an error or a warning in one line."""
+    """The text of an error or a warning on one line."""
     return " ".join(str(fault).split())
 
 
 def settled(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
-    """The outcome of some work, with the time that it took; errors of files and of the library are failures.
+    """The outcome of `work` with its wall time in seconds; OS errors and the library's errors become failures.
 
     Raises:
-        BrokenPipeError: the batch that reads the progress is gone, and nobody waits for the outcome.
+        BrokenPipeError: the parent process that reads the progress has ended.
     """
     started = time.perf_counter()
     try:
@@ -84,6 +84,6 @@ def settled(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
         raise
     except GsCodecError as fault:
         outcome = Outcome(name, Status.FAILED, output, one_line(fault))
-    except (OSError, ValueError) as fault:  # ValueError: a NUL in a path
+    except (OSError, ValueError) as fault:  # ValueError: a NUL character in a path
         outcome = Outcome(name, Status.FAILED, output, f"{output}: {getattr(fault, 'strerror', None) or fault}")
     return replace(outcome, seconds=time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""What a batch has to do: items, out of a folder or a manifest."""
+"""Plan of a batch: its items, from a folder or a manifest."""
 
 import errno
 import fnmatch
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gscodec.batch.keys import changed
-from gscodec.batch.names import SUFFIX, Wish, distinct_names, marked
+from gscodec.batch.names import SUFFIX, NameCandidates, distinct_names, marked
 from gscodec.batch.prints import files_of, real_paths
 from gscodec.batch.walk import pictures_below
 from gscodec.encoding.settings import TARGETS, EncodeSettings
@@ -25,23 +25,23 @@ from gscodec.model.file_names import is_portable
 
 @dataclass(frozen=True)
 class Item:
-    """One file to make."""
+    """One `.igs` file to encode."""
 
     name: str  # its path below the output folder, with `/` and without suffix
     sources: tuple[Path, ...]  # one picture, or the maps of a material
     output: Path
     settings: EncodeSettings
     root: Path  # the output folder
-    fault: str = ""  # why it cannot be made
+    fault: str = ""  # why it cannot be encoded; empty if nothing is known against it
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All there is to do, and what a user should know of it."""
+    """All items of a batch, and what a user should know about files and patterns that were not used."""
 
     items: tuple[Item, ...]
-    left_out: tuple[str, ...] = ()  # what lies there and is not taken, a line each
-    unused: tuple[str, ...] = ()  # patterns and rules that match nothing, and so may be misspelt
+    left_out: tuple[str, ...] = ()  # files that are not encoded and why, one line each
+    unused: tuple[str, ...] = ()  # patterns and rules that match nothing: perhaps misspelt
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest says; paths are those of the file system."""
+    """Parsed batch manifest; paths are resolved against its folder."""
 
     output: Path
     source: Path | None = None
@@ -81,7 +81,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         FileAccessError: it cannot be read.
-        InvalidArgument: it is not TOML, or says what no manifest says.
+        InvalidArgument: it is not TOML, or has unknown keys or invalid values.
     """
     values = read_toml(path)
     where = str(path)
@@ -113,13 +113,13 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def refuse_targets(manifest: Manifest, chosen: Mapping[str, Any]) -> None:
-    """Refuse targets of single files beside a size of all files together, which would take their place unsaid.
+    """Refuse per-file targets together with a total size, which would silently override them.
 
     Args:
         chosen: settings of the command line.
 
     Raises:
-        InvalidArgument: the command line, the manifest, a rule or an item has one.
+        InvalidArgument: the command line, the manifest, a rule or an item sets a target.
     """
     places = [("command line", chosen), ("manifest", manifest.settings)]
     places += [(f"rule {rule.match!r}", rule.settings) for rule in manifest.rules]
@@ -127,7 +127,7 @@ def refuse_targets(manifest: Manifest, chosen: Mapping[str, Any]) -> None:
     for where, values in places:
         for name in TARGETS:
             if name in values:
-                raise InvalidArgument(f"{where}: {name} and a total size of all files exclude each other: give one")
+                raise InvalidArgument(f"{where}: {name} and a total size of all files exclude each other: set only one")
 
 
 def make_items(manifest: Manifest, settings: EncodeSettings) -> list[Item]:
@@ -136,17 +136,17 @@ def make_items(manifest: Manifest, settings: EncodeSettings) -> list[Item]:
 
 
 def make_plan(manifest: Manifest, settings: EncodeSettings, chosen: Mapping[str, Any] | None = None) -> Plan:
-    """Every item, by name.
+    """All items, sorted by name.
 
-    Settings of the manifest's beginning go on top of `settings`, then those of the command line, of the rules, and of
-    the item itself; a later target takes the place of an earlier one.
+    Precedence, lowest first: `settings`, the manifest's top-level settings, the command line, the rules, the item
+    itself; a later target replaces an earlier one.
 
     Args:
-        settings: what is used where nobody says.
+        settings: default settings.
         chosen: settings of the command line.
 
     Raises:
-        FileAccessError: the source folder is not there, or holds nothing; the output is no folder.
+        FileAccessError: the source folder does not exist or contains no picture, or the output is not a folder.
         InvalidArgument: a setting is wrong, or two items have one name.
     """
     check_target(manifest.output)
@@ -158,10 +158,10 @@ def make_plan(manifest: Manifest, settings: EncodeSettings, chosen: Mapping[str,
         discovered, left_out, unused = _discovered(manifest)
         found += [(name, paths, {}) for name, paths in discovered]
     elif manifest.include or manifest.exclude:
-        unused.append("include and exclude are of a source folder, and there is none")
+        unused.append("include and exclude apply to a source folder, and the manifest names none")
     found += [(item.name, item.files, item.settings) for item in manifest.items]
     names = [name for name, _, _ in found]
-    distinct_names([Wish((name,)) for name in names])  # refuses twins
+    distinct_names([NameCandidates((name,)) for name in names])  # raises if two are equal
     for rule in manifest.rules:
         if not any(fnmatch.fnmatchcase(name, rule.match) for name in names):
             unused.append(f"rule {rule.match!r} matches no item")
@@ -173,17 +173,17 @@ def make_plan(manifest: Manifest, settings: EncodeSettings, chosen: Mapping[str,
             items.append(Item(name, paths, output, changed(ruled, own, f"item {name}"), manifest.output))
     unused += _useless_weights(items)
     if not items:
-        raise FileAccessError(f"{manifest.source or 'manifest'}: holds no pictures that are wanted")
+        raise FileAccessError(f"{manifest.source or 'manifest'}: contains no pictures that the patterns select")
     known = real_paths(path for item in items for path in files_of(item.sources))
     items = [replace(item, fault=_fault(item, known)) for item in items]
     return Plan(tuple(sorted(items, key=lambda item: item.name)), left_out, tuple(unused))
 
 
 def check_target(folder: Path) -> None:
-    """Refuse an output folder that cannot be one, before the work.
+    """Refuse an unusable output folder before any item is encoded.
 
     Raises:
-        FileAccessError: it, or what it would be made in, is no folder.
+        FileAccessError: it, or its nearest existing parent, is not a writable folder.
     """
     for place in (folder, *folder.parents):
         try:
@@ -193,23 +193,23 @@ def check_target(folder: Path) -> None:
         except OSError as fault:
             raise file_access_error(f"{folder}: cannot be written to: {fault.strerror}", fault, folder) from fault
         if not stat.S_ISDIR(mode):
-            raise file_access_error(f"{place}: is no folder; name another one for the results", errno.ENOTDIR, place)
+            raise file_access_error(f"{place}: is not a folder; name another one for the results", errno.ENOTDIR, place)
         return
 
 
 def shard(items: Sequence[Item], number: int, of: int) -> list[Item]:
-    """Part `number`, from 1, of `of` parts: by a hash of the name, so that an item stays in its part."""
+    """Items of shard `number` (1..`of`), assigned by a hash of the name, so that an item stays in its shard."""
     return [item for item in items if in_shard(item.name, number, of)]
 
 
 def in_shard(name: str, number: int, of: int) -> bool:
-    """Whether an item of a name falls to part `number`, from 1, of `of`."""
+    """Whether the item of this name belongs to shard `number` (1..`of`)."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape"))
     return int(digest.hexdigest()[:8], 16) % of == number - 1
 
 
 def is_wanted(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a path below the source folder is one that the patterns leave in."""
+    """Whether the patterns select a path below the source folder."""
     return (not include or _matches(name, include)) and not _matches(name, exclude)
 
 
@@ -228,17 +228,17 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _discovered(manifest: Manifest) -> tuple[list[tuple[str, tuple[Path, ...]]], tuple[str, ...], list[str]]:
-    """Names and files below the source folder; what is left out; patterns that match nothing."""
+    """Names and files below the source folder; lines about files left out; lines about patterns that match nothing."""
     root = manifest.source
     assert root is not None
     if not root.is_dir():
-        raise FileAccessError(f"{root}: is no folder", filename=root)
+        raise FileAccessError(f"{root}: is not a folder", filename=root)
     walk = pictures_below(root)
     paths = {path.relative_to(root).as_posix(): path for path in walk.files}
     unused = unmatched(list(paths), manifest.include, manifest.exclude)
     files = [path for name, path in paths.items() if is_wanted(name, manifest.include, manifest.exclude)]
     groups = group_maps(files)
-    wishes = []
+    candidates = []
     for group in groups:
         folder = group.folder.relative_to(root)
         origin = group.paths[0].relative_to(root).as_posix()
@@ -246,42 +246,42 @@ def _discovered(manifest: Manifest) -> tuple[list[tuple[str, tuple[Path, ...]]],
         if group.is_stack:
             is_whole_folder = bool(folder.parts) and group.name == group.folder.resolve().name
             first = (folder.as_posix(),) if is_whole_folder else ()
-            wishes.append(Wish((*first, name, marked(name, origin)), yields=True))
+            candidates.append(NameCandidates((*first, name, marked(name, origin)), yields=True))
         else:
             # a.png beside a.jpg: both keep their suffix; a.png beside A.png: both get a mark.
-            wishes.append(Wish((name, f"{name}{group.paths[0].suffix}", marked(name, origin))))
-    names = distinct_names(wishes)
+            candidates.append(NameCandidates((name, f"{name}{group.paths[0].suffix}", marked(name, origin))))
+    names = distinct_names(candidates)
     return [(name, group.paths) for name, group in zip(names, groups, strict=True)], walk.left_out, unused
 
 
 def _useless_weights(items: Iterable[Item]) -> list[str]:
-    """Weights that name no map of their item, a line each."""
+    """Weights whose name matches no map of their item, one line each."""
     lines = []
     for item in items:
         if not item.settings.weights:
             continue
         if any(path.is_dir() or path.suffix.lower() == ".toml" for path in item.sources):
-            continue  # whose maps have names of their own
+            continue  # a material manifest names its maps itself
         maps = [map_name(path) for path in item.sources]
         known = {name for path in item.sources for name in (path.name, path.stem)} | set(Role)
         known |= {found.kind for found in maps if found is not None}
         odd = [name for name in item.settings.map_weights if name not in known]
-        lines += [f"{item.name}: weights has {name!r}, which is none of its maps" for name in odd]
+        lines += [f"{item.name}: weights names {name!r}, which is not one of its maps" for name in odd]
     return lines
 
 
 def _fault(item: Item, sources: set[str]) -> str:
-    """Why an item cannot be made, as far as that shows before its files are read; empty where nothing shows."""
+    """Why an item cannot be encoded, as far as known without reading its files; empty if no reason is known."""
     for path in item.sources:
         if not path.exists():
-            return f"{path}: there is no such file, which item {item.name} is to be made of"
+            return f"{path}: source of item {item.name} does not exist"
     if os.path.realpath(item.output) in sources:
         return f"{item.output}: is a source of the batch; remove it or name another folder"
     return ""
 
 
 def _ruled(name: str, settings: EncodeSettings, rules: Iterable[Rule]) -> EncodeSettings | None:
-    """Settings after all rules that match, in their order; None where one leaves the item out."""
+    """Settings after all matching rules, applied in order; None if a rule skips the item."""
     for rule in rules:
         if fnmatch.fnmatchcase(name, rule.match):
             if rule.skip:
@@ -300,19 +300,19 @@ def _tables(values: dict[str, Any], key: str, where: str) -> list[tuple[int, dic
 def _text(values: dict[str, Any], key: str, where: str) -> str | None:
     found = values.pop(key, None)
     if found is not None and (not isinstance(found, str) or not found):
-        raise InvalidArgument(f"{where}: {key} {found!r} is not a text")
+        raise InvalidArgument(f"{where}: {key} {found!r} is not a string")
     return None if found is None else _without_nul(str(found), f"{where}: {key}")
 
 
 def _without_nul(text: str, where: str) -> str:
     if "\0" in text:
-        raise InvalidArgument(f"{where} {text!r} has a character NUL, which no path has")
+        raise InvalidArgument(f"{where} {text!r} contains a NUL character, which no path can have")
     return text
 
 
 def _texts(found: Any, where: str) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise InvalidArgument(f"{where} is not a list of texts")
+        raise InvalidArgument(f"{where} is not a list of strings")
     return tuple(_without_nul(text, where) for text in found)
 
 
@@ -331,8 +331,6 @@ def _listed(table: dict[str, Any], folder: Path, where: str) -> Listed:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise InvalidArgument(f"{where}: name {name!r} leaves the output folder")
     if not all(is_portable(part) for part in name.split("/")):
-        raise InvalidArgument(
-            f"{where}: name {name!r} is not one that every system stores; use plain words, . - _ and /"
-        )
+        raise InvalidArgument(f"{where}: name {name!r} is not valid on every file system; use plain words, . - _ and /")
     changed(EncodeSettings(), table, where)
     return Listed(name, tuple(folder / file for file in files), table)

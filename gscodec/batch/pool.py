@@ -1,4 +1,4 @@
-"""Worker processes, each with one item at a time: what one of them does to itself costs its own item only."""
+"""Worker processes with one item at a time each; a crash costs only the item in progress."""
 
 import contextlib
 import multiprocessing
@@ -13,23 +13,23 @@ from typing import Any, Final, Protocol, Self
 from gscodec.errors import GsCodecError
 
 PROGRESS_SECONDS: Final = 0.5
-"""Between two reports of a worker."""
+"""Minimum interval between two progress reports of a worker, in seconds."""
 
 
 class Task(Protocol):
-    """What a worker does: called with a function that takes reports on the way. Must be picklable."""
+    """One unit of work for a worker process. Must be picklable."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the item, for messages."""
         ...
 
     def on(self, device: str) -> Self:
-        """The same, done on a worker's own device."""
+        """A copy of the task that runs on the given device."""
         ...
 
     def run(self, report: Callable[[Any], None]) -> Any:
-        """The result, which must be picklable."""
+        """Run the task and return its picklable result; `report` takes picklable progress."""
         ...
 
 
@@ -43,24 +43,24 @@ Event = tuple[str, int, Any]
 
 @dataclass
 class _Worker:
-    """A process, and what it is at."""
+    """A worker process and the task it is running."""
 
     process: Any
     place: int
-    """Of those that work at the same time; who follows a lost worker takes its place."""
+    """Index among concurrent workers; the replacement of a lost worker takes over its index."""
     task: int = -1
 
 
 def run_tasks(
     tasks: Sequence[Task], jobs: int, threads: int | None = None, devices: Sequence[str] = ()
 ) -> Iterator[Event]:
-    """Do all tasks in up to `jobs` processes; events as they happen.
+    """Run all tasks in up to `jobs` processes; yields events as they happen.
 
-    Closing the iterator ends all workers at once. Those of a batch that is killed end with their items.
+    Closing the iterator terminates all workers at once. If the parent is killed, workers end after their current item.
 
     Args:
-        threads: of each worker's libraries; None is what they choose.
-        devices: worker k does its tasks on that of k modulo how many there are; none, and tasks keep their own.
+        threads: threads per worker for numerical libraries; None leaves their defaults.
+        devices: worker k runs on devices[k % len(devices)]; if empty, tasks keep their own device.
     """
     context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
     waiting = deque(range(len(tasks)))
@@ -83,7 +83,7 @@ def run_tasks(
         worker.task = number = waiting.popleft()
         yield "begin", number, None
         task = tasks[number].on(devices[worker.place % len(devices)]) if devices else tasks[number]
-        with contextlib.suppress(OSError):  # a dead worker is seen below
+        with contextlib.suppress(OSError):  # a dead worker is detected below
             pipe.send(task)
 
     try:
@@ -116,7 +116,7 @@ def run_tasks(
 
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables that processes started meanwhile have; those that are set stay."""
+    """Environment variables for processes started inside the block; variables already set keep their values."""
     new = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(new)
     try:
@@ -143,7 +143,7 @@ def _end_of(code: int | None) -> str:
 
 
 def _work(pipe: Connection) -> None:
-    """The life of a worker: items in, reports and results out, until there are no more."""
+    """Main loop of a worker: receives tasks, sends reports and results, ends when no task is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     while True:
         try:
@@ -154,5 +154,5 @@ def _work(pipe: Connection) -> None:
             return
         try:
             pipe.send(("done", task.run(lambda value: pipe.send(("report", value)))))
-        except BrokenPipeError:  # the batch is gone
+        except BrokenPipeError:  # the parent has ended
             return

@@ -1,4 +1,4 @@
-"""What tells whether files are what they were, without reading them."""
+"""File fingerprints from metadata (inode, size, times): detect changes without reading the files."""
 
 import hashlib
 import json
@@ -12,22 +12,22 @@ from typing import Final
 from gscodec.material.inputs import input_files
 
 TICK_NS: Final = 20_000_000
-"""A file that is written twice within a tick of the kernel's clock, 10 ms at most, has the same times after both."""
+"""Two writes within one tick of the kernel's clock (at most 10 ms) leave the same timestamps; twice that, in ns."""
 
 COARSE_TICK_NS: Final = 2_000_000_000
-"""The same where a file system keeps whole seconds, FAT every other one."""
+"""The same, in ns, for file systems with timestamps of 1 s or (FAT) 2 s resolution."""
 
 
 def files_of(sources: Sequence[Path]) -> list[Path]:
-    """Every file that an item is made of: what a folder or a manifest among its sources stands for comes on top."""
+    """Every source file of an item, including those that a folder or manifest among its sources expands to."""
     return list(dict.fromkeys(path for source in sources for path in input_files([source])))
 
 
 def print_of(sources: Sequence[Path]) -> str | None:
-    """Digest of where the sources' files really lie, their inodes, sizes, and times of change; None where one is gone.
+    """Digest of the source files' real paths, inodes, sizes and change times (ctime); None if one is missing.
 
-    Times of modification can be set back, and names and links be switched; together, nothing of a file can change
-    without its print.
+    Modification times can be set back, and names and links can be exchanged; all these together change whenever a
+    file's content changes.
     """
     try:
         known = []
@@ -42,7 +42,7 @@ def print_of(sources: Sequence[Path]) -> str | None:
 
 
 def settle_down(sources: Sequence[Path]) -> None:
-    """Wait until a change of the sources could no longer hide behind the time of one before it."""
+    """Wait until a further change of the sources is certain to get a later timestamp than the last one."""
     now = time.time_ns()
     wait = 0
     for path in files_of(sources):
@@ -59,7 +59,7 @@ def settle_down(sources: Sequence[Path]) -> None:
 
 
 def digest_of(path: Path) -> str | None:
-    """SHA-256 of a regular file's bytes, or None where there is none that can be read."""
+    """SHA-256 of a regular file's bytes, or None if it does not exist or cannot be read."""
     try:
         with open(path, "rb", opener=_regular) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -68,7 +68,7 @@ def digest_of(path: Path) -> str | None:
 
 
 def stat_of(path: Path) -> list[int] | None:
-    """Size and time of modification (ns) of a regular file, or None."""
+    """Size in bytes and modification time in ns of a regular file, or None."""
     try:
         state = path.stat()
     except OSError:
@@ -77,12 +77,12 @@ def stat_of(path: Path) -> list[int] | None:
 
 
 def real_paths(paths: Iterable[Path]) -> set[str]:
-    """Where paths lead."""
+    """The paths with symbolic links resolved."""
     return {os.path.realpath(path) for path in paths}
 
 
 def _regular(path: str, flags: int) -> int:
-    """Open a file, not a pipe, which would wait for a writer."""
+    """Open a regular file; refuses pipes, which would block until a writer appears."""
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

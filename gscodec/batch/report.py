@@ -1,4 +1,4 @@
-"""What became of a batch, for people and for the next program."""
+"""Reports of a batch as JSON, CSV or HTML."""
 
 import csv
 import errno
@@ -30,21 +30,21 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
 
 
 def check_report(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a report that cannot be written, before the work.
+    """Refuse a report path that cannot be written, before any item is processed.
 
     Args:
         inputs: files that the batch reads.
 
     Raises:
-        InvalidArgument: its suffix says nothing, or it is one of the inputs.
+        InvalidArgument: its suffix is unknown, or it is one of the inputs.
         FileAccessError: it is a folder, or its folder is missing.
     """
     if path.suffix.lower() not in _KINDS:
-        raise InvalidArgument(f"{path}: a report ends in {', '.join(_KINDS)}")
+        raise InvalidArgument(f"{path}: the suffix of a report must be one of {', '.join(_KINDS)}")
     if path.is_dir():
         raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
     if not path.exists() and not Path(os.path.realpath(path)).parent.is_dir():
-        raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
+        raise file_access_error(f"{path}: its folder does not exist; create it first", errno.ENOENT, path)
     refuse_inputs([path], inputs)
 
 
@@ -60,7 +60,7 @@ def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> Non
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
-    """Summary and items."""
+    """Dict with `summary` and `items`."""
     return summary(outcomes, seconds) | {"outcomes": [as_row(outcome) for outcome in outcomes]}
 
 
@@ -69,7 +69,7 @@ def _json(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 def _csv(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """Text in it shows every character, and no spreadsheet takes it for a formula."""
+    """CSV text; control characters are escaped, and cells that a spreadsheet would read as formulas are quoted."""
     del seconds
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(REPORTED), lineterminator="\n")

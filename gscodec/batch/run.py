@@ -1,4 +1,4 @@
-"""A whole batch on this machine: what is current is left alone, the rest goes to workers."""
+"""Runs a whole batch: items that are up to date are skipped, the rest goes to worker processes."""
 
 import os
 import warnings
@@ -26,11 +26,11 @@ class EncodeTask:
 
     item: Item
     options: Options
-    is_known: bool = False  # to the state
+    is_known: bool = False  # whether the state has a note of the item's output
 
     @property
     def name(self) -> str:
-        """The item's."""
+        """Name of the item."""
         return self.item.name
 
     def on(self, device: str) -> Self:
@@ -38,7 +38,7 @@ class EncodeTask:
         return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Outcome:
-        """The outcome; progress is reported now and then."""
+        """The outcome; progress is reported at most every PROGRESS_SECONDS."""
         last = 0.0
 
         def show(now: "Progress") -> None:
@@ -63,7 +63,7 @@ class DecodeTask:
 
     @property
     def name(self) -> str:
-        """The item's."""
+        """Name of the item."""
         return self.item.name
 
     def on(self, device: str) -> Self:
@@ -71,13 +71,13 @@ class DecodeTask:
         return replace(self, options=replace(self.options, device=device))
 
     def run(self, report: Callable[[Any], None]) -> Outcome:
-        """The outcome; there is nothing to report on the way."""
+        """The outcome; a decode reports no progress."""
         del report
         return guarded(self.name, str(self.item.source), lambda: decode_item(self.item, self.options))
 
 
 def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
-    """The outcome of some work, even where it meets a fault of ours, with our warnings in its message.
+    """The outcome of `work`; unexpected exceptions become failures, and the library's warnings go into its message.
 
     A worker has no terminal of its own, and the library's warnings belong to their item.
     """
@@ -93,29 +93,29 @@ def guarded(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
         return replace(outcome, message="; ".join(dict.fromkeys(filter(None, [outcome.message, *texts]))))
     except MemoryError:
         return Outcome(name, Status.FAILED, output, f"{name}: out of memory; use fewer jobs or a smaller picture")
-    except BrokenPipeError:  # the batch is gone, and nobody waits for the outcome
+    except BrokenPipeError:  # the parent has ended
         raise
-    except Exception as fault:  # one bad item must not end the batch
-        text = f"{name}: {type(fault).__name__}: {one_line(fault)} (a fault of gscodec)"
+    except Exception as fault:  # one failing item must not end the batch
+        text = f"{name}: {type(fault).__name__}: {one_line(fault)} (a bug in gscodec)"
         return Outcome(name, Status.FAILED, output, text)
 
 
 _OUR_WARNINGS: Final = (SourceWarning, DeviceFallback, DeviceWarning)
 
 Dispatch = Callable[[Sequence[Task]], Iterator[Event]]
-"""What has tasks done: `run_tasks` with a number of jobs, or a cluster."""
+"""Runs tasks and yields events: `run_tasks` with a number of jobs, or a cluster."""
 
 Watcher = Callable[[str, str, Any], None]
-"""Told `begin`, `report` or `end`, an item's name, and its report or outcome."""
+"""Called with `begin`, `report` or `end`, an item's name, and its report or outcome."""
 
 
 def share_threads(jobs: int | None, threads: int | None, n_items: int, most_jobs: int | None = None) -> tuple[int, int]:
-    """Processes and threads of each, no more together than there are cores unless asked for.
+    """(jobs, threads per job); by default their product is at most the number of cores.
 
-    Files of many small pictures are done fastest with one thread each.
+    Many small pictures are processed fastest with one thread each.
 
     Args:
-        most_jobs: that there are where `jobs` does not say; None is one for each core.
+        most_jobs: maximum number of jobs if `jobs` is None; None means one per core.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if jobs is None:
@@ -133,13 +133,13 @@ def encode_all(
     fail_fast: bool = False,
     watch: Watcher | None = None,
 ) -> list[Outcome]:
-    """Outcomes in the order of the items. An interrupt leaves whole files, and the state of what is finished.
+    """Outcomes in the order of the items. An interrupt leaves only complete files and the state of finished items.
 
     Args:
-        dispatch: has the tasks done.
-        trust: take an item that the state knows, and whose output has the size and time that it was left with, as
-            current without a look at its sources.
-        fail_fast: stop at the first failure; what is running is ended.
+        dispatch: runs the tasks.
+        trust: an item in the state whose output has its recorded size and modification time is current; its sources
+            are not checked.
+        fail_fast: stop at the first failure and terminate running tasks.
     """
     clean(items, options.cache)
     outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
@@ -177,7 +177,7 @@ def decode_all(
 
 
 def clean(items: Iterable[Item], cache: Path | None) -> None:
-    """Remove what runs that were killed have left where the items' files and notes go, and in the cache."""
+    """Remove temporary files of killed runs from the folders of outputs and notes and from the cache."""
     folders: dict[Path, None] = {}
     for item in items:
         folders |= dict.fromkeys((item.root, item.output.parent))
@@ -194,7 +194,7 @@ def _folders(item: DecodeItem) -> list[Path]:
 def _known(
     items: Sequence[Any], current: Callable[[Any], Outcome | None], watch: Watcher | None
 ) -> list[Outcome | None]:
-    """The outcomes of items that need no work, and None for the others."""
+    """For each item its outcome if it is up to date, else None."""
     outcomes = []
     for item in items:
         found = current(item)
@@ -225,4 +225,4 @@ def _outcomes(tasks: Sequence[Task], dispatch: Dispatch, watch: Watcher | None) 
                 watch("end", name, outcome)
             yield number, outcome
     finally:
-        events.close()  # type: ignore[attr-defined]  # a generator, typed as what it gives
+        events.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator of its items

@@ -1,8 +1,8 @@
-"""What earlier encodes of a batch found out, so that an unchanged batch looks at no pixel.
+"""State of earlier encodes of a batch, so that an unchanged batch decodes no picture.
 
-An item is current where its sources are what they were before they were read (`print_of`), its settings and this build
-of gscodec are the same, and its output has, to the byte, what was written. Anything else is looked at closely, by the
-key in the file and its checksums.
+An item is current if its sources have the recorded fingerprint (`print_of`), its settings and this build of gscodec are
+the same, and its output has the recorded SHA-256. Any other item is checked by the content key in its file and the
+file's checksums.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class State:
     """Notes on the items of an output folder.
 
     Args:
-        warn: takes a line for the user.
+        warn: called with one line of text for the user.
         dry: change nothing on disk.
     """
 
@@ -41,15 +41,15 @@ class State:
         self._journal = Journal(folder / NAME, _KIND, warn)
         self._notes = {name: notes[-1] for name, notes in self._journal.read(tidy=not dry).items()}
         for old in sorted(folder.glob(_OLD)) if not dry and folder.is_dir() else ():
-            warn(f"{old}: is the state of an older version and is removed; every item is looked at once")
+            warn(f"{old}: is the state of an older version and is removed; every item is checked once")
             with contextlib.suppress(OSError):
                 old.unlink()
 
     def current(self, item: Item, *, trust: bool = False) -> Outcome | None:
-        """The outcome of an item that is as it was left, or None where it must be looked at.
+        """The recorded outcome of an unchanged item, or None if it must be checked.
 
         Args:
-            trust: do not look at the sources, nor further at the output than its size and time of modification.
+            trust: do not check the sources, and of the output only its size and modification time.
         """
         note = self._notes.get(item.name)
         if note is None or note.get("settings") != _settings_of(item):
@@ -62,20 +62,20 @@ class State:
         return _outcome(item, note)
 
     def knows(self, item: Item) -> bool:
-        """Whether an earlier run left a file where the item's output is."""
+        """Whether an earlier run wrote the item's output."""
         return item.name in self._notes
 
     def keep(self, item: Item, outcome: Outcome) -> None:
-        """Note a finished item."""
-        made = outcome.made
-        if made is None or outcome.status not in {Status.ENCODED, Status.COPIED, Status.CURRENT, Status.MISSED}:
+        """Record a finished item."""
+        provenance = outcome.provenance
+        if provenance is None or outcome.status not in {Status.ENCODED, Status.COPIED, Status.CURRENT, Status.MISSED}:
             return
         note = {
             "name": item.name,
             "settings": _settings_of(item),
-            "sources": made.sources,
-            "digest": made.digest,
-            "stat": made.stat,
+            "sources": provenance.sources,
+            "digest": provenance.digest,
+            "stat": provenance.stat,
             "paths": sorted(real_paths(files_of(item.sources))),
             "missed": outcome.status is Status.MISSED,
             "outcome": {name: value for name, value in asdict(outcome).items() if name in _TYPES},
@@ -85,7 +85,7 @@ class State:
 
 
 def sources_known(folder: Path) -> set[str]:
-    """Where the sources lie, or lay, of which batches have encoded files into a folder."""
+    """Real paths of all sources that batches have encoded into a folder, according to its notes."""
     notes = Journal(folder / NAME, _KIND).read(tidy=False)
     paths = [note.get("paths") for of in notes.values() for note in of]
     return {path for found in paths if isinstance(found, list) for path in found if isinstance(path, str)}

@@ -1,4 +1,4 @@
-"""What lies below a folder: the files that a batch takes, and by name whatever it leaves out."""
+"""Files below a folder: those that a batch processes, and a reason for each that it leaves out."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from gscodec.image.file_types.base import HEAD_BYTES
 from gscodec.image.file_types.registry import read_suffixes, type_of_content
 
 _WEAK_START: Final = 2
-"""Bytes: texts, too, begin with the two letters of some types."""
+"""Bytes of the signatures that text files may also begin with."""
 
 _OTHER_SUFFIXES: Final = frozenset(
     [
@@ -55,21 +55,21 @@ _OTHER_SUFFIXES: Final = frozenset(
         ".orf",
     ]
 )
-"""Pictures that are not read, some of whose types show in no first bytes."""
+"""Suffixes of unsupported picture types; some of them have no signature."""
 
 
 @dataclass(frozen=True)
 class Walk:
     """The files below a folder."""
 
-    files: tuple[Path, ...]  # that are taken, by path
-    left_out: tuple[str, ...]  # a line each: what else might have been meant, and why it is not taken
+    files: tuple[Path, ...]  # files to process, sorted by path
+    left_out: tuple[str, ...]  # one line per file or folder that is not processed, with the reason
 
 
 def pictures_below(root: Path) -> Walk:
-    """Pictures at or below a folder, as their suffixes say, without files and folders whose names begin with a dot.
+    """Pictures at or below a folder, by suffix, without files and folders whose names begin with a dot.
 
-    Links to files are followed, links to folders are not: they may lead in circles, or to what was never meant.
+    Links to files are followed, links to folders are not: they may be cyclic or lead out of the folder.
 
     Raises:
         FileAccessError: the folder cannot be read.
@@ -117,7 +117,7 @@ def _below(path: Path, root: Path) -> str:
 
 
 def _fault(path: Path, suffixes: Collection[str], *, sniff: bool) -> str | None:
-    """Why a file is not taken: None where it is, empty where nobody would expect it to be."""
+    """Why a file is left out: None if it is processed, empty if no user would expect it to be."""
     is_wanted = path.suffix.lower() in suffixes
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
@@ -129,7 +129,7 @@ def _fault(path: Path, suffixes: Collection[str], *, sniff: bool) -> str | None:
 
 
 def _picture_type(path: Path) -> str:
-    """What a file is that has not the suffix of a picture that is read; empty where it is no picture."""
+    """Reason for leaving out a file that is a picture by content but not by suffix; empty if it is not a picture."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

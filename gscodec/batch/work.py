@@ -1,4 +1,4 @@
-"""One item of a batch, encoded in whatever process it falls to."""
+"""Encodes one item of a batch, in a worker process or in this one."""
 
 import contextlib
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gscodec.batch.keys import key_of
-from gscodec.batch.outcome import Made, Outcome, Status, settled
+from gscodec.batch.outcome import Outcome, Provenance, Status, settled
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import print_of, settle_down, stat_of
 from gscodec.encoding.settings import EncodeSettings
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from gscodec.image.stack import ImageStack
 
 KEY_MEMBER: Final = "key"
-"""Member of a file's metadata that holds its key."""
+"""Metadata member (META chunk) that holds a file's content key."""
 
 READS: Final = 5
-"""Of sources that change while they are read."""
+"""Maximum attempts at reading sources that change while they are read."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How items are done; none of it changes a file."""
+    """How items are processed; no option changes the bytes of a file."""
 
     threads: int | None = None
     device: str = "auto"
     cache: Path | None = None
-    overwrite: bool = False  # replace outputs that no batch made
+    overwrite: bool = False  # replace outputs that no batch wrote
     limits: Limits = DEFAULT_LIMITS  # of what is read and decoded
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that lies where one is to be made, or in the cache."""
+    """An existing file at an item's output path or in the cache."""
 
     data: bytes
-    key: str | None  # of a file that a batch made
-    is_whole: bool  # every checksum holds
+    key: str | None  # content key, if a batch wrote the file
+    is_whole: bool  # all checksums match
     is_igs: bool  # begins as an `.igs` file, or is empty
 
     @property
@@ -60,10 +60,10 @@ def encode_item(
     progress: "Callable[[Progress], None] | None" = None,
     is_known: bool = False,
 ) -> Outcome:
-    """Make the item's file, unless it is there or in the cache. Never raises but for interrupts and lack of memory.
+    """Encode the item's file, unless it is up to date or in the cache. Raises only on interrupts and lack of memory.
 
     Args:
-        is_known: an earlier run noted that it left a file there, so that a damaged one may be replaced.
+        is_known: the state has a note of the output, so that a damaged file there may be replaced.
     """
     return settled(item.name, str(item.output), lambda: _encode(item, options, progress, is_known))
 
@@ -82,7 +82,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
         return _outcome(item, found, Status.CURRENT, seen)
     is_ours = found is not None and (found.key is not None or (is_known and found.is_igs and not found.is_whole))
     if found is not None and not is_ours and not options.overwrite:
-        raise OutputExists(f"{item.output}: was not made by a batch; use --overwrite to replace it")
+        raise OutputExists(f"{item.output}: was not written by a batch; use --overwrite to replace it")
     cached = None if options.cache is None else options.cache / key[:2] / f"{key}.igs"
     item.output.parent.mkdir(parents=True, exist_ok=True)
     check_inside(item.output, item.root)
@@ -103,7 +103,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     )
     _put(item.output, result.data, found, options.threads)
     if cached is not None:
-        # The cache is a help: a full disk or another's lock does not fail the item.
+        # The cache is optional: a full disk or a lock held by another process does not fail the item.
         with contextlib.suppress(GsCodecError, OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cached, result.data, overwrite=True)
@@ -112,16 +112,16 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
 
 
 def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> None:
-    """Write an output where `found` lay before the work.
+    """Write an output; `found` is the file that was at its path before encoding.
 
     Raises:
-        OutputExists: a file that no batch made has come meanwhile.
+        OutputExists: a file that no batch wrote was created there meanwhile.
     """
     from gscodec.io.atomic import write_atomic
 
     try:
         write_atomic(path, data, overwrite=found is not None)
-    except OutputExists:  # another run has been quicker, or a user
+    except OutputExists:  # created meanwhile by another run or by the user
         other = look_at(path, threads)
         if other is not None and other.key is None:
             raise
@@ -129,10 +129,10 @@ def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> N
 
 
 def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
-    """The sources' samples, and the print of the very files that they came from.
+    """The sources' samples, and the fingerprint (`print_of`) of exactly the files they were read from.
 
     Raises:
-        FileAccessError: they change all the time.
+        FileAccessError: the files changed during each of READS attempts.
     """
     from gscodec.material.maps import load_source
 
@@ -151,22 +151,22 @@ def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
         if print_of(item.sources) == seen:
             return stack, seen
     raise FileAccessError(
-        f"{item.name}: its sources change while they are read; run the batch again when they are done"
+        f"{item.name}: its sources change while they are read; run the batch again when they are complete"
     )
 
 
 def check_inside(path: Path, root: Path) -> None:
-    """Refuse an output that a link takes out of the folder it was meant for.
+    """Refuse an output path that a symbolic link leads out of its output folder.
 
     Raises:
-        FileAccessError: it does.
+        FileAccessError: it leads out of `root`.
     """
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise FileAccessError(f"{path}: a link leads out of {root}; remove it or name another folder", filename=path)
 
 
 def look_at(path: Path, threads: int | None = None) -> Found | None:
-    """The file at a path, every checksum of it tried; None where there is none.
+    """The file at a path with all its checksums verified; None if there is none.
 
     Raises:
         OSError: it cannot be read.
@@ -191,7 +191,7 @@ def look_at(path: Path, threads: int | None = None) -> Found | None:
 
 
 def read_key(path: Path) -> str | None:
-    """The key in a whole file, or None: no file, no key, or a damaged one."""
+    """The content key of an undamaged file; None if there is no file, it has no key, or it is damaged."""
     try:
         found = look_at(path)
     except (GsCodecError, OSError):
@@ -202,11 +202,11 @@ def read_key(path: Path) -> str | None:
 def _outcome(
     item: Item, found: Found, status: Status, seen: str | None, *, met: bool | None = None, note: str = ""
 ) -> Outcome:
-    """The outcome that a whole file stands for.
+    """The outcome of an item whose output is a complete file.
 
     Args:
-        met: whether it meets its target; None is what the file shows.
-        note: why it does not.
+        met: whether it meets its target; None derives it from the file.
+        note: why the target is not met.
     """
     from gscodec.container.reader import IgsReader
 
@@ -228,17 +228,17 @@ def _outcome(
         bpp=8 * n_bytes / pixels,
         psnr=psnr,
         n_gaussians=header.n_gaussians,
-        made=Made(seen, found.digest, stat_of(item.output)),
+        provenance=Provenance(seen, found.digest, stat_of(item.output)),
     )
 
 
 def _meets(
     settings: EncodeSettings, n_bytes: int, pixels: int, n_channels: int, psnr: float | None, *, saturated: bool
 ) -> bool:
-    """Whether a file meets its target, as far as it shows: its PSNR is known to 0.01 dB.
+    """Whether a file meets its target, judged by its size and its recorded PSNR (resolution 0.01 dB).
 
     Args:
-        saturated: whether more bytes would not make it better, so that it may be smaller than was asked for.
+        saturated: more bytes would not improve the file, so it may be smaller than its target.
     """
     if settings.psnr is not None:
         return psnr is None or psnr >= round(settings.psnr, 2)

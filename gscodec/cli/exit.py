@@ -50,5 +50,5 @@ def message_of(error: BaseException) -> str:
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     else:
-        text = f"{type(error).__name__}: {error} (a fault of gscodec; GSCODEC_DEBUG=1 shows where)"
+        text = f"{type(error).__name__}: {error} (a bug in gscodec; GSCODEC_DEBUG=1 shows where)"
     return " ".join(text.split())

@@ -87,5 +87,5 @@ def test_lost_workers_cost_their_items_only(cluster: Any, tmp_path: Path) -> Non
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gscodec.batch.dask_pool.CONNECT_SECONDS", 1)
-    with pytest.raises(BackendUnavailable, match="no Dask scheduler answers there"):
+    with pytest.raises(BackendUnavailable, match="no Dask scheduler answers at this address"):
         list(run_tasks_on_dask([], "tcp://127.0.0.1:9", use_gpus=False))

@@ -33,9 +33,9 @@ def test_a_folder_is_mirrored(tree: Path, tmp_path: Path) -> None:
 def test_what_is_wanted(tree: Path, tmp_path: Path) -> None:
     assert names(make_items(Manifest(tmp_path, tree, include=("a/*",)), EncodeSettings())) == ["a/y", "a/z"]
     assert names(make_items(Manifest(tmp_path, tree, exclude=("a/*", "rock/*")), EncodeSettings())) == ["x"]
-    with pytest.raises(FileAccessError, match="no pictures that are wanted"):
+    with pytest.raises(FileAccessError, match="contains no pictures that the patterns select"):
         make_items(Manifest(tmp_path, tree, include=("*.tif",)), EncodeSettings())
-    with pytest.raises(FileAccessError, match="is no folder"):
+    with pytest.raises(FileAccessError, match="is not a folder"):
         make_items(Manifest(tmp_path, tmp_path / "none"), EncodeSettings())
 
 
@@ -93,15 +93,15 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ("output = 'o'\nsource = 's'\n[[rule]]\nbpp = 1", "needs match"),
         ("output = 'o'\n[[item]]\nname = '../x'\nfiles = ['a']", "leaves the output folder"),
         ("output = 'o'\n[[item]]\nname = 'x'", "needs name and files"),
-        ("output = 'o'\nsource = 's'\ninclude = 'x'", "not a list of texts"),
+        ("output = 'o'\nsource = 's'\ninclude = 'x'", "not a list of strings"),
         ("output = 'o'\nsource = 's'\nsize = '3 parsec'", "is not a size"),
         ("output = 'o'\n[[item]]\nname = '/x'\nfiles = ['a']", "leaves the output folder"),
-        ("output = 'o'\n[[item]]\nname = 'a/NUL'\nfiles = ['a']", "not one that every system stores"),
-        ("output = 'o'\n[[item]]\nname = 'a//b'\nfiles = ['a']", "not one that every system stores"),
-        ('output = "o"\n[[item]]\nname = "a\\u001b[31m"\nfiles = ["a"]', "not one that every system stores"),
+        ("output = 'o'\n[[item]]\nname = 'a/NUL'\nfiles = ['a']", "not valid on every file system"),
+        ("output = 'o'\n[[item]]\nname = 'a//b'\nfiles = ['a']", "not valid on every file system"),
+        ('output = "o"\n[[item]]\nname = "a\\u001b[31m"\nfiles = ["a"]', "not valid on every file system"),
         ('output = "o"\n[[item]]\nname = "a"\nfiles = ["a\\u0000"]', "NUL"),
         ('output = "o\\u0000"\nsource = "s"', "NUL"),
-        ("output = ['o']\nsource = 's'", "output .* is not a text"),
+        ("output = ['o']\nsource = 's'", "output .* is not a string"),
         ("output = 'o'\nsource = 's'\nrule = 3", "is not a list of tables"),
         ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not known: use paper, fast"),
         (
@@ -143,7 +143,7 @@ def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["file", "file/below", "n" * 300])
 def test_an_output_folder_that_cannot_be_one(output: str, tree: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FileAccessError, match=r"is no folder|cannot be written to"):
+    with pytest.raises(FileAccessError, match=r"is not a folder|cannot be written to"):
         make_items(Manifest(tmp_path / output, tree), EncodeSettings())
 
 
@@ -189,7 +189,7 @@ def test_weights_of_no_map_are_named(tree: Path, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     plan = make_plan(read_manifest(path), EncodeSettings())
-    assert plan.unused == ("rock: weights has 'noraml', which is none of its maps",)
+    assert plan.unused == ("rock: weights names 'noraml', which is not one of its maps",)
     assert tree.exists()
 
 
@@ -211,7 +211,7 @@ def test_files_that_are_not_there_cost_their_item_alone(tree: Path, tmp_path: Pa
     path = tmp_path / "m.toml"
     path.write_text('source = "src"\noutput = "o"\n[[item]]\nname = "n"\nfiles = ["src/none.png"]\n', encoding="utf-8")
     faults = {item.name: item.fault for item in make_plan(read_manifest(path), EncodeSettings()).items}
-    assert "none.png: there is no such file" in faults.pop("n")
+    assert "none.png: source of item n does not exist" in faults.pop("n")
     assert set(faults.values()) == {""}
     assert tree.exists()
 
@@ -263,7 +263,7 @@ def test_a_budget_goes_where_it_gains() -> None:
     assert 99_000 <= sum(sizes.values()) <= 100_000
     gains = [s.a * s.b * sizes[s.name] ** (-s.b - 1) for s in slopes if LEAST_BYTES < sizes[s.name] < s.most]
     assert max(gains) / min(gains) < 1.01
-    with pytest.raises(InvalidArgument, match="too little for 3 items"):
+    with pytest.raises(InvalidArgument, match="too small for 3 items"):
         spread(slopes, 3 * LEAST_BYTES - 1)
 
     flat = Slope("flat", 1e-3, 1.0, 180)  # no more than it can use, and the rest for others
@@ -284,7 +284,7 @@ def test_job_files() -> None:
     assert step["parameterSpace"]["taskParameterDefinitions"] == [{"name": "Shard", "type": "INT", "range": "1-12"}]
     action = step["script"]["actions"]["onRun"]
     assert (action["command"], action["args"]) == ("gscodec", [*arguments, "--shard", "{{Task.Param.Shard}}/12"])
-    with pytest.raises(InvalidArgument, match="a job template takes"):
+    with pytest.raises(InvalidArgument, match="a job template reads"):
         openjd_template(["batch", "{{x}}", "out"], 12, None)
     assert step["hostRequirements"] == {"amounts": [{"name": "amount.worker.vcpu", "min": 4}]}
 

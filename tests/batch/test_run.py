@@ -91,7 +91,7 @@ def test_files_of_others_are_left_alone(tree: Path, tmp_path: Path) -> None:
     (target / "x.igs").write_bytes(b"mine")
     outcomes = run(plan(tree, target), target)
     assert outcomes["x"].status is Status.FAILED
-    assert "was not made by a batch; use --overwrite" in outcomes["x"].message
+    assert "was not written by a batch; use --overwrite" in outcomes["x"].message
     assert (target / "x.igs").read_bytes() == b"mine"
     assert outcomes["a/y"].status is Status.ENCODED
 
@@ -201,7 +201,7 @@ def test_unexpected_faults_stay_with_their_item(tree: Path, tmp_path: Path, monk
     monkeypatch.setattr("gscodec.batch.run.encode_item", fail)
     outcome = EncodeTask(plan(tree, tmp_path)[0], OPTIONS).run(lambda _: None)
     assert outcome.status is Status.FAILED
-    assert outcome.message == "a/y: LinAlgError: singular (a fault of gscodec)"
+    assert outcome.message == "a/y: LinAlgError: singular (a bug in gscodec)"
 
 
 def test_cores_are_shared() -> None:

@@ -308,7 +308,7 @@ def test_a_state_that_is_no_file_is_left_alone(tmp_path: Path, paint: Painter, k
     notes.symlink_to(mine)
     outcome = decode(packed, tmp_path / "b")["a"]
     assert (outcome.status, mine.read_bytes()) == ("failed", b"mine\n")
-    assert "cannot keep notes" in outcome.message
+    assert "cannot store notes" in outcome.message
 
 
 def test_two_runs_beside_each_other_lose_no_note(tmp_path: Path, paint: Painter) -> None:
@@ -507,7 +507,7 @@ def test_a_file_of_somebody_is_replaced_when_that_is_asked_for(tmp_path: Path, p
     path.write_bytes(b"mine")
     outcome = decode(tmp_path / "d", tmp_path / "b")["x"]
     assert (outcome.status, path.read_bytes()) == ("failed", b"mine")
-    assert "was not made by a decode of x; use --overwrite" in outcome.message
+    assert "was not written by a decode of x; use --overwrite" in outcome.message
     assert back(tmp_path / "d", tmp_path / "b", replace(OPTIONS, overwrite=True)) == {"x": "decoded"}
     assert back(tmp_path / "d", tmp_path / "b") == {"x": "current"}
     path.write_bytes(b"edited")

@@ -61,7 +61,7 @@ def test_a_dry_run_finds_what_is_misspelt(run: Run, tree: Path, tmp_path: Path) 
     for way in (("--dry-run",), ()):
         outcome = run("batch", "--decode", tmp_path / "o", tmp_path / "b", "--jobs", 1, "--include", "z*", *way)
         assert outcome.code == 2
-        assert "holds no .igs files" in outcome.stderr
+        assert "contains no .igs files" in outcome.stderr
 
 
 def test_metadata_is_kept_or_left_out(run: Run, tree: Path, tmp_path: Path) -> None:

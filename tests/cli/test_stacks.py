@@ -152,7 +152,7 @@ def test_the_roles_of_maps_are_reported(run: Run, tmp_path: Path) -> None:
     assert outcome.stderr.rstrip().endswith("; normal gl")
     outcome = run("encode", tmp_path / "heavy_metal.png", *how, "--normal", "gl", "--overwrite")
     assert outcome.code == 1
-    assert "is no normal map" in outcome.stderr
+    assert "is not a normal map" in outcome.stderr
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB gray", "RGBA opaque", "RGBA", "RGB normals"])
