@@ -1,1 +1,1 @@
-"""What an encode is given: pictures and the maps of materials, found, told apart and put together."""
+"""Input of an encode: pictures and the maps of materials, discovered, identified and stacked."""

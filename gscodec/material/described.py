@@ -1,7 +1,7 @@
-"""What a source picture is: role, transfer, which of its channels are stored, and how its file comes back.
+"""Description of a source picture: role, transfer, stored channels, and how its file is restored on decode.
 
-One function for every picture that is encoded, whether it comes alone, in a list, in a folder, in a manifest or in a
-batch. Its name says what it is, unless its pixels contradict that; then it is colour.
+One function for all ways of encoding: a single picture, a list, a folder, a manifest, a batch. The role follows from
+the file name; if the pixels contradict it, the picture is taken as colour.
 """
 
 from collections.abc import Callable
@@ -39,34 +39,34 @@ from gscodec.model.file_names import legal_name
 Samples = npt.NDArray[np.float32]
 
 _LAYOUTS: Final = (("R", "G", "B"), ("X", "Y", "Z"), ("R", "G"), ("X", "Y"))
-"""Channels of an OpenEXR file that are one map, in the order of their components; one channel alone is one, too."""
+"""Channel names of an OpenEXR file that form one map, in the order of their components; so does a single channel."""
 
 
 @dataclass(frozen=True)
 class MapFile:
-    """One file of a stack; what is None, its name and its content decide."""
+    """One file of a stack; fields that are None are derived from its name and content."""
 
     path: Path
-    name: str | None = None  # of the group
+    name: str | None = None  # name of the channel group
     role: Role | None = None
     normal: NormalConvention | None = None
-    weight: float = 1.0  # of its errors in the fit, beside those of other maps
+    weight: float = 1.0  # weight of its errors in the fit, relative to other maps
 
 
 @dataclass(frozen=True)
 class Described:
-    """A picture's samples as they are stored, and what they are."""
+    """A picture's samples as stored in the `.igs` file, with their description."""
 
-    samples: Samples  # (h, w, c) of all groups, of the model's domain
-    groups: tuple[ChannelGroup, ...]  # one, but of an OpenEXR file with several layers
-    entry: FileEntry  # how the file comes back
-    icc: bytes | None  # of colour
-    kind: str | None  # what its name calls it, where that is believed
+    samples: Samples  # (h, w, c) all groups, in the model's domain
+    groups: tuple[ChannelGroup, ...]  # one, unless an OpenEXR file has several layers
+    entry: FileEntry  # how the file is restored on decode
+    icc: bytes | None  # ICC profile, of colour only
+    kind: str | None  # kind of map by its name, if the pixels agree
     weight: float = 1.0
 
     @property
     def is_plain(self) -> bool:
-        """Whether the samples are the file's picture, channel for channel."""
+        """Whether the stored channels are exactly those of the file."""
         entry = self.entry
         return not (
             entry.exr
@@ -78,8 +78,8 @@ class Described:
 
 
 @dataclass(frozen=True)
-class _Meant:
-    """What a picture is taken as."""
+class _Meaning:
+    """Role, normal convention and kind of map assigned to a picture."""
 
     role: Role
     normal: NormalConvention
@@ -87,19 +87,19 @@ class _Meant:
 
 
 def describe_picture(picture: ImageStack, file: MapFile, *, is_alone: bool = False) -> Described:
-    """A loaded picture as it is stored.
+    """A loaded picture, converted to what is stored.
 
-    A gray map in an RGB file takes one channel, an opaque alpha none, and a normal map whose vectors have length 1
-    its X and Y; so does what is no colour where the third channel is one value. An alpha of what is no colour is a
-    channel of data like the others. Only a gray picture of colour keeps its channels where it is alone: what repeats
-    costs nothing there (measured in profile coded), and to say so would take 115 bytes.
+    A gray map in an RGB file is stored as one channel, an opaque alpha is dropped, and of a normal map with unit
+    vectors X and Y are stored; so are the first two channels of other non-colour maps with a constant third channel.
+    An alpha of a non-colour map is a data channel like the others. Only a single gray colour picture keeps its three
+    channels: repeats cost nothing there (measured in profile coded), and recording them would take 115 bytes.
 
     Args:
-        picture: as `load_image` gives it.
-        is_alone: it is no map of a stack.
+        picture: result of `load_image`.
+        is_alone: the picture is encoded by itself, not as a map of a stack.
 
     Raises:
-        InvalidArgument: a normal map of one channel is asked for.
+        InvalidArgument: the role is normal, but the picture has one channel.
     """
     if picture.groups[0].sample_type is SampleType.FLOAT:
         return _described_floats(picture, file)
@@ -132,43 +132,45 @@ def describe_picture(picture: ImageStack, file: MapFile, *, is_alone: bool = Fal
     return Described(samples, (described,), entry, icc, meant.kind, file.weight)
 
 
-def meaning_of_file(file: MapFile, look: Callable[[], Samples], n_channels: int, n_alpha: int) -> _Meant:
-    """Role and convention of a picture: what was asked for, what the name says, or colour.
+def meaning_of_file(file: MapFile, look: Callable[[], Samples], n_channels: int, n_alpha: int) -> _Meaning:
+    """Role and normal convention of a picture: as requested, else by its name, else colour.
 
     Args:
-        look: gives samples (H, W, C), 0..1, or floats; of normals, codes 0..1 of components. They are asked for only
-            where the name says something that pixels can contradict.
+        look: returns samples (H, W, C), 0..1, or floats; for normals, components coded to 0..1. Called only if the
+            name implies something that the pixels can contradict.
         n_channels: C.
-        n_alpha: how many of the channels, from the last, are an alpha.
+        n_alpha: how many of the last channels are alpha.
 
     Raises:
-        InvalidArgument: a normal map of one channel is asked for.
+        InvalidArgument: the role is normal, but the picture has one channel.
 
     Warns:
         SourceWarning: the pixels contradict the name.
     """
-    said = map_name(file.path)
+    by_name = map_name(file.path)
     if file.role is not None:
         if file.role is Role.NORMAL and n_channels < 2:
-            raise InvalidArgument(f"{file.path}: has one channel, a normal map has two or three; choose another role")
-        kind = said.kind if said is not None and said.role is file.role else file.role.value
-        return _Meant(file.role, _convention(file, file.role, said), kind)
-    if said is None:
-        return _Meant(Role.COLOR, _convention(file, Role.COLOR, None), None)
-    fault = None if said.role in COLOURS else contradiction(said, look(), n_alpha)
+            raise InvalidArgument(f"{file.path}: has one channel, a normal map needs two or three; choose another role")
+        kind = by_name.kind if by_name is not None and by_name.role is file.role else file.role.value
+        return _Meaning(file.role, _convention(file, file.role, by_name), kind)
+    if by_name is None:
+        return _Meaning(Role.COLOR, _convention(file, Role.COLOR, None), None)
+    fault = None if by_name.role in COLOURS else contradiction(by_name, look(), n_alpha)
     if fault is None:
-        return _Meant(said.role, _convention(file, said.role, said), said.kind)
-    text = f"is called {said.word!r}, but {fault}: taken as colour; role {said.role} overrides that"
+        return _Meaning(by_name.role, _convention(file, by_name.role, by_name), by_name.kind)
+    text = f"is called {by_name.word!r}, but {fault}: taken as colour; role {by_name.role} overrides that"
     warn_of_source(f"{file.path}: {text}")
-    return _Meant(Role.COLOR, _convention(file, Role.COLOR, None), None)
+    return _Meaning(Role.COLOR, _convention(file, Role.COLOR, None), None)
 
 
-def _convention(file: MapFile, role: Role, said: MapName | None) -> NormalConvention:
+def _convention(file: MapFile, role: Role, by_name: MapName | None) -> NormalConvention:
     if role is not Role.NORMAL:
         if file.normal is not None:
-            raise InvalidArgument(f"{file.path}: is no normal map, which alone has a convention; leave it out")
+            raise InvalidArgument(
+                f"{file.path}: is not a normal map, and only normal maps have a convention; leave it out"
+            )
         return NormalConvention.NONE
-    found = file.normal or (said.normal if said is not None else NormalConvention.GL)
+    found = file.normal or (by_name.normal if by_name is not None else NormalConvention.GL)
     return found if found is not NormalConvention.NONE else NormalConvention.GL
 
 
@@ -185,14 +187,14 @@ def _without_repeats(samples: Samples, role: Role) -> Samples:
 
 
 def _filling(samples: Samples, role: Role) -> float | None:
-    """The one value of the third of three channels of what is no colour."""
+    """The value of the third of three channels of a non-colour map, if it is constant; else None."""
     if role in COLOURS or samples.shape[2] != 3 or not bool((samples[:, :, 2] == samples[0, 0, 2]).all()):
         return None
     return float(samples[0, 0, 2])
 
 
 def _described_floats(picture: ImageStack, file: MapFile) -> Described:
-    """A picture of floats, whose channels have names: of several layers all stay as they were read."""
+    """A float picture, whose channels have names; several layers are kept as they were read."""
     entry = picture.files[0]
     channels: list[dict[str, Any]] = entry.exr["channels"]
     whole = Described(picture.samples, picture.groups, entry, picture.icc, None, file.weight)
@@ -211,7 +213,7 @@ def _described_floats(picture: ImageStack, file: MapFile) -> Described:
     @cache
     def values_as_stored() -> Samples:
         values: Samples = to_values(picture.samples, picture.groups)
-        if entry.exr.get("premultiplied"):  # what is no colour is no more than its file says, whatever its alpha
+        if entry.exr.get("premultiplied"):  # non-colour maps are stored as in their file, not divided by alpha
             values, _ = in_mode(values, picture.groups, AlphaMode.PREMULTIPLIED)
         return values
 
@@ -238,16 +240,16 @@ def _described_floats(picture: ImageStack, file: MapFile) -> Described:
 
 
 def _codes(values: Samples) -> Samples:
-    """Components as codes 0..1, where some are negative; else the values."""
+    """Components coded to 0..1 if some are negative; else the values unchanged."""
     return 0.5 + 0.5 * values if values.shape[2] > 1 and float(values.min()) < SIGNED_BELOW else values
 
 
-def _float_group(name: str, values: Samples, meant: _Meant, read: ChannelGroup) -> ChannelGroup:
+def _float_group(name: str, values: Samples, meant: _Meaning, read: ChannelGroup) -> ChannelGroup:
     return replace(float_group(name, values, meant.role, read.bit_depth, read.source), normal=meant.normal)
 
 
 def _one_map(names: list[str]) -> list[int]:
-    """Which of a float file's channels, by number, are the components of its one map; none if it has several layers."""
+    """Indices of a float file's channels that are the components of its only map; empty if it has several layers."""
     colours = [number for number, name in enumerate(names) if name.rpartition(".")[2] not in {"A", "alpha"}]
     layers = {names[number].rpartition(".")[0] for number in colours}
     if len(layers) != 1 or not colours:

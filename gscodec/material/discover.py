@@ -1,4 +1,4 @@
-"""Which pictures of a folder belong together as the maps of one material."""
+"""Grouping of a folder's pictures into the maps of one material each."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -14,19 +14,19 @@ _ORDER: Final = {role: place for place, role in enumerate(list(Role))}
 
 @dataclass(frozen=True)
 class Found:
-    """A picture, or the maps of one material in a folder."""
+    """A single picture, or the maps of one material in a folder."""
 
-    name: str  # of the material: what its files' names share, or the folder's where they share nothing
+    name: str  # of the material: common part of its file names, or the folder's name if there is none
     folder: Path
     paths: tuple[Path, ...]  # one, or the maps: albedo, normal, ao ... in the order of Role
     is_stack: bool
 
 
 def group_maps(files: Iterable[Path]) -> list[Found]:
-    """Two or more maps of one folder whose names share the material are a stack; all else are pictures.
+    """Materials and single pictures: two or more maps of one folder with the same material name form a stack.
 
-    Where several files of a material are the same map, those of one size, or else of one file type, are stacks; what is
-    ambiguous even so are pictures. In order of folder and name.
+    If a material has several files of the same map, files of one size, or else of one file type, form a stack each;
+    files that stay ambiguous are single pictures. Sorted by folder and name.
     """
     materials: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     found: list[Found] = []
@@ -42,16 +42,16 @@ def group_maps(files: Iterable[Path]) -> list[Found]:
 
 
 def set_fault(files: Sequence[Path]) -> str | None:
-    """Why the names of files do not make them the maps of one material, in words; None where they do.
+    """Why files are not the maps of one material, judged by their names, as part of an error message; None if they are.
 
-    They do if all name the same material, or none does and all lie in one folder, and each names another map of it.
+    They are if all names share the material, or none has one and all lie in one folder, and each names a different map.
     """
     names = [(path, map_name(path)) for path in files]
     first, material = names[0]
     tags: dict[str, Path] = {}
     for path, name in names:
         if name is None:
-            return f"{path.name} names no map, as albedo or normal at its end would"
+            return f"{path.name} does not name a map, such as albedo or normal, at its end"
         assert material is not None
         if name.stem != material.stem or (not name.stem and path.parent != first.parent):
             return f"{first} and {path} name different materials"
@@ -62,7 +62,7 @@ def set_fault(files: Sequence[Path]) -> str | None:
 
 
 def in_order(files: Iterable[Path]) -> list[Path]:
-    """Maps in the order of Role: albedo, normal, ao ..., and after them what names no map."""
+    """Maps in the order of Role (albedo, normal, ao ...), followed by files whose names name no map."""
     return sorted(files, key=_place)
 
 
@@ -71,10 +71,10 @@ def _single(path: Path) -> Found:
 
 
 def _stacks(folder: Path, name: str, maps: list[Path], split_by: Sequence[Callable[[Path], str]]) -> list[Found]:
-    """The stacks and pictures that the maps of one material in a folder are.
+    """Divides the maps of one material in a folder into stacks and single pictures.
 
     Args:
-        split_by: what files of the same map may differ in, the first that is tried first.
+        split_by: properties by which files of the same map may differ, in the order of trial.
     """
     if len(maps) == 1:
         return [_single(maps[0])]

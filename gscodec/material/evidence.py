@@ -1,7 +1,7 @@
-"""Whether the pixels of a picture are what its name says: `heavy_metal.jpg` may be a photograph.
+"""Whether the pixels of a picture contradict its name: `heavy_metal.jpg` may be a photograph.
 
-Names are read first (`roles`), and a name that says nothing is not second-guessed. What is asked here is only whether
-the pixels contradict it. The tests look at a few ten thousand pixels, spread evenly, and at no alpha.
+The name is parsed first (`roles`); pixels are examined only if it names a map. The tests use some ten thousand evenly
+spaced pixels and ignore alpha.
 """
 
 import math
@@ -17,7 +17,7 @@ from gscodec.model.channels import Role
 Samples = npt.NDArray[np.float32]
 
 _LOOKED_AT: Final = 1 << 16
-"""Pixels of which the tests are made, about."""
+"""Approximate number of pixels examined."""
 
 _GRAY_MEAN, _GRAY_WORST = 0.015, 0.08
 """Largest difference of a pixel's channels in a picture that counts as gray: on average, and in 99 % of the pixels.
@@ -27,47 +27,47 @@ _EXTREME: Final = 0.12
 """Distance from 0 or 1 within which a sample of a metalness or mask counts as one of the two."""
 
 _MOST_COLOURS: Final = 16
-"""In a map of material numbers, before its edges are smoothed."""
+"""Maximum number of distinct colours in an ID map, before its edges are smoothed."""
 
 _TECHNICAL: Final = frozenset(
     {"orm", "rma", "mra", "rmo", "aorm", "mraoh", "occlusionroughnessmetallic", "aoroughnessmetallic"}
     | {"metallicroughness", "roughnessmetallic", "metallicsmoothness", "maskmap"}
 )
-"""Words that name nothing but maps with a scalar in each channel: their pixels may be anything."""
+"""Words that always mean one scalar map per channel: any pixels are plausible."""
 
 
-def contradiction(said: MapName, samples: Samples, n_alpha: int = 0) -> str | None:
-    """What speaks against a map's name, as the end of a sentence about the map; None where nothing does.
+def contradiction(by_name: MapName, samples: Samples, n_alpha: int = 0) -> str | None:
+    """How the pixels contradict a map's name, as the end of a sentence about the map; None if they do not.
 
     Args:
-        samples: (H, W, C) 0..1, or floats; of normals, codes 0..1 of components.
+        samples: (H, W, C) 0..1, or floats; for normals, components coded to 0..1.
         n_alpha: how many of the channels, from the last, are an alpha.
     """
     part = _some(samples)
     colours = part[:, :, : max(1, samples.shape[2] - n_alpha)]
-    if said.role is Role.NORMAL:
+    if by_name.role is Role.NORMAL:
         return _against_normal(part if colours.shape[2] == 1 else colours)
-    if said.role is Role.OPACITY and n_alpha:
+    if by_name.role is Role.OPACITY and n_alpha:
         return "has an alpha of its own"
-    if said.word in _TECHNICAL:
+    if by_name.word in _TECHNICAL:
         return None
     if is_gray(colours):
         return None
-    if said.role is Role.MASK and _is_mask(colours, samples[:, :, : colours.shape[2]]):
+    if by_name.role is Role.MASK and _is_mask(colours, samples[:, :, : colours.shape[2]]):
         return None
-    if said.role is not Role.DATA:
+    if by_name.role is not Role.DATA:
         return "is not gray"
-    if said.kind == "arm":
+    if by_name.kind == "arm":
         return None if _is_packed(colours) else "is no map of occlusion, roughness and metalness"
-    if said.kind == "flow":
+    if by_name.kind == "flow":
         return None if _is_flow(colours) else "is no map of two components"
-    if said.kind == "id":
+    if by_name.kind == "id":
         return None if _is_flat(samples[:, :, : colours.shape[2]]) else "has no flat areas of a few colours"
     return "is not gray"
 
 
 def is_gray(colours: Samples) -> bool:
-    """Whether (H, W, C) channels are the same but for what lossy codecs do to them."""
+    """Whether (H, W, C) channels are equal up to the errors of lossy codecs."""
     if colours.shape[2] == 1:
         return True
     if colours.shape[2] != 3:
@@ -78,7 +78,7 @@ def is_gray(colours: Samples) -> bool:
 
 
 def _some(samples: Samples) -> Samples:
-    """Every so many-th pixel, along both axes."""
+    """Every n-th pixel along both axes, about _LOOKED_AT in all."""
     height, width, _ = samples.shape
     step = max(1, math.isqrt(height * width // _LOOKED_AT))
     return samples[::step, ::step]
@@ -86,7 +86,7 @@ def _some(samples: Samples) -> Samples:
 
 def _against_normal(part: Samples) -> str | None:
     if part.shape[2] < 2:
-        return "has one channel, a normal map two or three"
+        return "has one channel, a normal map needs two or three"
     outside = float(np.mean(np.square(2 * part[:, :, :2] - 1).sum(axis=2) > 1.05))
     if part.shape[2] == 2:
         return None if outside <= 0.01 else "has components beyond length 1"
@@ -97,8 +97,8 @@ def _against_normal(part: Samples) -> str | None:
     if meaning is Meaning.UNIT or has_length_one(lengths):
         return None
     if outside <= 0.01 and meaning is Meaning.XY and is_filling(part[:, :, 2]):
-        return None  # two components, and a filling
-    # Vectors that filtering or a tool left shorter: still on one side of the surface, and not far from length 1.
+        return None  # two components and a constant third channel
+    # Vectors shortened by filtering still point out of the surface and have a length not far from 1.
     leaning = np.abs(2 * part[:, :, :2].mean(axis=(0, 1)) - 1).max()
     upright = float(np.mean(part[:, :, 2] > 0.5)) >= 0.95
     if upright and float(np.median(lengths)) >= 0.6 and float(np.mean(lengths <= 1.1)) >= 0.98 and leaning <= 0.3:
@@ -112,7 +112,7 @@ def _extreme(channel: npt.NDArray[Any]) -> float:
 
 
 def _correlation(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Of two channels; 0 where one is constant."""
+    """Correlation coefficient of two channels; 0 if one is constant."""
     deviations = float(a.std()), float(b.std())
     if min(deviations) < 1 / 512:
         return 0.0
@@ -120,7 +120,7 @@ def _correlation(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 
 def _is_packed(colours: Samples) -> bool:
-    """Whether channels look like occlusion, roughness and metalness: nothing in between in the last, not as one."""
+    """Whether channels look like occlusion, roughness and metalness: the last near 0 or 1, not all correlated."""
     if colours.shape[2] < 3:
         return False
     occlusion, roughness, metalness = (colours[:, :, place] for place in range(3))
@@ -129,7 +129,7 @@ def _is_packed(colours: Samples) -> bool:
 
 
 def _is_flow(colours: Samples) -> bool:
-    """Whether the third of three channels is a filling."""
+    """Whether the third of three channels is constant."""
     return colours.shape[2] == 2 or is_filling(colours[:, :, 2])
 
 
@@ -139,7 +139,7 @@ def _is_mask(colours: Samples, whole: Samples) -> bool:
 
 
 def _is_flat(whole: Samples) -> bool:
-    """Whether neighbours are mostly equal, and there are few colours."""
+    """Whether neighbouring pixels are mostly equal and there are few distinct colours."""
     rows = whole[:: max(1, whole.shape[0] * whole.shape[1] // _LOOKED_AT)]
     if rows.shape[1] > 1 and float(np.mean((rows[:, 1:] == rows[:, :-1]).all(axis=2))) < 0.85:
         return False

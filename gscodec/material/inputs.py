@@ -12,7 +12,7 @@ from gscodec.material.manifest import read_manifest
 def input_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
     """The files behind the paths of a source: themselves, a folder's pictures, a manifest and what it lists.
 
-    What cannot be read is left out: whoever loads the source has the words for it.
+    What cannot be read is left out; loading the source reports the error.
     """
     for name in paths:
         path = Path(name)

@@ -12,26 +12,26 @@ from gscodec.model.channels import NormalConvention, Role
 from gscodec.model.file_names import name_fault
 
 _KEYS: Final = ("file", "name", "role", "normal", "weight")
-"""Of a map in a manifest."""
+"""Keys of a `[[map]]` table."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The maps of a material, and which of its texels are seen."""
+    """The maps of a material, and its mask of visible texels."""
 
     maps: tuple[MapFile, ...]
-    mask: Path | None = None  # see `hidden.hide`
+    mask: Path | None = None  # see `masks.hide`
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What a manifest lists.
+    """Parsed manifest of a material.
 
-    Tables `[[map]]` with `file`, and `name`, `role` and `normal` where the file's name does not say them, and `weight`;
-    before them `mask`, a picture that is 0 where nobody sees a texel. Paths are relative to the manifest.
+    Tables `[[map]]` with `file`, and optionally `name`, `role`, `normal` (derived from the file name by default) and
+    `weight`; before them `mask`, a picture that is 0 at hidden texels. Paths are relative to the manifest.
 
     Raises:
         FileAccessError: the manifest cannot be read. LimitExceeded: it is too large.
-        InvalidArgument: it is not TOML, or has keys or values that mean nothing.
+        InvalidArgument: it is not TOML, or has unknown keys or invalid values.
     """
     values = read_toml(path)
     tables, mask = values.pop("map", None), values.pop("mask", None)
@@ -50,7 +50,7 @@ def _manifest_map(path: Path, number: int, table: Any) -> MapFile:
         raise InvalidArgument(f"{where}: is not a table")
     weight = checked_weight(table.pop("weight", 1.0), where)
     if not all(isinstance(value, str) for value in table.values()):
-        raise InvalidArgument(f"{where}: is not a table of texts and a weight")
+        raise InvalidArgument(f"{where}: is not a table of strings and a weight")
     unknown = set(table) - set(_KEYS)
     if unknown or not table.get("file"):
         fact = f"has the key {min(unknown)!r}" if unknown else "names no file"
@@ -64,7 +64,7 @@ def _manifest_map(path: Path, number: int, table: Any) -> MapFile:
 
 
 def parse_role(text: str | None, where: str) -> Role | None:
-    """A role by its name.
+    """The role with this name.
 
     Raises:
         InvalidArgument: there is no such role.
@@ -75,7 +75,7 @@ def parse_role(text: str | None, where: str) -> Role | None:
 
 
 def parse_normal(text: str | None, where: str) -> NormalConvention | None:
-    """Which way green points, by its name.
+    """The normal convention (direction of green) with this name.
 
     Raises:
         InvalidArgument: neither gl nor dx.

@@ -1,4 +1,4 @@
-"""What an encode is given: one picture, or several as one stack, the maps of a material, each groups of channels."""
+"""Input of an encode: one picture, or the maps of a material as one stack of channel groups."""
 
 import os
 from collections.abc import Sequence
@@ -32,15 +32,15 @@ _REMEDY: Final = "gscodec batch makes a file of each, --stack one of all"
 
 @dataclass(frozen=True)
 class Overrides:
-    """How sources are taken where their names and pixels shall not decide."""
+    """Interpretation of sources that overrides their names and pixels."""
 
-    role: Role | None = None  # of the one picture
-    normal: NormalConvention | None = None  # of the one normal map
-    stack: bool = False  # several pictures are one stack, whatever their names
+    role: Role | None = None  # of a single picture
+    normal: NormalConvention | None = None  # of a single normal map
+    stack: bool = False  # stack several pictures whatever their names
 
     @classmethod
     def parsed(cls, role: str | None, normal: str | None, stack: bool, where: str) -> "Overrides":
-        """Of texts.
+        """Overrides from the names of a role and a convention.
 
         Raises:
             InvalidArgument: no such role or convention.
@@ -48,17 +48,19 @@ class Overrides:
         return cls(parse_role(role, where), parse_normal(normal, where), stack)
 
     def file(self, path: Path) -> MapFile:
-        """The one picture."""
+        """A `MapFile` for a single picture with these overrides."""
         return MapFile(path, role=self.role, normal=self.normal)
 
     def check_several(self, name: str) -> None:
-        """Refuse what holds for one picture only.
+        """Refuse overrides that apply to a single picture only.
 
         Raises:
-            InvalidArgument: a role or a convention.
+            InvalidArgument: a role or a convention is set.
         """
         if self.role is not None or self.normal is not None:
-            raise InvalidArgument(f"{name}: a role is given for one picture; of several, a manifest tells it of each")
+            raise InvalidArgument(
+                f"{name}: a role applies to a single picture; for several, set the role of each in a manifest"
+            )
 
 
 def load_source(
@@ -69,9 +71,9 @@ def load_source(
     limits: Limits = DEFAULT_LIMITS,
     overrides: Overrides | None = None,
 ) -> ImageStack:
-    """What an encode is given: one picture; or the maps of a material as files, a folder, or a manifest (*.toml).
+    """The stack to encode: one picture, or the maps of a material as files, a folder, or a manifest (*.toml).
 
-    What a picture is (`describe_picture`) does not depend on which of them it comes by.
+    How a picture is interpreted (`describe_picture`) does not depend on which of these ways it is loaded.
 
     Raises:
         InvalidArgument: several pictures whose names do not make them the maps of one material.
@@ -104,7 +106,7 @@ def load_source(
 
 
 def find_maps(folder: Path, *, stack: bool = False) -> list[MapFile]:
-    """The pictures right inside a folder, as one stack; or the one that there is.
+    """The pictures directly inside a folder: the maps of one stack, or a single picture.
 
     Args:
         stack: take all of them, whatever their names.
@@ -120,12 +122,12 @@ def find_maps(folder: Path, *, stack: bool = False) -> list[MapFile]:
         raise file_access_error(f"{folder}: cannot be read: {fault.strerror}", fault) from fault
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
-        raise FileAccessError(f"{folder}: holds no pictures")
+        raise FileAccessError(f"{folder}: contains no pictures")
     if not stack and len(files) > 1:
         stacks = [item for item in group_maps(files) if item.is_stack]
         if len(stacks) > 1:
             names = ", ".join(item.name for item in stacks[:3]) + (" ..." if len(stacks) > 3 else "")
-            raise InvalidArgument(f"{folder}: holds the maps of several materials ({names}); use gscodec batch")
+            raise InvalidArgument(f"{folder}: contains the maps of several materials ({names}); use gscodec batch")
         reason = set_fault(files)
         if reason:
             fact = f"its {len(files)} pictures are not the maps of one material"
@@ -136,7 +138,7 @@ def find_maps(folder: Path, *, stack: bool = False) -> list[MapFile]:
 def load_one(
     file: MapFile, *, part: str | None = None, nan: str = "error", limits: Limits = DEFAULT_LIMITS
 ) -> ImageStack:
-    """One picture. It has an entry in `ImageStack.files` only where the file is more than its channels.
+    """One picture; has an entry in `ImageStack.files` only if its channels alone do not describe the file.
 
     Raises:
         GsCodecError: as `load_image` and `describe_picture`.
@@ -145,7 +147,7 @@ def load_one(
 
 
 def one_picture(picture: ImageStack, file: MapFile) -> ImageStack:
-    """A loaded picture as `load_one` gives it."""
+    """A loaded picture, as returned by `load_one`."""
     loaded = describe_picture(picture, file, is_alone=True)
     files = () if loaded.is_plain else (loaded.entry,)
     samples = np.ascontiguousarray(loaded.samples)
@@ -162,12 +164,12 @@ def load_maps(
 ) -> ImageStack:
     """One stack of several pictures, at the size of the largest; smaller ones are enlarged.
 
-    Each is stored as `describe_picture` says; but a map of a single value takes no channel at all.
-    `ImageStack.files` says how to put the files together again.
+    Each is stored as `describe_picture` returns it, except that a constant map takes no channel.
+    `ImageStack.files` describes how the files are restored.
 
     Args:
         name: for messages.
-        part, nan: as `load_image`; a part is of the OpenEXR files among them.
+        part, nan: as in `load_image`; the part applies to the OpenEXR files among them.
 
     Raises:
         InvalidArgument: no file, or names that collide.
@@ -210,7 +212,7 @@ def load_maps(
 
 
 def _load(file: MapFile, source: str, part: str | None, nan: str, limits: Limits) -> Described:
-    """A picture with the name of its file, and of its material's map, on its groups."""
+    """A loaded picture whose groups carry the names of its file and map."""
     is_exr = file.path.suffix.lower() == ".exr"
     picture = load_image(file.path, part=part if is_exr else None, nan=nan, limits=limits)
     if is_cmyk(picture.groups):
@@ -235,7 +237,7 @@ def _renamed(loaded: Described, names: dict[str, str], source: str | None = None
 
 
 def _source_names(files: Sequence[MapFile], name: str) -> list[str]:
-    """What the files are called in the `.igs` file; refuses those that would be written over each other."""
+    """Names of the files in the `.igs` file; refuses names that would collide on decode."""
     seen: set[str] = set()
     for file in files:
         if file.path.name.casefold() in seen:
@@ -245,13 +247,13 @@ def _source_names(files: Sequence[MapFile], name: str) -> list[str]:
 
 
 def _named_apart(maps: Sequence[Described]) -> list[Described]:
-    """The maps with group names that are unique."""
+    """The maps with unique group names."""
     names = iter(numbered([group.name for loaded in maps for group in loaded.groups]))
     return [_renamed(loaded, {group.name: next(names) for group in loaded.groups}) for loaded in maps]
 
 
 def _one_profile(maps: Sequence[Described]) -> tuple[list[Described], bytes | None]:
-    """The maps, each with a word on whether the one ICC profile that a file may hold is its own; and that profile.
+    """The maps, each marked whether the file's only ICC profile is its own, and that profile.
 
     Warns:
         SourceWarning: a map has another profile.
@@ -270,7 +272,7 @@ def _one_profile(maps: Sequence[Described]) -> tuple[list[Described], bytes | No
 
 
 def _constant(loaded: Described) -> Described:
-    """The map without its samples, where they are one value."""
+    """The map without its samples if all have one value."""
     values = loaded.samples.reshape(-1, loaded.samples.shape[2])
     first = values[0]
     if len(loaded.groups) > 1 or loaded.entry.exr or not bool((values == first).all()):

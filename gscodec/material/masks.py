@@ -1,4 +1,4 @@
-"""Masks: which texels of a picture or material count."""
+"""Masks of visible texels of a picture or material."""
 
 import os
 from dataclasses import replace
@@ -13,11 +13,11 @@ from gscodec.image.stack import ImageStack
 
 
 def hide(stack: "ImageStack", mask: str | os.PathLike[str] | npt.NDArray[Any]) -> "ImageStack":
-    """A stack of which only the texels count where a mask is above 0.
+    """A stack in which only texels count whose mask is above 0.
 
     Args:
-        mask: path of a picture, or (H, W) numbers; of another size than the stack's, it is resampled, and a texel
-            counts if any part of it does. Of a picture in colour or with alpha the first channel.
+        mask: path of a picture (its first channel is used), or (H, W) numbers. A mask of another size than the stack
+            is resampled; a texel counts if any part of it does.
 
     Raises:
         InvalidArgument: the mask has another shape, or hides everything.
@@ -26,14 +26,14 @@ def hide(stack: "ImageStack", mask: str | os.PathLike[str] | npt.NDArray[Any]) -
     if isinstance(mask, np.ndarray):
         name, values = "mask", mask
     else:
-        from gscodec.image.load import load_image  # whose readers fill what is hidden
+        from gscodec.image.load import load_image  # loads Pillow, which an array does not need
 
         name, values = os.fspath(mask), load_image(mask).samples[:, :, 0]
     if values.ndim != 2 or not values.size:
-        raise InvalidArgument(f"{name}: an array {values.shape} is no mask; it must be (height, width)")
+        raise InvalidArgument(f"{name}: an array of shape {values.shape} is not a mask; it must be (height, width)")
     visible = _resized(values > 0, *stack.samples.shape[:2])
     if not visible.any():
-        raise InvalidArgument(f"{name}: hides every texel; 0 is a texel that nobody sees")
+        raise InvalidArgument(f"{name}: hides every texel; 0 marks a hidden texel")
     if visible.all():
         return stack
     return replace(stack, samples=filled(stack.samples, visible), visible=visible)

@@ -162,7 +162,7 @@ def make_folder(folder: Path) -> None:
 
 
 def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse an output that is one of the inputs, by whatever name, whether it may be replaced or not.
+    """Refuse an output that is one of the inputs, even with `--overwrite`.
 
     Files are compared by identity: hard and symbolic links and other spellings of a name count.
 
@@ -171,7 +171,7 @@ def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[st
         inputs: paths to be read; `-` is stdin.
 
     Raises:
-        InvalidArgument: one is.
+        InvalidArgument: an output is an input.
     """
     known: dict[tuple[int, int], str] = {}
     for path in inputs:
@@ -189,7 +189,7 @@ def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[st
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """What all names of a regular file share; None for what is none."""
+    """(device, inode) of a regular file; None for anything else."""
     try:
         found = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STREAM else Path(path).stat()
     except (OSError, ValueError, AttributeError):  # not there, a NUL in the path, no stdin
@@ -198,12 +198,12 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def default_file(path: Path, sources: Collection[str] | None) -> Path:
-    """Where a result goes when nobody says: `photo.png`, or `photo.decoded.png` where that is or may be a source.
+    """Default output path: `photo.png`, or `photo.decoded.png` if the former is or may be a source picture.
 
     Args:
-        path: the usual place.
-        sources: names of the pictures that the file was made of; empty where it does not say, so that any file in the
-            usual place may be one; None where it was made of no pictures.
+        path: preferred path.
+        sources: names of the source pictures; empty if the file does not record them, so that any file at `path` may
+            be one; None if it has no source pictures.
 
     Raises:
         FileAccessError: as `refuse_link_out`.
@@ -221,13 +221,13 @@ def default_file(path: Path, sources: Collection[str] | None) -> Path:
 
 
 def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") -> Path:
-    """The folder that results go to when nobody says: `rock`, or `rock.decoded` where that has or may have the sources.
+    """Default output folder: `rock`, or `rock.decoded` if the former contains or may contain the source pictures.
 
     Args:
-        path: the usual place.
-        sources: names of the pictures that the file was made of; empty where it does not say, so that any picture in
-            the usual folder may be one.
-        mark: what becomes of them.
+        path: preferred folder.
+        sources: names of the source pictures; empty if the file does not record them, so that any picture in the
+            folder may be one.
+        mark: inserted into the name of the alternative folder.
     """
     from gscodec.image.file_types.registry import read_suffixes
 
@@ -244,18 +244,17 @@ def default_folder(path: Path, sources: Collection[str], mark: str = "decoded") 
 
 
 def taken(path: str | os.PathLike[str], sources: Collection[str] | None, *, named: bool = True) -> OutputExists:
-    """The error for an output that is there already.
+    """The error for an output that already exists.
 
-    It speaks of `--overwrite` only where that cannot cost the picture that the input was made of.
+    It suggests `--overwrite` only if that cannot replace a source picture of the input.
 
     Args:
-        sources: names of the pictures that the input was made of, none where it does not say; None where it is made of
-            no pictures.
+        sources: names of the input's source pictures, empty if it does not record them; None if it has none.
         named: whether the user named the output.
     """
     keys = None if sources is None else {file_key(name) for name in sources}
     if keys is None or (named and keys and file_key(Path(path).name) not in keys):
         remedy = "already; use --overwrite to replace it"
     else:
-        remedy = "already, and may be a picture that the input was made of; name another output"
+        remedy = "already, and may be a source picture of the input; name another output"
     return OutputExists(f"{os.fspath(path)}: exists {remedy}", filename=path)

@@ -1,4 +1,4 @@
-"""From the samples of a stack back to the files that they came from."""
+"""Restores the source files of a stack from its decoded samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ Array = npt.NDArray[Any]
 
 
 def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tuple[FileEntry, ...]:
-    """A file for each group, where nothing else is known; of groups of one source, each has a name of its own.
+    """One file entry per group, for `.igs` files without file entries; groups of one source get distinct names.
 
-    One group is one picture, whose name is that of whatever it is written to and not that of its source.
+    A single group is a picture without a recorded name: it is named after its output.
     """
     is_one = len(groups) == 1
     names = numbered([f"{group.name}.png" if is_one or not group.source else group.source for group in groups])
@@ -31,7 +31,7 @@ def plain_files(groups: Sequence[ChannelGroup], height: int, width: int) -> tupl
 
 
 def profile_of(entry: FileEntry, groups: Sequence[ChannelGroup], icc: bytes | None) -> bytes | None:
-    """The ICC profile of an `.igs` file, if it is one of this source file's.
+    """The ICC profile of an `.igs` file, if it belongs to this source file.
 
     Args:
         groups: of the source file.
@@ -42,10 +42,10 @@ def profile_of(entry: FileEntry, groups: Sequence[ChannelGroup], icc: bytes | No
 
 @dataclass(frozen=True)
 class Restored:
-    """A source file's picture."""
+    """The decoded picture of one source file."""
 
     entry: FileEntry
-    samples: Array  # (H, W, C) of the source's type, as `to_native`
+    samples: Array  # (H, W, C) in the source's type, see `to_native`
     groups: tuple[ChannelGroup, ...]  # of the C channels
     icc: bytes | None = None  # ICC profile of the source
 
@@ -58,14 +58,14 @@ def restore(
     icc: bytes | None = None,
     dtype: npt.DTypeLike | None = None,
 ) -> Restored:
-    """A file's picture.
+    """The picture of one source file.
 
     Args:
         groups: of the C channels of `values`.
-        values: (H, W, C) as `IgsImage.render` gives float32; not looked at for a constant.
+        values: (H, W, C) float32 as returned by `IgsImage.render`; ignored for a constant map.
         size: (H, W).
         icc: the ICC profile of the `.igs` file.
-        dtype: uint8, uint16 or float32 of a picture of integers; None is its own.
+        dtype: output type of an integer picture: uint8, uint16 or float32; None keeps the source's type.
     """
     if entry.constant_group is not None:
         part: Array = np.broadcast_to(np.asarray(entry.constant, np.float32), (*size, len(entry.constant)))
@@ -89,7 +89,7 @@ def restore(
 def _picture(
     entry: FileEntry, group: ChannelGroup, values: Array, dtype: npt.DTypeLike | None
 ) -> tuple[Array, tuple[ChannelGroup, ...]]:
-    """Samples with the channels of the file, and their one group."""
+    """Samples with all channels of the source file, and their single group."""
     if entry.unit_z:
         values = np.concatenate([values, unit_z_of(np.clip(values, 0, 1))[:, :, None]], axis=2)
     if entry.fill is not None:

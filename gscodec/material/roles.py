@@ -1,4 +1,4 @@
-"""What a texture file is, told by its name: the habits of Poly Haven, ambientCG, Substance, glTF and game engines."""
+"""Kind of a texture map by its file name: conventions of Poly Haven, ambientCG, Substance, glTF and game engines."""
 
 import re
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ _GL, _DX, _NONE = NormalConvention.GL, NormalConvention.DX, NormalConvention.NON
 
 @dataclass(frozen=True)
 class MapName:
-    """What a file name says."""
+    """Parsed name of a texture file."""
 
-    stem: str  # what the maps of one material share, lower case; empty for a name such as `albedo.png`
-    kind: str  # the map's usual word: `albedo`, `normal`, `orm` ...
+    stem: str  # name of the material, lower case; empty for a name such as `albedo.png`
+    kind: str  # canonical word for the map: `albedo`, `normal`, `orm` ...
     role: Role
     normal: NormalConvention = NormalConvention.NONE
-    word: str = ""  # as it stands in the name, lower case
-    tag: str = ""  # kind, with a normal convention that is said: no two maps of a material have the same
-    variant: str = ""  # size, file type and colour space, which say nothing about the material
+    word: str = ""  # the word used in the name, lower case
+    tag: str = ""  # kind, with the normal convention if the name has one; unique among the maps of a material
+    variant: str = ""  # size, file type and colour space, which do not identify the material
 
 
 _ROLES: Final = {
@@ -33,7 +33,7 @@ _ROLES: Final = {
     Role.OPACITY: "opacity alpha transparency",
     Role.MASK: "mask matid uvmask",
     Role.EMISSIVE: "emissive emission emit glow",
-    # Several scalar maps in one file, a channel each.
+    # Several scalar maps in one file, one channel each.
     Role.DATA: "orm arm rma mra rmo aorm mraoh occlusionroughnessmetallic aoroughnessmetallic metallicroughness "
     "roughnessmetallic metallicsmoothness specular spec glossiness gloss smoothness translucency sss thickness "
     "curvature cavity flow id",
@@ -45,7 +45,7 @@ _WORDS: Final = {
     for form in (word, *([f"{word}map"] if len(word) > 1 else []))  # `HeightMap`, `normal_map`
 }
 _MOST_WORDS: Final = 3
-"""Of which a map's word may be made up, as `OcclusionRoughnessMetallic` is."""
+"""Maximum number of words that form a map's name, such as `OcclusionRoughnessMetallic`."""
 
 _CONVENTIONS: Final = {"gl": _GL, "opengl": _GL, "ogl": _GL, "dx": _DX, "directx": _DX, "d3d": _DX}
 _GLUED: Final = re.compile(rf"(normal|nor|nrm)({'|'.join(_CONVENTIONS)})")
@@ -53,10 +53,10 @@ _UDIM: Final = re.compile(r"1\d{3}")
 _NOISE: Final = re.compile(
     r"\d{1,2}k|128|256|512|1024|2048|4096|8192|16384|\d{3,5}x\d{3,5}|\d{1,2}bit|jpe?g|png|exr|tiff?|srgb|linear|raw"
 )
-"""Sizes, file types and colour spaces, which say nothing about the material."""
+"""Sizes, file types and colour spaces, which do not identify the material."""
 
 _NUMBER: Final = re.compile(r"v?\d{1,4}")
-"""Of a version, a variant or a frame."""
+"""Number of a version, a variant or a frame."""
 
 _NUMBERED: Final = re.compile(r"([a-z]{3,})(\d{1,2})")
 
@@ -64,10 +64,10 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
 
 def map_name(path: str | PurePath) -> MapName | None:
-    """What the name of a file says that it is; None where it names no map.
+    """The map that a file name names, or None.
 
     The last words of the name decide, without its size and colour space: `rock_07_nor_gl_2k.png` is the normal map of
-    `rock_07`. The number of a UDIM tile belongs to the material: tiles are stacks of their own. So does any other
+    `rock_07`. The number of a UDIM tile is part of the material's name: each tile is a stack. So is any other
     number behind the map's word: `rock_nor_02.png` and `rock_nor2.png` are the normal map of `rock_02` and `rock_2`.
     """
     words = _words(PurePath(path).stem)
@@ -96,7 +96,7 @@ def map_name(path: str | PurePath) -> MapName | None:
 
 
 def _without_number(words: list[str]) -> tuple[list[str], list[str]]:
-    """Words without the number that is the last, or ends a last one that a map is called by; and that number."""
+    """(words, number): the words without a number that is, or ends, the last word of a map's name; and that number."""
     if len(words) > 1 and _NUMBER.fullmatch(words[-1]):
         return words[:-1], words[-1:]
     numbered = _NUMBERED.fullmatch(words[-1])
@@ -106,7 +106,7 @@ def _without_number(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _words(text: str) -> list[str]:
-    """Lower-case words of a name: what stands between separators, and the parts of `NormalGL` and `baseColor`."""
+    """Lower-case words of a name, split at separators and at camel case, as in `NormalGL` and `baseColor`."""
     for name in ("OpenGL", "DirectX"):
         text = text.replace(name, f"_{name.lower()}")
     return [word.lower() for part in re.split(r"[ _\-.]+", text) for word in _CAMEL.split(part) if word]

@@ -1,7 +1,7 @@
-"""Where a picture draws the eye, without anything learned: its image signature (Hou, Harel and Koch, PAMI 2012).
+"""Saliency of a picture by its image signature (Hou, Harel and Koch, PAMI 2012); nothing is learned.
 
-The signs of a cosine transform, transformed back, are largest where something small stands before something spread out.
-Taken, as there, of a copy 64 px long, here in an intensity and two opponent colours.
+The inverse transform of the signs of a cosine transform is largest at small objects in front of extended backgrounds.
+Computed, as in the paper, on a copy with a longer side of 64 px, in an intensity and two opponent colours.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,25 +13,25 @@ from gscodec.model.channels import AlphaMode, ChannelGroup, channel_spans
 from gscodec.model.gaussians import Float32Array, Float64Array
 
 WORKING_SIDE: Final = 64
-"""Longer side of the copy, px: at this scale what stands out are objects, not their edges."""
+"""Longer side of the copy, px: at this scale objects are salient, not their edges."""
 
 LEAST_SIDE: Final = 8
-"""Of a copy in which something can stand out; in others everything is as important."""
+"""Minimum shorter side of the copy, px; smaller pictures have uniform saliency."""
 
 BLUR_SIGMA: Final = 2.5
-"""Of the map of the copy, px."""
+"""Standard deviation of the blur of the saliency map, in px of the copy."""
 
 FLAT: Final = 2e-3
-"""Standard deviation below which a channel says nothing."""
+"""Standard deviation below which a channel counts as constant."""
 
 BRIGHTEST: Final = 0.99
-"""Share of the map below 1: a single point does not set the scale."""
+"""Quantile of the map that is scaled to 1, so that a single point does not set the scale."""
 
 
 def image_signature(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
-    """float32 (H, W) in 0..1: how much each pixel of (H, W, C) samples stands out.
+    """float32 (H, W) saliency in 0..1 of each pixel of (H, W, C) samples.
 
-    Ones where nothing can be told: of a flat or a tiny picture.
+    All ones for a constant or a tiny picture.
     """
     height, width, _ = samples.shape
     scale = min(1.0, WORKING_SIDE / max(height, width))
@@ -63,7 +63,7 @@ def _planes(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Iterator[F
 
 
 def _resized(plane: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """Area averages, or where it grows a bilinear picture, of `size` (width, height)."""
+    """The plane resized to `size` (width, height): area averages down, bilinear up."""
     from PIL import Image
 
     grows = size[0] > plane.shape[1]
@@ -72,7 +72,7 @@ def _resized(plane: Float32Array, size: tuple[int, int]) -> Float32Array:
 
 
 def _stands_out(plane: Float32Array) -> Float64Array:
-    """The smoothed square of what the signs of the plane's cosine transform make, with mean 1."""
+    """Saliency of a plane with mean 1: smoothed square of the inverse transform of its cosine transform's signs."""
     down, across = (_cosines(n) for n in plane.shape)
     signs = np.sign(down @ plane.astype(np.float64) @ across.T)
     smooth = _blurred((down.T @ signs @ across) ** 2)
@@ -80,7 +80,7 @@ def _stands_out(plane: Float32Array) -> Float64Array:
 
 
 def _cosines(n: int) -> Float64Array:
-    """(n, n) the orthonormal discrete cosine transform, type II; its transpose is its inverse."""
+    """(n, n) matrix of the orthonormal discrete cosine transform, type II; its transpose is its inverse."""
     k, x = np.mgrid[0:n, 0:n]
     rows = np.cos(np.pi * k * (2 * x + 1) / (2 * n)) * np.sqrt(2 / n)
     rows[0] /= np.sqrt(2)
@@ -88,7 +88,7 @@ def _cosines(n: int) -> Float64Array:
 
 
 def _blurred(plane: Float64Array) -> Float64Array:
-    """Under a Gaussian, edges repeated."""
+    """The plane filtered with a Gaussian, edges repeated."""
     reach = int(np.ceil(3 * BLUR_SIGMA))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / BLUR_SIGMA) ** 2)
     for axis in (0, 1):

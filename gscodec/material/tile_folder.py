@@ -1,6 +1,6 @@
 """A folder of tiles as one picture.
 
-The name of a tile ends in two numbers that `_`, `-` or `x` parts: `map_3_7.png`. Letters may say which is which,
+The name of a tile ends in two numbers separated by `_`, `-` or `x`: `map_3_7.png`. Letters may say which is which,
 `x3_y7`, `r7_c3`, `row7_col3`; without them the column comes first, as in Deep Zoom folders. Numbers count tiles or
 pixels, from anywhere: only their order matters. All pictures of the folder are tiles, share what stands before the
 numbers, fill the whole grid and do not overlap; those of a row have one height, those of a column one width.
@@ -30,7 +30,7 @@ _NAME: Final = re.compile(
 _COLUMNS: Final = {"x", "c", "col", "column"}
 
 _CACHED_BYTES: Final = 1 << 28
-"""Decoded tiles that are kept."""
+"""Bytes of decoded tiles kept in the cache."""
 
 Places = dict[tuple[int, int], Path]
 """Tiles by row and column, both from 0."""
@@ -40,7 +40,7 @@ def find_tiles(folder: Path) -> Places | None:
     """The tiles of a folder; None where its pictures are something else.
 
     Raises:
-        InvalidArgument: they are tiles, but some are missing or twice there.
+        InvalidArgument: tiles are missing or duplicated.
     """
     try:
         suffixes = read_suffixes()
@@ -48,22 +48,22 @@ def find_tiles(folder: Path) -> Places | None:
     except OSError:
         return None
     files = [path for path in files if not path.name.startswith(".")]
-    said = [(path, *_numbers(path.stem)) for path in files]
-    if len(said) < 2 or any(key is None for _, key, _, _ in said) or len({key for _, key, _, _ in said}) > 1:
+    parsed = [(path, *_numbers(path.stem)) for path in files]
+    if len(parsed) < 2 or any(key is None for _, key, _, _ in parsed) or len({key for _, key, _, _ in parsed}) > 1:
         return None
     if any(map_name(path) is not None for path in files if not _is_lettered(path.stem)):
         return None
-    rows = {number: place for place, number in enumerate(sorted({row for _, _, row, _ in said}))}
-    columns = {number: place for place, number in enumerate(sorted({column for _, _, _, column in said}))}
+    rows = {number: place for place, number in enumerate(sorted({row for _, _, row, _ in parsed}))}
+    columns = {number: place for place, number in enumerate(sorted({column for _, _, _, column in parsed}))}
     places: Places = {}
-    for path, _, row, column in said:
+    for path, _, row, column in parsed:
         place = rows[row], columns[column]
         if place in places:
             raise InvalidArgument(f"{folder}: {places[place].name} and {path.name} are the same tile; remove one")
         places[place] = path
     missing = len(rows) * len(columns) - len(places)
     if missing > len(places):
-        return None  # numbers that are no grid
+        return None  # numbers that do not form a grid
     if missing:
         row, column = next((r, c) for r in rows for c in columns if (rows[r], columns[c]) not in places)
         raise InvalidArgument(f"{folder}: {missing} tiles are missing, the first at row {row}, column {column}")
@@ -71,22 +71,22 @@ def find_tiles(folder: Path) -> Places | None:
 
 
 def common_name(places: Places) -> str:
-    """What stands before the numbers of the tiles: the name of the picture."""
+    """Common part of the tiles' names before their numbers: the name of the picture."""
     found = _NAME.fullmatch(places[0, 0].stem)
     if found is None:
         return ""
-    label = "" if found["second"] else found["first"] or ""  # the end of a word that looks like one
+    label = "" if found["second"] else found["first"] or ""  # the end of a word, not a label
     return f"{found['prefix']}{label}"
 
 
 def _is_lettered(stem: str) -> bool:
-    """Whether letters say of both numbers what they count: `row3-col1` is no map of colours."""
+    """Whether both numbers are labelled as row and column: `row3-col1` is not a colour map."""
     match = _NAME.fullmatch(stem)
     return match is not None and bool(match["first"] and match["second"])
 
 
 def _numbers(stem: str) -> tuple[str | None, int, int]:
-    """What stands before a tile's numbers, its row and its column; None for other names."""
+    """(prefix, row, column) of a tile's name; the prefix is None for other names."""
     found = _NAME.fullmatch(stem)
     if found is None or (found["second"] is None and not re.search(r"\d[_x-]\d+$", stem, re.IGNORECASE)):
         return None, 0, 0
@@ -103,13 +103,13 @@ def _numbers(stem: str) -> tuple[str | None, int, int]:
 
 
 class TileFolder(RegionSource):
-    """The picture that tiles make up. Tiles are decoded when they are needed, each by itself.
+    """A picture made up of tiles, which are decoded one by one when needed.
 
     Args:
-        places: as `find_tiles`.
+        places: result of `find_tiles`.
 
     Raises:
-        InvalidArgument: sizes that do not make a grid.
+        InvalidArgument: the tiles' sizes do not form a grid.
         LimitExceeded: a tile, or a side of the whole, is too large.
         GsCodecError: as `load_image`.
     """
@@ -166,12 +166,12 @@ class TileFolder(RegionSource):
         return levels
 
     def close(self) -> None:
-        """Forget the tiles that were decoded."""
+        """Release the decoded tiles."""
         self._cached.clear()
 
 
 def _meeting(edges: npt.NDArray[np.int64], first: int, last: int) -> Iterator[int]:
-    """Numbers of the spans between edges that [first, last) meets."""
+    """Indices of the intervals between edges that overlap [first, last)."""
     start = int(np.searchsorted(edges, first, side="right")) - 1
     while start < len(edges) - 1 and edges[start] < last:
         yield start

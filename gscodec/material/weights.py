@@ -1,7 +1,7 @@
-"""How much the errors of each map count: an error in a map of weight 4 is as bad as one twice as large at weight 1.
+"""Weights of the maps' errors: an error at weight 4 counts as much as one twice as large at weight 1.
 
-Weights live in the encoder alone. The loss is one of squares over all channels alike, so that channels scaled by the
-square roots of their weights are fitted as if it had weights, by any engine; what is fitted is scaled back.
+Weights exist only in the encoder. The loss is a mean of squares over all channels, so fitting channels scaled by the
+square roots of their weights is equivalent to a weighted loss, with any engine; the fitted features are scaled back.
 """
 
 import math
@@ -17,11 +17,11 @@ from gscodec.image.stack import ImageStack
 from gscodec.model.channels import ChannelGroup
 
 WEIGHT_RANGE: Final = (0.01, 100.0)
-"""Beyond it a map is better left out, or encoded alone."""
+"""Valid range; outside it a map is better left out or encoded alone."""
 
 
 def checked_weight(value: Any, where: str) -> float:
-    """A weight.
+    """`value` as a float, checked to be a valid weight.
 
     Raises:
         InvalidArgument: not a number within WEIGHT_RANGE.
@@ -33,10 +33,10 @@ def checked_weight(value: Any, where: str) -> float:
 
 
 def weighted(stack: ImageStack, weights: Mapping[str, float]) -> ImageStack:
-    """A stack with weights for the groups of a name, a role or a source file; the others keep theirs.
+    """A stack with new weights for groups selected by name, role or source file; other groups keep theirs.
 
     Raises:
-        InvalidArgument: nothing has such a name, or no such weight.
+        InvalidArgument: no group matches a key, or a weight is invalid.
     """
     found = list(stack.weights or (1.0,) * len(stack.groups))
     for name, weight in weights.items():
@@ -50,7 +50,7 @@ def weighted(stack: ImageStack, weights: Mapping[str, float]) -> ImageStack:
 
 
 def channel_scales(groups: Sequence[ChannelGroup], weights: Sequence[float]) -> npt.NDArray[np.float32] | None:
-    """(C,) factors on the channels, the largest 1, or None where all are: the square roots of the groups' weights."""
+    """(C,) square roots of the groups' weights, scaled so that the largest is 1; None if all are 1."""
     if not weights or min(weights) == max(weights):
         return None
     top = max(weights)

@@ -1,4 +1,4 @@
-"""Quality and rate of a decoded picture: numpy alone, but for FLIP and LPIPS, which are their authors' packages."""
+"""Quality and rate of a decoded picture, in NumPy; FLIP and LPIPS use their authors' packages."""
 
 from gscodec.metrics.flip import flip, flip_map
 from gscodec.metrics.hdr import hdr_flip, log_psnr

@@ -1,4 +1,4 @@
-"""What every metric asks of its two pictures: one shape, a known peak, float64 inside."""
+"""Checks shared by all metrics: both pictures have one shape and a known peak value."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def peak_of(samples: npt.NDArray[Any]) -> float:
-    """The value that stands for 1: the largest of an unsigned integer type, 1 for floats and bools."""
+    """The sample value that represents 1: the maximum of an unsigned integer type, 1 for floats and bools."""
     return float(np.iinfo(samples.dtype).max) if samples.dtype.kind == "u" else 1.0
 
 
@@ -33,7 +33,9 @@ def check_pair(
     if first.dtype.kind not in "ufb" or second.dtype.kind not in "ufb":
         raise InvalidArgument(f"samples of types {first.dtype} and {second.dtype} cannot be compared")
     if peak is None and peak_of(first) != peak_of(second):
-        raise InvalidArgument(f"samples of types {first.dtype} and {second.dtype} differ in scale: bring them to one")
+        raise InvalidArgument(
+            f"samples of types {first.dtype} and {second.dtype} differ in scale: convert one to the type of the other"
+        )
     value = peak_of(first) if peak is None else float(peak)
     if not value > 0 or not np.isfinite(value):
         raise InvalidArgument(f"peak {peak} is not a positive number")

@@ -1,4 +1,4 @@
-"""FLIP: how visible a difference is when two pictures are flipped between on a screen.
+"""FLIP: visibility of the difference between two pictures that alternate on a screen.
 
 Andersson et al., "FLIP: A Difference Evaluator for Alternating Images", HPG 2020, by its authors' own package,
 `flip-evaluator`, with its default viewing distance (a 0.7 m wide 4K screen seen from 0.7 m: 67 pixels per degree).
@@ -16,7 +16,7 @@ PIP_COMMAND = "pip install 'gscodec[metrics]'"
 
 
 def flip_missing() -> str | None:
-    """Why FLIP cannot be measured here, or None."""
+    """Why FLIP cannot be computed here, or None if it can."""
     from importlib.util import find_spec
 
     return None if find_spec("flip_evaluator") else f"flip-evaluator is not installed: {PIP_COMMAND}"

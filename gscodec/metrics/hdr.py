@@ -1,13 +1,13 @@
-"""Metrics of pictures without a largest value: light of any range, in the units of its file.
+"""Metrics for HDR pictures: linear light of any range, in the units of its file.
 
-Log PSNR measures ratios. Samples v become L(v) = log2(eps + v), as in the log[RGB] error of Xu, Pattanaik, Hughes,
-"High-Dynamic-Range Still-Image Encoding in JPEG 2000", IEEE CG&A 25(6), 2005 (used for HDR textures by Munkberg et al.,
-SIGGRAPH 2006); eps is the smallest normal half, and the peak of the PSNR is the range from L(0) to L of the largest
-half: 30 stops, whatever is in the picture. 1 % off everywhere is 66 dB, 10 % 47 dB. Negative values are mirrored: only
-ratios to eps and sides of zero matter.
+Log PSNR measures relative errors. Samples v become L(v) = log2(eps + v), as in the log[RGB] error of Xu, Pattanaik,
+Hughes, "High-Dynamic-Range Still-Image Encoding in JPEG 2000", IEEE CG&A 25(6), 2005 (used for HDR textures by Munkberg
+et al., SIGGRAPH 2006); eps is the smallest normal half, and the peak of the PSNR is the range from L(0) to L(largest
+half): 30 stops, independent of the picture. A relative error of 1 % everywhere is 66 dB, 10 % is 47 dB. Negative values
+are mirrored: L(-v) lies as far below L(0) as L(v) above it.
 
-HDR-FLIP is Andersson et al., "Visualizing Errors in Rendered High Dynamic Range Images", Eurographics 2021: the most
-that LDR-FLIP shows of a pixel at any exposure.
+HDR-FLIP is Andersson et al., "Visualizing Errors in Rendered High Dynamic Range Images", Eurographics 2021: the maximum
+of LDR-FLIP per pixel over a range of exposures.
 """
 
 import math
@@ -21,14 +21,14 @@ from gscodec.metrics._samples import Float64Array, check_pair
 from gscodec.metrics.flip import flip_missing
 
 LOG_EPSILON: Final = 2.0**-14
-"""The smallest normal half: below it ratios count less and less."""
+"""The smallest normal half; errors of values below it count less and less."""
 LOG_RANGE: Final = math.log2(1 + 65504 / LOG_EPSILON)
 """Stops from 0 to the largest half, 30.0: the peak of log PSNR."""
 
 _BLOCK_ROWS: Final = 256
-_LUMINANCE: Final = np.array([2613072, 8788810, 887015]) / 12288897  # of linear sRGB, as FLIP has it
-_MOST_STOPS: Final = 24.0  # of exposures: where half the picture is black, its median says nothing
-_BRIGHTEST: Final = 0.85  # tone-mapped value that the brightest or the median luminance gets (the paper, Section 4)
+_LUMINANCE: Final = np.array([2613072, 8788810, 887015]) / 12288897  # luminance weights of linear sRGB, as in FLIP
+_MOST_STOPS: Final = 24.0  # maximum range of exposures: the median of a half-black picture is meaningless
+_BRIGHTEST: Final = 0.85  # tone-mapped value of the brightest or the median luminance (the paper, Section 4)
 _ACES: Final = (0.6 * 0.6 * 2.51, 0.6 * 0.03, 0.0, 0.6 * 0.6 * 2.43, 0.6 * 0.59, 0.14)
 """(a x^2 + b x + c) / (d x^2 + e x + f), FLIP's default tone mapper."""
 
@@ -37,11 +37,11 @@ def log_psnr(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
     """20 log10(LOG_RANGE / RMSE of log2(LOG_EPSILON + v)) in dB, over all pixels and channels; inf for equal pictures.
 
     Args:
-        first: (H, W) or (H, W, C) floats in the source's units. Negative values count as mirrored.
+        first: (H, W) or (H, W, C) floats in the source's units. Negative values are mirrored.
         second: the same shape.
 
     Raises:
-        InvalidArgument: shapes differ, samples that are no floats or not finite.
+        InvalidArgument: shapes differ, or samples are not floats or not finite.
     """
     first, second = _check(first, second)
     sums = []
@@ -55,14 +55,14 @@ def log_psnr(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
 def hdr_flip(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
     """Mean HDR-FLIP error, 0..1, and 0 for equal pictures; the first is the reference, which sets the exposures.
 
-    Of the authors' own package, with its viewing distance and tone mapper (ACES). Negative light counts as none.
+    Computed by the authors' package, with its viewing distance and tone mapper (ACES). Negative light is clamped to 0.
 
     Args:
-        first: (H, W), (H, W, 1) or (H, W, 3) floats of linear light, primaries of sRGB. Gray counts as RGB.
+        first: (H, W), (H, W, 1) or (H, W, 3) floats, linear light with sRGB primaries. Gray counts as RGB.
         second: the same shape.
 
     Raises:
-        InvalidArgument: shapes differ, samples that are no floats or not finite, or neither gray nor RGB.
+        InvalidArgument: shapes differ, or samples are not floats or not finite, or neither gray nor RGB.
         MissingExtra: flip-evaluator is not installed.
     """
     first, second = _check(first, second)
@@ -75,18 +75,20 @@ def hdr_flip(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
 
     reference, test = _light(first), _light(second)
     brightest = float((reference @ _LUMINANCE).max())
-    if brightest > 0:  # exposures follow, and the package's single precision is spared extremes
+    if brightest > 0:  # normalised: exposures shift with it, and the package's float32 neither overflows nor underflows
         reference, test = reference / brightest, np.minimum(test / brightest, 2.0**32)
     start, stop = exposures(reference)
-    # The package finds the same exposures by itself, but ends the process where a picture has only one luminance.
+    # The package would choose the same exposures, but terminates the process if a picture has only one luminance.
     settings = {"startExposure": start, "stopExposure": stop, "numExposures": max(2, math.ceil(stop - start))}
-    a, b = (np.array(picture, np.float32) for picture in (reference, test))  # it takes writable arrays only
+    a, b = (
+        np.array(picture, np.float32) for picture in (reference, test)
+    )  # writable copies, which the package requires
     _, mean, _ = flip_evaluator.evaluate(a, b, "HDR", applyMagma=False, parameters=settings)
     return float(mean)
 
 
 def exposures(reference: npt.NDArray[Any]) -> tuple[float, float]:
-    """First and last exposure, in stops: the brightest and the median luminance become 0.85 once tone-mapped.
+    """First and last exposure in stops: they map the brightest and the median luminance to 0.85 after tone mapping.
 
     At most 24 stops apart; both 0 for a black picture.
     """
@@ -95,7 +97,7 @@ def exposures(reference: npt.NDArray[Any]) -> tuple[float, float]:
     if brightest <= 0:
         return 0.0, 0.0
     a, b, c = (_ACES[power] - _BRIGHTEST * _ACES[power + 3] for power in range(3))
-    light = (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)  # what the tone mapper makes _BRIGHTEST
+    light = (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)  # the light that the tone mapper maps to _BRIGHTEST
     start = math.log2(light / brightest)
     return start, min(start + _MOST_STOPS, math.log2(light / median) if median > 0 else math.inf)
 
@@ -103,14 +105,14 @@ def exposures(reference: npt.NDArray[Any]) -> tuple[float, float]:
 def _check(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     first, second, _ = check_pair(first, second, None)
     if first.dtype.kind != "f" or second.dtype.kind != "f":
-        raise InvalidArgument(f"samples of types {first.dtype} and {second.dtype} are not light: give floats")
+        raise InvalidArgument(f"samples of types {first.dtype} and {second.dtype} are not linear light: pass floats")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise InvalidArgument("samples are not all finite")
     return first, second
 
 
 def _stops(values: npt.NDArray[Any]) -> Float64Array:
-    """Stops above LOG_EPSILON: for v >= 0 log2(LOG_EPSILON + v) less a constant."""
+    """Signed stops: log2(1 + |v| / LOG_EPSILON) with the sign of v; L(v) minus the constant log2(LOG_EPSILON)."""
     v = values.astype(np.float64)
     result: Float64Array = np.copysign(np.log2(1 + np.abs(v) / LOG_EPSILON), v)
     return result

@@ -1,7 +1,7 @@
-"""Every metric behind one interface, for tables that measure a picture or a stack of maps in all of them.
+"""Registry of all metrics behind one interface, for tables of pictures and stacks of maps.
 
-A metric that does not apply (FLIP to a height map, angles to a photograph) gives None, and so does nothing to a table
-but leave a cell empty. One whose package is missing says which.
+A metric that does not apply (FLIP of a height map, angles of a photograph) returns None, which leaves a table's cell
+empty. A metric whose package is missing names the package.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,15 +26,15 @@ Groups = Sequence[ChannelGroup]
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a decoded picture against its source."""
+    """One quality figure of a decoded picture against its source."""
 
-    name: str  # of a table's column
-    label: str  # for people, with its unit
+    name: str  # column name in tables
+    label: str  # display name with unit
     higher_is_better: bool
     measure: Callable[[Samples, Samples, Groups], float | None]
-    """Figure for source and decoded samples (H, W, C) of the model's domain, 0..1, whose channels are `groups`."""
+    """Figure of source and decoded samples (H, W, C), 0..1 in the model's domain, with groups; None: not applicable."""
     missing: Callable[[], str | None] = lambda: None
-    """Why it cannot be measured here, or None."""
+    """Returns why the metric cannot be computed here, or None if it can."""
 
 
 def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str, float]:
@@ -46,7 +46,7 @@ def psnr_by_group(source: Samples, decoded: Samples, groups: Groups) -> dict[str
 
 
 def visible(samples: Samples, groups: Groups) -> Samples | None:
-    """What a screen shows of a picture: gray or RGB, over black where it is transparent; None for stacks and floats."""
+    """The picture as displayed: gray or RGB, blended over black by its alpha; None for stacks and float pictures."""
     if len(groups) != 1 or groups[0].role not in {Role.COLOR, Role.ALBEDO} or has_floats(groups):
         return None
     alpha = groups[0].alpha
@@ -57,7 +57,7 @@ def visible(samples: Samples, groups: Groups) -> Samples | None:
 
 
 def light_of(values: Samples, groups: Groups) -> Samples | None:
-    """The first gray or RGB light among float channels, in the source's units; None where there is none."""
+    """(H, W, 1 or 3) samples of the first gray or RGB float group, in the source's units; None if there is none."""
     for group, channels in channel_spans(groups):
         if group.sample_type is SampleType.FLOAT and group.role in COLOURS and group.n_channels in {1, 3}:
             return values[:, :, channels]
@@ -70,7 +70,7 @@ def _hdr_flip(source: Samples, decoded: Samples, groups: Groups) -> float | None
 
 
 def _log_psnr(source: Samples, decoded: Samples, groups: Groups) -> float | None:
-    """Of all float channels."""
+    """Log PSNR in dB over all float channels; None if there are none."""
     if not has_floats(groups):
         return None
     picked = float_channels(groups)
@@ -79,7 +79,7 @@ def _log_psnr(source: Samples, decoded: Samples, groups: Groups) -> float | None
 
 
 def float_channels(groups: Groups) -> list[int]:
-    """Which channels have float samples."""
+    """Indices of the channels with float samples."""
     kinds = [group.sample_type for group in groups for _ in range(group.n_channels)]
     return [channel for channel, kind in enumerate(kinds) if kind is SampleType.FLOAT]
 
@@ -97,7 +97,7 @@ def _lpips(first: Samples, second: Samples) -> float | None:
 
 
 def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | None:
-    """Of the first normal map there is."""
+    """Mean angular error in degrees of the first normal map; None if there is none."""
     for group, channels in channel_spans(groups):
         if group.role is Role.NORMAL and group.n_channels == 3:
             return normal_error_deg(source[:, :, channels], decoded[:, :, channels])

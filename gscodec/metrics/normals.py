@@ -1,4 +1,4 @@
-"""Error of a normal map as a renderer feels it: the angle between the vectors."""
+"""Angular error of a normal map."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from gscodec.metrics._samples import Float64Array, check_pair
 def normal_error_deg(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
     """Mean angle in degrees, 0..180, between the unit vectors of two normal maps.
 
-    A sample v in 0..1 stands for the component 2 v - 1. Vectors are brought to length 1 first, as shaders do; one
-    without length counts as (0, 0, 1), the flat surface.
+    A sample v in 0..1 stands for the component 2 v - 1. Vectors are normalised first, as in shaders; a zero
+    vector counts as (0, 0, 1), the flat surface.
 
     Args:
         first: (H, W, 3) unsigned integers, or floats in 0..1.

@@ -1,9 +1,9 @@
-"""LPIPS: distance between the activations of a network that has learned to see.
+"""LPIPS: distance between activations of an image classification network.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018, version 0.1 on
-AlexNet. Weights come from two places: the small ones that compare layers from the authors' package `lpips`, AlexNet's
-from torch's cache, where torchvision puts them. Nothing is ever fetched: the metric is there only for those who have
-both. Of the package only that file is used, not its code, whose import of torchvision ties it to one build of torch.
+AlexNet. Weights come from two places: the per-layer weights of the distance from the authors' package `lpips`,
+AlexNet's from torch's cache, where torchvision puts them. Nothing is downloaded; the metric is available only if both
+exist. The package's code is not imported, because its import of torchvision ties it to one build of torch.
 
 Inputs are scaled to [-1, 1], as the network expects. Figures taken with samples in [0, 1], which some papers report,
 are smaller and cannot be compared with these.
@@ -24,7 +24,7 @@ BACKBONE_FILE: Final = "alexnet-owt-7be5be79.pth"
 """Name under which torchvision keeps AlexNet's published weights."""
 
 MIN_SIDE: Final = 32
-"""px; of a smaller picture the last layers see nothing."""
+"""Minimum side in px; smaller pictures leave the last layers without activations."""
 
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's, for samples in [-1, 1]
 _LAYERS: Final = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
@@ -32,7 +32,7 @@ _LAYERS: Final = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 
 
 def lpips_missing() -> str | None:
-    """Why LPIPS cannot be measured here, or None. Loads torch only where the package is installed."""
+    """Why LPIPS cannot be computed here, or None if it can. Loads torch only if the package is installed."""
     if not find_spec("lpips") or not find_spec("torch"):
         return "lpips is not installed: pip install 'gscodec[metrics]'"
     path = _backbone_path()
@@ -48,7 +48,7 @@ def lpips(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
 
     Raises:
         InvalidArgument: shapes differ, neither gray nor RGB, or too small for the network.
-        MissingExtra: the package or AlexNet's weights are not there.
+        MissingExtra: the package or AlexNet's weights are missing.
     """
     first, second, top = check_pair(first, second, None)
     if first.shape[2] not in {1, 3} or min(first.shape[:2]) < MIN_SIDE:

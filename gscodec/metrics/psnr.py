@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from gscodec.metrics._samples import check_pair
 
-_BLOCK_ROWS = 256  # a difference of this many rows is held in float64, not of the whole picture
+_BLOCK_ROWS = 256  # rows per float64 block, so that no float64 copy of the whole picture is made
 
 
 def mse(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:

@@ -1,4 +1,4 @@
-"""Rates: bytes on disk over pixels, everything in the file counted."""
+"""Bit rates: 8 x the length of the whole file on disk / pixels."""
 
 from gscodec.errors import InvalidArgument
 
@@ -15,7 +15,7 @@ def bpp(n_bytes: int, height: int, width: int) -> float:
 
 
 def bppc(n_bytes: int, height: int, width: int, n_channels: int) -> float:
-    """Bits per pixel and channel.
+    """Bits per pixel and channel of a file of n_bytes.
 
     Raises:
         InvalidArgument: a negative size, or a picture without pixels or channels.

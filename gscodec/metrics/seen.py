@@ -1,4 +1,4 @@
-"""Errors of what is seen: those of straight colour count as much as its alpha."""
+"""PSNR with alpha: errors of straight (not premultiplied) colour are weighted by the source's alpha."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from gscodec.image.alpha import covers, in_mode
 from gscodec.metrics.psnr import psnr
 from gscodec.model.channels import AlphaMode, ChannelGroup
 
-_BLOCK_ROWS: Final = 256  # whose errors are held in float64, not those of the whole picture
+_BLOCK_ROWS: Final = 256  # rows per float64 block, so that no float64 copy of the whole picture is made
 
 Samples = npt.NDArray[np.float32]
 
@@ -19,7 +19,7 @@ Samples = npt.NDArray[np.float32]
 def seen_psnr(source: Samples, decoded: Samples, groups: Sequence[ChannelGroup]) -> float:
     """PSNR in dB of samples (H, W, C) of the model's domain, as `SquareErrors` has it.
 
-    Alphas that are opaque on both sides do not count, so that a picture with such an alpha has the PSNR of one without.
+    Alphas that are opaque in source and decoded picture are left out, so that an opaque alpha does not change the PSNR.
     """
     alphas = [cover.alpha for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
     if not alphas:
@@ -32,16 +32,16 @@ def seen_psnr(source: Samples, decoded: Samples, groups: Sequence[ChannelGroup])
 
 
 def covered(samples: Samples, groups: Sequence[ChannelGroup]) -> Samples:
-    """Samples (H, W, C) with straight colour times its alpha: what of them a picture over black would show."""
+    """Samples (H, W, C) with straight colour multiplied by its alpha, as displayed over black."""
     premultiplied: Samples = in_mode(samples, groups, AlphaMode.PREMULTIPLIED)[0]
     return premultiplied
 
 
 class SquareErrors:
-    """Mean squared error of a picture that is added in parts.
+    """Mean squared error of a picture, accumulated in parts.
 
-    An error of a straight colour counts by the source's alpha there, so that the mean is over what there is to see:
-    colour where it covers, and every alpha. Pictures without such an alpha have the plain mean.
+    Errors of straight colour are weighted by the source's alpha at the pixel; errors of alpha and of other channels
+    have weight 1. Without straight alpha this is the plain mean.
     """
 
     def __init__(self, groups: Sequence[ChannelGroup]) -> None:
@@ -54,7 +54,7 @@ class SquareErrors:
         source: Samples,
         counts: npt.NDArray[np.float32] | npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """Add samples (H, W, C) of the model's domain; `counts` (H, W) is what each pixel counts, None 1 for all."""
+        """Add samples (H, W, C) of the model's domain; `counts` (H, W) are the pixels' weights, None is 1 for all."""
         for row in range(0, len(source), _BLOCK_ROWS):
             rows = slice(row, row + _BLOCK_ROWS)
             squares = np.square(decoded[rows].astype(np.float64) - source[rows])
@@ -72,10 +72,10 @@ class SquareErrors:
 
     @property
     def mse(self) -> float:
-        """Of all that was added; 0 where nothing is seen."""
+        """Weighted mean squared error of all samples added; 0 if their total weight is 0."""
         return self._total / self._weight if self._weight else 0.0
 
     @property
     def psnr(self) -> float:
-        """dB, of a peak of 1; infinite for pictures that look the same."""
+        """PSNR in dB for a peak of 1; inf if the error is 0."""
         return math.inf if self.mse == 0 else -10 * math.log10(self.mse)

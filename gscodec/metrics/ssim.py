@@ -1,4 +1,4 @@
-"""Structural similarity, of one scale and of five.
+"""Structural similarity: SSIM and multi-scale SSIM.
 
 SSIM follows Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
 Similarity", IEEE TIP 2004: an 11-tap Gaussian window of sigma 1.5 px, K1 = 0.01, K2 = 0.03, population moments, only
@@ -75,7 +75,7 @@ def ms_ssim(first: npt.NDArray[Any], second: npt.NDArray[Any], *, peak: float | 
 
 
 def count_scales(height: int, width: int) -> int:
-    """Scales of MS-SSIM that a picture has room for, 1 to 5."""
+    """Number of MS-SSIM scales that fit a picture, 1 to 5."""
     side, scales = min(height, width), 1
     while scales < len(SCALE_WEIGHTS) and (side + 1) // 2 >= WINDOW_TAPS:
         side, scales = (side + 1) // 2, scales + 1
@@ -102,7 +102,7 @@ def window(taps: int) -> Float64Array:
 
 
 def _slide(values: Float64Array, weights: Float64Array, axis: int) -> Float64Array:
-    """The window over one axis. It is symmetric, so that two taps share a product."""
+    """Values filtered with the window along one axis. The window is symmetric, so two taps share a product."""
     taps = len(weights)
     size = values.shape[axis] - taps + 1
 

@@ -1,1 +1,1 @@
-"""What the codec is about, as plain types: Gaussians, grids, channels, levels of detail, limits. No input or output."""
+"""Plain types of the codec: Gaussians, grids, channels, levels of detail, limits. No input or output."""

@@ -1,4 +1,4 @@
-"""What the channels of a picture are: groups with a role, a sample type, a transfer and their conventions.
+"""Description of a picture's channels: groups with a role, a sample type, a transfer and their conventions.
 
 The numeric code of an enum member is its position; spec/igs.md, "Channel groups" lists them.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Role(StrEnum):
-    """What a group of channels means to a renderer."""
+    """Meaning of a group of channels to a renderer."""
 
     COLOR = "color"
     ALBEDO = "albedo"
@@ -28,18 +28,18 @@ class Role(StrEnum):
 
 
 COLOURS: Final = frozenset({Role.COLOR, Role.ALBEDO, Role.EMISSIVE})
-"""Roles whose samples are light, or what reflects it."""
+"""Roles whose samples are light or reflectance."""
 
 
 class SampleType(StrEnum):
-    """What the source's samples were."""
+    """Type of the source's samples."""
 
     UINT = "uint"
     FLOAT = "float"
 
 
 class Transfer(StrEnum):
-    """How samples relate to light."""
+    """Transfer function from light to samples."""
 
     SRGB = "srgb"
     LINEAR = "linear"
@@ -50,7 +50,7 @@ class Transfer(StrEnum):
 class AlphaMode(StrEnum):
     """Whether the group's last channel is an alpha, and how the others relate to it.
 
-    Of an opacity with one channel: whether it is the alpha of the group before it, and how that relates to it.
+    For an opacity group with one channel: whether it is the alpha of the preceding group, and how that relates to it.
     """
 
     NONE = "none"
@@ -59,7 +59,7 @@ class AlphaMode(StrEnum):
 
 
 class NormalConvention(StrEnum):
-    """Which way green points in a normal map."""
+    """Direction of green in a normal map."""
 
     NONE = "none"
     GL = "gl"
@@ -68,7 +68,7 @@ class NormalConvention(StrEnum):
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Consecutive channels that belong together: one image, or one map of a stack."""
+    """Consecutive channels that form one image or one map of a stack."""
 
     name: str  # unique within the file
     role: Role = Role.COLOR
@@ -78,10 +78,10 @@ class ChannelGroup:
     transfer: Transfer = Transfer.SRGB
     alpha: AlphaMode = AlphaMode.NONE
     normal: NormalConvention = NormalConvention.NONE
-    value_min: float = 0.0  # what a feature of 0 stands for
-    value_max: float = 1.0  # what a feature of 1 stands for
-    source: str = ""  # bare file name that a stack's map came from
-    knee_log2: int = 0  # of transfer asinh: log2 of the value up to which it is about linear, -64..63
+    value_min: float = 0.0  # sample value of a feature of 0
+    value_max: float = 1.0  # sample value of a feature of 1
+    source: str = ""  # bare name of the source file
+    knee_log2: int = 0  # transfer asinh: log2 of the value below which the curve is nearly linear, -64..63
 
 
 def count_channels(groups: Sequence[ChannelGroup]) -> int:
@@ -109,7 +109,7 @@ def has_srgb_codes(group: ChannelGroup) -> bool:
 
 
 KNEE_BIAS: Final = 64
-"""What a file adds to knee_log2."""
+"""Bias added to knee_log2 in the file."""
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -120,15 +120,15 @@ def code_of(member: StrEnum) -> int:
 
 
 def member_of(kind: type[Member], code: int) -> Member:
-    """Enum member with a code that has been checked."""
+    """Enum member with this code; the code must be valid."""
     return list(kind)[code]
 
 
 def is_coverable(group: ChannelGroup) -> bool:
-    """Whether an opacity behind a group may be its alpha."""
+    """Whether an opacity group that follows this group may be its alpha."""
     return group.role in COLOURS and group.alpha is AlphaMode.NONE and group.n_channels in {1, 3}
 
 
 def round_f32(value: float) -> float:
-    """The value that a stored f32 gives back."""
+    """The value rounded to float32."""
     return float(np.float32(value))

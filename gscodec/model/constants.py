@@ -1,4 +1,4 @@
-"""Numbers shared by the model, the container and the engines: the one source for each.
+"""Constants shared by the model, the container and the engines.
 
 The rendering constants are defaults of the encoder; every file states its own values (spec/igs.md, "Header").
 """
@@ -20,7 +20,7 @@ MAX_TOP_K: Final = 32
 """Largest K a file may ask for; engines keep K values per point in registers or on the stack."""
 
 MAX_CHANNELS: Final = 64
-"""Feature channels of one file: a dozen PBR maps with room to spare."""
+"""Feature channels of one file: more than a dozen PBR maps need."""
 
 MAX_DIMENSION: Final = 1 << 20
 """Largest width or height in pixels, so that tile coordinates fit 16 bits."""
@@ -41,29 +41,29 @@ MAX_FEATURE: Final = 65504.0
 """Largest magnitude of a feature: the largest finite float16."""
 
 MAX_IMAGE_PIXELS: Final = 1 << 30
-"""Largest source or output picture that is taken into memory whole: 32768 x 32768."""
+"""Largest source or output picture, in pixels, that is held in memory whole: 32768 x 32768."""
 
 LARGE_PIXELS: Final = 1 << 25
 """Pictures of more pixels are encoded block by block, and read and written in parts where their file type allows. A fit
-of so many at once takes about 3 GiB."""
+of this many pixels at once takes about 3 GiB."""
 
 DEFAULT_STRENGTH: Final = 4.0
-"""How many times as much as an error where an importance map is 0 one counts where it is 1."""
+"""Weight of an error where the importance map is 1, relative to one where it is 0."""
 
 MAX_STRENGTH: Final = 1000.0
-"""Beyond, what is not important would be left to chance."""
+"""Maximum strength: beyond it, unimportant areas would hardly be fitted at all."""
 
 DEFAULT_LODS: Final = 5
-"""Levels of detail an encode writes unless told otherwise."""
+"""Default number of levels of detail that an encode writes."""
 
 LEAST_SHARE: Final = 0.95
-"""Of the bytes asked for that a file has, unless more would not make it better."""
+"""Minimum share of a size target that a file uses, unless more bytes would not improve it."""
 
 EXACT_DB: Final = 999.0
-"""PSNR that a file says it has where it is exact: JSON has no infinity."""
+"""PSNR in dB recorded for an exact file: JSON has no infinity."""
 
 DEFAULT_PAGE_SIZE: Final = 128
-"""Gaussian records per page of `f16`, 2 KiB of RGB: a point of a 100 MB file reads 65 KiB, of pages of 4 KiB 86."""
+"""Gaussian records per page of `f16`, 2 KiB for RGB: one point of a 100 MB file reads 65 KiB (86 with 4 KiB pages)."""
 
 MAX_TILE_PAIRS: Final = 1 << 28
-"""(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, below what a hostile one could ask for."""
+"""(tile, Gaussian) pairs of one index, 1 GiB: far above any real picture, a bound on hostile ones."""

@@ -1,4 +1,4 @@
-"""Names of devices as users write them, read in one place."""
+"""Parsing of device names."""
 
 import re
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ class DeviceName:
     """`auto`, `cpu`, `cuda` or `reference`."""
 
     index: int | None = None
-    """Of a GPU, as the driver counts those that this process sees; None where the name leaves it open."""
+    """Index of the GPU among those visible to this process; None if the name has no index."""
 
     @staticmethod
     def parse(text: str) -> "DeviceName":
-        """The device that a text names.
+        """Parsed device name.
 
         Raises:
-            InvalidArgument: it names none.
+            InvalidArgument: the text is not a device name.
         """
         found = _NAME.fullmatch(text)
         if not found:
@@ -33,21 +33,21 @@ class DeviceName:
 
     @property
     def may_fall_back(self) -> bool:
-        """Whether the CPU takes over where the GPU cannot be used."""
+        """Whether the CPU is used if no GPU is usable."""
         return self.kind == "auto"
 
     @property
     def may_be_gpu(self) -> bool:
-        """Whether it may stand for a GPU."""
+        """Whether the name can refer to a GPU."""
         return self.kind in {"auto", "cuda"}
 
     @property
     def gpu(self) -> str:
-        """Name of the GPU that it stands for, of a device that may be one: the first, where it leaves that open."""
+        """Name of the GPU it refers to, `cuda:0` if it has no index; valid only if `may_be_gpu`."""
         return f"cuda:{self.index or 0}"
 
     def on(self, index: int) -> "DeviceName":
-        """The same on one GPU."""
+        """The same name with the index of one GPU."""
         return replace(self, index=index)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Names out of a file as names of files: data from strangers, which never become paths unchecked.
+"""File names stored in `.igs` files: untrusted data, checked before they become paths.
 
-`name_fault` is the rule of the format (spec/igs.md, "Names"); `safe_file_name` is what a writer makes of any text,
-legal or not, before it joins it to a folder. Sources: Microsoft, "Naming Files, Paths, and Namespaces"; Unicode 16,
+`name_fault` is the rule of the format (spec/igs.md, "Names"); `safe_file_name` turns any text, legal or not, into a
+name that may be joined to a folder. Sources: Microsoft, "Naming Files, Paths, and Namespaces"; Unicode 16,
 property Default_Ignorable_Code_Point; Boucher and Anderson, "Trojan Source", 2021.
 """
 
@@ -16,13 +16,13 @@ from gscodec.errors import FileAccessError
 from gscodec.model.hidden_characters import does_not_show, has_hidden, without_hidden
 
 MAX_NAME_BYTES: Final = 255
-"""Bytes of UTF-8: what Linux and macOS take, and the length that a CHAN text can have."""
+"""Bytes of UTF-8: the limit of Linux and macOS and of a CHAN text."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNSAFE: Final = frozenset('<>:"|?*/\\')
 _DEVICES: Final = re.compile(r"(CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00B9\u00B2\u00B3])")
 _LONGEST_SUFFIX: Final = 16
-"""Bytes; what stands behind the last dot and is longer is no suffix that a cut must keep."""
+"""Bytes; a longer suffix is not preserved when a name is shortened."""
 
 
 def name_fault(text: str) -> str | None:
@@ -33,7 +33,7 @@ def name_fault(text: str) -> str | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Why a text of a file that is no file name (an OpenEXR channel, part or view) is refused, or None."""
+    """Why a text that is not a file name (an OpenEXR channel, part or view) is refused, or None."""
     if has_hidden(text):
         return "has a control or invisible character"
     try:
@@ -44,29 +44,29 @@ def text_fault(text: str) -> str | None:
 
 
 def is_portable(name: str) -> bool:
-    """Whether writers take a name as it is."""
+    """Whether a name needs no change to be a safe file name."""
     return safe_file_name(name) == name
 
 
 def legal_name(text: str, default: str = "unnamed") -> str:
-    """The text with as little changed as `name_fault` asks for; what an encoder writes for the name of a source.
+    """The text with the minimal changes that make `name_fault` None; encoders write it as the name of a source.
 
     Args:
-        default: what an empty text, `.` and `..` become.
+        default: replacement for an empty text, `.` and `..`.
     """
     kept = legal_text(text.replace("/", "_").replace("\\", "_"))
     return default if kept in {"", ".", ".."} else kept
 
 
 def legal_text(text: str) -> str:
-    """The text with as little changed as `text_fault` asks for."""
+    """The text with the minimal changes that make `text_fault` None."""
     kept = without_hidden(_SURROGATE.sub("_", text))
     stem, tail = _split(kept)
     return _cut(stem, MAX_NAME_BYTES - len(tail.encode())) + tail
 
 
 def numbered(names: Sequence[str], key: Callable[[str], str] = str, *, max_bytes: int = MAX_NAME_BYTES) -> list[str]:
-    """The names, of at most max_bytes, with `_2`, `_3` ... behind the stem of those whose key is there already."""
+    """The names, of at most max_bytes, with `_2`, `_3` ... appended to the stem of those whose key occurs earlier."""
     chosen: list[str] = []
     taken: set[str] = set()
     for name in names:
@@ -82,16 +82,16 @@ def numbered(names: Sequence[str], key: Callable[[str], str] = str, *, max_bytes
 
 
 def safe_file_name(name: str, *, suffix: str | None = None, max_bytes: int = MAX_NAME_BYTES) -> str:
-    """A bare file name for any text, which every system stores as a file of that name in the folder it is joined to.
+    """A bare file name for any text, valid on every operating system inside the folder it is joined to.
 
     Separators, characters that a system reserves and characters that do not show become `_`; so do leading dots,
     dashes, tildes and spaces. Dots and spaces at the end go, device names get a `_` in front. Names that are too long
-    are cut in front of their suffix, between characters. The result is its own safe name. A name that needs no change
+    are shortened before their suffix, between characters. The function is idempotent. A name that needs no change
     keeps its Unicode normal form.
 
     Args:
-        name: with its suffix, unless that is given.
-        suffix: what the result ends in, with its dot; None is the name's own.
+        name: with its suffix, unless `suffix` is set.
+        suffix: suffix of the result, with its dot; None keeps the name's own.
         max_bytes: of UTF-8, at least 32.
     """
     text = _cleaned(name)
@@ -104,10 +104,10 @@ def safe_file_name(name: str, *, suffix: str | None = None, max_bytes: int = MAX
 
 
 def distinct_file_names(names: Sequence[str], *, max_bytes: int = MAX_NAME_BYTES) -> list[str]:
-    """Safe file names in the order of the names, no two of which are one file on any system.
+    """Safe file names in the order of the names, distinct on every file system.
 
-    Names that differ only in case or Unicode normal form count as one. Of those that collide, the ones that are safe as
-    they are keep their name, the first of them first; others get `_2`, `_3` ... in front of their suffix.
+    Names that differ only in case or Unicode normal form count as equal. Among names that collide, those that
+    are already safe keep their name, first come first served; others get `_2`, `_3` ... in front of their suffix.
     """
     order = sorted(range(len(names)), key=lambda at: not is_portable(names[at]))
     safe = numbered([safe_file_name(names[at], max_bytes=max_bytes) for at in order], file_key, max_bytes=max_bytes)
@@ -116,15 +116,15 @@ def distinct_file_names(names: Sequence[str], *, max_bytes: int = MAX_NAME_BYTES
 
 
 def file_key(name: str) -> str:
-    """What two names share that are one file where case or Unicode normal form does not count."""
+    """Key that is equal for names that are the same file on a file system without case or Unicode normal form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def path_in_folder(folder: str | os.PathLike[str], name: str) -> Path:
-    """Where a file goes whose name came out of a file: `name`, which is safe, right inside the folder.
+    """Output path directly inside the folder for `name`, a safe file name that came from an `.igs` file.
 
     Raises:
-        FileAccessError: as `refuse_link_out`, or a pipe, device or folder has the name.
+        FileAccessError: as `refuse_link_out`, or the path is a pipe, device or folder.
     """
     if not is_portable(name):
         raise ValueError(f"{name!r} is not a safe file name")
@@ -138,10 +138,10 @@ def path_in_folder(folder: str | os.PathLike[str], name: str) -> Path:
 def refuse_link_out(path: Path) -> None:
     """Refuse a symbolic link that leads out of its folder, as the place of an output that the user did not name.
 
-    Whoever chose the name, or packed the folder, must not choose where the output goes.
+    Neither the author of the file nor whoever packed the folder may redirect the output.
 
     Raises:
-        FileAccessError: it is one.
+        FileAccessError: the path is such a link.
     """
     if path.is_symlink() and Path(os.path.realpath(path)).parent != Path(os.path.realpath(path.parent)):
         raise FileAccessError(
@@ -158,7 +158,7 @@ def _is_unsafe(char: str) -> bool:
 
 
 def _with_plain_start(stem: str) -> str:
-    """A stem that no shell, option parser or file browser takes for something else than a name."""
+    """A stem that no shell, option parser or file browser misreads: without leading dots, dashes, tildes and spaces."""
     rest = stem.lstrip(".-~").lstrip()
     while rest != (further := rest.lstrip(".-~").lstrip()):
         rest = further
@@ -166,14 +166,14 @@ def _with_plain_start(stem: str) -> str:
 
 
 def _without_end(text: str) -> str:
-    """The text without the dots and spaces at its end, which Windows drops."""
+    """The text without trailing dots and spaces, which Windows drops."""
     while text != (shorter := text.rstrip().rstrip(".")):
         text = shorter
     return text
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Stem and suffix, which is empty where nothing stands before the dot or the suffix is none."""
+    """Stem and suffix; the suffix is empty if nothing precedes its dot."""
     stem, dot, last = name.rpartition(".")
     if not stem.strip(".") or not 0 < len(last.encode(errors="replace")) < _LONGEST_SUFFIX or not last.strip():
         return name, ""
@@ -181,5 +181,5 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _cut(text: str, n_bytes: int) -> str:
-    """As many whole characters as so many bytes of UTF-8 hold."""
+    """The longest prefix of whole characters with at most n_bytes of UTF-8."""
     return text.encode()[: max(n_bytes, 0)].decode(errors="ignore")

@@ -1,6 +1,6 @@
-"""The picture as the codec sees it: a set of 2D Gaussians, the grid they paint, and their levels of detail.
+"""The codec's picture model: a set of 2D Gaussians, the pixel grid they are rendered on, and levels of detail.
 
-Conventions, stated once. Pixel (0, 0) of the stored image has its centre at (0.5, 0.5) px; x runs right, y runs down.
+Conventions: Pixel (0, 0) of the stored image has its centre at (0.5, 0.5) px; x runs right, y runs down.
 A Gaussian has a mean m (px), inverse scales s (1/px, the reciprocals of its standard deviations) and a rotation
 theta. With (dx, dy) = point - m,
 
@@ -25,7 +25,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class GaussianSet:
-    """N Gaussians with C features each, coarse levels first.
+    """N Gaussians with C features each, coarsest level of detail first.
 
     Geometry is float64 so that every engine derives the same tile lists from it; features are float32.
     """
@@ -50,7 +50,7 @@ class GaussianSet:
         return int(self.features.shape[1])
 
     def __getitem__(self, which: slice | npt.NDArray[np.intp]) -> "GaussianSet":
-        """The Gaussians picked by a slice or an index array, in that order."""
+        """The Gaussians selected by a slice or an index array, in that order."""
         return GaussianSet(self.means[which], self.inv_scales[which], self.rotations[which], self.features[which])
 
 
@@ -60,7 +60,7 @@ class Grid:
 
     height: int  # px
     width: int  # px
-    background: Float32Array  # (C,) shown where a tile has no Gaussian
+    background: Float32Array  # (C,) colour of points in tiles without Gaussians
     top_k: int = TOP_K
     support_q: float = SUPPORT_Q
 
@@ -92,7 +92,7 @@ class Window:
 
 @dataclass(frozen=True)
 class LodTable:
-    """Which Gaussians each level of detail shows, and how wide.
+    """Gaussians shown by each level of detail, and factors on their inverse scales.
 
     `counts` are cumulative and increasing, coarsest step first: step m shows the first counts[m] Gaussians. LOD 0 is
     the finest, so LOD l is step len(counts) - 1 - l. Generation g holds Gaussians counts[g-1] .. counts[g] - 1, and
@@ -119,15 +119,15 @@ class LodTable:
 
     @staticmethod
     def single(n_gaussians: int) -> "LodTable":
-        """One level that shows everything as stored."""
+        """A table with one level that shows all n_gaussians as stored."""
         return LodTable((n_gaussians,), ((1.0,),))
 
     def ending_at(self, n_gaussians: int) -> "LodTable":
-        """The same with another finest generation, up to n_gaussians in all."""
+        """The table with another finest generation appended, n_gaussians in total."""
         return LodTable((*self.counts[:-1], n_gaussians), self.gains)
 
     def bounds(self, generation: int) -> tuple[int, int]:
-        """First and one-past-last index of a generation's Gaussians."""
+        """(first, last + 1) index of a generation's Gaussians."""
         return (self.counts[generation - 1] if generation else 0), self.counts[generation]
 
     def gain_vector(self, lod: int) -> Float64Array:
@@ -137,7 +137,7 @@ class LodTable:
         return np.repeat(np.asarray(self.gains[step], dtype=np.float64), sizes)
 
     def select(self, gaussians: GaussianSet, lod: int) -> GaussianSet:
-        """The Gaussians that LOD `lod` shows, inverse scales multiplied by their gains.
+        """The Gaussians that LOD `lod` shows, with inverse scales multiplied by their gains.
 
         Raises:
             InvalidArgument: there is no such LOD.

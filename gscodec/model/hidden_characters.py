@@ -1,4 +1,4 @@
-"""Characters that names in a file must not have: controls, and what does not show."""
+"""Characters forbidden in names of a file: control characters and invisible characters."""
 
 import re
 import unicodedata
@@ -23,10 +23,10 @@ HIDDEN_RANGES: Final = (
     (0x1D173, 0x1D17A),  # musical format controls
     (0xE0000, 0xE0FFF),  # tags and supplementary variation selectors
 )
-"""Code points, first and last, that no name in a file may have: controls and what does not show.
+"""(first, last) code points forbidden in names of a file: control and invisible characters.
 
-A fixed list, so that readers of different Unicode versions agree. Variation selectors of emoji (U+FE00 to FE0F) are not
-on it.
+The list is fixed, so that readers of different Unicode versions agree. Variation selectors of emoji (U+FE00 to FE0F)
+are allowed.
 """
 
 _HIDDEN: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES) + "]")
@@ -41,7 +41,7 @@ _CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def does_not_show(char: str) -> bool:
-    """Whether a character must not reach a terminal or a file system: hidden, or without a look of its own.
+    """Whether a character must not reach a terminal or a file system because it is invisible or ambiguous.
 
     Beside HIDDEN_RANGES these are controls, format characters, surrogates, private and unassigned characters and
     separators of lines, as this Python's Unicode version has them.
@@ -50,5 +50,5 @@ def does_not_show(char: str) -> bool:
 
 
 def without_hidden(text: str, mark: str = "_") -> str:
-    """The text with a mark for each of them."""
+    """The text with `mark` in place of each character that does not show."""
     return _HIDDEN.sub(mark, text)

@@ -1,7 +1,7 @@
-"""What a file from a stranger may cost: one set of limits for everything that is read and decoded, which users raise.
+"""Resource limits for reading and decoding untrusted files; users may raise them.
 
-Formats have limits of their own (spec/igs.md, "Limits"). These are of this program: a valid file beyond them is refused
-with the limit, the need and the option that raises it, before memory is taken.
+The format has limits of its own (spec/igs.md, "Limits"). These are the program's: a valid file beyond them is refused
+before memory is allocated, with an error that names the limit, the need and the option that raises it.
 """
 
 import os
@@ -14,29 +14,29 @@ from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.model.constants import MAX_IMAGE_PIXELS
 
 FREE_PIXELS: Final = 1 << 24
-"""Pixels that any file may have, 4096 x 4096, however few its bytes."""
+"""Pixels allowed for any file, 4096 x 4096, independent of its size in bytes."""
 
 PIXELS_PER_BYTE: Final = 1 << 14
-"""Pixels that each byte of a larger picture may stand for, 0.0005 bpp: PNG has at most 8,256 (1 bit, one value), JPEG
-256, our own files at the lowest rates about 1,600."""
+"""Pixels allowed per byte of a larger picture, 0.0005 bpp: PNG reaches 8,256 (1 bit, one value), JPEG 256, `.igs` files
+at the lowest rates about 1,600."""
 
 CHANNELS_PER_PIXEL: Final = 4
-"""Channels of a pixel, for limits: one of 64 channels counts as 16."""
+"""Channels that count as one pixel in limits: a pixel of 64 channels counts as 16."""
 
 DEFAULT_MEMORY: Final = 8 << 30
 
 FREE_CANDIDATES: Final = 1 << 28
-"""Gaussians looked at, over all points of a request, that are free: some tenths of a second. Small pictures may have
-very long tile lists."""
+"""Candidate Gaussians that any request may evaluate over all its points: some tenths of a second. Small pictures may
+have very long tile lists."""
 
 DEFAULT_CANDIDATES: Final = 256
-"""Gaussians in the tile list of a point, on the mean over a request: pictures have 10 to 100."""
+"""Default limit of the mean length of the tile lists of a request's points; real pictures have 10 to 100."""
 
 DEFAULT_TIMEOUT: Final = 60.0
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this process can have: those of the machine, or of its container where that has fewer."""
+    """Bytes of memory available to this process: the machine's, or its container's limit if that is lower."""
     try:
         found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not a POSIX system
@@ -50,20 +50,20 @@ def machine_memory() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """What reading and decoding may cost.
+    """Limits of reading and decoding.
 
     Args:
-        max_pixels: of a picture that is read, or that a request computes, each of up to four channels; pixels of C
-            channels count as C / 4. None is 2^14 px for each byte of the file, but at least 2^24 (4096 x 4096), and at
-            most 2^30 of what is held in memory whole.
-        max_memory: bytes that a picture, or the answer to a request, may take; estimated beforehand. None is 8 GiB, but
-            at most half of the machine's.
-        max_candidates: Gaussians that are looked at for a pixel or sample, on the mean over a request; the first 2^28
-            of a request are free.
-        timeout: seconds that the reads of one request to a URL may take in all.
+        max_pixels: pixels, of up to four channels each, of a picture that is read or rendered; a pixel of C > 4
+            channels counts as C / 4. None is 2^14 px per byte of the file, at least 2^24 (4096 x 4096), and at most
+            2^30 for pictures held in memory whole.
+        max_memory: bytes of a picture or of the result of a request, estimated beforehand. None is 8 GiB, but at most
+            half of the machine's memory.
+        max_candidates: mean number of Gaussians evaluated per pixel or sample of a request; the first 2^28 evaluations
+            of a request are not limited.
+        timeout: seconds for all reads of one request to a URL.
 
     Raises:
-        InvalidArgument: one of them is not above 0.
+        InvalidArgument: a limit is not above 0.
     """
 
     max_pixels: int | None = None
@@ -79,11 +79,11 @@ class Limits:
 
     @cached_property
     def memory(self) -> int:
-        """Bytes that a request may take."""
+        """Memory limit of a request in bytes."""
         return self.max_memory or min(DEFAULT_MEMORY, machine_memory() // 2)
 
     def pixels(self, n_bytes: int, *, whole: bool = True) -> int:
-        """Pixels that a file of n_bytes may have; `whole` where they are held in memory at the same time."""
+        """Pixels allowed for a file of n_bytes; `whole`: all are held in memory at the same time."""
         if self.max_pixels is not None:
             return self.max_pixels
         allowed = max(FREE_PIXELS, PIXELS_PER_BYTE * n_bytes)
@@ -101,11 +101,11 @@ class Limits:
         """Refuse a picture of too many pixels.
 
         Args:
-            n_bytes: of its file. what: what the message begins with: the file, and what has so many pixels. remedy:
-                beside raising the limit.
+            n_bytes: size of the file. what: start of the message, which names the file and its pixels. remedy: what to
+                do other than raising the limit.
 
         Raises:
-            LimitExceeded: so it is.
+            LimitExceeded: the picture has too many pixels.
         """
         allowed = self.pixels(n_bytes, whole=whole)
         if pixels > allowed:
@@ -116,7 +116,7 @@ class Limits:
             )
 
     def check_memory(self, n_bytes: int, what: str) -> None:
-        """Refuse what takes too much memory.
+        """Refuse an operation that needs more memory than the limit.
 
         Raises:
             LimitExceeded: it takes more than the limit.

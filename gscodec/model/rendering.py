@@ -1,4 +1,4 @@
-"""What engines are given and give back: tile lists, loss weights, gradients, pixel subsets."""
+"""Inputs and results of the engines: tile lists, loss weights, gradients, pixel subsets."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,7 @@ class TileIndex:
 
 
 class TooManyPairs(LimitExceeded):
-    """The tile lists of a rectangle of tiles are longer than allowed; those of a smaller one may not be."""
+    """The tile lists of a rectangle of tiles exceed the limit; a smaller rectangle may stay below it."""
 
     def __init__(
         self, n_gaussians: int, grid: Grid, max_pairs: int, remedy: str = "raise --max-memory (Limits.max_memory)"
@@ -54,8 +54,8 @@ class LossWeights:
     SSIM is taken per channel with an 11-tap Gaussian window of sigma 1.5 px, zero padding, dynamic range 1,
     C1 = 0.01^2 and C2 = 0.03^2 (Wang et al. 2004), and averaged over pixels and channels.
 
-    Where a loss takes an `importance`, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value there before they
-    are averaged; a map whose mean is 1 leaves the loss its scale. It may have a plane for each channel.
+    If a loss has an `importance` map, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value before averaging;
+    a map of mean 1 preserves the scale of the loss. The map may have one plane per channel.
     """
 
     l1: float = 0.0
@@ -65,7 +65,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Subset:
-    """The pixels (x + i step, y + j step) of a picture. A training step may look at these alone."""
+    """The pixels (x + i step, y + j step) of a picture, to which a fit step may be restricted."""
 
     step: int
     x: int = 0
@@ -73,7 +73,7 @@ class Subset:
 
 
 SUBSET_STEPS = (1, 2, 4)
-"""Steps that engines take; each divides the side of a tile."""
+"""Steps supported by engines; each divides the side of a tile."""
 
 
 WHOLE = Subset(1)

@@ -1,4 +1,4 @@
-"""What counts more and what does not count: weights of maps, and texels that nobody sees."""
+"""What counts more and what does not count: weights of maps, and hidden texels."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_a_map_of_more_weight_is_nearer_and_the_others_pay(stack: ImageStack, pr
 
 
 def hidden_half() -> tuple[np.ndarray, np.ndarray]:
-    """A picture whose right half is noise that nobody sees, and the mask that says so."""
+    """A picture whose right half is noise in hidden texels, and the mask that hides them."""
     picture = np.round(255 * smooth_noise(3, 3)).astype(np.uint8)
     picture[:, SIDE // 2 :] = np.random.default_rng(4).integers(0, 256, (SIDE, SIDE // 2, 3))
     mask = np.zeros((SIDE, SIDE), np.uint8)

@@ -212,7 +212,7 @@ def test_flags_say_whether_colour_is_premultiplied(kind: str, tmp_path: Path) ->
 def test_mips_of_straight_floats_are_weighted_by_alpha(to: str, tmp_path: Path) -> None:
     samples = np.zeros((16, 16, 4), np.float32)
     samples[:, 8:] = (0.5, 0.2, 0.1, 1.0)
-    samples[:, :8, :3] = 40.0  # that nobody sees
+    samples[:, :8, :3] = 40.0  # hidden texels
     tifffile.imwrite(tmp_path / "in.tif", samples, photometric="rgb", extrasamples=["unassalpha"])
     gscodec.encode(tmp_path / "in.tif", tmp_path / "in.igs", gaussians=60, preset="fast", steps=60)
     written = gscodec.export(tmp_path / "in.igs", tmp_path, to=to, mips=True)

@@ -273,9 +273,9 @@ def test_a_role_may_be_asked_for(tmp_path: Path) -> None:
     metal = save(tmp_path / "heavy_metal.png", gray())
     assert load_source([metal]).groups[0].role is Role.METALNESS
     assert load_source([metal], overrides=Overrides(role=Role.COLOR)).groups[0].transfer is Transfer.SRGB
-    with pytest.raises(InvalidArgument, match="has one channel, a normal map has two or three"):
+    with pytest.raises(InvalidArgument, match="has one channel, a normal map needs two or three"):
         load_source([metal], overrides=Overrides(role=Role.NORMAL))
-    with pytest.raises(InvalidArgument, match="is no normal map"):
+    with pytest.raises(InvalidArgument, match="is not a normal map"):
         load_source([metal], overrides=Overrides(normal=NormalConvention.DX))
     with pytest.raises(InvalidArgument, match="a manifest"):
         load_source([path, metal], overrides=Overrides(role=Role.COLOR, stack=True))

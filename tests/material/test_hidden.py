@@ -69,7 +69,9 @@ def test_a_mask_that_hides_nothing_changes_nothing() -> None:
     assert hide(stack, np.ones((9, 9), np.uint8)) is stack
 
 
-@pytest.mark.parametrize(("mask", "fact"), [(np.zeros((9, 9)), "hides every texel"), (np.ones((9, 9, 3)), "no mask")])
+@pytest.mark.parametrize(
+    ("mask", "fact"), [(np.zeros((9, 9)), "hides every texel"), (np.ones((9, 9, 3)), "is not a mask")]
+)
 def test_masks_that_make_no_sense_are_refused(mask: np.ndarray, fact: str) -> None:
     with pytest.raises(InvalidArgument, match=fact):
         hide(stack_of(noise(9, 9)), mask)

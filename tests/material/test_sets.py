@@ -32,9 +32,9 @@ SETS = [
 ]
 
 NO_SETS: dict[tuple[str, ...], str] = {
-    ("a.png", "b.png"): "a.png names no map",
-    ("rock_col.png", "preview.png"): "preview.png names no map",
-    ("rock_col.png", "rock.png"): "rock.png names no map",
+    ("a.png", "b.png"): "a.png does not name a map",
+    ("rock_col.png", "preview.png"): "preview.png does not name a map",
+    ("rock_col.png", "rock.png"): "rock.png does not name a map",
     ("rock_col.png", "wall_nor.png"): "name different materials",
     ("albedo.png", "rock_nor.png"): "name different materials",
     ("rock_col.png", "rock_diff.png"): "rock_col.png and rock_diff.png are both albedo",
@@ -120,7 +120,7 @@ def test_a_batch_manifest_says_stack_and_role(tmp_path: Path) -> None:
     items = {item.name: item for item in make_items(read_manifest(tmp_path / "m.toml"), EncodeSettings(bpp=1))}
     sign, poster, metal = items["sign"], items["poster"], items["heavy_metal"]
     assert len(load_source(sign.sources, overrides=sign.settings.overrides).files) == 2
-    with pytest.raises(InvalidArgument, match="names no map"):
+    with pytest.raises(InvalidArgument, match="does not name a map"):
         load_source(poster.sources, overrides=poster.settings.overrides)
     assert load_source(metal.sources, overrides=metal.settings.overrides).groups[0].role.value == "color"
     assert metal.settings.role == "color"
@@ -145,7 +145,7 @@ def test_settings_of_a_batch_are_checked_when_it_is_read(values: dict[str, objec
     [
         ("file = ''", "names no file"),
         ("file = 'a.png'\nnormal = 'none'", "normal is gl or dx"),
-        ("file = 'a.png'\nrole = 'ao'\nnormal = 'dx'", "is no normal map"),
+        ("file = 'a.png'\nrole = 'ao'\nnormal = 'dx'", "is not a normal map"),
         ("file = 'a.png'\nrole = ''", "role is one of color"),
     ],
 )

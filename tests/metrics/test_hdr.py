@@ -56,7 +56,7 @@ def test_a_ratio_counts_the_same_at_any_brightness() -> None:
 
 
 def test_what_is_not_light_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="not light"):
+    with pytest.raises(InvalidArgument, match="not linear light"):
         log_psnr(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
     with pytest.raises(InvalidArgument, match="finite"):
         hdr_flip(np.full((2, 2), np.nan), np.zeros((2, 2)))
