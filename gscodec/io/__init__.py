@@ -1,1 +1,1 @@
-"""Bytes and text in and out: files, streams and URLs read at offsets, files replaced atomically."""
+"""Byte sources (files, streams, URLs read at offsets), atomic output files, and text for output."""

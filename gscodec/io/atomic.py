@@ -1,10 +1,10 @@
-"""Writing a file so that its path never shows half of it, and nothing stays behind when the writer is killed.
+"""Atomic file output: a path never shows a partial file, and a killed writer leaves no temporary file for long.
 
-Where the system has unnamed files (Linux, O_TMPFILE) the bytes are written to one, so that a kill leaves nothing. A
-temporary name is needed elsewhere, to replace a file, and for writers that want a path. Such a file is locked (flock)
-by its writer for as long as it lives, and the kernel lets go of the lock when the process ends in whatever way. `sweep`
-removes what nobody holds. Locks of other machines may be invisible on a network file system, so the name says on which
-machine the file was begun; what another machine began is removed only when it is a day old.
+Where the system has unnamed files (Linux, O_TMPFILE), bytes are written to one, so that a kill leaves nothing. A named
+temporary file is needed on other systems, to replace a file, and for writers that require a path. Its writer holds a
+lock (flock) on it, which the kernel releases when the process ends. `sweep` removes unlocked temporary files. Locks of
+other machines may be invisible on a network file system, so the name encodes the machine; temporary files of other
+machines are removed only when they are a day old.
 """
 
 import contextlib
@@ -32,28 +32,28 @@ fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 _COPY_BYTES: Final = 1 << 20
 
 STALE_SECONDS: Final = 24 * 3600
-"""Age from which on a temporary file is removed whose writer's lock cannot be seen."""
+"""Age in seconds after which a temporary file of another machine is removed."""
 
 _SUFFIX: Final = ".tmp"
 _PATTERN: Final = re.compile(r"\..{1,64}\.(?P<machine>[0-9a-f]{16})(?P<token>[0-9a-f]{16})?\.tmp", re.DOTALL)
-"""Of our temporary names; those of version 0.1.0 had 16 digits and said nothing of the machine."""
+"""Temporary file names; version 0.1.0 wrote 16 digits without a machine."""
 
 _NAME_CHARACTERS: Final = 40
-"""Of the target's name in a temporary one: at 4 bytes each, well below the 255 bytes that a name may have."""
+"""Characters of the target's name in a temporary name: at 4 bytes each, well below the limit of 255 bytes."""
 
 _swept: set[str] = set()
-"""Folders that this process has looked through."""
+"""Folders that this process has already swept."""
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryview, overwrite: bool) -> None:
-    """Put data at a path, whole or not at all: written elsewhere in the same folder, fsync, link or rename.
+    """Write data to a path atomically: temporary file in the same folder, fsync, then link or rename.
 
-    A link is followed and stays a link. A file that is replaced keeps its mode, and its owner where that is permitted;
-    a new one has what the umask leaves of 0666. Whatever goes wrong, an old file stays as it was.
-    Named pipes, devices and descriptors (`/dev/stdout`) are written to as they are, with or without `overwrite`.
+    Symbolic links are followed. A replaced file keeps its mode, and its owner if permitted; a new file has mode 0666
+    minus the umask. On any error an existing file is unchanged. Named pipes, devices and descriptors (`/dev/stdout`)
+    are written to directly, with or without `overwrite`.
 
     Raises:
-        OutputExists: the path is taken and overwrite is false; a file that appears meanwhile counts.
+        OutputExists: the path exists, possibly created meanwhile, and overwrite is false.
         FileAccessError: the operating system refused, or the path is not a regular file.
     """
     with _one_line_faults(path):
@@ -69,9 +69,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | bytearray | memoryv
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Path]:
-    """A path, an empty file by now, to write to, which then takes the place of another as in `write_atomic`.
+    """Path of an empty temporary file to write to; at the end it replaces `path` as in `write_atomic`.
 
-    What is written there must be on disk when the context ends.
+    The caller must have flushed its data to disk (fsync) when the context ends.
 
     Raises:
         OutputExists, FileAccessError: as `write_atomic`.
@@ -93,7 +93,7 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Path]
 
 
 def sweep(folder: str | os.PathLike[str]) -> None:
-    """Remove the temporary files in a folder whose writers are no more. Those of live writers stay."""
+    """Remove the temporary files in a folder whose writers have ended."""
     try:
         with os.scandir(folder) as entries:
             found = [(entry.path, match) for entry in entries if (match := _PATTERN.fullmatch(entry.name))]
@@ -105,13 +105,13 @@ def sweep(folder: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def locked(path: str | os.PathLike[str]) -> Iterator[int]:
-    """A descriptor of the file at a path, created where there is none, open for reading and appending, locked.
+    """Locked descriptor of the file at a path, open for reading and appending; the file is created if missing.
 
-    Whoever replaces the file while it holds the lock is noticed by those who wait. Without a lock where the file
-    system has none.
+    If the lock's holder replaces the file, waiters open the new one. On file systems without locks the descriptor is
+    not locked.
 
     Raises:
-        OSError: it cannot be opened, or is a link or no regular file.
+        OSError: it cannot be opened, is a symbolic link, or is not a regular file.
     """
     while True:
         extra = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW", "O_BINARY"))
@@ -139,7 +139,7 @@ def _one_line_faults(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _target(path: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Where a path leads, after a look at what is there."""
+    """Real path of the output, checked to be replaceable."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise file_access_error(f"{path}: is a folder; name a file in it", errno.EISDIR, path)
@@ -160,7 +160,7 @@ def _taken(path: str | os.PathLike[str]) -> OutputExists:
 def _write_unnamed(
     target: Path, data: bytes | bytearray | memoryview, path: str | os.PathLike[str], *, overwrite: bool
 ) -> bool:
-    """Write through a file without a name; False where the system has none."""
+    """Write through an unnamed file (O_TMPFILE); False if the system does not support it."""
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not Path("/proc/self/fd").is_dir():
         return False
@@ -188,7 +188,7 @@ def _write_unnamed(
 
 @contextmanager
 def _named(target: Path, path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
-    """An empty file beside the target, locked, which is put into its place in the end."""
+    """A locked empty file beside the target, which replaces it at the end."""
     temporary, old = _temporary(target), _stat(target)
     with ExitStack() as stack:
         descriptor = _open_locked(temporary, _mode_of(old))
@@ -209,7 +209,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _open_locked(temporary: Path, mode: int) -> int:
-    """A new file that is locked, and was not swept away before it was."""
+    """A new locked file; retried if `sweep` removed it before it was locked."""
     while True:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
         _lock(descriptor)
@@ -243,7 +243,7 @@ def _renamed(temporary: Path, target: Path) -> None:
 
 
 def _link(source: str | Path, target: Path, path: str | os.PathLike[str], *, folder: int | None = None) -> bool:
-    """A name for a file; False where the file system has no links.
+    """Hard-link a file to a name; False if the file system has no links.
 
     Args:
         folder: any descriptor: with one, and only then, Python follows the link that `/proc/self/fd/N` is.
@@ -265,12 +265,12 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _mode_of(old: os.stat_result | None) -> int:
-    """Of a temporary file: nobody may read what they could not read before."""
+    """Mode of the temporary file, never more permissive than the old file's."""
     return 0o666 if old is None else 0o600
 
 
 def _keep_attributes(descriptor: int, old: os.stat_result | None) -> None:
-    """Give a file the owner, where that is permitted, and the mode of the one that it replaces."""
+    """Copy owner (if permitted) and mode of the replaced file."""
     if old is None or not hasattr(os, "fchmod"):
         return
     mode, new = stat.S_IMODE(old.st_mode), os.fstat(descriptor)
@@ -301,7 +301,7 @@ def _remove_if_stale(path: str, machine: str) -> None:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed; False where another has it, None where the file system has no locks."""
+    """Lock an open file until it is closed; False if it is locked elsewhere, None if the file system has no locks."""
     if fcntl is None:
         return None
     try:
@@ -314,14 +314,14 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock an open file until it is closed, however long another has it, where the file system has locks."""
+    """Lock an open file until it is closed, waiting as long as needed; does nothing without file system locks."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:
-    """Whether an open file is still what the path names."""
+    """Whether a path still refers to this open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), Path(path).stat())
     except OSError:
@@ -330,7 +330,7 @@ def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:
 
 @cache
 def _machine() -> tuple[str, str]:
-    """Eight digits each of this machine's start, which containers share, and of its name."""
+    """Two hashes of eight hexadecimal digits: of the boot ID, which containers share, and of the host name."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -339,7 +339,7 @@ def _machine() -> tuple[str, str]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last. Not every system can open a folder, and the data itself is safe by now."""
+    """Flush a new directory entry to disk; errors are ignored, as not every system can open a folder."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

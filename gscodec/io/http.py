@@ -1,7 +1,7 @@
-"""Ranges over HTTP: several in one request where the server joins in (RFC 9110, 14: multipart/byteranges).
+"""Byte ranges over HTTP, several per request if the server supports it (RFC 9110, 14: multipart/byteranges).
 
-Connections, proxies and credentials are fsspec's. Its own calls ask for one range at a time and do not tell how long
-the file is, which would take a point of a large file a dozen requests instead of three.
+Connections, proxies and credentials are handled by fsspec. Its own calls request one range at a time and do not return
+the file's size, so that sampling one point of a large file would need a dozen requests instead of three.
 """
 
 import asyncio
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from gscodec.errors import FileAccessError
-from gscodec.io.remote import Pace, Ranges, open_file_system, told_as_access
+from gscodec.io.remote import Pace, Ranges, access_errors, open_file_system
 
 _MAX_RANGES: Final = 64
-"""Ranges of one request: a header of 1.5 kB. Servers refuse headers of 4 to 8 kB."""
+"""Maximum ranges per request: a header of 1.5 kB. Servers refuse headers of 4 to 8 kB."""
 
 _MAX_CONNECTIONS: Final = 8
 
 _STALL_S: Final = 30
-"""Seconds without a byte after which a connection is given up."""
+"""Seconds without data after which a connection is closed."""
 
 _MAX_WHOLE_BYTES: Final = 256 << 20
-"""Largest file that is taken whole from a server without ranges."""
+"""Largest file, in bytes, that is downloaded whole from a server without range support."""
 
 _PART_BYTES: Final = 1024
-"""More than the header of a part of a multipart answer takes."""
+"""Upper bound in bytes of a part's header in a multipart response."""
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 
 class WholeFile(Exception):
-    """A server without ranges sent all of a file."""
+    """Raised with the whole file when a server ignores the range request."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__("a whole file")
@@ -42,8 +42,8 @@ class WholeFile(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server sent."""
+class Response:
+    """An HTTP response."""
 
     status: int
     content_type: str
@@ -55,13 +55,13 @@ class Answer:
 class HttpFetcher:
     """`Fetcher` over HTTP."""
 
-    gap_bytes = 256  # about what another part costs
+    gap_bytes = 256  # approximate overhead of another part
 
     def __init__(self, url: str, name: str, pace: Pace) -> None:
         self._url, self._name = url, name
         self.pace = pace
         self._pid = -1
-        self._joins = True  # until the server turns out to answer single ranges only
+        self._joins = True  # cleared when the server turns out to answer single ranges only
         self._etag = ""
         self._size = 0
         self.n_requests = 0
@@ -75,8 +75,8 @@ class HttpFetcher:
         """See `Fetcher.first`.
 
         Raises:
-            WholeFile: the server has no ranges and sent everything.
-            FileAccessError: it sent an error, or more than a sensible whole file.
+            WholeFile: the server ignored the range and sent the whole file.
+            FileAccessError: it sent an error, or more than _MAX_WHOLE_BYTES.
         """
         (answer,) = self._ask([[(0, n_bytes)]])
         if answer.status == 416:  # an empty file has no first byte
@@ -85,7 +85,7 @@ class HttpFetcher:
             raise WholeFile(answer.body)
         begin, data, size = _single(answer)
         if begin != 0 or size is None or len(data) != min(n_bytes, size):
-            raise FileAccessError(f"{self._name}: the server does not say how long the file is; download it first")
+            raise FileAccessError(f"{self._name}: the server does not report the size of the file; download it first")
         self._size, self._etag = size, answer.etag
         return data, size
 
@@ -105,20 +105,18 @@ class HttpFetcher:
             if size is not None and size != self._size:
                 raise FileAccessError(_changed(self._name))
             if answer.status != 416 and (begin != span[0] or len(data) > span[1]):
-                raise FileAccessError(
-                    f"{self._name}: the server sent other bytes than were asked for; download it first"
-                )
+                raise FileAccessError(f"{self._name}: the server sent other ranges than requested; download it first")
             found[span[0]] = data
         return [found.get(offset, b"")[:n_bytes] for offset, n_bytes in ranges]
 
-    def _ask(self, groups: list[list[tuple[int, int]]]) -> list[Answer]:
-        """An answer to each group of ranges, asked for at the same time."""
+    def _ask(self, groups: list[list[tuple[int, int]]]) -> list[Response]:
+        """Responses to concurrent requests, one per group of ranges."""
         if not groups:
             return []
-        with told_as_access(self._name):
+        with access_errors(self._name):
             system = self._open()
 
-            async def all_of_them() -> list[Answer]:
+            async def all_of_them() -> list[Response]:
                 session = await system.set_session()
                 turn = asyncio.Semaphore(_MAX_CONNECTIONS)
                 return await asyncio.gather(*(self._get(system, session, group, turn) for group in groups))
@@ -137,7 +135,7 @@ class HttpFetcher:
                 raise FileAccessError(_changed(self._name))
         return answers
 
-    async def _get(self, system: Any, session: Any, group: Ranges, turn: asyncio.Semaphore) -> Answer:
+    async def _get(self, system: Any, session: Any, group: Ranges, turn: asyncio.Semaphore) -> Response:
         import aiohttp
 
         options = dict(system.kwargs)
@@ -153,20 +151,21 @@ class HttpFetcher:
         ):
             limit = sum(n_bytes for _, n_bytes in group) + len(group) * _PART_BYTES
             if response.status == 200:
-                # What was asked for as parts and comes whole is not worth waiting for: single ranges are known to work.
+                # If a multi-range request is answered with the whole file, stop reading it: single ranges are known to
+                # work.
                 limit = _MAX_WHOLE_BYTES if not self._size else 0
             body = await self._read(response, limit if response.status in {200, 206} else 0, scope)
             if body is None and response.status == 206:
-                raise FileAccessError(f"{self._name}: the server sent more than was asked for; download it first")
+                raise FileAccessError(f"{self._name}: the server sent more bytes than requested; download it first")
             if body is None and response.status == 200 and not self._size:
-                raise FileAccessError(f"{self._name}: the server does not send parts of files; download it first")
+                raise FileAccessError(f"{self._name}: the server does not support range requests; download it first")
             get = response.headers.get
             kind, span = get("Content-Type", ""), get("Content-Range", "")
             etag = get("ETag", "") or get("Last-Modified", "")
-            return Answer(response.status, kind, span, etag, body or b"")
+            return Response(response.status, kind, span, etag, body or b"")
 
     async def _read(self, response: Any, limit: int, scope: asyncio.Timeout) -> bytes | None:
-        """The body, or None where it is longer than the limit; then the connection is closed."""
+        """The body, or None and a closed connection if it is longer than the limit."""
         parts, n_bytes = [], 0
         async for part in response.content.iter_chunked(1 << 16):
             n_bytes += len(part)
@@ -179,7 +178,7 @@ class HttpFetcher:
         return b"".join(parts)
 
     def _open(self) -> Any:
-        """The file system; a new one in a forked process, where the old one's event loop does not run."""
+        """The fsspec file system; recreated in a forked process, where the parent's event loop does not run."""
         if self._pid != os.getpid():
             self._kept = getattr(self, "_system", None)  # its clean-up would wait for that loop
             self._system = open_file_system(self._url, self._name, fresh=self._pid != -1)[0]
@@ -188,7 +187,7 @@ class HttpFetcher:
 
 
 def _run(system: Any, work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of a coroutine, worked out in fsspec's own thread."""
+    """The result of a coroutine, run in fsspec's event loop thread."""
     from fsspec.asyn import sync
 
     async def waited() -> _T:
@@ -202,16 +201,16 @@ def _changed(name: str) -> str:
     return f"{name}: changed on the server while it was read; open it again"
 
 
-def _single(answer: Answer) -> tuple[int, bytes, int | None]:
-    """Offset and bytes of the one range of an answer, and the file's size where it says so."""
+def _single(answer: Response) -> tuple[int, bytes, int | None]:
+    """(offset, bytes, file size) of a single-range response; the size is None if it is not reported."""
     told = _CONTENT_RANGE.fullmatch(answer.content_range.strip())
     if told is None or int(told[2]) - int(told[1]) + 1 != len(answer.body):
         return -1, b"", None
     return int(told[1]), answer.body, None if told[3] == "*" else int(told[3])
 
 
-def _parts(answer: Answer) -> dict[int, bytes]:
-    """Bytes of the ranges of an answer by offset; parts that make no sense are left out."""
+def _parts(answer: Response) -> dict[int, bytes]:
+    """Bytes of the parts of a multipart response by offset; malformed parts are ignored."""
     boundary = re.search(r'boundary="?([^";]+)"?', answer.content_type)
     if not answer.content_type.lower().startswith("multipart/byteranges") or boundary is None:
         begin, data, _ = _single(answer)
@@ -228,5 +227,5 @@ def _parts(answer: Answer) -> dict[int, bytes]:
         if told is not None:
             begin, n_bytes = int(told[1]), int(told[2]) - int(told[1]) + 1
             found[begin] = body[at : at + n_bytes]
-            at += n_bytes  # the bytes may hold anything, the delimiter too
+            at += n_bytes  # skip the body, which may contain the delimiter
     return found

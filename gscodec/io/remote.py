@@ -1,6 +1,6 @@
-"""Files behind a URL: read through fsspec in few requests, with what was read kept for a while.
+"""Remote files, read through fsspec in few requests, with a cache of recent reads.
 
-The first request takes the first 16 KiB, where a typical file has everything that stands before its Gaussians.
+The first request reads 16 KiB, which in a typical file covers everything before the Gaussians.
 """
 
 import os
@@ -15,7 +15,7 @@ from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, Missi
 from gscodec.io.source import Traffic
 
 SLOWEST_RATE: Final = 1 << 16
-"""Bytes a second that a server has to send, beyond the time limit of a request."""
+"""Minimum transfer rate in bytes per second: each received byte extends a request's time limit by its inverse."""
 
 PREFETCH_BYTES: Final = 16384
 CACHE_BYTES: Final = 8 << 20
@@ -27,9 +27,9 @@ Ranges = Sequence[tuple[int, int]]
 
 
 class Pace:
-    """Time that the reads of one request may take: so many seconds, and more for each byte that came.
+    """Time limit for the reads of one request: a fixed number of seconds, extended for each byte received.
 
-    A server that sends a byte now and then would hold a reader for hours otherwise.
+    Without it, a server that sends a byte now and then would block a reader for hours.
     """
 
     def __init__(self, seconds: float, name: str) -> None:
@@ -38,29 +38,29 @@ class Pace:
         self._received = 0
 
     def restart(self) -> None:
-        """A new request begins."""
+        """Start the time of a new request."""
         self._spent, self._received = 0.0, 0
 
     def begin(self) -> None:
-        """A read begins."""
+        """Start the time of a read."""
         self._began = time.monotonic()
 
     def end(self) -> None:
-        """It has ended."""
+        """Stop the time of a read."""
         self._spent += time.monotonic() - self._began
 
     def receive(self, n_bytes: int) -> None:
-        """Some bytes have come."""
+        """Count received bytes."""
         self._received += n_bytes
 
     @property
     def left(self) -> float:
-        """Seconds that the read that has begun may still take; below 0 where it took too long."""
+        """Seconds left for the current read; negative if its time is exceeded."""
         allowed = self._seconds + self._received / SLOWEST_RATE
         return allowed - self._spent - (time.monotonic() - self._began)
 
     def fault(self) -> FileAccessError:
-        """The error of a read that took too long."""
+        """The error for a read that exceeded its time."""
         return FileAccessError(
             f"{self._name}: the server took more than {self._seconds:g} s for {self._received} bytes; raise --timeout "
             "(Limits.timeout), or download the file first"
@@ -68,31 +68,31 @@ class Pace:
 
 
 class Fetcher(Protocol):
-    """Gets ranges of one file from where it lies, in the time that `pace` leaves."""
+    """Reads byte ranges of one remote file, within the time that `pace` allows."""
 
     pace: Pace
 
     n_requests: int  # so far
-    gap_bytes: int  # a hole between two ranges that costs less to read than to leave out
+    gap_bytes: int  # gap between two ranges that is cheaper to read than to skip
 
     @property
     def few_requests(self) -> bool:
-        """Whether each range is a request of its own, so that larger holes are worth reading."""
+        """Whether each range needs its own request, so that reading larger gaps pays off."""
         ...
 
     def first(self, n_bytes: int) -> tuple[bytes, int]:
-        """The first n_bytes, or all of a shorter file, and the file's size."""
+        """(bytes, file size): the first n_bytes, or all of a shorter file."""
         ...
 
     def fetch(self, ranges: Ranges) -> list[bytes]:
-        """The bytes of each range; fewer where the file has become shorter."""
+        """The bytes of each range; fewer if the file became shorter."""
         ...
 
 
 class RemoteSource:
     """`ByteSource` over a `Fetcher`."""
 
-    far = True
+    is_remote = True
 
     def __init__(self, fetcher: Fetcher, name: str) -> None:
         self._fetcher, self._name = fetcher, name
@@ -129,7 +129,7 @@ class RemoteSource:
         return [found[span] for span in ranges]
 
     def restart_clock(self) -> None:
-        """A new request begins: the time limit is one for each."""
+        """Start a new request, which has its own time limit."""
         self._fetcher.pace.restart()
 
     @contextmanager
@@ -142,7 +142,7 @@ class RemoteSource:
             pace.end()
 
     def close(self) -> None:
-        """Forget what was read. Connections are fsspec's, which shares them among files."""
+        """Release the cache. Connections belong to fsspec, which shares them among files."""
         with self._lock:
             self._held.clear()
             self._held_bytes = 0
@@ -184,12 +184,12 @@ class RemoteSource:
 
 
 def coalesce(ranges: Ranges, gap_bytes: int, *, close_gaps: bool) -> list[tuple[int, int]]:
-    """Ranges, in ascending order, with neighbours joined.
+    """Ranges in ascending order, with neighbours merged.
 
     Args:
         ranges: ascending by offset.
-        gap_bytes: holes up to this are always closed.
-        close_gaps: close larger ones too, the smallest first, while what is read in vain stays below what is wanted.
+        gap_bytes: gaps up to this size are always merged.
+        close_gaps: merge larger gaps too, smallest first, while the surplus bytes stay below the requested bytes.
     """
     merged: list[tuple[int, int]] = []
     for offset, n_bytes in ranges:
@@ -218,7 +218,7 @@ def coalesce(ranges: Ranges, gap_bytes: int, *, close_gaps: bool) -> list[tuple[
 
 
 class FsspecFetcher:
-    """`Fetcher` over any file system of fsspec, a request for each range; several run at once where it can."""
+    """`Fetcher` over any fsspec file system: one request per range, concurrent if the file system supports it."""
 
     gap_bytes = 4096
     few_requests = True
@@ -230,7 +230,7 @@ class FsspecFetcher:
         self.pace = pace
 
     def _open(self) -> tuple[Any, str]:
-        """File system and path; a new one in a forked process, where the old one's event loop does not run."""
+        """File system and path; recreated in a forked process, where the parent's event loop does not run."""
         if self._pid != os.getpid():
             self._kept = getattr(self, "_opened", None)  # its clean-up would wait for that loop
             self._opened = open_file_system(self._url, self._name, fresh=self._pid != -1)
@@ -240,7 +240,7 @@ class FsspecFetcher:
     def first(self, n_bytes: int) -> tuple[bytes, int]:
         """See `Fetcher.first`."""
         system, path = self._open()
-        with told_as_access(self._name):
+        with access_errors(self._name):
             size = int(within(self.pace, lambda: system.size(path)) or 0)
             self.n_requests += 1
         return (self.fetch([(0, min(n_bytes, size))])[0] if size else b""), size
@@ -248,7 +248,7 @@ class FsspecFetcher:
     def fetch(self, ranges: Ranges) -> list[bytes]:
         """See `Fetcher.fetch`."""
         system, path = self._open()
-        with told_as_access(self._name):
+        with access_errors(self._name):
             begins = [offset for offset, _ in ranges]
             ends = [offset + n_bytes for offset, n_bytes in ranges]
             self.n_requests += len(ranges)
@@ -259,10 +259,10 @@ class FsspecFetcher:
 
 
 def within(pace: Pace, work: Callable[[], _T]) -> _T:
-    """The result of work that knows of no time limit, in a thread of its own, which is left behind if it is slow.
+    """The result of `work` under a time limit; it runs in its own thread, which is abandoned if it is too slow.
 
     Raises:
-        FileAccessError: it takes longer than the pace leaves.
+        FileAccessError: it takes longer than `pace` allows.
     """
     outcome: list[_T] = []
     faults: list[BaseException] = []
@@ -270,7 +270,7 @@ def within(pace: Pace, work: Callable[[], _T]) -> _T:
     def run() -> None:
         try:
             outcome.append(work())
-        except BaseException as fault:  # raised again by whoever waits
+        except BaseException as fault:  # raised again in the waiting thread
             faults.append(fault)
 
     thread = Thread(target=run, daemon=True)
@@ -283,8 +283,8 @@ def within(pace: Pace, work: Callable[[], _T]) -> _T:
     return outcome[0]
 
 
-class told_as_access:  # noqa: N801 - reads as a verb where it is used
-    """Turns whatever a file system raises into FileAccessError."""
+class access_errors:  # noqa: N801 - a context manager, used like a function
+    """Context that converts exceptions of file systems to FileAccessError."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""Where the bytes of a file come from: memory, a path, an open file or a URL, read at offsets."""
+"""Byte sources, read at offsets: memory, a path or an open file."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Protocol
 
 from gscodec.errors import FileAccessError, TruncatedStream, file_access_error
 
-_MOST_ANNOUNCED: Final = 1024  # of many ranges the first ones keep the disk busy while they are used
+_MOST_ANNOUNCED: Final = 1024  # ranges announced at once; the first ones keep the disk busy
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9+.-]+::[A-Za-z]")
 
 SourceLike = bytes | bytearray | memoryview | mmap | BinaryIO | str | os.PathLike[str]
@@ -18,10 +18,10 @@ SourceLike = bytes | bytearray | memoryview | mmap | BinaryIO | str | os.PathLik
 
 @dataclass
 class Traffic:
-    """What was read of a source. Threads that read at once may go uncounted."""
+    """Read statistics of a source. Concurrent reads may be counted incompletely."""
 
     n_bytes: int = 0
-    n_reads: int = 0  # spans of a file in reach, requests of a server
+    n_reads: int = 0  # reads of a local file, requests to a server
 
     def add(self, n_bytes: int, n_reads: int = 1) -> None:
         """Count some reads."""
@@ -30,14 +30,14 @@ class Traffic:
 
 
 class ByteSource(Protocol):
-    """Bytes at offsets. Threads may read at the same time."""
+    """Random access to bytes; thread-safe."""
 
     size: int
-    far: bool  # whether reads take so long that several are worth joining
+    is_remote: bool  # whether reads have network latency, so that merging them pays off
     traffic: Traffic
 
     def read_at(self, offset: int, n_bytes: int) -> bytes | memoryview:
-        """Exactly n_bytes from offset; the caller has compared both with size."""
+        """Exactly n_bytes from offset; the caller guarantees that they lie within `size`."""
         ...
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
@@ -45,18 +45,18 @@ class ByteSource(Protocol):
         ...
 
     def restart_clock(self) -> None:
-        """A new request begins: time limits are one for each."""
+        """Start a new request, which has its own time limit."""
         ...
 
     def close(self) -> None:
-        """Let go of the bytes."""
+        """Release the bytes."""
         ...
 
 
 class MemorySource:
-    """Bytes that are in memory, or that the caller has mapped into it. Nothing is copied."""
+    """Bytes in memory or in a mapping of the caller. Nothing is copied."""
 
-    far = False
+    is_remote = False
 
     def __init__(self, data: bytes | bytearray | memoryview | mmap) -> None:
         self._view = memoryview(data).cast("B")
@@ -76,24 +76,24 @@ class MemorySource:
         """See `ByteSource.restart_clock`. Nothing here waits."""
 
     def close(self) -> None:
-        """Let go of the buffer, so that a mapping can be closed."""
+        """Release the buffer, so that a mapping can be closed."""
         self._view.release()
 
 
 class PathSource:
-    """A regular file, read at offsets. Threads and forked processes share it without taking turns.
+    """A regular file, read at offsets; threads and forked processes may read it concurrently.
 
-    It is not mapped: the system kills a process that touches a mapping of what another one has cut off.
+    It is not memory-mapped: access to a mapping of a file that was truncated meanwhile kills the process (SIGBUS).
     """
 
-    far = False
+    is_remote = False
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         status = os.fstat(file.fileno())
         self.size, self._changed = status.st_size, status.st_mtime_ns
         self.traffic = Traffic()
-        if hasattr(os, "posix_fadvise"):  # else the system reads far more than the pages that are asked for
+        if hasattr(os, "posix_fadvise"):  # disables read-ahead, which reads far more than the requested pages
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
@@ -106,7 +106,7 @@ class PathSource:
         return self.read_many([(offset, n_bytes)])[0]
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """As `read_at`. The system is told of all ranges first, so that a cold disk looks for them at the same time."""
+        """As `read_at`; announces all ranges first (POSIX_FADV_WILLNEED), so that the disk can reorder them."""
         try:
             file = self._file.fileno()
             if len(ranges) > 1 and hasattr(os, "posix_fadvise"):
@@ -125,7 +125,7 @@ class PathSource:
 
     def _read(self, file: int, offset: int, n_bytes: int) -> bytes:
         data = os.pread(file, n_bytes, offset)
-        while len(data) < n_bytes:  # the system may give less at a time: at most 2 GiB
+        while len(data) < n_bytes:  # a read returns at most 2 GiB
             part = os.pread(file, n_bytes - len(data), offset + len(data))
             if not part:
                 raise TruncatedStream(f"{self._name}: became shorter while it was read")
@@ -142,9 +142,9 @@ class PathSource:
 
 
 class FileSource:
-    """A seekable binary file. Reads from several threads take turns; processes must not share it."""
+    """A seekable binary file. Reads of several threads are serialised; processes must not share it."""
 
-    far = False
+    is_remote = False
 
     def __init__(self, file: BinaryIO, name: str, *, owned: bool) -> None:
         self._file, self._name, self._owned = file, name, owned
@@ -191,17 +191,17 @@ class FileSource:
 
 
 def is_url(source: object) -> bool:
-    """Whether a source is a URL, as fsspec writes them, and not a path."""
+    """Whether a source is a URL in fsspec's syntax, and not a path."""
     return isinstance(source, str) and _URL.match(source) is not None
 
 
 def name_of_url(url: str) -> str:
-    """The last part of a URL's path, which results are named after; not yet a safe file name."""
+    """The last component of a URL's path, from which output names are derived; not yet a safe file name."""
     return url.partition("?")[0].partition("#")[0].partition("://")[2].rstrip("/").rpartition("/")[2] or "picture.igs"
 
 
 def source_name(source: SourceLike) -> str:
-    """What messages call a source: a URL goes without user, password and query, which may be secrets."""
+    """Name of a source for messages; of a URL without user, password and query, which may be secrets."""
     if isinstance(source, str) and is_url(source):
         return re.sub(r"(?<=://)[^/]*@", "", source).partition("?")[0]
     if isinstance(source, str | os.PathLike):

@@ -1,4 +1,4 @@
-"""Paths that are not files on a disk: named pipes, terminals and other devices, and the open descriptors of a shell."""
+"""Paths that are not regular files: named pipes, terminals and other devices, and open descriptors of a shell."""
 
 import os
 import re
@@ -14,10 +14,10 @@ _DESCRIPTOR: Final = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is read and written in order, once, and cannot be replaced: a pipe, a device, a descriptor.
+    """Whether a path is a pipe, character device or descriptor: sequential, and not replaceable.
 
-    A descriptor (`/dev/stdout`, `/dev/fd/63`) is one even where a regular file is behind it: whoever opened that file
-    goes on with it. Block devices are none: nothing is written over a disk.
+    A descriptor (`/dev/stdout`, `/dev/fd/63`) counts even if it refers to a regular file, which its opener continues to
+    use. Block devices do not count: disks are never written to.
     """
     if _DESCRIPTOR.fullmatch(os.path.abspath(path)):  # noqa: PTH100 - links are not to be followed
         return True
@@ -29,12 +29,12 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 def write_stream(path: str | os.PathLike[str], parts: Iterable[bytes | bytearray | memoryview]) -> None:
-    """Write bytes, one part after the other, to an `is_stream` path, after whatever it has.
+    """Append bytes, part by part, to an `is_stream` path.
 
     Raises:
         OSError: the operating system refused.
     """
-    # no O_CREAT: a pipe that is gone is not to become a file; O_APPEND: a shell may have written to the descriptor
+    # no O_CREAT: a removed pipe must not become a file; O_APPEND: a shell may have written to the descriptor
     with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as file:  # noqa: PTH123 - a descriptor
         for part in parts:
             file.write(part)
@@ -52,32 +52,32 @@ def open_stdin() -> BinaryIO:
 
 
 class Rejoined:
-    """A stream whose first bytes have been read to see what it is, as if they had not."""
+    """A stream with its first bytes, already read to identify it, put back in front."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head, self._file = head, file
 
     def seekable(self) -> bool:
-        """Whether it goes back."""
+        """False: the stream cannot seek."""
         return False
 
     def read(self, count: int) -> bytes:
-        """As many bytes, fewer at the end."""
+        """Up to `count` bytes, fewer at the end."""
         part, self._head = self._head[:count], self._head[count:]
         return part if len(part) == count else part + self._file.read(count - len(part))
 
 
 def write_stdout(parts: Iterable[bytes | bytearray | memoryview]) -> None:
-    """Write bytes to stdout, which may be closed, full, or a pipe that nobody reads any more.
+    """Write bytes to stdout.
 
     Raises:
-        FileAccessError: it is.
+        FileAccessError: stdout is closed, full, or a pipe without a reader.
     """
     try:
         sys.stdout.flush()
         for part in parts:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
-    except (OSError, ValueError, AttributeError) as fault:  # AttributeError: no stdout, or one of text alone
+    except (OSError, ValueError, AttributeError) as fault:  # AttributeError: no stdout, or a text-only one
         reason = getattr(fault, "strerror", None) or fault
         raise file_access_error(f"stdout: cannot be written: {reason}") from fault

@@ -1,8 +1,7 @@
-"""Text that others wrote, made fit for people: terminals, logs, JSON, spreadsheets, HTML.
+"""Escaping of untrusted text for terminals, logs, JSON, spreadsheets and HTML.
 
-Names, metadata, exceptions of libraries and URLs may hold terminal escapes, line feeds that forge lines of a log, and
-characters that turn the direction of what follows or do not show. Whatever is shown passes through here, in the command
-line's one place for output or in a report.
+Names, metadata, exceptions of libraries and URLs may contain terminal escapes, line feeds that forge log lines, and
+characters that reverse the text direction or are invisible. All text that is displayed or reported passes through here.
 """
 
 import re
@@ -18,7 +17,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|na
 
 
 def shown(text: str) -> str:
-    r"""The text in one line in which every character shows.
+    r"""The text on one line, with every character visible.
 
     Controls, line feeds among them, direction marks, invisible, private and unassigned characters become escapes as in
     Python (`\x1b`, `\u202e`); bytes of a file name that are not UTF-8 become `\xff`.
@@ -30,22 +29,22 @@ def shown(text: str) -> str:
 
 def _escape(char: str) -> str:
     code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte, as os.fsdecode has it
+    if 0xDC80 <= code <= 0xDCFF:  # a surrogate escape of os.fsdecode
         code -= 0xDC00
     named = {9: r"\t", 10: r"\n", 13: r"\r"}.get(code)
     return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def json_text(value: Any, *, indent: int | None = None, encoding: str = "utf-8") -> str:
-    r"""JSON in which what does not show, and what an encoding lacks, is escaped as `\u202e`.
+    r"""JSON text in which invisible characters, and those missing in an encoding, are escaped as `\u202e`.
 
     Raises:
         ValueError: NaN or infinity.
     """
-    import json  # here, as loading it takes longer than most of what the command line does
+    import json  # imported here: loading it takes longer than most commands
 
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    # Outside of strings JSON is plain ASCII, so that what is replaced stands in strings.
+    # Outside strings JSON is plain ASCII, so all replacements are inside strings.
     return _NOT_PLAIN.sub(lambda match: _json_char(match[0], encoding), text)
 
 
@@ -67,10 +66,10 @@ def _json_escape(char: str) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell of CSV that no spreadsheet takes for a formula: a text that begins like one gets `'` in front.
+    """A CSV cell that no spreadsheet reads as a formula: text that begins like one gets `'` in front.
 
-    So does what follows a semicolon or tab, at which spreadsheets of many countries begin another cell, quoted or not.
-    Numbers, as numbers or as text, stay what they are. `csv_text` is the inverse.
+    So does text after a semicolon or tab, where spreadsheets of many locales begin another cell, quoted or not.
+    Numbers, as numbers or as text, are unchanged. `csv_text` is the inverse.
     """
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
@@ -79,12 +78,12 @@ def csv_cell(value: Any) -> Any:
 
 
 def csv_text(cell: str) -> str:
-    """What a `csv_cell` was made of."""
+    """The text that `csv_cell` was called with."""
     return _INNER_MARK.sub("", cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell)
 
 
 def html_text(text: str) -> str:
-    """`shown`, for the content and the attributes of HTML."""
+    """`shown`, escaped for HTML content and attributes."""
     import html
 
     return html.escape(shown(text))

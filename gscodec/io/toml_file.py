@@ -1,4 +1,4 @@
-"""TOML files, which may come from strangers: read within limits, with one line for whatever is wrong."""
+"""Reading of untrusted TOML files within limits; each fault is one line of text."""
 
 import re
 import tomllib
@@ -8,10 +8,10 @@ from typing import Any, Final
 from gscodec.errors import InvalidArgument, LimitExceeded, file_access_error
 
 MAX_BYTES: Final = 1 << 24
-"""Far above what lists a hundred thousand files; parsing takes some hundred times as much memory."""
+"""Maximum size in bytes: far more than a list of 100,000 files; parsing needs some hundred times as much memory."""
 
 MAX_KEY_PARTS: Final = 16
-"""Of a dotted key; time and memory of tomllib grow with their square."""
+"""Maximum parts of a dotted key; tomllib's time and memory grow with their square."""
 
 _PART: Final = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _LONG_KEY: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_KEY_PARTS}}}", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Byte sizes as people write them."""
+"""Parsing of byte sizes such as `10kB` or `1.5MiB`."""
 
 import re
 from typing import Final
@@ -8,10 +8,10 @@ _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmg]?i?)b?", re.IGNORE
 
 
 def bytes_of(text: str) -> int:
-    """Bytes meant by `12345`, `10k`, `10kB` (thousands) or `10KiB`, `1.5MiB` (powers of 1024).
+    """Number of bytes in a text: `12345`, `10k`, `10kB` (powers of 1000), `10KiB`, `1.5MiB` (powers of 1024).
 
     Raises:
-        ValueError: it is no size, or less than a byte; the text says so.
+        ValueError: it is not a size, or less than one byte; the message says which.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].lower() not in _UNITS:

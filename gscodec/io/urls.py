@@ -1,4 +1,4 @@
-"""The byte source of a URL: over HTTP with joined ranges, else as fsspec reads it."""
+"""Byte source of a URL: over HTTP with multi-range requests, else through fsspec."""
 
 from gscodec.io.remote import Fetcher, FsspecFetcher, Pace, RemoteSource
 from gscodec.io.source import ByteSource, MemorySource
@@ -6,10 +6,10 @@ from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 
 def open_remote(url: str, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
-    """A source behind a URL.
+    """Byte source of a URL.
 
     Raises:
-        FileAccessError: it cannot be opened, or not in time.
+        FileAccessError: it cannot be opened within the time limit.
         MissingExtra, InvalidArgument: as `open_file_system`.
     """
     fetcher: Fetcher
