@@ -1,1 +1,1 @@
-"""Whole `.igs` files: reading, writing, validating and describing them. Needs NumPy and the engine only."""
+"""Reading, writing, validating and describing whole `.igs` files. Depends only on NumPy and the native engine."""

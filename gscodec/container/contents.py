@@ -1,4 +1,4 @@
-"""Everything one `.igs` file holds, before or after it is bytes."""
+"""Contents of one `.igs` file, before packing or after reading."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What `pack` turns into a file. Gaussians are ordered by generation; pack sorts inside each."""
+    """Input of `pack`. Gaussians are ordered by generation; pack sorts them within each generation."""
 
     grid: Grid
     groups: tuple[ChannelGroup, ...]
     lods: LodTable
     gaussians: GaussianSet
-    icc: bytes | None = None  # ICC profile, as found in the source
+    icc: bytes | None = None  # ICC profile, copied from the source
     meta: dict[str, Json] | None = None  # provenance; never changes pixels
     page_size: int = DEFAULT_PAGE_SIZE  # records per page
-    lattice: Lattice | None = None  # steps of the quantised profiles; None is profile `f16`
-    files: "tuple[FileEntry, ...]" = ()  # what the source files were, where that is more than one picture
-    metadata: "Metadata | None" = None  # of the source; None is none
+    lattice: Lattice | None = None  # quantiser steps of the quantised profiles; None is profile `f16`
+    files: "tuple[FileEntry, ...]" = ()  # source files; empty for a single plain picture
+    metadata: "Metadata | None" = None  # metadata of the source

@@ -1,4 +1,4 @@
-"""Everything a file says about itself, as one JSON-able value."""
+"""Description of a file as one JSON-serialisable value (`gscodec info`)."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def info(source: SourceLike, *, name: str | None = None, limits: Limits = DEFAUL
 
 
 def describe(reader: IgsReader) -> dict[str, Any]:
-    """Header, channels, levels, chunks and metadata of an open file; rates are bytes on disk, LODs as byte prefixes.
+    """Header, channels, LODs, chunks and metadata of an open file; rates count all bytes, LODs have prefix sizes.
 
     Raises:
         GsCodecError: the ICC profile or the metadata is damaged.

@@ -1,4 +1,4 @@
-"""Reading an `.igs` file: what stands before the Gaussians on opening, then only the pages asked for."""
+"""Reader of `.igs` files: opening reads everything before the Gaussians, requests read only the pages they need."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -58,23 +58,23 @@ from gscodec.profiles import registry
 from gscodec.profiles.base import PageDecoder, PagedProfile, StoredPages
 
 _GAUSSIAN_BYTES: Final = 160
-"""What decoding a Gaussian takes at its height, beside features: integers, places, shapes and pages."""
+"""Peak bytes of memory per Gaussian during decoding, besides features: integers, places, shapes and pages."""
 
 _FEATURE_BYTES: Final = 24
 
 
 def require_chunk(preamble: Preamble, fourcc: bytes) -> ChunkEntry:
-    """A critical chunk, whose presence has been checked."""
+    """A critical chunk; its presence must have been checked."""
     chunk = preamble.find(fourcc)
     assert chunk is not None
     return chunk
 
 
 def load_table(source: ByteSource, preamble: Preamble, fourcc: bytes, size: int, name: str) -> bytes:
-    """The raw bytes of a critical table whose size other fields give.
+    """The raw bytes of a critical table whose size follows from other fields.
 
     Raises:
-        CorruptField: the table of contents says another size; also as `load_chunk`.
+        CorruptField: the table of contents has another size; also as `load_chunk`.
     """
     chunk = require_chunk(preamble, fourcc)
     if chunk.raw_size != size:
@@ -103,10 +103,10 @@ def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
 def load_tree(
     source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str
 ) -> PageTree | None:
-    """The page tree of a file that has one.
+    """The page tree of a file with a PAGT chunk.
 
     Raises:
-        CorruptField: the page index that it stands for is compressed; also as `unpack_tree`.
+        CorruptField: its page index is compressed; also as `unpack_tree`.
     """
     chunk = preamble.find(PAGT)
     if chunk is None:
@@ -165,13 +165,13 @@ def load_decoder(
 class IgsReader:
     """An open `.igs` file.
 
-    Opening reads and checks everything before the Gaussians except the ICC profile; that and the metadata are read
-    when asked for. A file cut inside its Gaussians opens, and reads at the LODs it wholly holds.
+    Opening reads and checks everything before the Gaussians except the ICC profile; that and the metadata are read on
+    demand. A file truncated inside its Gaussians opens, and can be read at the LODs that are complete.
 
     Args:
         source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
-        name: what messages call it; the path where none is given.
-        limits: what its Gaussians, or a pipe, may take of memory, and a server of time.
+        name: name of the file in messages; default is the path.
+        limits: memory for its Gaussians or a pipe, and time for a server.
         threads: CPU threads that decode pages; None is one per processor.
 
     Raises:
@@ -190,7 +190,7 @@ class IgsReader:
         self.name = name or source_name(source)
         self.limits = limits
         self.pages_read = self.gaussians_read = 0
-        """Pages and Gaussians decoded so far, each as often as it was."""
+        """Pages and Gaussians decoded so far, counting repeats."""
         self._source = open_source(source, self.name, limits)
         try:
             self._preamble = open_preamble(self._source, self.name)
@@ -217,11 +217,11 @@ class IgsReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the source; a file that was passed in open stays open."""
+        """Release the source; a file object of the caller stays open."""
         self._source.close()
 
     def restart_clock(self) -> None:
-        """A new request begins: the time limit of a server is one for each."""
+        """Start a new request, which has its own time limit for a server."""
         self._source.restart_clock()
 
     @property
@@ -241,7 +241,7 @@ class IgsReader:
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """What the channels are."""
+        """The channel groups."""
         return self._groups
 
     @property
@@ -251,19 +251,19 @@ class IgsReader:
 
     @cached_property
     def pages(self) -> PageIndex:
-        """Where all the pages lie and what they touch; read now where the file has a page tree."""
+        """The index of all pages; read now if the file has a page tree."""
         if isinstance(self._pages, PageIndex):
             return self._pages
         return load_pages(self._source, self._preamble, self._lods, self._decoder, self.name)
 
     @property
     def n_pages(self) -> int:
-        """Pages of the whole file."""
+        """Number of pages of the whole file."""
         return len(self._pages)
 
     @property
     def record_bytes(self) -> int | None:
-        """Bytes of a record; None in profile `coded`, whose records differ."""
+        """Bytes of a record; None in profile `coded`, whose records vary in size."""
         return self._decoder.record_bytes
 
     @property
@@ -273,36 +273,36 @@ class IgsReader:
 
     @property
     def payload_size(self) -> int:
-        """Bytes of all pages."""
+        """Total bytes of all pages."""
         return require_chunk(self._preamble, GAUS).stored_size
 
     @property
     def traffic(self) -> Traffic:
-        """What has been read of the source so far."""
+        """Statistics of the reads of the source so far."""
         return self._source.traffic
 
     @property
     def file_size(self) -> int:
-        """Bytes of the whole file, as its header says."""
+        """Bytes of the whole file according to its header."""
         return self.header.file_size
 
     @property
     def stored_size(self) -> int:
-        """Bytes that are there; less than file_size for a cut file."""
+        """Bytes available; less than file_size for a truncated file."""
         return self._source.size
 
     @property
     def truncated(self) -> bool:
-        """Whether the file was cut."""
+        """Whether the file is truncated."""
         return self._source.size < self.header.file_size
 
     @property
     def available_lods(self) -> tuple[int, ...]:
-        """LODs that are wholly there, finest first."""
+        """LODs that are complete, finest first."""
         return tuple(lod for lod in range(len(self._lods)) if self.prefix_size(lod) <= self._source.size)
 
     def prefix_size(self, lod: int) -> int:
-        """Bytes from the start of the file that suffice for a LOD.
+        """Length in bytes of the file's prefix that suffices for a LOD.
 
         Raises:
             InvalidArgument: there is no such LOD.
@@ -323,7 +323,7 @@ class IgsReader:
 
     @cached_property
     def meta(self) -> dict[str, Json] | None:
-        """The metadata, or None; it follows the Gaussians, so that a cut file has none.
+        """The metadata (META), or None; it follows the Gaussians, so a truncated file has none.
 
         Raises:
             GsCodecError: as `load_chunk` and `unpack_meta`.
@@ -333,10 +333,10 @@ class IgsReader:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """What the source said beside its samples; of a cut file, as much as is there.
+        """Metadata of the source picture; of a truncated file, the part that is available.
 
         Raises:
-            GsCodecError: as `load_chunk` and `unpack_tags`; CorruptField for Exif or XMP that is none.
+            GsCodecError: as `load_chunk` and `unpack_tags`; CorruptField for invalid Exif or XMP.
         """
         tags = self._load_optional(TAGS, MAX_TAGS_BYTES)
         exif = self._load_optional(EXIF, MAX_EXIF_BYTES)
@@ -348,7 +348,7 @@ class IgsReader:
 
     @cached_property
     def files(self) -> tuple[FileEntry, ...]:
-        """The source files, where the file says more of them than that they were one picture.
+        """The source files; empty for a single plain picture.
 
         Raises:
             GsCodecError: as `load_chunk` and `unpack_files`.
@@ -363,22 +363,22 @@ class IgsReader:
         return load_chunk(self._source, chunk, cap, self.name)
 
     def read(self, lod: int = 0) -> GaussianSet:
-        """The Gaussians that a LOD shows, inverse scales multiplied by its gains.
+        """The Gaussians that a LOD shows, with inverse scales multiplied by its gains.
 
         Raises:
             InvalidArgument: there is no such LOD.
-            TruncatedStream: the file was cut before the end of that LOD.
+            TruncatedStream: the file is truncated before the end of that LOD.
             ChecksumMismatch: a page is damaged.
             CorruptField: a record is outside its valid range.
-            LimitExceeded: so many Gaussians take more memory than the limits have.
+            LimitExceeded: the Gaussians need more memory than the limit.
         """
         return self.stored_pages(lod).unpack()
 
     def stored_pages(self, lod: int = 0, tile_rect: TileRect | None = None) -> StoredPages:
-        """The pages that `read`, or with a rectangle of tiles `read_region`, make Gaussians of.
+        """The encoded pages that `read`, or with a rectangle of tiles `read_region`, decodes.
 
         Raises:
-            GsCodecError: as `read`, but for values out of range, which show when the pages are unpacked.
+            GsCodecError: as `read`, except for values out of range, which are detected when the pages are unpacked.
         """
         n_pages = self._count_pages(lod)
         pages = self._pages.leading(n_pages) if tile_rect is None else self._pages.meeting(tile_rect, n_pages)
@@ -390,10 +390,10 @@ class IgsReader:
         return StoredPages(self._decoder, self._read_pages(pages), pages, generations, gains[generations], self._grid)
 
     def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
-        """Those Gaussians of a LOD that can show in a half-open tile rectangle (tx0, ty0, tx1, ty1), and some more.
+        """A superset of the Gaussians of a LOD that reach a half-open tile rectangle (tx0, ty0, tx1, ty1).
 
-        Only the pages that meet the rectangle are read. Order is kept, so that rendering those tiles from this set
-        gives what rendering them from the whole LOD gives.
+        Only pages that overlap the rectangle are read. Their order is kept, so that rendering those tiles from this set
+        equals rendering them from the whole LOD.
 
         Raises:
             GsCodecError: as `read`, for the pages that are read.
@@ -409,12 +409,12 @@ class IgsReader:
         return self._pages.until(self._lods.count(lod))
 
     def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
-        """Fetch what `read_region` of several rectangles will want, together. Of use where reads take long.
+        """Prefetch the pages that `read_region` needs for several rectangles in one batch; useful for remote files.
 
         Raises:
             GsCodecError: as `read_region`.
         """
-        if self._source.far and len(tile_rects) > 1:
+        if self._source.is_remote and len(tile_rects) > 1:
             n_pages = self._count_pages(lod)
             self._pages.prepare(tile_rects, n_pages)
             found = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
@@ -422,13 +422,13 @@ class IgsReader:
             self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
 
     def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
-        """Checked bytes of some pages, one after the other.
+        """Concatenated bytes of some pages, with CRCs verified.
 
         Raises:
             ChecksumMismatch: a page is damaged.
         """
         firsts, lengths = pages.offsets, pages.lengths
-        if not self._source.far:  # neighbouring pages are read in one go
+        if not self._source.is_remote:  # neighbouring pages are read at once
             begins = np.flatnonzero(np.diff(pages.numbers, prepend=-2) != 1)
             firsts, lengths = firsts[begins], np.add.reduceat(lengths, begins) if len(begins) else lengths
         base = self.header.data_offset

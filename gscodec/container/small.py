@@ -1,7 +1,7 @@
 """Files of profile `small`: pictures of a few hundred bytes (spec/igs.md, "Small files").
 
-A short header, then the Gaussians in one piece. What other profiles say in chunks follows from the header's fields, or
-comes as an extra.
+A short header, then the Gaussians in one block. What other profiles store in chunks follows from header fields or is
+stored as an extra.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,26 +60,26 @@ _WHERE: Final = "cannot pack"
 
 
 def standard_groups(layout: int) -> tuple[ChannelGroup, ...]:
-    """The channels of a layout other than 0: a gray or colour picture of 8 or 16 bits, with or without alpha."""
+    """The channel groups of a layout other than 0: gray or RGB with 8 or 16 bits, with or without alpha."""
     depth, n_channels = _DEPTHS[(layout - 1) // 4], (layout - 1) % 4 + 1
     alpha = AlphaMode.STRAIGHT if n_channels in {2, 4} else AlphaMode.NONE
     return (ChannelGroup("color", n_channels=n_channels, bit_depth=depth, alpha=alpha),)
 
 
 def layout_of(groups: Sequence[ChannelGroup]) -> int:
-    """The layout whose channels these are; 0 where CHAN has to say."""
+    """The layout of these channel groups; 0 if they need a CHAN extra."""
     return next((layout for layout in range(1, 9) if standard_groups(layout) == tuple(groups)), 0)
 
 
 def pack_small(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[bytes, GaussianSet]:
-    """A file of profile `small`, and its Gaussians as a reader gets them back.
+    """A file of profile `small`, and its Gaussians as a reader decodes them.
 
     Args:
-        contents: rounded and checked, on a lattice that has `small`.
-        described: raw bytes of FILE, ICCP, TAGS, EXIF, XMP_ and META, where there are such.
+        contents: rounded and checked, with a lattice for profile `small`.
+        described: raw bytes of FILE, ICCP, TAGS, EXIF, XMP_ and META, None for absent chunks.
 
     Raises:
-        InvalidArgument: they are more than a small file can hold, or not what it can say.
+        InvalidArgument: the contents are too large for a small file, or cannot be represented in it.
     """
     grid, n = contents.grid, len(contents.gaussians)
     plain = Grid(grid.height, grid.width, grid.background)
@@ -95,12 +95,12 @@ def pack_small(contents: Contents, described: Mapping[bytes, bytes | None]) -> t
 
 
 def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
-    """Bytes of the file that `pack_small` would make, also where they are too many for it."""
+    """Size in bytes of the file of `pack_small`, even if it is above MAX_SMALL_BYTES."""
     return int(_parts(contents, described)[0]["file_size"])
 
 
 def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[dict[str, Any], bytes, Codes, Lattice]:
-    """Values of the header, what follows it up to the checksum, and the Gaussians in file order."""
+    """Header values, bytes from header to checksum, and codes and lattice of the Gaussians in file order."""
     grid, n = contents.grid, len(contents.gaussians)
     assert contents.lattice is not None
     steps = contents.lattice.small
@@ -134,7 +134,7 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
 
 
 def _centres(codes: Codes, grid: Grid, lattice: Lattice) -> npt.NDArray[np.int64]:
-    """(1 + C,) what narrow scales lie around, and the features of the background."""
+    """(1 + C,) codes of the centre of the narrow scales and of the background's features."""
     features = grid.background.astype(np.float64) @ np.linalg.inv(lattice.transform) / lattice.feature_steps
     narrow = np.median(codes.narrow) if len(codes) else 0.0
     return np.round([narrow, *features]).astype(np.int64)
@@ -150,7 +150,7 @@ def _packed_extra(chunk: StoredChunk) -> bytes:
 
 
 def open_preamble(source: ByteSource, name: str) -> Preamble:
-    """What a file says before its Gaussians; all of it where it has profile `small`.
+    """Header and table of contents of a file; of profile `small` the whole file.
 
     Raises:
         GsCodecError: as `read_preamble`.
@@ -182,7 +182,7 @@ def open_preamble(source: ByteSource, name: str) -> Preamble:
 
 
 class _Parser:
-    """The bytes of a small file whose header and checksum are right."""
+    """Parser of a small file whose header and checksum have been verified."""
 
     def __init__(self, data: bytes, values: dict[str, Any], name: str) -> None:
         self._data, self._values, self._name = data, values, name

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a file, not only the first thing."""
+"""Validation that lists all faults of a file, not only the first."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ from gscodec.profiles.base import PageDecoder
 
 
 class Severity(StrEnum):
-    """How bad an issue is: a reader must refuse an error, and need not notice a warning."""
+    """Severity of an issue: readers must refuse a file with an error and may ignore a warning."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -38,7 +38,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Issue:
-    """One fault."""
+    """One fault of a file."""
 
     number: int  # from 1
     severity: Severity
@@ -47,7 +47,7 @@ class Issue:
 
 
 MAX_ISSUES: Final = 1000
-"""Issues that are listed; a file may have a million pages."""
+"""Maximum number of issues listed; a file may have a million pages."""
 
 _BATCH_BYTES: Final = 1 << 22
 _BATCH_GAUSSIANS: Final = 1 << 16
@@ -59,7 +59,7 @@ _T = TypeVar("_T")
 def validate(
     source: SourceLike, name: str | None = None, limits: Limits = DEFAULT_LIMITS, *, threads: int | None = None
 ) -> list[Issue]:
-    """Numbered issues of a file, at most MAX_ISSUES and one more; none for a good one. Never raises on bad bytes.
+    """Numbered issues of a file, at most MAX_ISSUES + 1; empty for a valid file. Never raises on invalid bytes.
 
     Args:
         source, name, limits, threads: as `IgsReader`.
@@ -77,19 +77,19 @@ def validate(
 
 
 def _listed(found: Iterator[_Finding], name: str) -> list[_Finding]:
-    """The first MAX_ISSUES, and whether an error is among the others."""
+    """The first MAX_ISSUES findings and, if there are more, a last one with the worst severity among the rest."""
     findings = list(itertools.islice(found, MAX_ISSUES))
     more = next(found, None)
     if more is None:
         return findings
-    # Once there is an error, no further one makes a difference.
+    # After the first error the rest cannot change the severity.
     has_error = any(severity is Severity.ERROR for severity, *_ in itertools.chain(findings, [more], found))
     severity = Severity.ERROR if has_error else Severity.WARNING
     return [*findings, (severity, "file", f"{name}: has more issues; the first {MAX_ISSUES} are listed")]
 
 
 class _Inspection:
-    """One pass over a file that goes on after a fault wherever what follows still makes sense."""
+    """One pass over a file that continues after a fault if the following data can still be interpreted."""
 
     def __init__(self, source: ByteSource, name: str, threads: int | None) -> None:
         self._source, self._name, self._threads = source, name, threads
@@ -148,10 +148,12 @@ class _Inspection:
         return load_channels(self._source, preamble, self._name)[0]
 
     def _look_at_names(self, where: str, what: str, names: Sequence[str]) -> None:
-        """Warn of names that are legal, but no file name on every system; and of two that are one there."""
+        """Warn of names that are legal in the format but not valid or not distinct file names on every system."""
         for name, safe in zip(names, distinct_file_names(names), strict=True):
             if safe != name:
-                message = f"{self._name}: {what} {name!r} is no file name on some systems; decoders write {safe!r}"
+                message = (
+                    f"{self._name}: {what} {name!r} is not a valid file name on some systems; decoders write {safe!r}"
+                )
                 self._pending.append((Severity.WARNING, where, message))
 
     def _ancillary(self, chunk: ChunkEntry, groups: tuple[ChannelGroup, ...] | None) -> None:
@@ -180,14 +182,14 @@ class _Inspection:
     def _check_pages(
         self, preamble: Preamble, lods: LodTable, index: PageIndex, grid: Grid, decoder: PageDecoder
     ) -> Iterator[_Finding]:
-        """Faults of the pages that are wholly there: checksums, values, and boxes that miss a Gaussian."""
+        """Faults of the complete pages: checksums, values, and tile boxes that miss a Gaussian."""
         header = preamble.header
         n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
         for refs, data in self._batches(index, header.data_offset, n_present):
             if (crc32c_runs(data, refs.lengths) == refs.crcs).all():
                 try:
                     gaussians = decoder.decode(data, refs)
-                except CorruptField:  # some of the pages, one by one
+                except CorruptField:  # find out which pages, one by one
                     pass
                 else:
                     yield from self._missed(gaussians, refs, index, lods, grid)
@@ -205,7 +207,7 @@ class _Inspection:
         decoder: PageDecoder,
     ) -> Iterator[_Finding]:
         if crc32c(data.tobytes()) != index.crcs[page]:
-            yield self._page_error(page, "does not match its CRC32C")  # its values mean nothing
+            yield self._page_error(page, "does not match its CRC32C")  # its values are not meaningful
             return
         refs = index.refs(np.array([page]))
         try:
@@ -230,10 +232,10 @@ class _Inspection:
         for place in np.flatnonzero(((low < told[:, :2]) | (high > told[:, 2:])).any(axis=1)):
             page = int(refs.numbers[place])
             message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
-            yield Severity.WARNING, f"page {page}", message  # readers need not look
+            yield Severity.WARNING, f"page {page}", message  # readers need not check this
 
     def _batches(self, index: PageIndex, base: int, n_pages: int) -> Iterator[tuple[PageRefs, npt.NDArray[np.uint8]]]:
-        """The first n_pages with their bytes, some at a time."""
+        """The first n_pages with their bytes, in batches."""
         first = 0
         while first < n_pages:
             last = min(
@@ -249,7 +251,7 @@ class _Inspection:
             first = last
 
     def _check_tree(self, preamble: Preamble, lods: LodTable, decoder: PageDecoder, index: PageIndex) -> None:
-        """Hold the page tree against the page index.
+        """Compare the page tree with the page index.
 
         Raises:
             CorruptField, ChecksumMismatch: they do not agree.

@@ -1,4 +1,4 @@
-"""Writing an `.igs` file: the same contents always give the same bytes."""
+"""Writer of `.igs` files; the same contents always give the same bytes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,12 +56,12 @@ _WHERE = "cannot pack"
 
 
 def pack(contents: Contents) -> bytes:
-    """The `.igs` file of some contents, Gaussians in compact pages.
+    """The bytes of an `.igs` file, with the Gaussians sorted into spatially compact pages.
 
-    Quantised on the contents' lattice to profile `coded` or `packed`, or to `f16` where there is none.
+    Quantised on the contents' lattice to profile `coded`, `packed` or `small`, or to `f16` without a lattice.
 
     Raises:
-        InvalidArgument: the contents have a value that no file may hold.
+        InvalidArgument: the contents have a value that the format cannot hold.
     """
     contents = _rounded(contents)
     profile = profile_of(contents.lattice)
@@ -81,7 +81,7 @@ def pack(contents: Contents) -> bytes:
     described = _described(contents)
     for fourcc in (FILE, ICCP, TAGS):
         chunks += _optional(fourcc, described[fourcc])
-    if tree:  # the first bytes of the file then hold all but the index itself
+    if tree:  # the start of the file then has everything but the index itself
         chunks += index
     chunks.append(StoredChunk.plain(GAUS, pages.data))
     for fourcc in (EXIF, XMP, META):
@@ -153,7 +153,7 @@ def _minor_version(contents: Contents, layout: ProfileLayout, chunks: Sequence[S
 
 
 def packed_size(contents: Contents) -> int:
-    """Bytes of `pack(contents)`; in profile `small` also where they are more than such a file may have.
+    """Length in bytes of `pack(contents)`; in profile `small` even if it is above the limit of the profile.
 
     Raises:
         InvalidArgument: as `pack`.
@@ -164,7 +164,7 @@ def packed_size(contents: Contents) -> int:
 
 
 def quantize(contents: Contents) -> Contents:
-    """What a reader gets back from `pack(contents)`, without the bytes.
+    """The contents that a reader of `pack(contents)` decodes, without packing.
 
     Raises:
         InvalidArgument: as `pack`.
@@ -189,13 +189,13 @@ def file_size(
     record_bytes: int | None = None,
     metadata: Metadata | None = None,
 ) -> int:
-    """Bytes of `pack` for a picture whose cumulative LOD counts would be `counts`; exact.
+    """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`.
 
     Args:
         record_bytes: of a record of profile `packed`.
 
     Raises:
-        InvalidArgument: as `pack`, as far as these arguments tell.
+        InvalidArgument: as `pack`, as far as it depends on these arguments.
     """
     _check_grid(grid, groups, page_size)
     _check_counts(counts, page_size)
@@ -218,7 +218,7 @@ def file_size(
 
 
 def metadata_bytes(metadata: Metadata | None) -> int:
-    """What a file with this metadata has more bytes than one without, its table of contents included.
+    """Bytes that this metadata adds to a file, including its entries in the table of contents.
 
     Raises:
         InvalidArgument: as `pack`.
@@ -232,7 +232,7 @@ def meta_bytes(meta: dict[str, Json]) -> int:
 
 
 def icc_bytes(icc: bytes | None) -> int:
-    """What a file with this ICC profile has more bytes than one without, as `metadata_bytes`."""
+    """Bytes that this ICC profile adds to a file, including its entry in the table of contents."""
     return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(ICCP, icc))
 
 
@@ -254,7 +254,7 @@ def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:
 
 
 def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:
-    if not raw:  # an empty profile says nothing
+    if not raw:  # an empty profile is not stored
         return []
     if fourcc == ICCP and len(raw) > MAX_ICC_BYTES:
         raise InvalidArgument(f"{_WHERE}: the ICC profile takes {len(raw)} bytes, the limit is {MAX_ICC_BYTES}")
@@ -262,7 +262,7 @@ def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:
 
 
 def _rounded(contents: Contents) -> Contents:
-    """Checked contents with every f32 rounded as the file will hold it."""
+    """Checked contents with all f32 values rounded as they will be stored."""
     grid, lods = contents.grid, contents.lods
     _check_grid(grid, contents.groups, contents.page_size)
     _check_counts(lods.counts, contents.page_size)

@@ -1,4 +1,4 @@
-"""The header, the table of contents and the bytes of single chunks."""
+"""Reading and writing of the header, the table of contents and single chunks."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _CRC_AT = HEADER.offsets["header_crc"]
 
 @dataclass(frozen=True)
 class ChunkEntry:
-    """One line of the table of contents, with the offset that follows from those before it."""
+    """One entry of the table of contents, with the chunk's offset computed from the entries before it."""
 
     fourcc: bytes
     flags: int
@@ -40,12 +40,12 @@ class ChunkEntry:
 
     @property
     def critical(self) -> bool:
-        """Whether a reader that does not know the chunk has to give up."""
+        """Whether a reader must refuse the file if it does not know the chunk."""
         return bool(self.flags & FLAG_CRITICAL)
 
     @property
     def label(self) -> str:
-        """Four characters for messages."""
+        """The chunk type as four characters, for messages."""
         return self.fourcc.decode("ascii")
 
 
@@ -57,7 +57,7 @@ class Preamble:
     chunks: tuple[ChunkEntry, ...]
 
     def find(self, fourcc: bytes) -> ChunkEntry | None:
-        """The chunk of a known type, of which there is at most one."""
+        """The chunk of a known type, or None; at most one exists."""
         return next((chunk for chunk in self.chunks if chunk.fourcc == fourcc), None)
 
 
@@ -68,7 +68,7 @@ def header_crc(header_bytes: bytes, toc_bytes: bytes) -> int:
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk as it goes into a file."""
+    """A chunk in its stored form."""
 
     fourcc: bytes
     flags: int
@@ -83,14 +83,14 @@ class StoredChunk:
 
     @staticmethod
     def deflated(fourcc: bytes, raw: bytes) -> "StoredChunk":
-        """A known chunk, compressed where that makes it smaller."""
+        """A known chunk, deflated if that makes it smaller."""
         stored = zlib.compress(raw, 9)
         if len(stored) >= len(raw):
             return StoredChunk.plain(fourcc, raw)
         return StoredChunk(fourcc, int(KNOWN_CHUNKS[fourcc]), CODEC_DEFLATE, stored, len(raw))
 
     def toc_entry(self) -> bytes:
-        """Its line in the table of contents."""
+        """The chunk's entry in the table of contents."""
         return TOC_ENTRY.pack(
             {
                 "fourcc": self.fourcc,
@@ -105,7 +105,7 @@ class StoredChunk:
 
 
 def assemble(values: Mapping[str, Any], chunks: Sequence[StoredChunk]) -> bytes:
-    """A file of header values and chunks; sizes, offsets and checksums of the header are worked out here."""
+    """The bytes of a file; sizes, offsets and checksums of the header are computed here."""
     toc = b"".join(chunk.toc_entry() for chunk in chunks)
     start = HEADER.size + len(toc)
     before = [chunk.fourcc for chunk in chunks].index(GAUS)
@@ -121,7 +121,7 @@ def assemble(values: Mapping[str, Any], chunks: Sequence[StoredChunk]) -> bytes:
 
 
 def read_preamble(source: ByteSource, name: str) -> Preamble:
-    """The header and table of contents, in the order of checks of spec/igs.md, "Order of checks".
+    """The header and table of contents, checked in the order of spec/igs.md, "Order of checks".
 
     Raises:
         GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, ChecksumMismatch, LimitExceeded, CorruptField or
@@ -155,7 +155,7 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
 
 
 def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
-    """The checked entries: each by itself, in file order, then against each other and the header."""
+    """The checked entries: first each alone, in file order, then against each other and the header."""
     chunks, offset = [], HEADER.size + len(toc)
     for at in range(0, len(toc), TOC_ENTRY.size):
         values = TOC_ENTRY.unpack(toc, at)
@@ -176,7 +176,7 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     size = header.n_gaussians * record_size(header.n_channels)
     if LAYOUTS[header.profile].has_plain_records and data.stored_size != size:
         raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
-    for chunk in chunks[chunks.index(data) + 1 :]:  # by their order: chunks without bytes share an offset
+    for chunk in chunks[chunks.index(data) + 1 :]:  # compared by order: empty chunks share an offset
         if chunk.critical:
             raise CorruptField(f"{name}: critical chunk {chunk.label} follows GAUS")
     return tuple(chunks)
@@ -204,7 +204,7 @@ def _check_entry(chunk: ChunkEntry, name: str) -> None:
 
 
 def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str) -> None:
-    """Which known chunks there must be, and that none is there twice."""
+    """Check that required chunks are present and that no known chunk appears twice."""
     seen = set()
     for chunk in chunks:
         if chunk.fourcc in seen:
@@ -219,7 +219,7 @@ def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str) -> No
 
 
 def load_chunk(source: ByteSource, chunk: ChunkEntry, cap: int, name: str) -> bytes:
-    """The raw bytes of a chunk that lies wholly within the source, checked and inflated.
+    """The raw bytes of a chunk, checked and inflated; the chunk must lie within the source.
 
     Raises:
         LimitExceeded: raw_size is above `cap`; nothing was read.
@@ -235,7 +235,7 @@ def load_chunk(source: ByteSource, chunk: ChunkEntry, cap: int, name: str) -> by
 
 
 def inflate(stored: bytes, raw_size: int, where: str) -> bytes:
-    """Exactly raw_size bytes out of one zlib stream; never more than one byte beyond them is produced.
+    """Exactly raw_size bytes from one zlib stream; at most one byte more is ever inflated.
 
     Raises:
         CorruptField: the stream is damaged, shorter, longer, or has bytes after its end.

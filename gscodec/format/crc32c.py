@@ -1,4 +1,4 @@
-"""CRC32C (Castagnoli) of bytes, by the engine: reflected polynomial 0x82F63B78, as in RFC 3720, B.4."""
+"""CRC32C (Castagnoli, reflected polynomial 0x82F63B78, RFC 3720, B.4), computed by the native engine."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,11 @@ U32Array = npt.NDArray[np.uint32]
 
 
 def crc32c(data: bytes | bytearray | memoryview) -> int:
-    """CRC32C of some bytes; 0 for none."""
+    """CRC32C of `data`; 0 if it is empty."""
     view = np.frombuffer(data, np.uint8)
     return int(crc32c_runs(view, np.array([len(view)]))[0])
 
 
 def crc32c_runs(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> U32Array:
-    """(P,) CRC32C of runs of given lengths in bytes that follow each other in data."""
+    """(P,) CRC32C of P consecutive runs of `data`, of `lengths` (P,) bytes."""
     return _engine.crc32c_runs(np.ascontiguousarray(data), np.ascontiguousarray(lengths, np.int64))

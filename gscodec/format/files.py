@@ -1,4 +1,4 @@
-"""The FILE chunk: how the files that a picture came from are put together again. It never changes samples."""
+"""The FILE chunk: how the source files are restored from the channel groups. It never changes samples."""
 
 import base64
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MAX_FILES: Final = 256
 
 MAX_EXR_ATTRIBUTES: Final = 1024
 MAX_EXR_BYTES: Final = 1 << 19
-"""Characters of base64 that the attributes of one OpenEXR header may take, all together."""
+"""Maximum total base64 characters of the attributes of one OpenEXR header."""
 
 EXR_RESERVED: Final = frozenset(
     (
@@ -26,7 +26,7 @@ EXR_RESERVED: Final = frozenset(
         *("view", "tiles", "chunkCount", "version", "maxSamplesPerPixel", "chromaticities"),
     )
 )
-"""Attributes of OpenEXR that a writer makes itself, or that have members of their own in `exr`."""
+"""OpenEXR attributes that a writer generates, or that have their own members in `exr`."""
 
 _EXR_SIZES: Final = {
     "box2i": 16,
@@ -53,15 +53,15 @@ _EXR_SIZES: Final = {
     "lineOrder": 1,
     "tiledesc": 9,
 }
-"""Bytes of the values of OpenEXR's types of a fixed size."""
+"""Sizes in bytes of OpenEXR's fixed-size attribute types."""
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One source file: a picture of its own size, made of the samples of some groups, or of one value.
+    """One source file: a picture of its own size, restored from the samples of some groups, or a constant.
 
-    From its only group, a picture gets `n_channels` channels so: with `unit_z`, the third is what makes X and Y a unit
-    vector; with `fill`, it is that value; one channel is repeated for three; an alpha that is missing is opaque.
+    A picture with one group gets its `n_channels` channels as follows: with `unit_z`, the third completes X and Y to a
+    unit vector; with `fill`, it is that value; one channel is repeated to three; a missing alpha is opaque.
     `binary` samples are 0 or 1, and so are the alphas of a file with `binary_alpha`.
     """
 
@@ -74,8 +74,8 @@ class FileEntry:
     binary: bool = False
     constant: tuple[float, ...] = ()  # value of each of constant_group's channels, 0..1
     constant_group: ChannelGroup | None = None
-    exr: dict[str, Json] = field(default_factory=dict)  # what an OpenEXR file has beside samples
-    icc: bool | None = None  # whether the ICC profile is this file's; None is yes for colour
+    exr: dict[str, Json] = field(default_factory=dict)  # OpenEXR header data
+    icc: bool | None = None  # whether the ICC profile belongs to this file; None: yes if it is colour
     fill: float | None = None  # 0..1; the third channel of all pixels
     binary_alpha: bool = False
 
@@ -84,7 +84,7 @@ def pack_files(files: Sequence[FileEntry], where: str, error: ErrorClass) -> byt
     """The FILE chunk.
 
     Raises:
-        GsCodecError: `error`, where a file could not be read back.
+        GsCodecError: `error`, if an entry is invalid.
     """
     data = pack_meta({"files": [_to_json(entry) for entry in files]}, where, error)
     try:
@@ -98,7 +98,7 @@ def unpack_files(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tupl
     """Entries of a FILE chunk.
 
     Raises:
-        CorruptField: not as spec/igs.md, "Source files" has it, or a group that is not there.
+        CorruptField: the chunk violates spec/igs.md, "Source files", or names a group that does not exist.
     """
     files = _parse(unpack_meta(data, name, "FILE"), name)
     known = {group.name: group for group in groups}
@@ -116,20 +116,20 @@ def unpack_files(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tupl
 
 
 def check_recipe(entry: FileEntry, group: ChannelGroup, name: str) -> None:
-    """Refuse a picture whose channels do not come out of its group.
+    """Refuse an entry whose channels cannot be derived from its group.
 
     Raises:
-        CorruptField: so it is.
+        CorruptField: they cannot.
     """
     if entry.n_channels not in channels_from(group, entry.unit_z or entry.fill is not None):
         raise CorruptField(f"{name}: file {entry.name!r} has {entry.n_channels} channels, its group {group.n_channels}")
 
 
 def channels_from(group: ChannelGroup, has_third: bool) -> set[int]:
-    """How many channels a picture may be given from a group.
+    """Possible channel counts of a picture restored from one group.
 
     Args:
-        has_third: the third channel is made, by `unit_z` or `fill`.
+        has_third: the third channel is derived, by `unit_z` or `fill`.
     """
     if has_third:
         return {3, 4} if group.n_channels == 2 and group.alpha is AlphaMode.NONE else set()
@@ -189,7 +189,7 @@ def _parse(value: Json, name: str) -> tuple[FileEntry, ...]:
 
 
 class _Wrong(ValueError):
-    """What is wrong, in words."""
+    """Validation error; its text is the predicate of the message."""
 
 
 def _get(values: Json, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
@@ -287,7 +287,7 @@ def _constant(value: Json) -> tuple[tuple[float, ...], ChannelGroup]:
 
 
 def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
-    """Members of `exr` that are known, checked."""
+    """The known members of `exr`, checked."""
     if not value:
         return {}
     channels = _list(value, "channels")
@@ -332,7 +332,7 @@ def _exr(value: dict[str, Json], n_channels: int) -> dict[str, Json]:
 
 
 def _attributes(values: list[Json]) -> list[Json]:
-    """Attributes of an OpenEXR header, checked so that they make no file that others cannot read."""
+    """Attributes of an OpenEXR header, checked so that other programs can read a file with them."""
     if len(values) > MAX_EXR_ATTRIBUTES:
         raise _Wrong(f"has {len(values)} OpenEXR attributes, the limit is {MAX_EXR_ATTRIBUTES}")
     checked, n_bytes = [], 0

@@ -20,7 +20,7 @@ from gscodec.model.file_names import name_fault
 
 
 def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, error: ErrorClass = CorruptField) -> None:
-    """Refuse channel groups that no file may hold: the rules between the fields of the GROUP table.
+    """Refuse channel groups that violate the rules between the fields of the GROUP table.
 
     Raises:
         GsCodecError: `error`.
@@ -63,5 +63,5 @@ def check_groups(groups: Sequence[ChannelGroup], n_channels: int, where: str, er
 
 
 def _may_cover(groups: Sequence[ChannelGroup], number: int) -> bool:
-    """Whether a group of one channel may be the alpha of the one before it."""
+    """Whether a single-channel group may be the alpha of the preceding group."""
     return number > 0 and groups[number].role is Role.OPACITY and is_coverable(groups[number - 1])

@@ -1,4 +1,4 @@
-"""Field tables of the container: the one description that reader, writer, validator and `info` follow.
+"""Field tables of the container, shared by reader, writer, validator and `info`.
 
 Names, types, sizes, offsets, ranges and errors are those of the tables in spec/igs.md; a test compares the two.
 """
@@ -21,10 +21,10 @@ ErrorClass = type[GsCodecError]
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name and type as the spec writes them, its valid range and the error outside it.
+    """One field: name and type as in the spec, valid range, and the error for values outside it.
 
-    A type is a scalar (`u16`), an array of fixed length (`f16[2]`, `u8[12]`) or an array whose length an earlier
-    field gives (`f32[n_channels]`). `low` and `high` are inclusive; None means that other rules decide.
+    A type is a scalar (`u16`), a fixed-size array (`f16[2]`, `u8[12]`) or an array whose length is an earlier field
+    (`f32[n_channels]`). `low` and `high` are inclusive; None means that other rules apply.
     """
 
     name: str
@@ -41,47 +41,47 @@ class Field:
 
     @property
     def count(self) -> int | None:
-        """Number of elements, or None where another field gives it."""
+        """Number of elements, or None if it depends on another field."""
         length = self.type.partition("[")[2].rstrip("]")
         return 1 if not length else int(length) if length.isdigit() else None
 
     @property
     def size(self) -> int | None:
-        """Bytes, or None where another field gives the length."""
+        """Size in bytes, or None if it depends on another field."""
         return None if self.count is None else self.count * struct.calcsize("<" + _CODES[self.scalar])
 
     @property
     def struct_code(self) -> str:
-        """The field in the language of the struct module; an array is one value of bytes."""
+        """Format of the field for the struct module; an array is one bytes value."""
         return f"{self.size}s" if self.count != 1 else _CODES[self.scalar]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Fields one after the other, little-endian, without padding. Fields of given length come after all others."""
+    """Consecutive fields, little-endian, without padding. Variable-size fields come after all others."""
 
     name: str
     fields: tuple[Field, ...]
 
     @cached_property
     def fixed(self) -> tuple[Field, ...]:
-        """The leading fields whose size is fixed."""
+        """The leading fixed-size fields."""
         sizes = [field.size for field in self.fields]
         return self.fields[: sizes.index(None) if None in sizes else len(sizes)]
 
     @cached_property
     def codec(self) -> struct.Struct:
-        """Struct over the fixed fields."""
+        """Struct of the fixed-size fields."""
         return struct.Struct("<" + "".join(field.struct_code for field in self.fixed))
 
     @property
     def size(self) -> int:
-        """Bytes of the fixed fields."""
+        """Total size in bytes of the fixed-size fields."""
         return self.codec.size
 
     @cached_property
     def offsets(self) -> dict[str, int]:
-        """Offset of each fixed field."""
+        """Offset in bytes of each fixed-size field, by name."""
         offsets, at = {}, 0
         for field in self.fixed:
             offsets[field.name] = at
@@ -89,23 +89,23 @@ class Table:
         return offsets
 
     def unpack(self, data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
-        """Values of the fixed fields by name. The caller has made sure that the bytes are there."""
+        """Values of the fixed-size fields by name. The caller guarantees that `data` is long enough."""
         return dict(zip((field.name for field in self.fixed), self.codec.unpack_from(data, offset), strict=True))
 
     def pack(self, values: Mapping[str, Any]) -> bytes:
-        """The bytes of checked values."""
+        """The fixed-size fields as bytes; `values` must have been checked."""
         return self.codec.pack(*(values[field.name] for field in self.fixed))
 
     def check(self, values: Mapping[str, Any], where: str, error: ErrorClass | None = None) -> None:
         """Refuse the first value outside its range.
 
         Args:
-            values: by field name; fields that are absent are not checked.
-            where: what the message begins with, the file's name.
+            values: by field name; missing fields are not checked.
+            where: prefix of the message, the file's name.
             error: raised instead of the field's own error (a writer's InvalidArgument).
 
         Raises:
-            GsCodecError: the class the field names.
+            GsCodecError: of the class that the field names.
         """
         for field in self.fields:
             if field.name not in values or field.low is None or field.high is None:
@@ -120,8 +120,8 @@ class Table:
 SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 
 VERSION: Final = (1, 4)
-MAX_CHUNKS: Final = 64  # far above the kinds of chunk there are
-MAX_PAGE_SIZE: Final = 4096  # records; larger pages would defeat region reads
+MAX_CHUNKS: Final = 64  # far more than there are chunk types
+MAX_PAGE_SIZE: Final = 4096  # records; larger pages would make region reads inefficient
 MIN_GAIN: Final = 1 / 64
 MAX_GAIN: Final = 64.0
 
@@ -275,7 +275,7 @@ PAGE_FIELD: Final = Table(
 )
 
 MAX_SMALL_SIDE: Final = 65535
-"""Of its picture, px: what the header has 16 bits for."""
+"""Maximum side in px of a picture of profile `small`: the header stores 16 bits."""
 
 SMALL_HEADER: Final = Table(
     "Small header",
@@ -339,8 +339,8 @@ KNOWN_CHUNKS: Final = {
     XMP: False,
     META: False,
 }
-"""Chunk types of version 1.4, in the order they are written, and whether each is critical. Where there is PAGT, PAGI
-comes right before GAUS."""
+"""Chunk types of version 1.4, in the order they are written, and whether each is critical. In a file with PAGT, PAGI
+stands directly before GAUS."""
 
 
 def required_chunks(profile: int) -> tuple[bytes, ...]:
@@ -355,7 +355,7 @@ def record_size(n_channels: int) -> int:
 
 @dataclass(frozen=True)
 class Header:
-    """Values of the header, under the names of the HEADER table."""
+    """Values of the header; attributes have the names of the HEADER table."""
 
     signature: bytes
     version_major: int

@@ -1,4 +1,4 @@
-"""Sizes that header fields imply, worked out and capped before anything is allocated."""
+"""Sizes implied by header fields, computed and checked against limits before memory is allocated."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,25 +11,25 @@ from gscodec.format.profile_table import LAYOUTS
 from gscodec.model.constants import MAX_CHANNELS, TILE_SIZE
 
 MAX_ICC_BYTES: Final = 16 << 20
-"""Raw bytes of an ICC profile; the largest lookup-table profiles have a few MiB."""
+"""Raw bytes of an ICC profile; the largest lookup-table profiles take a few MiB."""
 
 MAX_META_BYTES: Final = 1 << 20
-"""Raw bytes of the metadata; parsed JSON takes many times its text, so this is kept small."""
+"""Raw bytes of the metadata; kept small because parsed JSON takes many times the memory of its text."""
 
 MAX_TAGS_BYTES: Final = 4096
 MAX_EXIF_BYTES: Final = 1 << 20
 MAX_XMP_BYTES: Final = 1 << 20
-"""Raw bytes of the source's metadata. A JPEG has up to 64 KiB of Exif and 64 KiB of XMP that is not extended."""
+"""Raw bytes of the source's metadata. A JPEG has up to 64 KiB of Exif and 64 KiB of standard XMP."""
 
 MAX_META_DEPTH: Final = 64
-"""Nesting of the metadata, so that recursive parsers need little stack."""
+"""Maximum nesting depth of the metadata, so that recursive parsers need little stack."""
 
 MAX_PAGES: Final = 1 << 20
 """Pages of one file: a page index of 12 MiB. The largest set at the default page size needs a quarter of it."""
 
 MAX_GAUSSIANS_PER_BYTE: Final = 8
-"""Gaussians of a page for each of its bytes: one takes at least a bit, so that few bytes cannot ask for the memory and
-the work of many Gaussians. The densest pages an encode wrote, 30,000 Gaussians of a black picture of 16 x 16 px, have
+"""Maximum Gaussians per byte of a page: each takes at least one bit, so that a few bytes cannot demand the memory and
+work of many Gaussians. The densest pages an encode wrote, 30,000 Gaussians of a black picture of 16 x 16 px, have
 3.2 bits each; photographs have 25 to 60."""
 
 MAX_CHAN_BYTES: Final = 1 + MAX_CHANNELS * (GROUP.size + 4 + 2 * (1 + 255))
@@ -37,25 +37,25 @@ MAX_CHAN_BYTES: Final = 1 + MAX_CHANNELS * (GROUP.size + 4 + 2 * (1 + 255))
 
 
 def lods_bytes(lod_count: int) -> int:
-    """Raw bytes of the LODS chunk: a triangle of gains beside the counts."""
+    """Raw bytes of the LODS chunk: counts and a triangular matrix of gains."""
     return LOD_ROW.size * lod_count + 4 * (lod_count * (lod_count + 1) // 2)
 
 
 def generation_sizes(counts: Sequence[int]) -> list[int]:
-    """Gaussians of each generation, from cumulative counts."""
+    """Number of Gaussians in each generation, from cumulative counts."""
     return [count - before for before, count in zip((0, *counts[:-1]), counts, strict=True)]
 
 
 def generations_of(counts: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(N,) generation of each Gaussian."""
+    """(N,) int64 generation of each Gaussian."""
     return np.repeat(np.arange(len(counts)), generation_sizes(counts))
 
 
 def count_pages(counts: Sequence[int], page_size: int, where: str, error: ErrorClass = LimitExceeded) -> int:
-    """Pages that hold the given generations; each generation starts a new one.
+    """Number of pages for generations with cumulative `counts`; each generation starts a new page.
 
     Raises:
-        GsCodecError: `error` where they are more than MAX_PAGES.
+        GsCodecError: `error`, if there are more than MAX_PAGES.
     """
     pages = sum(-(-size // page_size) for size in generation_sizes(counts))
     if pages > MAX_PAGES:
@@ -74,7 +74,7 @@ def tile_counts(height: int, width: int) -> tuple[int, int]:
 
 
 def page_lengths(counts: Sequence[int], page_size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(P,) records of each page. The number of pages has been checked."""
+    """(P,) number of records of each page. The number of pages must have been checked."""
     parts = [np.zeros(0, np.int64)]
     for size in generation_sizes(counts):
         full, rest = divmod(size, page_size)

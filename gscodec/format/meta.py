@@ -13,7 +13,7 @@ _LARGEST: Final = sys.float_info.max
 
 
 class _PlainJsonError(ValueError):
-    """What is wrong, in words."""
+    """Validation error; its text is the predicate of the message."""
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -28,7 +28,7 @@ def _constant(text: str) -> None:
 
 
 def _check(value: Json) -> None:
-    """Refuse what JSON cannot say or other parsers cannot take, without recursion."""
+    """Refuse values that JSON cannot represent or other parsers cannot read; works without recursion."""
     stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
         item, depth = stack.pop()
@@ -45,10 +45,10 @@ def _check(value: Json) -> None:
 
 
 def pack_meta(meta: dict[str, Json], where: str, error: ErrorClass) -> bytes:
-    """JSON of an object, UTF-8, compact, keys in their order.
+    """Compact JSON of an object in UTF-8, keys in insertion order.
 
     Raises:
-        GsCodecError: `error`, where the value is not JSON or above the limits.
+        GsCodecError: `error`, if the value is not JSON or exceeds the limits.
     """
     try:
         text = json.dumps(meta, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -62,7 +62,7 @@ def pack_meta(meta: dict[str, Json], where: str, error: ErrorClass) -> bytes:
 
 
 def unpack_meta(data: bytes, name: str, chunk: str = "META") -> dict[str, Json]:
-    """The object in a META chunk, or in another one of JSON.
+    """The object in a META chunk, or in another JSON chunk.
 
     Raises:
         CorruptField: not one JSON object in UTF-8, or not finite, or nested too deep, or with a key twice.

@@ -1,4 +1,4 @@
-"""What a source picture says beside its samples: the chunks TAGS, EXIF and XMP_. It never changes samples."""
+"""Metadata of the source picture: the chunks TAGS, EXIF and XMP_. It never changes samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ _LEAST_EXIF: Final = 14  # a TIFF header and an empty directory
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata of one picture. What is None is not known."""
+    """Metadata of one picture; None means unknown."""
 
     density: tuple[float, float] | None = None  # pixels per inch, across and down
     cicp: tuple[int, int, int, int] | None = None  # ITU-T H.273: primaries, transfer, matrix, full range
-    gamma: float | None = None  # of an encoding: sample = light^gamma, as PNG's gAMA
-    chromaticities: tuple[float, ...] | None = None  # x, y of white, red, green and blue, as PNG's cHRM
+    gamma: float | None = None  # encoding gamma: sample = light^gamma, as in PNG's gAMA
+    chromaticities: tuple[float, ...] | None = None  # x, y of white, red, green and blue, as in PNG's cHRM
     mastering: tuple[int, ...] | None = None  # the ten numbers of PNG's mDCV, SMPTE ST 2086
     content_light: tuple[int, int] | None = None  # the two of PNG's cLLI
-    exif: bytes | None = None  # Exif as a TIFF structure, upright
+    exif: bytes | None = None  # Exif as a TIFF structure, orientation 1 (upright)
     xmp: bytes | None = None  # XMP packet in UTF-8
 
     @property
@@ -41,10 +41,10 @@ def _plain(value: Any) -> Json:
 
 
 def pack_tags(metadata: Metadata, where: str, error: ErrorClass) -> bytes | None:
-    """The TAGS chunk, or None where there is nothing to say.
+    """The TAGS chunk, or None if it would be empty.
 
     Raises:
-        GsCodecError: `error`, where it could not be read back.
+        GsCodecError: `error`, if a value is invalid.
     """
     if not metadata.tags:
         return None
@@ -57,10 +57,10 @@ def pack_tags(metadata: Metadata, where: str, error: ErrorClass) -> bytes | None
 
 
 def unpack_tags(data: bytes, name: str) -> Metadata:
-    """The metadata in a TAGS chunk; members that are not known are left out.
+    """The metadata in a TAGS chunk; unknown members are ignored.
 
     Raises:
-        CorruptField: not as spec/igs.md, "Metadata of the source" has it.
+        CorruptField: the chunk violates spec/igs.md, "Metadata of the source".
     """
     values = unpack_meta(data, name, "TAGS")
     found: dict[str, Any] = {}
@@ -73,14 +73,14 @@ def unpack_tags(data: bytes, name: str) -> Metadata:
 
 
 def exif_fault(data: bytes) -> str | None:
-    """Why bytes are no EXIF chunk, or None."""
+    """Why the bytes are not a valid EXIF chunk, or None."""
     if len(data) < _LEAST_EXIF or not data.startswith(_TIFF_STARTS):
         return "is not a TIFF structure"
     return None
 
 
 def xmp_fault(data: bytes) -> str | None:
-    """Why bytes are no XMP_ chunk, or None."""
+    """Why the bytes are not a valid XMP_ chunk, or None."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -89,15 +89,15 @@ def xmp_fault(data: bytes) -> str | None:
 
 
 def is_sound_tag(key: str, value: Any) -> bool:
-    """Whether a value may stand for a member of the TAGS chunk."""
+    """Whether a value is valid for a member of the TAGS chunk."""
     return bool(_CHECKS[key](_plain(value)))
 
 
 def check_metadata(metadata: Metadata, where: str, error: ErrorClass) -> None:
-    """Refuse metadata that no file may hold.
+    """Refuse metadata that a file cannot hold.
 
     Raises:
-        GsCodecError: `error`, where there is some.
+        GsCodecError: `error`, if a chunk is invalid or too large.
     """
     for label, data, limit, fault_of in (
         ("EXIF", metadata.exif, MAX_EXIF_BYTES, exif_fault),

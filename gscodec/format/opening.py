@@ -1,4 +1,4 @@
-"""The byte source of a path, URL, stream or buffer; a pipe is drained as far as its header says."""
+"""Byte source of a path, URL, stream or buffer; a pipe is read up to the file size in its header."""
 
 import os
 import stat
@@ -16,10 +16,10 @@ _BLOCK: Final = 1 << 20
 
 
 def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
-    """All bytes of a pipe, but at most one more than its header says, so that a pipe without end is let go.
+    """All bytes of a pipe, at most one more than the file size in its header, so that an endless pipe is not read on.
 
     Raises:
-        FileAccessError: it cannot be read. LimitExceeded: it says that it has more than the limits of memory.
+        FileAccessError: it cannot be read. LimitExceeded: its file size exceeds the memory limit.
     """
     data = bytearray()
     wanted = HEADER.size
@@ -43,12 +43,12 @@ def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
 
 
 def open_source(source: SourceLike, name: str, limits: Limits = DEFAULT_LIMITS) -> ByteSource:
-    """A source over bytes, a mapping, a path, a URL or a binary file; a pipe is read into memory.
+    """Byte source of bytes, a mapping, a path, a URL or a binary file; a pipe is read into memory.
 
     Raises:
         FileAccessError: a path or URL cannot be opened, or a stream cannot be read.
-        MissingExtra: a URL, and what opens it is not installed.
-        LimitExceeded: a pipe says that it has more than the limits of memory.
+        MissingExtra: the package needed to open the URL is not installed.
+        LimitExceeded: the file size in a pipe's header exceeds the memory limit.
     """
     if isinstance(source, bytes | bytearray | memoryview | mmap):
         return MemorySource(source)
@@ -78,7 +78,7 @@ def open_source(source: SourceLike, name: str, limits: Limits = DEFAULT_LIMITS) 
 
 
 def _opened(file: BinaryIO, name: str, limits: Limits) -> ByteSource:
-    """The best source for a path: read at offsets, else by seeking, else drained."""
+    """The most capable source of a path: positioned reads, else seeks, else read into memory."""
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and hasattr(os, "pread"):
         return PathSource(file, name)
     if file.seekable():

@@ -1,6 +1,6 @@
-"""The page tree: an index of the page index, so that a point of a large file needs little of either.
+"""The page tree: an index of the page index, so that sampling a point of a large file reads little of either.
 
-The entries of PAGI are taken in blocks, and PAGT says of each block what PAGI says of a page (spec/igs.md, "Page
+The entries of PAGI are grouped in blocks; PAGT has an entry per block as PAGI has one per page (spec/igs.md, "Page
 tree").
 """
 
@@ -20,10 +20,10 @@ from gscodec.format.pages import PageIndex, PageRefs, TileRect, boxes_meeting, p
 from gscodec.format.tables import check_density, pack_pages, parse_pages
 
 TREE_FROM_BYTES: Final = 8192
-"""Raw bytes of a page index from which on files get a page tree: the first read of 16 KiB holds what is shorter."""
+"""Size in bytes of a page index from which files get a page tree: a shorter one fits into the first read of 16 KiB."""
 
 _HELD_BLOCKS: Final = 1024
-"""Blocks of the page index that an open file keeps."""
+"""Maximum blocks of the page index that an open file caches."""
 
 
 def block_starts(counts: Sequence[int], page_size: int, block_size: int) -> npt.NDArray[np.int64]:
@@ -37,12 +37,12 @@ def block_starts(counts: Sequence[int], page_size: int, block_size: int) -> npt.
 
 
 def choose_block_size(n_pages: int) -> int:
-    """Pages of a block at which tree and blocks together cost a point the least: some eight blocks meet a tile."""
+    """Pages per block that minimise the bytes read for one point: about eight blocks overlap a tile."""
     return 1 << max(4, min(10, round(math.log2(max(n_pages, 1) / 8) / 2)))
 
 
 def tree_bytes(counts: Sequence[int], page_size: int, n_pages: int, profile: int) -> int:
-    """Raw bytes of the PAGT chunk that a writer gives to a file, 0 where it has none."""
+    """Raw bytes of the PAGT chunk that a writer adds, 0 if it adds none."""
     if pagi_bytes(n_pages, profile) < TREE_FROM_BYTES:
         return 0
     blocks = block_starts(counts, page_size, choose_block_size(n_pages))
@@ -59,8 +59,8 @@ def make_tree(
     """The PAGT chunk of a page index.
 
     Args:
-        pagi: the raw PAGI chunk, of one page or more. boxes: (P, 4) of its pages. lengths: (P,) bytes of its pages,
-            where it has them.
+        pagi: the raw PAGI chunk of at least one page. boxes: (P, 4) tile boxes of the pages. lengths: (P,) bytes of the
+            pages, if PAGI stores them.
     """
     block_size = choose_block_size(len(boxes))
     blocks = block_starts(counts, page_size, block_size)
@@ -75,14 +75,14 @@ def make_tree(
 
 @dataclass(frozen=True)
 class PageTree:
-    """`Pages` of a file with a page tree: blocks of the page index are read when a request meets them."""
+    """`Pages` of a file with a page tree: blocks of the page index are read when a request overlaps them."""
 
     starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
     blocks: npt.NDArray[np.int64]  # (B + 1,) first page of each block, then the number of pages
     boxes: npt.NDArray[np.int64]  # (B, 4)
     crcs: npt.NDArray[np.uint32]  # (B,) of the blocks' entries
-    edges: npt.NDArray[np.int64]  # (B + 1,) where each block's pages begin in GAUS, then its size
-    fixed: npt.NDArray[np.int64] | None  # (P,) bytes of each page, where its entry does not say
+    edges: npt.NDArray[np.int64]  # (B + 1,) offset of each block's pages in GAUS, then the size of GAUS
+    fixed: npt.NDArray[np.int64] | None  # (P,) bytes of each page, if entries do not store them
     load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]]  # (first byte, length) pairs of raw PAGI
     header: Header
     name: str
@@ -115,7 +115,7 @@ class PageTree:
         self._load(np.unique(np.concatenate([np.zeros(0, np.intp), *found])).tolist())
 
     def _load(self, wanted: Sequence[int]) -> dict[int, PageIndex]:
-        """Blocks by number, read where they are not held."""
+        """Blocks by number, read if they are not cached."""
         known = {block: self.held[block] for block in wanted if block in self.held}
         missing = [block for block in wanted if block not in known]
         entry = pagi_bytes(1, self.header.profile)
@@ -136,7 +136,7 @@ class PageTree:
         return PageRefs.join([_NO_PAGES, *parts])
 
     def _parse(self, block: int, data: bytes) -> PageIndex:
-        """Checked entries of a block; records and bytes are counted from the beginning of the file's."""
+        """Checked entries of a block; record numbers and offsets are relative to the start of GAUS."""
         where = f"{self.name}: block {block} of PAGI"
         if int(crc32c_runs(np.frombuffer(data, np.uint8), np.array([len(data)]))[0]) != self.crcs[block]:
             raise ChecksumMismatch(f"{where} does not match its CRC32C, the file is damaged")
@@ -169,12 +169,12 @@ def unpack_tree(
     """The page tree of a PAGT chunk.
 
     Args:
-        fixed: (P,) bytes of each page, where entries do not say. data_size: bytes of GAUS. load: reads spans of the raw
-            PAGI chunk.
+        fixed: (P,) bytes of each page, if entries do not store them. data_size: bytes of GAUS. load: reads spans of the
+            raw PAGI chunk.
 
     Raises:
-        CorruptField: the chunk has another size than follows from its block size, a box is empty or leaves the grid, a
-            block has more Gaussians than its bytes allow, or the blocks do not fill GAUS.
+        CorruptField: the chunk's size does not match its block size, a box is empty or leaves the grid, a block has
+            more Gaussians than its bytes allow, or the blocks do not fill GAUS.
     """
     where = f"{name}: chunk PAGT"
     if len(data) < PAGE_TREE.size:

@@ -1,4 +1,4 @@
-"""Pages: runs of records with the tiles they touch, so that a region reads only what it needs."""
+"""Pages: runs of records with the box of tiles they touch, so that a region reads only the pages it needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ SIZED_PAGE_DTYPE: Final = np.dtype([*PAGE_DTYPE.descr, ("n_bytes", "<u4")])
 
 @dataclass(frozen=True)
 class PageRefs:
-    """Some pages of a file, in ascending order: what reading and decoding them takes."""
+    """Some pages of a file in ascending order, with all that is needed to read and decode them."""
 
     numbers: npt.NDArray[np.int64]  # (n,)
     starts: npt.NDArray[np.int64]  # (n,) first record of each
-    sizes: npt.NDArray[np.int64]  # (n,) records of each
-    offsets: npt.NDArray[np.int64]  # (n,) where each begins in GAUS, in bytes
+    sizes: npt.NDArray[np.int64]  # (n,) number of records of each
+    offsets: npt.NDArray[np.int64]  # (n,) offset of each in GAUS, in bytes
     lengths: npt.NDArray[np.int64]  # (n,) bytes of each
     crcs: npt.NDArray[np.uint32]  # (n,)
 
@@ -40,24 +40,24 @@ class PageRefs:
 
     @staticmethod
     def join(parts: Sequence["PageRefs"]) -> "PageRefs":
-        """The pages of all parts, which ascend."""
+        """The pages of all parts, which must be in ascending order."""
         names = PageRefs.__dataclass_fields__
         return PageRefs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 class Pages(Protocol):
-    """What a reader asks about the pages of a file. `n_pages` leading ones are those of whole generations."""
+    """Index of the pages of a file. The `n_pages` leading pages in arguments are those of whole generations."""
 
     def __len__(self) -> int:
         """Number of pages, P."""
         ...
 
     def until(self, n_gaussians: int) -> int:
-        """Number of leading pages that hold the first n_gaussians, where a generation ends."""
+        """Number of leading pages with the first n_gaussians, which must end a generation."""
         ...
 
     def end_of(self, n_pages: int) -> int:
-        """Bytes of GAUS that the first n_pages take."""
+        """Size in bytes of the first n_pages in GAUS."""
         ...
 
     def leading(self, n_pages: int) -> PageRefs:
@@ -65,22 +65,22 @@ class Pages(Protocol):
         ...
 
     def meeting(self, tile_rect: TileRect, n_pages: int) -> PageRefs:
-        """Those of the first n_pages whose box meets a half-open rectangle of tiles."""
+        """Those of the first n_pages whose box overlaps a half-open rectangle of tiles."""
         ...
 
     def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:
-        """Read what `meeting` of these rectangles will want, together."""
+        """Prefetch what `meeting` needs for these rectangles in one batch of reads."""
         ...
 
 
 @dataclass(frozen=True)
 class PageIndex:
-    """Where the pages of a file lie and what they touch. `Pages`, all in memory."""
+    """Offsets, tile boxes and CRCs of all pages of a file; `Pages` held in memory."""
 
     starts: npt.NDArray[np.int64]  # (P + 1,) first record of each page, then the number of records
     boxes: npt.NDArray[np.int64]  # (P, 4) tx_first, ty_first, tx_last, ty_last, inclusive
     crcs: npt.NDArray[np.uint32]  # (P,)
-    edges: npt.NDArray[np.int64]  # (P + 1,) where each page begins in GAUS, in bytes, then its size
+    edges: npt.NDArray[np.int64]  # (P + 1,) offset of each page in GAUS, in bytes, then the size of GAUS
 
     def __len__(self) -> int:
         return len(self.crcs)
@@ -94,7 +94,7 @@ class PageIndex:
         return int(self.edges[n_pages])
 
     def refs(self, pages: npt.NDArray[np.intp]) -> PageRefs:
-        """Pages by number, ascending."""
+        """References to pages by number (n,), ascending."""
         starts, edges = self.starts[pages], self.edges[pages]
         sizes, lengths = self.starts[pages + 1] - starts, self.edges[pages + 1] - edges
         return PageRefs(pages.astype(np.int64), starts, sizes, edges, lengths, self.crcs[pages])
@@ -112,7 +112,7 @@ class PageIndex:
 
 
 def boxes_meeting(boxes: npt.NDArray[np.int64], tile_rect: TileRect) -> npt.NDArray[np.intp]:
-    """Numbers of the boxes (n, 4), inclusive, that meet a half-open rectangle of tiles."""
+    """Indices of the boxes (n, 4), inclusive, that overlap a half-open rectangle of tiles."""
     tx0, ty0, tx1, ty1 = tile_rect
     if tx0 >= tx1 or ty0 >= ty1:
         return np.zeros(0, np.intp)
@@ -128,10 +128,10 @@ def page_starts(counts: tuple[int, ...], page_size: int) -> npt.NDArray[np.int64
 def support_boxes(
     gaussians: GaussianSet, gains: Float64Array, grid: Grid, slack: float = _SLACK
 ) -> npt.NDArray[np.int64]:
-    """(N, 4) tile boxes, inclusive, that hold the support ellipses at inverse scales times gains.
+    """(N, 4) inclusive tile boxes of the support ellipses at inverse scales times gains.
 
-    The ellipse reaches hx = sqrt(Q d / det), hy = sqrt(Q a / det) from its mean, in the terms of spec/igs.md, "Tiles".
-    Closed tiles that are only touched belong to it, hence the slack (px, and share of the reach).
+    The ellipse extends hx = sqrt(Q d / det), hy = sqrt(Q a / det) from its mean, in the notation of spec/igs.md,
+    "Tiles". Tiles are closed sets, so those only touched are included: hence the slack (px, and relative to hx, hy).
     """
     first, second = (gaussians.inv_scales * gains[:, None]).T
     cos2 = np.cos(gaussians.rotations) ** 2
@@ -147,7 +147,7 @@ def support_boxes(
 
 
 def widest_gains(lods: LodTable) -> Float64Array:
-    """(N,) the smallest gain that any level puts on each Gaussian, where its support is widest."""
+    """(N,) smallest gain of each Gaussian over all LODs, at which its support is largest."""
     smallest = [min(row[generation] for row in lods.gains[generation:]) for generation in range(len(lods))]
     return np.repeat(np.asarray(smallest, np.float64), generation_sizes(lods.counts))
 
@@ -165,7 +165,7 @@ def page_boxes(
 
 
 def check_pages(data: npt.NDArray[np.uint8], pages: PageRefs, where: str) -> None:
-    """Compare the CRCs of some pages, whose bytes follow each other in data.
+    """Verify the CRCs of some pages, whose bytes are consecutive in data.
 
     Raises:
         ChecksumMismatch: a page was changed after it was written.

@@ -1,6 +1,6 @@
-"""Records of profile `packed`: integers side by side at fixed places, so that any record is read alone.
+"""Records of profile `packed`: fixed-size bit fields, so that any record can be read alone.
 
-Every width stands once in the file (spec/igs.md, "Packed pages"). A record is one little-endian number, its values
+Every width is stored once per file (spec/igs.md, "Packed pages"). A record is one little-endian number, its values
 from the least significant bit on: narrow, elongation, place, features.
 """
 
@@ -14,23 +14,23 @@ Int64Array = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 MAX_FIELD_BITS: Final = 24
-"""Features are binary32: more bits would be lost."""
+"""Maximum bits of a field: features are binary32, which holds no more."""
 MIN_PLACE_BITS: Final = 12
 MAX_PLACE_BITS: Final = 31
-"""Of rotation, which takes up to 12, and mean together."""
+"""Maximum bits of rotation (up to 12) and mean together."""
 
 _WORD: Final = 64
 
 
 @dataclass(frozen=True)
 class RecordLayout:
-    """How wide the values of records are.
+    """Bit widths of the fields of records.
 
-    Narrow scale, elongation and each feature are fields: integers from the low of their page on, in steps of its scale.
+    Narrow scale, elongation and each feature are integers counted from their page's low, in steps of the page's scale.
     """
 
-    place_bits: int  # rotation, then x, then y: each as long as the Gaussian's shape says
-    lows: tuple[int, ...]  # (2 + C,) least low of any page, in scale steps and feature steps
+    place_bits: int  # rotation, then x, then y; their widths depend on the Gaussian's shape
+    lows: tuple[int, ...]  # (2 + C,) minimum low over all pages, in scale steps and feature steps
     bits: tuple[int, ...]  # (2 + C,)
 
     @property
@@ -40,33 +40,33 @@ class RecordLayout:
 
     @property
     def stride(self) -> int:
-        """Bytes of a record."""
+        """Size of a record in bytes."""
         return max(1, -(-sum(self.widths) // 8))
 
 
 @dataclass(frozen=True)
 class PageHeads:
-    """What pages say of all their records: where means lie, and what the values of fields stand for."""
+    """Page heads: parameters common to all records of a page, for dequantising means and fields."""
 
-    width: int  # of the picture, px, which no box sticks out of
+    width: int  # of the picture, px; boxes lie inside it
     sizes: Int64Array  # (P,) records
     boxes: Int64Array  # (P, 4) x, y, width, height, px, in which the first record's mean lies
-    slopes: Int64Array  # (P,) by how much x moves from one record to the next, 1/256 px
+    slopes: Int64Array  # (P,) offset of x from one record to the next, in 1/256 px
     lows: Int64Array  # (P, 2 + C) in scale steps and feature steps
-    scales: Int64Array  # (P, 2 + C) such steps from one value to the next
+    scales: Int64Array  # (P, 2 + C) steps per field value
 
     def of_records(self, name: str) -> Int64Array:
-        """A field for each record."""
+        """The page field `name`, repeated for each record: first axis N instead of P."""
         return np.repeat(getattr(self, name), self.sizes, axis=0)
 
     def apart(self, which: Int64Array) -> "PageHeads":
-        """Heads of some records, each of which is then the one record of a page."""
+        """Heads of selected records, as if each were the only record of its page."""
         boxes, lows, scales = self.record_boxes(), self.of_records("lows"), self.of_records("scales")
         ones = np.ones(len(which), np.int64)
         return PageHeads(self.width, ones, boxes[which], 0 * ones, lows[which], scales[which])
 
     def record_boxes(self) -> Int64Array:
-        """(n, 4) x, y, width, height, px, in which each record's mean lies: they move along x in a page."""
+        """(n, 4) x, y, width, height in px of the box of each record's mean; boxes advance along x within a page."""
         boxes = self.of_records("boxes")
         number = np.arange(len(boxes)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
         x = boxes[:, 0] + ((number * self.of_records("slopes")) >> 8)
@@ -75,7 +75,7 @@ class PageHeads:
 
 
 def pack_fields(values: Int64Array, widths: tuple[int, ...], stride: int) -> Bytes:
-    """(n, stride) records of (n, F) values, each from 0 to 2^width - 1."""
+    """(n, stride) uint8 records from (n, F) field values, each in 0..2^width - 1."""
     words = np.zeros((len(values), stride // 8 + 2), np.uint64)
     at = 0
     for column, width in zip(values.T.astype(np.uint64), widths, strict=True):

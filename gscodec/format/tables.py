@@ -1,4 +1,4 @@
-"""The critical tables, each beside its inverse: CHAN (channel groups), LODS (levels of detail), PAGI (page index)."""
+"""Pack and unpack of the critical tables CHAN (channel groups), LODS (levels of detail) and PAGI (page index)."""
 
 import struct
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from gscodec.model.gaussians import Float32Array, LodTable
 
 
 class _Cursor:
-    """Reads a table front to back; running out of bytes is CorruptField."""
+    """Sequential reader of a table; raises CorruptField at the end of the data."""
 
     def __init__(self, data: bytes, where: str) -> None:
         self._data, self._at, self._where = data, 0, where
@@ -81,10 +81,10 @@ def pack_channels(groups: Sequence[ChannelGroup], background: Float32Array) -> b
 
 
 def unpack_channels(data: bytes, n_channels: int | None, name: str) -> tuple[tuple[ChannelGroup, ...], Float32Array]:
-    """Groups and background (C,) of a CHAN chunk; n_channels is what other fields say they are together.
+    """Groups and float32 background (C,) of a CHAN chunk; n_channels is the total that other fields state.
 
     Raises:
-        CorruptField: a field is outside its range, or the groups do not hold n_channels.
+        CorruptField: a field is outside its range, or the groups do not have n_channels in total.
         LimitExceeded: too many groups or channels.
     """
     cursor = _Cursor(data, f"{name}: chunk CHAN")
@@ -133,7 +133,7 @@ def pack_lods(lods: LodTable) -> bytes:
 
 
 def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
-    """Levels of a LODS chunk whose size fits the header.
+    """The LOD table of a LODS chunk whose size matches the header.
 
     Raises:
         CorruptField: counts fall, do not end at n_gaussians, or a gain is outside its range.
@@ -159,7 +159,7 @@ def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
 def pack_pages(
     boxes: npt.NDArray[np.int64], crcs: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64] | None
 ) -> bytes:
-    """The PAGI chunk of tile boxes (P, 4), page CRCs (P,) and lengths in bytes (P,) where they differ."""
+    """The PAGI chunk of tile boxes (P, 4), page CRCs (P,) and, for pages of varying size, lengths in bytes (P,)."""
     table = np.empty(len(crcs), PAGE_DTYPE if lengths is None else SIZED_PAGE_DTYPE)
     if lengths is not None:
         table["n_bytes"] = lengths
@@ -172,7 +172,7 @@ def pack_pages(
 def parse_pages(
     data: bytes, header: Header, first: int | None, name: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.int64] | None]:
-    """Boxes (P, 4), CRCs (P,) and, where the profile has them, lengths in bytes (P,) of entries of PAGI or PAGT.
+    """Boxes (P, 4), CRCs (P,) and, if the profile stores them, lengths in bytes (P,) of entries of PAGI or PAGT.
 
     Args:
         first: number of the first page, for messages; None for blocks of a page tree.
@@ -206,10 +206,10 @@ def check_density(
     where: str,
     error: ErrorClass = CorruptField,
 ) -> None:
-    """Refuse pages, or blocks of them, with more Gaussians (P,) than their bytes (P,) can tell apart.
+    """Refuse pages, or blocks of pages, with more Gaussians (P,) than their bytes (P,) can encode.
 
     Raises:
-        GsCodecError: `error`, where one has more than MAX_GAUSSIANS_PER_BYTE.
+        GsCodecError: `error`, if one has more than MAX_GAUSSIANS_PER_BYTE.
     """
     bad = sizes > MAX_GAUSSIANS_PER_BYTE * lengths
     if bad.any():
@@ -223,10 +223,10 @@ def check_density(
 def unpack_pages(
     data: bytes, counts: tuple[int, ...], header: Header, fixed: npt.NDArray[np.int64] | None, data_size: int, name: str
 ) -> PageIndex:
-    """The page index of a PAGI chunk whose size fits the counts.
+    """The page index of a PAGI chunk whose size matches the counts.
 
     Args:
-        fixed: (P,) bytes of each page, where entries do not say.
+        fixed: (P,) bytes of each page, if entries do not store them.
 
     Raises:
         CorruptField: as `parse_pages` and `check_density`, or the pages do not fill the data_size bytes of GAUS.
