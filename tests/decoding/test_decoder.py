@@ -273,7 +273,7 @@ def test_a_cut_file_shows_what_it_holds(igs: bytes) -> None:
         np.testing.assert_array_equal(cut.render(None), whole.render(1))
         np.testing.assert_array_equal(cut.sample([[3, 4]], None), whole.sample([[3, 4]], 1))
         np.testing.assert_array_equal(cut.render(), whole.render(1))
-        for call in (lambda: cut.render(0), lambda: cut.render(0, (0, 0, 1, 1)), lambda: cut.sample([[1, 1]])):
+        for call in (lambda: cut.render(0), lambda: cut.render(0, (0, 0, 1, 1)), lambda: cut.sample([[1, 1]], 0)):
             with pytest.raises(TruncatedStream, match="LOD it holds is 1"):
                 call()
 
