@@ -218,7 +218,7 @@ def test_reports(suffix: str, tmp_path: Path) -> None:
     text = (tmp_path / f"r{suffix}").read_text()
     assert "1234" in text
     assert ("a&lt;b" if suffix == ".html" else "a<b") in text
-    with pytest.raises(InvalidArgument, match="a report ends in"):
+    with pytest.raises(InvalidArgument, match="suffix of a report"):
         write_report(tmp_path / "r.txt", outcomes, 1.0)
 
 

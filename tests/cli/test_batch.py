@@ -153,7 +153,7 @@ def test_a_budget_for_all_and_a_target_are_one_too_many(
         (("--decode", "--bpp", "1"), "--bpp: cannot be combined with --decode"),
         (("--decode", "--cache", "c"), "--cache: cannot be combined with --decode"),
         (("--shard", "3/2"), "write i/n"),
-        (("--report", "r.txt"), "a report ends in"),
+        (("--report", "r.txt"), "suffix of a report"),
     ],
 )
 def test_what_cannot_be_asked(run: Run, tree: Path, tmp_path: Path, arguments: tuple[str, ...], fact: str) -> None:

@@ -121,7 +121,7 @@ def test_unrelated_pictures_are_not_one_file(run: Run, tmp_path: Path) -> None:
     for sources in (names, [tmp_path / "holiday"]):
         outcome = run("encode", *sources, packed, *QUICK)
         assert outcome.code == 1
-        assert "are not the maps of one material: a.png names no map" in outcome.stderr
+        assert "are not the maps of one material: a.png does not name a map" in outcome.stderr
         assert "--stack" in outcome.stderr
         assert outcome.stderr.count("\n") == 1
         assert not packed.exists()
