@@ -2,8 +2,8 @@
 
     python benchmarks/packed.py PICTURE... [--gaussians 1843] [--output benchmarks/results/packed]
 
-Each picture is fitted once, with preset `balanced`. The same fit then settles on records of each length, and on coded
-lattices for budgets around; PSNR is that of the decoded file at 8 bits, and bits are those of the whole file.
+Each picture is fitted once, with preset `balanced`. The same fit is then fine-tuned for records of each length, and on
+coded lattices for budgets around; PSNR is that of the decoded file at 8 bits, and bits are those of the whole file.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from gscodec.container.contents import Contents
 from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs
 from gscodec.fit.loop import Fit, fit
-from gscodec.fit.packed import settle_packed
+from gscodec.fit.packed import fine_tune_packed
 from gscodec.fit.presets import get_preset
-from gscodec.fit.settle_task import SettleTask
-from gscodec.fit.settling import settle
+from gscodec.fit.qat import fine_tune
+from gscodec.fit.qat_task import QatTask
 from gscodec.image.levels import to_unit
 from gscodec.image.load import load_image
 from gscodec.metrics import psnr
@@ -49,7 +49,7 @@ class Fitted:
         self.grid = Grid(height, width, background, self.preset.top_k, self.preset.support_q)
         self.engine = cpu_backend(None)
         self.fit: Fit = fit(samples, n_gaussians, self.preset, rasterizer=self.engine, grid=self.grid, lods=5, seed=0)
-        self.task = SettleTask(samples, self.grid, self.groups, self.preset, self.fit.lods, self.engine, 0)
+        self.task = QatTask(samples, self.grid, self.groups, self.preset, self.fit.lods, self.engine, 0)
 
     def row(self, profile: str, contents: Contents, record_bits: int | None = None) -> Row:
         """What a file has, beside the float fit."""
@@ -63,8 +63,8 @@ class Fitted:
 
     def packed(self, record_bytes: int) -> Row:
         """On records of so many bytes."""
-        steps, page_size = self.preset.settle_steps, PAGE_SIZES["packed"]
-        made = settle_packed(self.task, self.fit.gaussians, steps, page_size=page_size, record_bytes=record_bytes)
+        steps, page_size = self.preset.qat_steps, PAGE_SIZES["packed"]
+        made = fine_tune_packed(self.task, self.fit.gaussians, steps, page_size=page_size, record_bytes=record_bytes)
         contents = Contents(
             self.grid, self.groups, self.fit.lods, made.gaussians, page_size=page_size, lattice=made.lattice
         )
@@ -78,10 +78,10 @@ class Fitted:
             shown = lods.ending_at(len(gaussians))
             return Contents(self.grid, self.groups, shown, gaussians, page_size=page_size, lattice=lattice)
 
-        made = settle(
+        made = fine_tune(
             self.task,
             self.fit.gaussians,
-            self.preset.settle_steps,
+            self.preset.qat_steps,
             size_of=lambda gaussians, lattice: len(pack(contents(gaussians, lattice))),
             budget=int(bits * len(self.fit.gaussians) / 8),
         )

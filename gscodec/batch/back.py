@@ -16,7 +16,7 @@ from typing import Final
 
 from gscodec.batch.journal import Journal, Note
 from gscodec.batch.names import marked
-from gscodec.batch.outcome import Outcome, Status, one_line, settled
+from gscodec.batch.outcome import Outcome, Status, one_line, outcome_of
 from gscodec.batch.plan import check_target, is_wanted, unmatched
 from gscodec.batch.prints import digest_of, real_paths, stat_of
 from gscodec.batch.state import sources_known
@@ -197,7 +197,7 @@ def _sources_around(folder: Path, files: Sequence[Path]) -> set[str]:
 
 def decode_item(item: DecodeItem, options: Options) -> Outcome:
     """Write all pictures of a file, or none if one of them would replace a file that no decode of this item wrote."""
-    return settled(item.name, str(_output(item)), lambda: _decode(item, options))
+    return outcome_of(item.name, str(_output(item)), lambda: _decode(item, options))
 
 
 def _decode(item: DecodeItem, options: Options) -> Outcome:

@@ -71,7 +71,7 @@ def one_line(fault: BaseException | str) -> str:
     return " ".join(str(fault).split())
 
 
-def settled(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
+def outcome_of(name: str, output: str, work: Callable[[], Outcome]) -> Outcome:
     """The outcome of `work` with its wall time in seconds; OS errors and the library's errors become failures.
 
     Raises:

@@ -41,7 +41,7 @@ def print_of(sources: Sequence[Path]) -> str | None:
     return hashlib.sha256(json.dumps([names, sorted(known)]).encode()).hexdigest()
 
 
-def settle_down(sources: Sequence[Path]) -> None:
+def wait_for_later_timestamp(sources: Sequence[Path]) -> None:
     """Wait until a further change of the sources is certain to get a later timestamp than the last one."""
     now = time.time_ns()
     wait = 0

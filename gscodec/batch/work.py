@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gscodec.batch.keys import key_of
-from gscodec.batch.outcome import Outcome, Provenance, Status, settled
+from gscodec.batch.outcome import Outcome, Provenance, Status, outcome_of
 from gscodec.batch.plan import Item
-from gscodec.batch.prints import print_of, settle_down, stat_of
+from gscodec.batch.prints import print_of, stat_of, wait_for_later_timestamp
 from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import FileAccessError, GsCodecError, OutputExists
 from gscodec.model.constants import EXACT_DB, LEAST_SHARE
@@ -65,7 +65,7 @@ def encode_item(
     Args:
         is_known: the state has a note of the output, so that a damaged file there may be replaced.
     """
-    return settled(item.name, str(item.output), lambda: _encode(item, options, progress, is_known))
+    return outcome_of(item.name, str(item.output), lambda: _encode(item, options, progress, is_known))
 
 
 def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] | None", is_known: bool) -> Outcome:
@@ -138,7 +138,7 @@ def _read(item: Item, limits: Limits) -> "tuple[ImageStack, str | None]":
 
     settings = item.settings
     for _ in range(READS):
-        settle_down(item.sources)
+        wait_for_later_timestamp(item.sources)
         seen = print_of(item.sources)
         try:
             stack = load_source(

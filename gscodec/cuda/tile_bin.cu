@@ -202,7 +202,7 @@ extern "C" __global__ void emit_pairs(int n_max, const double* means, const doub
 }
 
 // Puts one entry where `rank` says.
-__device__ inline void settle(int2 entry, int at, int* indices, int* slots) {
+__device__ inline void store_at(int2 entry, int at, int* indices, int* slots) {
     indices[at] = entry.y;
     slots[entry.x] = at;
 }
@@ -228,8 +228,8 @@ __device__ inline void sort_by_counting(const int2* list, int n, int first, int4
             rank_a += (four.x < a) + (four.y < a) + (four.z < a) + (four.w < a);
             rank_b += (four.x < b) + (four.y < b) + (four.z < b) + (four.w < b);
         }
-        settle(list[k], first + rank_a, indices, slots);
-        if (second) settle(list[k + LANES], first + rank_b, indices, slots);
+        store_at(list[k], first + rank_a, indices, slots);
+        if (second) store_at(list[k + LANES], first + rank_b, indices, slots);
     }
 }
 
@@ -293,7 +293,7 @@ __device__ inline void sort_by_bits(const int2* list, int n, int first, unsigned
             const int bit = entry.y - low;
             if (bit < 0 || bit >= SORT_BITS) continue;
             const int rank = below[bit / 32] + __popc(bits[bit / 32] & ((1u << bit % 32) - 1));
-            settle(entry, first + rank, indices, slots);
+            store_at(entry, first + rank, indices, slots);
         }
         low = block_min(next);  // its barrier also parts this round's bits from the next one's
     }

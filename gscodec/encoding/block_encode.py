@@ -25,9 +25,9 @@ from gscodec.errors import InvalidArgument
 from gscodec.fit.blocks import CELL_PX, Block, block_side, halo_width, split, survey
 from gscodec.fit.loop import Fit, StepReport, fit, plan_of
 from gscodec.fit.presets import Preset
+from gscodec.fit.qat import fine_tune_on
+from gscodec.fit.qat_task import QatTask
 from gscodec.fit.schedule import lod_counts
-from gscodec.fit.settle_task import SettleTask
-from gscodec.fit.settling import settle_on
 from gscodec.fit.surroundings import Surroundings, half_extents, joined
 from gscodec.format.limits import generations_of
 from gscodec.image.regions import Rect, Regions
@@ -71,7 +71,7 @@ class BlockTask:
     lods: int
     seed: int
     steps: int | None
-    settle_steps: int  # 0 in profile `f16`
+    qat_steps: int  # 0 in profile `f16`
     page_size: int
     count: int  # Gaussians, likely where there is a budget
     budget: int | None  # bytes of the file
@@ -211,7 +211,7 @@ class _Encoder:
             self._survey.digest,
             [repr(group) for group in t.groups],
             repr(t.preset),
-            (t.grid.top_k, t.grid.support_q, t.lods, t.seed, t.steps, t.settle_steps, t.count, t.budget, side),
+            (t.grid.top_k, t.grid.support_q, t.lods, t.seed, t.steps, t.qat_steps, t.count, t.budget, side),
         )
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
@@ -265,14 +265,14 @@ class _Encoder:
         levels = len(self._counts)
         learns_gains = preset.joint_lods and levels > 1
         samples, rows = [], []
-        for area in self._sample_areas() if learns_gains or task.settle_steps else ():
+        for area in self._sample_areas() if learns_gains or task.qat_steps else ():
             target = task.source.read(area)
             grid = replace(self._grid, height=area.height, width=area.width)
             n = max(self._least, round(task.count * self._survey.share(area)))
             if self._pace.is_blind:
                 self._sample(target, grid, n, LEAST_STEPS)
             made = self._sample(target, grid, n, max(1, round(SAMPLE_STEPS * self._steps(n, area, 0))))
-            settling = SettleTask(
+            qat_task = QatTask(
                 target,
                 grid,
                 task.groups,
@@ -282,7 +282,7 @@ class _Encoder:
                 task.seed,
                 importance=task.weights_of(target),
             )
-            samples.append((settling, made.gaussians))
+            samples.append((qat_task, made.gaussians))
             rows.append([np.log(row) for row in made.lods.gains])
         if rows:
             means = [np.exp(np.mean([of[m] for of in rows], axis=0)) for m in range(levels)]
@@ -290,7 +290,7 @@ class _Encoder:
             means = [np.full(m + 1, 2.0 ** (preset.gain_exponent * (m + 1 - levels))) for m in range(levels)]
         # As the file will have them.
         lods = LodTable(self._counts, tuple(tuple(mean.astype(np.float32).tolist()) for mean in means))
-        if not task.settle_steps:
+        if not task.qat_steps:
             return Start(lods, None, 0.0)
         lattice, bits = common_start(samples, task.groups, self._grid, self._counts, task.page_size)
         return Start(lods, lattice, bits)
@@ -322,7 +322,7 @@ class _Encoder:
             yield Rect(x0, y0, min(core.x1, x0 + SAMPLE_PX), min(core.y1, y0 + SAMPLE_PX))
 
     def _wanted_steps(self, n_gaussians: int, area: Rect) -> int:
-        """Steps of a fit of so many Gaussians that nobody hurries, settling aside."""
+        """Default step count for n_gaussians when no time budget is set, excluding quantisation-aware fine-tuning."""
         task = self._task
         shape = area.height, area.width, task.source.shape[2]
         return plan_of(shape, n_gaussians, task.preset, task.rasterizer, len(self._counts), task.steps).n_steps
@@ -331,7 +331,7 @@ class _Encoder:
         """Steps that there is time for, when so many blocks are done."""
         wanted = self._wanted_steps(n_gaussians, area)
         left = sum(block.window.width * block.window.height for block in self._blocks[n_done:])
-        return self._pace.steps(wanted, area.width * area.height, left, self._task.settle_steps / wanted)
+        return self._pace.steps(wanted, area.width * area.height, left, self._task.qat_steps / wanted)
 
     def _fit(self, block: Block, n: int, likely: int, done: _Finished, start: Start) -> Arrays:
         """One block: what is kept of it, in px of the picture."""
@@ -342,13 +342,13 @@ class _Encoder:
         weights = task.weights_of(target)
         n_fitted = max(n, round(n * self._open_share(block)))
         steps = self._steps(n_fitted, block.window, block.number)
-        settling = math.ceil(task.settle_steps * steps / self._wanted_steps(n_fitted, block.window))
+        qat_steps = math.ceil(task.qat_steps * steps / self._wanted_steps(n_fitted, block.window))
         began = time.perf_counter()
 
         def report(step: int, present: int, psnr: float) -> None:
             if task.on_step is not None:
                 n_left = len(self._blocks) - block.number
-                total = self._steps_done + n_left * (steps + settling)
+                total = self._steps_done + n_left * (steps + qat_steps)
                 count = done.n_gaussians + present
                 task.on_step(
                     BlockProgress(
@@ -380,24 +380,24 @@ class _Encoder:
         if start.lattice is not None and len(own):  # a block may find all of its Gaussians outside its core
             lods = LodTable(counts, start.lods.gains)
             around = around.beside(gaussians[np.flatnonzero(~kept)], of[~kept])
-            settle_task = SettleTask(
+            qat_task = QatTask(
                 target, around.window_grid, task.groups, task.preset, lods, task.rasterizer, seed, around, weights
             )
-            own = settle_on(
-                settle_task,
+            own = fine_tune_on(
+                qat_task,
                 own,
-                settling,
+                qat_steps,
                 start.lattice,
                 lambda step, mse: report(steps + step, len(own), -10 * math.log10(max(mse, 1e-12))),
             )
-        self._pace.took(steps + settling, block.window.width * block.window.height, time.perf_counter() - began)
+        self._pace.took(steps + qat_steps, block.window.width * block.window.height, time.perf_counter() - began)
         return {
             "means": own.means + around.origin,
             "inv_scales": own.inv_scales,
             "rotations": own.rotations,
             "features": own.features,
             "counts": np.array(counts, np.int64),
-            "steps": np.array(steps + settling),
+            "steps": np.array(steps + qat_steps),
         }
 
     def _open_share(self, block: Block) -> float:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from gscodec.fit.lattices import TYPICAL_SHARE, Steps, balance, bits_of, choose_transform, make_lattice, snap
-from gscodec.fit.settle_task import SettleTask, error_of
-from gscodec.fit.settling import fitting_features
+from gscodec.fit.qat import fitting_features
+from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.format.limits import generations_of
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
@@ -32,7 +32,7 @@ class Start:
 
 
 def common_start(
-    samples: Sequence[tuple[SettleTask, GaussianSet]],
+    samples: Sequence[tuple[QatTask, GaussianSet]],
     groups: tuple[ChannelGroup, ...],
     grid: Grid,
     counts: tuple[int, ...],
@@ -122,7 +122,7 @@ def within_budget(
     size_of: Callable[[GaussianSet, Lattice], int],
     budget: int,
 ) -> tuple[GaussianSet, Lattice]:
-    """Settled Gaussians as they are, or with other steps of their features where the file misses its budget."""
+    """Quantised Gaussians and their lattice, with other feature steps if the file misses its budget."""
     if WITHIN * budget <= size_of(gaussians, lattice) <= budget:
         return gaussians, lattice
     lattice = fitting_features(gaussians, lattice, size_of, budget)

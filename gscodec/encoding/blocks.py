@@ -61,7 +61,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
             lods=job.lods,
             seed=job.settings.seed,
             steps=job.settings.steps,
-            settle_steps=encoder.qat_steps,
+            qat_steps=encoder.qat_steps,
             page_size=encoder.page_size,
             count=n_gaussians,
             budget=encoder.block_budget,

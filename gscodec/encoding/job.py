@@ -25,7 +25,7 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
 
 if TYPE_CHECKING:
-    from gscodec.fit.settle_task import SettleTask
+    from gscodec.fit.qat_task import QatTask
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,11 @@ class Job:
         return self.settings.recipe
 
 
-def settle_task(job: Job, lods: LodTable) -> "SettleTask":
+def qat_task(job: Job, lods: LodTable) -> "QatTask":
     """What quantisation-aware fine-tuning works on after a fit with such levels, of a picture that is in memory."""
-    from gscodec.fit.settle_task import SettleTask  # needs torch
+    from gscodec.fit.qat_task import QatTask  # needs torch
 
-    return SettleTask(
+    return QatTask(
         job.target,
         job.target_grid,
         job.stack.groups,

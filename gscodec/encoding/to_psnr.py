@@ -12,7 +12,7 @@ from gscodec.encoding.packing import Encoded, decoded_psnr
 from gscodec.encoding.profiles.registry import encoder_for
 from gscodec.encoding.psnr_search import SLACK_DB, LossRange, smallest_at
 from gscodec.encoding.whole import Fitted, finish, fit
-from gscodec.fit.settling import least_needed_first, share_of
+from gscodec.fit.qat import least_needed_first, share_of
 
 PROBE_STEPS = 0.2
 """Share of the steps that the short fits take which tell where the search for a PSNR begins."""

@@ -12,7 +12,7 @@ import numpy as np
 from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.pace import LEAST_STEPS, Pace
 from gscodec.encoding.packing import Encoded, finished
-from gscodec.encoding.profiles.encoder import SETTLE_SHARE, ProfileEncoder
+from gscodec.encoding.profiles.encoder import QAT_SHARE, ProfileEncoder
 from gscodec.encoding.profiles.registry import encoder_for
 from gscodec.fit.loop import Fit, StepReport, plan_of
 from gscodec.fit.loop import fit as fit_planes
@@ -103,7 +103,7 @@ def _hurried(job: Job, n_gaussians: int) -> Job:
     pace.took(1, 1, step_seconds)
     shape = job.samples.shape
     wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.settings.steps).n_steps
-    steps = pace.steps(wanted, 1, 1, SETTLE_SHARE if encoder_for(job).qat_steps else 0.0)
+    steps = pace.steps(wanted, 1, 1, QAT_SHARE if encoder_for(job).qat_steps else 0.0)
     return job.changed(steps=steps) if steps < wanted else job
 
 

@@ -1,4 +1,4 @@
-"""The last phase of a fit for profile `packed`: the layout of records is chosen, and it settles on their lattice."""
+"""Quantisation-aware fine-tuning for profile `packed`: chooses the record layout, then fixes values on its lattice."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 
 from gscodec.fit.lattices import Balance, Steps, balance, choose_transform
+from gscodec.fit.qat import FineTuned, fine_tune_on
+from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.fit.record_widths import RecordWidths
-from gscodec.fit.settle_task import SettleTask, error_of
-from gscodec.fit.settling import Settled, settle_on
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float64Array, GaussianSet, Grid, LodTable
 from gscodec.profiles.lattice import Lattice
@@ -18,20 +18,20 @@ TYPICAL: Final = Balance(Steps(4.0, 0.14, 0.14, 0.045), np.full(4, 0.025))
 """Steps that cost the same, for Gaussians whose picture is not at hand as a whole: means of two photographs."""
 
 
-def settle_packed(
-    task: SettleTask,
+def fine_tune_packed(
+    task: QatTask,
     gaussians: GaussianSet,
     n_steps: int,
     *,
     page_size: int,
     record_bytes: int,
     on_step: Callable[[int, float], None] | None = None,
-) -> Settled:
+) -> FineTuned:
     """A finished fit on the lattice that suits it best at records of so many bytes, in file order.
 
     Args:
         gaussians: of the fit, float.
-        on_step: as `settle_on`.
+        on_step: as `fine_tune_on`.
 
     Raises:
         InvalidArgument: records of so many bytes cannot be.
@@ -41,7 +41,7 @@ def settle_packed(
     transform = _transform(ordered, task.groups)
     measured = balance(ordered, transform, task.grid, counts, error_of(task))
     lattice = RecordWidths(ordered, transform, measured, task.grid, counts, page_size).choose(record_bytes)
-    return Settled(settle_on(task, ordered, n_steps, lattice, on_step), lattice)
+    return FineTuned(fine_tune_on(task, ordered, n_steps, lattice, on_step), lattice)
 
 
 def typical_lattice(

@@ -20,7 +20,7 @@ class Preset:
     steps: int
     loss: LossWeights
     late_loss: LossWeights | None
-    """In place of `loss` from late_from on and while settling; None is the same all along."""
+    """Replaces `loss` from late_from on and during quantisation-aware fine-tuning; None keeps `loss` throughout."""
     late_from: float
     """Share of the steps."""
     best_by: Literal["error", "loss"]
@@ -32,8 +32,8 @@ class Preset:
     samples_per_gaussian: float
     """Pixels that a step of the CPU engine looks at for each Gaussian, at least; 0 is all pixels, always. What lies
     between the pixels of a step comes with the next ones."""
-    settle_steps: int
-    """Steps in which a finished fit settles on the lattice of profile `coded`."""
+    qat_steps: int
+    """Steps of quantisation-aware fine-tuning (QAT) after the fit, in which values are fixed on the file's lattice."""
     sparse_steps: float
     """Factor on `steps` where even the whole set is trained on subsets: such steps cost a third and say less each."""
 
@@ -113,7 +113,7 @@ PAPER: Final = Preset(
     top_k=10,  # Section 4.1: K
     support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
     samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
-    settle_steps=500,  # not in the paper, which stores 16-bit values
+    qat_steps=500,  # not in the paper, which stores 16-bit values
     sparse_steps=1.0,
     scale_parameter="inverse",  # Section 4.1
     position_unit="image",  # Section 4.1: the image domain is [0, 1]^2
@@ -161,7 +161,7 @@ BALANCED: Final = Preset(
     top_k=TOP_K,
     support_q=SUPPORT_Q,
     samples_per_gaussian=40.0,
-    settle_steps=200,
+    qat_steps=200,
     sparse_steps=1.75,
     scale_parameter="log",
     position_unit="sigma",
@@ -203,7 +203,7 @@ FAST: Final = replace(
     BALANCED,
     name="fast",
     steps=500,
-    settle_steps=80,
+    qat_steps=80,
     sparse_steps=1.5,
     rate_mean=0.1,
     rate_scale=0.13,
@@ -211,7 +211,7 @@ FAST: Final = replace(
     rate_feature=0.025,
     stretch=0.6,
 )
-BEST: Final = replace(BALANCED, name="best", steps=6000, settle_steps=600)
+BEST: Final = replace(BALANCED, name="best", steps=6000, qat_steps=600)
 
 PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
 

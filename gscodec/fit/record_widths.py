@@ -22,7 +22,7 @@ from gscodec.profiles.page_heads import field_ranges, field_values, fitting_latt
 ROTATION_SHARES: Final = (0.03, 0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.55, 0.8)
 
 MADE_UP: Final = np.array([0.7, 1.0, 0.7, 1.0])
-"""Shares of the errors of scales, rotations, means and features that count: while a set settles, values that are still
+"""Shares of the errors of scales, rotations, means and features that count: during QAT, values that are still
 free make up for those that are fixed already."""
 
 FIELD_BITS: Final = (1, 12)

@@ -1,7 +1,7 @@
 """What a fit is tuned for: the loss of its last part. What each choice is worth stands in benchmarks/notes/tune.md.
 
 The first part keeps the squared error of a few pixels, which is cheap and places Gaussians best; the last one and the
-settling see every pixel and how it lies among its neighbours.
+quantisation-aware fine-tuning see every pixel and how it lies among its neighbours.
 """
 
 from dataclasses import replace

@@ -33,7 +33,7 @@ TESTS = {
     "device.cuh": ("test_tile_lists.py", "test_rasters.py"),
     "unpack_coded.cu": ("test_unpack.py",),
     "unpack_packed.cu": ("test_unpack.py",),
-    "upkeep.cu": ("test_upkeep_kernels.py", "test_device_settling.py"),
+    "upkeep.cu": ("test_upkeep_kernels.py", "test_device_qat.py"),
 }
 """Which tests answer for a file; all of tests/cuda, where it is not listed."""
 

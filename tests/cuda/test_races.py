@@ -18,8 +18,8 @@ from gscodec.container.reader import IgsReader
 from gscodec.cuda.unpacking import unpack_pages
 from gscodec.fit.loop import fit
 from gscodec.fit.presets import PRESETS
-from gscodec.fit.settle_task import SettleTask
-from gscodec.fit.settling import settle
+from gscodec.fit.qat import fine_tune
+from gscodec.fit.qat_task import QatTask
 from gscodec.fit.tune import tuned
 from gscodec.image.arrays import from_array
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, Window
@@ -262,13 +262,13 @@ def sort_long_lists(engine: CudaRasterizer) -> None:
 
 
 def train(engine: CudaRasterizer) -> None:
-    """Steps with SSIM and levels that learn, moves and wider Gaussians among them; then steps of settling."""
+    """Steps with SSIM and levels that learn, moves and wider Gaussians among them; then steps of QAT."""
     preset = replace(tuned(PRESETS["balanced"], "ssim"), joint_lods=True, relocations=1, growth_events=2)
     grid = Grid(HEIGHT, WIDTH, np.full(3, 0.5, np.float32), preset.top_k)
     fitted = fit(picture(0), 40, preset, rasterizer=engine, grid=grid, lods=2, steps=8)
     groups = from_array(picture(0)).groups
-    task = SettleTask(picture(0), grid, groups, preset, fitted.lods, engine, 3)
-    settle(task, fitted.gaussians, 3, size_of=lambda gaussians, _: 20 * len(gaussians), budget=500)
+    task = QatTask(picture(0), grid, groups, preset, fitted.lods, engine, 3)
+    fine_tune(task, fitted.gaussians, 3, size_of=lambda gaussians, _: 20 * len(gaussians), budget=500)
 
 
 def decode(engine: CudaRasterizer) -> None:

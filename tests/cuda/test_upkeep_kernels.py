@@ -15,7 +15,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.fit.device_trainee import fit_settings
 from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import PRESETS
-from gscodec.fit.settle_task import SettleTask, error_of
+from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
@@ -64,7 +64,7 @@ def test_the_error_of_a_set(device_runtime: Runtime, importance: tuple[int, ...]
     gaussians, grid = some(50, 3)
     target = np.random.default_rng(1).random((HEIGHT, WIDTH, 3), np.float32)
     group = ChannelGroup("picture")
-    task = SettleTask(
+    task = QatTask(
         target,
         grid,
         (group,),

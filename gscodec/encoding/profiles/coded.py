@@ -11,12 +11,12 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.writer import pack
-from gscodec.encoding.job import Job, settle_task
+from gscodec.encoding.job import Job, qat_task
 from gscodec.encoding.profiles.encoder import EntropyCodedEncoder, size_of
 from gscodec.encoding.provenance import META_SLACK
 from gscodec.fit.lattices import plain_lattice
 from gscodec.fit.loop import Fit
-from gscodec.fit.settling import count_for, settle
+from gscodec.fit.qat import count_for, fine_tune
 from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import CODED
@@ -65,15 +65,15 @@ class CodedEncoder(EntropyCodedEncoder):
                 return len(data), int(reader.pages.edges[-1])
 
         assert self.block_budget is not None
-        self.count = count_for(settle_task(self.job, lods), gaussians, sizes, self.block_budget)
+        self.count = count_for(qat_task(self.job, lods), gaussians, sizes, self.block_budget)
         return self.count
 
     def fine_tuned(
         self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], share: float | None
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
-        settled = settle(
-            settle_task(self.job, fit.lods),
+        tuned = fine_tune(
+            qat_task(self.job, fit.lods),
             fit.gaussians,
             n_steps,
             size_of=lambda shown, lattice: self.size_of_blocks(shown, fit.lods.ending_at(len(shown)), lattice),
@@ -81,7 +81,7 @@ class CodedEncoder(EntropyCodedEncoder):
             share=share,
             on_step=on_step,
         )
-        return self.of_blocks(settled.gaussians, fit.lods.ending_at(len(settled.gaussians)), settled.lattice)
+        return self.of_blocks(tuned.gaussians, fit.lods.ending_at(len(tuned.gaussians)), tuned.lattice)
 
     def flat(self, gaussians: GaussianSet, lods: LodTable, colour: npt.NDArray[np.float32]) -> Contents:
         """See `ProfileEncoder.flat`: one step of each feature is the colour itself."""

@@ -22,7 +22,7 @@ from gscodec.profiles.base import FixedSizeProfile, Profile
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import F16
 
-SETTLE_SHARE: Final = 0.15
+QAT_SHARE: Final = 0.15
 """Steps of quantisation-aware fine-tuning, as a share of a number of steps that the settings ask for."""
 
 SHAPE_BITS: Final = 28.0
@@ -64,7 +64,7 @@ class ProfileEncoder(ABC):
     def qat_steps(self) -> int:
         """Steps of quantisation-aware fine-tuning after the fit."""
         steps = self.job.settings.steps
-        return int(self.job.preset.settle_steps if steps is None else math.ceil(SETTLE_SHARE * steps))
+        return int(self.job.preset.qat_steps if steps is None else math.ceil(QAT_SHARE * steps))
 
     @abstractmethod
     def likely_size(self, n_gaussians: int) -> int:
@@ -94,7 +94,7 @@ class ProfileEncoder(ABC):
         Args:
             n_steps: `qat_steps`.
             on_step: called with the number of steps done and the mean squared error.
-            share: as in `fit.settling.settle`, where the profile `absorbs_loss` and there is no budget.
+            share: as in `fit.qat.fine_tune`, where the profile `absorbs_loss` and there is no budget.
         """
 
     @abstractmethod
@@ -105,7 +105,7 @@ class ProfileEncoder(ABC):
 
     @property
     def block_budget(self) -> int | None:
-        """Bytes that blocks share among them; None where their number of Gaussians is settled ahead."""
+        """Byte budget of all blocks together; None if the number of Gaussians is known before the fit."""
         return None
 
     @property

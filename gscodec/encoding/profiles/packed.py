@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.encoding.job import settle_task
+from gscodec.encoding.job import qat_task
 from gscodec.encoding.profiles.encoder import FixedSizeEncoder, size_of
 from gscodec.encoding.psnr_search import LossRange
 from gscodec.fit.loop import Fit
-from gscodec.fit.packed import settle_packed, typical_lattice
+from gscodec.fit.packed import fine_tune_packed, typical_lattice
 from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.packed import head_bytes
@@ -59,15 +59,15 @@ class PackedEncoder(FixedSizeEncoder):
         share: float | None,  # noqa: ARG002  # records are as long as they are
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
-        settled = settle_packed(
-            settle_task(self.job, fit.lods),
+        tuned = fine_tune_packed(
+            qat_task(self.job, fit.lods),
             fit.gaussians,
             n_steps,
             page_size=self.page_size,
             record_bytes=self.record_bytes,
             on_step=on_step,
         )
-        return self.job.contents(settled.gaussians, fit.lods, settled.lattice, self.page_size)
+        return self.job.contents(tuned.gaussians, fit.lods, tuned.lattice, self.page_size)
 
     def flat(self, gaussians: GaussianSet, lods: LodTable, colour: npt.NDArray[np.float32]) -> Contents:  # noqa: ARG002
         """See `ProfileEncoder.flat`."""

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from gscodec.container.contents import Contents
 from gscodec.container.writer import packed_size
-from gscodec.encoding.job import Job, settle_task
+from gscodec.encoding.job import Job, qat_task
 from gscodec.encoding.profiles.encoder import EntropyCodedEncoder
 from gscodec.encoding.provenance import TYPICAL_DB, rounded_psnr
 from gscodec.fit.loop import Fit
-from gscodec.fit.settling import settle
+from gscodec.fit.qat import fine_tune
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import SampleType
 from gscodec.model.constants import EXACT_DB
@@ -68,8 +68,8 @@ class SmallEncoder(EntropyCodedEncoder):
     def _fine_tuned(
         self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], budget: int | None, share: float | None
     ) -> Contents:
-        settled = settle(
-            replace(settle_task(self.job, fit.lods), small=True, scales=self.job.scales),
+        tuned = fine_tune(
+            replace(qat_task(self.job, fit.lods), small=True, scales=self.job.scales),
             fit.gaussians,
             n_steps,
             size_of=lambda shown, lattice: packed_size(self._contents(shown, lattice, TYPICAL_DB)),
@@ -77,7 +77,7 @@ class SmallEncoder(EntropyCodedEncoder):
             share=share,
             on_step=on_step,
         )
-        return self._contents(settled.gaussians, settled.lattice, TYPICAL_DB)
+        return self._contents(tuned.gaussians, tuned.lattice, TYPICAL_DB)
 
     def _contents(self, gaussians: GaussianSet, lattice: Lattice, psnr: float) -> Contents:
         return self.job.contents(gaussians, LodTable.single(len(gaussians)), lattice, meta=self._meta(psnr))

@@ -1,4 +1,4 @@
-"""The last phase of a fit for profile `coded`: Gaussians settle on a lattice, one value after the other.
+"""Quantisation-aware fine-tuning (QAT), the last phase of a fit: values are fixed on a lattice in turns.
 
 Rounding a finished fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means and
 features, and those still free go on training and make up for what the fixed ones are off by. Gradients passed straight
@@ -25,9 +25,9 @@ from gscodec.fit.lattices import (
     with_features,
 )
 from gscodec.fit.plan import Step
+from gscodec.fit.qat_rows import qat_rows
+from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.fit.schedule import subset_of
-from gscodec.fit.settle_task import SettleTask, error_of
-from gscodec.fit.settling_rows import settling_rows
 from gscodec.fit.threads import one_torch_thread
 from gscodec.fit.upkeep import removal_cost
 from gscodec.format.limits import generations_of
@@ -43,8 +43,8 @@ BUDGET_SHARE: Final = 0.997
 """Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
 
 MOST_PRUNED: Final = 0.05
-"""Of the Gaussians go at most where the last values settled at more bytes than was thought, and coarser steps of their
-features can make up for it."""
+"""Maximum fraction of Gaussians pruned when the final quantised file exceeds its predicted size and coarser feature
+steps can save the bytes instead."""
 
 COARSEST_FEATURES: Final = 0.5
 """Of the samples' range: steps beyond it bring features to 0 and save nothing that pruning would not."""
@@ -73,7 +73,7 @@ _COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
 
 
 @dataclass(frozen=True)
-class Settled:
+class FineTuned:
     """Gaussians that a lattice holds exactly; some of the finest generation may be gone."""
 
     gaussians: GaussianSet
@@ -81,8 +81,8 @@ class Settled:
 
 
 @one_torch_thread()
-def settle_on(
-    task: SettleTask,
+def fine_tune_on(
+    task: QatTask,
     gaussians: GaussianSet,
     n_steps: int,
     lattice: Lattice,
@@ -102,8 +102,8 @@ def settle_on(
 
 
 @one_torch_thread()
-def settle(
-    task: SettleTask,
+def fine_tune(
+    task: QatTask,
     gaussians: GaussianSet,
     n_steps: int,
     *,
@@ -111,7 +111,7 @@ def settle(
     budget: int | None,
     share: float | None = None,
     on_step: Callable[[int, float], None] | None = None,
-) -> Settled:
+) -> FineTuned:
     """A finished fit on the lattice that suits it.
 
     Args:
@@ -135,20 +135,20 @@ def settle(
             lattice = fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
         training.fix(first, last, lattice)
         training.run(first, last, on_step)
-    settled = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
+    tuned = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
     if budget is not None:
-        kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
+        kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
         if kept is None:
-            lattice = fitting_features(settled, lattice, size_of, budget)
-            settled = snap(settled, lattice, task.grid, generations_of(task.lods.counts))
+            lattice = fitting_features(tuned, lattice, size_of, budget)
+            tuned = snap(tuned, lattice, task.grid, generations_of(task.lods.counts))
             # Where a picture is as good as flat, its features have no bits to give.
-            kept = _affordable(task, settled, budget, lambda part: size_of(part, lattice), 1.0)
-        settled = settled if kept is None else settled[kept]
-    return Settled(settled, lattice)
+            kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), 1.0)
+        tuned = tuned if kept is None else tuned[kept]
+    return FineTuned(tuned, lattice)
 
 
 def _affordable(
-    task: SettleTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int], most: float
+    task: QatTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int], most: float
 ) -> npt.NDArray[np.int64] | None:
     """Indices of as many Gaussians as a file of `budget` bytes holds: all but some of the finest that carry least.
 
@@ -187,11 +187,11 @@ def least_needed_first(
 
 
 def share_of(loss_db: float, n_channels: int) -> float:
-    """The `share` at which settling costs a fit so many dB, roughly: see MADE_UP_FOR."""
+    """The `share` of `fine_tune` that lowers a fit's PSNR by about `loss_db`; see MADE_UP_FOR."""
     return float(10.0 ** (loss_db / 10.0) - 1.0) / ((1.0 - MADE_UP_FOR) * (5 + n_channels))
 
 
-def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
+def lattices_for(task: QatTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
     """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
     features = gaussians.features.astype(np.float64)
     if task.small:
@@ -205,7 +205,7 @@ def lattices_for(task: SettleTask, gaussians: GaussianSet) -> Callable[[float], 
 
 
 def count_for(
-    task: SettleTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]], budget: int
+    task: QatTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]], budget: int
 ) -> int:
     """How many Gaussians a file of `budget` bytes is likely to hold, judged by a part of them.
 
@@ -265,7 +265,7 @@ def _turns(n_steps: int, cut: int = 0) -> Iterator[tuple[int, int]]:
 class _Training:
     """Gaussians of which more and more values stand still, on a lattice, while the rest train."""
 
-    def __init__(self, task: SettleTask, gaussians: GaussianSet, n_steps: int) -> None:
+    def __init__(self, task: QatTask, gaussians: GaussianSet, n_steps: int) -> None:
         self._task = task
         self._exact = _rows(gaussians)  # float64 (n, 5 + C); where fixed, what the lattice holds
         self._fixed = np.zeros(self._exact.shape, np.bool_)
@@ -273,7 +273,7 @@ class _Training:
         self._when = self._schedule(n_steps)
         self._generations = generations_of(task.lods.counts)
         self._stride = task.plan.stride(len(gaussians), late=True)
-        self._rows = settling_rows(task, self._exact, gaussians.inv_scales, n_steps)
+        self._rows = qat_rows(task, self._exact, gaussians.inv_scales, n_steps)
 
     def _schedule(self, n_steps: int) -> Float64Array:
         """(n, 5 + C) the step at which each value is fixed, at random within the window of its kind."""

@@ -6,8 +6,8 @@ import pytest
 from gscodec.fit.lattices import bits_of, snap
 from gscodec.fit.loop import Fit, fit
 from gscodec.fit.presets import PRESETS
-from gscodec.fit.settle_task import SettleTask
-from gscodec.fit.settling import COARSEST_FEATURES, Settled, _least, settle
+from gscodec.fit.qat import COARSEST_FEATURES, FineTuned, _least, fine_tune
+from gscodec.fit.qat_task import QatTask
 from gscodec.format.limits import generations_of
 from gscodec.image.arrays import from_array
 from gscodec.model.channels import ChannelGroup
@@ -30,17 +30,17 @@ def finished(picture: Float32Array, grid: Grid) -> Fit:
 
 
 @pytest.fixture(scope="module")
-def task(picture: Float32Array, grid: Grid, finished: Fit, groups: tuple[ChannelGroup, ...]) -> SettleTask:
-    return SettleTask(picture, grid, groups, PRESETS["fast"], finished.lods, ENGINE, seed=3)
+def task(picture: Float32Array, grid: Grid, finished: Fit, groups: tuple[ChannelGroup, ...]) -> QatTask:
+    return QatTask(picture, grid, groups, PRESETS["fast"], finished.lods, ENGINE, seed=3)
 
 
-def size_of(task: SettleTask, gaussians: GaussianSet, lattice: Lattice) -> int:
+def size_of(task: QatTask, gaussians: GaussianSet, lattice: Lattice) -> int:
     counts = task.lods.ending_at(len(gaussians)).counts
     return math.ceil(bits_of(gaussians, lattice, task.grid, counts, PAGE) / 8)
 
 
-def settled_at(task: SettleTask, finished: Fit, budget: int | None) -> Settled:
-    return settle(task, finished.gaussians, 30, size_of=lambda g, on: size_of(task, g, on), budget=budget)
+def tuned_at(task: QatTask, finished: Fit, budget: int | None) -> FineTuned:
+    return fine_tune(task, finished.gaussians, 30, size_of=lambda g, on: size_of(task, g, on), budget=budget)
 
 
 def same(first: GaussianSet, second: GaussianSet) -> bool:
@@ -48,15 +48,15 @@ def same(first: GaussianSet, second: GaussianSet) -> bool:
 
 
 @pytest.mark.parametrize("bits", [28, 40, 64])
-def test_a_budget_is_used_up_and_never_exceeded(task: SettleTask, finished: Fit, bits: int) -> None:
+def test_a_budget_is_used_up_and_never_exceeded(task: QatTask, finished: Fit, bits: int) -> None:
     budget = bits * 120 // 8
-    result = settled_at(task, finished, budget)
+    result = tuned_at(task, finished, budget)
     assert 0.95 * budget < size_of(task, result.gaussians, result.lattice) <= budget
 
 
 @pytest.mark.parametrize("budget", [None, 600])
-def test_what_has_settled_lies_on_the_lattice(task: SettleTask, finished: Fit, budget: int | None) -> None:
-    result = settled_at(task, finished, budget)
+def test_fine_tuned_values_lie_on_the_lattice(task: QatTask, finished: Fit, budget: int | None) -> None:
+    result = tuned_at(task, finished, budget)
     generations = generations_of(task.lods.ending_at(len(result.gaussians)).counts)
     again = snap(result.gaussians, result.lattice, task.grid, generations)
     np.testing.assert_allclose(again.means, result.gaussians.means)
@@ -64,16 +64,16 @@ def test_what_has_settled_lies_on_the_lattice(task: SettleTask, finished: Fit, b
     np.testing.assert_allclose(again.features, result.gaussians.features, atol=1e-6)
 
 
-def test_the_same_task_settles_alike(task: SettleTask, finished: Fit) -> None:
-    assert same(settled_at(task, finished, 600).gaussians, settled_at(task, finished, 600).gaussians)
+def test_the_same_task_gives_the_same_gaussians(task: QatTask, finished: Fit) -> None:
+    assert same(tuned_at(task, finished, 600).gaussians, tuned_at(task, finished, 600).gaussians)
 
 
 def test_where_the_last_values_cost_more_than_thought_the_least_needed_of_the_finest_go(
-    task: SettleTask, finished: Fit
+    task: QatTask, finished: Fit
 ) -> None:
     """Here every Gaussian takes ten bytes on any lattice, so that steps alone meet no budget."""
     fewer, more = (
-        settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=budget).gaussians
+        fine_tune(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=budget).gaussians
         for budget in (1175, 1199)
     )
     assert (len(fewer), len(more)) == (117, 119)
@@ -82,14 +82,14 @@ def test_where_the_last_values_cost_more_than_thought_the_least_needed_of_the_fi
     assert {tuple(mean) for mean in fewer.means.tolist()} < {tuple(mean) for mean in more.means.tolist()}
 
 
-def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(task: SettleTask, finished: Fit) -> None:
-    fewer = settle(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
+def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(task: QatTask, finished: Fit) -> None:
+    fewer = fine_tune(task, finished.gaussians, 30, size_of=lambda g, _: 10 * len(g), budget=700)
     assert len(fewer.gaussians) == 70
 
     def size_with_features(gaussians: GaussianSet, lattice: Lattice) -> int:
         return int(len(gaussians) * (5 + 0.2 / lattice.feature_steps.max()))
 
-    coarser = settle(task, finished.gaussians, 30, size_of=size_with_features, budget=700)
+    coarser = fine_tune(task, finished.gaussians, 30, size_of=size_with_features, budget=700)
     assert len(coarser.gaussians) == 120
     assert size_with_features(coarser.gaussians, coarser.lattice) <= 700
     assert coarser.lattice.feature_steps.max() <= COARSEST_FEATURES

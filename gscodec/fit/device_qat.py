@@ -1,4 +1,4 @@
-"""The engine of settling on a device: rows go up and down when values are fixed, pictures never."""
+"""Quantisation-aware fine-tuning (QAT) on a GPU: rows are transferred when values are fixed, pictures never."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,13 +9,13 @@ from gscodec.cuda.fitting import FitSettings
 from gscodec.cuda.upkeep import put_rows, take_rows
 from gscodec.fit.device_steps import DeviceSteps
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, Step
-from gscodec.fit.settle_task import SETTLE_BETAS, SETTLE_EPSILON, SETTLE_RATES, SettleTask
+from gscodec.fit.qat_task import QAT_BETAS, QAT_EPSILON, QAT_RATES, QatTask
 from gscodec.model.gaussians import Float32Array
 from gscodec.render.gpu import CudaRasterizer
 
 
-class DeviceSettlingRows:
-    """`SettlingRows` by the kernels of gscodec/cuda. Results are known when a run ends.
+class DeviceQatRows:
+    """`QatRows` by the kernels of gscodec/cuda. Results are known when a run ends.
 
     Args:
         rows, units: float32 (n, 5 + C) values, and the units of their learning rates.
@@ -23,7 +23,7 @@ class DeviceSettlingRows:
     """
 
     def __init__(
-        self, task: SettleTask, engine: CudaRasterizer, rows: Float32Array, units: Float32Array, n_steps: int
+        self, task: QatTask, engine: CudaRasterizer, rows: Float32Array, units: Float32Array, n_steps: int
     ) -> None:
         self._runtime = engine.runtime
         self._units = units.copy()
@@ -37,13 +37,13 @@ class DeviceSettlingRows:
             self._steps.append(runtime.upload(rows), runtime.upload(units), level)
 
     def rows(self, which: npt.NDArray[np.int64]) -> Float32Array:
-        """See `SettlingRows.rows`."""
+        """See `QatRows.rows`."""
         with self._runtime:
             found = take_rows(self._runtime, self._steps.state, self._runtime.upload(which))
             return self._runtime.download(found)
 
     def hold(self, which: npt.NDArray[np.int64], rows: Float32Array, held: npt.NDArray[np.bool_]) -> None:
-        """See `SettlingRows.hold`."""
+        """See `QatRows.hold`."""
         self._units[which] *= ~held
         with self._runtime:
             runtime, up = self._runtime, self._runtime.upload
@@ -51,14 +51,14 @@ class DeviceSettlingRows:
             put_rows(runtime, self._steps.state, *there, has_fresh_moments=False)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
-        """See `SettlingRows.run`."""
+        """See `QatRows.run`."""
         for done, status in self._steps.run(steps):
             yield done, status.mse
 
 
-def _settings(task: SettleTask) -> FitSettings:
+def _settings(task: QatTask) -> FitSettings:
     plan, preset = task.plan, task.preset
-    mean, scale, rotation, feature = SETTLE_RATES
+    mean, scale, rotation, feature = QAT_RATES
     return FitSettings(
         shape=plan.shape,
         counts=task.lods.counts,
@@ -71,9 +71,9 @@ def _settings(task: SettleTask) -> FitSettings:
         rate_rotation=rotation,
         rate_feature=feature,
         rate_gain=0.0,
-        beta1=SETTLE_BETAS[0],
-        beta2=SETTLE_BETAS[1],
-        epsilon=SETTLE_EPSILON,
+        beta1=QAT_BETAS[0],
+        beta2=QAT_BETAS[1],
+        epsilon=QAT_EPSILON,
         prefix_power=preset.prefix_power,
         widening=0.0,
         grad_scale=float(plan.shape[0] * plan.shape[1]),
@@ -84,7 +84,7 @@ def _settings(task: SettleTask) -> FitSettings:
     )
 
 
-def _log_gains(task: SettleTask) -> Float32Array:
+def _log_gains(task: QatTask) -> Float32Array:
     """(L, L) logarithms of the gains; 0 where a level has none."""
     rows = np.zeros((len(task.lods),) * 2, np.float32)
     for level, gains in enumerate(task.lods.gains):

@@ -1,4 +1,4 @@
-"""Settling by the kernels: the CPU's quality, one recorded step, and no picture over the bus."""
+"""Quantisation-aware fine-tuning by the kernels: the CPU's quality, one recorded step, and no picture over the bus."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from gscodec.cuda.runtime import Array, Runtime
 from gscodec.errors import BackendUnavailable
 from gscodec.fit.lattices import bits_of, snap
 from gscodec.fit.loop import Fit, fit
-from gscodec.fit.packed import settle_packed
+from gscodec.fit.packed import fine_tune_packed
 from gscodec.fit.plan import Step
 from gscodec.fit.presets import PRESETS, Preset
-from gscodec.fit.settle_task import SettleTask
-from gscodec.fit.settling import Settled, count_for, settle
-from gscodec.fit.settling_rows import SettlingRows, settling_rows
+from gscodec.fit.qat import FineTuned, count_for, fine_tune
+from gscodec.fit.qat_rows import QatRows, qat_rows
+from gscodec.fit.qat_task import QatTask
 from gscodec.fit.tune import tuned
 from gscodec.format.limits import generations_of
 from gscodec.image.arrays import from_array
@@ -54,13 +54,13 @@ def finished(picture: Float32Array) -> Fit:
 
 def task_of(
     picture: Float32Array, finished: Fit, preset: Preset, engine: Rasterizer, importance: Float32Array | None = None
-) -> SettleTask:
+) -> QatTask:
     groups: tuple[ChannelGroup, ...] = from_array(picture).groups
     grid = Grid(HEIGHT, WIDTH, picture.mean(axis=(0, 1)))
-    return SettleTask(picture, grid, groups, preset, finished.lods, engine, 3, importance=importance)
+    return QatTask(picture, grid, groups, preset, finished.lods, engine, 3, importance=importance)
 
 
-def size_of(task: SettleTask) -> Callable[[GaussianSet, Lattice], int]:
+def size_of(task: QatTask) -> Callable[[GaussianSet, Lattice], int]:
     def size(gaussians: GaussianSet, lattice: Lattice) -> int:
         counts = task.lods.ending_at(len(gaussians)).counts
         return math.ceil(bits_of(gaussians, lattice, task.grid, counts, 512) / 8)
@@ -68,8 +68,8 @@ def size_of(task: SettleTask) -> Callable[[GaussianSet, Lattice], int]:
     return size
 
 
-def settled(task: SettleTask, finished: Fit, n_steps: int = 40, budget: int | None = None) -> Settled:
-    return settle(task, finished.gaussians, n_steps, size_of=size_of(task), budget=budget)
+def fine_tuned(task: QatTask, finished: Fit, n_steps: int = 40, budget: int | None = None) -> FineTuned:
+    return fine_tune(task, finished.gaussians, n_steps, size_of=size_of(task), budget=budget)
 
 
 def psnr_of(picture: Float32Array, gaussians: GaussianSet, grid: Grid) -> float:
@@ -88,7 +88,7 @@ def left_counts() -> Float32Array:
     [("fast", False), ("balanced", True), ("paper", False), ("ssim", False)],
 )
 @pytest.mark.parametrize("budget", [None, 300])
-def test_a_device_settles_as_well_as_the_cpu(
+def test_a_gpu_fine_tunes_as_well_as_the_cpu(
     device_runtime: Runtime,
     picture: Float32Array,
     finished: Fit,
@@ -101,7 +101,7 @@ def test_a_device_settles_as_well_as_the_cpu(
     weights = left_counts() if importance else None
     theirs = task_of(picture, finished, recipe, CPU, weights)
     ours = replace(theirs, rasterizer=CudaRasterizer(device_runtime))
-    expected, found = settled(theirs, finished, budget=budget), settled(ours, finished, budget=budget)
+    expected, found = fine_tuned(theirs, finished, budget=budget), fine_tuned(ours, finished, budget=budget)
     grid = theirs.grid
     assert psnr_of(picture, found.gaussians, grid) > psnr_of(picture, expected.gaussians, grid) - 0.1
     if budget is not None:
@@ -113,7 +113,7 @@ def test_a_device_settles_as_well_as_the_cpu(
     np.testing.assert_allclose(again.features, found.gaussians.features, atol=1e-6)
 
 
-def test_profiles_small_and_packed_settle_there_too(
+def test_profiles_small_and_packed_are_fine_tuned_on_the_gpu_too(
     device_runtime: Runtime, picture: Float32Array, finished: Fit
 ) -> None:
     engine = CudaRasterizer(device_runtime)
@@ -121,20 +121,20 @@ def test_profiles_small_and_packed_settle_there_too(
     small = replace(task_of(picture, single, PRESETS["fast"], CPU), small=True)
     packed = task_of(picture, finished, PRESETS["fast"], CPU)
 
-    def quality(task: SettleTask) -> float:
+    def quality(task: QatTask) -> float:
         if task.small:
-            made = settle(task, finished.gaussians, 30, size_of=lambda g, _: 8 * len(g), budget=None)
+            made = fine_tune(task, finished.gaussians, 30, size_of=lambda g, _: 8 * len(g), budget=None)
         else:
-            made = settle_packed(task, finished.gaussians, 30, page_size=64, record_bytes=6)
+            made = fine_tune_packed(task, finished.gaussians, 30, page_size=64, record_bytes=6)
         return psnr_of(picture, made.gaussians, task.grid)
 
     for task in (small, packed):
         assert quality(replace(task, rasterizer=engine)) == pytest.approx(quality(task), abs=0.1)
 
 
-def rows_of(task: SettleTask, gaussians: GaussianSet) -> SettlingRows:
+def rows_of(task: QatTask, gaussians: GaussianSet) -> QatRows:
     columns = gaussians.means, np.log(gaussians.inv_scales), gaussians.rotations[:, None], gaussians.features
-    return settling_rows(task, np.concatenate(columns, axis=1, dtype=np.float64), gaussians.inv_scales, 20)
+    return qat_rows(task, np.concatenate(columns, axis=1, dtype=np.float64), gaussians.inv_scales, 20)
 
 
 def test_steps_move_what_is_free_alike_and_nothing_that_is_held(
@@ -203,12 +203,12 @@ PLANE = 4 * HEIGHT * WIDTH  # bytes; what crosses the bus is far below one
 def test_every_step_is_one_recorded_step(picture: Float32Array, finished: Fit) -> None:
     runtime = Watched()
     task = task_of(picture, finished, PRESETS["balanced"], CudaRasterizer(runtime))
-    settled(task, finished, 60)
+    fine_tuned(task, finished, 60)
     assert (runtime.recorded, runtime.repeated) == (1, 60)
 
 
 def test_no_picture_crosses_the_bus_between_the_first_step_and_the_last(picture: Float32Array) -> None:
-    """Fit with growth, moves, widening and a recount, then settling with a budget: the picture goes up once."""
+    """Fit with growth, moves, widening and a recount, then QAT with a budget: the picture goes up once."""
     runtime = Watched()
     engine = CudaRasterizer(runtime)
     preset = replace(PRESETS["balanced"], relocated_share=0.2)
@@ -216,7 +216,7 @@ def test_no_picture_crosses_the_bus_between_the_first_step_and_the_last(picture:
     counted: list[int] = []
 
     def recount(gaussians: GaussianSet, lods: LodTable) -> int:
-        part = SettleTask(picture, grid, from_array(picture).groups, preset, lods, engine, 3, importance=weights)
+        part = QatTask(picture, grid, from_array(picture).groups, preset, lods, engine, 3, importance=weights)
         counted.append(count_for(part, gaussians, lambda g, on: (size_of(part)(g, on) + 50, size_of(part)(g, on)), 500))
         return min(counted[-1], N)
 
@@ -224,8 +224,8 @@ def test_no_picture_crosses_the_bus_between_the_first_step_and_the_last(picture:
         picture, N, preset, rasterizer=engine, grid=grid, lods=3, steps=60, importance=weights, recount=recount
     )
     task = task_of(picture, finished, preset, engine, weights)
-    budget = size_of(task)(finished.gaussians, settled(task, finished, 1).lattice) // 3
-    result = settled(task, finished, 40, budget=budget)
+    budget = size_of(task)(finished.gaussians, fine_tuned(task, finished, 1).lattice) // 3
+    result = fine_tuned(task, finished, 40, budget=budget)
     assert counted
     assert len(result.gaussians) < N, "some were pruned, by what they carry"
     pictures = [n for n in runtime.up if n >= PLANE // 2]

@@ -1,4 +1,4 @@
-"""Values that train while more and more of them stand still: what every engine of settling does, and that of the host.
+"""Values of which more and more are fixed while the rest train: the interface of QAT's engines, and the CPU's.
 
 A row is a Gaussian's x, y (px), two logarithms of inverse scales, rotation and C features.
 """
@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 
 from gscodec.errors import BackendUnavailable
-from gscodec.fit.device_settling import DeviceSettlingRows
+from gscodec.fit.device_qat import DeviceQatRows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import Step
-from gscodec.fit.settle_task import SETTLE_BETAS, SETTLE_EPSILON, SETTLE_RATES, SettleTask
+from gscodec.fit.qat_task import QAT_BETAS, QAT_EPSILON, QAT_RATES, QatTask
 from gscodec.fit.trainee import prefix_weight, with_neighbours
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array
@@ -27,8 +27,8 @@ Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-class SettlingRows(Protocol):
-    """(n, 5 + C) values that settle."""
+class QatRows(Protocol):
+    """(n, 5 + C) values under quantisation-aware fine-tuning."""
 
     def rows(self, which: Indices) -> Float32Array:
         """(m, 5 + C) the present values of some Gaussians."""
@@ -47,7 +47,7 @@ class SettlingRows(Protocol):
         ...
 
 
-def settling_rows(task: SettleTask, rows: Float64Array, inv_scales: Float64Array, n_steps: int) -> SettlingRows:
+def qat_rows(task: QatTask, rows: Float64Array, inv_scales: Float64Array, n_steps: int) -> QatRows:
     """Rows on the engine of a task, of Gaussians with such inverse scales (n, 2), for n_steps steps.
 
     Raises:
@@ -57,27 +57,27 @@ def settling_rows(task: SettleTask, rows: Float64Array, inv_scales: Float64Array
     units[:, :2] = 1.0 / np.sqrt(inv_scales.prod(axis=1, keepdims=True))  # means move in standard deviations
     device = on_device(task.rasterizer)
     if device is None:
-        return HostSettlingRows(task, values, units)
+        return HostQatRows(task, values, units)
     if task.around is not None:
         raise BackendUnavailable(f"device {device.runtime.name} does not fit blocks of a picture; use --device cpu")
-    return DeviceSettlingRows(task, device, values, units, n_steps)
+    return DeviceQatRows(task, device, values, units, n_steps)
 
 
-class HostSettlingRows:
-    """`SettlingRows` by torch and an engine of the host. Results are known after every step."""
+class HostQatRows:
+    """`QatRows` by torch and an engine of the host. Results are known after every step."""
 
-    def __init__(self, task: SettleTask, rows: Float32Array, units: Float32Array) -> None:
+    def __init__(self, task: QatTask, rows: Float32Array, units: Float32Array) -> None:
         self._task = task
         self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(task.target, 2, 0)))
         self._importance = None if task.importance is None else torch.from_numpy(task.importance)
         self._limits = task.plan.limits(task.plan.log_scale_range)
         self._generations = torch.from_numpy(generations_of(task.lods.counts))
-        mean, scale, rotation, feature = SETTLE_RATES
+        mean, scale, rotation, feature = QAT_RATES
         self._adam = RowAdam(
             torch.from_numpy(rows),
             torch.tensor([mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2]),
-            *SETTLE_BETAS,
-            SETTLE_EPSILON,
+            *QAT_BETAS,
+            QAT_EPSILON,
             threads=task.rasterizer.threads if isinstance(task.rasterizer, CpuRasterizer) else 0,
         )
         self._units = torch.from_numpy(units)
@@ -85,19 +85,19 @@ class HostSettlingRows:
         self._mse = math.nan
 
     def rows(self, which: Indices) -> Float32Array:
-        """See `SettlingRows.rows`."""
+        """See `QatRows.rows`."""
         found: Float32Array = self._adam.values.numpy()[which]
         return found
 
     def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
-        """See `SettlingRows.hold`."""
+        """See `QatRows.hold`."""
         where = torch.from_numpy(which)
         self._adam.values[where] = torch.from_numpy(rows)
         self._held[where] |= torch.from_numpy(held)
         self._units[self._held] = 0.0
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
-        """See `SettlingRows.run`."""
+        """See `QatRows.run`."""
         for done, step in enumerate(steps, start=1):
             self._step(step)
             yield done, self._mse

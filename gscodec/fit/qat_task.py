@@ -1,4 +1,4 @@
-"""What settling works on, and how far a set is off its picture."""
+"""Input of quantisation-aware fine-tuning (QAT), and the error of a set of Gaussians against its picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,16 +23,16 @@ from gscodec.render.base import Rasterizer
 from gscodec.render.cpu import CpuRasterizer
 from gscodec.render.gpu import CudaRasterizer, on_device
 
-SETTLE_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
+QAT_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
 """Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
 
-SETTLE_BETAS: Final = (0.9, 0.99)
-SETTLE_EPSILON: Final = 1e-12
+QAT_BETAS: Final = (0.9, 0.99)
+QAT_EPSILON: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class SettleTask:
-    """What `settle` works on."""
+class QatTask:
+    """Picture, grid and settings that `fine_tune` works on."""
 
     target: Float32Array  # (H, W, C) in the model's domain
     grid: Grid
@@ -41,7 +41,7 @@ class SettleTask:
     lods: LodTable
     rasterizer: Rasterizer
     seed: int
-    around: Surroundings | None = None  # of a block of a larger picture, on whose lattice it settles
+    around: Surroundings | None = None  # of a block of a larger picture, whose lattice it shares
     importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
     small: bool = False  # whether the lattice is to be one of profile `small`
     scales: Float32Array | None = None  # (C,) by which the file's features were multiplied for the fit; None is 1
@@ -63,13 +63,13 @@ class SettleTask:
         return replace(near, means=near.means - origin)
 
 
-def error_of(task: SettleTask) -> Callable[[GaussianSet], float]:
+def error_of(task: QatTask) -> Callable[[GaussianSet], float]:
     """Mean squared error of a set, by what pixels count, as a function of it."""
     device = on_device(task.rasterizer)
     return _host_error(task) if device is None else _device_error(task, device)
 
 
-def _host_error(task: SettleTask) -> Callable[[GaussianSet], float]:
+def _host_error(task: QatTask) -> Callable[[GaussianSet], float]:
     def error(gaussians: GaussianSet) -> float:
         index = task.rasterizer.bin(gaussians, task.grid)
         image = task.rasterizer.forward(gaussians, task.grid, index, Window.whole(task.grid))
@@ -81,7 +81,7 @@ def _host_error(task: SettleTask) -> Callable[[GaussianSet], float]:
     return error
 
 
-def _device_error(task: SettleTask, engine: CudaRasterizer) -> Callable[[GaussianSet], float]:
+def _device_error(task: QatTask, engine: CudaRasterizer) -> Callable[[GaussianSet], float]:
     """Gaussians go up, and sums of squares come down; the pass that fills them makes a gradient besides."""
     runtime, grid = engine.runtime, task.grid
     with runtime:
