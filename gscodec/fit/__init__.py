@@ -1,1 +1,1 @@
-"""The optimiser: samples of a picture in, Gaussians out. Needs torch."""
+"""The optimiser: turns the samples of a picture into Gaussians. Needs torch."""

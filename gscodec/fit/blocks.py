@@ -1,4 +1,4 @@
-"""Blocks of a picture that is too large to fit at once: where they lie, and how many Gaussians each is worth.
+"""Splits a picture that is too large to fit at once into blocks, and allocates Gaussians to each.
 
 A block is fitted over its window, the core and a halo around it, and keeps the Gaussians whose mean lies in the core.
 Blocks are finished in raster order. All edges inside the picture are multiples of CELL_PX, so that windows have the
@@ -18,30 +18,31 @@ from gscodec.image.regions import Rect, Regions
 from gscodec.model.gaussians import Float32Array, Float64Array
 
 CELL_PX: Final = 64
-"""Side of the cells for which the worth of Gaussians is measured, px. A multiple of a tile's."""
+"""Side, in px, of the cells for which the allocation of Gaussians is computed. A multiple of the tile side."""
 
 BLOCK_PX: Final = 1024
-"""Side of a core, about. Of 512 px the halos are half of the work, and larger ones fall out of the caches."""
+"""Approximate side of a core, px. At 512 px the halos are half of the work; larger blocks exceed the CPU caches."""
 
 SPARSE_BLOCK_PX: Final = 2048
-"""Side where Gaussians are so few that a block of BLOCK_PX would hold less than SPARSE_COUNT: their halos are wide."""
+"""Side of a core, px, for sparse sets, where a block of BLOCK_PX would hold fewer than SPARSE_COUNT Gaussians: their
+halos are wide."""
 
 SPARSE_COUNT: Final = 1000
 
 HALO_SPACINGS: Final = 3.0
-"""Width of a halo in mean distances between Gaussians. What lies further away is seldom among a pixel's nearest."""
+"""Width of a halo in mean distances between Gaussians. Gaussians further away are seldom among a pixel's top K."""
 
 WORTH_POWER: Final = 0.55
-"""Error falls by about 2.4 dB with each doubling of the count, as count^-0.8. Then the sum of the errors is least where
-counts go with the 1 / 1.8th power of each cell's own."""
+"""Exponent of the allocation. The squared error falls by about 2.4 dB per doubling of the count, as count^-0.8; the sum
+over the cells is then minimal if counts are proportional to the 1 / 1.8th power of each cell's error."""
 
 WORTH_FLOOR: Final = 1e-3
-"""Of the mean variance, added to that of each cell: a flat cell needs some Gaussians to be flat."""
+"""Fraction of the mean variance added to that of each cell: a flat cell still needs some Gaussians."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block, in px of the picture."""
+    """One block. Rectangles are in px of the picture."""
 
     number: int
     core: Rect
@@ -49,7 +50,7 @@ class Block:
 
 
 def block_side(height: int, width: int, n_gaussians: int) -> int:
-    """Side of the cores, px, that suits so many Gaussians."""
+    """Side of the cores in px for a set of n_gaussians."""
     per_block = n_gaussians * BLOCK_PX**2 / (height * width)
     return BLOCK_PX if per_block >= SPARSE_COUNT else SPARSE_BLOCK_PX
 
@@ -62,7 +63,7 @@ def halo_width(height: int, width: int, n_gaussians: int, side: int) -> int:
 
 
 def split(height: int, width: int, side: int, halo: int) -> list[Block]:
-    """The blocks of a picture in raster order: cores of about side x side px, as equal as they can be."""
+    """Blocks of a picture in raster order, with cores of about side x side px and nearly equal size."""
     blocks: list[Block] = []
     rows, columns = _edges(height, side), _edges(width, side)
     for y0, y1 in pairwise(rows):
@@ -81,26 +82,26 @@ def _edges(length: int, side: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look at the whole picture tells."""
+    """Statistics from one pass over the whole picture."""
 
-    mean: Float32Array  # (C,)
-    worth: Float64Array  # (rows, columns) share of the Gaussians that each cell ought to have; sums to 1
-    digest: str  # of all samples, or of their shape alone
+    mean: Float32Array  # (C,) mean sample of each channel
+    worth: Float64Array  # (rows, columns) fraction of the Gaussians to allocate to each cell; sums to 1
+    digest: str  # SHA-256 of all samples if requested, else of the shape alone
 
     def share(self, area: Rect) -> float:
-        """Of the Gaussians, how much belongs into an area whose inner edges are multiples of CELL_PX."""
+        """Fraction of the Gaussians to allocate to an area whose inner edges are multiples of CELL_PX."""
         rows = slice(area.y0 // CELL_PX, -(-area.y1 // CELL_PX))
         return float(self.worth[rows, area.x0 // CELL_PX : -(-area.x1 // CELL_PX)].sum())
 
 
 def survey(source: Regions, blocks: Sequence[Block], n_gaussians: int, *, with_digest: bool = False) -> Survey:
-    """Look at a picture core by core.
+    """Statistics of a picture that is read core by core.
 
-    The worth of a cell is taken from the variance that Gaussians at their mean distance would miss: that inside squares
-    of about that side.
+    A cell's allocation is computed from the variance that Gaussians at their mean distance cannot represent: the
+    variance inside squares of about that side.
 
     Args:
-        with_digest: whether it is asked for, which takes its time.
+        with_digest: hash the samples, which takes additional time.
     """
     height, width, n_channels = source.shape
     square = _square_px(height, width, n_gaussians)

@@ -1,4 +1,4 @@
-"""Picture, loss and gradient of a scene on a card, in buffers that are made before the first step."""
+"""Picture, loss and gradient of a scene on a GPU, in buffers allocated before the first step."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from gscodec.model.rendering import LossWeights
 
 
 class LossPass:
-    """What every step of a fit does between tile lists and parameters. Nothing is allocated in a step.
+    """The work of a step between tile lists and parameter gradients. A step allocates nothing.
 
-    With an SSIM term the picture is blended and compared, and the gradient follows from what blending found out, 12
-    bytes a pixel; without one a single kernel does all three.
+    With an SSIM term, a first kernel blends and compares the picture and keeps 12 bytes per pixel, from which a second
+    one computes the gradient; without it a single kernel does both.
 
     Args:
-        target: float32 (C, H, W) in the runtime's memory.
-        importance: float32 (H, W) or (C, H, W) there, what each sample counts; None is 1 for all.
+        target: float32 (C, H, W) in device memory.
+        importance: float32 (H, W) or (C, H, W) in device memory, weight of each sample; None means 1 everywhere.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LossPass:
         return planes
 
     def backward(self, scene: Scene, moments: Array) -> Array:
-        """Fills `moments` as `blending.backward` does, for the loss against the target.
+        """Adds the loss gradient of a scene to `moments`, as `blending.backward` does.
 
         Returns:
             The partial sums that `finish_loss` takes.
@@ -90,5 +90,5 @@ class LossPass:
 
 
 def moments_of(runtime: Runtime, n_pairs: int, n_channels: int) -> Array:
-    """float32 room for the moments of so many pairs."""
+    """Uninitialised float32 buffer for the moments of n_pairs tile pairs."""
     return runtime.xp.empty((max(n_pairs, 1), MOMENTS + n_channels), np.float32)

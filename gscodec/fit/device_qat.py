@@ -15,11 +15,11 @@ from gscodec.render.gpu import CudaRasterizer
 
 
 class DeviceQatRows:
-    """`QatRows` by the kernels of gscodec/cuda. Results are known when a run ends.
+    """`QatRows` on the CUDA kernels. Results are known when a run ends.
 
     Args:
-        rows, units: float32 (n, 5 + C) values, and the units of their learning rates.
-        n_steps: that there will be.
+        rows, units: float32 (n, 5 + C) values, and factors on their learning rates.
+        n_steps: total number of steps that will be run.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class DeviceQatRows:
             target = engine.pictures.planes(task.target)
             importance = None if task.importance is None else engine.pictures.as_it_is(task.importance)
             settings, log_gains = _settings(task), _log_gains(task)
-            # One look more than there are steps makes room for tile lists.
+            # One list build more than there are steps: room for tile lists is measured first.
             self._steps = DeviceSteps(runtime, task.grid, target, importance, settings, log_gains, n_steps + 1)
             self._steps.append(runtime.upload(rows), runtime.upload(units), level)
 
@@ -85,7 +85,7 @@ def _settings(task: QatTask) -> FitSettings:
 
 
 def _log_gains(task: QatTask) -> Float32Array:
-    """(L, L) logarithms of the gains; 0 where a level has none."""
+    """(L, L) logarithms of the gains; 0 for generations that a level does not show."""
     rows = np.zeros((len(task.lods),) * 2, np.float32)
     for level, gains in enumerate(task.lods.gains):
         rows[level, : level + 1] = np.log(gains)

@@ -1,8 +1,8 @@
-"""Steps of the optimiser on a device: everything stays there, and the host looks on every few of them.
+"""Optimiser steps on a GPU: all state stays in device memory, and the host reads results once per batch of steps.
 
-A step is a fixed list of launches, recorded as a CUDA graph, and again only when Gaussians come, a loss changes, or
-tile lists get more room. What changes from step to step lies in device memory, the plan's decisions included. Tile
-lists have a capacity: a batch of steps that turns out to need more is undone, and done again with more room.
+A step is a fixed list of launches, recorded as a CUDA graph; it is recorded again only when Gaussians are added, the
+loss changes, or tile lists are enlarged. Whatever changes from step to step, the plan's decisions included, lies in
+device memory. Tile lists have a capacity: a batch of steps that exceeds it is undone and repeated with larger lists.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,26 +24,26 @@ from gscodec.model.gaussians import Float32Array, Grid
 from gscodec.model.rendering import LossWeights
 
 BATCH: Final = 25
-"""Steps between two looks: a look costs tens of microseconds, a step of a small picture a hundred."""
+"""Steps per batch: reading results costs tens of microseconds, a step of a small picture about a hundred."""
 
 ROOM: Final = 1.5
-"""Room for pairs that is made, in terms of those needed at the time: Gaussians grow wider as they train."""
+"""Capacity of tile lists relative to the number of pairs at the time of allocation: Gaussians widen during training."""
 
 ROOM_LEFT: Final = 1.1
-"""More is made between batches once there is less than this, in the same terms."""
+"""Minimum capacity relative to the number of pairs; below it, lists are enlarged between batches."""
 
 
 class DeviceSteps:
-    """Rows of parameters in a runtime's memory, and the steps that move them. Its callers have entered the runtime.
+    """Rows of parameters in device memory, and the steps that update them. The caller has entered the runtime.
 
     Args:
-        target: float32 (C, H, W) in the runtime's memory.
-        importance: float32 (H, W) or (C, H, W) there, what each sample counts; None is 1 for all.
-        log_gains: as `FitState.of`.
-        n_steps: that will be decided in all, looks at the set included.
+        target: float32 (C, H, W) in device memory.
+        importance: float32 (H, W) or (C, H, W) in device memory, weight of each sample; None means 1 everywhere.
+        log_gains: as in `FitState.of`.
+        n_steps: total number of steps to be planned, measurements of the set included.
 
     Raises:
-        OutOfDeviceMemory: here or later, the device has too little memory.
+        OutOfDeviceMemory: the device has too little memory, here or in a later call.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class DeviceSteps:
         self._target = target
         self._importance = importance
         self.graph: Recorded | None = None
-        """The step as it is repeated, once there was one."""
+        """The recorded step, or None before the first one."""
         self._background = runtime.upload(np.asarray(grid.background, np.float32))
         self._pass = LossPass(runtime, grid, target, settings.weights, importance)
         self.state = FitState.of(runtime, settings, log_gains, n_steps)
@@ -73,18 +73,18 @@ class DeviceSteps:
 
     @property
     def lattice(self) -> Lattice:
-        """That of the whole picture."""
+        """Sample lattice of the whole picture."""
         return self._pass.lattice
 
     def make_room_for(self, n_gaussians: int) -> None:
-        """Memory for so many in all, if there was less: what the budget of a file holds is known late."""
+        """Ensure memory for n_gaussians in total; a file's budget may raise the count late."""
         if n_gaussians > self.state.room:
             self.state = self.state.with_room(self._runtime, n_gaussians)
             self._snapshot = FitSnapshot(self.state)
             self.graph = None
 
     def append(self, rows: Array, units: Array, level: int) -> None:
-        """More Gaussians, as `FitState.append`, and room for all there are then, as `level` shows them."""
+        """Add Gaussians, as `FitState.append`, and enlarge tile lists for all of them at `level`."""
         self.state.append(rows, units)
         self._geometry = Geometry(self._runtime, len(self))
         self._grads = self._runtime.xp.empty(self.state.rows[: len(self)].shape, np.float32)
@@ -92,7 +92,7 @@ class DeviceSteps:
         self.show_all(level)
 
     def use_loss(self, weights: LossWeights) -> None:
-        """Makes it that of the next steps."""
+        """Use these loss weights for the following steps."""
         if self.state.settings.weights == weights:
             return
         self._pass = LossPass(self._runtime, self._grid, self._target, weights, self._importance)
@@ -100,15 +100,15 @@ class DeviceSteps:
         self.graph = None
 
     def decide(self, steps: Sequence[Step]) -> None:
-        """Adds steps to the plan on the device."""
+        """Append steps to the plan in device memory."""
         ints = np.array([(s.n_shown, s.level, s.shows_all, s.may_be_best) for s in steps], np.int32)
         factors = np.array([s.factor for s in steps], np.float32)
         self.state.plan(self._runtime, ints.reshape(-1, fitting.PLAN_INTS), factors)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, FitStatus]]:
-        """Decides steps and carries them out. After every BATCH of them, yields how many are done, and how it stands.
+        """Plan and run steps. After every BATCH of them, yields the number of steps done and their status.
 
-        The runtime is entered here, since the caller goes on elsewhere in between.
+        The runtime is entered here because the caller leaves it between two results.
         """
         with self._runtime:
             self.decide(steps)
@@ -126,13 +126,13 @@ class DeviceSteps:
             yield last, status
 
     def activate_all(self, level: int) -> DeviceGaussians:
-        """All Gaussians as a level shows them, without their tile lists."""
+        """All Gaussians with the gains of a level, without tile lists."""
         self._begin(level)
         fitting.activate(self._runtime, self.state)
         return self.state.gaussians
 
     def show_all(self, level: int) -> Scene:
-        """The scene of all Gaussians as a level shows them, with room made for it."""
+        """The scene of all Gaussians with the gains of a level, with tile lists enlarged if necessary."""
         self._begin(level)
         scene = self._bin()
         needed = fitting.read_status(self._runtime, self.state).pairs_needed
@@ -142,11 +142,11 @@ class DeviceSteps:
         return self._bin()
 
     def render(self, scene: Scene) -> Array:
-        """float32 (C, H, W) picture of a scene."""
+        """float32 (C, H, W) blended picture of a scene."""
         return self._pass.render(scene)
 
     def measure(self, level: int) -> FitStatus:
-        """Loss and error of all Gaussians as a level shows them."""
+        """Loss and error of all Gaussians with the gains of a level."""
         partials = self._pass.backward(self.show_all(level), self._moments)
         fitting.finish_loss(self._runtime, self.state, partials)
         return fitting.read_status(self._runtime, self.state)
@@ -156,14 +156,14 @@ class DeviceSteps:
         fitting.begin_step(self._runtime, self.state)
 
     def _repeat(self, n_steps: int) -> FitStatus:
-        """Carries out the plan's next steps."""
+        """Run the plan's next steps."""
         step = self.graph = self.graph or self._runtime.record(self._step)
         for _ in range(n_steps):
             step()
         return fitting.read_status(self._runtime, self.state)
 
     def _step(self) -> None:
-        """The launches of one step. Allocates nothing and reads nothing back."""
+        """The launches of one step. Allocates nothing and copies nothing to the host."""
         runtime, state = self._runtime, self.state
         scene = self._bin(begins=True)
         partials = self._pass.backward(scene, self._moments)
@@ -172,7 +172,7 @@ class DeviceSteps:
         fitting.step_gains(runtime, state)
 
     def _bin(self, *, begins: bool = False) -> Scene:
-        """Launches what makes the scene of the step at hand."""
+        """Launch the kernels that build the scene of the current step."""
         grid = self._grid
         shown = fitting.list_shown(
             self._runtime, self.state, self._geometry, self._lists, grid.support_q, begins=begins
@@ -180,11 +180,11 @@ class DeviceSteps:
         return Scene(shown, self._geometry, self._lists, self._background, grid.top_k)
 
     def _make_room(self, needed: int) -> None:
-        """Lists and moments for more pairs than needed. What was recorded with the old ones is void."""
+        """Reallocate lists and moments for more than `needed` pairs, and drop graphs recorded with the old buffers."""
         if needed > MAX_TILE_PAIRS:
             raise LimitExceeded(
                 f"{len(self)} Gaussians on {self._grid.width}x{self._grid.height} px meet more than {MAX_TILE_PAIRS} "
-                "tiles; take fewer"
+                "tiles; use fewer Gaussians"
             )
         rows, columns = self._grid.tiles_shape
         capacity = min(round(ROOM * needed), MAX_TILE_PAIRS)

@@ -1,4 +1,4 @@
-"""The engine of a fit on a device: picture, error and Gaussians stay there from the first step to the last."""
+"""Training on a GPU: picture, error and Gaussians stay in device memory from the first step to the last."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,17 +22,17 @@ from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
 
 
 class DeviceTrainee:
-    """`Trainee` by the kernels of gscodec/cuda. Results are known after every `device_steps.BATCH` steps.
+    """`Trainee` on the CUDA kernels. Results are known after every `device_steps.BATCH` steps.
 
     Args:
-        target: float32 (H, W, C); goes to the device once.
-        seed: of the places of new Gaussians.
-        allowed: bool (H, W), the pixels in which they may be placed; None is all.
-        importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
-        pictures: what lies on the device already; None is nothing.
+        target: float32 (H, W, C); uploaded once.
+        seed: for the positions of new Gaussians.
+        allowed: bool (H, W), pixels in which Gaussians may be placed; None means all.
+        importance: float32 (H, W) or (C, H, W), weight of each sample, 1 on average; None means 1 everywhere.
+        pictures: pictures that are in device memory already; None means none.
 
     Raises:
-        OutOfDeviceMemory: here or later, the device has too little memory.
+        OutOfDeviceMemory: the device has too little memory, here or in a later call.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class DeviceTrainee:
             where = None if allowed is None or not allowed.any() else held.as_it_is(allowed)
             self._importance = None if importance is None else held.as_it_is(importance)
             self._growth = Growth(runtime, self._target, self._importance, where, seed)
-            # Besides its steps, every segment is looked at up to five times, and the finished set once.
+            # Besides its steps, every segment is measured up to five times, and the finished set once.
             n_steps = plan.n_steps + 5 * len(plan.segments) + 1
             settings = fit_settings(plan, has_importance=importance is not None)
             log_gains = start_log_gains(plan).numpy()
@@ -130,14 +130,14 @@ class DeviceTrainee:
 
     @property
     def _level(self) -> int:
-        """The coarsest level step that shows all Gaussians there are."""
+        """The coarsest level step that shows all present Gaussians."""
         return step_shown(self._plan.counts, len(self))
 
     def _saw(self, status: FitStatus) -> None:
         self.mse, self.best_mse, self.best_score = status.mse, status.best_mse, status.best_score
 
     def _new_rows(self, image: Array | None, n_present: int, n_wanted: int) -> tuple[Array, Array]:
-        """`new_rows` where there is an image (C, H, W); nothing but a count comes to the host."""
+        """`new_rows` against an image (C, H, W), or None for the first ones; only a count is copied to the host."""
         has_map = self._importance is not None and self._importance.ndim == 2
         terms = growth_terms(self._plan, n_wanted, is_first=image is None, has_map=has_map)
         return self._growth.rows(terms, image, n_wanted - n_present)
@@ -149,7 +149,7 @@ class DeviceTrainee:
 
 
 def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitSettings:
-    """A plan's constants as the kernels take them."""
+    """A plan's constants in the form that the kernels take."""
     p = plan.preset
     return fitting.FitSettings(
         shape=plan.shape,

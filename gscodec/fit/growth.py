@@ -1,6 +1,6 @@
-"""New Gaussians during a fit: how many, where, how wide and of which colour (paper, Section 3.3).
+"""New Gaussians during a fit: number, position, width and colour (paper, Section 3.3).
 
-Here for the CPU; on a device gscodec/cuda/growth.py does the same.
+This module serves the CPU; gscodec/cuda/growth.py does the same on a GPU.
 """
 
 import math
@@ -23,18 +23,19 @@ from gscodec.fit.plan import FitPlan
 from gscodec.model.gaussians import Float32Array
 
 IMPORTANT_UNIFORM: Final = 0.1
-"""Share of new Gaussians that are placed anywhere, where a map says what is important (paper, Eq. 8)."""
+"""Fraction of new Gaussians placed uniformly when an importance map is given (paper, Eq. 8)."""
 
 STRUCTURE_RADIUS: Final = 0.5
-"""Spacings over which the picture's structure is averaged."""
+"""Radius, in mean spacings, over which the picture's structure tensor is averaged."""
 
 
 def growth_terms(plan: FitPlan, n_wanted: int, *, is_first: bool, has_map: bool) -> GrowthTerms:
-    """How Gaussians come that make n_wanted in all.
+    """Parameters of the growth to n_wanted Gaussians in total.
 
     Args:
-        is_first: there are none yet: the gradient says where (Eq. 6), later the error of those present (Eq. 7).
-        has_map: whether a map (H, W) says what pixels count.
+        is_first: no Gaussians are present: the picture's gradient decides positions (Eq. 6), later the error of the
+            present ones (Eq. 7).
+        has_map: whether an importance map (H, W) is given.
     """
     p = plan.preset
     height, width, _ = plan.shape
@@ -66,16 +67,16 @@ def new_rows(
 ) -> tuple[Float32Array, Float32Array]:
     """Parameters of the Gaussians n_present .. n_wanted - 1, and the units of their learning rates.
 
-    They have the target's colour, and are isotropic unless the preset stretches them.
+    Features are the target's colour; Gaussians are isotropic unless the preset stretches them.
 
     Args:
         target: float32 (H, W, C).
-        image: float32 (H, W, C), what the present ones paint, or its every stride-th pixel from stride // 2 on; None
-            when there are none.
-        stride: density is taken at every stride-th pixel and stands for the stride x stride px around it.
-        allowed: bool (H, W), the pixels in which they may be placed; None is all.
-        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts, at least 0; None is 1
-            for all.
+        image: float32 (H, W, C) picture of the present Gaussians, or its every stride-th pixel from stride // 2 on;
+            None when there are none.
+        stride: density is computed at every stride-th pixel and stands for the stride x stride px around it.
+        allowed: bool (H, W), pixels in which Gaussians may be placed; None means all.
+        importance: float32 (H, W) or (C, H, W), weight of each pixel, or of each of its channels, at least 0; None
+            means 1 everywhere.
 
     Returns:
         float32 (n, 5 + C) rows of x, y (px), two scale parameters, rotation, features; and units of the same shape.
@@ -96,7 +97,7 @@ def new_rows(
         density = density * counts
     probability = mix_with_uniform(density, terms.uniform_share)
     if allowed is not None:
-        # A trace everywhere: elsewhere the draw would come back empty-handed where the allowed part has no error left.
+        # A small density everywhere: otherwise no position could be drawn once the allowed part has no error left.
         where = allowed[stride // 2 :: stride, stride // 2 :: stride]
         probability = (probability + 1e-12) * where if where.any() else probability
     positions = draw_positions(draws, probability, n_wanted - n_present, terms.jitter)

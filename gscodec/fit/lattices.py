@@ -1,7 +1,7 @@
-"""The steps a file is quantised with: as coarse as the picture's own error allows, balanced between kinds of value.
+"""Chooses a file's quantiser steps: as coarse as the picture's own error allows, balanced between kinds of value.
 
-Each kind (scales, rotations, means, features) gets the steps at which it adds the same error per value: then a bit
-moved from one kind to another gains nothing (reverse water-filling). How much error that is, one number says.
+Each kind (scales, rotations, means, features) gets the steps at which it adds the same error per value: then moving a
+bit from one kind to another gains nothing (reverse water-filling). One number, the error per value, selects the steps.
 """
 
 import math
@@ -21,16 +21,16 @@ from gscodec.profiles.small_codec import LUMA_CHROMA, lattice_of, transform_of
 from gscodec.profiles.small_steps import FEATURE_UNITS, MAX_STEP, SmallSteps
 
 CELLS_PER_GAUSSIAN: Final = 2.0
-"""Cells of a generation; more of them code positions a little better and take longer."""
+"""Cells of a generation per Gaussian; more cells code positions slightly better and take longer."""
 
 TYPICAL_SHARE: Final = 0.025
-"""Error a value adds, as a share of the picture's own, before the others make up for it. From about here on a bit
-spent on more Gaussians gains what it gains on finer ones."""
+"""Error that quantisation adds per value, as a fraction of the picture's own, before fine-tuning. From about this point
+a bit spent on more Gaussians gains as much as one spent on finer values."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Quantiser steps in units in which a set of any size and any picture has similar ones."""
+    """Quantiser steps in units that are comparable between sets of any size and between pictures."""
 
     scale: float = 4.0  # 1/32 octave
     rotation: float = 0.25  # of the angle at which an ellipse's tip moves by its narrow standard deviation
@@ -38,7 +38,7 @@ class Steps:
     feature: float = 0.04  # of the samples' range
 
     def scaled(self, factors: "Steps") -> "Steps":
-        """Every step times its factor, within what the format and reason allow."""
+        """Every step times its factor, clamped to the format's limits and useful ranges."""
         return Steps(
             min(max(self.scale * factors.scale, 1.0), 16.0),
             min(max(self.rotation * factors.rotation, 0.01), 1.0),
@@ -48,7 +48,7 @@ class Steps:
 
 
 def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tuple[int, ...]) -> Lattice:
-    """The lattice of such steps for a set with such cumulative counts."""
+    """The lattice with these steps for a set with cumulative counts `counts`."""
     smallest, largest = cell_sizes(grid.height, grid.width)
     area = grid.height * grid.width / CELLS_PER_GAUSSIAN
     sides = [round(0.5 * math.log2(max(area / max(size, 1), 1.0))) for size in generation_sizes(counts)]
@@ -64,7 +64,7 @@ def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tupl
 
 
 def plain_lattice(grid: Grid, n_channels: int) -> Lattice:
-    """The lattice of a file that has one Gaussian."""
+    """The lattice of a file with a single Gaussian."""
     return make_lattice(Steps(), np.eye(n_channels), grid, (1,))
 
 
@@ -76,11 +76,11 @@ def small_lattice(
     groups: tuple[ChannelGroup, ...],
     scales: Float32Array | None,
 ) -> Lattice:
-    """The lattice of a file of profile `small` that comes nearest to such steps.
+    """The lattice of profile `small` nearest to these steps.
 
     Args:
-        colours: as in the file's header.
-        scales: (C,) by how much the features of the fit are those of the file; None is 1 for all.
+        colours: value of the header field of that name.
+        scales: (C,) factor from the file's features to the fit's; None means 1.
     """
     of_file = np.full(count_channels(groups), steps.feature) / (1.0 if scales is None else scales)
     octaves = np.round(-OCTAVE / FEATURE_UNITS * np.log2(of_file)).astype(np.int64)
@@ -96,7 +96,7 @@ def small_lattice(
 
 
 def with_features(lattice: Lattice, factor: float) -> Lattice:
-    """The lattice with the steps of all features times a factor, or the nearest that its profile has."""
+    """The lattice with all feature steps times a factor, or the nearest one that its profile can store."""
     if lattice.small is None:
         return replace(lattice, feature_steps=(lattice.feature_steps * np.float32(factor)).astype(np.float32))
     before = np.array(lattice.small.feature_step)
@@ -107,7 +107,7 @@ def with_features(lattice: Lattice, factor: float) -> Lattice:
 
 
 def choose_colours(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> int:
-    """Whether luma and chroma take fewer bits than the features as they are."""
+    """The value for the `small` header: whether luma and chroma take fewer bits than the features themselves."""
     bits = [
         _entropy_bits(np.floor(features @ np.linalg.inv(transform_of(colours, groups)) / step + 0.5))
         for colours in (0, 1)
@@ -116,10 +116,10 @@ def choose_colours(features: Float64Array, groups: tuple[ChannelGroup, ...], ste
 
 
 def rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
-    """Least elongation, in scale steps, at which 1, 2 ... bits of rotation come nearest to the step wanted.
+    """Minimum elongation, in scale steps, at which 1, 2, ... bits of rotation come nearest to the desired step.
 
-    A turn by t moves the tip of an ellipse of widths r < 1 and 1 by t, which counts where it leaves the ellipse:
-    the step is share * r / (1 - r^2) rad.
+    A rotation by t moves the tip of an ellipse with standard deviations r < 1 and 1 by t, which matters where it leaves
+    the ellipse: the step is share * r / (1 - r^2) rad.
     """
     thresholds = []
     for bits in range(1, ROTATION_CLASSES + 1):
@@ -134,9 +134,9 @@ def rotation_from(scale_step: int, share: float) -> tuple[int, ...]:
 
 
 def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> Float64Array:
-    """(C, C) orthonormal rows, block by block for each group, in which the features take the fewest bits.
+    """(C, C) orthonormal rows, block-diagonal by group, in which the features take the fewest bits.
 
-    Candidates are the features as they are, luma and chroma for three channels, and their principal components.
+    Candidates are the features themselves, luma and chroma for three channels, and their principal components.
     """
     transform = np.zeros((features.shape[1],) * 2)
     for group, block in channel_spans(groups):
@@ -147,12 +147,12 @@ def choose_transform(features: Float64Array, groups: tuple[ChannelGroup, ...], s
         if group.n_channels > 1:
             candidates.append(np.linalg.eigh(np.cov(part.T) if len(part) > 1 else np.eye(part.shape[1]))[1].T)
         best = min(candidates, key=lambda rows: _entropy_bits(np.floor(part @ rows.T / step + 0.5)))
-        transform[block, block] = best.astype(np.float16)  # as the file has it
+        transform[block, block] = best.astype(np.float16)  # at the file's precision
     return transform
 
 
 def _entropy_bits(levels: Float64Array) -> float:
-    """Zero-order entropy of the columns together."""
+    """Zero-order entropy, in bits, of all columns together."""
     total = 0.0
     for column in levels.T:
         counts = np.unique(column, return_counts=True)[1]
@@ -161,7 +161,7 @@ def _entropy_bits(levels: Float64Array) -> float:
 
 
 def snap(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: np.ndarray) -> GaussianSet:
-    """The nearest Gaussians on a lattice, in the order of axes and the half turn of rotation that they came with."""
+    """The nearest Gaussians on a lattice, with the order of axes and the half turn of rotation of the input."""
     near = dequantize(quantize(gaussians, lattice, grid, generations), lattice, generations)
     swapped = gaussians.inv_scales[:, 0] < gaussians.inv_scales[:, 1]
     inv_scales = np.where(swapped[:, None], near.inv_scales[:, ::-1], near.inv_scales)
@@ -171,20 +171,20 @@ def snap(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: np.n
 
 
 def bits_of(gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: tuple[int, ...], page_size: int) -> float:
-    """Bits of the pages of a set on such a lattice."""
+    """Bits of the pages of a set on a lattice."""
     codes = quantize_in_order(gaussians, lattice, grid, counts, page_size)
     return payload_bits(codes, lattice, generations_of(counts), page_starts(counts, page_size))
 
 
 @dataclass(frozen=True)
 class Balance:
-    """What the steps of a set cost, and the steps at which all values cost the same."""
+    """Measured quantisation errors of a set, and the steps at which all values add the same error."""
 
-    steps: Steps  # at which errors were measured
-    errors: Float64Array  # (4,) that a scale, rotation, mean or feature then adds, as a share of the picture's own
+    steps: Steps  # steps at which the errors were measured
+    errors: Float64Array  # (4,) error added per scale, rotation, mean or feature, as a fraction of the picture's own
 
     def __call__(self, share: float) -> Steps:
-        """The steps at which each value adds such a share of the picture's own error."""
+        """The steps at which each value adds the fraction `share` of the picture's own error."""
         return self.steps.scaled(Steps(*np.sqrt(share / self.errors)))
 
 
@@ -195,15 +195,15 @@ def balance(
     counts: tuple[int, ...],
     error_of: Callable[[GaussianSet], float],
 ) -> Balance:
-    """Steps as a function of the error each value may add.
+    """Steps as a function of the error that each value may add.
 
     Args:
-        error_of: mean squared error of a set.
+        error_of: returns the mean squared error of a set.
     """
     generations = generations_of(counts)
     own = error_of(gaussians)
     steps = Steps()
-    for _ in range(2):  # errors go with the squares of steps only nearby: measured once more at the first answer
+    for _ in range(2):  # errors grow with the squared steps only locally: measure again at the first result
         near = snap(gaussians, make_lattice(steps, transform, grid, counts), grid, generations)
         stages = (
             gaussians,
@@ -215,7 +215,7 @@ def balance(
         errors = [own, *(error_of(stage) for stage in stages[1:])]
         added = np.maximum(np.diff(errors), 1e-3 * own)
         per_value = added / np.array([2.0, 1.0, 2.0, gaussians.n_channels]) / max(own, 1e-12)
-        measured, steps_then = np.maximum(per_value, 1e-12), steps  # an exact fit has no error to share
+        measured, steps_then = np.maximum(per_value, 1e-12), steps  # an exact fit has no error to compare with
         factors = np.sqrt(TYPICAL_SHARE / measured)
         steps = steps_then.scaled(Steps(*factors))
     return Balance(steps_then, measured)

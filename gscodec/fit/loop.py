@@ -1,4 +1,4 @@
-"""The fit: target planes in, Gaussians out."""
+"""The fit: optimises Gaussians against target samples."""
 
 import math
 import time
@@ -29,7 +29,7 @@ class StepReport:
     step: int
     total_steps: int
     n_gaussians: int
-    psnr: float  # dB, of the unquantised blend at the last step that showed every Gaussian
+    psnr: float  # dB, of the unquantised blend at the last step that showed all Gaussians
     seconds: float
 
 
@@ -60,27 +60,28 @@ def fit(
     allowed: npt.NDArray[np.bool_] | None = None,
     importance: Float32Array | None = None,
 ) -> Fit:
-    """Gaussians that paint `target`.
+    """Gaussians fitted to `target`.
 
-    The same arguments give the same result on the same device, whatever the thread count.
+    The same arguments give the same result on the same device, for any number of threads.
 
     Args:
         target: float32 (H, W, C) in the model's domain.
-        rasterizer: the CPU or the CUDA engine.
-        grid: size of the target, K, support and background.
-        lods: levels of detail wanted; small sets get fewer.
-        steps: optimisation steps; None is the preset's number, times `sparse_steps` where they see subsets.
-        recount: asked before each growth of the finest generation how many Gaussians there shall be, given those there
-            are and the levels that show them.
-        allowed: bool (H, W), the pixels in which new Gaussians may be placed; None is all.
-        on_step: called whenever results are known: on the CPU after every step, on a card after every few.
-        around: what surrounds the target, a block of a larger picture. Takes the CPU.
-        importance: float32 (H, W) or (C, H, W), what each pixel, or each of its channels, counts in the loss and for
-            new Gaussians, at least 0 and 1 on average; None is 1 for all.
+        rasterizer: an engine that can train: CPU or CUDA.
+        grid: size of the target, top K, support and background.
+        lods: desired number of levels of detail; small sets get fewer.
+        steps: optimisation steps; None means the preset's number, times `sparse_steps` if steps see subsets of the
+            pixels.
+        recount: called before each growth of the finest generation with the present Gaussians and the levels that show
+            them; returns the total number of Gaussians to aim for.
+        allowed: bool (H, W), pixels in which new Gaussians may be placed; None means all.
+        on_step: called whenever results are known: on the CPU after every step, on a GPU once per batch of steps.
+        around: finished neighbours of the target, if it is a block of a larger picture. CPU only.
+        importance: float32 (H, W) or (C, H, W), weight of each pixel, or of each of its channels, in the loss and for
+            new Gaussians; at least 0 and 1 on average; None means 1 everywhere.
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.
-        OutOfDeviceMemory: the card has too little memory.
+        OutOfDeviceMemory: the GPU has too little memory.
     """
     if n_gaussians < 1 or lods < 1 or (steps is not None and steps < 1):
         raise InvalidArgument(f"{n_gaussians} Gaussians, {steps} steps, {lods} LODs: each must be at least 1")
@@ -125,7 +126,7 @@ def plan_of(
     lods: int,
     steps: int | None,
 ) -> FitPlan:
-    """The plan of a fit of (H, W, C) samples on an engine, with as many steps as the preset has for it by default."""
+    """The plan of a fit of (H, W, C) samples on an engine; `steps` None means the preset's default number."""
     height, width, channels = shape
     counts = lod_counts(n_gaussians, lods)
     plan = FitPlan(

@@ -1,7 +1,7 @@
 """Adam with its state kept per Gaussian (Kingma and Ba 2015, Algorithm 1).
 
-torch.optim.Adam counts steps per tensor and has one rate per tensor. A set that grows, whose prefixes train apart and
-whose positions move in units of each Gaussian's own size needs both per row; the update is otherwise the same.
+torch.optim.Adam counts steps per tensor and has one rate per tensor. Here both are per row, because the set grows, its
+prefixes train separately, and positions move in units of each Gaussian's own size; the update is otherwise the same.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ class RowAdam:
     Args:
         values: (N, D) parameters, updated in place.
         rates: (D,) learning rate of each column.
-        threads: of the engine; 0 is one per processor.
+        threads: of the engine; 0 means one per processor.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RowAdam:
         self._steps = torch.zeros(len(values), 1, dtype=values.dtype)
 
     def append(self, rows: torch.Tensor) -> None:
-        """New rows with fresh state after the present ones, whose state stays."""
+        """Append rows with fresh state; the state of present rows is kept."""
         empty = torch.zeros_like(rows)
         self.values = torch.cat([self.values, rows])
         self._mean = torch.cat([self._mean, empty])
@@ -48,7 +48,7 @@ class RowAdam:
         self._steps = torch.cat([self._steps, empty[:, :1]])
 
     def replace(self, where: torch.Tensor, rows: torch.Tensor) -> None:
-        """Other values, with fresh state, in rows `where` (k,)."""
+        """Overwrite rows `where` (k,) and reset their state."""
         self.values[where] = rows
         for state in (self._mean, self._square, self._steps):
             state[where] = 0.0
@@ -63,14 +63,14 @@ class RowAdam:
         drift: Float32Array | None = None,
         limits: Float32Array | None = None,
     ) -> None:
-        """One update of the first n rows.
+        """Update the first n rows.
 
         Args:
             grad: (n, D) gradient. factor: multiplies every rate.
             row_units: (n or more, D); multiplies the update of each value.
             grad_scale: multiplies the gradient.
-            drift: (D,) taken off every value that moves, after its update.
-            limits: (2, D) least and greatest value of each column, of all rows there are.
+            drift: (D,) subtracted from every value that moves, after its update.
+            limits: (2, D) minimum and maximum of each column, applied to all rows.
         """
         n_columns = self.values.shape[1]
         columns = np.empty((4, n_columns), np.float32)

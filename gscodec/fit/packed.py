@@ -15,7 +15,7 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.page_heads import page_order
 
 TYPICAL: Final = Balance(Steps(4.0, 0.14, 0.14, 0.045), np.full(4, 0.025))
-"""Steps that cost the same, for Gaussians whose picture is not at hand as a whole: means of two photographs."""
+"""Balance for Gaussians whose picture is not available as a whole: mean of the measurements on two photographs."""
 
 
 def fine_tune_packed(
@@ -27,14 +27,14 @@ def fine_tune_packed(
     record_bytes: int,
     on_step: Callable[[int, float], None] | None = None,
 ) -> FineTuned:
-    """A finished fit on the lattice that suits it best at records of so many bytes, in file order.
+    """A fit quantised on the best lattice for records of `record_bytes` bytes, in file order.
 
     Args:
-        gaussians: of the fit, float.
-        on_step: as `fine_tune_on`.
+        gaussians: result of the fit, float.
+        on_step: as in `fine_tune_on`.
 
     Raises:
-        InvalidArgument: records of so many bytes cannot be.
+        InvalidArgument: the channels do not fit into records of this size.
     """
     counts = task.lods.counts
     ordered = gaussians[page_order(gaussians, task.grid, counts, page_size)]
@@ -52,10 +52,10 @@ def typical_lattice(
     page_size: int,
     record_bytes: int,
 ) -> tuple[GaussianSet, Lattice]:
-    """Gaussians in file order, and a lattice for them at records of so many bytes, without a look at their picture.
+    """Gaussians in file order and a lattice for records of `record_bytes` bytes, chosen without reading the picture.
 
     Raises:
-        InvalidArgument: records of so many bytes cannot be.
+        InvalidArgument: the channels do not fit into records of this size.
     """
     ordered = gaussians[page_order(gaussians, grid, lods.counts, page_size)]
     widths = RecordWidths(ordered, _transform(ordered, groups), TYPICAL, grid, lods.counts, page_size)

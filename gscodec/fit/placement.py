@@ -1,4 +1,4 @@
-"""Where Gaussians start: content-adaptive initialisation and error-guided growth (paper, Section 3.3)."""
+"""Positions of new Gaussians: content-adaptive initialisation and error-guided growth (paper, Section 3.3)."""
 
 from typing import Any, Final, Protocol
 
@@ -8,18 +8,18 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _WINDOW_PIXELS: Final = 1 << 18
-"""Looked at together by `structure_at`: what a second-level cache holds."""
+"""Pixels that `structure_at` processes together; they fit into a second-level cache."""
 
 
 class Draws(Protocol):
-    """Random numbers. `numpy.random.Generator` is one."""
+    """A source of random numbers; `numpy.random.Generator` is one."""
 
     def random(self, size: tuple[int, ...]) -> Array:
-        """Uniform float64 in [0, 1)."""
+        """Uniform float64 numbers in [0, 1)."""
         ...
 
     def gumbel(self, *, size: int) -> Array:
-        """Standard Gumbel float64."""
+        """Float64 numbers from the standard Gumbel distribution."""
         ...
 
 
@@ -27,7 +27,7 @@ def gradient_magnitude(image: Array, each: Array | None = None) -> Array:
     """(H, W) float64 Euclidean norm of the central-difference gradient over both axes and all channels of (H, W, C).
 
     Args:
-        each: (H, W, C), what the squares count.
+        each: (H, W, C) weights of the squares.
     """
     total = np.zeros(image.shape[:2])
     for axis in (0, 1):
@@ -46,11 +46,11 @@ def mix_with_uniform(density: Array, uniform_share: float) -> Array:
 
 
 def structure_at(image: Array, positions: Array, radius: int) -> tuple[Array, Array]:
-    """Direction of steepest change, rad, and how much it is the only one, 0 to 1: float64 (n,) each.
+    """Direction of steepest change in rad and its coherence in 0..1: float64 (n,) each.
 
     The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels around each position, edges
-    repeated (Bigun and Granlund 1987). Only there: windows of a spacing's width around new Gaussians hold fewer pixels
-    than the picture.
+    repeated (Bigun and Granlund 1987). Computed at the positions alone: the windows around new Gaussians together hold
+    fewer pixels than the picture.
     """
     gray = image.mean(axis=2, dtype=np.float32)
     down, across = (np.gradient(gray, axis=a) if gray.shape[a] > 1 else np.zeros_like(gray) for a in (0, 1))
@@ -86,11 +86,11 @@ def box_blur(values: Array, radius: int) -> Array:
 
 
 def draw_positions(draws: Draws, probability: Array, count: int, jitter: bool) -> Array:
-    """(count, 2) float64 positions in px, at distinct pixels while there are enough of them.
+    """(count, 2) float64 positions in px, at distinct pixels as long as there are enough of them.
 
     Args:
         probability: (H, W), sums to 1.
-        jitter: anywhere inside the pixel rather than at its centre.
+        jitter: place positions uniformly inside the pixel instead of at its centre.
     """
     weights = probability.ravel()
     possible = int(np.count_nonzero(weights))

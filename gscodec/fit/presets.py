@@ -1,7 +1,7 @@
-"""Encoder presets: every constant of a fit, named, with its source.
+"""Encoder presets: every constant of a fit, with its source.
 
-`paper` is Image-GS as published. The others are ours; what each choice is worth stands in benchmarks/notes/encoder.md.
-Lengths that depend on how many Gaussians share a picture are in units of the mean spacing sqrt(H W / N) px.
+`paper` is Image-GS as published. The others are ours; benchmarks/notes/encoder.md has the effect of each choice.
+Lengths that depend on the density of Gaussians are in units of the mean spacing sqrt(H W / N) px.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from gscodec.model.rendering import LossWeights
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything that steers a fit except the picture, the budget and the seed."""
+    """All settings of a fit except the picture, the budget and the seed."""
 
     name: str
     steps: int
@@ -22,25 +22,26 @@ class Preset:
     late_loss: LossWeights | None
     """Replaces `loss` from late_from on and during quantisation-aware fine-tuning; None keeps `loss` throughout."""
     late_from: float
-    """Share of the steps."""
+    """Fraction of the steps after which late_loss applies."""
     best_by: Literal["error", "loss"]
-    """What the state that is kept has least of."""
+    """Quantity whose minimum selects the state that is kept."""
 
     top_k: int
     support_q: float
 
     samples_per_gaussian: float
-    """Pixels that a step of the CPU engine looks at for each Gaussian, at least; 0 is all pixels, always. What lies
-    between the pixels of a step comes with the next ones."""
+    """Minimum number of pixels per Gaussian in a step of the CPU engine; 0 uses all pixels in every step. Pixels left
+    out of a step are used in the following ones."""
     qat_steps: int
     """Steps of quantisation-aware fine-tuning (QAT) after the fit, in which values are fixed on the file's lattice."""
     sparse_steps: float
-    """Factor on `steps` where even the whole set is trained on subsets: such steps cost a third and say less each."""
+    """Factor on `steps` if even the whole set is trained on pixel subsets: such steps cost a third and gain less
+    each."""
 
     scale_parameter: Literal["inverse", "log"]
-    """What Adam moves: the inverse scale itself (paper, Section 4.1), or its logarithm."""
+    """Parameter that Adam updates: the inverse scale itself (paper, Section 4.1), or its logarithm."""
     position_unit: Literal["image", "sigma"]
-    """Unit of rate_mean: the image's sides, or the standard deviation a Gaussian was born with."""
+    """Unit of rate_mean: the image's sides, or a Gaussian's initial standard deviation."""
     rate_mean: float
     rate_scale: float
     rate_rotation: float
@@ -49,57 +50,60 @@ class Preset:
     beta2: float
     epsilon: float
     decay_from: float
-    """Share of the steps after which rates fall, as a cosine, to decay_to; 1 keeps them constant."""
+    """Fraction of the steps after which rates fall along a cosine to decay_to; 1 keeps them constant."""
     decay_to: float
 
     start_share: float
-    """Share of the Gaussians present at the first step."""
+    """Fraction of the Gaussians present at the first step."""
     growth_events: int
     growth_until: float
-    """Share of the steps after which the set is complete."""
+    """Fraction of the steps after which the set is complete."""
     growth: Literal["linear", "geometric"]
     uniform_share: float
     """Lambda of Eq. 6."""
     relocations: int
-    """Times, evenly from growth_until to relocation_until, that Gaussians which carry little move to where error is."""
+    """Number of times, evenly from growth_until to relocation_until, that low-contribution Gaussians are moved to where
+    the error is large."""
     relocated_share: float
-    """Of the Gaussians, each time."""
+    """Fraction of the Gaussians that is moved each time."""
     relocation_until: float
 
     error_power: float
-    """New positions are drawn by |error|^power (Eq. 7 has 1)."""
+    """Exponent: new positions are drawn with probability proportional to |error|^power (1 in Eq. 7)."""
     error_blur: float
-    """Radius in spacings of the box filter over the error; 0 is none."""
+    """Radius, in mean spacings, of the box filter over the error; 0 means no filter."""
     jitter: bool
-    """Place Gaussians anywhere in the chosen pixel rather than at its centre."""
+    """Place Gaussians anywhere in the drawn pixel instead of at its centre."""
     start_sigma: float
     growth_sigma: float
     sigma_unit: Literal["px", "spacing"]
     stretch: float
-    """New Gaussians lie along the picture's structure: half the logarithm of their widths' ratio on a straight edge; 0
-    begins with circles."""
+    """Elongation of new Gaussians along the picture's structure: half the logarithm of the ratio of standard deviations
+    on a straight edge; 0 starts with circles."""
     max_sigma_px: float
     widening: float
-    """Share of rate_scale by which Gaussians widen each step against the loss. Under normalised blending sharpness is
-    nearly free in the loss, so Gaussians shrink until tiles lose those that paint them, which no gradient sees."""
+    """Fraction of rate_scale by which Gaussians widen in each step, against the loss. With normalised blending the loss
+    hardly penalises sharpness, so Gaussians shrink until they leave tiles that they contribute to, which no gradient
+    shows."""
 
     reach: float
-    """Share of the support, in q, within which Gaussians are kept near the tiles they paint; 0 leaves them alone."""
+    """Fraction of the support, in q, within which Gaussians are kept near the tiles they contribute to; 0 disables
+    it."""
 
     joint_lods: bool
-    """Train prefixes together with the whole; otherwise LODs are slices of the finished fit."""
+    """Train prefixes together with the whole set; otherwise levels of detail are slices of the finished fit."""
     prefix_share: float
-    """Share of the steps spent on a coarser LOD."""
+    """Fraction of the steps that train a coarser level of detail."""
     prefix_power: float
-    """Gradients of a coarser LOD count (error of the whole / its own)^prefix_power: with 0 the greater errors of coarse
-    levels lead, with 1 all levels gain alike in dB."""
+    """Exponent: gradients of a coarser level are weighted by (error of the whole / its own)^prefix_power. At 0 the
+    larger errors of coarse levels dominate; at 1 all levels gain the same in dB."""
     gain_exponent: float
-    """Gains start at (n_l / N)^exponent on the inverse scales (spec/rationale.md has why)."""
+    """Gains start at (n_l / N)^exponent on the inverse scales (reasons in spec/rationale.md)."""
     rate_gain: float
 
     @property
     def last_loss(self) -> LossWeights:
-        """The loss that a fit ends with."""
+        """The loss at the end of a fit."""
         return self.late_loss or self.loss
 
 
@@ -111,7 +115,7 @@ PAPER: Final = Preset(
     late_from=1.0,
     best_by="error",
     top_k=10,  # Section 4.1: K
-    support_q=SUPPORT_Q,  # Section 3.2 has the circle round 3 standard deviations; the ellipse of 3 alone leaves holes
+    support_q=SUPPORT_Q,  # Section 3.2 has the circle of 3 standard deviations; the ellipse of 3 alone leaves holes
     samples_per_gaussian=0.0,  # Section 4.1: every pixel, every step
     qat_steps=500,  # not in the paper, which stores 16-bit values
     sparse_steps=1.0,
@@ -217,10 +221,10 @@ PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset named `name`.
 
     Raises:
-        InvalidArgument: there is none.
+        InvalidArgument: there is no such preset.
     """
     if name not in PRESETS:
         raise InvalidArgument(f"preset {name!r} is not known: use {', '.join(PRESETS)}")

@@ -1,8 +1,8 @@
 """Quantisation-aware fine-tuning (QAT), the last phase of a fit: values are fixed on a lattice in turns.
 
-Rounding a finished fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means and
-features, and those still free go on training and make up for what the fixed ones are off by. Gradients passed straight
-through the rounding of all values at once do worse: they never come to rest.
+Rounding all values after a fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means
+and features, while the free ones continue to train and compensate for the rounding of the fixed ones. A
+straight-through estimator, which rounds all values in every step, does worse: it does not converge.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,44 +37,46 @@ from gscodec.profiles.small_codec import transform_of
 from gscodec.render.base import Rasterizer
 
 WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
-"""Shares of the steps in which scales, rotations, means and features are fixed."""
+"""Fractions of the steps between which scales, rotations, means and features are fixed."""
 
 BUDGET_SHARE: Final = 0.997
-"""Of the bytes that are there is aimed at: what is fixed last changes the tables a little."""
+"""Fraction of the byte budget to aim for: the values fixed last change the size of the tables slightly."""
 
 MOST_PRUNED: Final = 0.05
 """Maximum fraction of Gaussians pruned when the final quantised file exceeds its predicted size and coarser feature
 steps can save the bytes instead."""
 
 COARSEST_FEATURES: Final = 0.5
-"""Of the samples' range: steps beyond it bring features to 0 and save nothing that pruning would not."""
+"""Maximum feature step, as a fraction of the samples' range: coarser steps round features to 0 and save no more than
+pruning would."""
 
 LATER_BITS: Final = 2.0
-"""Bits that a Gaussian of the whole set takes beyond those of half of it, whose greater error allows coarser steps."""
+"""Additional bits per Gaussian of the whole set compared to half of it, whose greater error allows coarser steps."""
 
 RECOUNT_SHARE: Final = 0.018
-"""Error a value may add, as a share of the error when Gaussians are counted. Most of that error is still to go: at the
-end the shares are 0.03 to 0.06, from where on a bit gains the same in finer values and in more Gaussians."""
+"""Error that each value may add, as a fraction of the picture's error at the time of the recount. Most of that error is
+still to be removed: at the end the fractions are 0.03 to 0.06, where a bit gains the same in finer values and in more
+Gaussians."""
 
 MADE_UP_FOR: Final = 0.5
-"""Share of the error that rounding adds which the values still free make up for. Measured on three pictures, shares
+"""Share of the error that rounding adds that the free values compensate. Measured on three pictures, shares
 from 0.006 to 0.1: 0.4 to 0.7."""
 
 WITHIN_SHARE: Final = 0.001
-"""Of a budget in bytes may be left when steps are chosen by the size of the file they make."""
+"""Fraction of a byte budget that may be left over when steps are searched by the size of the resulting file."""
 
 VALUE_SHARE: Final = 0.01
-"""Nearer than this share, two steps are one."""
+"""Relative difference below which two step factors count as equal."""
 
 TURNS: Final = 50
-"""Times that values are fixed, at least: in between they are on the engine alone."""
+"""Minimum number of turns in which values are fixed; between two turns, steps run without the host."""
 
 _COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """Gaussians that a lattice holds exactly; some of the finest generation may be gone."""
+    """Quantised Gaussians, exactly representable on `lattice`; some of the finest generation may have been pruned."""
 
     gaussians: GaussianSet
     lattice: Lattice
@@ -88,10 +90,10 @@ def fine_tune_on(
     lattice: Lattice,
     on_step: Callable[[int, float], None] | None = None,
 ) -> GaussianSet:
-    """A finished fit on a lattice that is given.
+    """A fit quantised on a fixed lattice.
 
     Args:
-        gaussians: of the fit, float.
+        gaussians: result of the fit, float.
         on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
     training = _Training(task, gaussians, n_steps)
@@ -112,14 +114,14 @@ def fine_tune(
     share: float | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> FineTuned:
-    """A finished fit on the lattice that suits it.
+    """A fit quantised on a lattice chosen for it.
 
     Args:
-        gaussians: of the fit, float.
-        size_of: bytes of the file of a set, or of one that lacks some of its finest generation, on a lattice.
-        budget: most bytes of the file; None takes the steps of `share`.
-        share: error each value adds, as a share of the picture's own, before the others make up for it; None is where
-            more Gaussians would gain as much as finer ones.
+        gaussians: result of the fit, float.
+        size_of: returns the bytes of the file of a set on a lattice; the set may lack part of its finest generation.
+        budget: maximum bytes of the file; None uses `share`.
+        share: error that quantisation adds per value before fine-tuning, as a fraction of the picture's own; None means
+            TYPICAL_SHARE, where more Gaussians would gain as much as finer values.
         on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
     lattice_at = lattices_for(task, gaussians)
@@ -141,7 +143,7 @@ def fine_tune(
         if kept is None:
             lattice = fitting_features(tuned, lattice, size_of, budget)
             tuned = snap(tuned, lattice, task.grid, generations_of(task.lods.counts))
-            # Where a picture is as good as flat, its features have no bits to give.
+            # The features of a nearly constant picture have no bits to save.
             kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), 1.0)
         tuned = tuned if kept is None else tuned[kept]
     return FineTuned(tuned, lattice)
@@ -150,9 +152,9 @@ def fine_tune(
 def _affordable(
     task: QatTask, gaussians: GaussianSet, budget: int, size_of: Callable[[GaussianSet], int], most: float
 ) -> npt.NDArray[np.int64] | None:
-    """Indices of as many Gaussians as a file of `budget` bytes holds: all but some of the finest that carry least.
+    """Indices of the Gaussians that fit into `budget` bytes: all but the least important of the finest generation.
 
-    None if more than the share `most` of all would have to go, or all of the finest.
+    None if more than the fraction `most` of all, or the whole finest generation, would have to be pruned.
     """
     n = len(gaussians)
     if size_of(gaussians) <= budget:
@@ -181,7 +183,7 @@ def least_needed_first(
     counts: tuple[int, ...],
     importance: Float32Array | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Indices of the finest generation's Gaussians, those first that carry least; importance as in `removal_cost`."""
+    """Indices of the finest generation's Gaussians, least important first; importance as in `removal_cost`."""
     first = counts[-2] if len(counts) > 1 else 0
     return first + np.argsort(removal_cost(rasterizer, gaussians, grid, importance)[first:], kind="stable")
 
@@ -192,7 +194,7 @@ def share_of(loss_db: float, n_channels: int) -> float:
 
 
 def lattices_for(task: QatTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
-    """Lattices that suit a set, by the error that each value may add, as a share of the picture's own."""
+    """Lattice as a function of the error that each value may add, as a fraction of the picture's own."""
     features = gaussians.features.astype(np.float64)
     if task.small:
         colours = choose_colours(features, task.groups, Steps().feature)
@@ -207,11 +209,11 @@ def lattices_for(task: QatTask, gaussians: GaussianSet) -> Callable[[float], Lat
 def count_for(
     task: QatTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]], budget: int
 ) -> int:
-    """How many Gaussians a file of `budget` bytes is likely to hold, judged by a part of them.
+    """Estimated number of Gaussians that fit into `budget` bytes, extrapolated from the present ones.
 
     Args:
-        gaussians: those there are, which the levels of task.lods show.
-        size_of: bytes of the file of a set on a lattice, and those of its pages.
+        gaussians: present Gaussians, shown by the levels of task.lods.
+        size_of: returns the bytes of the file of a set on a lattice, and those of its pages.
     """
     whole, payload = size_of(gaussians, lattices_for(task, gaussians)(RECOUNT_SHARE))
     bits = 8 * payload / len(gaussians) + LATER_BITS
@@ -221,7 +223,7 @@ def count_for(
 def fitting_features(
     gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
 ) -> Lattice:
-    """The lattice with the finest steps of features, up to COARSEST_FEATURES, at which a set takes `budget` bytes."""
+    """The lattice with the finest feature steps, up to COARSEST_FEATURES, whose file takes at most `budget` bytes."""
     coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
 
     def size_at(factor: float) -> int:
@@ -233,14 +235,14 @@ def fitting_features(
 def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:
     """The least value between low and high at which a size that falls with it is within a budget.
 
-    To within WITHIN_SHARE of the bytes or VALUE_SHARE of the value, by false position: sizes fall about as logarithms
-    rise. `high` where no size is within the budget.
+    Found to within WITHIN_SHARE of the bytes or VALUE_SHARE of the value, by false position: sizes fall about linearly
+    with the logarithm of the value. `high` if no size is within the budget.
     """
     sizes: dict[float, int] = {}
-    creeps = 0  # looks that left more than half of what there was: where sizes jump, halving is faster
+    creeps = 0  # tries that reduced the interval by less than half: where sizes jump, bisection is faster
     while high > low * (1 + VALUE_SHARE):
         part, span = 0.5, high / low
-        if creeps < 3 and low in sizes and high in sizes:  # an end's size is known unless it is the first one
+        if creeps < 3 and low in sizes and high in sizes:  # the size at an end is unknown until it has been tried
             part = min(max((sizes[low] - budget) / (sizes[low] - sizes[high]), 0.02), 0.98)
         value = low * span**part
         sizes[value] = size_at(value)
@@ -256,18 +258,18 @@ def _least(size_at: Callable[[float], int], budget: int, low: float, high: float
 
 
 def _turns(n_steps: int, cut: int = 0) -> Iterator[tuple[int, int]]:
-    """Runs of steps `first` to `last` - 1, before each of which values are fixed; one begins at `cut`."""
+    """Ranges of steps (`first`, `last`), last excluded, before each of which values are fixed; one begins at `cut`."""
     length = max(1, n_steps // TURNS)
     edges = sorted({*range(0, n_steps, length), *({cut} if cut < n_steps else ()), n_steps})
     return pairwise(edges)
 
 
 class _Training:
-    """Gaussians of which more and more values stand still, on a lattice, while the rest train."""
+    """Gaussians of which more and more values are fixed on a lattice, while the rest train."""
 
     def __init__(self, task: QatTask, gaussians: GaussianSet, n_steps: int) -> None:
         self._task = task
-        self._exact = _rows(gaussians)  # float64 (n, 5 + C); where fixed, what the lattice holds
+        self._exact = _rows(gaussians)  # float64 (n, 5 + C); exact lattice values where fixed
         self._fixed = np.zeros(self._exact.shape, np.bool_)
         self._rng = np.random.default_rng(task.seed)
         self._when = self._schedule(n_steps)
@@ -276,17 +278,17 @@ class _Training:
         self._rows = qat_rows(task, self._exact, gaussians.inv_scales, n_steps)
 
     def _schedule(self, n_steps: int) -> Float64Array:
-        """(n, 5 + C) the step at which each value is fixed, at random within the window of its kind."""
+        """(n, 5 + C) step at which each value is fixed, at random within the window of its kind."""
         when = np.empty(self._exact.shape)
         latest = np.zeros(len(when))
         for columns, (first, last) in zip(_COLUMNS, WINDOWS, strict=True):
-            # A value's step depends on those before it, which must stand still by then.
+            # The quantiser step of a value depends on the kinds before it, which must be fixed by then.
             latest = np.maximum(latest, (first + (last - first) * self._rng.random(len(when))) * n_steps)
             when[:, columns] = latest[:, None]
         return when
 
     def fix(self, first: int, last: int, lattice: Lattice) -> None:
-        """Let those values rest on the lattice whose time comes by the middle of the steps `first` to `last` - 1."""
+        """Fix the values that are due by the middle of the steps `first` to `last` - 1 on the lattice."""
         due = (self._when <= 0.5 * (first + last - 1)) & ~self._fixed
         which = np.flatnonzero(due.any(axis=1))
         if not len(which):
@@ -301,13 +303,13 @@ class _Training:
         self._rows.hold(which, rows.astype(np.float32), due[which])
 
     def run(self, first: int, last: int, on_step: Callable[[int, float], None] | None) -> None:
-        """Carry out steps for what is free."""
+        """Train the free values for steps `first` to `last` - 1."""
         for done, mse in self._rows.run([self._step(number) for number in range(first, last)]):
             if on_step is not None:
                 on_step(first + done, mse)
 
     def gaussians(self) -> GaussianSet:
-        """All of them; what is fixed to the last bit as the lattice has it."""
+        """All Gaussians; fixed values have their exact lattice value."""
         return _gaussians(self._present(np.arange(len(self._exact))))
 
     def _present(self, which: npt.NDArray[np.int64]) -> Float64Array:

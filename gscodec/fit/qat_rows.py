@@ -31,30 +31,31 @@ class QatRows(Protocol):
     """(n, 5 + C) values under quantisation-aware fine-tuning."""
 
     def rows(self, which: Indices) -> Float32Array:
-        """(m, 5 + C) the present values of some Gaussians."""
+        """(m, 5 + C) current values of some Gaussians."""
         ...
 
     def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
-        """Give some Gaussians other values, and let those stand still that are `held` (m, 5 + C), from now on."""
+        """Overwrite some Gaussians, and fix their values that are `held` (m, 5 + C) from now on."""
         ...
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
-        """Carry out steps for what is free.
+        """Train the free values for these steps.
 
         Yields:
-            Whenever results are known: steps done, and the mean squared error of the last that showed all Gaussians.
+            Whenever results are known: number of steps done, and the mean squared error of the last that showed all
+            Gaussians.
         """
         ...
 
 
 def qat_rows(task: QatTask, rows: Float64Array, inv_scales: Float64Array, n_steps: int) -> QatRows:
-    """Rows on the engine of a task, of Gaussians with such inverse scales (n, 2), for n_steps steps.
+    """Rows on the engine of a task, for Gaussians with inverse scales (n, 2) in 1/px, to be trained for n_steps steps.
 
     Raises:
-        BackendUnavailable: the engine does not fit blocks of a picture.
+        BackendUnavailable: the task is a block of a larger picture, which only the CPU engine trains.
     """
     values, units = rows.astype(np.float32), np.ones(rows.shape, np.float32)
-    units[:, :2] = 1.0 / np.sqrt(inv_scales.prod(axis=1, keepdims=True))  # means move in standard deviations
+    units[:, :2] = 1.0 / np.sqrt(inv_scales.prod(axis=1, keepdims=True))  # means move in units of standard deviations
     device = on_device(task.rasterizer)
     if device is None:
         return HostQatRows(task, values, units)
@@ -64,7 +65,7 @@ def qat_rows(task: QatTask, rows: Float64Array, inv_scales: Float64Array, n_step
 
 
 class HostQatRows:
-    """`QatRows` by torch and an engine of the host. Results are known after every step."""
+    """`QatRows` on torch and a CPU engine. Results are known after every step."""
 
     def __init__(self, task: QatTask, rows: Float32Array, units: Float32Array) -> None:
         self._task = task
@@ -123,6 +124,6 @@ class HostQatRows:
         self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
         if task.around is not None:
             task.around.confine(self._adam.values[:, :2])
-        self._adam.values[self._held] = rest  # out of their range too, if the lattice has them there
+        self._adam.values[self._held] = rest  # a lattice may have values outside the training range
         if step.shows_all:
             self._mse = float(mse)

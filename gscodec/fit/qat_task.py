@@ -43,12 +43,12 @@ class QatTask:
     seed: int
     around: Surroundings | None = None  # of a block of a larger picture, whose lattice it shares
     importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
-    small: bool = False  # whether the lattice is to be one of profile `small`
-    scales: Float32Array | None = None  # (C,) by which the file's features were multiplied for the fit; None is 1
+    small: bool = False  # whether the lattice must be one of profile `small`
+    scales: Float32Array | None = None  # (C,) factor from the file's features to the fit's; None means 1
 
     @property
     def plan(self) -> FitPlan:
-        """That of a fit of the task, as far as it says what values may be and which pixels steps look at."""
+        """Plan that defines the parameter ranges and pixel subsets of the task's steps."""
         height, width, channels = self.target.shape
         takes_subsets = isinstance(self.rasterizer, CpuRasterizer)
         return FitPlan(self.preset, (height, width, channels), self.lods.counts, 1, takes_subsets)
@@ -64,7 +64,7 @@ class QatTask:
 
 
 def error_of(task: QatTask) -> Callable[[GaussianSet], float]:
-    """Mean squared error of a set, by what pixels count, as a function of it."""
+    """Function that returns the mean squared error of a set, weighted by the task's importance."""
     device = on_device(task.rasterizer)
     return _host_error(task) if device is None else _device_error(task, device)
 
@@ -82,7 +82,7 @@ def _host_error(task: QatTask) -> Callable[[GaussianSet], float]:
 
 
 def _device_error(task: QatTask, engine: CudaRasterizer) -> Callable[[GaussianSet], float]:
-    """Gaussians go up, and sums of squares come down; the pass that fills them makes a gradient besides."""
+    """Error from sums of squares computed on the GPU; the kernel that sums them also computes a gradient, unused."""
     runtime, grid = engine.runtime, task.grid
     with runtime:
         target = engine.pictures.planes(task.target)

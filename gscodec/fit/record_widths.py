@@ -1,8 +1,8 @@
-"""The layout of packed records: how a record's bits are shared out between its values.
+"""Layout of packed records: how the bits of a record are divided between its values.
 
-A record has so many bytes, whatever is in it, so that every bit belongs to some value: what is left when scales and
-features have theirs goes to the rotation and the mean. All ways of sharing are compared by the error that each kind of
-value was measured to add (`Balance`), which goes with the square of its steps.
+A record is fixed-size, so every bit belongs to some value: what scales and features leave goes to the rotation and the
+mean. All divisions are compared by the measured error of each kind of value (`Balance`), which grows with the square of
+its step.
 """
 
 from collections.abc import Iterator
@@ -22,15 +22,15 @@ from gscodec.profiles.page_heads import field_ranges, field_values, fitting_latt
 ROTATION_SHARES: Final = (0.03, 0.05, 0.08, 0.12, 0.18, 0.26, 0.38, 0.55, 0.8)
 
 MADE_UP: Final = np.array([0.7, 1.0, 0.7, 1.0])
-"""Shares of the errors of scales, rotations, means and features that count: during QAT, values that are still
-free make up for those that are fixed already."""
+"""Fraction of the quantisation error of scales, rotations, means and features that remains after QAT, in which free
+values compensate for fixed ones."""
 
 FIELD_BITS: Final = (1, 12)
-"""Fewest and most of a scale or feature."""
+"""Minimum and maximum bits of a scale or feature."""
 
 
 class RecordWidths:
-    """Lattices and layouts for a set of Gaussians in file order."""
+    """Candidate lattices and layouts for a set of Gaussians in file order."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class RecordWidths:
         self._starts = page_starts(counts, page_size)
         boxes, _ = mean_boxes(gaussians.means, self._starts, grid)
         sides = np.repeat(boxes[:, 2:].prod(axis=1), np.diff(self._starts))
-        self._areas = sides * gaussians.inv_scales.prod(axis=1)  # of the box, in those of the Gaussian's own cell
+        self._areas = sides * gaussians.inv_scales.prod(axis=1)  # area of the box, in areas of the Gaussian's own cell
         self._values = field_values(gaussians, transform)
 
     def choose(self, record_bytes: int) -> Lattice:
-        """The lattice, layout and page heads on which records of so many bytes add the least error.
+        """The lattice, layout and page heads for records of `record_bytes` bytes that add the least error.
 
         Raises:
-            InvalidArgument: so few bytes do not do.
+            InvalidArgument: the channels do not fit into records of this size.
         """
         balance, elongations = self._balance, np.round(self._values[:, 1]).astype(np.int64)
         choices = [(bits, error) for bits, error in self._choices() if sum(bits) < 8 * record_bytes]
@@ -72,16 +72,16 @@ class RecordWidths:
                 if left >= MIN_PLACE_BITS and fills and (best is None or total < best[0]):
                     best = total, left, bits, thresholds
         if best is None:
-            raise InvalidArgument(f"records of {record_bytes} bytes do not suit {len(self._transform)} channels")
+            raise InvalidArgument(f"records of {record_bytes} bytes are too small for {len(self._transform)} channels")
         _, left, bits, thresholds = best
         return fitting_lattice(
             self._gaussians, self._transform, thresholds, left, bits, self._grid, self._counts, self._page_size
         )
 
     def _choices(self) -> Iterator[tuple[tuple[int, ...], float]]:
-        """Bits of scales and features, more and more, each given to the field where it gains most; and their error."""
+        """Bits of scales and features in increasing order, each bit given where it gains most; and the error."""
         errors, steps = self._balance.errors, self._balance.steps
-        # Rounding to a step is off by a twelfth of its square.
+        # The mean squared error of rounding to a step is a twelfth of its square.
         units = np.full(self._values.shape[1], 12 * errors[3] / steps.feature**2)
         units[:2] = 12 * errors[0] / steps.scale**2
         fewest, most = FIELD_BITS

@@ -1,4 +1,4 @@
-"""When things happen during a fit: growth, levels of detail, learning rates."""
+"""Schedules of a fit: growth, levels of detail, learning rates."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from gscodec.model.rendering import Subset
 
 
 def lod_counts(n_gaussians: int, lods: int) -> tuple[int, ...]:
-    """Cumulative counts, coarsest first: each level about half of the next. Fewer levels when N is too small."""
+    """Cumulative counts, coarsest first: each level about half of the next. Fewer levels if N is too small."""
     levels = max(1, min(lods, n_gaussians.bit_length()))
     return tuple(max(1, round(n_gaussians / 2 ** (levels - 1 - m))) for m in range(levels))
 
@@ -26,13 +26,13 @@ def growth_schedule(preset: Preset, steps: int, n_gaussians: int) -> dict[int, i
 
 
 def relocation_schedule(preset: Preset, steps: int) -> set[int]:
-    """Steps before which Gaussians that carry little move: evenly spread, after the set is complete."""
+    """Steps before which low-contribution Gaussians are relocated: evenly spread, after the set is complete."""
     span = (preset.relocation_until - preset.growth_until) / max(preset.relocations, 1)
     return {int(steps * (preset.growth_until + span * (k + 1))) for k in range(preset.relocations)}
 
 
 def rate_factor(preset: Preset, progress: float) -> float:
-    """Factor on all learning rates at a share `progress` of the steps: constant, then half a cosine."""
+    """Factor on all learning rates at the fraction `progress` of the steps: constant, then half a cosine."""
     if progress < preset.decay_from:
         return 1.0
     part = (progress - preset.decay_from) / (1.0 - preset.decay_from)
@@ -45,12 +45,12 @@ def step_shown(counts: Sequence[int], n_gaussians: int) -> int:
 
 
 def subset_of(step: int, stride: int) -> Subset:
-    """The pixels of a step: every stride-th, in an order that spreads early and comes round after stride^2 steps."""
+    """The pixels of a step: every stride-th, in an order that spreads evenly and repeats after stride^2 steps."""
     x = y = 0
     scale, k = 1, step % stride**2
     while scale < stride:
         k, corner = divmod(k, 4)
-        # The places of ordered dithering: across the diagonal first, at the coarsest scale first.
+        # The order of ordered dithering: across the diagonal first, at the coarsest scale first.
         half = stride // (2 * scale)
         x += half * (corner in {1, 3})
         y += half * (corner in {1, 2})

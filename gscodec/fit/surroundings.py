@@ -1,4 +1,4 @@
-"""What a block of a large picture finds around it: Gaussians of its neighbours, which stand still."""
+"""Frozen Gaussians of already-encoded neighbour blocks, around a block of a large picture."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,16 +15,16 @@ Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The picture around a fit. Means are in px of the block's window.
+    """The finished part of the picture around a block. Means are in px of the block's window.
 
-    Blocks are finished in raster order: above a core, and left of it, lie the finished ones. Into them a block's
-    Gaussians may reach, which the loss there shows, but none of them has its mean there.
+    Blocks are finished in raster order: the finished ones lie above a core and left of it. A block's Gaussians may
+    reach into them, which the loss there takes into account, but none has its mean there.
     """
 
     core: Rect  # px of the picture, as the window
     window: Rect
-    grid: Grid  # of the picture
-    lods: LodTable  # whose gains are those of the whole file
+    grid: Grid  # of the whole picture
+    lods: LodTable  # with the gains of the whole file
     neighbours: GaussianSet  # gains not applied
     generations: npt.NDArray[np.int64]  # (n,) of the neighbours
 
@@ -35,11 +35,11 @@ class Surroundings:
 
     @property
     def window_grid(self) -> Grid:
-        """The window as a picture of its own."""
+        """The window as a grid of its own."""
         return replace(self.grid, height=self.window.height, width=self.window.width)
 
     def beside(self, gaussians: GaussianSet, generations: npt.NDArray[np.int64]) -> "Surroundings":
-        """The same with more neighbours, in px of the window."""
+        """A copy with additional neighbours, in px of the window."""
         return replace(
             self,
             neighbours=joined([self.neighbours, gaussians]),
@@ -53,7 +53,7 @@ class Surroundings:
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
-        """(H, W) of the window: pixels where the block's Gaussians may lie while they are fitted."""
+        """Boolean (H, W) array of the window: pixels where the block's Gaussians may lie during the fit."""
         inner = self._inner
         mask = np.ones((self.window.height, self.window.width), np.bool_)
         mask[: inner.y0] = False
@@ -61,7 +61,7 @@ class Surroundings:
         return mask
 
     def confine(self, means: torch.Tensor) -> None:
-        """Move means (n, 2), in place, out of what is finished and into the window."""
+        """Move means (n, 2), in place, out of finished cores and into the window."""
         inner = self._inner
         x, y = means[:, 0], means[:, 1]
         x.clamp_(0, self.window.width)
@@ -69,7 +69,7 @@ class Surroundings:
         x.copy_(torch.where(y < inner.y1, x.clamp(min=inner.x0), x))
 
     def in_core(self, means: Float64Array) -> npt.NDArray[np.bool_]:
-        """(n,) whether Gaussians lie in the core; the edges of the picture belong to it."""
+        """(n,) whether means lie in the core; edges of the picture belong to it."""
         inner = self._inner
         right = np.inf if self.core.x1 == self.grid.width else inner.x1
         bottom = np.inf if self.core.y1 == self.grid.height else inner.y1
@@ -78,7 +78,7 @@ class Surroundings:
 
     @cached_property
     def log_gains(self) -> torch.Tensor:
-        """(L, L) logarithms of the gains; 0 where a level has none."""
+        """(L, L) logarithms of the gains; 0 for generations that a level does not show."""
         rows = torch.zeros(len(self.lods), len(self.lods))
         for m, row in enumerate(self.lods.gains):
             rows[m, : m + 1] = torch.tensor(row).log()
@@ -86,7 +86,7 @@ class Surroundings:
 
     @cached_property
     def shown(self) -> tuple[Tensors, ...]:
-        """Per level step: means, inverse scales, rotations, features of the neighbours that it shows in the window."""
+        """Per level step: means, inverse scales, rotations, features of the neighbours visible in the window."""
         return tuple(self._shown(m) for m in range(len(self.lods)))
 
     def _shown(self, level: int) -> Tensors:
@@ -102,7 +102,7 @@ class Surroundings:
 
 
 def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:
-    """(n, 2) px by which the support ellipses reach right and down of their means (spec/igs.md, "Tiles")."""
+    """(n, 2) half extents in px of the support ellipses' bounding boxes (spec/igs.md, "Tiles")."""
     first, second = 1.0 / gaussians.inv_scales.T
     cos, sin = np.cos(gaussians.rotations), np.sin(gaussians.rotations)
     half = np.stack([np.hypot(cos * first, sin * second), np.hypot(sin * first, cos * second)], axis=1)
@@ -110,7 +110,7 @@ def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:
 
 
 def joined(sets: list[GaussianSet]) -> GaussianSet:
-    """One set after the other; at least one."""
+    """Concatenation of one or more sets."""
     return GaussianSet(
         *(
             np.concatenate([getattr(s, field) for s in sets])

@@ -1,8 +1,8 @@
-"""torch's threads kept out of a fit.
+"""Keeps torch's thread pool out of a fit.
 
-A step's own arrays are a few hundred kilobytes: too little for torch's threads to gain anything, and enough for torch
-to start them. After each operation they then spin on the very cores that the engine's workers need: on two busy cores
-a step took two to six times as long.
+The arrays of a step hold a few hundred kilobytes: too little to gain from torch's threads, but enough for torch to
+start them. After each operation they spin on the cores that the engine's workers need: on two busy cores a step took
+two to six times as long.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Within, torch computes on the calling thread alone; the engine's threads are its own."""
+    """Context in which torch computes on the calling thread alone; the engine's threads are not affected."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Gaussians in training: what every engine of a fit does, and the engine that does it with torch on the CPU."""
+"""Gaussians in training: the interface of the engines of a fit, and the CPU engine, which uses torch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,63 +23,64 @@ from gscodec.render.cpu import CpuRasterizer
 
 
 class Trainee(Protocol):
-    """The parameters of a fit while they train: one row a Gaussian, x, y (px), two scales, rotation, C features."""
+    """Parameters of a fit in training: one row per Gaussian with x, y (px), two scales, rotation, C features."""
 
     mse: float
-    """Of the last step that showed every Gaussian there was; infinite before the first."""
+    """Mean squared error of the last step that showed all present Gaussians; infinite before the first."""
     best_mse: float
-    """Of the best state kept; infinite while there is none."""
+    """Mean squared error of the best state kept; infinite while there is none."""
     best_score: float
-    """What that state was chosen by: its error or its loss, as the preset has it."""
+    """Value by which the best state was chosen: its error or its loss, as the preset's best_by says."""
 
     def __len__(self) -> int: ...
 
     def replan(self, plan: FitPlan) -> None:
-        """Go on with a plan that differs in its finest generation, of which there is nothing yet."""
+        """Continue with a plan that differs only in its finest generation, of which no Gaussian is present yet."""
         ...
 
     def grow(self, n_gaussians: int) -> None:
-        """Add Gaussians until there are n_gaussians."""
+        """Add Gaussians up to n_gaussians in total."""
         ...
 
     def relocate(self, n_moved: int) -> None:
-        """Let n_moved Gaussians that carry little begin anew where the error is."""
+        """Move the n_moved least important Gaussians to where the error is large, and reset them."""
         ...
 
     def widen(self) -> None:
-        """Widen Gaussians that barely reach the tiles they paint."""
+        """Widen Gaussians that barely reach the tiles they contribute to."""
         ...
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
-        """Carry out steps. Whenever results are known, yields how many are done and `mse` is that of the last."""
+        """Run steps. Whenever results are known, yields the number of steps done; `mse` is then that of the last."""
         ...
 
     def measure(self) -> tuple[float, float]:
-        """Mean squared error of the present state, per sample, and what `best_score` has of the best one."""
+        """Mean squared error per sample of the present state, and its value of what `best_score` measures."""
         ...
 
     def restore_best(self) -> None:
-        """Go back to the state of `best_mse`."""
+        """Restore the state of `best_mse`."""
         ...
 
     def gaussians(self) -> GaussianSet:
-        """All Gaussians, gains not applied, within the container's limits."""
+        """All Gaussians, gains not applied, clamped to the container's limits."""
         ...
 
     def lod_table(self) -> LodTable:
-        """Counts and gains of every level."""
+        """Counts and gains of every level of detail."""
         ...
 
 
 class CpuTrainee:
-    """`Trainee` by torch and the CPU rasterizer. Results are known after every step.
+    """`Trainee` on torch and the CPU rasterizer. Results are known after every step.
 
     Args:
         target: float32 (H, W, C).
-        rng: draws the places of new Gaussians.
-        around: what surrounds a block of a larger picture; its gains stay as they are.
-        allowed: bool (H, W), the pixels in which they may be placed; None is all, or what the surroundings leave.
-        importance: float32 (H, W) or (C, H, W), what each sample counts, 1 on average; None is 1 for all.
+        rng: for the positions of new Gaussians.
+        around: finished neighbours of a block of a larger picture; the gains are then constant.
+        allowed: bool (H, W), pixels in which Gaussians may be placed; None means all, or those that the neighbours
+            leave.
+        importance: float32 (H, W) or (C, H, W), weight of each sample, 1 on average; None means 1 everywhere.
     """
 
     def __init__(
@@ -208,14 +209,14 @@ class CpuTrainee:
         return lod_table(self._plan.counts, self._log_gains)
 
     def _shown(self) -> GaussianSet:
-        """All Gaussians with the gains of the level they complete, and after them what surrounds them at that level."""
+        """All Gaussians with the gains of the level they complete, followed by the neighbours visible at that level."""
         own = shown_gaussians(self._plan, self._adam.values, self._log_gains)
         if self._around is None:
             return own
         return joined([own, to_gaussians(*self._around.shown[step_shown(self._plan.counts, len(self))])])
 
     def _image(self, stride: int) -> Float32Array:
-        """float32 (h, w, C) of all Gaussians with the gains of the level they complete, at every stride-th pixel."""
+        """float32 (h, w, C) every stride-th pixel of all Gaussians with the gains of the level they complete."""
         shown = self._shown()
         index = self._rasterizer.bin(shown, self._grid)
         first = stride // 2  # as in new_rows
@@ -231,12 +232,12 @@ class CpuTrainee:
     def _gradients(
         self, n: int, level: int, subset: Subset = WHOLE, *, late: bool
     ) -> tuple[torch.Tensor, torch.Tensor, float, float]:
-        """Gradients of the loss to the first n rows and to the log gains of the level that shows them; MSE and loss."""
+        """Gradients of the loss for the first n rows and for the log gains of their level; MSE and loss."""
         values, generation = self._adam.values[:n], self._generation[:n]
         gains = self._log_gains[level].exp()[generation, None]
         inverse = inverse_scales(self._plan, values) * gains
         tensors = with_neighbours(self._around, level, values, inverse)
-        # The chain rule by hand: torch's graph would cost as much again as all else outside the engine.
+        # The chain rule by hand: torch's graph would double the cost outside the engine.
         each = None if self._importance is None else torch.from_numpy(self._importance)
         loss, mse, grads = HostBridge(self._rasterizer).fit_step(
             tensors, self._grid, self._planes, self._plan.loss(late=late), subset, each
@@ -249,7 +250,7 @@ class CpuTrainee:
         return grad, grad_gains, float(mse), float(loss)
 
     def _update(self, step: Step, grad: torch.Tensor) -> None:
-        """One step of the optimiser, then every parameter back into its valid range (paper, Section 3.1)."""
+        """Run one optimiser step, then clamp every parameter to its valid range (paper, Section 3.1)."""
         plan, p = self._plan, self._plan.preset
         drift = np.zeros(self._adam.values.shape[1], np.float32)
         drift[2:4] = step.factor * p.rate_scale * p.widening
@@ -259,7 +260,7 @@ class CpuTrainee:
             self._around.confine(self._adam.values[:, :2])
 
     def _step_gains(self, step: Step, grad: torch.Tensor) -> None:
-        """A sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
+        """Run a sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
         level = step.level
         self._gain_mean[level].lerp_(grad, 0.1)
         self._gain_square[level].lerp_(grad * grad, 0.01)
@@ -271,7 +272,7 @@ class CpuTrainee:
 def with_neighbours(
     around: Surroundings | None, level: int, values: torch.Tensor, inverse: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Means, inverse scales, rotations and features of rows (n, 5 + C), and after them of what surrounds them."""
+    """Means, inverse scales, rotations and features of rows (n, 5 + C), followed by those of the neighbours."""
     own = values[:, :2], inverse, values[:, 4], values[:, 5:]
     if around is None:
         return own
@@ -280,12 +281,12 @@ def with_neighbours(
 
 
 def inverse_scales(plan: FitPlan, values: torch.Tensor) -> torch.Tensor:
-    """(n, 2) inverse scales per px, gains aside, of rows of parameters (n, 5 + C)."""
+    """(n, 2) inverse scales in 1/px, gains not applied, of parameter rows (n, 5 + C)."""
     return values[:, 2:4].exp() if plan.preset.scale_parameter == "log" else values[:, 2:4]
 
 
 def stored_gaussians(plan: FitPlan, values: torch.Tensor) -> GaussianSet:
-    """The Gaussians that rows of parameters (n, 5 + C) stand for, within the container's limits."""
+    """The Gaussians of parameter rows (n, 5 + C), clamped to the container's limits."""
     inverse = inverse_scales(plan, values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
     return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
 
@@ -297,25 +298,25 @@ def shown_gaussians(plan: FitPlan, values: torch.Tensor, log_gains: torch.Tensor
 
 
 def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray[np.int64]:
-    """Indices of the n_moved Gaussians of least cost, of those that no coarser level shows."""
+    """Indices of the n_moved Gaussians with the lowest cost that no coarser level shows."""
     first = plan.n_before_finest if len(plan.counts) > 1 else 0
     return first + np.argsort(cost[first:], kind="stable")[:n_moved]
 
 
 def prefix_weight(preset: Preset, whole_mse: float, mse: float) -> float:
-    """What the gradients of a coarser level's step count, at most 1, by the last errors of the whole and its own."""
+    """Weight, at most 1, of a coarser level's gradients, from the last errors of the whole set and of the level."""
     if not math.isfinite(whole_mse):
         return 1.0
     return float(min(whole_mse / max(mse, 1e-30), 1.0) ** preset.prefix_power)
 
 
 def start_log_gains(plan: FitPlan) -> torch.Tensor:
-    """float32 (L, L) logarithms of the gains that level m (row) starts with on generation g (column)."""
+    """float32 (L, L) initial logarithms of the gains of level m (row) on generation g (column)."""
     shares = torch.tensor(plan.counts, dtype=torch.float32) / plan.n_gaussians
     return (plan.preset.gain_exponent * shares.log())[:, None].repeat(1, len(plan.counts))
 
 
 def lod_table(counts: tuple[int, ...], log_gains: torch.Tensor) -> LodTable:
-    """The table of a file for such counts and (L, L) logarithms of gains."""
+    """The file's table for cumulative counts and (L, L) logarithms of gains."""
     rows = log_gains.exp().tolist()
     return LodTable(counts, tuple(tuple(row[: m + 1]) for m, row in enumerate(rows)))

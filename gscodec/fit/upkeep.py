@@ -1,4 +1,4 @@
-"""What a fit does between steps for the Gaussians it has: which of them carry little, and which reach too short."""
+"""Maintenance of a set between steps: finds Gaussians of low importance and Gaussians that barely reach their tiles."""
 
 from dataclasses import replace
 from typing import Final
@@ -15,22 +15,23 @@ from gscodec.render.cpu import CpuRasterizer
 from gscodec.render.gpu import CudaRasterizer, on_device
 
 SEARCH: Final = 3.0
-"""Supports, in q, among which the nearest Gaussian of a point is looked for: beyond, there is none worth widening."""
+"""Radius, in q relative to the support, of the search for a point's nearest Gaussian; beyond it, none is worth
+widening."""
 
 MOST_AT_ONCE: Final = 0.2
-"""Of a logarithm of an inverse scale."""
+"""Maximum change of the logarithm of an inverse scale per call."""
 
 
 def removal_cost(
     rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None = None
 ) -> Float64Array:
-    """(n,) roughly what taking out each Gaussian alone would add to the squared error.
+    """(n,) approximate increase of the squared error if each Gaussian alone were removed.
 
-    Without Gaussian i of weight u a pixel moves by u / (1 - u) (c - c_i). Summed here is u |c - c_i|^2, which the
-    gradient of the features gives, with a picture of 1, c and |c|^2 in place of the error's.
+    Without Gaussian i of weight u, a pixel changes by u / (1 - u) (c - c_i). This sums u |c - c_i|^2, which follows
+    from the gradient of the features with a picture of 1, c and |c|^2 in place of the error's.
 
     Args:
-        importance: as in `Rasterizer.loss`; None is 1 for all.
+        importance: as in `Rasterizer.loss`; None means 1 everywhere.
     """
     device = on_device(rasterizer)
     sums = (
@@ -42,7 +43,7 @@ def removal_cost(
 
 
 def cost_of_sums(sums: Float64Array, features: Float32Array) -> Float64Array:
-    """(n,) what `removal_cost` says, of sums (n, W + C + 1) as `cuda.upkeep.removal_sums` has them."""
+    """(n,) result of `removal_cost` from sums (n, W + C + 1) as returned by `cuda.upkeep.removal_sums`."""
     own = features.astype(np.float64)
     n_weights = sums.shape[1] - own.shape[1] - 1
     weights, products = sums[:, :n_weights], sums[:, n_weights:-1]
@@ -72,7 +73,7 @@ def _host_sums(
 
 def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, picture: Float32Array) -> Float64Array:
     """(n, P) each Gaussian's weight times a (H, W, P) picture, summed over the pixels."""
-    if picture.shape[2] > MAX_CHANNELS:  # as many as engines take at once
+    if picture.shape[2] > MAX_CHANNELS:  # the maximum that engines take at once
         parts = (picture[:, :, :MAX_CHANNELS], picture[:, :, MAX_CHANNELS:])
         sums = [_weighted_sums(rasterizer, gaussians, grid, np.ascontiguousarray(part)) for part in parts]
         return np.concatenate(sums, axis=1)
@@ -83,17 +84,18 @@ def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, p
 
 
 def missing_reach(engine: CpuRasterizer, gaussians: GaussianSet, grid: Grid, limit: float) -> Float32Array:
-    """(n, 2) by how much the logarithms of inverse scales must fall so that Gaussians keep the tiles they paint.
+    """(n, 2) amounts by which log inverse scales must fall so that Gaussians keep the tiles they contribute to.
 
-    A tile lists who reaches it. The nearest Gaussian of one of its points that barely does is lost at the next small
-    step: the tile then takes the colour of others, and no gradient brings the right one back. Such Gaussians widen,
-    most along the axis that the tile lies on, until q at the tile's closest point is `limit` of the support.
+    A tile lists the Gaussians that reach it. If the nearest Gaussian of one of its points barely reaches it, the next
+    small step loses it: the tile takes the colour of other Gaussians, and no gradient restores the right one. Such
+    Gaussians are widened, most along the axis that points to the tile, until q at the tile's closest point is `limit`
+    of the support.
     """
     wide = replace(grid, support_q=SEARCH * grid.support_q)
     squares = engine.farthest_owned(gaussians, wide, engine.bin(gaussians, wide)).astype(np.float64)
     q = squares.sum(axis=1)
     excess = np.maximum(q - limit * grid.support_q, 0.0)
-    # Along the gradient of q by both logarithms, 2 U^2 and 2 V^2, as far as it must go to first order.
+    # Along the gradient of q with respect to both logarithms, 2 U^2 and 2 V^2, as far as first order requires.
     moves = (excess / np.maximum(2 * (squares**2).sum(axis=1), 1e-12))[:, None] * squares
     bounded: Float32Array = np.minimum(moves, MOST_AT_ONCE).astype(np.float32)
     return bounded
