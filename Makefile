@@ -22,7 +22,7 @@ ASAN_TESTS ?= tests/io tests/format tests/profiles tests/container tests/corrupt
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
-	$(wildcard gscodec/cpu/*.cpp gscodec/cpu/*.h gscodec/cpu/*.inl gscodec/cuda/*.h)
+	$(wildcard gscodec/native/*/*.cpp gscodec/native/*/*.h gscodec/native/*/*.inl)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

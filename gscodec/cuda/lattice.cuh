@@ -1,5 +1,5 @@
 // Quantised Gaussians: their shapes, features and ranges from integers (spec/igs.md, "Quantised Gaussians"; CPU:
-// cpu/lattice_math.h, profiles/lattice.py). The kernels of profiles `packed` and `coded` share it.
+// native/codec/lattice_math.h, profiles/lattice.py). The kernels of profiles `packed` and `coded` share it.
 //
 // All that decides how many bits a value has is integer arithmetic. What is left are products of binary64 that are exact
 // or rounded once, in the spec's order and never contracted (sources.py): means, inverse scales and rotations have the

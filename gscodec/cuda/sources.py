@@ -28,6 +28,9 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Families, one .cu file each, and what stands in front of it, in order."""
 
+SHARED: Final = frozenset({"gaussian_math.h"})
+"""Headers of native/shared, which the C++ engine includes too."""
+
 _OPTIONS: Final = {
     # One division in an inner loop, of a number far above the denormals: the branch for those costs registers.
     "loss": ("--prec-div=false",),
@@ -84,6 +87,7 @@ def _preamble(defines: Mapping[str, Define]) -> str:
 
 @cache
 def _text(name: str) -> str:
-    """A file of this folder, without `#pragma once`, of which compilers warn in what is their main file."""
-    text = resources.files("gscodec.cuda").joinpath(name).read_text(encoding="utf-8")
+    """A file of `SHARED` or of this folder, without `#pragma once`, of which compilers warn in their main file."""
+    folder = "native/shared" if name in SHARED else "cuda"
+    text = resources.files("gscodec").joinpath(folder, name).read_text(encoding="utf-8")
     return text.replace("#pragma once\n", "\n")

@@ -1,5 +1,5 @@
 // Tile lists: for each tile, by ascending index, the Gaussians whose support ellipse meets it (spec/igs.md, "Tiles";
-// oracle: render/reference.py, bin; CPU: cpu/binning.cpp).
+// oracle: render/reference.py, bin; CPU: native/render/binning.cpp).
 //
 //   count_pairs             block of 32 Gaussians   axes, support ellipse, rows of tiles; how many tiles each meets, and
 //                                                   how many Gaussians each tile: binning.cuh

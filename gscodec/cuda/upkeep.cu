@@ -1,4 +1,4 @@
-// What a fit asks between steps of the Gaussians it has (CPU: fit/upkeep.py, cpu/coverage.cpp).
+// What a fit asks between steps of the Gaussians it has (CPU: fit/upkeep.py, native/render/coverage.cpp).
 //
 //   removal_planes   thread a pixel    what the weights of Gaussians are summed with to tell what each one carries
 //   owned_reach      warp a tile       for each pair of a tile and a Gaussian that is the nearest of one of the tile's

@@ -17,7 +17,8 @@ def test_a_text_has_macros_then_headers_then_kernels(family: str) -> None:
     assert sorted(marks, key=text.index) == marks
     for mark, name in zip(marks, names, strict=True):
         # Lines are counted on from the mark, so nothing may be lost.
-        original = resources.files("gscodec.cuda").joinpath(name).read_text(encoding="utf-8")
+        folder = "native/shared" if name in sources.SHARED else "cuda"
+        original = resources.files("gscodec").joinpath(folder, name).read_text(encoding="utf-8")
         found = text[text.index(mark) + len(mark) :].splitlines()[: original.count("\n")]
         assert [a for a, b in zip(found, original.splitlines(), strict=True) if a != b] in ([], [""])
     assert "#pragma once" not in text
@@ -54,7 +55,7 @@ def test_unknown_families_are_refused() -> None:
 def test_every_file_belongs_to_a_family() -> None:
     """And is package data: what is not found here would be missing from a wheel too."""
     files = {path.name for path in resources.files("gscodec.cuda").iterdir()}
-    kernels = {name for name in files if name.endswith((".cu", ".cuh", ".h"))}
+    kernels = {name for name in files if name.endswith((".cu", ".cuh", ".h"))} | sources.SHARED
     used = {name for family, headers in sources.HEADERS.items() for name in (f"{family}.cu", *headers)}
     assert kernels == used
 

@@ -17,7 +17,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 NATIVE: Final = Path(__file__).parent / "native"
-ENGINE: Final = ROOT / "gscodec" / "cpu"
+ENGINE: Final = ROOT / "gscodec" / "native"
 READER: Final = [
     ROOT / "spec" / "reader" / f"{name}.c" for name in ("container", "coded", "packed", "small", "render", "inflate")
 ]
@@ -113,7 +113,7 @@ def fuzz_target(name: str, folder: Path, compiler: Compiler) -> Path:
     else:
         sources = [
             NATIVE / f"{name}.cpp",
-            *(ENGINE / f"{part}.cpp" for part in ("page_codec", "record_codec", "paging")),
+            *(ENGINE / "codec" / f"{part}.cpp" for part in ("page_codec", "record_codec", "paging")),
         ]
         objects = [_object(compiler.cxx, source, folder, cxx) for source in sources]
     return link_target(name, objects, folder, compiler)
@@ -134,7 +134,7 @@ def pool_stress(folder: Path, flags: Sequence[str]) -> Path:
     """The program that uses the engine's thread pool in every way that it may be used."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "pool_stress"
-    sources = (NATIVE / "pool_stress.cpp", ENGINE / "thread_pool.cpp")
+    sources = (NATIVE / "pool_stress.cpp", ENGINE / "threads" / "thread_pool.cpp")
     _run(_cxx(), "-std=c++17", "-g", "-O1", f"-I{ENGINE}", *flags, "-pthread", "-o", program, *sources)
     return program
 

@@ -27,7 +27,14 @@ def taken() -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["encoding/api.py", "fit/loop.py", "image/load.py", "decoding/scene.py", "metrics/psnr.py", "cpu/kernels.cpp"],
+    [
+        "encoding/api.py",
+        "fit/loop.py",
+        "image/load.py",
+        "decoding/scene.py",
+        "metrics/psnr.py",
+        "native/render/kernels.cpp",
+    ],
 )
 def test_it_changes_with_all_that_decides_a_file(copy: Path, name: str) -> None:
     before = taken()

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import gscodec
+from gscodec.cuda import sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +64,11 @@ def test_users_install_the_package_alone() -> None:
     assert not (ROOT / "gscodec" / "bench").exists()
     assert "bench" in described["dependency-groups"]
     assert "bench" not in described["project"]["optional-dependencies"]
+
+
+def test_a_wheel_has_the_headers_that_cuda_kernels_need_and_no_other_source_of_the_engine() -> None:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = [pattern.replace("**.", "*.") for pattern in described["tool"]["scikit-build"]["wheel"]["exclude"]]
+    files = [path.relative_to(ROOT) for path in (ROOT / "gscodec" / "native").rglob("*") if path.is_file()]
+    shipped = {path.as_posix() for path in files if not any(path.match(pattern) for pattern in patterns)}
+    assert shipped == {f"gscodec/native/shared/{name}" for name in sources.SHARED}

@@ -1,4 +1,4 @@
-// libFuzzer target: the engine's codec of pages of profile `coded` (gscodec/cpu/page_codec.cpp). The first bytes are a lattice
+// libFuzzer target: the engine's codec of pages of profile `coded` (gscodec/native/codec/page_codec.cpp). The first bytes are a lattice
 // and token tables, the rest a page, or integers that make one and then changes of it. Integers that encode must come back; a
 // page that decodes must have finite Gaussians, and be the one that encodes the same integers.
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "bytes.h"
-#include "page_codec.h"
+#include "codec/page_codec.h"
 
 using namespace gscodec;
 

@@ -1,10 +1,10 @@
-// libFuzzer target: the engine's decoder of pages of profile `packed` (gscodec/cpu/record_codec.cpp). The first bytes are the
+// libFuzzer target: the engine's decoder of pages of profile `packed` (gscodec/native/codec/record_codec.cpp). The first bytes are the
 // layout of records, the rest a page. A page that decodes has its means in the picture.
 #include <cmath>
 #include <cstdlib>
 
 #include "bytes.h"
-#include "record_codec.h"
+#include "codec/record_codec.h"
 
 using namespace gscodec;
 

@@ -1,8 +1,8 @@
-// libFuzzer target: which records share a page (gscodec/cpu/paging.cpp). Every record comes out once, whatever the places.
+// libFuzzer target: which records share a page (gscodec/native/codec/paging.cpp). Every record comes out once, whatever the places.
 #include <cstdlib>
 
 #include "bytes.h"
-#include "paging.h"
+#include "codec/paging.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Bytes bytes(data, size);

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "thread_pool.h"
+#include "threads/thread_pool.h"
 
 using gscodec::parallel_for;
 

@@ -1,6 +1,6 @@
 // How far from its nearest Gaussian the picture's points lie.
 #pragma once
-#include "binning.h"
+#include "render/binning.h"
 
 namespace gscodec {
 

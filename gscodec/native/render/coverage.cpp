@@ -1,12 +1,12 @@
-#include "coverage.h"
+#include "render/coverage.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "../cuda/gaussian_math.h"
-#include "thread_pool.h"
+#include "shared/gaussian_math.h"
+#include "threads/thread_pool.h"
 
 namespace gscodec {
 namespace {

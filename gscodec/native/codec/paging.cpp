@@ -1,4 +1,4 @@
-#include "paging.h"
+#include "codec/paging.h"
 
 #include <algorithm>
 #include <vector>

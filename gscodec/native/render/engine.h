@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "binning.h"
-#include "kernels.h"
+#include "render/binning.h"
+#include "render/kernels.h"
 
 namespace gscodec {
 

@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "render/engine.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "../cuda/gaussian_math.h"
-#include "thread_pool.h"
+#include "shared/gaussian_math.h"
+#include "threads/thread_pool.h"
 
 namespace gscodec {
 namespace {

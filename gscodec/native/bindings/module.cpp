@@ -17,14 +17,14 @@
 #include <sys/mman.h>
 #endif
 
-#include "coverage.h"
-#include "crc32c.h"
-#include "adam.h"
-#include "engine.h"
-#include "page_codec.h"
-#include "paging.h"
-#include "record_codec.h"
-#include "thread_pool.h"
+#include "render/coverage.h"
+#include "codec/crc32c.h"
+#include "render/adam.h"
+#include "render/engine.h"
+#include "codec/page_codec.h"
+#include "codec/paging.h"
+#include "codec/record_codec.h"
+#include "threads/thread_pool.h"
 
 namespace nb = nanobind;
 using namespace gscodec;

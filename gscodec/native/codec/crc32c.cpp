@@ -1,5 +1,5 @@
 // Eight bytes a step by eight tables (Kounavis and Berry 2005, "slicing-by-8"): a gigabyte or two a second anywhere.
-#include "crc32c.h"
+#include "codec/crc32c.h"
 
 #include <array>
 

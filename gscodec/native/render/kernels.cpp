@@ -12,7 +12,7 @@
 //   accumulate  per Gaussian, the moments that its gradient needs (render/reference.py, backward)
 // Every point goes through the same operations in the same order whatever batch it is in, but for terms that are
 // exactly zero: that is what makes a sample equal its pixel to the bit.
-#include "kernels.h"
+#include "render/kernels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +21,7 @@
 #include <numeric>
 #include <utility>
 
-#include "simd.h"
+#include "render/simd.h"
 
 namespace gscodec {
 namespace GSCODEC_ISA {
@@ -561,7 +561,7 @@ void pointwise_weighted(const float* a, const float* b, const float* weight, int
     for (int k = 0; k < 3; ++k) sums[k] += sum_lanes(totals[k]);
 }
 
-#include "ssim.inl"
+#include "render/ssim.inl"
 
 const KernelTable table = {
 #define GSCODEC_STRING_(x) #x

@@ -1,9 +1,9 @@
-#include "adam.h"
+#include "render/adam.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "thread_pool.h"
+#include "threads/thread_pool.h"
 
 namespace gscodec {
 namespace {

@@ -1,11 +1,11 @@
-#include "binning.h"
+#include "render/binning.h"
 
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
-#include "../cuda/gaussian_math.h"
-#include "thread_pool.h"
+#include "shared/gaussian_math.h"
+#include "threads/thread_pool.h"
 
 namespace gscodec {
 namespace {

@@ -1,7 +1,7 @@
 // Which instruction sets this machine has, and the kernels built for each.
 #include <stdexcept>
 
-#include "engine.h"
+#include "render/engine.h"
 
 namespace gscodec {
 namespace {

@@ -1,9 +1,9 @@
 // A page is a range-coded stream (rANS: Duda 2013, "Asymmetric numeral systems") of tokens, stream by stream, and then
 // the bits that no table would shorten, Gaussian by Gaussian. The coder's state is 32 bits and moves 16 at a time:
 // a symbol costs one table look-up and one multiplication.
-#include "page_codec.h"
+#include "codec/page_codec.h"
 
-#include "lattice_math.h"
+#include "codec/lattice_math.h"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
-#include "record_codec.h"
+#include "codec/record_codec.h"
 
 #include <vector>
 
-#include "lattice_math.h"
+#include "codec/lattice_math.h"
 
 namespace gscodec {
 namespace {
