@@ -145,4 +145,4 @@ def _cpu_seconds() -> float:
     return now.user + now.system + now.children_user + now.children_system
 
 
-_DIGITS = {"psnr": 3, "normal_deg": 3, "log_psnr": 3}
+_DIGITS = {"psnr": 3, "normal_deg": 3, "log_psnr": 3, "ssimulacra2": 3}

@@ -13,8 +13,8 @@ from gscodec_bench.plan import Results
 from gscodec_bench.report import write_report
 from gscodec_bench.table import Row, number
 
-_DIGITS: Final = {"psnr": 2, "normal_deg": 2, "log_psnr": 2}
-_SECOND: Final = ("ms_ssim", "flip", "lpips", "normal_deg", "log_psnr", "hdr_flip")
+_DIGITS: Final = {"psnr": 2, "normal_deg": 2, "log_psnr": 2, "ssimulacra2": 1}
+_SECOND: Final = ("ms_ssim", "ssimulacra2", "flip", "lpips", "normal_deg", "log_psnr", "hdr_flip")
 """Metrics whose tables come after the PSNR's, where they were measured."""
 
 

@@ -39,6 +39,9 @@ def command(
     min_psnr: Annotated[float | None, typer.Option(metavar="DB", help="Exit 7 if PSNR is below this.")] = None,
     min_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if SSIM is below this.")] = None,
     min_ms_ssim: Annotated[float | None, typer.Option(metavar="VALUE", help="Exit 7 if MS-SSIM is below this.")] = None,
+    min_ssimulacra2: Annotated[
+        float | None, typer.Option(metavar="SCORE", help="Exit 7 if SSIMULACRA2 is below this.")
+    ] = None,
     part: Annotated[
         str | None, typer.Option(metavar="NAME", help="Part of A, a multi-part OpenEXR file, by name or number.")
     ] = None,
@@ -58,9 +61,11 @@ def command(
 ) -> None:
     """Compare two pictures.
 
-    Prints PSNR, SSIM and MS-SSIM. Each input is a picture or an .igs file. Float pictures also get log PSNR, of
-    log2(2^-14 + v) against 30 stops, and HDR-FLIP with A as the reference; their PSNR and SSIM are computed on
-    asinh-mapped values over A's range. Exit code 7 if sizes or channels differ, or if a figure is below its minimum.
+    Prints PSNR, SSIM and MS-SSIM, and for gray and colour of integer samples SSIMULACRA2 (100 for equal pictures, 70
+    high quality, 30 low) with A as the reference. Each input is a picture or an .igs file. Float pictures also get
+    log PSNR, of log2(2^-14 + v) against 30 stops, and HDR-FLIP with A as the reference; their PSNR and SSIM are
+    computed on asinh-mapped values over A's range. Exit code 7 if sizes or channels differ, or if a figure is below
+    its minimum.
     """
     if first == second == _console.STREAM:
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
@@ -91,7 +96,10 @@ def command(
     else:
         shown = [_FORMATS[name].format(value) for name, value in figures.items() if value is not None]
         _console.emit("  ".join(shown))
-    minima = {"psnr": min_psnr, "ssim": min_ssim, "ms_ssim": min_ms_ssim}
+    minima = {"psnr": min_psnr, "ssim": min_ssim, "ms_ssim": min_ms_ssim, "ssimulacra2": min_ssimulacra2}
+    for name, minimum in minima.items():
+        if minimum is not None and figures[name] is None:
+            raise InvalidArgument(f"--min-{name} needs gray or colour pictures of integer samples, 8 px or larger")
     missed = [
         f"{name.replace('_', '-').upper()} {value:.4f} is below {minimum:g}"
         for name, minimum in minima.items()
@@ -101,12 +109,13 @@ def command(
         raise _console.fail(ExitCode.DIFFERS, "; ".join(missed))
 
 
-_LIKENESS = ("ssim", "ms_ssim")
+_LIKENESS = ("ssim", "ms_ssim", "ssimulacra2")
 
 _FORMATS = {
     "psnr": "PSNR {:.2f} dB",
     "ssim": "SSIM {:.4f}",
     "ms_ssim": "MS-SSIM {:.4f}",
+    "ssimulacra2": "SSIMULACRA2 {:.2f}",
     "log_psnr": "log PSNR {:.2f} dB",
     "hdr_flip": "HDR-FLIP {:.4f}",
 }

@@ -8,6 +8,7 @@ from gscodec.metrics.perceptual import lpips
 from gscodec.metrics.psnr import mse, psnr
 from gscodec.metrics.rate import bpp, bppc
 from gscodec.metrics.ssim import ms_ssim, ssim
+from gscodec.metrics.ssimulacra2 import ssimulacra2
 
 __all__ = [
     "METRICS",
@@ -26,4 +27,5 @@ __all__ = [
     "psnr",
     "psnr_by_group",
     "ssim",
+    "ssimulacra2",
 ]

@@ -18,6 +18,8 @@ from gscodec.metrics.normals import normal_error_deg
 from gscodec.metrics.perceptual import MIN_SIDE, lpips, lpips_missing
 from gscodec.metrics.seen import covered, seen_psnr
 from gscodec.metrics.ssim import ms_ssim, ssim
+from gscodec.metrics.ssimulacra2 import MIN_SIDE as SSIMULACRA2_MIN_SIDE
+from gscodec.metrics.ssimulacra2 import ssimulacra2
 from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, Role, SampleType, channel_spans
 
 Samples = npt.NDArray[np.float32]
@@ -96,6 +98,10 @@ def _lpips(first: Samples, second: Samples) -> float | None:
     return lpips(first, second) if min(first.shape[:2]) >= MIN_SIDE else None
 
 
+def _ssimulacra2(first: Samples, second: Samples) -> float | None:
+    return ssimulacra2(first, second) if min(first.shape[:2]) >= SSIMULACRA2_MIN_SIDE else None
+
+
 def _normal_error(source: Samples, decoded: Samples, groups: Groups) -> float | None:
     """Mean angular error in degrees of the first normal map; None if there is none."""
     for group, channels in channel_spans(groups):
@@ -110,6 +116,7 @@ _ALL = (
     Metric("ms_ssim", "MS-SSIM", True, lambda a, b, groups: ms_ssim(covered(a, groups), covered(b, groups))),
     Metric("flip", "FLIP", False, _seen(flip), flip_missing),
     Metric("lpips", "LPIPS (AlexNet)", False, _seen(_lpips), lpips_missing),
+    Metric("ssimulacra2", "SSIMULACRA2", True, _seen(_ssimulacra2)),
     Metric("normal_deg", "normal error (degrees)", False, _normal_error),
     Metric("log_psnr", "log PSNR (dB)", True, _log_psnr),
     Metric("hdr_flip", "HDR-FLIP", False, _hdr_flip, flip_missing),

@@ -34,7 +34,18 @@ def test_figures_are_those_of_the_formula(run: "Run", tmp_path: Path) -> None:
     result = json.loads(outcome.text)
     assert result["psnr"] == pytest.approx(20 * np.log10(255 / 5), abs=1e-4)
     assert (result["width"], result["height"], result["channels"]) == (40, 40, 3)
-    assert set(result) == {"a", "b", "width", "height", "channels", "identical", "psnr", "ssim", "ms_ssim"}
+    assert set(result) == {
+        "a",
+        "b",
+        "width",
+        "height",
+        "channels",
+        "identical",
+        "psnr",
+        "ssim",
+        "ms_ssim",
+        "ssimulacra2",
+    }
 
 
 def test_igs_files_are_told_by_content(run: "Run", picture: Path, igs: Path, tmp_path: Path) -> None:
@@ -59,6 +70,8 @@ def test_stdin(run: "Run", picture: Path, igs: Path) -> None:
         (["--min-psnr", "90"], 7),
         (["--min-ssim", "0.1"], 0),
         (["--min-ssim", "0.99999"], 7),
+        (["--min-ssimulacra2", "-200"], 0),
+        (["--min-ssimulacra2", "99"], 7),
     ],
 )
 def test_minima(run: "Run", picture: Path, igs: Path, options: list[str], code: int) -> None:
@@ -191,3 +204,12 @@ def test_a_picture_with_alpha_is_compared_with_its_file(run: "Run", kind: str, t
     assert result["channels"] == 4
     assert result["psnr"] > 35
     assert result["ssim"] > 0.95
+
+
+def test_a_minimum_of_what_does_not_apply_is_refused(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    Image.new("RGB", (7, 9)).save(path)
+    outcome = run("compare", path, path, "--min-ssimulacra2", "50")
+    assert outcome.code == 2
+    assert "--min-ssimulacra2 needs" in outcome.stderr
+    assert run("compare", path, path).text.count("SSIM") == 2

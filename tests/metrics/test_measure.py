@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from gscodec.errors import InvalidArgument
-from gscodec.metrics import METRICS, flip, normal_error_deg, psnr, psnr_by_group
+from gscodec.metrics import METRICS, flip, normal_error_deg, psnr, psnr_by_group, ssimulacra2
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role, Transfer
 
 COLOUR = ChannelGroup("color")
@@ -50,7 +50,10 @@ def test_length_does_not_matter_and_no_length_is_flat() -> None:
 
 def test_metrics_of_a_picture() -> None:
     a, b = random_pair(3)
-    assert list(METRICS) == ["psnr", "ssim", "ms_ssim", "flip", "lpips", "normal_deg", "log_psnr", "hdr_flip"]
+    names = ["psnr", "ssim", "ms_ssim", "flip", "lpips", "ssimulacra2", "normal_deg", "log_psnr", "hdr_flip"]
+    assert list(METRICS) == names
+    assert METRICS["ssimulacra2"].measure(a, b, (COLOUR,)) == ssimulacra2(a, b)
+    assert METRICS["ssimulacra2"].measure(a[:7], b[:7], (COLOUR,)) is None
     assert METRICS["psnr"].measure(a, b, (COLOUR,)) == psnr(a, b)
     assert METRICS["flip"].measure(a, b, (COLOUR,)) == flip(a, b)
     assert METRICS["normal_deg"].measure(a, b, (COLOUR,)) is None

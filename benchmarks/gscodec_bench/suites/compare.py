@@ -26,6 +26,7 @@ FIELDS: Final = (
     "ms_ssim",
     "flip",
     "lpips",
+    "ssimulacra2",
     "normal_deg",
     "log_psnr",
     "hdr_flip",
