@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from gscodec.cuda import device as devices
 from gscodec.cuda.device import open_runtime, probe
 from gscodec.cuda.runtime import Runtime
+
+if TYPE_CHECKING:
+    import torch
+
+    from gscodec.render.base import Rasterizer
+    from gscodec.render.bridge import Bridge
 
 HOST = "host"
 """Device name of these scripts: kernels compiled for the host, slow, a figure of nothing."""
@@ -46,7 +53,6 @@ def opened(name: str) -> Iterator[Machine]:
 
         from gscodec.render import autograd
         from gscodec.render.device_bridge import DeviceBridge
-        from gscodec.render.gpu import CudaRasterizer
 
         runtime = HostRuntime()
         real_open, real_bridge = devices.open_runtime, autograd.bridge_to
@@ -54,10 +60,11 @@ def opened(name: str) -> Iterator[Machine]:
         def open_here(wanted: str) -> Runtime:
             return runtime if wanted in {"cuda", "cuda:0"} else real_open(wanted)
 
-        def bridge_here(rasterizer: object, where: object) -> object:
-            if isinstance(rasterizer, CudaRasterizer):  # the host's tensors stand in for those of a GPU
-                return DeviceBridge(rasterizer.runtime, rasterizer.real)
-            return real_bridge(rasterizer, where)  # type: ignore[arg-type]
+        def bridge_here(rasterizer: "Rasterizer", where: "torch.device") -> "Bridge":
+            there = rasterizer.on_device
+            if there is not None:  # the host's tensors stand in for those of a GPU
+                return DeviceBridge(there.runtime, there.real)
+            return real_bridge(rasterizer, where)
 
         stack.enter_context(patch.object(devices, "open_runtime", open_here))
         stack.enter_context(patch.object(autograd, "bridge_to", bridge_here))

@@ -14,7 +14,6 @@ from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.exit import ExitCode
 from gscodec.errors import InvalidArgument
 from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
-from gscodec.model.device_name import DeviceName
 
 if TYPE_CHECKING:
     from gscodec.batch.back import DecodeItem
@@ -240,9 +239,11 @@ class _Work:
         quiet: bool,
         limits: "Limits",
     ) -> None:
+        from gscodec.render.engines import parse_device
+
         self._jobs, self._threads = jobs, threads
         self._engine, self._scheduler, self._gpus = engine, scheduler, gpus
-        self._device, self._cache, self._overwrite = DeviceName.parse(device), cache, overwrite
+        self._device, self._cache, self._overwrite = parse_device(device), cache, overwrite
         self._fail_fast, self._resume, self._quiet = fail_fast, resume, quiet
         self._limits = limits
 
@@ -304,7 +305,7 @@ class _Work:
         from gscodec.batch.pool import run_tasks
         from gscodec.batch.run import share_threads
         from gscodec.batch.work import Options
-        from gscodec.cuda.device import usable_gpus
+        from gscodec.render.engines import usable_gpus
 
         name = self._device
         if self._engine == "dask":

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
-from gscodec.model.device_name import DeviceName
 
 MIN_CAPABILITY: Final = (7, 5)
 """Oldest architecture that kernels are compiled for in tests (Turing); also the oldest that CUDA 13 knows."""
+
+_NAME: Final = re.compile(r"cuda(?::(\d{1,4}))?")
 
 _EXTRAS: Final = (12, 13)
 """CUDA majors that have an extra: gscodec[cuda12], gscodec[cuda13]."""
@@ -98,12 +99,17 @@ def open_runtime(device: str) -> Runtime:
         return _OPEN[index]
 
 
-def is_open(device: DeviceName) -> bool:
-    """Whether this process has opened the GPU that a name stands for."""
-    return (device.index or 0) in _OPEN
+def has_devices() -> bool:
+    """Whether the driver lists any GPU."""
+    return bool(cuda_devices())
 
 
-def usable_gpus(device: DeviceName) -> tuple[int, ...]:
+def is_open(index: int) -> bool:
+    """Whether this process has opened a GPU."""
+    return index in _OPEN
+
+
+def usable_gpus(index: int | None, *, is_optional: bool) -> tuple[int, ...]:
     """Indices of the GPUs that a name may stand for, as far as the driver tells without opening one; () is the CPU.
 
     A name without a number may stand for all that kernels are compiled for.
@@ -111,18 +117,18 @@ def usable_gpus(device: DeviceName) -> tuple[int, ...]:
     Raises:
         BackendUnavailable, MissingExtra: as `open_runtime`, where the name does not leave the CPU as a choice.
     """
-    if not device.may_be_gpu or (device.may_fall_back and not cuda_devices()):
+    if is_optional and not cuda_devices():
         return ()
     found = probe()
     indices: tuple[int, ...] = tuple(card.index for card in found.cards if card.capability >= MIN_CAPABILITY)
-    first = device.index if device.index is not None else next(iter(indices), 0)
+    first = index if index is not None else next(iter(indices), 0)
     try:
-        check_device(f"cuda:{first}" if first or device.index is not None else "cuda", found, cupy_majors())
+        check_device(f"cuda:{first}" if first or index is not None else "cuda", found, cupy_majors())
     except (BackendUnavailable, MissingExtra):
-        if device.may_fall_back:
+        if is_optional:
             return ()
         raise
-    return indices if device.index is None else (device.index,)
+    return indices if index is None else (index,)
 
 
 def _open(index: int) -> Runtime:
@@ -142,10 +148,10 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
     Raises:
         BackendUnavailable, MissingExtra, InvalidArgument: as `open_runtime`.
     """
-    name = DeviceName.parse(device)
-    if name.kind != "cuda":
+    name = _NAME.fullmatch(device)
+    if not name:
         raise InvalidArgument(f"device {device!r} is not the name of a GPU: use cuda or cuda:N")
-    index = name.index or 0
+    index = int(name[1] or 0)
     if found.reason:
         raise BackendUnavailable(f"device {device}: {found.reason}; use --device cpu")
     if index >= len(found.cards):

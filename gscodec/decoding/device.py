@@ -22,13 +22,12 @@ from gscodec.model.channels import ChannelGroup, SampleType, channel_spans
 from gscodec.model.gaussians import Float32Array, Float64Array, Window
 from gscodec.model.rendering import OutputDtype, TileIndex
 from gscodec.render.base import Rasterizer
-from gscodec.render.gpu import on_device
 from gscodec.render.kernel_report import decode_variants
 
 
 def compile_ahead(backend: Rasterizer, reader: IgsReader) -> None:
     """Begin to compile what a file is decoded with as it is, while its pages are read."""
-    engine, grid = on_device(backend), reader.grid
+    engine, grid = backend.on_device, reader.grid
     if engine is not None:
         dtype, profile = native_dtype(reader.groups).name, LAYOUTS[reader.header.profile].name
         engine.compile_ahead(decode_variants(len(grid.background), grid.top_k, dtype, profile))

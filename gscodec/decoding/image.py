@@ -38,13 +38,12 @@ from gscodec.image.normals import Meaning
 from gscodec.io.source import SourceLike
 from gscodec.material.restore import Restored, plain_files
 from gscodec.model.channels import ChannelGroup
-from gscodec.model.device_name import DeviceName
 from gscodec.model.gaussians import Float32Array
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.model.rendering import TooManyPairs
 from gscodec.render.base import Rasterizer
-from gscodec.render.engines import cpu_backend, get_backend
+from gscodec.render.engines import cpu_backend, get_backend, parse_device
 
 _BLOCK_PX: Final = 8192
 """Width that `tiles` loads at a time."""
@@ -99,7 +98,7 @@ class IgsImage:
     ) -> None:
         self._opening = (source, device, threads, count_work, limits)
         self._limits = limits
-        own = getattr(device, "threads", None)  # an engine that was passed in keeps to its own
+        own = None if isinstance(device, str) else device.threads  # an engine that was passed in keeps to its own
         self._reader = IgsReader(source, limits=limits, threads=threads or own)
         try:
             backend, spare = self._engine(device, threads)
@@ -117,12 +116,12 @@ class IgsImage:
         """The engine, and what makes the one that goes on where that cannot."""
         if not isinstance(device, str):
             return device, None
-        name = DeviceName.parse(device)
+        name = parse_device(device)
         if stays_on_cpu(name, math.prod(self.shape)):
             return cpu_backend(threads), None
         spare = functools.partial(cpu_backend, threads) if name.may_fall_back else None
         backend = get_backend(device, threads)
-        if backend.name == "cuda":
+        if backend.on_device is not None:
             from gscodec.decoding.device import compile_ahead
 
             compile_ahead(backend, self._reader)

@@ -20,10 +20,9 @@ def load_scene(
         TooManyPairs: they have more.
         GsCodecError: as `IgsReader.read`, and what the engine raises.
     """
-    if backend.name.startswith("cuda"):
+    there = backend.on_device
+    if there is not None:
         from gscodec.decoding.device import DeviceScene
-        from gscodec.render.gpu import CudaRasterizer
 
-        assert isinstance(backend, CudaRasterizer)
-        return DeviceScene(reader, backend.runtime, lod, tiles, max_pairs)
+        return DeviceScene(reader, there.runtime, lod, tiles, max_pairs)
     return HostScene(reader, backend, lod, tiles, tally, max_pairs)

@@ -9,6 +9,7 @@ import threading
 from typing import Final
 
 from gscodec.model.device_name import DeviceName
+from gscodec.render.engines import is_open
 
 START_SECONDS: Final = 1.0
 """From a fresh process to the first kernel: an estimate, on the low side, since no GPU has been measured. Importing
@@ -43,8 +44,6 @@ def stays_on_cpu(device: DeviceName, n_samples: int) -> bool:
     A GPU that is open is used, and one that was named `cuda`. With `auto:N`, the size of the file alone decides: jobs
     of a batch then make the same picture of it, whatever each of them did before.
     """
-    from gscodec.cuda.device import is_open
-
     if not device.may_fall_back:
         return False
     if device.index is not None:

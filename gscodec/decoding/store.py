@@ -72,7 +72,8 @@ class SceneStore:
     @property
     def runtime(self) -> "Runtime | None":
         """The device, where the engine has one that scenes can lie on."""
-        return getattr(self.backend, "runtime", None)
+        there = self.backend.on_device
+        return None if there is None else there.runtime
 
     def clear(self) -> None:
         """Let go of all of them."""

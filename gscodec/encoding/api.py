@@ -22,12 +22,11 @@ from gscodec.format.groups import check_groups
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.io.atomic import write_atomic
-from gscodec.model.device_name import DeviceName
 from gscodec.model.gaussians import Grid
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.profiles.packed import record_bytes_range
 from gscodec.render.base import Rasterizer
-from gscodec.render.engines import cpu_backend, fall_back, get_backend
+from gscodec.render.engines import cpu_backend, fall_back, fits_blocks, get_backend, parse_device
 
 if TYPE_CHECKING:
     from gscodec.encoding.sources import Source
@@ -116,11 +115,12 @@ def encode(
     refuse_to_replace_inputs(source, output, checkpoint, mask, importance)
     stack = load_samples(source, wanted, limits, mask, output)
     try:
-        named = DeviceName.parse(device)
-        if named.kind == "cuda" and wanted.block is None and checkpoint is None and isinstance(stack, RegionSource):
+        named = parse_device(device)
+        in_one = not fits_blocks(named)
+        if in_one and wanted.block is None and checkpoint is None and isinstance(stack, RegionSource):
             stack = in_memory(stack, limits, keep_open=stack is source)
         is_checked = checkpoint is not None
-        regions = regions_of(stack, wanted.block, is_checked=is_checked, in_one=named.kind == "cuda")
+        regions = regions_of(stack, wanted.block, is_checked=is_checked, in_one=in_one)
         _check_target(wanted, regions, checkpoint)
         fitting = _suited(wanted, stack)
         counts = _pixel_weights(importance, wanted, stack, regions)
@@ -182,14 +182,12 @@ def encode(
 
 def _compile_ahead(backend: Rasterizer, grid: Grid, settings: EncodeSettings) -> None:
     """Begin to compile what an encode on a GPU needs, while the host prepares the picture."""
-    if backend.name != "cuda":
+    engine = backend.on_device
+    if engine is None:
         return
-    from gscodec.render.gpu import on_device
     from gscodec.render.kernel_report import fit_variants
 
-    engine, log_scales = on_device(backend), settings.recipe.scale_parameter == "log"
-    assert engine is not None
-    profile = settings.chosen_profile
+    profile, log_scales = settings.chosen_profile, settings.recipe.scale_parameter == "log"
     engine.compile_ahead(fit_variants(len(grid.background), grid.top_k, log_scales=log_scales, profile=profile))
 
 

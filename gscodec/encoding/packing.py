@@ -16,7 +16,7 @@ from gscodec.image.levels import has_floats, to_unit
 from gscodec.image.regions import Rect
 from gscodec.metrics.seen import SquareErrors
 from gscodec.model.channels import AlphaMode, SampleType
-from gscodec.render.gpu import CudaRasterizer, on_device
+from gscodec.render.base import DeviceEngine
 
 PSNR_AREA_PX = 1024
 """Side of the parts in which a large picture is decoded to measure it."""
@@ -63,7 +63,7 @@ def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
     """`decoded_psnr`, and that by what each pixel counts, if they count differently."""
     groups = job.stack.groups
     with IgsImage(data, device=job.rasterizer) as image:
-        device = on_device(job.rasterizer)
+        device = job.rasterizer.on_device
         if device is not None and _is_measured_there(job):
             return _psnrs_there(job, image, device)
         if job.regions is None:
@@ -98,7 +98,7 @@ def _is_measured_there(job: Job) -> bool:
     )
 
 
-def _psnrs_there(job: Job, image: IgsImage, device: CudaRasterizer) -> tuple[float, float | None]:
+def _psnrs_there(job: Job, image: IgsImage, device: DeviceEngine) -> tuple[float, float | None]:
     """`_decoded_psnrs` without a picture that comes to the host."""
     with device.runtime:
         counts = None if job.importance is None else device.pictures.as_it_is(job.importance)

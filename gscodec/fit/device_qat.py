@@ -11,7 +11,7 @@ from gscodec.fit.device_steps import DeviceSteps
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, Step
 from gscodec.fit.qat_task import QAT_BETAS, QAT_EPSILON, QAT_RATES, QatTask
 from gscodec.model.gaussians import Float32Array
-from gscodec.render.gpu import CudaRasterizer
+from gscodec.render.base import DeviceEngine
 
 
 class DeviceQatRows:
@@ -23,7 +23,7 @@ class DeviceQatRows:
     """
 
     def __init__(
-        self, task: QatTask, engine: CudaRasterizer, rows: Float32Array, units: Float32Array, n_steps: int
+        self, task: QatTask, engine: DeviceEngine, rows: Float32Array, units: Float32Array, n_steps: int
     ) -> None:
         self._runtime = engine.runtime
         self._units = units.copy()

@@ -18,8 +18,6 @@ from gscodec.fit.threads import one_torch_thread
 from gscodec.fit.trainee import CpuTrainee, Trainee
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.render.base import Rasterizer
-from gscodec.render.cpu import CpuRasterizer
-from gscodec.render.gpu import on_device
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def fit(
 
     Args:
         target: float32 (H, W, C) in the model's domain.
-        rasterizer: an engine that can train: CPU or CUDA.
+        rasterizer: an engine that can train.
         grid: size of the target, top K, support and background.
         lods: desired number of levels of detail; small sets get fewer.
         steps: optimisation steps; None means the preset's number, times `sparse_steps` if steps see subsets of the
@@ -129,9 +127,8 @@ def plan_of(
     """The plan of a fit of (H, W, C) samples on an engine; `steps` None means the preset's default number."""
     height, width, channels = shape
     counts = lod_counts(n_gaussians, lods)
-    plan = FitPlan(
-        preset, (height, width, channels), counts, steps or preset.steps, isinstance(rasterizer, CpuRasterizer)
-    )
+    n_steps = steps or preset.steps
+    plan = FitPlan(preset, (height, width, channels), counts, n_steps, rasterizer.takes_subsets)
     if steps is None and plan.stride(n_gaussians) > 1:
         return replace(plan, n_steps=round(preset.steps * preset.sparse_steps))
     return plan
@@ -148,22 +145,22 @@ def _trainee(
     around: Surroundings | None,
     importance: Float32Array | None,
 ) -> Trainee:
-    if isinstance(rasterizer, CpuRasterizer):
-        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
-    if around is not None:
+    if not rasterizer.trains:
+        raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
+    if around is not None and not rasterizer.fits_blocks:
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
-    device = on_device(rasterizer)
-    if device is not None:
-        from gscodec.cuda.estimates import check_room, fit_bytes
-        from gscodec.render.kernel_report import fit_variants
+    device = rasterizer.on_device
+    if device is None:
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
+    from gscodec.cuda.estimates import check_room, fit_bytes
+    from gscodec.render.kernel_report import fit_variants
 
-        p = plan.preset
-        ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
-        need = fit_bytes(plan.shape, plan.n_gaussians, ssim=ssim)
-        check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
-        device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
-        return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)
-    raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
+    p = plan.preset
+    ssim = any(loss.ssim for loss in (p.loss, p.last_loss))
+    need = fit_bytes(plan.shape, plan.n_gaussians, ssim=ssim)
+    check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
+    device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
+    return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)
 
 
 def _psnr(mse: float) -> float:

@@ -20,8 +20,6 @@ from gscodec.fit.trainee import prefix_weight, with_neighbours
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array
 from gscodec.render.autograd import HostBridge
-from gscodec.render.cpu import CpuRasterizer
-from gscodec.render.gpu import on_device
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -56,11 +54,11 @@ def qat_rows(task: QatTask, rows: Float64Array, inv_scales: Float64Array, n_step
     """
     values, units = rows.astype(np.float32), np.ones(rows.shape, np.float32)
     units[:, :2] = 1.0 / np.sqrt(inv_scales.prod(axis=1, keepdims=True))  # means move in units of standard deviations
-    device = on_device(task.rasterizer)
+    device = task.rasterizer.on_device
     if device is None:
         return HostQatRows(task, values, units)
-    if task.around is not None:
-        raise BackendUnavailable(f"device {device.runtime.name} does not fit blocks of a picture; use --device cpu")
+    if task.around is not None and not task.rasterizer.fits_blocks:
+        raise BackendUnavailable(f"device {task.rasterizer.name} does not fit blocks of a picture; use --device cpu")
     return DeviceQatRows(task, device, values, units, n_steps)
 
 
@@ -79,7 +77,7 @@ class HostQatRows:
             torch.tensor([mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2]),
             *QAT_BETAS,
             QAT_EPSILON,
-            threads=task.rasterizer.threads if isinstance(task.rasterizer, CpuRasterizer) else 0,
+            threads=task.rasterizer.threads,
         )
         self._units = torch.from_numpy(units)
         self._held = torch.zeros(self._units.shape, dtype=torch.bool)

@@ -19,9 +19,7 @@ from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, W
 from gscodec.model.rendering import LossWeights
 from gscodec.profiles.lattice import Lattice
 from gscodec.render.arguments import importance_of_samples
-from gscodec.render.base import Rasterizer
-from gscodec.render.cpu import CpuRasterizer
-from gscodec.render.gpu import CudaRasterizer, on_device
+from gscodec.render.base import DeviceEngine, Rasterizer
 
 QAT_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
 """Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
@@ -50,8 +48,8 @@ class QatTask:
     def plan(self) -> FitPlan:
         """Plan that defines the parameter ranges and pixel subsets of the task's steps."""
         height, width, channels = self.target.shape
-        takes_subsets = isinstance(self.rasterizer, CpuRasterizer)
-        return FitPlan(self.preset, (height, width, channels), self.lods.counts, 1, takes_subsets)
+        shape = height, width, channels
+        return FitPlan(self.preset, shape, self.lods.counts, 1, self.rasterizer.takes_subsets)
 
     def snap(self, gaussians: GaussianSet, lattice: Lattice, generations: npt.NDArray[np.int64]) -> GaussianSet:
         """The nearest Gaussians on a lattice of the whole picture, in px of the target."""
@@ -65,7 +63,7 @@ class QatTask:
 
 def error_of(task: QatTask) -> Callable[[GaussianSet], float]:
     """Function that returns the mean squared error of a set, weighted by the task's importance."""
-    device = on_device(task.rasterizer)
+    device = task.rasterizer.on_device
     return _host_error(task) if device is None else _device_error(task, device)
 
 
@@ -81,7 +79,7 @@ def _host_error(task: QatTask) -> Callable[[GaussianSet], float]:
     return error
 
 
-def _device_error(task: QatTask, engine: CudaRasterizer) -> Callable[[GaussianSet], float]:
+def _device_error(task: QatTask, engine: DeviceEngine) -> Callable[[GaussianSet], float]:
     """Error from sums of squares computed on the GPU; the kernel that sums them also computes a gradient, unused."""
     runtime, grid = engine.runtime, task.grid
     with runtime:

@@ -19,7 +19,7 @@ from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, Window
 from gscodec.model.rendering import WHOLE, Subset
 from gscodec.render.autograd import HostBridge, to_gaussians
-from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.base import Rasterizer
 
 
 class Trainee(Protocol):
@@ -72,7 +72,7 @@ class Trainee(Protocol):
 
 
 class CpuTrainee:
-    """`Trainee` on torch and the CPU rasterizer. Results are known after every step.
+    """`Trainee` on torch and an engine of the host. Results are known after every step.
 
     Args:
         target: float32 (H, W, C).
@@ -88,7 +88,7 @@ class CpuTrainee:
         plan: FitPlan,
         target: Float32Array,
         grid: Grid,
-        rasterizer: CpuRasterizer,
+        rasterizer: Rasterizer,
         rng: np.random.Generator,
         around: Surroundings | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
@@ -170,7 +170,9 @@ class CpuTrainee:
         self._units[torch.from_numpy(where)] = torch.from_numpy(units)
 
     def widen(self) -> None:
-        """See `Trainee.widen`."""
+        """See `Trainee.widen`; an engine that does not find owners leaves all as they are."""
+        if not self._rasterizer.finds_owners:
+            return
         moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
         self._adam.values[:, 2:4] -= torch.from_numpy(moves[: len(self)])
 

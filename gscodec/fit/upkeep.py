@@ -10,9 +10,7 @@ from gscodec.cuda.upkeep import removal_sums
 from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.render.arguments import importance_of_samples
-from gscodec.render.base import Rasterizer
-from gscodec.render.cpu import CpuRasterizer
-from gscodec.render.gpu import CudaRasterizer, on_device
+from gscodec.render.base import DeviceEngine, Rasterizer
 
 SEARCH: Final = 3.0
 """Radius, in q relative to the support, of the search for a point's nearest Gaussian; beyond it, none is worth
@@ -33,7 +31,7 @@ def removal_cost(
     Args:
         importance: as in `Rasterizer.loss`; None means 1 everywhere.
     """
-    device = on_device(rasterizer)
+    device = rasterizer.on_device
     sums = (
         _host_sums(rasterizer, gaussians, grid, importance)
         if device is None
@@ -52,7 +50,7 @@ def cost_of_sums(sums: Float64Array, features: Float32Array) -> Float64Array:
 
 
 def _device_sums(
-    engine: CudaRasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None
+    engine: DeviceEngine, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None
 ) -> Float64Array:
     runtime = engine.runtime
     with runtime:
@@ -83,7 +81,7 @@ def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, p
     return rasterizer.backward(blank, plain, rasterizer.bin(blank, plain), picture).features.astype(np.float64)
 
 
-def missing_reach(engine: CpuRasterizer, gaussians: GaussianSet, grid: Grid, limit: float) -> Float32Array:
+def missing_reach(engine: Rasterizer, gaussians: GaussianSet, grid: Grid, limit: float) -> Float32Array:
     """(n, 2) amounts by which log inverse scales must fall so that Gaussians keep the tiles they contribute to.
 
     A tile lists the Gaussians that reach it. If the nearest Gaussian of one of its points barely reaches it, the next

@@ -5,17 +5,16 @@ by DLPack, on torch's current stream. The choice of tile lists and of the K near
 in the paper (Section 3.3).
 """
 
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from gscodec.errors import InvalidArgument
 from gscodec.model.gaussians import GaussianSet, Grid, Window
-from gscodec.model.rendering import WHOLE, LossWeights, Subset, TileIndex
+from gscodec.model.rendering import WHOLE, GaussianGrads, LossWeights, Subset
 from gscodec.render.base import Rasterizer
-from gscodec.render.bridge import Bridge, Tensors
-from gscodec.render.cpu import CpuRasterizer
+from gscodec.render.bridge import Backward, Bridge, Tensors
 
 
 class HostBridge:
@@ -24,18 +23,16 @@ class HostBridge:
     def __init__(self, rasterizer: Rasterizer) -> None:
         self._rasterizer = rasterizer
 
-    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Backward]:
         """See `Bridge.render`."""
         gaussians = to_gaussians(*tensors)
         index = self._rasterizer.bin(gaussians, grid)
         image = self._rasterizer.forward(gaussians, grid, index, Window.whole(grid))
-        return torch.from_numpy(image), (gaussians, grid, index)
 
-    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
-        """See `Bridge.backward`."""
-        gaussians, grid, index = scene
-        grads = self._rasterizer.backward(gaussians, grid, index, grad_image.contiguous().numpy())
-        return _tensors(grads.means, grads.inv_scales, grads.rotations, grads.features)
+        def backward(grad_image: torch.Tensor) -> Tensors:
+            return _tensors(self._rasterizer.backward(gaussians, grid, index, grad_image.contiguous().numpy()))
+
+        return torch.from_numpy(image), backward
 
     def fit_step(
         self,
@@ -47,40 +44,11 @@ class HostBridge:
         importance: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
         """See `Bridge.fit_step`."""
-        rasterizer = self._rasterizer
         gaussians = to_gaussians(*tensors)
-        index = rasterizer.bin(gaussians, grid)
-        if not isinstance(rasterizer, CpuRasterizer):
-            return self._separate_steps(gaussians, grid, index, target_planes, weights, subset, importance)
+        index = self._rasterizer.bin(gaussians, grid)
         each = None if importance is None else importance.numpy()
-        step = rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset, each)
-        g = step.grads
-        return (
-            torch.tensor(step.loss),
-            torch.tensor(step.mse),
-            _tensors(g.means, g.inv_scales, g.rotations, g.features),
-        )
-
-    def _separate_steps(
-        self,
-        gaussians: GaussianSet,
-        grid: Grid,
-        index: TileIndex,
-        target_planes: torch.Tensor,
-        weights: LossWeights,
-        subset: Subset,
-        importance: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor, Tensors]:
-        """`fit_step` by the methods that every engine has."""
-        engine = self._rasterizer
-        if subset != WHOLE:
-            raise InvalidArgument(f"the {engine.name} engine does not step on subsets of the pixels")
-        target = np.ascontiguousarray(np.moveaxis(target_planes.numpy(), 0, 2))
-        image = engine.forward(gaussians, grid, index, Window.whole(grid))
-        loss, grad_image = engine.loss(image, target, weights, None if importance is None else importance.numpy())
-        g = engine.backward(gaussians, grid, index, grad_image)
-        mse = float(np.mean((image - target) ** 2, dtype=np.float64))
-        return torch.tensor(loss), torch.tensor(mse), _tensors(g.means, g.inv_scales, g.rotations, g.features)
+        step = self._rasterizer.fit_step(gaussians, grid, index, target_planes.numpy(), weights, subset, each)
+        return torch.tensor(step.loss), torch.tensor(step.mse), _tensors(step.grads)
 
 
 def to_gaussians(
@@ -152,20 +120,36 @@ def bridge_to(rasterizer: Rasterizer, device: torch.device) -> Bridge:
     """
     if device.type == "cpu":
         return HostBridge(rasterizer)
-    from gscodec.render.gpu import CudaRasterizer
-
-    if not isinstance(rasterizer, CudaRasterizer) or rasterizer.runtime.name != str(device):
-        engine = rasterizer.runtime.name if isinstance(rasterizer, CudaRasterizer) else rasterizer.name
+    there = rasterizer.on_device
+    if there is None or there.runtime.name != str(device):
+        engine = rasterizer.name if there is None else there.runtime.name
         raise InvalidArgument(f"tensors are on {device} and the engine is {engine}: take get_backend({str(device)!r})")
     from gscodec.render.device_bridge import DeviceBridge
 
-    return DeviceBridge(rasterizer.runtime, rasterizer.real)
+    return DeviceBridge(there.runtime, there.real)
+
+
+class _RenderContext(Protocol):
+    """What `_Render` keeps of torch's context."""
+
+    to_tensors: Backward
+    dtypes: tuple[torch.dtype, ...]
+
+
+class _FitLossContext(Protocol):
+    """What `_FitLoss` uses of torch's context."""
+
+    saved_tensors: tuple[torch.Tensor, ...]
+
+    def save_for_backward(self, *tensors: torch.Tensor) -> None: ...
+
+    def mark_non_differentiable(self, *tensors: torch.Tensor) -> None: ...
 
 
 class _Render(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: _RenderContext,
         means: torch.Tensor,
         inv_scales: torch.Tensor,
         rotations: torch.Tensor,
@@ -174,22 +158,20 @@ class _Render(torch.autograd.Function):
         bridge: Bridge,
     ) -> torch.Tensor:
         tensors = means, inv_scales, rotations, features
-        image, scene = bridge.render(tensors, grid)
-        ctx.scene = bridge, scene
+        image, ctx.to_tensors = bridge.render(tensors, grid)
         ctx.dtypes = tuple(t.dtype for t in tensors)
         return image
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        bridge, scene = ctx.scene
-        grads = bridge.backward(scene, grad_outputs[0])
+    def backward(ctx: _RenderContext, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        grads = ctx.to_tensors(grad_outputs[0])
         return (*(g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None, None)
 
 
 class _FitLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: _FitLossContext,
         means: torch.Tensor,
         inv_scales: torch.Tensor,
         rotations: torch.Tensor,
@@ -208,10 +190,15 @@ class _FitLoss(torch.autograd.Function):
         return loss, mse
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: _FitLossContext, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return (*(g * grad_outputs[0].to(g.dtype) for g in ctx.saved_tensors), *[None] * 6)
 
 
-def _tensors(means: Any, inv_scales: Any, rotations: Any, features: Any) -> Tensors:
+def _tensors(grads: GaussianGrads) -> Tensors:
     from_numpy = torch.from_numpy
-    return from_numpy(means), from_numpy(inv_scales), from_numpy(rotations), from_numpy(features)
+    return (
+        from_numpy(grads.means),
+        from_numpy(grads.inv_scales),
+        from_numpy(grads.rotations),
+        from_numpy(grads.features),
+    )

@@ -1,6 +1,7 @@
 """Where tensors and engines meet: what carries torch tensors to an engine and gradients back."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 
@@ -11,15 +12,14 @@ Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """means (N, 2) px, inv_scales (N, 2) 1/px, rotations (N,) rad, features (N, C); or their gradients."""
 
 
+Backward = Callable[[torch.Tensor], Tensors]
+
+
 class Bridge(Protocol):
     """An engine that takes and gives detached tensors where they lie."""
 
-    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
-        """The (height, width, C) image, and what `backward` needs."""
-        ...
-
-    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
-        """Gradients for the gradient to an image that `render` gave."""
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Backward]:
+        """The (height, width, C) image, and the function from the gradient to it to the gradients of the tensors."""
         ...
 
     def fit_step(

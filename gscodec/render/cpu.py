@@ -5,8 +5,7 @@ float32 rounding; tests hold each to the oracle, `reference`.
 """
 
 import threading
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from gscodec.render.arguments import (
     importance_planes,
     rectangle,
 )
+from gscodec.render.base import FitStep, Rasterizer
 
 
 def available_isas() -> list[str]:
@@ -33,16 +33,7 @@ def available_isas() -> list[str]:
     return list(_engine.available_isas())
 
 
-@dataclass(frozen=True)
-class FitStep:
-    """What one training step needs to know."""
-
-    loss: float
-    mse: float  # mean squared error of the blend, per sample, whatever pixels count
-    grads: GaussianGrads
-
-
-class CpuRasterizer:
+class CpuRasterizer(Rasterizer):
     """`Rasterizer` over gscodec._engine.
 
     Args:
@@ -54,6 +45,10 @@ class CpuRasterizer:
     """
 
     name = "cpu"
+    trains: ClassVar[bool] = True
+    fits_blocks: ClassVar[bool] = True
+    takes_subsets: ClassVar[bool] = True
+    finds_owners: ClassVar[bool] = True
 
     def __init__(self, threads: int | None = None, isa: str | None = None) -> None:
         if threads is not None and threads < 1:
@@ -64,9 +59,15 @@ class CpuRasterizer:
         self._local = threading.local()
         self._isa = isa or ""
 
+    @classmethod
+    def open(cls, index: int | None = None, threads: int | None = None) -> Self:
+        """See `Rasterizer.open`."""
+        del index
+        return cls(threads)
+
     @property
     def threads(self) -> int:
-        """Worker threads; 0 is one per processor."""
+        """See `Rasterizer.threads`."""
         return self._threads
 
     def bin(
@@ -160,9 +161,7 @@ class CpuRasterizer:
         subset: Subset = WHOLE,
         importance: Float32Array | None = None,
     ) -> FitStep:
-        """`forward`, `loss` and `backward`, in one pass where the loss allows; target_planes is (C, height, width).
-
-        With a subset, loss and gradients are those of the mean over its pixels alone; `importance` as in `loss`.
+        """See `Rasterizer.fit_step`; in one pass where the loss allows.
 
         Raises:
             InvalidArgument: shapes do not match, or a subset of pixels with an SSIM weight, which needs neighbours.
@@ -193,11 +192,7 @@ class CpuRasterizer:
         return scratch
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
-        """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point that it is the nearest Gaussian of.
-
-        q is their sum; 0 where it is nearest to none of the points, which are 16 pixel centres of each tile. `index`
-        covers the whole grid and may list Gaussians beyond their support.
-        """
+        """See `Rasterizer.farthest_owned`."""
         result: Float32Array = _engine.farthest_owned(*_scene(gaussians, grid, index), self._threads)
         return result
 

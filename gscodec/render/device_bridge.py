@@ -1,7 +1,5 @@
 """torch tensors on a card to the CUDA engine and back: by DLPack, without copies, on torch's current stream."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch.utils.dlpack import from_dlpack
@@ -15,7 +13,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.model.gaussians import Grid, Window
 from gscodec.model.rendering import WHOLE, LossWeights, Subset
 from gscodec.render.arguments import check_subset
-from gscodec.render.bridge import Tensors
+from gscodec.render.bridge import Backward, Tensors
 
 
 class DeviceBridge:
@@ -29,21 +27,20 @@ class DeviceBridge:
         self._runtime = runtime
         self._real = real
 
-    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Any]:
+    def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Backward]:
         """See `Bridge.render`."""
         with self._runtime:
             scene = self._scene(tensors, grid)
             image = self._runtime.xp.empty((grid.height, grid.width, scene.gaussians.n_channels), self._real)
             render_window(self._runtime, scene, Window.whole(grid), image)
-            return from_dlpack(image), (scene, grid)
 
-    def backward(self, scene: Any, grad_image: torch.Tensor) -> Tensors:
-        """See `Bridge.backward`."""
-        shown, grid = scene
-        strides = Strides.interleaved(grid.width, shown.gaussians.n_channels)
-        with self._runtime:
-            grad = self._array(grad_image, torch.float32)
-            return self._gradients(shown, grid, strides, grad_image=grad)
+        def backward(grad_image: torch.Tensor) -> Tensors:
+            strides = Strides.interleaved(grid.width, scene.gaussians.n_channels)
+            with self._runtime:
+                grad = self._array(grad_image, torch.float32)
+                return self._gradients(scene, grid, strides, grad_image=grad)
+
+        return from_dlpack(image), backward
 
     def fit_step(
         self,

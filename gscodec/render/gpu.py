@@ -5,7 +5,7 @@ directly. What is computed is the same.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gscodec.render.kernel_report import Variant
 
 
-class CudaRasterizer:
+class CudaRasterizer(Rasterizer):
     """`Rasterizer` over the kernels of gscodec/cuda.
 
     Same arguments, same device: same bytes. Samples, regions and enlargements equal the whole picture to the bit.
@@ -47,6 +47,7 @@ class CudaRasterizer:
     """
 
     name = "cuda"
+    trains: ClassVar[bool] = True
 
     def __init__(self, runtime: Runtime, real: Real = np.float32) -> None:
         self.runtime = runtime
@@ -54,8 +55,21 @@ class CudaRasterizer:
         self.pictures = DevicePictures(runtime)
         """What fits on this engine have sent there."""
 
+    @classmethod
+    def open(cls, index: int | None = None, threads: int | None = None) -> Self:
+        """See `Rasterizer.open`."""
+        from gscodec.cuda.device import open_runtime
+
+        del threads
+        return cls(open_runtime("cuda" if index is None else f"cuda:{index}"))
+
+    @property
+    def on_device(self) -> Self:
+        """See `Rasterizer.on_device`."""
+        return self
+
     def compile_ahead(self, variants: "Iterable[Variant]") -> None:
-        """Begins to compile kernels that will be asked for, side by side, and does not wait."""
+        """See `DeviceEngine.compile_ahead`."""
         self.runtime.compile_ahead((variant.family, dict(variant.defines)) for variant in variants)
 
     def bin(
@@ -183,8 +197,3 @@ class CudaRasterizer:
         slots = np.argsort(index.indices, kind="stable").astype(np.int32)
         up = self.runtime.upload
         return up(starts), up(slots if len(slots) else np.zeros(1, np.int32))
-
-
-def on_device(rasterizer: Rasterizer) -> CudaRasterizer | None:
-    """The engine, if it is one whose memory fits can stay in; None for those of the host."""
-    return rasterizer if isinstance(rasterizer, CudaRasterizer) else None

@@ -7,7 +7,7 @@ sorts. The formulas are those of `gscodec.model.gaussians` and spec/igs.md, "Ren
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.model.rendering import GaussianGrads, LossWeights, OutputDtype, TileIndex
 from gscodec.render.arguments import importance_of_samples, importance_planes
+from gscodec.render.base import Rasterizer
 from gscodec.render.reference_loss import photometric_loss
 
 # Stated here again, from spec/igs.md: what is judged must not choose the judge's numbers. A test holds them equal.
@@ -26,10 +27,16 @@ MOST_CHANNELS = 64
 _CODE_MAX = {"uint8": 255, "uint16": 65535}
 
 
-class ReferenceRasterizer:
-    """The slow engine; see `gscodec.render.base.Rasterizer` for what each method computes."""
+class ReferenceRasterizer(Rasterizer):
+    """The slow engine; see `Rasterizer` for what each method computes."""
 
     name = "reference"
+
+    @classmethod
+    def open(cls, index: int | None = None, threads: int | None = None) -> Self:
+        """See `Rasterizer.open`."""
+        del index, threads
+        return cls()
 
     def bin(
         self,

@@ -24,12 +24,12 @@ from gscodec.batch.state import State
 from gscodec.batch.work import Options
 from gscodec.cli.app import main
 from gscodec.cuda import device
-from gscodec.cuda.device import Card, Probe, usable_gpus
+from gscodec.cuda.device import Card, Probe
 from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import BackendUnavailable, MissingExtra
-from gscodec.model.device_name import DeviceName
+from gscodec.render.engines import parse_device, usable_gpus
 
-AUTO = DeviceName.parse("auto")
+AUTO = parse_device("auto")
 NAMES = ("a", "b", "c", "d")
 
 
@@ -166,7 +166,7 @@ def test_names_stand_for_the_gpus_that_kernels_run_on(
     monkeypatch: pytest.MonkeyPatch, name: str, expected: tuple[str, ...]
 ) -> None:
     machine(monkeypatch, (9, 0), (6, 1), (7, 5))
-    parsed = DeviceName.parse(name)
+    parsed = parse_device(name)
     assert worker_devices(parsed, usable_gpus(parsed)) == expected
 
 
@@ -174,13 +174,13 @@ def test_a_named_gpu_is_there_or_refused_before_any_work(monkeypatch: pytest.Mon
     for name in ("cuda", "cuda:0"):
         machine(monkeypatch)
         with pytest.raises(BackendUnavailable, match="no NVIDIA driver"):
-            usable_gpus(DeviceName.parse(name))
+            usable_gpus(parse_device(name))
         machine(monkeypatch, (9, 0), cupy=())
         with pytest.raises(MissingExtra, match="cupy is not installed"):
-            usable_gpus(DeviceName.parse(name))
+            usable_gpus(parse_device(name))
         machine(monkeypatch, (6, 1))
         with pytest.raises(BackendUnavailable, match=r"compute capability 6\.1"):
-            usable_gpus(DeviceName.parse(name))
+            usable_gpus(parse_device(name))
     assert usable_gpus(AUTO) == ()
     machine(monkeypatch)
     assert usable_gpus(AUTO) == ()
@@ -188,7 +188,7 @@ def test_a_named_gpu_is_there_or_refused_before_any_work(monkeypatch: pytest.Mon
 
 def test_jobs_by_default_suit_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    cuda = DeviceName.parse("cuda")
+    cuda = parse_device("cuda")
     for name, gpus, decodes, expected in (
         (AUTO, (), False, (64, 1)),
         (AUTO, (0, 1), False, (2 * WORKERS_PER_GPU, 64 // (2 * WORKERS_PER_GPU))),
