@@ -23,6 +23,7 @@ from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.io.atomic import write_atomic
 from gscodec.model.gaussians import Grid
+from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.profiles.packed import record_bytes_range
 from gscodec.render.base import Rasterizer
@@ -61,7 +62,7 @@ def encode(
     settings: EncodeSettings | None = None,
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
     importance: str | os.PathLike[str] | npt.NDArray[Any] | None = None,
-    meta: Mapping[str, Any] | None = None,
+    meta: Mapping[str, Json] | None = None,
     device: str = "auto",
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -241,7 +242,10 @@ def _suited(settings: EncodeSettings, stack: ImageStack | RegionSource) -> Encod
 
 
 def _pixel_weights(
-    importance: Any, settings: EncodeSettings, stack: ImageStack | RegionSource, regions: Regions | None
+    importance: str | os.PathLike[str] | npt.NDArray[Any] | None,
+    settings: EncodeSettings,
+    stack: ImageStack | RegionSource,
+    regions: Regions | None,
 ) -> npt.NDArray[np.float32] | None:
     """(H, W) what each pixel counts, 1 on average; None is 1 for all."""
     if importance is None:
@@ -252,7 +256,7 @@ def _pixel_weights(
     return pixel_weights(importance, settings.importance_strength, stack)
 
 
-def _importance_origin(importance: Any, strength: float) -> str:
+def _importance_origin(importance: str | os.PathLike[str] | npt.NDArray[Any], strength: float) -> str:
     kind = AUTO if isinstance(importance, str) and importance == AUTO else "map"
     return f"{kind} x{strength:g}"
 

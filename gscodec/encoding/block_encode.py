@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,8 @@ MAX_SAMPLES: Final = 4
 
 SAMPLE_PX: Final = 1024
 """Longest side of a sample."""
+
+_Recalled = TypeVar("_Recalled")
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class _Encoder:
             gaussians, lods, lattice, self._grid, round(sum(done.steps) / len(done)), tuple(self._blocks)
         )
 
-    def _recall(self, make: Callable[[], Arrays], unpack: Callable[[Arrays], Any]) -> Any:
+    def _recall(self, make: Callable[[], Arrays], unpack: Callable[[Arrays], _Recalled]) -> _Recalled:
         """What the checkpoint has next, or else what is made now, and saved."""
         if self._saved and self._checkpoint is not None:
             with self._checkpoint.checked():

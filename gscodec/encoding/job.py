@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from gscodec.material.weights import channel_scales
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
 
@@ -53,7 +54,7 @@ class Job:
     rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None = None
     started: float = field(default_factory=time.perf_counter)
-    notes: Mapping[str, Any] = field(default_factory=dict)  # what the file's metadata says besides provenance
+    notes: Mapping[str, Json] = field(default_factory=dict)  # what the file's metadata says besides provenance
     regions: Regions | None = None  # of a picture that is encoded block by block
     checkpoint: Path | None = None
     importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
@@ -133,7 +134,7 @@ class Job:
         lods: LodTable,
         lattice: Lattice | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
-        meta: dict[str, Any] | None = None,
+        meta: dict[str, Json] | None = None,
     ) -> Contents:
         """A file of fitted Gaussians, and the lattice they lie on, or may."""
         if lattice is not None and self.scales is not None:

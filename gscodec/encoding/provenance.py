@@ -1,7 +1,7 @@
 """What a file says of its making, where that takes little of it."""
 
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from gscodec.container.writer import meta_bytes
 from gscodec.encoding.job import Job
@@ -10,6 +10,7 @@ from gscodec.image.regions import RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.model.constants import EXACT_DB
 from gscodec.model.file_names import legal_name
+from gscodec.model.json_value import Json
 from gscodec.version import __version__
 
 META_SHARE: Final = 0.01
@@ -22,7 +23,7 @@ TYPICAL_DB: Final = 29.97
 """PSNR with as many digits as most, for sizes that are planned before it is known."""
 
 
-def provenance(job: Job, psnr: float) -> dict[str, Any]:
+def provenance(job: Job, psnr: float) -> dict[str, Json]:
     """What a file says of its making; META_SLACK covers what the PSNR's digits add to its size."""
     said = {
         "encoder": f"gscodec {__version__}",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from gscodec.encoding.fingerprint import fingerprint
 from gscodec.encoding.profile_choice import default_profile
@@ -177,7 +177,7 @@ class EncodeSettings:
         """These settings without those that say how sources are read, for samples that are in memory."""
         return replace(self, role=None, normal=None, as_stack=False)
 
-    def changed(self, values: Mapping[str, Any], where: str = "") -> "EncodeSettings":
+    def changed(self, values: Mapping[str, object], where: str = "") -> "EncodeSettings":
         """These settings with others on top; a target replaces another one.
 
         Args:
@@ -194,8 +194,8 @@ class EncodeSettings:
             given = [name for name in TARGETS if values.get(name) is not None]
             if len(given) > 1:
                 raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
-            others: dict[str, Any] = dict.fromkeys(TARGETS if given else ())
-            return replace(self, **(others | dict(values)))
+            others: dict[str, object] = dict.fromkeys(TARGETS if given else ())
+            return replace(self, **(others | dict(values)))  # type: ignore[arg-type]  # `_CHECKS` has their types
         except InvalidArgument as fault:
             if not where:
                 raise
@@ -229,13 +229,13 @@ class EncodeSettings:
         return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-_Check = Callable[[str, Any], Any]
+_Check = Callable[[str, object], object]
 
 
 def _number(low: float = 0.0, high: float = math.inf) -> _Check:
     """A finite number above 0, within bounds."""
 
-    def check(name: str, value: Any) -> float:
+    def check(name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, Real):
             raise InvalidArgument(f"{name} {value!r} is not a number")
         number = float(value)
@@ -248,8 +248,8 @@ def _number(low: float = 0.0, high: float = math.inf) -> _Check:
     return check
 
 
-def _whole(low: int, high: int | None = None) -> _Check:
-    def check(name: str, value: Any) -> int:
+def _whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
+    def check(name: str, value: object) -> int:
         bounds = f"of at least {low}" if high is None else f"{low}..{high}"
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise InvalidArgument(f"{name} {value!r} is not a whole number {bounds}")
@@ -262,7 +262,7 @@ def _whole(low: int, high: int | None = None) -> _Check:
 
 
 def _choice(names: tuple[str, ...]) -> _Check:
-    def check(name: str, value: Any) -> str:
+    def check(name: str, value: object) -> str:
         if value not in names:
             raise InvalidArgument(f"{name} {value!r} is not known: use {', '.join(names)}")
         return str(value)
@@ -270,30 +270,30 @@ def _choice(names: tuple[str, ...]) -> _Check:
     return check
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidArgument(f"{name} {value!r} is not a text")
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
+def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidArgument(f"{name} {value!r} is not true or false")
     return value
 
 
-def _bytes(name: str, value: Any) -> int:
+def _bytes(name: str, value: object) -> int:
     if not isinstance(value, str):
-        return int(_whole(1)(name, value))
+        return _whole(1)(name, value)
     try:
         return bytes_of(value)
     except ValueError as fault:
         raise InvalidArgument(f"{name} {fault}") from fault
 
 
-def _weights(name: str, value: Any) -> tuple[tuple[str, float], ...]:
-    pairs = value.items() if isinstance(value, Mapping) else value
-    if not isinstance(value, Mapping | tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+def _weights(name: str, value: object) -> tuple[tuple[str, float], ...]:
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
         raise InvalidArgument(f"{name} {value!r} is not a table of numbers")
     return tuple((str(which), checked_weight(weight, str(which))) for which, weight in pairs)
 

@@ -39,7 +39,12 @@ if TYPE_CHECKING:
     )
 
 
-def refuse_to_replace_inputs(source: Any, output: Any, checkpoint: Any, *maps: Any) -> None:
+def refuse_to_replace_inputs(
+    source: "Source",
+    output: str | os.PathLike[str] | None,
+    checkpoint: str | os.PathLike[str] | None,
+    *maps: str | os.PathLike[str] | npt.NDArray[Any] | None,
+) -> None:
     """Refuse an output or a checkpoint that is an input, and an output that is the checkpoint.
 
     Args:
@@ -134,7 +139,7 @@ def _loaded(source: "Source", settings: EncodeSettings, limits: Limits) -> Image
     return from_array(source)  # type: ignore[arg-type]  # a sequence of paths is a list or a tuple
 
 
-def _file_name(source: Any, output: str | os.PathLike[str] | None) -> str:
+def _file_name(source: "Source", output: str | os.PathLike[str] | None) -> str:
     """What the file of a picture is called: its own name, or one like the output's."""
     if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
         return Path(source).name

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.cuda import averages, binning, blending, fitting, growth, sources, unpacking, upkeep
-from gscodec.cuda.blending import Strides
+from gscodec.cuda.blending import Real, Strides
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_usage, installed
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
 from gscodec.cuda.scenes import bin_scene, upload_gaussians
@@ -84,7 +85,7 @@ def decode_variants(n_channels: int, top_k: int, dtype: str, profile: str) -> li
 
 def all_variants() -> list[Variant]:
     """More: 1, 3, 4 and 8 channels a pass; K 1, 10 and 32; double precision, which gradient checks use."""
-    shapes: list[tuple[int, int, Any]] = [(c, k, np.float32) for c in (1, 3, 4, 8) for k in (1, TOP_K, 32)]
+    shapes: list[tuple[int, int, Real]] = [(c, k, np.float32) for c in (1, 3, 4, 8) for k in (1, TOP_K, 32)]
     return _noted([*shapes, (3, TOP_K, np.float64), (8, 32, np.float64)])
 
 
@@ -111,7 +112,7 @@ class _Notes:
     """A `Runtime` that launches nothing: arrays are NumPy's and hold zeros."""
 
     name: str = "notes"
-    xp: Any = np
+    xp: ModuleType = np
     seen: dict[tuple[str, tuple[tuple[str, Define], ...]], set[str]] = field(default_factory=dict)
 
     def kernel(self, family: str, entry: str, **defines: Define) -> Kernel:
@@ -127,7 +128,7 @@ class _Notes:
     def download(self, array: Array) -> npt.NDArray[Any]:
         return np.zeros_like(array)
 
-    def adopt(self, array: Any) -> Array | None:
+    def adopt(self, array: object) -> Array | None:
         return array
 
     def staging(self, n_bytes: int) -> PlainStaging:  # noqa: ARG002  # as the protocol
@@ -149,7 +150,7 @@ class _Notes:
         pass
 
 
-def _noted(shapes: Iterable[tuple[int, int, Any]], codes: tuple[int, int] = (3, TOP_K)) -> list[Variant]:
+def _noted(shapes: Iterable[tuple[int, int, Real]], codes: tuple[int, int] = (3, TOP_K)) -> list[Variant]:
     """Variants for pictures of such (channels, K, arithmetic type), and codes of (channels, K)."""
     notes = _Notes()
     for n_channels, top_k, real in shapes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from gscodec.fit.lattices import plain_lattice
 from gscodec.fit.loop import Fit
 from gscodec.fit.qat import count_for, fine_tune
 from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import CODED
 
@@ -47,7 +48,7 @@ class CodedEncoder(EntropyCodedEncoder):
         """See `EntropyCodedEncoder.plain_overhead`."""
         return self._overhead(None)
 
-    def _overhead(self, meta: dict[str, Any] | None) -> int:
+    def _overhead(self, meta: dict[str, Json] | None) -> int:
         """The size of an `f16` file of one Gaussian stands for header, ICC profile and metadata."""
         return size_of(self.job, 1, meta) + TABLE_BYTES
 

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from gscodec.fit.schedule import lod_counts
 from gscodec.format.layout import PAGE_ENTRY
 from gscodec.model.constants import DEFAULT_PAGE_SIZE, MAX_GAUSSIANS
 from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.base import FixedSizeProfile, Profile
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import F16
@@ -127,11 +128,11 @@ class ProfileEncoder(ABC):
     # Provenance.
 
     @property
-    def planned_meta(self) -> dict[str, Any] | None:
+    def planned_meta(self) -> dict[str, Json] | None:
         """Provenance as long as it will be, for sizes that are planned; None where it does not fit the budget."""
         return provenance(self.job, TYPICAL_DB) if provenance_fits(self.job, self.budget) else None
 
-    def metas(self, psnr: float) -> list[dict[str, Any]]:
+    def metas(self, psnr: float) -> list[dict[str, Json]]:
         """What the file may say of its making, the best first; empty where it says nothing."""
         return [provenance(self.job, psnr)] if provenance_fits(self.job, self.budget) else []
 
@@ -139,7 +140,7 @@ class ProfileEncoder(ABC):
 def size_of(
     job: Job,
     n_gaussians: int,
-    meta: dict[str, Any] | None,
+    meta: dict[str, Json] | None,
     page_size: int = DEFAULT_PAGE_SIZE,
     profile: FixedSizeProfile = F16,
     record_bytes: int | None = None,
@@ -166,7 +167,7 @@ class FixedSizeEncoder(ProfileEncoder):
     size_is_known = True
 
     @abstractmethod
-    def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
+    def size_of(self, n_gaussians: int, meta: dict[str, Json] | None) -> int:
         """Bytes of a file; exact unless it is of blocks."""
 
     @property

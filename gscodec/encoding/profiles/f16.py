@@ -1,7 +1,6 @@
 """Files of profile `f16`: fitted Gaussians as they are, rounded to 16 bits."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from gscodec.encoding.profiles.encoder import FixedSizeEncoder, size_of
 from gscodec.encoding.psnr_search import LossRange
 from gscodec.fit.loop import Fit
 from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import F16
 
@@ -27,7 +27,7 @@ class F16Encoder(FixedSizeEncoder):
         """See `ProfileEncoder.qat_steps`: none, 16 bits are fine enough."""
         return 0
 
-    def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
+    def size_of(self, n_gaussians: int, meta: dict[str, Json] | None) -> int:
         """See `FixedSizeEncoder.size_of`."""
         return size_of(self.job, n_gaussians, meta)
 

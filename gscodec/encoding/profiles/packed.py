@@ -1,7 +1,6 @@
 """Files of profile `packed`: their Gaussians are fine-tuned on the lattice of their records."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from gscodec.encoding.psnr_search import LossRange
 from gscodec.fit.loop import Fit
 from gscodec.fit.packed import fine_tune_packed, typical_lattice
 from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.packed import head_bytes
 from gscodec.profiles.registry import PACKED
@@ -47,7 +47,7 @@ class PackedEncoder(FixedSizeEncoder):
         """See `FixedSizeEncoder.page_bytes`."""
         return super().page_bytes + head_bytes(len(self.job.grid.background))
 
-    def size_of(self, n_gaussians: int, meta: dict[str, Any] | None) -> int:
+    def size_of(self, n_gaussians: int, meta: dict[str, Json] | None) -> int:
         """See `FixedSizeEncoder.size_of`."""
         return size_of(self.job, n_gaussians, meta, self.page_size, PACKED, self.record_bytes)
 

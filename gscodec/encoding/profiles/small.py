@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import SampleType
 from gscodec.model.constants import EXACT_DB
 from gscodec.model.gaussians import GaussianSet, LodTable
+from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice, power
 from gscodec.profiles.registry import SMALL
 from gscodec.profiles.small_codec import lattice_of
@@ -98,10 +99,10 @@ class SmallEncoder(EntropyCodedEncoder):
             lattice = replace(lattice, feature_steps=lattice.feature_steps * job.scales)
         return self._contents(gaussians, lattice, EXACT_DB)
 
-    def _meta(self, psnr: float) -> dict[str, Any] | None:
+    def _meta(self, psnr: float) -> dict[str, Json] | None:
         return {"psnr": rounded_psnr(psnr)} | dict(self.job.notes) if self.job.notes else None
 
-    def metas(self, psnr: float) -> list[dict[str, Any]]:
+    def metas(self, psnr: float) -> list[dict[str, Json]]:
         """See `ProfileEncoder.metas`."""
         meta = self._meta(psnr)
         return [] if meta is None else [meta, dict(self.job.notes)]
