@@ -22,7 +22,7 @@ ASAN_TESTS ?= tests/io tests/format tests/profiles tests/container tests/corrupt
 	tests/fuzz/test_mutants.py::test_mutants_of_all_kinds_are_taken_alike
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
-	$(wildcard gscodec/native/*/*.cpp gscodec/native/*/*.h gscodec/native/*/*.inl)
+	$(shell find gscodec/native -name "*.cpp" -o -name "*.h")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,4 +1,4 @@
-"""What gscodec/native/bindings/module.cpp binds. Arguments are checked by render/cpu.py, not here."""
+"""What gscodec/native/bindings binds. Arguments are checked by render/cpu.py, not here."""
 
 import numpy as np
 import numpy.typing as npt

@@ -5,7 +5,7 @@
 // of BATCH; a list that fits is loaded once.
 //   shorten     what of the list may be among the K nearest of some point of the warp. sqrt(q) has a least and a greatest
 //               value over the box around the points; whoever's least is above the K-th smallest of the greatest is out.
-//               Lanes are Gaussians. The CPU engine does the same (native/render/kernels.cpp, shortlists)
+//               Lanes are Gaussians. The CPU engine does the same (native/render/isa/shortlists.h)
 //   select      the K-th smallest q of each point and the least: blocks of K values, sorted by a network (Batcher) and
 //               merged with the K smallest so far, of which only the last merge need not leave an order
 //   blend       weights 2^(q_min - q) of those within the K-th value, 0 for the others, without a branch. Where some

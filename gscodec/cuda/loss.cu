@@ -1,4 +1,4 @@
-// The photometric loss of planes and its gradient (oracle: render/reference_loss.py; CPU: native/render/ssim.inl).
+// The photometric loss of planes and its gradient (oracle: render/reference_loss.py; CPU: native/render/isa/ssim.h).
 //
 //   pointwise_loss   thread a few samples    L1 and L2
 //   ssim_loss        block a strip           L1, L2 and SSIM: the gradient of all three in one sweep over the picture

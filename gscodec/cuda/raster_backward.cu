@@ -1,4 +1,4 @@
-// Gradients (oracle: render/reference.py, backward; CPU: native/render/kernels.cpp, accumulate, and engine.cpp, gather_grads).
+// Gradients (oracle: render/reference.py, backward; CPU: native/render/isa/accumulate.h and gradients.cpp).
 //
 //   backward_tiles     block a tile        blends the tile's pixels again, takes the gradient to them (given, or that of
 //                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the

@@ -1,4 +1,4 @@
-// The picture on a lattice of points (oracle: render/reference.py, forward; CPU: native/render/engine.cpp, render).
+// The picture on a lattice of points (oracle: render/reference.py, forward; CPU: native/render/render.cpp).
 //
 // A block is one tile of the stored grid and makes all points of the lattice that lie in it, 16 x 16 at a time: 256
 // pixels at the stored size, more when enlarged, some or none when points are sparse. No atomics, no order that timing

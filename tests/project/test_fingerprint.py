@@ -33,7 +33,7 @@ def taken() -> str:
         "image/load.py",
         "decoding/scene.py",
         "metrics/psnr.py",
-        "native/render/kernels.cpp",
+        "native/render/isa/kernels.cpp",
     ],
 )
 def test_it_changes_with_all_that_decides_a_file(copy: Path, name: str) -> None:

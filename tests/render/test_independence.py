@@ -62,7 +62,7 @@ def test_tiles_and_limits_are_equal() -> None:
 
 def test_ssim_has_the_same_numbers_everywhere() -> None:
     taps = reference_loss.ssim_window()[reference_loss.SSIM_TAPS // 2 :]
-    kernels = (PACKAGE / "native" / "render" / "ssim.inl").read_text()
+    kernels = (PACKAGE / "native" / "render" / "isa" / "ssim.h").read_text()
     listed = re.search(r"kTap\[kRadius \+ 1\] = \{([^}]*)\}", kernels)
     assert listed
     for found in (losses.SSIM_WEIGHTS, [float(number.strip(" \nf")) for number in listed[1].split(",")]):

@@ -5,7 +5,7 @@
 
 namespace gscodec {
 
-constexpr int kTile = 16;  // model/constants.py TILE_SIZE; module.cpp exports it and a test compares
+constexpr int kTile = 16;  // model/constants.py TILE_SIZE; bindings/module.cpp exports it and a test compares
 
 struct TileRect {
     int64_t x0, y0, x1, y1;  // half-open, in tiles

@@ -1,7 +1,7 @@
 // Which instruction sets this machine has, and the kernels built for each.
 #include <stdexcept>
 
-#include "render/engine.h"
+#include "render/dispatch.h"
 
 namespace gscodec {
 namespace {

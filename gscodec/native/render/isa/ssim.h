@@ -1,10 +1,20 @@
-// SSIM and its gradient for one block of one channel (included by kernels.cpp, inside its namespace).
+// SSIM and its gradient for one block of one channel.
 //
 // With G the 11-tap Gaussian of sigma 1.5, zero outside the image: the five means G*x, G*y, G*xx, G*yy, G*xy of a row
 // need eleven rows of horizontal blurs, and the gradient G*D1 + 2 x (G*D2) + y (G*D3), with D the derivatives of the
 // pixel's SSIM to G*x, G*xx and G*xy, needs eleven rows of those. Both windows stream down the block through rings, so
 // a block of 256 columns works inside the second-level cache whatever the size of the picture. Where pixels count
 // differently, each pixel's SSIM, and with it D, is multiplied by its weight.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "render/isa/kernels.h"
+#include "render/isa/simd.h"
+
+namespace gscodec {
+namespace GSCODEC_ISA {
+namespace {
 
 constexpr int kRadius = 5, kTaps = 11;
 
@@ -156,3 +166,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
     }
     return total;
 }
+
+}  // namespace
+}  // namespace GSCODEC_ISA
+}  // namespace gscodec

@@ -1,0 +1,13 @@
+// Parts of the module `_engine`: each binds the functions of one file.
+#pragma once
+#include <nanobind/nanobind.h>
+
+namespace gscodec {
+
+void bind_scene(nanobind::module_& m);
+void bind_render(nanobind::module_& m);
+void bind_fit(nanobind::module_& m);
+void bind_pages(nanobind::module_& m);
+void bind_records(nanobind::module_& m);
+
+}  // namespace gscodec

@@ -1,0 +1,107 @@
+#include <nanobind/stl/string.h>
+
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "bindings/bindings.h"
+#include "bindings/scene.h"
+#include "render/adam.h"
+#include "render/backward.h"
+#include "render/dispatch.h"
+#include "render/fit_step.h"
+#include "render/loss.h"
+
+namespace gscodec {
+namespace {
+
+// The arrays that gradients go into.
+struct GradArrays {
+    Out<double> means, inv_scales, rotations;
+    Out<float> features;
+    explicit GradArrays(const Model& model)
+        : means(make_array<double>({static_cast<size_t>(model.geometry.n), 2})),
+          inv_scales(make_array<double>({static_cast<size_t>(model.geometry.n), 2})),
+          rotations(make_array<double>({static_cast<size_t>(model.geometry.n)})),
+          features(make_array<float>({static_cast<size_t>(model.geometry.n), static_cast<size_t>(model.n_channels)})) {}
+    Grads view() { return {means.data(), inv_scales.data(), rotations.data(), features.data()}; }
+    nb::tuple tuple() { return nb::make_tuple(means, inv_scales, rotations, features); }
+};
+
+}  // namespace
+
+void bind_fit(nb::module_& m) {
+    m.def("backward", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> grad_planes,
+                         const std::string& isa, int threads) {
+        const Model model = scene.model(shape, rect, top_k);
+        const Context context{kernels_for(isa), threads};
+        check_shape(is_planes_of(grad_planes, model), "grad_planes do not match the scene");
+        GradArrays grads(model);
+        {
+            nb::gil_scoped_release release;
+            backward(context, model, grad_planes.data(), grads.view());
+        }
+        return grads.tuple();
+    });
+
+    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Counts& importance, float l1, float l2, float ssim,
+                     const std::string& isa, int threads) {
+        const Context context{kernels_for(isa), threads};
+        for (size_t axis = 0; axis < 3; ++axis)
+            check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0, "image and target do not match");
+        const Importance map = importance_of(importance, image.shape(0), image.shape(1), image.shape(2));
+        auto grad = make_array<float>({image.shape(0), image.shape(1), image.shape(2)});
+        LossValue value;
+        {
+            nb::gil_scoped_release release;
+            value = photometric_loss(context, image.data(), target.data(), map,
+                                     static_cast<int>(image.shape(0)),
+                                     static_cast<int64_t>(image.shape(1)), static_cast<int64_t>(image.shape(2)),
+                                     {l1, l2, ssim}, grad.data());
+        }
+        return nb::make_tuple(value.loss, value.mse, grad);
+    });
+
+    nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
+
+    m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
+                         const Counts& importance, float l1, float l2, float ssim,
+                         const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch, const std::string& isa,
+                         int threads) {
+        const Model model = scene.model(shape, rect, top_k);
+        const Context context{kernels_for(isa), threads};
+        const auto [step, x, y] = subset;
+        check_shape(is_planes_of(target, model), "target does not match the scene");
+        check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || ssim == 0),
+                    "no such subset of pixels");
+        const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
+        GradArrays grads(model);
+        LossValue value;
+        {
+            nb::gil_scoped_release release;
+            value = fit_step(context, model, target.data(), map, {l1, l2, ssim}, {step, x, y}, scratch, grads.view());
+        }
+        return nb::make_tuple(value.loss, value.mse, grads.tuple());
+    });
+
+    // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
+    m.def("adam_step", [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units,
+                          In<float, 2> grad, In<float, 2> columns, const std::tuple<double, double, double>& betas,
+                          float grad_scale, float factor, int threads) {
+        const size_t n = values.shape(0), d = values.shape(1);
+        for (const auto* state : {&mean, &square})
+            if (state->shape(0) != n || state->shape(1) != d) throw std::invalid_argument("Adam's arrays do not match");
+        if (steps.shape(0) != n || grad.shape(0) > n || units.shape(0) < grad.shape(0) || units.shape(1) != d ||
+            grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
+            throw std::invalid_argument("Adam's arrays do not match");
+        const float* c = columns.data();
+        nb::gil_scoped_release release;
+        adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
+                   steps.data(), units.data()},
+                  {c, c + d, c + 2 * d, c + 3 * d},
+                  {std::get<0>(betas), std::get<1>(betas), std::get<2>(betas), grad_scale, factor}, grad.data(),
+                  static_cast<int64_t>(grad.shape(0)), threads);
+    });
+}
+
+}  // namespace gscodec

@@ -1,0 +1,104 @@
+#include "render/fit_step.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "render/tile_planes.h"
+#include "render/tile_task.h"
+#include "threads/thread_pool.h"
+
+namespace gscodec {
+
+struct StepScratch::Buffers {
+    Records records;
+    std::vector<int32_t> slots;
+    std::vector<int64_t> ends;
+    std::vector<float> moments, image, grad, thresholds;
+};
+
+StepScratch::StepScratch() : buffers_(std::make_unique<Buffers>()) {}
+StepScratch::~StepScratch() = default;
+
+LossValue fit_step(const Context& context, const Model& model, const float* target, const Importance& importance,
+                   const Weights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
+    const int width = kMoments + model.n_channels;
+    const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
+    const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
+    const int64_t sampled_columns = (model.width - subset.x + subset.step - 1) / subset.step;
+    const double count = static_cast<double>(sampled_rows * sampled_columns) * model.n_channels;
+    const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
+    StepScratch::Buffers& scratch = kept.buffers();
+    const Records& records = scratch.records;
+    scratch.records.fill(model, context.threads);
+    assign_slots(model, scratch.slots, scratch.ends);
+    const int32_t* const slots = scratch.slots.data();
+    fit_size(scratch.moments, model.offsets[n_tiles] * width);
+    fit_size(scratch.image, size);
+    fit_size(scratch.grad, size);
+    fit_size(scratch.thresholds, w.ssim == 0 ? 0 : n_tiles * kBatch);
+    float* const moments = scratch.moments.data();
+    LossValue value;
+    if (w.ssim == 0) {
+        // Every pixel's gradient is known as soon as the pixel is: one pass over the tiles.
+        std::vector<Sums> parts(n_tiles);
+        const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, records, tile);
+            prefetch_planes(target, model, task, subset);
+            const int n = task.load_pixels(subset);
+            task.blend(n, true);
+            Workspace& ws = task.ws();
+            const auto load_planes = [&](const float* planes, int n_planes, const float* outside, float* to) {
+                if (n == kBatch)
+                    tile_from_planes(planes, n_planes, model, task, outside, to);
+                else
+                    subset_from_planes(planes, n_planes, model, task, subset, outside, to);
+            };
+            load_planes(target, model.n_channels, ws.out.data(), ws.grad.data());
+            std::vector<float>& weights = task.worker().importance;
+            const int weight_planes = importance.stride ? model.n_channels : 1;
+            if (importance) {
+                fit_size(weights, static_cast<int64_t>(weight_planes) * kBatch);
+                load_planes(importance.data, weight_planes, nullptr, weights.data());
+            }
+            for (int c = 0; c < model.n_channels; ++c) {
+                const float* const out = ws.out.data() + c * kBatch;
+                float* const grad = ws.grad.data() + c * kBatch;
+                double* const sums = parts[tile].pointwise;
+                const float* const weight = weights.data() + (weight_planes > 1 ? c * kBatch : 0);
+                if (importance)
+                    context.kernels.pointwise_weighted(out, grad, weight, n, l1, l2, grad, sums);
+                else
+                    context.kernels.pointwise(out, grad, n, l1, l2, grad, sums);
+            }
+            if (task.args.n == 0) return;
+            context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);
+        });
+        value = finish(parts, w, count, static_cast<bool>(importance));
+    } else {
+        float* const image = scratch.image.data();
+        float* const grad = scratch.grad.data();
+        float* const thresholds = scratch.thresholds.data();
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, records, tile);
+            task.load_pixels(kWholeTile);
+            task.blend(kBatch);
+            tile_to_planes(task.ws().out.data(), model, task, image);
+            std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
+        });
+        value = photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
+        parallel_for(n_tiles, context.threads, [&](int64_t tile) {
+            TileTask task(context, model, records, tile);
+            if (task.args.n == 0) return;
+            task.load_pixels(kWholeTile);
+            std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
+            task.blend(kBatch, true, true);
+            tile_from_planes(grad, model.n_channels, model, task, nullptr, task.ws().grad.data());
+            context.kernels.accumulate(task.ws(), task.args, slots + task.first_pair(), moments);
+        });
+    }
+    gather_grads(context, model, records, scratch.ends, moments, grads);
+    return value;
+}
+
+}  // namespace gscodec
