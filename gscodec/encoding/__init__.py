@@ -1,1 +1,1 @@
-"""From a picture and a target to the bytes of a file: how many Gaussians, how they are fitted, and what is written."""
+"""From a source and a target to the bytes of a file: number of Gaussians, fit, quantisation, container."""

@@ -1,4 +1,4 @@
-"""A picture to an `.igs` file."""
+"""`gscodec.encode`: encodes a picture to an `.igs` file."""
 
 import os
 import time
@@ -38,10 +38,10 @@ __all__ = ["EncodeResult", "EncodeSettings", "Progress", "encode"]
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """A finished encode."""
+    """Result of an encode: the file and its measurements."""
 
-    data: bytes  # the file
-    path: Path | None  # where it was written
+    data: bytes  # contents of the file
+    path: Path | None  # path it was written to, if any
     n_gaussians: int
     lods: int
     bpp: float  # 8 x file length / pixels
@@ -49,10 +49,10 @@ class EncodeResult:
     steps: int
     seconds: float
     target_met: bool
-    device: str  # engine that made it: cpu or cuda
-    importance_psnr: float | None = None  # dB, errors weighted as in the fit; None where all pixels count alike
-    note: str = ""  # why the target was not met, or why the file is smaller than a size that was asked for
-    profile: str = ""  # of the file
+    device: str  # engine that encoded it: cpu or cuda
+    importance_psnr: float | None = None  # dB, errors weighted as in the fit; None without an importance map
+    note: str = ""  # why the target was not met, or why the file is smaller than the requested size
+    profile: str = ""  # profile of the file
 
 
 def encode(
@@ -71,42 +71,44 @@ def encode(
     progress: Callable[[Progress], None] | None = None,
     **overrides: Unpack[EncodeOptions],
 ) -> EncodeResult:
-    """The `.igs` file of a picture, written to `output` if that is given.
+    """The `.igs` file of a picture, also written to `output` if a path is passed.
 
-    Exactly one target, in `settings` or as keyword: `bpp` (bits of the file per pixel), `bppc` (per pixel and channel),
-    `size` (bytes), `gaussians` (count) or `psnr` (dB, of the decoded file). Where it cannot be met, the file that comes
-    nearest is written, and `target_met` is False, unless more bytes would change nothing; `note` says which.
+    Exactly one target, in `settings` or as a keyword: `bpp` (bits of the file per pixel), `bppc` (per pixel and
+    channel), `size` (bytes), `gaussians` (count) or `psnr` (dB, of the decoded file). If it cannot be met, the nearest
+    file is written and `target_met` is False, unless more bytes would not change the result; `note` gives the reason.
 
-    Straight colour counts by its alpha, in the fit as in the PSNR, and what an alpha of 0 hides is not kept.
+    Errors of straight colour are weighted by its alpha, in the fit and in the PSNR; colour under an alpha of 0 is not
+    kept.
 
     Args:
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
             or the maps of a material: a folder, a manifest, or a list of paths.
-        settings: everything that decides the file besides the picture; None is the defaults.
+        settings: all settings that decide the file's bytes, apart from the picture and the engine; None means the
+        defaults.
         **overrides: fields of `EncodeSettings` as keywords (`bpp=0.2, preset="fast"`), which replace those of
             `settings`.
-        mask: picture, or (H, W) numbers, that is 0 where nobody sees a texel, as between the charts of an atlas: what
-            the source has there costs nothing and is not kept, and PSNR does not count it.
-        importance: as in `EncodeSettings`, or the map itself: (H, W) or (H, W, C) numbers in 0..1.
-        meta: what the file's metadata shall say beside the encoder's own words, as JSON; kept whatever it costs.
-        device: as `get_backend`. `auto` goes on with the CPU when a GPU fails or has too little memory, and warns.
-        threads: worker threads of the CPU engine; None is one per processor.
-        limits: what reading a source may cost.
-        checkpoint: a file that keeps finished blocks: the same call goes on with it after it was stopped, with the same
-            result. It is removed in the end.
+        mask: path of a picture, or (H, W) array; 0 marks texels outside UV charts. Samples there cost no bytes, are not
+            kept, and do not count in the PSNR.
+        importance: as in `EncodeSettings`, or the map itself: (H, W) or (H, W, C) array with values in 0..1.
+        meta: JSON-serialisable entries to add to the file's metadata; always kept, regardless of their size.
+        device: as in `get_backend`. `auto` falls back to the CPU, with a warning, if a GPU fails or lacks memory.
+        threads: worker threads of the CPU engine; None means one per processor.
+        limits: caps on memory and size when reading the source.
+        checkpoint: path of a file that keeps finished blocks: after an interruption, the same call resumes from it with
+            the same result. Removed when the encode is complete.
         overwrite: replace `output` if it exists.
-        progress: called after every step, on a GPU after every few.
+        progress: called after every step, on a GPU once per batch of steps.
 
     Raises:
-        InvalidArgument: no target or several, or a value out of range; or the output or the checkpoint is an input.
-        BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be used.
-        OutputExists: output is there and overwrite is False.
-        MissingExtra: torch, or cupy for a GPU, is not installed. BackendUnavailable: the device cannot run here.
+        InvalidArgument: no target or several, or a value out of range; or output or checkpoint is one of the inputs.
+        BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be read.
+        OutputExists: output exists and overwrite is False.
+        MissingExtra: torch, or cupy for a GPU, is not installed. BackendUnavailable: the device is not available.
         OutOfDeviceMemory: the named GPU has too little memory.
 
     Warns:
-        SourceWarning: something in the source is not kept, or is taken in a way that its user may not expect.
-        DeviceFallback: device `auto` found a GPU and goes on with the CPU.
+        SourceWarning: something in the source is not kept, or is interpreted in a way that may be unexpected.
+        DeviceFallback: device `auto` found a GPU but falls back to the CPU.
     """
     started = time.perf_counter()
     wanted = (settings or EncodeSettings()).changed(overrides)
@@ -182,7 +184,7 @@ def encode(
 
 
 def _compile_ahead(backend: Rasterizer, grid: Grid, settings: EncodeSettings) -> None:
-    """Begin to compile what an encode on a GPU needs, while the host prepares the picture."""
+    """Start compiling the GPU kernels of an encode while the host prepares the picture."""
     engine = backend.on_device
     if engine is None:
         return
@@ -193,10 +195,10 @@ def _compile_ahead(backend: Rasterizer, grid: Grid, settings: EncodeSettings) ->
 
 
 def _check_torch() -> None:
-    """Refuse to begin where torch is not installed.
+    """Raise early if torch is not installed.
 
     Raises:
-        MissingExtra: it is not.
+        MissingExtra: torch is not installed.
     """
     try:
         import torch  # noqa: F401
@@ -213,22 +215,22 @@ def _shape(stack: ImageStack | RegionSource) -> tuple[int, int, int]:
 
 
 def _check_target(settings: EncodeSettings, regions: Regions | None, checkpoint: str | os.PathLike[str] | None) -> None:
-    """Refuse a checkpoint where there are no parts to keep."""
+    """Refuse a checkpoint if the encode has no parts to store."""
     if checkpoint is None:
         return
     if settings.psnr is not None:
-        raise InvalidArgument(f"{checkpoint}: there is no checkpoint to keep, a PSNR target takes several encodes")
+        raise InvalidArgument(f"{checkpoint}: a PSNR target takes several encodes and cannot use a checkpoint")
     if regions is None:
         raise InvalidArgument(
-            f"{checkpoint}: there is no checkpoint to keep, the picture is encoded as one: give a block size"
+            f"{checkpoint}: the picture is encoded as a whole and cannot use a checkpoint: give a block size"
         )
 
 
 def _suited(settings: EncodeSettings, stack: ImageStack | RegionSource) -> EncodeSettings:
-    """Settings that the picture's shape and channels allow: a picture too narrow for profile `coded` gets `f16`.
+    """Settings adjusted to the picture's shape and channels: a picture too narrow for profile `coded` gets `f16`.
 
     Raises:
-        InvalidArgument: channels that no file may hold, or a profile or record size that does not suit them.
+        InvalidArgument: the channels cannot be stored, or not with this profile or record size.
     """
     height, width, channels = _shape(stack)
     settings = settings.changed({"profile": profile_for_size(settings, height, width)})
@@ -236,7 +238,7 @@ def _suited(settings: EncodeSettings, stack: ImageStack | RegionSource) -> Encod
     least, most = record_bytes_range(channels)
     if settings.record_bytes is not None and not least <= settings.record_bytes <= most:
         raise InvalidArgument(
-            f"records of {settings.record_bytes} bytes do not suit {channels} channels: use {least}..{most}"
+            f"records of {settings.record_bytes} bytes are not possible with {channels} channels: use {least}..{most}"
         )
     return settings
 
@@ -247,11 +249,11 @@ def _pixel_weights(
     stack: ImageStack | RegionSource,
     regions: Regions | None,
 ) -> npt.NDArray[np.float32] | None:
-    """(H, W) what each pixel counts, 1 on average; None is 1 for all."""
+    """(H, W) weight of each pixel, 1 on average; None means 1 everywhere."""
     if importance is None:
         return None
     if regions is not None:
-        raise InvalidArgument("a picture encoded in blocks takes no importance map: leave out the map or the blocks")
+        raise InvalidArgument("an importance map cannot be used with blocks: leave out the map or the blocks")
     assert isinstance(stack, ImageStack)
     return pixel_weights(importance, settings.importance_strength, stack)
 
@@ -264,14 +266,14 @@ def _importance_origin(importance: str | os.PathLike[str] | npt.NDArray[Any], st
 def _grid(stack: ImageStack | RegionSource, settings: EncodeSettings, regions: Regions | None) -> Grid:
     """The grid of the file, with the mean of the samples as background."""
     height, width, channels = _shape(stack)
-    background = np.zeros(channels, np.float32)  # of a picture in parts: known when all of it has been read
+    background = np.zeros(channels, np.float32)  # of a picture in parts it is known only after reading all of it
     if regions is None and isinstance(stack, ImageStack):
         background = stack.samples.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     return Grid(height, width, background, settings.recipe.top_k, settings.recipe.support_q)
 
 
 def _budget_bytes(settings: EncodeSettings, stack: ImageStack | RegionSource) -> int | None:
-    """Most bytes of the file; None where the target is a count or a PSNR."""
+    """Maximum bytes of the file; None for a target count or PSNR."""
     height, width, channels = _shape(stack)
     if settings.bpp is None and settings.bppc is None:
         return settings.size
@@ -280,7 +282,7 @@ def _budget_bytes(settings: EncodeSettings, stack: ImageStack | RegionSource) ->
 
 
 def _encoded(job: Job, wanted: EncodeSettings, budget: int | None) -> "Outcome":
-    """The file that comes nearest to what is wanted, with the profile and levels of detail that are left open."""
+    """The file nearest to the target; chooses profile and number of levels of detail if the settings do not."""
     from gscodec.encoding.targets import Target, encode_target  # loads torch
 
     return encode_target(

@@ -1,8 +1,8 @@
-"""Gaussians of a picture that is too large to fit at once: block by block, in memory that does not grow with it.
+"""Encodes a picture that is too large to fit at once block by block, in memory that does not grow with its size.
 
-A block is fitted with the Gaussians of its finished neighbours around it as they will be in the file, so that it
-learns to meet them (`surroundings`). What all blocks share is decided before the first one: the gains of the levels of
-detail, the lattice of profile `coded`, and how much of the budget each is worth.
+A block is fitted together with the frozen Gaussians of its finished neighbours, as the file will store them, so that
+blocks join without seams (`surroundings`). What all blocks share is decided before the first one: the gains of the
+levels of detail, the lattice of profile `coded`, and each block's part of the budget.
 """
 
 import functools
@@ -37,37 +37,37 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
 
 SAMPLE_STEPS: Final = 0.5
-"""Of the steps of a block: as many train a sample, of which only the steps of the lattice and the gains are kept."""
+"""Fraction of a block's steps that train a sample, of which only the lattice steps and the gains are used."""
 
 BLOCKS_PER_SAMPLE: Final = 16
 MAX_SAMPLES: Final = 4
 
 SAMPLE_PX: Final = 1024
-"""Longest side of a sample."""
+"""Maximum side of a sample, px."""
 
 _Recalled = TypeVar("_Recalled")
 
 
 @dataclass(frozen=True)
 class BlockProgress:
-    """State of a block-wise fit."""
+    """Progress of a block-wise fit."""
 
     step: int  # of all blocks
     total_steps: int
     n_gaussians: int  # of all blocks so far
-    likely_gaussians: int  # of the whole picture
-    psnr: float  # dB, of the block at hand
+    likely_gaussians: int  # estimate for the whole picture
+    psnr: float  # dB, of the current block
     block: int  # from 1; 0 before the first
     n_blocks: int
 
 
 @dataclass(frozen=True)
 class BlockTask:
-    """What `encode_blocks` works on."""
+    """Picture, budget and settings of `encode_blocks`."""
 
     source: Regions
-    weights_of: Callable[[Float32Array], Float32Array | None]  # importance, as in `Rasterizer.loss`, of samples read
-    grid: Grid  # whose background is not looked at
+    weights_of: Callable[[Float32Array], Float32Array | None]  # importance of samples, as in `Rasterizer.loss`
+    grid: Grid  # its background is ignored
     preset: Preset
     rasterizer: Rasterizer
     lods: int
@@ -75,42 +75,42 @@ class BlockTask:
     steps: int | None
     qat_steps: int  # 0 in profile `f16`
     page_size: int
-    count: int  # Gaussians, likely where there is a budget
-    budget: int | None  # bytes of the file
-    side: int | None  # of the blocks, px; None is what suits the count
-    size_of: Callable[[GaussianSet, LodTable, Lattice | None], int]  # bytes of the file
+    count: int  # number of Gaussians; an estimate if there is a budget
+    budget: int | None  # maximum bytes of the file
+    side: int | None  # side of the blocks, px; None chooses it by the count
+    size_of: Callable[[GaussianSet, LodTable, Lattice | None], int]  # bytes of a file of Gaussians
     overhead: int  # bytes of a file without Gaussians
     checkpoint: Path | None = None
-    deadline: float | None = None  # of time.perf_counter
-    recounts: bool = True  # whether a budget decides, block by block, how many Gaussians there are, and not `count`
+    deadline: float | None = None  # in the time of time.perf_counter
+    recounts: bool = True  # whether the budget, instead of `count`, decides the number of Gaussians block by block
     on_step: Callable[[BlockProgress], None] | None = None
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """What the channels are."""
+        """Channel groups of the source."""
         return self.source.groups
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """All Gaussians, by generation."""
+    """All Gaussians, ordered by generation."""
 
     gaussians: GaussianSet
     lods: LodTable
     lattice: Lattice | None
     grid: Grid
-    steps: int  # of a block, on average
+    steps: int  # mean per block
     blocks: tuple[Block, ...]
 
 
 @dataclass
 class _Finished:
-    """Blocks that are done, in px of the picture."""
+    """Finished blocks, in px of the picture."""
 
     sets: list[GaussianSet] = field(default_factory=list)
     counts: list[tuple[int, ...]] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
-    _reach: list[npt.NDArray[np.float64]] = field(default_factory=list)  # (4,) box of all supports at their widest
+    _reach: list[npt.NDArray[np.float64]] = field(default_factory=list)  # (4,) bounding box of the widest supports
 
     def __len__(self) -> int:
         return len(self.sets)
@@ -131,7 +131,7 @@ class _Finished:
         self._reach.append(np.concatenate([low.min(axis=0), high.max(axis=0)]) if len(gaussians) else empty)
 
     def near(self, window: Rect, gains: LodTable, support_q: float) -> tuple[GaussianSet, npt.NDArray[np.int64]]:
-        """Those that show in a window at some level, in px of it, and their generations."""
+        """Gaussians visible in a window at any level, in px of the window, and their generations."""
         low, high = np.array([window.x0, window.y0], np.float64), np.array([window.x1, window.y1], np.float64)
         parts, generations = [self.sets[0][:0]] if self.sets else [], [np.zeros(0, np.int64)]
         for gaussians, counts, box in zip(self.sets, self.counts, self._reach, strict=True):
@@ -147,7 +147,7 @@ class _Finished:
         return joined(parts), np.concatenate(generations)
 
     def union(self, n_levels: int) -> tuple[GaussianSet, tuple[int, ...]]:
-        """All Gaussians, by generation, and their cumulative counts."""
+        """All Gaussians, ordered by generation, and their cumulative counts."""
         parts, counts = [], []
         for generation in range(n_levels):
             for gaussians, of in zip(self.sets, self.counts, strict=True):
@@ -162,13 +162,13 @@ def _widest(gaussians: GaussianSet, generations: npt.NDArray[np.int64], lods: Lo
 
 
 def encode_blocks(task: BlockTask) -> BlockResult:
-    """The Gaussians of a picture that is read, and fitted, in parts.
+    """The Gaussians of a picture that is read and fitted in parts.
 
-    The same arguments give the same result, also where a checkpoint holds some of it, unless there is a deadline.
+    The same arguments give the same result, also when resumed from a checkpoint, unless there is a deadline.
 
     Raises:
-        InvalidArgument: the checkpoint is something else or belongs to another encode.
-        GsCodecError: what the source raises.
+        InvalidArgument: the checkpoint is another kind of file or belongs to another encode.
+        GsCodecError: raised by the source.
     """
     encoder = _Encoder(task)
     try:
@@ -188,7 +188,7 @@ class _Encoder:
         started = time.perf_counter()
         self._survey = survey(task.source, self._blocks, task.count, with_digest=task.checkpoint is not None)
         self._grid = replace(task.grid, background=self._survey.mean)
-        # A block must have Gaussians of every generation.
+        # Every block must have Gaussians of every generation.
         levels = max(1, (task.count // (4 * len(self._blocks))).bit_length())
         self._counts = lod_counts(task.count, min(task.lods, levels))
         self._least = 2 ** (len(self._counts) - 1)
@@ -201,12 +201,12 @@ class _Encoder:
             self._saved = list(self._checkpoint.records)
 
     def close(self) -> None:
-        """Let go of the checkpoint."""
+        """Close the checkpoint."""
         if self._checkpoint is not None:
             self._checkpoint.close()
 
     def _key(self, side: int) -> str:
-        """Of everything that the result depends on."""
+        """SHA-256, as 64 hexadecimal digits, of everything that the result depends on."""
         t = self._task
         said = (
             fingerprint(),
@@ -248,7 +248,7 @@ class _Encoder:
         )
 
     def _recall(self, make: Callable[[], Arrays], unpack: Callable[[Arrays], _Recalled]) -> _Recalled:
-        """What the checkpoint has next, or else what is made now, and saved."""
+        """The next record of the checkpoint, unpacked; or, beyond its end, a new record, which is appended."""
         if self._saved and self._checkpoint is not None:
             with self._checkpoint.checked():
                 return unpack(self._saved.pop(0))
@@ -262,7 +262,7 @@ class _Encoder:
         return self._task.size_of(gaussians, LodTable(counts, start.lods.gains), start.lattice)
 
     def _start(self) -> Start:
-        """Gains and lattice from fits of a few parts of the picture, busy ones and quiet ones."""
+        """Gains and lattice from fits of a few parts of the picture, from flat to detailed ones."""
         task, preset = self._task, self._task.preset
         levels = len(self._counts)
         learns_gains = preset.joint_lods and levels > 1
@@ -290,7 +290,7 @@ class _Encoder:
             means = [np.exp(np.mean([of[m] for of in rows], axis=0)) for m in range(levels)]
         else:
             means = [np.full(m + 1, 2.0 ** (preset.gain_exponent * (m + 1 - levels))) for m in range(levels)]
-        # As the file will have them.
+        # At the file's precision.
         lods = LodTable(self._counts, tuple(tuple(mean.astype(np.float32).tolist()) for mean in means))
         if not task.qat_steps:
             return Start(lods, None, 0.0)
@@ -330,13 +330,13 @@ class _Encoder:
         return plan_of(shape, n_gaussians, task.preset, task.rasterizer, len(self._counts), task.steps).n_steps
 
     def _steps(self, n_gaussians: int, area: Rect, n_done: int) -> int:
-        """Steps that there is time for, when so many blocks are done."""
+        """Number of steps that the time budget allows for a block after n_done finished blocks."""
         wanted = self._wanted_steps(n_gaussians, area)
         left = sum(block.window.width * block.window.height for block in self._blocks[n_done:])
         return self._pace.steps(wanted, area.width * area.height, left, self._task.qat_steps / wanted)
 
     def _fit(self, block: Block, n: int, likely: int, done: _Finished, start: Start) -> Arrays:
-        """One block: what is kept of it, in px of the picture."""
+        """The record of one block: its Gaussians in px of the picture."""
         task = self._task
         near = done.near(block.window, start.lods, self._grid.support_q) if len(done) else self._nothing()
         around = Surroundings(block.core, block.window, self._grid, start.lods, *near)
@@ -379,7 +379,7 @@ class _Encoder:
         kept = around.in_core(gaussians.means)
         own, of_own = gaussians[np.flatnonzero(kept)], of[kept]
         counts = tuple(int(c) for c in np.searchsorted(of_own, np.arange(len(start.lods)), side="right"))
-        if start.lattice is not None and len(own):  # a block may find all of its Gaussians outside its core
+        if start.lattice is not None and len(own):  # all Gaussians of a block may lie outside its core
             lods = LodTable(counts, start.lods.gains)
             around = around.beside(gaussians[np.flatnonzero(~kept)], of[~kept])
             qat_task = QatTask(
@@ -403,7 +403,7 @@ class _Encoder:
         }
 
     def _open_share(self, block: Block) -> float:
-        """Gaussians to fit for each one to keep: those in the halo that no neighbour has painted yet come on top."""
+        """Gaussians to fit per Gaussian kept: above 1 where the halo has no finished neighbours."""
         core, window = block.core, block.window
         share = self._survey.share
         right = share(Rect(core.x1, core.y0, window.x1, core.y1)) if window.x1 > core.x1 else 0.0
@@ -417,10 +417,10 @@ class _Encoder:
 
 
 def _unpacked_block(record: Arrays, n_levels: int, n_channels: int) -> tuple[GaussianSet, tuple[int, ...], int]:
-    """The Gaussians of a block, their cumulative counts by generation, and its steps.
+    """The Gaussians of a block, their cumulative counts by generation, and its number of steps.
 
     Raises:
-        ValueError, KeyError, TypeError: it is no record of a block.
+        ValueError, KeyError, TypeError: the record is not that of a block.
     """
     part = GaussianSet(*(record[name] for name in ("means", "inv_scales", "rotations", "features")))
     counts, steps = tuple(int(c) for c in record["counts"]), int(record["steps"])

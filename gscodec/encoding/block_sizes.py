@@ -1,4 +1,4 @@
-"""How many Gaussians the blocks of a picture get, so that the file of all of them has the size that was asked for."""
+"""Number of Gaussians of each block, so that the file of the whole picture has the requested size."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.lattice import Lattice
 
 LAST_BLOCK_SPREAD: Final = 0.06
-"""Share by which the bytes of one block may miss what its count lets expect: so much of its part is left free, since
-after the last one nothing makes up for it."""
+"""Relative uncertainty of the bytes of one block for a given count. This fraction of the last block's budget is left
+free, because no later block can compensate."""
 
 WITHIN: Final = 0.955
-"""Share of the budget from which on a file is taken as it is."""
+"""Fraction of the budget from which on a file is accepted without another adjustment."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What all blocks of a picture share."""
+    """Values shared by all blocks of a picture."""
 
-    lods: LodTable  # with the counts that the whole is likely to have
-    lattice: Lattice | None  # of profile `coded`
-    bits: float  # that a Gaussian is likely to take on it
+    lods: LodTable  # with the estimated counts of the whole picture
+    lattice: Lattice | None  # None if the profile has none
+    bits: float  # estimated bits per Gaussian on the lattice
 
 
 def common_start(
@@ -38,7 +38,7 @@ def common_start(
     counts: tuple[int, ...],
     page_size: int,
 ) -> tuple[Lattice, float]:
-    """The lattice that suits fits of some parts of a picture, and the bits that a Gaussian takes on it.
+    """The lattice chosen for fits of some parts of a picture, and the bits per Gaussian on it.
 
     Args:
         grid, counts: of the whole picture.
@@ -60,21 +60,21 @@ def common_start(
 
 
 def _cells_within(lattice: Lattice, grid: Grid) -> Lattice:
-    """The same with no cell larger than twice the shorter side of a part of the picture."""
+    """The lattice with no cell larger than twice the shorter side of a part of the picture."""
     largest = (2 * min(grid.width, grid.height)).bit_length() - 1
     return replace(lattice, cell_log2=tuple(min(cell, largest) for cell in lattice.cell_log2))
 
 
 class Counts:
-    """Gaussians of one block after the other, out of what a budget, or a number, has left.
+    """Allocates Gaussians block by block from what a byte budget, or a total count, has left.
 
     Args:
-        shares: of each block.
-        least: fewest Gaussians of a block.
-        total: Gaussians of the picture, where that was asked for.
-        budget: else, bytes of the file.
+        shares: fraction of the picture's Gaussians for each block.
+        least: minimum number of Gaussians per block.
+        total: Gaussians of the picture, if a count is the target.
+        budget: bytes of the file otherwise.
         overhead: bytes of a file without Gaussians.
-        bits: that a Gaussian is likely to take.
+        bits: estimated bits per Gaussian.
     """
 
     def __init__(
@@ -87,20 +87,20 @@ class Counts:
         self._bits = bits
         spread = LAST_BLOCK_SPREAD * float(self._shares[-1] / self._shares.sum())
         self._aim = None if budget is None else budget * (1 - min(0.03, 0.003 + spread))
-        self._measured = (0, overhead)  # Gaussians, and bytes of a file of them
+        self._measured = (0, overhead)  # Gaussians so far, and bytes of their file
 
     def wants_size(self, block: int) -> bool:
-        """Whether the size of all so far should be measured before this block: whenever what is left has halved."""
+        """Whether to measure the file size before this block: each time the remaining share has halved."""
         n_left, n = len(self._shares) - block, len(self._shares)
         return self._total is None and block > 0 and any(n_left == n >> k for k in range(1, n.bit_length()))
 
     def measured(self, n_gaussians: int, n_bytes: int) -> None:
-        """Learn the size of the file of the Gaussians so far."""
+        """Record the measured file size of the Gaussians so far."""
         self._measured = n_gaussians, n_bytes
         self._bits = max(1.0, 8 * (n_bytes - self._overhead) / n_gaussians)
 
     def likely_total(self, done: int) -> int:
-        """Gaussians that the picture will have, when so many are there."""
+        """Estimated total number of Gaussians of the picture, after `done` of them."""
         if self._total is not None:
             return self._total
         assert self._aim is not None
@@ -108,9 +108,9 @@ class Counts:
         return count + max(int(8 * (self._aim - n_bytes) / self._bits), done - count)
 
     def of(self, block: int, done: int) -> int:
-        """Gaussians of a block, when so many are there."""
+        """Number of Gaussians to allocate to a block, given that `done` exist already."""
         part = float(self._shares[block] / self._shares[block:].sum())
-        kept = self._least * (len(self._shares) - block)  # the fewest that this block and those after it have
+        kept = self._least * (len(self._shares) - block)  # minimum for this block and all later ones
         return self._least + round(max(0, self.likely_total(done) - done - kept) * part)
 
 

@@ -1,4 +1,4 @@
-"""A picture encoded block by block, in memory that does not grow with it."""
+"""Encodes a picture block by block, in memory that does not grow with its size."""
 
 import time
 from dataclasses import replace
@@ -14,19 +14,19 @@ from gscodec.image.stack import ImageStack
 
 
 def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
-    """The file of so many Gaussians, or of as many as a budget in bytes holds, of a job that has regions.
+    """File of a picture in regions with n_gaussians Gaussians, or as many as fit into `budget` bytes.
 
     Args:
-        recounts: whether blocks decide by the bytes of those before how many Gaussians the budget holds; else there
-            are n_gaussians, and their features are as fine as it allows.
+        recounts: whether the measured sizes of finished blocks decide how many Gaussians fit into the budget; otherwise
+            n_gaussians are fitted, and the steps of their features are chosen to meet it.
 
     Raises:
-        InvalidArgument: files of the profile are in one piece.
+        InvalidArgument: the profile cannot encode in blocks.
     """
     assert job.regions is not None
     encoder = encoder_for(job, budget)
     if encoder.profile.layout.is_one_piece:
-        raise InvalidArgument(f"files of profile {job.profile} are encoded as one: this picture is too large for that")
+        raise InvalidArgument(f"profile {job.profile} cannot encode in blocks, and this picture is too large for one")
     source: Regions = AimedRegions(job.regions, is_filled=isinstance(job.stack, ImageStack))
     if job.scales is not None and isinstance(job.stack, ImageStack):
         source = StackRegions(replace(job.stack, samples=job.target))

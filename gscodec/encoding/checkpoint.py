@@ -1,8 +1,7 @@
-"""Finished parts of an encode in a file, so that one that was stopped goes on where it was.
+"""Stores finished parts of an encode in a file, so that an interrupted encode can be resumed.
 
-The file begins with a line that names the encode it belongs to; records of arrays follow, each whole or not there:
-length and CRC-32 stand before its bytes, and what a kill left of the last one is dropped. It is locked while an encode
-uses it.
+The file begins with a line that identifies the encode; records of arrays follow, each preceded by its length and
+CRC-32. A record truncated by a kill is dropped. The file is locked while an encode uses it.
 """
 
 import io
@@ -29,14 +28,15 @@ _HEAD: Final = struct.Struct("<QI")  # bytes of the record, CRC-32
 
 
 class Checkpoint:
-    """The records of one encode; a new file where there is none.
+    """The records of one encode; the file is created if it does not exist.
 
     Args:
-        key: 64 hexadecimal digits of all that the result depends on.
+        key: 64 hexadecimal digits, a hash of everything that the result depends on.
 
     Raises:
-        InvalidArgument: the file is something else, damaged, or belongs to another encode or one that is running.
-        FileAccessError: the operating system refused.
+        InvalidArgument: the file is not a checkpoint, is damaged, or belongs to another encode or one that is still
+        running.
+        FileAccessError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -78,21 +78,21 @@ class Checkpoint:
                     self._end = file.tell()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     @contextmanager
     def checked(self) -> Iterator[None]:
-        """Around the use of a record: what is not as records are written becomes one of our errors."""
+        """Context in which errors caused by an invalid record become InvalidArgument."""
         try:
             yield
         except (ValueError, KeyError, TypeError, IndexError, EOFError, OverflowError, zipfile.BadZipFile) as fault:
             raise InvalidArgument(f"{self._path}: the checkpoint is damaged; remove it or name another") from fault
 
     def append(self, record: Arrays) -> None:
-        """Add a record. It is on disk when this comes back."""
+        """Append a record; it has been flushed to disk when this returns."""
         stream = io.BytesIO()
         np.savez(stream, allow_pickle=False, **record)
         data = stream.getvalue()
@@ -122,10 +122,10 @@ class Checkpoint:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    """An array of a record, as `numpy.savez` writes it; no memory is taken for more than the bytes that are there.
+    """An array of a record as written by `numpy.savez`; allocates no more memory than there are bytes in the file.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the bytes are not such an array.
     """
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError("is compressed")

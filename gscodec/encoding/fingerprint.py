@@ -1,4 +1,4 @@
-"""What this build of gscodec computes, as a short text that changes whenever its results can."""
+"""Fingerprint of this build: a short text that changes whenever its results can change."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from gscodec.format.layout import VERSION
 
 _SOURCES: Final = frozenset({".py", ".cpp", ".h", ".inl", ".cu", ".cuh"})
 _ELSEWHERE: Final = frozenset({"batch", "cli", "exporting", "__pycache__"})
-"""Folders of the package that decide neither the bytes of a file nor the pixels that it decodes to."""
+"""Folders of the package that affect neither the bytes of a file nor the pixels that it decodes to."""
 
 
 @cache
 def fingerprint() -> str:
-    """16 hexadecimal digits of the version of the format and of every source that can change a file or its pixels.
+    """16 hexadecimal digits, a hash of the format version and every source file that affects files or decoded pixels.
 
-    The compiled engine counts, wherever it lies. The package's own version does not: it may stay while code changes.
-    Versions of other libraries are left out, so that a new Pillow does not encode everything anew.
+    The compiled engine is included, wherever it is stored. The package's version is not: it may stay the same while
+    code changes. Versions of other libraries are left out, so that a new Pillow does not invalidate every encoded file.
     """
     root = Path(gscodec.__file__).parent
     digest = hashlib.sha256(repr(VERSION).encode())

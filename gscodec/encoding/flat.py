@@ -1,4 +1,4 @@
-"""Files of one Gaussian that paints one colour: all that a constant picture needs, and the least that any can be."""
+"""Files of a single Gaussian of constant colour: sufficient for a constant picture, and the smallest possible file."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from gscodec.model.gaussians import GaussianSet, LodTable
 
 
 def constant_colour(job: Job) -> npt.NDArray[np.float32] | None:
-    """(C,) the value of all pixels that count, of a picture in memory that has one; its mean where none counts."""
+    """(C,) colour of a picture in memory whose visible pixels are all equal, else None; the mean if none is visible."""
     if not isinstance(job.stack, ImageStack):
         return None
     shown = job.samples.reshape(-1, job.samples.shape[2])
@@ -26,7 +26,7 @@ def constant_colour(job: Job) -> npt.NDArray[np.float32] | None:
 
 
 def flat_file(job: Job, colour: npt.NDArray[np.float32], budget: int | None) -> Encoded:
-    """The file of one Gaussian of (C,) one colour, as near as the profile holds it."""
+    """The file of one Gaussian of colour (C,), rounded to the profile's precision."""
     job = job.changed(lods=1)
     grid, lods = job.grid, LodTable.single(1)
     scale = 1.0 / max(grid.height, grid.width)

@@ -1,4 +1,4 @@
-"""What each pixel of a picture counts in its encode: from a map of what is important, or from the picture itself."""
+"""Weight of each pixel of a picture in its encode: from an importance map, or from the picture's own saliency."""
 
 import math
 import os
@@ -18,18 +18,18 @@ from gscodec.model.constants import MAX_STRENGTH
 from gscodec.model.gaussians import Float32Array
 
 AUTO: Final = "auto"
-"""In place of a map: the picture's own saliency."""
+"""Value that selects the picture's own saliency instead of a map."""
 
 
 def pixel_weights(
     importance: str | os.PathLike[str] | npt.NDArray[Any], strength: float, stack: ImageStack
 ) -> Float32Array:
-    """float32 (H, W), 1 on average: what the errors of each pixel count.
+    """float32 (H, W) weight of the error of each pixel, 1 on average.
 
     Args:
-        importance: `auto`; or a map of the picture's size, as a path or as `from_array` takes it: 1 is important, 0 is
-            not. Of a map in colour the mean of the colours counts, and no alpha.
-        strength: how many times as much a pixel of value 1 counts as one of value 0; in between in proportion.
+        importance: `auto`; or a map of the picture's size, as a path or as `from_array` takes it, from 0 (unimportant)
+            to 1 (important). Colour channels are averaged; alpha is ignored.
+        strength: ratio of the weights at map values 1 and 0; weights are linear in between.
 
     Raises:
         InvalidArgument: a strength below 1 or above MAX_STRENGTH, or a map of another size or with values outside 0..1.

@@ -1,4 +1,4 @@
-"""What is to be encoded and how, and what is told while that goes on."""
+"""Picture and settings of an encode, and the progress reports while it runs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -37,10 +37,10 @@ class Progress:
     total_steps: int
     n_gaussians: int
     psnr: float  # dB, of the fit so far, before quantisation
-    bpp: float  # of a file with the present Gaussians
+    bpp: float  # estimated, of a file with the present Gaussians
     seconds: float
     seconds_left: float
-    block: int = 1  # of a large picture: the one at hand
+    block: int = 1  # current block of a large picture, from 1
     n_blocks: int = 1
 
 
@@ -54,21 +54,21 @@ class Job:
     rasterizer: Rasterizer
     progress: Callable[[Progress], None] | None = None
     started: float = field(default_factory=time.perf_counter)
-    notes: Mapping[str, Json] = field(default_factory=dict)  # what the file's metadata says besides provenance
+    notes: Mapping[str, Json] = field(default_factory=dict)  # entries of the file's metadata besides provenance
     regions: Regions | None = None  # of a picture that is encoded block by block
     checkpoint: Path | None = None
-    importance: npt.NDArray[np.float32] | None = None  # (H, W) what each pixel counts, 1 on average; None is 1 for all
-    source_name: str = ""  # bare file name that the file records; empty is none
+    importance: npt.NDArray[np.float32] | None = None  # (H, W) pixel weights, 1 on average; None means 1 everywhere
+    source_name: str = ""  # bare file name that the file records; empty means none
     metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
-    importance_origin: str = ""  # where it came from, for the file's provenance
+    importance_origin: str = ""  # source of the importance map, for the file's provenance
 
     def changed(self, **settings: Unpack[EncodeOptions]) -> "Job":
-        """The job with other settings."""
+        """A copy of the job with other settings."""
         return replace(self, settings=self.settings.changed(settings))
 
     @property
     def profile(self) -> str:
-        """Profile of the file."""
+        """Name of the file's profile."""
         return self.settings.chosen_profile
 
     @property
@@ -78,30 +78,30 @@ class Job:
 
     @property
     def deadline(self) -> float | None:
-        """End of the time budget, of time.perf_counter; None is never."""
+        """End of the time budget, in the time of time.perf_counter; None means no limit."""
         budget = self.settings.time_budget
         return None if budget is None else self.started + budget
 
     @property
     def samples(self) -> npt.NDArray[np.float32]:
-        """(H, W, C) of a picture that is in memory."""
+        """float32 (H, W, C) samples of a picture in memory."""
         assert isinstance(self.stack, ImageStack)
         return self.stack.samples
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float32] | None:
-        """(C,) factors on the channels while they are fitted, by the weights of their groups; None is 1 for all."""
+        """(C,) factors on the channels during the fit, from the weights of their groups; None means 1."""
         return channel_scales(self.stack.groups, self.stack.weights) if isinstance(self.stack, ImageStack) else None
 
     @cached_property
     def target(self) -> npt.NDArray[np.float32]:
-        """(H, W, C) that is fitted, of a picture that is in memory."""
+        """float32 (H, W, C) target of the fit, of a picture in memory."""
         target = aimed(self.samples, self.stack.groups)
         return target if self.scales is None else target * self.scales
 
     @cached_property
     def counts(self) -> npt.NDArray[np.float32] | None:
-        """What samples count in the fit, as in `Rasterizer.loss`: by importance, and colour by its alpha."""
+        """Weights of samples in the fit, as in `Rasterizer.loss`: importance times, for straight colour, alpha."""
         weights = fit_weights(self.samples, self.stack.groups)
         if weights is None or self.importance is None:
             return self.importance if weights is None else weights
@@ -115,17 +115,17 @@ class Job:
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """Channel groups of the file: those of the picture, and which file that came from."""
+        """Channel groups of the file: those of the picture, with the name of their source file."""
         groups = self.stack.groups
         return (replace(groups[0], source=self.source_name),) if self.source_name else groups
 
     @property
     def visible(self) -> npt.NDArray[np.bool_] | None:
-        """(H, W), the pixels that count; None is all."""
+        """(H, W) mask of the pixels that count; None means all."""
         return self.stack.visible if isinstance(self.stack, ImageStack) else None
 
     def unscaled(self, gaussians: GaussianSet) -> GaussianSet:
-        """Fitted Gaussians with the features of the samples."""
+        """Fitted Gaussians with features in units of the samples."""
         return gaussians if self.scales is None else replace(gaussians, features=gaussians.features / self.scales)
 
     def contents(
@@ -136,9 +136,9 @@ class Job:
         page_size: int = DEFAULT_PAGE_SIZE,
         meta: dict[str, Json] | None = None,
     ) -> Contents:
-        """A file of fitted Gaussians, and the lattice they lie on, or may."""
+        """Contents of a file of fitted Gaussians, which lie on `lattice` if there is one."""
         if lattice is not None and self.scales is not None:
-            # Within a group all scales are one, so that its transform stays what it is.
+            # Scales are equal within a group, so its transform is unchanged.
             lattice = replace(lattice, feature_steps=lattice.feature_steps / self.scales)
         stack = self.stack
         gaussians = self.unscaled(gaussians)
@@ -148,17 +148,17 @@ class Job:
 
     @property
     def n_pixels(self) -> int:
-        """Of the picture."""
+        """Number of pixels of the picture."""
         return self.grid.height * self.grid.width
 
     @property
     def preset(self) -> Preset:
-        """Every constant of the fit."""
+        """All constants of the fit."""
         return self.settings.recipe
 
 
 def qat_task(job: Job, lods: LodTable) -> "QatTask":
-    """What quantisation-aware fine-tuning works on after a fit with such levels, of a picture that is in memory."""
+    """Input of quantisation-aware fine-tuning after a fit with these levels of detail, of a picture in memory."""
     from gscodec.fit.qat_task import QatTask  # needs torch
 
     return QatTask(

@@ -1,4 +1,4 @@
-"""How much of a source's metadata a file keeps."""
+"""Decides how much of a source's metadata a file keeps."""
 
 import zlib
 from dataclasses import replace
@@ -16,21 +16,21 @@ from gscodec.image.stack import ImageStack
 MetadataPolicy = Literal["all", "none"]
 
 METADATA_SHARE: Final = 0.05
-"""Share of a budget in bytes that metadata may take, and an ICC profile that says no more than that colours are sRGB.
-What else says how colours are meant is kept whatever it takes."""
+"""Maximum fraction of a byte budget for metadata, and for an ICC profile that is equivalent to sRGB. Other data that
+defines colours is kept regardless of its size."""
 
 
 def kept_metadata(
     stack: ImageStack | RegionSource, policy: str, budget: int | None
 ) -> tuple[ImageStack | RegionSource, Metadata]:
-    """The picture and the metadata that its file keeps.
+    """The picture, and the metadata that its file keeps.
 
-    An ICC profile of sRGB, which is what a picture without one has, is left out with a SourceWarning where it takes
-    more than its share of a budget. Of `all`, so is metadata that takes more: XMP first, then Exif, attributes of
-    OpenEXR, and the pixel density. `none` keeps colour tags alone.
+    An ICC profile of sRGB, which is also the default without a profile, is dropped with a SourceWarning if it takes
+    more than its share of a budget. With `all`, so is metadata that takes more: XMP first, then Exif, OpenEXR
+    attributes, and the pixel density. `none` keeps colour tags only.
 
     Raises:
-        InvalidArgument: no such policy.
+        InvalidArgument: the policy does not exist.
     """
     if policy not in get_args(MetadataPolicy):
         raise InvalidArgument(f"metadata {policy!r} is not known: use {', '.join(get_args(MetadataPolicy))}")
@@ -59,7 +59,7 @@ def kept_metadata(
 
 
 def _without_srgb(stack: ImageStack | RegionSource, budget: int | None) -> ImageStack | RegionSource:
-    """The picture without an ICC profile that says nothing and costs much."""
+    """The picture without an ICC profile that is equivalent to sRGB and takes more than its share of the budget."""
     if budget is None or not isinstance(stack, ImageStack) or not stack.icc:
         return stack
     size = icc_bytes(stack.icc)

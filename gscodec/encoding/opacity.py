@@ -1,4 +1,4 @@
-"""What an alpha means to an encode: which samples are seen, what is stored where they are not, and 0 and 1 exactly."""
+"""Alpha in an encode: visibility of samples, values stored where they are hidden, and exact alpha of 0 and 1."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,22 +17,22 @@ from gscodec.model.file_names import legal_name
 from gscodec.model.gaussians import Float32Array
 
 MARGIN: Final = 0.1
-"""By how much a fit aims below an alpha of 0 and above one of 1, so that what it misses by is clamped to them."""
+"""Margin by which a fit's target lies below an alpha of 0 and above one of 1; clamping then removes small errors."""
 
 DEEP_MARGIN: Final = 0.2
-"""The same from DEPTH_PX into a flat part on, where there is room to get there."""
+"""The margin from DEPTH_PX into a flat part on, where the fit has room to reach it."""
 
 DEPTH_PX: Final = 4
 
 LEAST_WEIGHT: Final = 1 / 64
-"""What errors of a colour count that an alpha of 0 hides: enough to keep it near what filters should meet there."""
+"""Weight of errors of colour under an alpha of 0: enough to keep it near what filters should read there."""
 
 
 def prepared(stack: ImageStack, name: str) -> ImageStack:
-    """A stack without what an alpha makes needless: an opaque alpha, and whatever colour is hidden by an alpha of 0.
+    """A stack without redundant alpha: an opaque alpha is removed, and colour under an alpha of 0 is replaced.
 
     Args:
-        name: bare file name of the picture where the stack does not know its file.
+        name: bare file name of the picture, used if the stack has none.
     """
     stack = _without_opaque(stack, name)
     samples = without_hidden(stack.samples, stack.groups)
@@ -41,7 +41,7 @@ def prepared(stack: ImageStack, name: str) -> ImageStack:
 
 
 def without_hidden(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
-    """Samples (H, W, C) whose straight colours continue smoothly to where their alpha is 0."""
+    """Samples (H, W, C) whose straight colours continue smoothly into pixels with an alpha of 0."""
     result = samples
     for cover in covers(groups):
         seen = samples[:, :, cover.alpha] > 0
@@ -52,9 +52,9 @@ def without_hidden(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Flo
 
 
 def aimed(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
-    """What a fit aims at so that samples (H, W, C) come back: a margin beyond each alpha of exactly 0 or 1.
+    """Target of the fit for samples (H, W, C): a margin beyond each alpha of exactly 0 or 1, so that clamping is exact.
 
-    So too for premultiplied colour of 0 where nothing is covered, which must not become light.
+    Premultiplied colour of 0 outside the covered area gets the margin too: errors there would add light.
     """
     found = covers(groups)
     if not found:
@@ -72,10 +72,10 @@ def aimed(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array
 
 
 def sample_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
-    """float32 (C, H, W), what errors of each sample count: those of straight colour its alpha; None is 1 for all.
+    """float32 (C, H, W) weight of the error of each sample: alpha for straight colours; None means 1 everywhere.
 
     Args:
-        samples: (H, W, C), also as `aimed` gives them.
+        samples: (H, W, C), also as returned by `aimed`.
     """
     straight = [cover for cover in covers(groups) if cover.mode is AlphaMode.STRAIGHT]
     if not straight:
@@ -87,7 +87,7 @@ def sample_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Flo
 
 
 def fit_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
-    """`sample_weights` for a fit: never 0, and 1 on average."""
+    """`sample_weights` for a fit: always above 0, and 1 on average."""
     weights = sample_weights(samples, groups)
     if weights is None:
         return None
@@ -96,7 +96,7 @@ def fit_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float3
 
 
 def _margins(flat: npt.NDArray[np.bool_]) -> Float32Array:
-    """(H, W) margins where alpha is flat: MARGIN at its edge, DEEP_MARGIN from DEPTH_PX on."""
+    """(H, W) margins where alpha is flat: MARGIN at the edge, DEEP_MARGIN from DEPTH_PX on."""
     depth = np.zeros(flat.shape, np.float32)
     inside = flat
     for _ in range(DEPTH_PX):
@@ -112,10 +112,10 @@ def _is_clamped(group: ChannelGroup) -> bool:
 
 
 class AimedRegions:
-    """A source in parts as a fit aims at it; see `Regions`.
+    """A source in parts, with each part as `aimed` returns it; see `Regions`.
 
     Args:
-        is_filled: whether hidden colour is filled already, as `prepared` does for the whole of a picture in memory.
+        is_filled: whether hidden colour has been replaced already, as `prepared` does for a picture in memory.
     """
 
     def __init__(self, source: Regions, *, is_filled: bool) -> None:
@@ -137,7 +137,7 @@ class AimedRegions:
 
 
 def _without_opaque(stack: ImageStack, name: str) -> ImageStack:
-    """A picture without its alpha where that is 1 everywhere; its file gets one again."""
+    """A picture without its alpha if that is 1 everywhere; decoded files get an alpha of 1 again."""
     group = stack.groups[0]
     is_plain = len(stack.groups) == 1 and not stack.files and not stack.weights
     if not is_plain or group.alpha is AlphaMode.NONE or group.n_channels not in {2, 4}:
@@ -150,7 +150,7 @@ def _without_opaque(stack: ImageStack, name: str) -> ImageStack:
 
 
 def _cut_out(stack: ImageStack, name: str) -> ImageStack:
-    """A stack whose files say where an alpha is 0 or 1 and nothing between."""
+    """A stack whose file entries mark alpha channels that hold only 0 and 1."""
     found = {
         stack.groups[cover.holder].name: _is_binary(stack.samples[:, :, cover.alpha]) for cover in covers(stack.groups)
     }

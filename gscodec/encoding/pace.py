@@ -1,23 +1,23 @@
-"""How many steps a time budget allows: measured while the work goes on, so that early errors are made up for."""
+"""Number of steps that fit into a time budget, from speeds measured during the work, so that errors are corrected."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 LEAST_STEPS: Final = 12
-"""Steps of any fit, however little time there is: with fewer nothing has grown."""
+"""Minimum number of steps of a fit, whatever the time: with fewer, no growth has taken place."""
 
 SPARE: Final = 0.05
-"""Share of the time left that is not planned for."""
+"""Fraction of the remaining time that is kept in reserve."""
 
 
 class Pace:
-    """Steps per second and pixel so far, and the time that is left.
+    """Speed so far, in steps per second and pixel, and the time that is left.
 
     Args:
-        deadline: of the clock; None has all the time.
-        reserve: seconds that come after the last step.
-        clock: `time.perf_counter` unless given.
+        deadline: in the time of `clock`; None means no limit.
+        reserve: seconds needed after the last step.
+        clock: returns the time in seconds; None means `time.perf_counter`.
     """
 
     def __init__(self, deadline: float | None, reserve: float, clock: Callable[[], float] | None = None) -> None:
@@ -29,20 +29,20 @@ class Pace:
 
     @property
     def is_blind(self) -> bool:
-        """Whether time matters and nothing has been measured yet."""
+        """Whether there is a deadline and no speed has been measured yet."""
         return self._deadline is not None and not self._work
 
     def took(self, steps: int, pixels: int, seconds: float) -> None:
-        """Learn from a finished fit."""
+        """Record the duration of a finished fit."""
         self._work += steps * pixels
         self._seconds += seconds
 
     def steps(self, wanted: int, pixels: int, pixels_left: int, extra: float) -> int:
-        """Steps of a fit: as many as wanted, or as its part of the time allows.
+        """Number of steps of a fit: `wanted`, or fewer if its part of the time requires it.
 
         Args:
-            pixels: of this fit. pixels_left: of this fit and all after it.
-            extra: steps of another kind that come with each step.
+            pixels: of this fit. pixels_left: of this fit and all later ones.
+            extra: steps of another kind per step, such as quantisation-aware fine-tuning.
         """
         if self._deadline is None or not self._work:
             return wanted

@@ -1,4 +1,4 @@
-"""Finished Gaussians to bytes: provenance where it fits, and how the file decodes."""
+"""Packs finished Gaussians into a file, with provenance if it fits, and measures how the file decodes."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,24 +19,24 @@ from gscodec.model.channels import AlphaMode, SampleType
 from gscodec.render.base import DeviceEngine
 
 PSNR_AREA_PX = 1024
-"""Side of the parts in which a large picture is decoded to measure it."""
+"""Side, in px, of the parts in which a large picture is decoded for measurement."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file, and what it took."""
+    """A file and its measurements."""
 
     data: bytes
     n_gaussians: int
     lods: int
-    psnr: float  # dB, as decoded
+    psnr: float  # dB, of the decoded file
     steps: int
-    importance_psnr: float | None = None  # dB, by what each pixel counts
+    importance_psnr: float | None = None  # dB, weighted by importance
     profile: str = ""
 
 
 def finished(encoder: ProfileEncoder, contents: Contents, steps: int) -> Encoded:
-    """The file of contents, with provenance where that fits."""
+    """The file of contents, with provenance if it fits into the budget."""
     job, budget = encoder.job, encoder.budget
     plain = pack(contents)
     psnr, importance_psnr = _decoded_psnrs(job, plain)
@@ -46,21 +46,21 @@ def finished(encoder: ProfileEncoder, contents: Contents, steps: int) -> Encoded
         if budget is None or len(data) <= budget:
             break
     else:
-        if not job.notes:  # these are kept whatever they take
+        if not job.notes:  # notes are always kept
             data = plain
     return Encoded(data, len(contents.gaussians), len(contents.lods), psnr, steps, importance_psnr, job.profile)
 
 
 def decoded_psnr(job: Job, data: bytes) -> float:
-    """PSNR (dB) of what a finished file decodes to on the same device, against the source, both at its bit depth.
+    """PSNR (dB) of a finished file decoded on the same device, against the source, both at its bit depth.
 
-    Of the visible texels, where a mask hides some; errors of straight colour by its alpha.
+    Pixels hidden by a mask are left out; errors of straight colour are weighted by its alpha.
     """
     return _decoded_psnrs(job, data)[0]
 
 
 def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
-    """`decoded_psnr`, and that by what each pixel counts, if they count differently."""
+    """`decoded_psnr`, and the same weighted by importance if pixels have different weights."""
     groups = job.stack.groups
     with IgsImage(data, device=job.rasterizer) as image:
         device = job.rasterizer.on_device
@@ -87,7 +87,7 @@ def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
 
 
 def _is_measured_there(job: Job) -> bool:
-    """Whether a device can tell the PSNR where it decodes: all samples are alike, and codes of the same full depth."""
+    """Whether the decoding device can measure the PSNR: all channels share a group of codes at full depth."""
     depths = {group.bit_depth for group in job.stack.groups if group.sample_type is SampleType.UINT}
     return (
         job.regions is None
@@ -99,7 +99,7 @@ def _is_measured_there(job: Job) -> bool:
 
 
 def _psnrs_there(job: Job, image: IgsImage, device: DeviceEngine) -> tuple[float, float | None]:
-    """`_decoded_psnrs` without a picture that comes to the host."""
+    """`_decoded_psnrs` measured in device memory, without copying the picture to the host."""
     with device.runtime:
         counts = None if job.importance is None else device.pictures.as_it_is(job.importance)
         codes, target = image.render_device(), device.pictures.planes(job.samples)

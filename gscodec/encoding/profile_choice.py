@@ -1,4 +1,4 @@
-"""Which profile a file gets where the settings name none: the one place where that is decided."""
+"""Chooses the profile of a file if the settings name none; no other module does."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from gscodec.encoding.settings import EncodeSettings
 
 TINY_BYTES: Final = 2048
-"""Bytes up to which a file gets the tiny profile: tables and levels of detail of `coded` take 350 to 500."""
+"""Size in bytes up to which a file gets the tiny profile: tables and levels of detail of `coded` take 350 to 500."""
 
 
 def default_profile(preset: str) -> str:
-    """What stores most pictures best: 16 bits a value as in the paper for its recipe, else the smallest files."""
+    """The default profile of a preset: 16 bits per value for `paper`, as published; otherwise the smallest files."""
     return F16.name if preset == "paper" else CODED.name
 
 
 def profile_for_size(settings: "EncodeSettings", height: int, width: int) -> str:
-    """The chosen profile, or else one that can store a picture of height x width px.
+    """The profile of the settings, or else one that can store a picture of height x width px.
 
     Raises:
-        InvalidArgument: the settings name one that cannot.
+        InvalidArgument: the profile of the settings cannot store this size.
     """
     fault = BY_NAME[settings.chosen_profile].size_fault(height, width)
     if not fault:
@@ -33,6 +33,6 @@ def profile_for_size(settings: "EncodeSettings", height: int, width: int) -> str
 
 
 def tiny_profile(settings: "EncodeSettings", height: int, width: int) -> str | None:
-    """The profile for files of up to TINY_BYTES; None where the settings leave no choice or it cannot have the size."""
+    """The profile for files of up to TINY_BYTES; None if the settings name another or it cannot store the size."""
     is_free = settings.profile is None and settings.lods in {None, 1} and settings.preset != "paper"
     return SMALL.name if is_free and not BY_NAME[SMALL.name].size_fault(height, width) else None

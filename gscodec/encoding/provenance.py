@@ -1,4 +1,4 @@
-"""What a file says of its making, where that takes little of it."""
+"""Provenance: the encoder, settings and PSNR that a file records in its metadata if they take little space."""
 
 from pathlib import PurePath
 from typing import Final
@@ -14,17 +14,17 @@ from gscodec.model.json_value import Json
 from gscodec.version import __version__
 
 META_SHARE: Final = 0.01
-"""Share of a file's bytes above which its provenance is left out, and likewise the source's name."""
+"""Maximum fraction of a file's bytes for its provenance, and likewise for the source's name; more is left out."""
 
 META_SLACK: Final = 8
-"""Bytes left free because provenance is deflated, and its digits are not known when Gaussians are counted."""
+"""Bytes in reserve: provenance is deflated, and its PSNR digits are not known when Gaussians are counted."""
 
 TYPICAL_DB: Final = 29.97
-"""PSNR with as many digits as most, for sizes that are planned before it is known."""
+"""A PSNR in dB with a typical number of digits, for sizes that are planned before it is known."""
 
 
 def provenance(job: Job, psnr: float) -> dict[str, Json]:
-    """What a file says of its making; META_SLACK covers what the PSNR's digits add to its size."""
+    """The provenance entries of a file; META_SLACK covers what the PSNR's digits add to their deflated size."""
     said = {
         "encoder": f"gscodec {__version__}",
         "preset": job.settings.preset,
@@ -39,19 +39,19 @@ def provenance(job: Job, psnr: float) -> dict[str, Json]:
 
 
 def rounded_psnr(psnr: float) -> float:
-    """PSNR in dB as a file states it."""
+    """PSNR in dB, rounded as files record it."""
     return round(min(psnr, EXACT_DB), 2)
 
 
 def provenance_fits(job: Job, budget: int | None) -> bool:
-    """Whether a file of at most `budget` bytes has provenance: it may take META_SHARE of them, and more with notes."""
+    """Whether a file of at most `budget` bytes has provenance: up to META_SHARE of them, or more if there are notes."""
     return budget is None or bool(job.notes) or meta_bytes(provenance(job, 0.0)) <= META_SHARE * budget
 
 
 def recorded_name(stack: ImageStack | RegionSource, budget: int | None) -> str:
-    """The bare file name that the file of a single picture records, so that no decode goes there unasked.
+    """The bare file name that the file of a single picture records as its source; empty means none.
 
-    Never a folder, and nothing of what is no picture's file or takes too much of a budget in bytes.
+    Never a folder; empty if the name is not that of a picture file or takes too much of a byte budget.
     """
     if stack.files or len(stack.groups) != 1:
         return ""

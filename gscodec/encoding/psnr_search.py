@@ -1,8 +1,8 @@
-"""The smallest file of a given PSNR: how many Gaussians, and how much of the fit's PSNR its coding may lose.
+"""Search for the smallest file with a target PSNR: number of Gaussians, and PSNR lost to quantisation.
 
-A fit is dear, and what becomes of its PSNR in the file is cheap to choose: the lattice's steps. So a fit only has to
-come near, within the decibel that coarser or finer steps make up for at hardly more bytes. Where to begin, two short
-fits of few Gaussians tell.
+Fitting is expensive; choosing quantiser steps afterwards is cheap. So a fit only has to come within about a decibel of
+the target, which coarser or finer steps correct at nearly the same size. Two short fits of few Gaussians tell where to
+begin.
 """
 
 import math
@@ -11,54 +11,54 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 AIM_DB: Final = 0.05
-"""A file is aimed at so much above the PSNR asked for."""
+"""Distance in dB above the target PSNR that files are aimed at."""
 
 SLACK_DB: Final = 0.1
-"""A file this much above it is not worth another try."""
+"""A file at most this far above the target, in dB, ends the search."""
 
 MOST_FITS: Final = 5
-"""Full fits that a target may take before the best file so far is kept."""
+"""Maximum number of full fits before the best file so far is kept."""
 
 MORE_FITS: Final = 3
-"""And so many, each of twice the Gaussians, as long as no file has the target's PSNR."""
+"""Maximum number of retries; each doubles the Gaussian count until the target PSNR is reached."""
 
 MOST_FINISHES: Final = 5
-"""Files that are made of one fit."""
+"""Maximum number of files packed from one fit."""
 
 LONGER_GAINS_DB: Final = 2.0
-"""What a full fit gains over one of a fifth of its steps, roughly, at the fewer Gaussians of the two short fits."""
+"""Approximate PSNR gain in dB of a full fit over one of a fifth of its steps, at the smaller probe count."""
 
 LONGER_GAINS_SLOPE: Final = 0.6
-"""By how much more the full fit gains with every doubling of Gaussians, dB."""
+"""Increase of that gain in dB per doubling of the count."""
 
 DB_PER_DOUBLING: Final = 2.4
-"""What twice the Gaussians gain, roughly, where nothing better is known."""
+"""Default PSNR gain in dB per doubling of the Gaussian count, until it has been measured."""
 
 SLOPES: Final = (0.8, 6.0)
-"""Least and most that is believed of what twice the Gaussians gain, dB: fits scatter."""
+"""Bounds in dB on the measured gain per doubling of the count: PSNRs of fits scatter."""
 
 MOST_DB: Final = 120.0
-"""What is exact counts as: a fit's error is told down to there, and differences of infinities are no numbers."""
+"""PSNR in dB that stands for an exact result, so that differences stay finite."""
 
 MOST_DOUBLINGS: Final = 3.0
-"""Beyond the counts that were tried."""
+"""Maximum number of doublings by which a count may lie beyond those tried."""
 
 
 class Measured(Protocol):
-    """Anything that has a PSNR."""
+    """An object with a PSNR."""
 
     @property
     def psnr(self) -> float:
-        """In dB."""
+        """PSNR in dB."""
         ...
 
 
 class Sized(Measured, Protocol):
-    """A finished file."""
+    """A finished file with a PSNR."""
 
     @property
     def data(self) -> bytes:
-        """Its bytes."""
+        """Contents of the file."""
         ...
 
 
@@ -68,14 +68,14 @@ E = TypeVar("E", bound=Sized)
 
 @dataclass(frozen=True)
 class LossRange:
-    """dB that a fit may lose on its way into a file."""
+    """Ranges, in dB, of the PSNR that a fit may lose through quantisation or pruning."""
 
     best: tuple[float, float]  # hardly costs more bytes than another count would
     possible: tuple[float, float]
 
     @property
     def usual(self) -> float:
-        """The loss that counts are chosen for."""
+        """The loss in dB for which counts are chosen."""
         return 0.5 * (self.best[0] + self.best[1])
 
 
@@ -89,19 +89,19 @@ def smallest_at(
     fit: Callable[[int], F],
     finish: Callable[[F, float], E],
 ) -> tuple[E, bool]:
-    """The smallest file found that has `wanted` dB, or the best one when none has; whether it has.
+    """The smallest file found with at least `wanted` dB, or the best one if none has; and whether it has.
 
     Args:
-        counts: of Gaussians that are probed before the first fit, ascending.
-        most: Gaussians there may be.
-        probe: dB of a fit of so many Gaussians, of a fifth of the steps.
-        fit: a full fit of so many Gaussians.
-        finish: the file of a fit that is meant to lose so many dB.
+        counts: Gaussian counts of the probes before the first fit, ascending.
+        most: maximum number of Gaussians.
+        probe: PSNR in dB of a short fit (a fifth of the steps) with a given count.
+        fit: a full fit with a given count.
+        finish: the file of a fit, quantised so that it loses about the given dB.
     """
     aim = wanted + AIM_DB
     probes = {count: min(probe(count), MOST_DB) for count in sorted({min(count, most) for count in counts})}
     fits: dict[int, F] = {}
-    finished: set[int] = set()  # the counts whose fits became files
+    finished: set[int] = set()  # counts whose fits were packed into files
     files: list[E] = []
     count = first_count(probes, aim + losses.usual, most)
     while count not in fits and len(fits) < MOST_FITS:
@@ -113,7 +113,7 @@ def smallest_at(
             if any(_close(wanted, file) for file in files):
                 break
         count = next_count({n: _db(f) for n, f in fits.items()}, aim + losses.usual, most, slope_of(probes))
-    # Fits of few Gaussians scatter: what none of them could be made to be, others that have enough may.
+    # PSNRs of small fits scatter: if no file meets the target, try the other fits that are good enough.
     for n in sorted(fits):
         if n not in finished and fits[n].psnr >= wanted and not any(_close(wanted, file) for file in files):
             files += _finished(aim, fits[n], losses, finish)
@@ -138,9 +138,9 @@ def _close(wanted: float, file: Measured) -> bool:
 
 
 def _finished(aim: float, fit: F, losses: LossRange, finish: Callable[[F, float], E]) -> list[E]:
-    """Files of a fit, each meant to come nearer to the aim than those before it."""
+    """Files of a fit, each quantised to come nearer to the aim than the ones before."""
     files: list[E] = []
-    got: dict[float, float] = {}  # PSNR, by the loss that was meant
+    got: dict[float, float] = {}  # PSNR in dB by intended loss
     low, high = losses.possible
     loss = _within((low, high), _db(fit) - aim)
     while loss not in got and len(got) < MOST_FINISHES:
@@ -161,7 +161,7 @@ def _finished(aim: float, fit: F, losses: LossRange, finish: Callable[[F, float]
 
 
 def slope_of(probes: dict[int, float]) -> float:
-    """DB that twice the Gaussians are likely to gain, by probes at two counts."""
+    """Estimated gain in dB per doubling of the Gaussian count, from probes at two counts."""
     if len(probes) < 2:
         return DB_PER_DOUBLING
     low, high = min(probes), max(probes)
@@ -169,7 +169,7 @@ def slope_of(probes: dict[int, float]) -> float:
 
 
 def first_count(probes: dict[int, float], aim: float, most: int) -> int:
-    """The count whose full fit is likely to have `aim` dB."""
+    """The count whose full fit is estimated to have `aim` dB."""
     low = min(probes)
     doublings = (aim - probes[low] - LONGER_GAINS_DB) / slope_of(probes)
     doublings = _within((-MOST_DOUBLINGS, math.log2(max(probes) / low) + MOST_DOUBLINGS), doublings)
@@ -177,10 +177,10 @@ def first_count(probes: dict[int, float], aim: float, most: int) -> int:
 
 
 def next_count(psnrs: dict[int, float], aim: float, most: int, slope: float = DB_PER_DOUBLING) -> int:
-    """The count to try next: between the trials round the aim, or beyond the last one; a known one ends the search.
+    """The count to try next, between the trials around the aim or beyond the last one; a repeated one ends the search.
 
-    PSNR is taken as linear in the logarithm of the count. Fits scatter, so a step inside the bracket never goes nearer
-    than a sixth to its ends.
+    PSNR is modelled as linear in the logarithm of the count. Fits scatter, so a step inside the bracket stays at least
+    a sixth of its width from either end.
     """
     enough = [n for n, psnr in psnrs.items() if psnr >= aim]
     short = [n for n in psnrs if not enough or n < min(enough)]

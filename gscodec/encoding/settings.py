@@ -1,6 +1,6 @@
-"""Everything that decides the bytes of a file except its picture and the engine: one frozen, validated object.
+"""All settings that decide the bytes of a file, apart from picture and engine: one frozen, validated object.
 
-The Python API, the command line, batch rules and manifests, and the encoder itself share `EncodeSettings`.
+The Python API, the command line, batch rules, manifests and the encoder share `EncodeSettings`.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from gscodec.model.choices import (
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS
 
 TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
-"""Settings of which an encode needs exactly one."""
+"""Names of the target settings; an encode needs exactly one of them."""
 
 FINGERPRINT_DIGITS: Final = 32
 """Hexadecimal digits of a fingerprint: 128 bits of SHA-256."""
@@ -64,47 +64,48 @@ class EncodeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """How a picture is encoded. At most one of the five targets is not None; `gscodec.encode` needs one.
+    """Settings of an encode. At most one of the five targets is not None; `gscodec.encode` needs one.
 
     Attributes:
-        bpp: target, bits of the file per pixel. An upper bound for the whole file, which has at least 95 % of it.
-        bppc: the same per pixel and channel.
-        size: the same in bytes.
-        gaussians: target, number of Gaussians.
-        psnr: target, dB of the decoded file.
-        preset: `fast`, `balanced`, `best`, or `paper`, the published recipe.
-        tune: what is optimised: `psnr`; `ssim`, structural similarity at a lower PSNR; or `balanced`, more of that at
-            about the same PSNR. Both take three to five times as long.
-        importance: path of a map of the picture's size (white is important, black is not), or `auto`, which finds
-            salient areas. Not for pictures encoded in blocks.
-        importance_strength: factor by which errors count more at 1 than at 0 of that map.
-        profile: `coded`, entropy-coded records; `packed`, quantised fixed-size records that a shader reads in place;
-            `f16`, 16-bit records that can be mapped; or `small`, files of at most 4096 bytes without tables and levels
-            of detail. None is `coded`, except for `paper`, and `small` for files of up to 2048 bytes.
-        record_bytes: size of a record of profile `packed`; None is 6 for RGB, and about 5 bits for a channel more or
-            less.
-        weights: how much errors of a map count beside those of the others, 0.01 to 100, by its name or role. Stored
-            as pairs.
-        lods: number of levels of detail; None is 5, but one for each 512 bytes where a size or rate allows fewer; of
-            `paper` 1.
-        steps: optimisation steps in place of the preset's.
-        seed: of the random placement; the same settings on the same engine give the same bytes.
-        block: side, px, a multiple of 64, of the blocks that the picture is encoded in, on the CPU. None is one block
-            up to LARGE_PIXELS, and what suits the rate beyond; on a GPU that was named, one block whatever its size, as
-            far as that GPU's memory goes.
-        time_budget: seconds that all may take, about: there are as many steps as they allow, so that the result
-            depends on the machine. Not with `psnr`.
-        part: part of an OpenEXR file that has several, by name or number.
-        nan: what becomes of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from around.
-        metadata: of the source: `all` keeps pixel density, Exif, XMP and OpenEXR attributes as long as they take at
-            most 5 % of a budget in bytes, `none` leaves them out. Colour tags and ICC profiles stay.
-        role: role of the one picture, in place of what its name and pixels say, as `normal`.
-        normal: direction of green in the one normal map: `gl` or `dx`.
-        as_stack: encode several pictures as one file whatever their names; without it these must be those of the maps
-            of one material.
+        bpp: target bits of the whole file per pixel. Never exceeded; the file has at least 95 % of it.
+        bppc: target bits of the whole file per pixel and channel, with the same bounds.
+        size: target size of the file in bytes, with the same bounds.
+        gaussians: target number of Gaussians.
+        psnr: target PSNR of the decoded file, dB.
+        preset: `fast`, `balanced`, `best`, or `paper`, the published method.
+        tune: quality measure to optimise: `psnr`; `ssim`, structural similarity at a lower PSNR; or `balanced`, higher
+            SSIM at about the same PSNR. The last two take three to five times as long.
+        importance: path of a map of the picture's size (white: important, black: unimportant), or `auto` for the
+            picture's own saliency. Not for pictures encoded in blocks.
+        importance_strength: ratio of the error weights at map values 1 and 0.
+        profile: `coded`, entropy-coded records; `packed`, quantised fixed-size records that a shader can read in place;
+            `f16`, 16-bit records that can be memory-mapped; or `small`, files of at most 4096 bytes without tables and
+            levels of detail. None means `f16` for preset `paper`, `small` for files of up to 2048 bytes, and `coded`
+            otherwise.
+        record_bytes: bytes per record of profile `packed`; None means 6 for RGB, and about 5 bits more or less per
+            additional or missing channel.
+        weights: weight of each map's errors relative to the others, 0.01 to 100, by map name or role. Stored as pairs.
+        lods: number of levels of detail; None means 5, or one per 512 bytes if a target size or rate is too small for
+            that; 1 for preset `paper`.
+        steps: number of optimisation steps, replacing the preset's.
+        seed: seed of the random placement; the same settings on the same engine give the same bytes.
+        block: side of the blocks in which the picture is encoded on the CPU, in px, a multiple of 64. None means a
+            single block up to LARGE_PIXELS, and a side chosen by the rate beyond; on an explicitly selected GPU, a
+            single block of any size that fits into its memory.
+        time_budget: approximate total time in seconds; the number of steps is reduced to fit, so the result depends on
+            the machine. Not with `psnr`.
+        part: part of a multi-part OpenEXR file, by name or number.
+        nan: handling of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from neighbouring
+        pixels.
+        metadata: metadata of the source to keep: `all` keeps pixel density, Exif, XMP and OpenEXR attributes up to 5 %
+            of a byte budget, `none` drops them. Colour tags and ICC profiles are always kept.
+        role: role of a single picture, such as `normal`, replacing what its name and pixels suggest.
+        normal: direction of green in a single normal map: `gl` or `dx`.
+        as_stack: encode several pictures as one file, whatever their names; otherwise the names must be those of the
+            maps of one material.
 
     Raises:
-        InvalidArgument: a value of another type or out of range, or two targets.
+        InvalidArgument: a value of another type or out of range, or several targets.
     """
 
     bpp: float | None = None
@@ -139,16 +140,16 @@ class EncodeSettings:
         given = [name for name in TARGETS if getattr(self, name) is not None]
         if len(given) > 1:
             raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
-        _ = self.overrides  # refuses unknown roles and conventions
+        _ = self.overrides  # raises for unknown roles and conventions
 
     @property
     def target(self) -> str | None:
-        """Name of the target that is set."""
+        """Name of the target that is set, or None."""
         return next((name for name in TARGETS if getattr(self, name) is not None), None)
 
     @property
     def recipe(self) -> Preset:
-        """The preset, tuned: every constant of the fit."""
+        """The preset with the tuning applied: all constants of the fit."""
         return tuned(get_preset(self.preset), self.tune)
 
     @property
@@ -165,27 +166,27 @@ class EncodeSettings:
 
     @property
     def overrides(self) -> Overrides:
-        """How the sources are interpreted."""
+        """Overrides of the interpretation of the sources."""
         return Overrides.parsed(self.role, self.normal, self.as_stack, "settings")
 
     @property
     def map_weights(self) -> dict[str, float]:
-        """Weights of maps by name; empty where there are none."""
+        """Weights of maps by name; may be empty."""
         return dict(self.weights or ())
 
     def for_samples(self) -> "EncodeSettings":
-        """These settings without those that say how sources are read, for samples that are in memory."""
+        """A copy without the settings that concern reading, for samples that are in memory."""
         return replace(self, role=None, normal=None, as_stack=False)
 
     def changed(self, values: Mapping[str, object], where: str = "") -> "EncodeSettings":
-        """These settings with others on top; a target replaces another one.
+        """A copy with other values; a new target replaces the present one.
 
         Args:
-            values: by field name; a `size` may be text, as `40k`.
-            where: place that they come from, for messages; empty is none.
+            values: by field name; `size` may be a text such as `40k`.
+            where: origin of the values, for error messages; may be empty.
 
         Raises:
-            InvalidArgument: a key that is no setting, a wrong value, or two targets.
+            InvalidArgument: an unknown key, an invalid value, or several targets.
         """
         try:
             unknown = [name for name in values if name not in _CHECKS]
@@ -202,29 +203,27 @@ class EncodeSettings:
             raise InvalidArgument(f"{where}: {fault}") from fault
 
     def check_together(self) -> None:
-        """Refuse settings that exclude each other. Layers of rules may pass through such states, an encode may not.
+        """Check combinations of settings. Layers of rules may pass through invalid ones; an encode may not.
 
         Raises:
             InvalidArgument: no target, or settings that exclude each other.
         """
         if self.target is None:
             raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
-        _ = self.recipe  # refuses tunes that the preset does not have
+        _ = self.recipe  # raises for tunes that the preset does not support
         layout = layout_named(self.chosen_profile)
         if layout.is_one_piece and ((self.lods or 1) > 1 or self.block is not None):
-            raise InvalidArgument(f"files of profile {layout.name} have one level of detail and are encoded as one")
+            raise InvalidArgument(f"profile {layout.name} has a single level of detail and cannot encode in blocks")
         if self.record_bytes is not None and not layout.has_record_bytes:
             able = " and ".join(other.name for other in LAYOUTS.values() if other.has_record_bytes)
-            raise InvalidArgument(
-                f"records of {self.record_bytes} bytes are for profile {able} only, not {layout.name}"
-            )
+            raise InvalidArgument(f"records of {self.record_bytes} bytes need profile {able}, not {layout.name}")
         if self.time_budget is not None and self.psnr is not None:
             raise InvalidArgument(
                 "a time budget and a PSNR target exclude each other: the target takes several encodes"
             )
 
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any setting, the encoder's code, or the format's version."""
+        """32 hexadecimal digits that change with any setting, the encoder's code, or the format version."""
         text = json.dumps([asdict(self), fingerprint()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
@@ -233,7 +232,7 @@ _Check = Callable[[str, object], object]
 
 
 def _number(low: float = 0.0, high: float = math.inf) -> _Check:
-    """A finite number above 0, within bounds."""
+    """Check for a finite number above 0, within bounds."""
 
     def check(name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, Real):
@@ -323,4 +322,4 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "normal": _text,
     "as_stack": _flag,
 }
-"""What each setting may be: a function of its name and value that returns the value as it is kept, or refuses it."""
+"""Check of each setting: a function of name and value that returns the normalised value or raises InvalidArgument."""

@@ -1,4 +1,4 @@
-"""From what an encode is given to samples: loaded, masked and weighted; in parts where memory would not hold them."""
+"""Loads the source of an encode: samples with mask and weights, or regions if they would not fit into memory."""
 
 import os
 from pathlib import Path
@@ -45,13 +45,13 @@ def refuse_to_replace_inputs(
     checkpoint: str | os.PathLike[str] | None,
     *maps: str | os.PathLike[str] | npt.NDArray[Any] | None,
 ) -> None:
-    """Refuse an output or a checkpoint that is an input, and an output that is the checkpoint.
+    """Raise if output or checkpoint is one of the inputs, or if both are the same file.
 
     Args:
-        maps: what else is read, where it is a path.
+        maps: other inputs; only paths are compared.
 
     Raises:
-        InvalidArgument: one is.
+        InvalidArgument: a file would be overwritten.
     """
     written = [path for path in (output, checkpoint) if path is not None]
     if not written:
@@ -72,17 +72,18 @@ def load_samples(
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None",
     output: str | os.PathLike[str] | None,
 ) -> ImageStack | RegionSource:
-    """The samples of a source with its mask and weights, ready to be fitted, or its parts.
+    """The samples of a source with mask and weights applied, ready to be fitted, or its regions.
 
     Raises:
-        InvalidArgument: overrides of samples that were not read here; a mask or weights of a picture in parts.
-        GsCodecError: as `load_picture`.
+        InvalidArgument: role or normal convention for samples that are not read from a file; mask or weights for a
+            picture that is read in regions.
+        GsCodecError: as in `load_picture`.
     """
     stack = _loaded(source, settings, limits)
     try:
         if not isinstance(stack, ImageStack):
             if mask is not None or settings.weights:
-                raise InvalidArgument("a picture that is read in parts goes with neither a mask nor weights")
+                raise InvalidArgument("a picture that is read in parts cannot have a mask or weights")
             return stack
         stack = hide(stack, mask) if mask is not None else stack
         stack = weighted(stack, settings.map_weights) if settings.weights else stack
@@ -94,15 +95,15 @@ def load_samples(
 
 
 def in_memory(source: RegionSource, limits: Limits, *, keep_open: bool) -> ImageStack:
-    """All of a picture that would be read in parts, for an engine that fits it as one.
+    """All samples of a picture that would be read in regions, for an engine that fits it as a whole.
 
     Raises:
-        LimitExceeded: it takes more memory than the limits allow.
+        LimitExceeded: the samples take more memory than the limits allow.
     """
     height, width, channels = source.shape
     try:
-        what = f"{source.source_name or 'picture'}: {width}x{height} px, fitted as one,"
-        limits.check_memory(8 * height * width * channels, what)  # its levels, and the floats that are made of them
+        what = f"{source.source_name or 'picture'}: {width}x{height} px, fitted as a whole,"
+        limits.check_memory(8 * height * width * channels, what)  # codes, and the floats converted from them
         samples = source.read(Rect(0, 0, width, height))
     finally:
         if not keep_open:
@@ -113,10 +114,10 @@ def in_memory(source: RegionSource, limits: Limits, *, keep_open: bool) -> Image
 def regions_of(
     stack: ImageStack | RegionSource, block: int | None, *, is_checked: bool, in_one: bool
 ) -> Regions | None:
-    """The picture in parts, where it is encoded in blocks: one block without a checkpoint is as good as none.
+    """The regions of a picture that is encoded in blocks, else None: a single block without checkpoint needs none.
 
     Args:
-        in_one: whether large pictures are fitted as one too, unless a block or a checkpoint is asked for.
+        in_one: whether large pictures too are fitted as a whole, unless a block size or checkpoint is set.
     """
     if isinstance(stack, RegionSource):
         return stack
@@ -133,14 +134,14 @@ def _loaded(source: "Source", settings: EncodeSettings, limits: Limits) -> Image
         paths = source if isinstance(source, list | tuple) else [source]
         return load_picture(paths, part=settings.part, nan=settings.nan, limits=limits, overrides=overrides)
     if overrides != Overrides():
-        raise InvalidArgument("a role is of a picture that is read from a file; samples have their groups")
+        raise InvalidArgument("a role is for a picture that is read from a file; samples in memory have channel groups")
     if isinstance(source, ImageStack | RegionSource):
         return source
     return from_array(source)  # type: ignore[arg-type]  # a sequence of paths is a list or a tuple
 
 
 def _file_name(source: "Source", output: str | os.PathLike[str] | None) -> str:
-    """What the file of a picture is called: its own name, or one like the output's."""
+    """File name recorded for a picture: its own, or one derived from the output's."""
     if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
         return Path(source).name
     return f"{'picture' if output is None else Path(output).stem}.png"

@@ -1,4 +1,4 @@
-"""From what was asked for to a file, and whether the file is that: neither bound of a target is missed in silence."""
+"""From a target to a file, and whether the file meets it: a missed target is always reported."""
 
 import math
 from collections.abc import Callable
@@ -17,40 +17,41 @@ from gscodec.encoding.whole import encode_whole
 from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE
 
 LOD_BYTES: Final = 512
-"""Bytes of a file for each level of detail that it has where none were asked for: a level takes 40, without what it
-costs the whole. Files of all sizes beyond TINY_BYTES have four, so that one level can be asked of a folder."""
+"""Bytes of a file per level of detail if the settings leave their number open: a level takes 40 bytes plus the loss for
+the whole. Files above TINY_BYTES have at least four, so that the same level can be decoded from all files of a
+folder."""
 
 MORE_TRIES: Final = 4
-"""Counts tried beyond the likely one where a file misses its bounds."""
+"""Number of counts tried beyond the estimate if a file misses its bounds."""
 
 FREE_COUNT: Final = 1 << 16
-"""Gaussians that a picture of fewer pixels may have, too, where so many are asked for."""
+"""Maximum number of Gaussians of a picture with fewer pixels than that, if a count is the target."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What was asked for; exactly one is not None."""
+    """Target of an encode; exactly one field is not None."""
 
-    budget: int | None = None  # bytes of the file
-    count: int | None = None  # Gaussians
+    budget: int | None = None  # maximum bytes of the file
+    count: int | None = None  # number of Gaussians
     psnr: float | None = None  # dB of the decoded file
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A file, and how it compares with what was asked for."""
+    """A file, and whether it meets the target."""
 
     encoded: Encoded
     met: bool
-    note: str = ""  # why it is not met, or why the file is smaller than a size that was asked for
+    note: str = ""  # why it is missed, or why the file is smaller than the requested size
 
 
 def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lods: bool) -> Outcome:
-    """The file that comes nearest to a target.
+    """The file nearest to a target.
 
     Args:
-        tiny_profile: the profile that files of up to TINY_BYTES may have instead; None is none.
-        any_lods: whether the settings leave the number of levels of detail open, so that there may be fewer.
+        tiny_profile: profile to use for files of up to TINY_BYTES; None means none.
+        any_lods: whether the settings leave the number of levels of detail open, so that small files may have fewer.
     """
     tiny = None if tiny_profile is None else suited(job.changed(profile=tiny_profile))
     job = suited(job)
@@ -94,7 +95,7 @@ def _with_count(encoded: Encoded, count: int) -> Outcome:
     if n == count:
         return Outcome(encoded, True)
     if n < count:
-        return Outcome(encoded, False, f"the file has {n} Gaussians, as many as it can have")
+        return Outcome(encoded, False, f"the file has {n} Gaussians, the maximum for it")
     return Outcome(encoded, False, f"the file has {n} Gaussians: each block has at least one for every level of detail")
 
 
@@ -116,7 +117,7 @@ def _with_size(job: Job, encoded: Encoded, budget: int, most: int) -> Outcome:
         return Outcome(encoded, True)
     spent = f"{used} of {budget} bytes are used"
     if math.isinf(encoded.psnr):
-        return Outcome(encoded, True, f"{spent}: the file decodes exactly, more would change nothing")
+        return Outcome(encoded, True, f"{spent}: the file decodes exactly, more bytes would not change it")
     if n >= most:
         return Outcome(encoded, True, f"{spent}: there is a Gaussian for every pixel")
     encoder = encoder_for(job)
@@ -134,7 +135,7 @@ def _encode(job: Job) -> Callable[[Job, int, int | None], Encoded]:
 
 
 def _best_of(job: Job, budget: int, most: int) -> Encoded:
-    """The best of several files of at most `budget` bytes, where there is one."""
+    """The best of several files of at most `budget` bytes, if there is one; else the smallest."""
     encoder = encoder_for(job, budget)
     likely = encoder.count_for(most)
     tries = dict.fromkeys((max(1, min(most, round(factor * likely))), seed) for factor, seed in encoder.restarts)
@@ -151,7 +152,7 @@ def _best_of(job: Job, budget: int, most: int) -> Encoded:
 def _one_of(
     progress: Callable[[Progress], None] | None, number: int, n_tries: int
 ) -> Callable[[Progress], None] | None:
-    """Progress of one of several fits as that of all."""
+    """Progress of one of several fits as part of the total."""
     if progress is None:
         return None
 
@@ -163,7 +164,7 @@ def _one_of(
 
 
 def _rank(file: Encoded, budget: int) -> tuple[bool, bool, float]:
-    """Less is better: within the budget, uses it, has the greater PSNR; sizes where they are too large."""
+    """Sort key, lowest is best: within the budget, uses it, higher PSNR; or smaller size if all exceed it."""
     used = len(file.data)
     if used > budget:
         return True, True, float(used)
@@ -171,7 +172,7 @@ def _rank(file: Encoded, budget: int) -> tuple[bool, bool, float]:
 
 
 def _within(job: Job, budget: int, most: int) -> Encoded:
-    """A file of at most `budget` bytes that uses them, where the likely count or one near it gives it."""
+    """A file of at most `budget` bytes that uses at least LEAST_SHARE of it, if a count near the estimate gives one."""
     encoder = encoder_for(job, budget)
     likely = encoder.count_for(most)
     best = _encode(job)(job, likely, budget)
@@ -182,9 +183,9 @@ def _within(job: Job, budget: int, most: int) -> Encoded:
         once = job.checkpoint is not None or job.deadline is not None or job.n_pixels > LARGE_PIXELS
         if once or not is_missed:
             return best
-        best = encode_in_blocks(job, likely, budget, recounts=False)  # few bytes, of which headers take much
+        best = encode_in_blocks(job, likely, budget, recounts=False)  # a small file, of which headers take much
     encode = encode_whole if job.regions is None else encode_in_blocks
-    low, high = 1, most + 1  # counts that may do, and the least that was too much
+    low, high = 1, most + 1  # range of counts that may fit
     for _ in range(MORE_TRIES):
         used, n = len(best.data), best.n_gaussians
         if LEAST_SHARE * budget <= used <= budget or math.isinf(best.psnr):
@@ -197,7 +198,7 @@ def _within(job: Job, budget: int, most: int) -> Encoded:
             break
         likely = n + encoder.gaussians_in(budget - used)
         count = likely if low <= likely < high else (low + high) // 2
-        if used <= budget and likely < low:  # one beyond what is likely came out smaller: a little further
+        if used <= budget and likely < low:  # counts above the estimate turned out to fit: search a little further
             count = min(count, 2 * low - n)
         other = encode(job, count, budget, recounts=False)
         if len(other.data) > budget:

@@ -1,4 +1,4 @@
-"""The smallest file that decodes at a PSNR asked for."""
+"""Encodes the smallest file that decodes at a target PSNR."""
 
 import math
 from dataclasses import replace
@@ -15,20 +15,20 @@ from gscodec.encoding.whole import Fitted, finish, fit
 from gscodec.fit.qat import least_needed_first, share_of
 
 PROBE_STEPS = 0.2
-"""Share of the steps that the short fits take which tell where the search for a PSNR begins."""
+"""Fraction of the steps for the short fits that start the search."""
 
 PROBE_PIXELS = (1600, 400)
-"""Pixels a Gaussian of those fits."""
+"""Pixels per Gaussian in the probe fits."""
 
 FINISHED_LOSSES = LossRange((0.0, SLACK_DB), (0.0, 0.0))
-"""A picture in blocks is measured as the finished file that each of its fits is."""
+"""Loss range for a picture in blocks, whose fits end as finished files and are measured as such."""
 
 
 def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
-    """The smallest file found that decodes at `wanted` dB, or the best one when none does; whether it does.
+    """The smallest file found that decodes at `wanted` dB, or the best one if none does; and whether it does.
 
     Args:
-        most: Gaussians there may be.
+        most: maximum number of Gaussians.
     """
     counts = [max(1, job.n_pixels // pixels) for pixels in PROBE_PIXELS]
     short = job.changed(steps=math.ceil(PROBE_STEPS * (job.settings.steps or job.preset.steps)))
@@ -60,7 +60,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
 
 
 def _thinned(job: Job, fitted: Fitted, wanted: float) -> Fitted:
-    """A fit without those of the finest Gaussians that `wanted` dB do not need."""
+    """A fit without the least important of the finest Gaussians, as long as it keeps `wanted` dB."""
     fit = fitted.fit
     order = least_needed_first(job.rasterizer, fit.gaussians, job.grid, fit.lods.counts, job.counts)
 

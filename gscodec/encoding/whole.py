@@ -1,4 +1,4 @@
-"""A picture encoded as one: a fit of all of it, then the file."""
+"""Encodes a picture as a whole: one fit, then the file."""
 
 import math
 import statistics
@@ -20,29 +20,29 @@ from gscodec.metrics.seen import SquareErrors
 from gscodec.model.gaussians import GaussianSet, LodTable, Window
 
 AFTER_STEPS = 40
-"""Steps whose time is left, of a time budget, for what comes after the last one: choosing a lattice tries some twenty,
-and each takes a decode, and so does packing."""
+"""Time reserved from a time budget, in steps, for the work after the last step: choosing a lattice renders about twenty
+candidates, and packing takes about as long."""
 
 GROWTHS = 2.0
-"""Time that growth takes in a fit, over what it takes in one of LEAST_STEPS: Gaussians also move."""
+"""Duration of growth in a fit relative to a fit of LEAST_STEPS: relocations add to it."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished fit that is not yet a file."""
+    """A finished fit, not yet quantised and packed."""
 
     fit: Fit
-    encoder: ProfileEncoder  # makes it the file
-    psnr: float  # dB, of the float fit
+    encoder: ProfileEncoder  # that packs the file
+    psnr: float  # dB, before quantisation
 
 
 def encode_whole(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
-    """The file of so many Gaussians, or, where it recounts, of as many as a budget in bytes holds."""
+    """File with n_gaussians Gaussians, or, if `recounts`, as many as fit into `budget` bytes."""
     return finish(fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts))
 
 
 def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Fitted:
-    """A fit of so many Gaussians, or of as many as the budget holds."""
+    """Fit with n_gaussians Gaussians, or as many as fit into `budget` bytes."""
     encoder = encoder_for(job, budget)
 
     def report(state: StepReport) -> None:
@@ -60,7 +60,7 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
 
 
 def _psnr(job: Job, fitted: Fit) -> float:
-    """Of a fit before it is quantised: what is seen of it, where an alpha hides some."""
+    """PSNR (dB) of a fit before quantisation, of the visible colour if there is an alpha."""
     if job.counts is None or job.counts.ndim == 2:
         return float(fitted.psnr)
     gaussians, grid = job.unscaled(fitted.gaussians), job.grid
@@ -86,9 +86,9 @@ def finish(fitted: Fitted, share: float | None = None) -> Encoded:
 
 
 def _hurried(job: Job, n_gaussians: int) -> Job:
-    """The job with as many steps as its time budget has room for, by what a short fit takes.
+    """The job with as many steps as its time budget allows, estimated by a short fit.
 
-    Growth costs any fit about the same: the last steps alone tell what more of them take.
+    Growth takes about the same time in every fit, so only the last steps tell the cost of further ones.
     """
     if job.deadline is None:
         return job

@@ -171,7 +171,7 @@ def test_profile_packed_and_what_info_says_of_it(run: Run, picture: Path, tmp_pa
     assert run("decode", output, tmp_path / "back.png").code == 0
     outcome = run("encode", picture, output, "--gaussians", 90, "--record-bytes", 1, *how, "--overwrite")
     assert outcome.code == 1
-    assert "records of 1 bytes do not suit 3 channels: use 3..11" in outcome.stderr
+    assert "records of 1 bytes are not possible with 3 channels: use 3..11" in outcome.stderr
 
 
 def test_an_encode_is_tuned_and_told_what_matters(run: Run, picture: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a GPU's memory allows: estimates, refusals in one line, and large pictures fitted as one."""
+"""What a GPU's memory allows: estimates, refusals in one line, and large pictures fitted as a whole."""
 
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def test_under_auto_it_is_encoded_in_blocks() -> None:
 @pytest.mark.usefixtures("on_device")
 def test_a_picture_that_the_host_cannot_hold_is_refused() -> None:
     limits = Limits(max_memory=10_000)
-    with pytest.raises(LimitExceeded, match="picture: 48x40 px, fitted as one, takes about 1 MiB of memory"):
+    with pytest.raises(LimitExceeded, match="picture: 48x40 px, fitted as a whole, takes about 1 MiB of memory"):
         encode(Parts(picture()), gaussians=60, preset="fast", steps=20, device="cuda", limits=limits)
 
 
@@ -111,7 +111,7 @@ def test_a_picture_that_the_gpu_cannot_hold_is_refused(runtime: HostRuntime, mon
         with pytest.raises(OutOfDeviceMemory) as caught:
             image.render_device()
         text = (
-            "a picture of 48x40 px takes about 5,760 bytes, 5,759 are free; ask for a region, a smaller size, or strips"
+            "a picture of 48x40 px takes about 5,760 bytes, 5,759 are free; request a region, a smaller size, or strips"
         )
         assert str(caught.value) == f"device host: {text}"
         assert image.render_device(region=(0, 0, 48, 20)).shape == (20, 48, 3)

@@ -95,5 +95,5 @@ def test_sources_in_parts_take_neither(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / name)
     found = find_tiles(tmp_path)
     assert found is not None
-    with TileFolder(found, "tiles") as source, pytest.raises(InvalidArgument, match="neither a mask nor weights"):
+    with TileFolder(found, "tiles") as source, pytest.raises(InvalidArgument, match="cannot have a mask or weights"):
         encode(source, bpp=1.0, preset="fast", steps=1, mask=np.ones((64, 128)))

@@ -49,9 +49,9 @@ def test_wrong_values_are_refused_where_they_come_from(values: dict[str, Any], t
     [
         (EncodeSettings(), "exactly one"),
         (EncodeSettings(bpp=1, tune="ssim", preset="paper"), "published loss"),
-        (EncodeSettings(bpp=1, record_bytes=6), "packed only"),
-        (EncodeSettings(bpp=1, profile="small", lods=2), "one level"),
-        (EncodeSettings(bpp=1, profile="small", block=64), "encoded as one"),
+        (EncodeSettings(bpp=1, record_bytes=6), "need profile packed"),
+        (EncodeSettings(bpp=1, profile="small", lods=2), "single level"),
+        (EncodeSettings(bpp=1, profile="small", block=64), "cannot encode in blocks"),
         (EncodeSettings(psnr=30, time_budget=5), "exclude each other"),
     ],
 )

@@ -1,1 +1,1 @@
-"""How pictures become files of each profile: sizes known ahead, and what follows the fit. One module per profile."""
+"""Encoders of each profile: file sizes known ahead, and the work after the fit. One module per profile."""

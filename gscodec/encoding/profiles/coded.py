@@ -1,4 +1,4 @@
-"""Files of profile `coded`: how many Gaussians a budget holds, and which lattice they lie on."""
+"""Encoder of profile `coded`: number of Gaussians for a budget, and their lattice."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import CODED
 
 TABLE_BYTES: Final = 300
-"""Bytes of a small file beside those of its Gaussians and those an `f16` file has: tables and page index."""
+"""Bytes of tables and page index of a small file, beyond its Gaussians and the sections that `f16` files have too."""
 
 
 class CodedEncoder(EntropyCodedEncoder):
@@ -49,7 +49,7 @@ class CodedEncoder(EntropyCodedEncoder):
         return self._overhead(None)
 
     def _overhead(self, meta: dict[str, Json] | None) -> int:
-        """The size of an `f16` file of one Gaussian stands for header, ICC profile and metadata."""
+        """Bytes without Gaussians; an `f16` file of one Gaussian stands for header, ICC profile and metadata."""
         return size_of(self.job, 1, meta) + TABLE_BYTES
 
     @property

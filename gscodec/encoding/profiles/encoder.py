@@ -1,4 +1,4 @@
-"""What the encoder asks of a profile: how large files become, and how a finished fit becomes the Gaussians of one."""
+"""`ProfileEncoder`: file sizes of a profile, and the conversion of a finished fit to the contents of its file."""
 
 import math
 from abc import ABC, abstractmethod
@@ -24,41 +24,42 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.registry import F16
 
 QAT_SHARE: Final = 0.15
-"""Steps of quantisation-aware fine-tuning, as a share of a number of steps that the settings ask for."""
+"""Steps of quantisation-aware fine-tuning, as a fraction of the number of steps in the settings."""
 
 SHAPE_BITS: Final = 28.0
-"""Bits an entropy-coded Gaussian takes without its features, where there is no better guess; how finely they are stored
-is what makes a file as large as it was asked to be."""
+"""Default estimate of the bits of an entropy-coded Gaussian without its features, whose steps are adjusted to meet the
+target size."""
 
 FEATURE_BITS: Final = 4.3
-"""Bits of each entropy-coded feature, likewise."""
+"""Default estimate of the bits of each entropy-coded feature."""
 
 
 class ProfileEncoder(ABC):
-    """One file on its way.
+    """Encoder of one file.
 
     Args:
         job: picture and settings.
-        budget: most bytes of the file; None is any number.
+        budget: maximum bytes of the file; None means no limit.
     """
 
     profile: ClassVar[Profile]
-    losses: ClassVar[LossRange]  # dB that the file may have less than the fit, where a PSNR is the target
-    absorbs_loss: ClassVar[bool] = False  # whether such a loss is spent on coarser steps; else on fewer Gaussians
-    size_is_known: ClassVar[bool] = False  # whether the size of a file follows from the number of its Gaussians
+    losses: ClassVar[LossRange]  # dB between fit and file that are allowed for a target PSNR
+    absorbs_loss: ClassVar[bool] = False  # whether that loss is spent on coarser steps; else on fewer Gaussians
+    size_is_known: ClassVar[bool] = False  # whether the file size follows from the number of Gaussians
     can_recount: ClassVar[bool] = False
-    page_size: ClassVar[int] = DEFAULT_PAGE_SIZE  # records of a page
+    page_size: ClassVar[int] = DEFAULT_PAGE_SIZE  # records per page
     max_gaussians: ClassVar[int] = MAX_GAUSSIANS
     restarts: ClassVar[Sequence[tuple[float, int]]] = ()
-    """Factors on the likely count, and what is added to the seed, of fits of which the best is kept; empty is one."""
+    """Factor on the estimated count and offset of the seed of each fit, of which the best is kept; empty means one
+    fit."""
 
     def __init__(self, job: Job, budget: int | None) -> None:
         self.job, self.budget = job, budget
-        self.count: int | None = None  # as recounted
+        self.count: int | None = None  # result of `recount`
 
     @classmethod
     def suited(cls, job: Job) -> Job:
-        """The job with those settings that the profile allows."""
+        """The job with its settings restricted to what the profile supports."""
         return job
 
     @property
@@ -69,21 +70,21 @@ class ProfileEncoder(ABC):
 
     @abstractmethod
     def likely_size(self, n_gaussians: int) -> int:
-        """Bytes of a file without provenance; exact where `size_is_known`."""
+        """Bytes of a file without provenance; exact if `size_is_known`, else an estimate."""
 
     @abstractmethod
     def count_for(self, most: int) -> int:
-        """The most Gaussians whose file, provenance included where it fits, is within the budget; 1 to `most`.
+        """The maximum number of Gaussians, 1 to `most`, whose file, with provenance if it fits, is within the budget.
 
-        As many as are likely to fit, where sizes are not known ahead.
+        An estimate if sizes are not known ahead.
         """
 
     @abstractmethod
     def gaussians_in(self, n_bytes: int) -> int:
-        """Gaussians that are likely to take so many bytes; negative for a negative number of them."""
+        """Estimated number of Gaussians in n_bytes bytes; negative for negative n_bytes."""
 
     def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
-        """How many Gaussians the budget will hold, judged by those there are. For a profile that `can_recount`."""
+        """Number of Gaussians that fit into the budget, estimated from present ones, if the profile `can_recount`."""
         raise NotImplementedError
 
     @abstractmethod
@@ -95,12 +96,12 @@ class ProfileEncoder(ABC):
         Args:
             n_steps: `qat_steps`.
             on_step: called with the number of steps done and the mean squared error.
-            share: as in `fit.qat.fine_tune`, where the profile `absorbs_loss` and there is no budget.
+            share: as in `fit.qat.fine_tune`, if the profile `absorbs_loss` and there is no budget.
         """
 
     @abstractmethod
     def flat(self, gaussians: GaussianSet, lods: LodTable, colour: npt.NDArray[np.float32]) -> Contents:
-        """The contents of one Gaussian of a colour (C,), as near to it as the profile holds it."""
+        """The contents of one Gaussian of colour (C,), rounded to the profile's precision."""
 
     # Pictures that are encoded block by block.
 
@@ -112,16 +113,16 @@ class ProfileEncoder(ABC):
     @property
     @abstractmethod
     def overhead(self) -> int:
-        """Likely bytes of a file without Gaussians, provenance included where it fits."""
+        """Estimated bytes of a file without Gaussians, with provenance if it fits."""
 
     def size_of_blocks(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice | None) -> int:
-        """Bytes of a file of Gaussians of blocks."""
+        """Bytes of a file of the Gaussians of all blocks."""
         return len(pack(self.of_blocks(gaussians, lods, lattice)))
 
     def of_blocks(self, gaussians: GaussianSet, lods: LodTable, lattice: Lattice | None) -> Contents:
-        """The contents of Gaussians of all blocks, on the lattice they were fitted on, if they were on one.
+        """The contents of the Gaussians of all blocks, on the lattice of their fit, if any.
 
-        For a profile whose files are not in one piece.
+        For profiles that can encode in blocks.
         """
         raise NotImplementedError
 
@@ -129,11 +130,11 @@ class ProfileEncoder(ABC):
 
     @property
     def planned_meta(self) -> dict[str, Json] | None:
-        """Provenance as long as it will be, for sizes that are planned; None where it does not fit the budget."""
+        """Provenance at its expected length, for planned sizes; None if it does not fit into the budget."""
         return provenance(self.job, TYPICAL_DB) if provenance_fits(self.job, self.budget) else None
 
     def metas(self, psnr: float) -> list[dict[str, Json]]:
-        """What the file may say of its making, the best first; empty where it says nothing."""
+        """Candidates for the file's provenance, most detailed first; empty means none."""
         return [provenance(self.job, psnr)] if provenance_fits(self.job, self.budget) else []
 
 
@@ -145,7 +146,7 @@ def size_of(
     profile: FixedSizeProfile = F16,
     record_bytes: int | None = None,
 ) -> int:
-    """Bytes of a file of n_gaussians Gaussians in a profile where they follow from their number."""
+    """Bytes of a file of n_gaussians Gaussians in a fixed-size profile."""
     counts, stack = lod_counts(n_gaussians, job.lods), job.stack
     return file_size(
         job.grid,
@@ -162,17 +163,17 @@ def size_of(
 
 
 class FixedSizeEncoder(ProfileEncoder):
-    """Of a profile in which the size of a file follows from the number of its Gaussians."""
+    """Encoder of a profile whose file size follows from the number of Gaussians."""
 
     size_is_known = True
 
     @abstractmethod
     def size_of(self, n_gaussians: int, meta: dict[str, Json] | None) -> int:
-        """Bytes of a file; exact unless it is of blocks."""
+        """Bytes of a file; exact unless it is encoded in blocks."""
 
     @property
     def page_bytes(self) -> int:
-        """Bytes that another page takes beside its records."""
+        """Bytes of a page beyond its records."""
         return PAGE_ENTRY.size
 
     def likely_size(self, n_gaussians: int) -> int:
@@ -189,7 +190,7 @@ class FixedSizeEncoder(ProfileEncoder):
         assert self.budget is not None
         meta = self.planned_meta
         spare = META_SLACK if meta else 0
-        if self.job.regions is not None:  # blocks spread generations in ways of their own
+        if self.job.regions is not None:  # each block rounds its generations
             spare += self.job.lods * self.page_bytes
         low, high = 1, most
         while low < high:
@@ -206,22 +207,22 @@ class FixedSizeEncoder(ProfileEncoder):
 
 
 class EntropyCodedEncoder(ProfileEncoder):
-    """Of a profile whose files are as large as their contents need: steps of features make up for a wrong guess."""
+    """Encoder of a profile with variable-size records: feature steps are adjusted to correct a wrong estimate."""
 
     absorbs_loss = True
     losses = LossRange((0.12, 1.1), (0.03, 4.0))
-    """What fine-tuning may cost. On three pictures the bytes at equal PSNR are within 4 % of the least from 0.15 to
+    """PSNR loss of fine-tuning. On three pictures the bytes at equal PSNR are within 4 % of the minimum from 0.15 to
     1.0 dB."""
 
     @property
     def gaussian_bits(self) -> float:
-        """Likely bits of a Gaussian."""
+        """Estimated bits per Gaussian."""
         return SHAPE_BITS + FEATURE_BITS * len(self.job.grid.background)
 
     @property
     @abstractmethod
     def plain_overhead(self) -> int:
-        """Likely bytes of a file without Gaussians and provenance."""
+        """Estimated bytes of a file without Gaussians and provenance."""
 
     @property
     def block_budget(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Files of profile `f16`: fitted Gaussians as they are, rounded to 16 bits."""
+"""Encoder of profile `f16`: fitted Gaussians rounded to 16 bits per value."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ class F16Encoder(FixedSizeEncoder):
 
     profile = F16
     losses = LossRange((0.0, 0.4), (0.0, 20.0))
-    """What taking Gaussians out may cost."""
+    """PSNR loss of pruning Gaussians."""
 
     @property
     def qat_steps(self) -> int:
@@ -34,9 +34,9 @@ class F16Encoder(FixedSizeEncoder):
     def fine_tuned(
         self,
         fit: Fit,
-        n_steps: int,  # noqa: ARG002  # there are none
-        on_step: Callable[[int, float], None],  # noqa: ARG002  # likewise
-        share: float | None,  # noqa: ARG002  # likewise
+        n_steps: int,  # noqa: ARG002  # no fine-tuning
+        on_step: Callable[[int, float], None],  # noqa: ARG002  # no fine-tuning
+        share: float | None,  # noqa: ARG002  # no fine-tuning
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
         return self.job.contents(fit.gaussians, fit.lods)

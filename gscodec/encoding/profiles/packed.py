@@ -1,4 +1,4 @@
-"""Files of profile `packed`: their Gaussians are fine-tuned on the lattice of their records."""
+"""Encoder of profile `packed`: Gaussians are fine-tuned on the lattice of their records."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,11 @@ class PackedEncoder(FixedSizeEncoder):
 
     profile = PACKED
     losses = LossRange((0.2, 1.0), (0.0, 20.0))
-    """What fine-tuning on fixed-size records may cost, and what is taken out before."""
+    """PSNR loss of fine-tuning on fixed-size records, and of pruning before it."""
 
     page_size = 64
-    """A page's head says the ranges of its records. Twice as many lose 0.5 dB on kodim23 at records of 48 bits, and
-    save 2.4 bits a Gaussian: about the same at equal bytes."""
+    """Records per page; the head of a page stores their ranges. Pages twice as long lose 0.5 dB on kodim23 at 48-bit
+    records and save 2.4 bits per Gaussian, which is about equal at the same file size."""
 
     @property
     def qat_steps(self) -> int:
@@ -36,7 +36,7 @@ class PackedEncoder(FixedSizeEncoder):
 
     @property
     def record_bytes(self) -> int:
-        """Bytes of a record: 6 of RGB. In blocks, which are not fine-tuned, one more costs less than it gains."""
+        """Bytes per record: 6 for RGB. Blocks are not fine-tuned; there one more byte costs less than it gains."""
         job = self.job
         if job.settings.record_bytes is not None:
             return job.settings.record_bytes
@@ -56,7 +56,7 @@ class PackedEncoder(FixedSizeEncoder):
         fit: Fit,
         n_steps: int,
         on_step: Callable[[int, float], None],
-        share: float | None,  # noqa: ARG002  # records are as long as they are
+        share: float | None,  # noqa: ARG002  # record size is fixed
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
         tuned = fine_tune_packed(
@@ -78,7 +78,7 @@ class PackedEncoder(FixedSizeEncoder):
         return self._rounded(gaussians, lods)
 
     def _rounded(self, gaussians: GaussianSet, lods: LodTable) -> Contents:
-        """The contents of fitted Gaussians that are not fine-tuned."""
+        """The contents of fitted Gaussians rounded to records without fine-tuning."""
         job = self.job
         ordered, lattice = typical_lattice(
             gaussians, lods, job.grid, job.stack.groups, self.page_size, self.record_bytes

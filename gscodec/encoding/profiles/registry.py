@@ -1,4 +1,4 @@
-"""The encoders of all profiles, by name."""
+"""Encoders of all profiles, by name."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,14 +16,14 @@ ENCODERS: Final[Mapping[str, type[ProfileEncoder]]] = {
 
 
 def encoder_for(job: Job, budget: int | None = None) -> ProfileEncoder:
-    """What makes the file of a job, in its profile.
+    """The encoder for the file of a job in its profile.
 
     Args:
-        budget: most bytes of the file; None is any number.
+        budget: maximum bytes of the file; None means no limit.
     """
     return ENCODERS[job.profile](job, budget)
 
 
 def suited(job: Job) -> Job:
-    """The job with those settings that its profile allows."""
+    """The job with its settings restricted to what its profile supports."""
     return ENCODERS[job.profile].suited(job)

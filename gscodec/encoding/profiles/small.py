@@ -1,4 +1,4 @@
-"""Files of profile `small`: their Gaussians are fine-tuned on the lattice that few bytes allow."""
+"""Encoder of profile `small`: Gaussians are fine-tuned on one of the few lattices that its header can store."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,16 +26,16 @@ from gscodec.profiles.small_codec import lattice_of
 from gscodec.profiles.small_steps import FEATURE_UNITS, MAX_SCALE_STEP, MAX_STEP, SmallSteps
 
 FINEST: Final = 24
-"""Binary digits of the finest steps that features have: those of binary32."""
+"""Minimum feature step as a negative power of two: the precision of binary32."""
 
 
 class SmallEncoder(EntropyCodedEncoder):
     """See `ProfileEncoder`. Without notes in the settings files say nothing of their making."""
 
     profile = SMALL
-    max_gaussians = MAX_SMALL_BYTES // 3  # they take 3 bytes each at the very least
+    max_gaussians = MAX_SMALL_BYTES // 3  # a record takes at least 3 bytes
     restarts = ((1.0, 0), (0.8, 1), (1.0, 2), (1.25, 3))
-    """Fits of few Gaussians scatter by a decibel, and are quick."""
+    """Fits of few Gaussians vary by about a decibel and take little time."""
 
     @classmethod
     def suited(cls, job: Job) -> Job:
