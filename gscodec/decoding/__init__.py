@@ -1,4 +1,4 @@
-"""From an `.igs` file to pixels: all of it, a region, another size, single points. Needs neither torch nor Pillow."""
+"""Decodes `.igs` files to pixels: pictures, regions, other sizes, single points. Needs neither torch nor Pillow."""
 
 from gscodec.decoding.image import IgsImage, open_igs
 

@@ -1,4 +1,4 @@
-"""Which rectangles of tiles to read for points, so that scattered ones do not read what lies between them."""
+"""Groups points into rectangles of tiles to read, so that scattered points do not read the tiles between them."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,25 +12,25 @@ from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import Float64Array, Grid
 
 _ONE_READ_TILES: Final = 1 << 16
-"""A rectangle of up to this many tiles, 4096 x 4096 px, is read in one go whatever is in it."""
+"""Maximum number of tiles, 4096 x 4096 px, of a rectangle that is always read as a whole."""
 
 _BLOCK_LOG2: Final = 6
-"""Beyond that, points are taken in blocks of 64 x 64 tiles."""
+"""Logarithm of the side, in tiles, of the blocks into which points of larger rectangles are grouped."""
 
 _SCATTERED_TILES: Final = 16
-"""Up to this many tiles are read one by one; more points share one read of the rectangle around them."""
+"""Maximum number of distinct tiles that are read one by one; more share one read of their bounding rectangle."""
 
 _FEW_POINTS: Final = 4096
-"""Up to this many points it is worth looking for the tiles that are different."""
+"""Maximum number of points for which distinct tiles are counted."""
 
 Which = npt.NDArray[np.intp] | slice
 
 
 def clusters(points: Float64Array, grid: Grid, known: TileRect | None) -> Iterator[tuple[TileRect, Which]]:
-    """Rectangles of tiles, and which of the points (M, 2) px lie in each.
+    """Rectangles of tiles, and the indices of the points (M, 2) px in each.
 
     Args:
-        known: a rectangle that has been read already.
+        known: a rectangle that is loaded already.
     """
     if not len(points):
         return
@@ -58,7 +58,7 @@ def clusters(points: Float64Array, grid: Grid, known: TileRect | None) -> Iterat
 def _few(
     tiles: npt.NDArray[np.int64], which: npt.NDArray[np.intp], around: TileRect
 ) -> Iterator[tuple[TileRect, npt.NDArray[np.intp]]]:
-    """Tiles one by one where they are few, since the rectangle around two far corners is the whole picture."""
+    """Tiles one by one if they are few: the rectangle around two opposite corners would be the whole picture."""
     keys = (tiles[:, 1] << 32) + tiles[:, 0]
     distinct, owner = np.unique(keys, return_inverse=True)
     if len(distinct) > _SCATTERED_TILES:

@@ -1,4 +1,4 @@
-"""A part of a picture in the memory of a GPU."""
+"""Renders a part of a picture in the memory of a GPU."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from gscodec.render.kernel_report import decode_variants
 
 
 def compile_ahead(backend: Rasterizer, reader: IgsReader) -> None:
-    """Begin to compile what a file is decoded with as it is, while its pages are read."""
+    """Start compiling the kernels that decode a file in its own type, while its pages are read."""
     engine, grid = backend.on_device, reader.grid
     if engine is not None:
         dtype, profile = native_dtype(reader.groups).name, LAYOUTS[reader.header.profile].name
@@ -34,16 +34,16 @@ def compile_ahead(backend: Rasterizer, reader: IgsReader) -> None:
 
 
 class DeviceScene:
-    """`Scene` on a GPU, where it stays. Pages go there as they lie in the file, and the GPU unpacks them.
+    """`Scene` in GPU memory. Pages are uploaded in their stored form and unpacked by the GPU.
 
     Args:
-        factor: above 1, on a grid whose pixels are so many stored pixels wide (`gscodec.decoding.reduced`), of all that
-            the tiles of that grid show.
+        factor: if above 1, pixels of the grid are this many stored pixels wide (`gscodec.decoding.reduced`), and the
+            scene holds all Gaussians visible in its tiles.
 
     Raises:
         GsCodecError: as `IgsReader.read`.
         TooManyPairs: as `Rasterizer.bin`.
-        OutOfDeviceMemory: too much for this GPU.
+        OutOfDeviceMemory: the scene does not fit into the GPU's memory.
     """
 
     def __init__(
@@ -69,18 +69,18 @@ class DeviceScene:
 
     @property
     def n_channels(self) -> int:
-        """Samples of a point."""
+        """Number of channels C of a point."""
         return self._scene.gaussians.n_channels
 
     def render_rows(self, window: Window, rows: tuple[int, int], out: Array, budget: WorkBudget) -> None:
-        """Writes rows first to last - 1 of a window into an array (last - first, width, C) of the GPU.
+        """Write rows first to last - 1 of a window into a GPU array (last - first, width, C).
 
         Args:
-            window: in stored pixels, its points in `tiles`.
-            out: float32, or codes of uint8 or uint16, as `Rasterizer.forward`.
+            window: in stored pixels, with points inside `tiles`.
+            out: float32, or codes of uint8 or uint16, as for `Rasterizer.forward`.
 
         Raises:
-            LimitExceeded: the budget has not that much left.
+            LimitExceeded: the rest of the budget is too small.
         """
         part = Window(
             window.x,
@@ -101,7 +101,7 @@ class DeviceScene:
         return result
 
     def spend(self, window: Window, budget: WorkBudget) -> None:
-        """Account for the points of a window."""
+        """Charge the points of a window to the budget."""
         n_points = window.height * window.width
         of_grid = reduced_window(window, self._factor)
         budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(of_grid))
@@ -114,7 +114,7 @@ class DeviceScene:
         return result
 
     def sample_to(self, points: Float64Array, out: Array, budget: WorkBudget) -> None:
-        """The same into a contiguous array (M, C) of the GPU."""
+        """Write the values at points (M, 2) px into a contiguous GPU array (M, C)."""
         self._spend_points(points, budget)
         for first in range(0, len(points), _POINTS):
             self._sample(points[first : first + _POINTS], out[first : first + _POINTS])
@@ -128,11 +128,11 @@ class DeviceScene:
 
 
 _POINTS = 1 << 24
-"""Points that are sent at a time."""
+"""Maximum number of points uploaded at a time."""
 
 
 def values_in_place(runtime: Runtime, samples: Array, groups: Sequence[ChannelGroup]) -> None:
-    """Brings the float groups among samples (..., C) of the model to the source's units: `levels.to_values`."""
+    """Convert float groups among the model's samples (..., C) to the source's units, in place: `levels.to_values`."""
     with runtime:
         for group, channels in channel_spans(groups):
             if group.sample_type is SampleType.FLOAT:

@@ -1,7 +1,7 @@
-"""`gscodec.decoding.painting` on a GPU: scenes stay there, and so does what is made of them until it is asked for.
+"""`gscodec.decoding.painting` on a GPU: scenes and results stay in GPU memory until they are requested.
 
-A result is rendered in strips of whatever memory there is, of which none has other bits than the whole: points keep
-their places, and an average sums its cells in order.
+A result is rendered in strips that fit into the available memory, bit-identical to rendering it as a whole: points have
+the same positions, and an average sums its cells in the same order.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,25 +27,25 @@ from gscodec.model.rendering import TooManyPairs
 _Result = TypeVar("_Result")
 
 WORK_BYTES: Final = 1 << 28
-"""Most memory that a strip takes on its way: 22 megapixels of RGB, far more than keeps a GPU busy."""
+"""Maximum memory for the intermediate results of a strip: 22 megapixels of RGB, far more than keeps a GPU busy."""
 
 LEAST_WORK_BYTES: Final = 1 << 22
 
 WORK_SHARE: Final = 8
-"""Of what is free, a strip takes one part in so many: there are up to three at a time, and the result."""
+"""Divisor of the free memory for a strip: up to three exist at a time, beside the result."""
 
 
 def work_bytes(free: int) -> int:
-    """Bytes that a strip on its way may take where so many are free."""
+    """Bytes available to the intermediate results of a strip, given the free bytes of the GPU."""
     return min(WORK_BYTES, max(LEAST_WORK_BYTES, free // WORK_SHARE))
 
 
 class DevicePainting:
-    """A request on a GPU: any rows of its result.
+    """A request on a GPU, of which any rows can be rendered.
 
     Args:
         store: of a file that is open on a GPU.
-        thumbnail: as `painting.paint_thumbnail` has it.
+        thumbnail: whether to sample as `painting.paint_thumbnail`.
     """
 
     def __init__(self, store: SceneStore, request: Request, output: Output, *, thumbnail: bool) -> None:
@@ -71,13 +71,13 @@ class DevicePainting:
         return (*self._request.size, self.n_channels)
 
     def fill(self, first: int, last: int, out: Array) -> None:
-        """Writes rows first to last - 1 into a contiguous array (last - first, width, C) of the GPU.
+        """Write rows first to last - 1 into a contiguous GPU array (last - first, width, C).
 
         Args:
-            out: of the output's type.
+            out: has the output's type.
 
         Raises:
-            TooManyPairs: the lists of what it loads are long; the store's `narrow` makes shorter ones.
+            TooManyPairs: the tile lists to load are too long; the store's `narrow` loads fewer tiles.
             GsCodecError: as `painting.paint`.
         """
         with self.runtime:
@@ -104,13 +104,13 @@ class DevicePainting:
                 average.finish(sums, means)
 
     def _values(self, first: int, last: int, out: Array) -> None:
-        """Rows of the lattice as float32, float groups in the source's units."""
+        """Rows of the lattice as float32, with float groups in the source's units."""
         self._points(first, last, out)
         if has_floats(self._groups):
             values_in_place(self.runtime, out, self._groups)
 
     def _points(self, first: int, last: int, out: Array) -> None:
-        """Rows of the lattice as the engine gives them."""
+        """Rows of the lattice as rendered by the engine."""
         for begin, end in self._bands():
             top, bottom = max(first, begin), min(last, end)
             if top < bottom:
@@ -141,7 +141,7 @@ class DevicePainting:
 
 
 class _Floats:
-    """float32 that becomes `out` at the end: `out` itself where it is that."""
+    """Context with a float32 array that is converted to `out` at the end; it is `out` itself if that is float32."""
 
     def __init__(self, runtime: Runtime, out: Array, output: Output) -> None:
         self._runtime, self._out, self._output = runtime, out, output
@@ -158,10 +158,10 @@ class _Floats:
 def paint_to_host(
     store: SceneStore, request: Request, output: Output, *, thumbnail: bool, out: npt.NDArray[Any] | None
 ) -> npt.NDArray[Any]:
-    """`painting.paint`, or `paint_thumbnail`, by the GPU: only the result crosses the bus, in strips if it is large.
+    """`painting.paint`, or `paint_thumbnail`, on the GPU: only the result is downloaded, in strips if it is large.
 
     Args:
-        out: where to write it; None is a new array.
+        out: array to write to; None allocates one.
     """
 
     def work(painting: DevicePainting) -> npt.NDArray[Any]:
@@ -175,14 +175,14 @@ def paint_to_host(
 def paint_to_device(
     store: SceneStore, request: Request, output: Output, *, thumbnail: bool, out: Array | None
 ) -> Array:
-    """The same into the GPU's memory."""
+    """The same into GPU memory."""
 
     def work(painting: DevicePainting) -> Array:
         result = out
         if result is None:
             height, width, n_channels = painting.shape
             n_bytes = height * width * n_channels * output.dtype.itemsize
-            remedy = "ask for a region, a smaller size, or strips"
+            remedy = "request a region, a smaller size, or strips"
             check_room(painting.runtime, n_bytes, f"a picture of {width}x{height} px", remedy)
             with painting.runtime as runtime:
                 result = runtime.xp.empty(painting.shape, output.dtype)
@@ -193,7 +193,7 @@ def paint_to_device(
 
 
 def paint_strips_to_host(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """`strips.paint_strips` by the GPU, which renders the next strip while one is looked at."""
+    """`strips.paint_strips` on the GPU, which renders the next strip while the caller uses the current one."""
     height, begin = request.size[0], 0
     while begin < height:
         painting = DevicePainting(store, request, output, thumbnail=False)
@@ -217,7 +217,7 @@ def _narrowing(
     *,
     thumbnail: bool,
 ) -> _Result:
-    """Work that begins again with fewer tiles at a time where their lists are too long to load at once."""
+    """Result of `work`, restarted with fewer tiles at a time while their lists are too long to load at once."""
     while True:
         request.budget.restart()
         try:

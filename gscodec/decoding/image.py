@@ -1,4 +1,4 @@
-"""An open `.igs` file as a picture: whole, in part, at any size, or at single points."""
+"""`IgsImage`: an open `.igs` file, rendered whole, in part, at any size, or at single points."""
 
 import contextlib
 import functools
@@ -46,7 +46,7 @@ from gscodec.render.base import Rasterizer
 from gscodec.render.engines import cpu_backend, get_backend, parse_device
 
 _BLOCK_PX: Final = 8192
-"""Width that `tiles` loads at a time."""
+"""Width in px that `tiles` loads at a time."""
 
 
 _Out = TypeVar("_Out")
@@ -60,16 +60,17 @@ def open_igs(
     count_work: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> "IgsImage":
-    """The picture in an `.igs` file. Its header and tables are read now, Gaussians when they are needed.
+    """The picture in an `.igs` file. Header and tables are read now, Gaussians on demand.
 
     Args:
-        source: a path, a URL (http(s)://, s3:// and what else fsspec opens), of which the parts that are needed are
-            fetched, bytes, a mapping or an open binary file.
-        device: as `get_backend`, or an engine. `auto` goes on with the CPU when a GPU fails or has too little memory,
-            and warns; and takes it at once for a small file while no GPU is open in this process (`decode.one_off`).
-        threads: CPU threads; None is one per processor.
-        count_work: whether `stats` counts the Gaussians looked at for each point, too.
-        limits: what a request may cost, and a server of time.
+        source: a path, bytes, a mapping, an open binary file, or a URL (http(s)://, s3:// and others that fsspec
+            supports), of which only the required parts are fetched.
+        device: as in `get_backend`, or an engine. `auto` falls back to the CPU, with a warning, if a GPU fails or lacks
+            memory; it uses the CPU from the start for a small file while no GPU is open in this process
+            (`decode.one_off`).
+        threads: CPU threads; None means one per processor.
+        count_work: whether `stats` also counts the Gaussians evaluated per point.
+        limits: caps on the cost of a request, and timeouts for servers.
 
     Raises:
         GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
@@ -78,13 +79,13 @@ def open_igs(
 
 
 class IgsImage:
-    """An open `.igs` file. What it has read of a LOD it keeps for the next call.
+    """An open `.igs` file. Data read for a level of detail is kept for later calls.
 
-    Any region, size or point agrees with the whole picture: at the stored size a region equals that part of
-    `render()` and a sample at a pixel's centre equals that pixel, bit for bit.
+    Any region, size or point is consistent with the whole picture: at the stored size a region equals that part of
+    `render()`, and a sample at a pixel's centre equals that pixel, bit for bit.
 
     Threads may share an open file, and forked processes one that was opened by path or URL. One that was opened by
-    path, URL or bytes can be pickled: it is opened again.
+    path, URL or bytes can be pickled: unpickling opens it again.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class IgsImage:
     ) -> None:
         self._opening = (source, device, threads, count_work, limits)
         self._limits = limits
-        own = None if isinstance(device, str) else device.threads  # an engine that was passed in keeps to its own
+        own = None if isinstance(device, str) else device.threads  # an engine has its own thread count
         self._reader = IgsReader(source, limits=limits, threads=threads or own)
         try:
             backend, spare = self._engine(device, threads)
@@ -113,7 +114,7 @@ class IgsImage:
     def _engine(
         self, device: str | Rasterizer, threads: int | None
     ) -> tuple[Rasterizer, Callable[[], Rasterizer] | None]:
-        """The engine, and what makes the one that goes on where that cannot."""
+        """The engine, and a factory of the engine to fall back to, or None."""
         if not isinstance(device, str):
             return device, None
         name = parse_device(device)
@@ -147,14 +148,14 @@ class IgsImage:
         return f"<IgsImage {self.name}: {width}x{height} px, {n_channels} channels, {self.lods} LODs>"
 
     def close(self) -> None:
-        """Let go of the file and of everything read; a file that was passed in open stays open."""
+        """Close the file and free everything read; a file object that was passed in stays open."""
         self._closed = True
         self._store.clear()
         self._reader.close()
 
     @property
     def name(self) -> str:
-        """What messages call the file."""
+        """Name of the file in messages."""
         return self._reader.name
 
     @property
@@ -170,35 +171,35 @@ class IgsImage:
 
     @property
     def available_lods(self) -> tuple[int, ...]:
-        """LODs that can be decoded, finest first: all, unless the file was cut."""
+        """Levels of detail that can be decoded, finest first: all, unless the file is truncated."""
         return self._reader.available_lods
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """What the channels are."""
+        """Channel groups: role, depth and type of the channels."""
         return self._reader.groups
 
     @property
     def icc(self) -> bytes | None:
-        """The source's ICC profile."""
+        """ICC profile of the source, or None."""
         self._check_open()
         return self._reader.icc
 
     @property
     def metadata(self) -> Metadata:
-        """What the source says beside its samples: pixel density, colour tags, Exif, XMP."""
+        """Metadata of the source: pixel density, colour tags, Exif, XMP."""
         self._check_open()
         return self._reader.metadata
 
     @cached_property
     def info(self) -> dict[str, Json]:
-        """Everything in the file but its pixels, as JSON can say it."""
+        """Contents of the file, apart from its pixels, as JSON values."""
         self._check_open()
         return describe(self._reader)
 
     @property
     def stats(self) -> AccessStats:
-        """What was read and computed since the file was opened."""
+        """Bytes read, pages decoded and points computed since the file was opened."""
         reader, tally = self._reader, self._tally or WorkTally(1)
         return AccessStats(
             reader.file_size,
@@ -250,37 +251,36 @@ class IgsImage:
         max_gaussians: int | None = None,
         out: Any = None,
     ) -> Any:
-        """The picture, or a part of it, at the stored or another size.
+        """The picture, or a region of it, at the stored or another size.
 
-        Along an axis that is enlarged, the model is evaluated at the centres of the new pixels; along one that is
-        shrunk, stored pixels are averaged over the area of each new one.
+        Along an enlarged axis, the model is evaluated at the centres of the new pixels; along a reduced one, stored
+        pixels are averaged over the area of each new pixel.
 
         Args:
-            lod: level of detail, 0 the finest, shown as written above. None is the finest that the file holds; but of
-                more than a megapixel, for at most half the size along both axes, the coarsest that has a Gaussian for
-                every two pixels of the result, and from a quarter on each pixel is the mean of 4 x 4 points and not of
-                all that it covers: a thumbnail costs what it shows, whatever the size of the picture.
-            region: (x, y, width, height) in stored pixels; None is all.
-            size: (height, width) of the result; None is the region's own.
-            max_bytes: without a LOD, the most bytes of the file's beginning that it may take.
-            max_gaussians: without a LOD, the most Gaussians that it may have.
-            dtype: uint8 or uint16, over their full range, or float32, the blend itself, not clamped, of float groups
-                in the source's units. None is the source's type: uint8 up to 8 bits, else uint16 or float32, and at
-                other depths than 8 and 16 only the values that the depth has (`gscodec.image.to_native`).
-            out: contiguous (height, width, C) of that type, which the result is written to: a NumPy array, or, where
-                the file is open on a GPU, an array of any library in that GPU's memory (DLPack, or
-                `__cuda_array_interface__`), and nothing comes to the host. It is written on the stream that is
-                current: torch's where torch uses the GPU, else CuPy's.
+            lod: level of detail, 0 the finest. None means the finest in the file; but a result of at most half the size
+                along both axes, of more than a megapixel, uses the coarsest level that has a Gaussian per two pixels of
+                the result, and from a quarter of the size on each pixel is the mean of 4 x 4 points instead of all
+                pixels it covers, so that the cost of a thumbnail does not depend on the size of the picture.
+            region: (x, y, width, height) in stored pixels; None means the whole picture.
+            size: (height, width) of the result in px; None means the region's own size.
+            max_bytes: if lod is None, maximum number of bytes from the start of the file that the level may need.
+            max_gaussians: if lod is None, maximum number of Gaussians of the level.
+            dtype: uint8 or uint16, over their full range, or float32: the unclamped blend, with float groups in the
+                source's units. None means the source's type: uint8 up to 8 bits, else uint16 or float32; depths other
+                than 8 and 16 then use only the values of that depth (`gscodec.image.to_native`).
+            out: contiguous (height, width, C) array of that type to write to: a NumPy array, or, if the file is open on
+                a GPU, an array of any library in that GPU's memory (DLPack or `__cuda_array_interface__`), without a
+                copy to the host. It is written on the current stream: torch's if torch uses the GPU, else CuPy's.
 
         Returns:
             numpy.ndarray (height, width, C), or `out`.
 
         Raises:
-            InvalidArgument: no such LOD, region, size or type, or no LOD within the bounds.
-            LimitExceeded: more pixels, memory or work than the limits allow, for the whole picture or at its file's
-                sizes; for another region or size it is InvalidArgument.
-            OutOfDeviceMemory: more than the card that was named holds.
-            TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the file has no such data, or it is
+            InvalidArgument: invalid LOD, region, size or type, or no LOD within the bounds.
+            LimitExceeded: more pixels, memory or work than the limits allow, for the whole picture or its files' own
+                sizes; for an explicit region or size, InvalidArgument.
+            OutOfDeviceMemory: the explicitly selected GPU has too little memory.
+            TruncatedStream, ChecksumMismatch, CorruptField, FileAccessError: the data is missing from the file or
                 damaged.
         """
         self._check_open()
@@ -329,11 +329,11 @@ class IgsImage:
         size: Sequence[int] | None = None,
         dtype: npt.DTypeLike | None = None,
     ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-        """What `render` gives, from the top down, in memory that does not grow with its height.
+        """Yields the result of `render` from top to bottom, in memory that does not grow with its height.
 
         Args:
-            lod: level of detail, 0 the finest; None is the finest that the file holds, whatever the size.
-            region, size, dtype: as in `render`; any number of pixels up to `Limits.max_pixels`.
+            lod: level of detail, 0 the finest; None means the finest in the file, whatever the size.
+            region, size, dtype: as in `render`; up to `Limits.max_pixels` pixels.
 
         Yields:
             Index of the first row, and rows (h, width, C).
@@ -352,27 +352,27 @@ class IgsImage:
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
-        """The source files, one picture each: maps of a stack, or the one picture there was."""
+        """Source files, one picture each: the maps of a stack, or a single picture."""
         self._check_open()
         height, width, _ = self.shape
         return self._reader.files or plain_files(self.groups, height, width)
 
     @property
     def source_names(self) -> frozenset[str]:
-        """Bare names of the files that the picture was made of, as far as the file records them."""
+        """Bare names of the source files, as far as the `.igs` file records them."""
         self._check_open()
         return frozenset({group.source for group in self.groups} | {entry.name for entry in self._reader.files}) - {""}
 
     @property
     def has_file_chunk(self) -> bool:
-        """Whether the file says more of its sources than that they were one picture, or groups without a file."""
+        """Whether the file describes its sources in more detail than one picture, or groups without a file."""
         return bool(self._reader.files)
 
     def select(self, names: Sequence[str] | None) -> list[FileEntry]:
-        """Those of `files` that have one of the names: of a file, with or without suffix, of a group, or a role.
+        """Members of `files` that match one of the names: a file name, with or without suffix, a group, or a role.
 
         Raises:
-            InvalidArgument: nothing has such a name.
+            InvalidArgument: a name matches nothing.
         """
         return self._source_files().select(names)
 
@@ -387,18 +387,18 @@ class IgsImage:
         max_gaussians: int | None = None,
         dtype: npt.DTypeLike | None = None,
     ) -> dict[str, Restored]:
-        """The source files' pictures by file name, each at its own size, depth and number of channels.
+        """Pictures of the source files by file name, each at its own size, depth and number of channels.
 
         Args:
-            only: names of files, with or without suffix, of groups, or roles; None is all.
-            lod, region, size: as in `render`; with a region or a size, all pictures have that. At their own sizes, no
-                LOD is the finest that the file holds, and of a picture with a sixteenth of the stored sides or less
-                each pixel is the mean of 4 x 4 points.
+            only: names of files, with or without suffix, of groups, or roles; None means all.
+            lod, region, size: as in `render`; an explicit region or size applies to all pictures. At their own sizes,
+                lod None means the finest in the file, and pictures with at most a sixteenth of the stored sides are
+                computed from the means of 4 x 4 points per pixel.
             max_bytes, max_gaussians: as in `render`.
-            dtype: uint8 or uint16 in place of the own type of pictures of integers.
+            dtype: uint8 or uint16, replacing the own type of integer pictures.
 
         Raises:
-            InvalidArgument: nothing has such a name.
+            InvalidArgument: a name matches nothing.
             GsCodecError: as `render`.
         """
         sources, bounds = self._source_files(), _bounds(lod, max_bytes, max_gaussians)
@@ -421,15 +421,15 @@ class IgsImage:
         region: Sequence[int] | None = None,
         dtype: npt.DTypeLike | None = None,
     ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
-        """All of a picture, or a region, in square pieces: what is in memory at a time does not depend on its size.
+        """Yields a picture, or a region, in square tiles; the memory needed does not depend on its size.
 
         Args:
-            size: side of a piece, px. Those at the right and bottom edges are cut.
-            lod: level of detail, 0 the finest; None is the finest that the file holds.
+            size: side of a tile, px. Tiles at the right and bottom edges are smaller.
+            lod: level of detail, 0 the finest; None means the finest in the file.
             region, dtype: as in `render`.
 
         Yields:
-            x and y of a piece's corner in stored pixels, and the piece as `render` gives it, row by row.
+            x and y of a tile's corner in stored pixels, and the tile as `render` returns it, row by row.
 
         Raises:
             GsCodecError: as `render`.
@@ -439,29 +439,29 @@ class IgsImage:
             raise InvalidArgument(f"tiles of {size} px: the side of a tile must be at least 1")
         left, top, width, height = checked_region(region, self._reader.grid, self.name)
         level = self._planner.level(lod)
-        block = max(1, _BLOCK_PX // size) * size  # neighbours share pages, so that several tiles are loaded at once
+        block = max(1, _BLOCK_PX // size) * size  # adjacent tiles share pages, so several are loaded at once
         for y, x0 in itertools.product(range(top, top + height, size), range(left, left + width, block)):
             part = (min(block, left + width - x0), min(size, top + height - y))
             tiles = tiles_of((x0, y, *part))
             if self._store.band_tiles(level, tiles) == tiles[3] - tiles[1]:
-                with contextlib.suppress(TooManyPairs):  # piece by piece, then
+                with contextlib.suppress(TooManyPairs):  # then tile by tile
                     self._store.with_spare(functools.partial(self._store.scene, level, tiles))
             for x in range(x0, x0 + part[0], size):
                 piece = (x, y, min(size, x0 + part[0] - x), part[1])
                 yield x, y, self.render(level, piece, None, dtype)
 
     def mips(self, lod: int | None = None, dtype: npt.DTypeLike | None = None) -> Iterator[npt.NDArray[Any]]:
-        """The mip chain, finest first: level m has sides of max(1, side >> m), and is an area average of the whole.
+        """Yields the mip chain, finest first: level m has sides of max(1, side >> m) and is an average of the whole.
 
-        Colour is averaged as light and by its straight alpha, normals as vectors, of length 1 in every level, and
-        everything else as it is (`gscodec.decoding.mips`).
+        Colour is averaged in linear light and weighted by its straight alpha, normals are averaged as vectors and
+        normalised, and everything else is averaged as stored (`gscodec.decoding.mips`).
 
         Args:
-            lod: level of detail, 0 the finest; None is the finest that the file holds.
+            lod: level of detail, 0 the finest; None means the finest in the file.
             dtype: as in `render`.
 
         Yields:
-            (height, width, C) for each level; the first is what `render` gives, and the others are averages of it.
+            (height, width, C) for each level; the first equals the result of `render`, the others are averages of it.
 
         Raises:
             GsCodecError: as `render`.
@@ -484,7 +484,7 @@ class IgsImage:
             yield finish(coarser)
 
     def _meanings(self, values: Float32Array) -> list[Meaning | None]:
-        """What normal maps mean: two channels are vectors where a file of theirs has a Z that follows from them."""
+        """Meaning of each normal map's channels: two are vectors if a source file has a Z that follows from them."""
         unit = {name for entry in self.files if entry.unit_z for name in entry.groups}
         found = meanings_of(values, self.groups)
         return [Meaning.UNIT if group.name in unit else own for group, own in zip(self.groups, found, strict=True)]
@@ -492,9 +492,9 @@ class IgsImage:
     def mip_files(
         self, only: Sequence[str] | None = None, lod: int | None = None, dtype: npt.DTypeLike | None = None
     ) -> Iterator[dict[str, Restored]]:
-        """The mip chains of the source files: one level of each, finest first, which is what `render_files` gives.
+        """Yields the mip chains of the source files level by level, finest first; the first equals `render_files`.
 
-        A file whose chain is shorter is missing from the later levels.
+        A file with a shorter chain is missing from the later levels.
 
         Raises:
             GsCodecError: as `render_files`.
@@ -509,17 +509,17 @@ class IgsImage:
     def sample(self, points: npt.ArrayLike, lod: int | None = None, *, out: _Out) -> _Out: ...
 
     def sample(self, points: npt.ArrayLike, lod: int | None = None, *, out: Any = None) -> Any:
-        """Values at single points. Only the pages that the points' tiles need are read.
+        """Values at single points. Reads only the pages that the points' tiles need.
 
         Args:
             points: (M, 2) x, y in px of the stored picture, 0 <= x <= width and 0 <= y <= height; (0.5, 0.5) is the
                 centre of the first pixel.
-            lod: level of detail, 0 the finest; None is the finest that the file holds.
-            out: contiguous float32 (M, C) which the result is written to, of NumPy or on a GPU as in `render`.
+            lod: level of detail, 0 the finest; None means the finest in the file.
+            out: contiguous float32 (M, C) array to write to, NumPy or on a GPU as in `render`.
 
         Returns:
-            float32 (M, C), or `out`: the blend itself, not clamped, so that a clear or opaque alpha lies beyond 0 or 1;
-                float groups in the source's units.
+            float32 (M, C), or `out`: the unclamped blend, so an alpha of 0 or 1 may lie slightly outside 0..1; float
+                groups are in the source's units.
 
         Raises:
             InvalidArgument: no such LOD, or a point outside the picture.
@@ -550,27 +550,27 @@ class IgsImage:
         region: Sequence[int] | None = None,
         size: Sequence[int] | None = None,
     ) -> Any:
-        """What `render` gives, in the memory of the GPU that this file was opened on.
+        """The result of `render`, in the memory of the GPU that this file was opened on.
 
-        Pages go to the GPU as they lie in the file and are unpacked there; no pixel comes to the host. Pass the
-        result to any library that takes DLPack: `torch.from_dlpack(image.render_device())`.
+        Pages are uploaded in their stored form and unpacked by the GPU; no pixel is copied to the host. Pass the result
+        to any library that supports DLPack: `torch.from_dlpack(image.render_device())`.
 
         Args:
             lod, dtype, region, size: as in `render`.
 
         Returns:
-            cupy.ndarray (height, width, C), computed on the stream that was current: torch's where torch uses the GPU.
+            cupy.ndarray (height, width, C), computed on the current stream: torch's if torch uses the GPU.
 
         Raises:
             BackendUnavailable: the file is not open on a GPU.
-            OutOfDeviceMemory: that GPU has too little.
+            OutOfDeviceMemory: the GPU has too little memory.
             GsCodecError: as `render`.
         """
         self._check_open()
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
         by_caller = region is not None or size is not None
-        # What it takes is the GPU's memory, and that is looked at there.
+        # The cost is GPU memory, which is checked there.
         level, thumbnail = self._planner.plan(lod, part, shown, by_caller=by_caller, in_memory=False)
         return self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=None)
 
@@ -594,7 +594,7 @@ class IgsImage:
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
-        """Lists that are too long, as an error that names the file."""
+        """Context that converts too long tile lists to an error that names the file."""
         try:
             yield
         except TooManyPairs as fault:
@@ -602,7 +602,7 @@ class IgsImage:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise InvalidArgument(f"{self.name}: was closed")
+            raise InvalidArgument(f"{self.name}: is closed")
         self._reader.restart_clock()
 
 

@@ -1,4 +1,4 @@
-"""Large pictures to tiled TIFF files, strip by strip."""
+"""Decodes large pictures to tiled TIFF files, strip by strip."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def is_streamed(
     region: Sequence[int] | None,
     size: Sequence[int] | None,
 ) -> bool:
-    """Whether the output is a TIFF of one picture of more than LARGE_PIXELS, at its own or an integer depth."""
+    """Whether the output is a TIFF of a single picture of more than LARGE_PIXELS, at its own or an integer depth."""
     height, width = size or (region[3:1:-1] if region is not None else image.shape[:2])
     as_stored = len(image.groups) == 1 and not image.has_file_chunk
     return (
@@ -40,7 +40,7 @@ def stream_picture(
     size: Sequence[int] | None,
     overwrite: bool,
 ) -> tuple[int, int]:
-    """Write what `is_streamed`, and return its (height, width).
+    """(height, width) of a picture for which `is_streamed` holds, after writing it.
 
     Raises:
         GsCodecError: as `IgsImage.strips` and `save_strips`.

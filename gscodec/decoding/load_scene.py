@@ -1,4 +1,4 @@
-"""The scene of a part of a picture, in the memory of the engine that renders it."""
+"""Loads the Gaussians of a part of a picture into the memory of the engine that renders it."""
 
 from gscodec.container.reader import IgsReader
 from gscodec.decoding.scene import HostScene, Scene
@@ -10,15 +10,15 @@ from gscodec.render.base import Rasterizer
 def load_scene(
     reader: IgsReader, backend: Rasterizer, lod: int, tiles: TileRect, tally: WorkTally | None, max_pairs: int
 ) -> Scene:
-    """Some tiles of a LOD where the engine wants them.
+    """Scene of some tiles of a level of detail, in host memory or on the engine's GPU.
 
     Args:
-        tally: counts what is computed in host memory.
-        max_pairs: most entries of tile lists.
+        tally: counts the work done in host memory.
+        max_pairs: maximum number of entries of the tile lists.
 
     Raises:
-        TooManyPairs: they have more.
-        GsCodecError: as `IgsReader.read`, and what the engine raises.
+        TooManyPairs: the lists have more entries.
+        GsCodecError: as `IgsReader.read`, or raised by the engine.
     """
     there = backend.on_device
     if there is not None:

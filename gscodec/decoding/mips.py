@@ -1,11 +1,11 @@
-"""Mip chains: each level an area average of the whole picture, taken where averages mean something.
+"""Mip chains: each level is an area average of the whole picture, in the domain suited to each kind of map.
 
-Colour is averaged as light, not as sRGB codes, and by its coverage where it has a straight alpha, so that the colour
-under clear texels does not bleed. Normals are averaged as vectors and brought back to length 1, unless they have X and
-Y alone. Everything else is averaged as it is, premultiplied codes too, of which no light can be made where they cover
-nothing. Nothing is rounded between two levels, and averages of normals keep their lengths until they are handed out.
+Colour is averaged in linear light instead of sRGB codes, and weighted by straight alpha, so that hidden colour does not
+bleed. Normals are averaged as vectors and normalised, unless only X and Y are stored. Everything else is averaged as
+stored, including premultiplied codes, whose light is undefined where alpha is 0. No rounding takes place between two
+levels, and averages of normals keep their length until they are returned.
 
-`gscodec decode --mips`, `gscodec export` and `IgsImage.mips` all have their levels from here.
+`gscodec decode --mips`, `gscodec export` and `IgsImage.mips` all use this module.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from gscodec.model.channels import AlphaMode, ChannelGroup, channel_spans, has_s
 from gscodec.model.gaussians import Float32Array
 
 Meanings = Sequence[Meaning | None]
-"""Of each group, what the third channel of a normal map is; None for what is no normal map."""
+"""For each group, the meaning of a normal map's third channel; None if the group is not a normal map."""
 
 _STRIP_SAMPLES: Final = 1 << 20
-"""Samples of the finest level that are prepared at a time: 4 MiB, and a few times that in between."""
+"""Samples of the finest level that are converted at a time: 4 MiB, and a few times that for intermediate results."""
 
 _VECTOR_CHANNELS: Final = 3
 
@@ -43,8 +43,8 @@ def mip_levels(
 
     Args:
         samples: float32 (H, W, C), 0..1 for integer groups, floats in the source's units.
-        groups: what the C channels are.
-        meanings: of the groups. UNIT for two channels stands for vectors whose Z follows from X and Y. None finds out
+        groups: channel groups of the C channels.
+        meanings: of the groups. UNIT for two channels stands for vectors whose Z follows from X and Y. None detects it
             from the samples.
     """
     yield samples
@@ -55,19 +55,19 @@ def mip_levels(
     finest = held = domain.forward_all(samples)
     del samples
     for size in sizes:
-        # Where footprints of a level are whole pixels of the one before, the mean of means is the mean.
+        # If footprints of a level are whole pixels of the previous one, the mean of means is the mean.
         is_whole = held.shape[0] % size[0] == 0 and held.shape[1] % size[1] == 0
         held = shrink_array(held if is_whole else finest, size)
         yield domain.back(held)
 
 
 def meanings_of(samples: Float32Array, groups: Sequence[ChannelGroup]) -> list[Meaning | None]:
-    """What the third channels of normal maps are, as far as samples (H, W, C) show it."""
+    """Meaning of the third channels of normal maps, detected from samples (H, W, C)."""
     return [meaning_in(samples[:, :, channels], group) for group, channels in channel_spans(groups)]
 
 
 class _Domain:
-    """What is averaged in place of the samples of some groups, and samples again of the means."""
+    """Conversion of samples to the quantities that are averaged, and of the means back to samples."""
 
     def __init__(self, groups: Sequence[ChannelGroup], meanings: Meanings) -> None:
         self._average = SampleAverage(groups)
@@ -85,7 +85,7 @@ class _Domain:
         ]
 
     def forward_all(self, samples: Float32Array) -> Float32Array:
-        """(H, W, D) to average for samples (H, W, C), strip by strip."""
+        """float32 (H, W, D) quantities to average for samples (H, W, C), computed strip by strip."""
         height, width, n_channels = samples.shape
         step = max(1, _STRIP_SAMPLES // (width * n_channels))
         first = self._forward(samples[:step])

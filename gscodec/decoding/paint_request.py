@@ -1,4 +1,4 @@
-"""A checked request and its output: the part of a level, its size, and the sample type that it is painted in."""
+"""A validated request and its output: part of a level, size, and sample type."""
 
 import itertools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _DTYPES: Final[dict[str, OutputDtype]] = {"uint8": "uint8", "uint16": "uint16", 
 
 @dataclass(frozen=True)
 class Request:
-    """A part of a level at a size."""
+    """A region of a level, shown at a size."""
 
     lod: int
     region: tuple[int, int, int, int]  # x, y, width, height in stored pixels
@@ -32,30 +32,30 @@ class Request:
 
     @property
     def steps(self) -> tuple[float, float]:
-        """(y, x) stored pixels for each pixel of the result."""
+        """(y, x) distance of the result's pixels, in stored pixels."""
         return self.region[3] / self.size[0], self.region[2] / self.size[1]
 
     @property
     def shrinks(self) -> bool:
-        """Whether the result is smaller along an axis."""
+        """Whether the result is reduced along an axis."""
         return self.size[0] < self.region[3] or self.size[1] < self.region[2]
 
 
 @dataclass(frozen=True)
 class Output:
-    """What to ask of the engine, and what makes the result of float32."""
+    """Sample type to request from the engine, and conversion of float32 to the output's type."""
 
     engine: OutputDtype
     finish: Callable[[Array], Array]
     dtype: np.dtype[Any]
-    steps: tuple[int, ...]  # of each channel: the levels above 0 that codes have
+    steps: tuple[int, ...]  # for each channel, the highest code of its depth
 
 
 def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) -> Output:
-    """How pixels of a type come about; None is the file's own.
+    """Output for a sample type; None means the file's own type.
 
     Raises:
-        InvalidArgument: another type than uint8, uint16 or float32.
+        InvalidArgument: the type is not uint8, uint16 or float32.
     """
     native = native_dtype(groups)
     depths = {group.bit_depth for group in groups}
@@ -75,7 +75,7 @@ def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) ->
 
 
 def bands_of(tiles: TileRect, band: int, height: int, y: int, step_y: float) -> list[tuple[int, int]]:
-    """First and one-past-last rows of an output that are rendered at a time: those of `band` rows of tiles."""
+    """First and one-past-last output rows of each band, `band` rows of tiles high."""
     if band == tiles[3] - tiles[1]:
         return [(0, height)]
     side = TILE_SIZE * band

@@ -1,4 +1,4 @@
-"""From a checked request to pixels: at the stored size, enlarged, area-averaged, or as a thumbnail."""
+"""Renders a validated request: at the stored size, enlarged, area-averaged, or as a thumbnail."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,14 @@ from gscodec.model.rendering import TooManyPairs
 
 
 def paint(store: SceneStore, request: Request, output: Output, out: Array | None = None) -> Array:
-    """(height, width, C): points where the region is enlarged, area averages where it is shrunk.
+    """(height, width, C) result: point samples along enlarged axes, area averages along reduced ones.
 
     Args:
-        out: an array of that shape and the output's type to write it to.
+        out: array of that shape and the output's type to write to; None allocates one.
 
     Raises:
         LimitExceeded: more work or longer tile lists than the limits allow.
-        GsCodecError: as `IgsReader.read`, and what the engine raises.
+        GsCodecError: as `IgsReader.read`, or raised by the engine.
     """
     if store.runtime is not None:
         from gscodec.decoding.device_painting import paint_to_host
@@ -39,7 +39,7 @@ def _painted_whole(store: SceneStore, request: Request, output: Output) -> Array
         request.budget.restart()
         try:
             return (_shrunk if request.shrinks else _painted)(store, request, tiles, output)
-        except TooManyPairs:  # lists too long to load at once: in narrower bands
+        except TooManyPairs:  # lists too long to load at once: load narrower bands
             if not store.narrow(request.lod, tiles):
                 raise
 
@@ -71,15 +71,15 @@ def _placed(result: Array, out: Array | None) -> Array:
 
 
 def paint_thumbnail(store: SceneStore, request: Request, output: Output, out: Array | None = None) -> Array:
-    """(height, width, C): each pixel the mean of a few points on a reduced grid (`gscodec.decoding.automatic`).
+    """(height, width, C) result: each pixel is the mean of a few points of a reduced grid (`decoding.automatic`).
 
-    Along an axis that is not much smaller, all stored pixels count.
+    Along an axis that is only slightly reduced, all stored pixels are averaged.
 
     Args:
         out: as in `paint`.
 
     Raises:
-        GsCodecError: as `IgsReader.read_region`, and what the engine raises.
+        GsCodecError: as `IgsReader.read_region`, or raised by the engine.
     """
     if store.runtime is not None:
         from gscodec.decoding.device_painting import paint_to_host
@@ -123,7 +123,7 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
 
 
 def _joined(strips: Iterator[tuple[int, Float32Array]], size: tuple[int, int], output: Output) -> Array:
-    """Strips of a picture, finished, as one array."""
+    """Strips of a picture, converted to the output's type, as one array."""
     result: Array | None = None
     for row, values in strips:
         finished = output.finish(values)

@@ -1,4 +1,4 @@
-"""Which level of detail a request gets, and whether what it costs is within the limits: decided before any work."""
+"""Chooses the level of detail of a request and checks its cost against the limits, before any work."""
 
 import math
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.model.limits import CHANNELS_PER_PIXEL, Limits
 
 _SAMPLE_BYTES: Final = 12
-"""What a sample of a picture takes at its height: the blend as float32, the sample, and what is made of it."""
+"""Peak memory per sample of a picture, bytes: the float32 blend, the sample, and intermediate results."""
 
 NO_BOUNDS: Final = Bounds()
 
 
 class Planner:
-    """Levels and costs of requests to an open file."""
+    """Levels and costs of the requests to an open file."""
 
     def __init__(self, reader: IgsReader, limits: Limits) -> None:
         self._reader, self._limits = reader, limits
 
     def level(self, lod: int | None, bounds: Bounds = NO_BOUNDS) -> int:
-        """LOD `lod`, which must exist; None is the finest that the file holds and the bounds allow.
+        """LOD `lod`, if it exists; None means the finest in the file within the bounds.
 
         Raises:
-            InvalidArgument: there is no such LOD, or none within the bounds.
-            TruncatedStream: None, and the file holds no LOD.
+            InvalidArgument: the LOD does not exist, or none is within the bounds.
+            TruncatedStream: lod is None, and the file has no complete LOD.
         """
         if lod is None:
             return finest_within(self._reader, bounds)[0]
         return checked_lod(lod, len(self._reader.lods), self._reader.name)
 
     def level_for_size(self, part: Region, shown: tuple[int, int], bounds: Bounds) -> int:
-        """The level for a region at a size (height, width) where none is named (`decoding.automatic`)."""
+        """Level for a region at a size (height, width) if the request names none (`decoding.automatic`)."""
         return lod_for_size(self._reader, finest_within(self._reader, bounds), part, shown)
 
     def plan(
@@ -47,10 +47,10 @@ class Planner:
         by_caller: bool,
         in_memory: bool,
     ) -> tuple[int, bool]:
-        """The level for a region at a size (height, width), as `IgsImage.render` has it, and whether as a thumbnail.
+        """Level for a region at a size (height, width), as in `IgsImage.render`, and whether it is a thumbnail.
 
         Raises:
-            GsCodecError: as `IgsImage.render`, for what it costs; by_caller and in_memory as `check_cost`.
+            GsCodecError: as `IgsImage.render`, if it costs too much; by_caller and in_memory as in `check_cost`.
         """
         level = lod if lod is None else self.level(lod)
         thumbnail = lod is None and (is_much_smaller(part, shown) or is_tiny(part, shown))
@@ -64,15 +64,16 @@ class Planner:
         by_caller: bool = False,
         in_memory: bool = True,
     ) -> None:
-        """Refuse pictures that take too many points, or too much memory.
+        """Raise if pictures need too many points or too much memory.
 
         Args:
-            parts: regions, the sizes (height, width) they are shown at, and whether as thumbnails.
-            by_caller: whether a region or size was named: a large result is then no fault of the file.
-            in_memory: whether all of it is held in the host's memory at the same time.
+            parts: regions, sizes (height, width) to show them at, and whether they are sampled as thumbnails.
+            by_caller: whether the caller chose the region or size; a result that is too large is then an
+                InvalidArgument, not the file's fault.
+            in_memory: whether the whole result is held in host memory at once.
 
         Raises:
-            LimitExceeded, InvalidArgument: more than the limits allow.
+            LimitExceeded, InvalidArgument: the cost exceeds the limits.
         """
         name, n_channels = self._reader.name, len(self._reader.grid.background)
         points = sum(math.prod(points_of(region, size, thumbnail=small)) for region, size, small in parts)
@@ -94,9 +95,9 @@ class Planner:
             raise
 
     def check_samples(self, n_samples: int, what: str) -> None:
-        """Refuse a number of samples that takes too much memory; `what` begins the message.
+        """Raise if a number of samples needs too much memory; `what` begins the message.
 
         Raises:
-            LimitExceeded: it does.
+            LimitExceeded: the memory exceeds the limit.
         """
         self._limits.check_memory(_SAMPLE_BYTES * n_samples, f"{what} of {n_samples} samples")

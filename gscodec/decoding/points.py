@@ -1,4 +1,4 @@
-"""Values at many points of a level, cluster by cluster, so that no more is loaded than lies around them."""
+"""Values at many points of a level, computed cluster by cluster, so that only nearby tiles are loaded."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from gscodec.cuda.runtime import Array
 
 _AHEAD: Final = 64
-"""Rectangles whose pages are fetched together."""
+"""Number of rectangles whose pages are fetched together."""
 
 
 def sample_points(store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget) -> Float32Array:
-    """float32 (M, C) values of a level at points (M, 2) px inside the picture, floats in the source's units.
+    """float32 (M, C) values of a level at points (M, 2) px inside the picture; float groups in the source's units.
 
     Raises:
         TooManyPairs: the list of one tile is too long.
@@ -43,7 +43,7 @@ def sample_points(store: SceneStore, lod: int, points: Float64Array, budget: Wor
 def sample_points_to_device(
     store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget, out: "Array"
 ) -> None:
-    """The same into a contiguous float32 array (M, C) of the GPU that the store is on."""
+    """The same, written to a contiguous float32 array (M, C) on the store's GPU."""
     from gscodec.decoding.device import values_in_place
 
     runtime: Any = store.runtime
@@ -61,7 +61,7 @@ def sample_points_to_device(
 
 
 def _fetched(store: SceneStore, lod: int, rects: list[tuple[TileRect, Which]]) -> Iterator[tuple[TileRect, Which]]:
-    """The rectangles, their pages fetched some ahead."""
+    """The rectangles, after fetching the pages of several at a time."""
     for number, (rect, which) in enumerate(rects):
         if number % _AHEAD == 0:
             store.reader.prepare(lod, [ahead for ahead, _ in rects[number : number + _AHEAD]])

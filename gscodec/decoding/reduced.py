@@ -1,8 +1,8 @@
-"""A picture much smaller than it is stored: the same Gaussians on a grid whose pixels are 2^k stored pixels wide.
+"""Renders a picture much smaller than stored: the same Gaussians on a grid whose pixels are 2^k stored pixels wide.
 
-Tile lists over all tiles of a huge picture cost far more than a thumbnail has pixels. Here a tile is 2^k times as wide.
-Its list then holds all that the lists of the tiles inside it hold, and perhaps more: Gaussians beyond their support
-ellipse, whose weight is felt only where nothing nearer is.
+Tile lists over all tiles of a huge picture cost far more than the pixels of a thumbnail. Here a tile is 2^k times as
+wide. Its list holds all Gaussians of the tiles inside it, and possibly more: Gaussians beyond their support ellipse,
+whose weight matters only where no other Gaussian is near.
 """
 
 import math
@@ -15,32 +15,32 @@ from gscodec.render.base import Rasterizer
 
 
 def reduction(step_x: float, step_y: float) -> int:
-    """The largest power of two that no step between points, in stored pixels, is below; at least 1."""
+    """The largest power of two, at least 1, that does not exceed either step between points, in stored pixels."""
     return 1 << max(0, math.floor(math.log2(min(step_x, step_y))))
 
 
 def tiles_of_region(region: tuple[int, int, int, int], factor: int) -> TileRect:
-    """The tiles of a reduced grid that a region (x, y, width, height) of stored pixels meets."""
+    """Tiles of a reduced grid that intersect a region (x, y, width, height) of stored pixels."""
     side = TILE_SIZE * factor
     x, y, width, height = region
     return x // side, y // side, -(-(x + width) // side), -(-(y + height) // side)
 
 
 def tiles_of_reduced(stored: Grid, tiles: TileRect, factor: int) -> TileRect:
-    """The stored tiles that tiles of a reduced grid consist of."""
+    """Stored tiles covered by tiles of a reduced grid."""
     rows, columns = stored.tiles_shape
     x0, y0, x1, y1 = (edge * factor for edge in tiles)
     return x0, y0, min(x1, columns), min(y1, rows)
 
 
 def reduced_grid(stored: Grid, factor: int) -> Grid:
-    """The grid whose pixels are `factor` stored ones wide."""
+    """Grid whose pixels are `factor` stored pixels wide."""
     height, width = -(-stored.height // factor), -(-stored.width // factor)
     return Grid(height, width, stored.background, stored.top_k, stored.support_q)
 
 
 def reduced_window(window: Window, f: int) -> Window:
-    """A window of stored pixels on the grid reduced by f. A power of two, which no number is rounded for."""
+    """A window of stored pixels in px of the grid reduced by f; exact, because f is a power of two."""
     return Window(window.x / f, window.y / f, window.height, window.width, window.step_x / f, window.step_y / f)
 
 
@@ -71,7 +71,7 @@ class ReducedScene:
         self._lengths = TileLengths(self._index, tiles)
 
     def forward(self, window: Window, budget: WorkBudget) -> Float32Array:
-        """Values at a window's points, which are given in stored pixels."""
+        """Values at a window's points; the window is in stored pixels."""
         reduced = reduced_window(window, self._factor)
         n_points = window.height * window.width
         budget.spend(self._lengths.longest, n_points, lambda: self._lengths.of_window(reduced))

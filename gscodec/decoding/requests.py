@@ -1,4 +1,4 @@
-"""What may be asked of an open picture: levels, regions, sizes and points, checked before anything is read."""
+"""Checks arguments of requests to an open picture: levels, regions, sizes and points."""
 
 import operator
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from gscodec.model.gaussians import Float64Array, Grid
 
 
 def checked_lod(lod: int, lods: int, name: str) -> int:
-    """A level of detail that exists."""
+    """The level of detail, if it exists."""
     level = _integer(lod, "lod")
     if not 0 <= level < lods:
         raise InvalidArgument(f"{name}: LOD {level} does not exist, there are 0 to {lods - 1}")
@@ -19,7 +19,7 @@ def checked_lod(lod: int, lods: int, name: str) -> int:
 
 
 def checked_region(region: Sequence[int] | None, grid: Grid, name: str) -> tuple[int, int, int, int]:
-    """A region (x, y, width, height) inside the picture; all of it for None."""
+    """The region (x, y, width, height), if it lies inside the picture; None means the whole picture."""
     if region is None:
         return 0, 0, grid.width, grid.height
     if len(region) != 4:
@@ -33,7 +33,7 @@ def checked_region(region: Sequence[int] | None, grid: Grid, name: str) -> tuple
 
 
 def checked_size(size: Sequence[int]) -> tuple[int, int]:
-    """(height, width) of at least one pixel."""
+    """(height, width), if both are at least one pixel."""
     if len(size) != 2:
         raise InvalidArgument(f"size {tuple(size)} is not (height, width)")
     height, width = (_integer(value, "size") for value in size)
@@ -43,7 +43,7 @@ def checked_size(size: Sequence[int]) -> tuple[int, int]:
 
 
 def checked_points(points: npt.ArrayLike, grid: Grid, name: str) -> Float64Array:
-    """(M, 2) points inside the picture, its right and bottom edges included."""
+    """(M, 2) float64 points, if all lie inside the picture, its right and bottom edges included."""
     try:
         place = np.asarray(points, np.float64)
     except (TypeError, ValueError) as fault:
@@ -61,6 +61,6 @@ def checked_points(points: npt.ArrayLike, grid: Grid, name: str) -> Float64Array
 
 def _integer(value: object, what: str) -> int:
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # the check is what this is for
+        return operator.index(value)  # type: ignore[arg-type]  # the except clause handles other types
     except TypeError as fault:
         raise InvalidArgument(f"{what} {value!r} is not an integer") from fault

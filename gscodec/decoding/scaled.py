@@ -1,4 +1,4 @@
-"""Shrinking: exact area averages of a picture that is rendered strip by strip and never held whole.
+"""Shrinking: exact area averages of a picture that is rendered strip by strip and never held as a whole.
 
 An output pixel is the mean over its footprint, a rectangle with fractional edges (spec/igs.md, "Other sizes"). The
 filter is separable. Along an axis of n cells shrunk to m <= n outputs, output i covers the cells from i n / m to
@@ -20,31 +20,31 @@ _STRIP_SAMPLES: Final = 1 << 22
 """Samples rendered at a time: 16 MiB, enough rows to keep all threads busy."""
 
 _LONG_SUM: Final = 2048
-"""Samples under an output, over all that lies beside it, from which on each output is a sum of its own."""
+"""Minimum number of samples per output pixel, times the row length, for which each output is summed separately."""
 
 _BLOCK_SAMPLES: Final = 1 << 14
-"""Samples of outputs that are summed together where sums are shorter: what a processor's cache holds."""
+"""Number of output samples summed together if sums are shorter; they fit into the processor's cache."""
 
 Strip = tuple[int, Float64Array]
 Int64Array = npt.NDArray[np.int64]
 
 
 def average(values: npt.NDArray[Any], first_cell: int, n_cells: int, n_outputs: int) -> Strip:
-    """Contributions of consecutive cells, along axis 0, to the outputs they meet.
+    """Weighted sums of consecutive cells along axis 0, for the outputs that they contribute to.
 
     Args:
         values: (k, ...) cells first_cell .. first_cell + k - 1 of n_cells, k >= 1.
-        first_cell: index of the first of them.
-        n_cells: cells along the whole axis.
-        n_outputs: outputs along the whole axis, at most n_cells.
+        first_cell: index of the first of these cells.
+        n_cells: number of cells along the whole axis.
+        n_outputs: number of outputs along the whole axis, at most n_cells.
 
     Returns:
-        Index of the first output that is met, and (j, ...) weighted sums for it and those after it. An output whose
-        cells are not all there gets the rest from another call.
+        Index of the first output concerned, and (j, ...) weighted sums for it and the following ones. An output whose
+        cells are incomplete gets the rest from another call.
     """
     times = n_cells // n_outputs
     if n_cells == times * n_outputs and times & (times - 1) == 0 and first_cell % times == len(values) % times == 0:
-        # Mips and thumbnails: the weights are powers of two, so that nothing is rounded that would not be below.
+        # Mips and thumbnails: weights are powers of two, so the result is the same as below, without rounding.
         cells_of = values.reshape(-1, times, *values.shape[1:])
         return first_cell // times, cells_of.sum(axis=1, dtype=np.float64) / times
     rows = np.ascontiguousarray(values).reshape(len(values), -1)
@@ -54,25 +54,25 @@ def average(values: npt.NDArray[Any], first_cell: int, n_cells: int, n_outputs: 
 
 
 class _Axis:
-    """Which of some consecutive cells each output meets, and with which weights."""
+    """For a run of consecutive cells, the outputs they contribute to, and the weights."""
 
     def __init__(self, n_cells: int, n_outputs: int, first_cell: int, count: int) -> None:
         self._n_cells, self._n_outputs, self._first_cell = n_cells, n_outputs, first_cell
         self.first = first_cell * n_outputs // n_cells
-        """The first output."""
+        """Index of the first output."""
         self._outputs = np.arange(self.first, -(-(first_cell + count) * n_outputs // n_cells), dtype=np.int64)
         begins, ends = self._outputs * n_cells // n_outputs, -(-(self._outputs + 1) * n_cells // n_outputs)
         self.begins = np.maximum(begins - first_cell, 0)
-        """First cell of each output, counted from the first there is; `ends` are one past the last."""
+        """First cell of each output, relative to first_cell; `ends` are one past the last."""
         self.ends = np.minimum(ends - first_cell, count)
 
     @property
     def whole(self) -> float:
-        """The weight of a cell that one output covers wholly."""
+        """The weight of a cell that lies within a single output."""
         return self._n_outputs / self._n_cells
 
     def weights(self, cells: Int64Array, part: slice = slice(None)) -> Float64Array:
-        """Weight of a cell in each of some outputs; 0 where they do not meet."""
+        """Weight of a cell in each of some outputs; 0 where they do not overlap."""
         cells, outputs = cells + self._first_cell, self._outputs[part]
         begins = np.maximum(outputs * self._n_cells, cells * self._n_outputs)
         ends = np.minimum((outputs + 1) * self._n_cells, (cells + 1) * self._n_outputs)
@@ -80,7 +80,7 @@ class _Axis:
 
 
 def _long_sums(rows: npt.NDArray[Any], axis: _Axis) -> Strip:
-    """Output by output, all that lies beside each other at a time."""
+    """Sums computed output by output, over all columns at once."""
     sums = np.empty((len(axis.begins), rows.shape[1]))
     first, last = axis.weights(axis.begins), axis.weights(axis.ends - 1)
     for number, (begin, end) in enumerate(zip(axis.begins.tolist(), axis.ends.tolist(), strict=True)):
@@ -93,7 +93,7 @@ def _long_sums(rows: npt.NDArray[Any], axis: _Axis) -> Strip:
 
 
 def _short_sums(rows: npt.NDArray[Any], axis: _Axis) -> Strip:
-    """Many outputs at a time, their first cells, their second ones, and so on."""
+    """Sums of many outputs at a time: first their first cells, then their second ones, and so on."""
     sums = np.zeros((len(axis.begins), rows.shape[1]))
     block = max(1, _BLOCK_SAMPLES // rows.shape[1])
     for start in range(0, len(sums), block):
@@ -106,16 +106,16 @@ def _short_sums(rows: npt.NDArray[Any], axis: _Axis) -> Strip:
 
 
 def average_columns(values: npt.NDArray[Any], n_outputs: int) -> Float32Array:
-    """(rows, n_outputs, C) of (rows, n, C): whole rows shrunk."""
+    """(rows, n_outputs, C) averages of (rows, n, C) along the rows."""
     means = average(values.swapaxes(0, 1), 0, values.shape[1], n_outputs)[1]
     return np.ascontiguousarray(means.swapaxes(0, 1), np.float32)
 
 
 def strips(n_rows: int, row_samples: int, offset: int) -> Iterator[tuple[int, int]]:
-    """First and one-past-last row of strips of bounded size; where they can, they end where tiles end.
+    """First and one-past-last row of strips of bounded size, which end at tile edges where possible.
 
     Args:
-        n_rows: rows in all.
+        n_rows: total number of rows.
         row_samples: samples of one row.
         offset: row 0 lies this many px below the top of a tile.
     """
@@ -136,14 +136,14 @@ def shrink(
     averaging: SampleAverage,
     offset: int,
 ) -> Iterator[tuple[int, Float32Array]]:
-    """Finished rows of a picture shrunk along one or both axes.
+    """Yields finished rows of a picture that is reduced along one or both axes.
 
     Args:
         render: rows first .. last - 1 of the lattice, float32 (rows, width, C).
-        lattice: (height, width) of what `render` gives: along an axis that shrinks one point per stored pixel, else one
-            per output.
+        lattice: (height, width) of the points that `render` evaluates: along a reduced axis one per stored pixel, else
+            one per output pixel.
         size: (height, width) of the output, at most the lattice.
-        averaging: of the C channels; what is averaged in their place.
+        averaging: conversion of the C channels to the quantities that are averaged.
         offset: as in `strips`.
 
     Yields:
@@ -156,7 +156,7 @@ def shrink(
 
 
 def shrink_array(values: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """float32 (height, width, C) means of an array (H, W, C) over the areas of a smaller one."""
+    """float32 (height, width, C) means of an array (H, W, C) over the area of each output pixel."""
     height, width, n_channels = values.shape
     parts = ((first, values[first:last]) for first, last in strips(height, width * n_channels, 0))
     result = np.empty((*size, n_channels), np.float32)
@@ -168,7 +168,7 @@ def shrink_array(values: Float32Array, size: tuple[int, int]) -> Float32Array:
 def _means(
     parts: Iterable[tuple[int, Float32Array]], lattice: tuple[int, int], size: tuple[int, int]
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Finished rows of a picture that comes in strips, each with its first row; arguments as `shrink`."""
+    """Finished rows of a picture that arrives in strips, each with its first row; arguments as `shrink`."""
     (n_rows, n_columns), (height, width) = lattice, size
     carried: Float64Array | None = None
     for first, strip in parts:

@@ -1,4 +1,4 @@
-"""What an open file keeps of a level of detail: the Gaussians that a rectangle of tiles needs, ready to render."""
+"""The Gaussians of a level of detail in a rectangle of tiles, ready to render, as an open file caches them."""
 
 from typing import Any, Protocol
 
@@ -13,15 +13,15 @@ from gscodec.render.base import Rasterizer
 
 
 class Scene(Protocol):
-    """Part of a picture, wherever it lies."""
+    """Part of a picture, in host or GPU memory."""
 
     tiles: TileRect
 
     def forward(self, window: Window, dtype: OutputDtype, budget: WorkBudget) -> npt.NDArray[Any]:
-        """As `Rasterizer.forward`, for points in `tiles`, if the budget has that much left.
+        """As `Rasterizer.forward`, for points in `tiles`; the work is charged to the budget.
 
         Raises:
-            LimitExceeded: it has not.
+            LimitExceeded: the rest of the budget is too small.
         """
         ...
 
@@ -72,15 +72,15 @@ class HostScene:
 
 
 def is_whole(grid: Grid, tiles: TileRect) -> bool:
-    """Whether the rectangle is all of the grid's tiles."""
+    """Whether the rectangle covers all of the grid's tiles."""
     return tiles == (0, 0, *grid.tiles_shape[::-1])
 
 
 def holds(outer: TileRect, inner: TileRect) -> bool:
-    """Whether one rectangle lies in another."""
+    """Whether one rectangle contains another."""
     return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
 
 
 def read_tiles(reader: IgsReader, lod: int, tiles: TileRect) -> GaussianSet:
-    """The Gaussians of a LOD that can show in some tiles, and perhaps more."""
+    """The Gaussians of a level of detail that are visible in some tiles, and possibly others."""
     return reader.read(lod) if is_whole(reader.grid, tiles) else reader.read_region(lod, tiles)

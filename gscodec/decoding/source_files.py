@@ -1,4 +1,4 @@
-"""The pictures of the source files that an open `.igs` file was made of: chosen by name, rendered, with their mips."""
+"""Pictures of the source files recorded in an open `.igs` file: selected by name, rendered, with their mips."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +18,16 @@ from gscodec.model.channels import ChannelGroup, channel_spans
 from gscodec.model.gaussians import Float32Array
 
 Render = Callable[[int, Region, tuple[int, int], bool], Float32Array]
-"""float32 (height, width, C) of a level, a region and a size (height, width); and whether as a thumbnail."""
+"""Returns float32 (height, width, C) of a level, a region and a size (height, width); the flag asks for a thumbnail."""
 
 
 class SourceFiles:
-    """What an open file records of its sources, and how to render it.
+    """The source files of an open file, and how to render them.
 
     Args:
-        name: what messages call the `.igs` file.
+        name: name of the `.igs` file in messages.
         entries: the source files.
-        groups: what the stored channels are.
+        groups: channel groups of the stored channels.
         icc: the ICC profile of the `.igs` file.
         planner: chooses levels and checks costs.
         render: renders all stored channels.
@@ -52,7 +52,7 @@ class SourceFiles:
         for wanted in names:
             if not any(self._matches(entry, [wanted]) for entry in self._entries):
                 known = ", ".join(entry.name for entry in self._entries)
-                raise InvalidArgument(f"{self._name}: holds no {wanted!r}; there are {known}")
+                raise InvalidArgument(f"{self._name}: has no map {wanted!r}; its maps are {known}")
         return [entry for entry in self._entries if self._matches(entry, names)]
 
     def _matches(self, entry: FileEntry, names: Sequence[str]) -> bool:
@@ -76,9 +76,9 @@ class SourceFiles:
         """As `IgsImage.render_files`.
 
         Args:
-            part: the region.
-            size: (height, width) that was asked for; None is the region's.
-            own_sizes: whether neither a region nor a size was asked for: each picture then has its own size.
+            part: the region, in stored pixels.
+            size: requested (height, width); None means the region's.
+            own_sizes: whether neither region nor size was requested, so that each picture has its own size.
         """
         chosen = self.select(only)
         given = None if own_sizes else size or (part[3], part[2])
@@ -105,7 +105,7 @@ class SourceFiles:
     def mips(
         self, only: Sequence[str] | None, lod: int | None, whole: Region, dtype: npt.DTypeLike | None
     ) -> Iterator[dict[str, Restored]]:
-        """As `IgsImage.mip_files`; `whole` is all of the picture."""
+        """As `IgsImage.mip_files`; `whole` is the region of the whole picture."""
         finest = self.render(only, lod, whole, None, Bounds(), dtype, own_sizes=True)
         chains = {name: self._chain(restored, dtype) for name, restored in finest.items()}
         del finest

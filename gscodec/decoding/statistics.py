@@ -1,4 +1,4 @@
-"""What requests cost: bytes, pages, and Gaussians looked at for each point."""
+"""Cost of requests: bytes, pages, and Gaussians evaluated per point."""
 
 from dataclasses import dataclass
 
@@ -10,35 +10,35 @@ from gscodec.model.gaussians import Float64Array, Window
 from gscodec.model.rendering import TileIndex
 
 _MAP_TERMS = 6
-"""Multiplications with addition for q of one Gaussian at one point: two each for U and V, as affine functions of x and
-y, and two for their squares."""
+"""Multiply-adds for q of one Gaussian at one point: two each for U and V, as affine functions of x and y, and two for
+their squares."""
 
 
 @dataclass(frozen=True)
 class AccessStats:
-    """What an open file has cost so far."""
+    """Accumulated cost of the requests to an open file."""
 
     file_bytes: int  # of the whole file
     bytes_read: int
-    reads: int  # spans of a file in reach, requests of a server
-    pages_read: int  # each as often as it was decoded
+    reads: int  # spans of a local file, or requests to a server
+    pages_read: int  # each counted as often as it was decoded
     n_pages: int  # of the whole file
     gaussians_read: int
-    points: int  # pixels and samples computed; the rest is counted where `open_igs` was told to
+    points: int  # pixels and samples computed; the next two are counted only with `count_work`
     candidates: int  # sum of the lengths of their tile lists
-    blended: int  # sum of the Gaussians that make up their values, at most K each
+    blended: int  # sum of the numbers of Gaussians blended, at most K per point
     n_channels: int
 
     @property
     def candidates_per_point(self) -> float:
-        """Gaussians in a point's tile list."""
+        """Mean number of Gaussians in a point's tile list."""
         return self.candidates / max(self.points, 1)
 
     @property
     def multiply_adds_per_point(self) -> float:
-        """Multiplications with addition for a point: q of each candidate, then weights times features.
+        """Mean number of multiply-adds per point: q of each candidate, then weights times features.
 
-        An engine does fewer where it finds out for several neighbours at once that a candidate is too far away.
+        An upper bound: engines skip candidates that are too far from several adjacent points at once.
         """
         return (_MAP_TERMS * self.candidates + (1 + self.n_channels) * self.blended) / max(self.points, 1)
 

@@ -1,4 +1,4 @@
-"""What an open file keeps between requests: an engine, and the tiles of each level that it has loaded."""
+"""Cache of an open file: an engine, and the tiles of each level that have been loaded."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,40 +19,40 @@ from gscodec.model.rendering import TooManyPairs
 from gscodec.render.base import Rasterizer
 from gscodec.render.engines import fall_back
 
-if TYPE_CHECKING:  # what belongs to a GPU is loaded where there is one
+if TYPE_CHECKING:  # GPU modules are imported only if there is a GPU
     from gscodec.cuda.runtime import Array, Runtime
     from gscodec.decoding.device import DeviceScene
 
 WHOLE_TILES: Final = 1 << 19
-"""Up to this many tiles, 128 megapixels, are loaded at once and kept."""
+"""Maximum number of tiles, 128 megapixels, that are loaded at once and kept."""
 
 PAIR_SHARE: Final = 512
-"""Bytes of a request's memory for each entry of the tile lists that are loaded at once. An entry takes 4, and up to 16
-while lists are made: 8 GiB allow 2^24 entries, which take 64 to 256 MiB."""
+"""Bytes of a request's memory limit per entry of the tile lists that are loaded at once. An entry takes 4 bytes, and up
+to 16 while lists are built: 8 GiB allow 2^24 entries, which take 64 to 256 MiB."""
 
 
 DEVICE_TILES: Final = 1 << 23
 """The same on a GPU, 2^31 pixels: offsets and counts of the lists take 64 MiB."""
 
 STAYING_BYTES: Final = 1 << 24
-"""Of a file, up to and with a level, that is loaded whole on a GPU when a second part of it is wanted: 3 million
-Gaussians of `coded`, which take half a GiB there."""
+"""Maximum bytes of the file up to and including a level for which the whole level is loaded on a GPU at the second
+request: 3 million Gaussians of `coded`, which take half a GiB there."""
 
 DEVICE_PAIR_SHARE: Final = 64
-"""Bytes of a GPU's free memory for each entry of the tile lists that are loaded at once, which takes 16 there."""
+"""Bytes of a GPU's free memory per entry of the tile lists that are loaded at once; an entry takes 16 bytes there."""
 
 BAND_TILES: Final = 32
-"""Rows of tiles that are loaded at a time of more."""
+"""Rows of tiles that are loaded at a time if not all are."""
 
 _Result = TypeVar("_Result")
 
 
 class SceneStore:
-    """Scenes by level, the last of each. Threads that load at once load twice, and the last one is kept.
+    """The last scene of each level. Threads that load at the same time load twice, and the last scene is kept.
 
     Args:
-        spare: makes the engine that goes on where the first one cannot; None where there is none.
-        tally: counts what is computed.
+        spare: creates the engine to fall back to; None if there is none.
+        tally: counts the work done.
     """
 
     def __init__(
@@ -65,23 +65,23 @@ class SceneStore:
         self.reader, self.backend, self.tally = reader, backend, tally
         self._spare = spare
         self._scenes: dict[int, Scene] = {}
-        self._at_once: dict[int, int] = {}  # tiles of a level that are loaded at a time, where its lists are long
+        self._at_once: dict[int, int] = {}  # tiles of a level to load at a time if its lists are too long
         self._reduced: ReducedScene | None = None
         self._reduced_there: tuple[object, DeviceScene] | None = None
 
     @property
     def runtime(self) -> "Runtime | None":
-        """The device, where the engine has one that scenes can lie on."""
+        """The GPU runtime, if the engine keeps scenes in GPU memory."""
         there = self.backend.on_device
         return None if there is None else there.runtime
 
     def clear(self) -> None:
-        """Let go of all of them."""
+        """Free all scenes."""
         self._scenes.clear()
         self._reduced = self._reduced_there = None
 
     def with_spare(self, work: Callable[[], _Result]) -> _Result:
-        """Do the work, on the CPU where a card that nobody named cannot."""
+        """Result of `work`; if the device was chosen automatically and fails, it is retried on the CPU."""
         try:
             return work()
         except (BackendUnavailable, OutOfDeviceMemory) as fault:
@@ -89,7 +89,7 @@ class SceneStore:
             return work()
 
     def take_spare(self, fault: BackendUnavailable | OutOfDeviceMemory) -> None:
-        """Go on with the CPU from now on; without a spare engine the fault is raised."""
+        """Use the CPU from now on; without a spare engine, raise `fault`."""
         if self._spare is None:
             raise fault
         fall_back(fault)
@@ -97,19 +97,19 @@ class SceneStore:
         self.clear()
 
     def held(self, lod: int) -> TileRect | None:
-        """The tiles of a level that are loaded."""
+        """The tiles of a level that are loaded, or None."""
         scene = self._scenes.get(lod)
         return None if scene is None else scene.tiles
 
     @property
     def max_pairs(self) -> int:
-        """Most entries of tile lists that are loaded at once."""
+        """Maximum number of entries of tile lists that are loaded at once."""
         if self.runtime is not None:
             return max(1, min(MAX_TILE_PAIRS, self.runtime.free_bytes() // DEVICE_PAIR_SHARE))
         return min(MAX_TILE_PAIRS, self.reader.limits.memory // PAIR_SHARE)
 
     def scene(self, lod: int, tiles: TileRect) -> Scene:
-        """Tiles of a level, and perhaps more.
+        """A scene with at least these tiles of a level.
 
         Raises:
             TooManyPairs: their lists have more than `max_pairs` entries.
@@ -130,7 +130,7 @@ class SceneStore:
         return scene
 
     def _may_stay(self, lod: int) -> bool:
-        """Whether all of a level is loaded once a second part of it is wanted, so that later ones are there."""
+        """Whether the whole level is loaded at the second request, so that later ones find it."""
         fits = self._n_tiles <= self._at_once.get(lod, DEVICE_TILES)
         return self.runtime is not None and fits and self.reader.prefix_size(lod) <= STAYING_BYTES
 
@@ -145,7 +145,7 @@ class SceneStore:
         return 0, 0, columns, rows
 
     def band_tiles(self, lod: int, tiles: TileRect) -> int:
-        """Rows of tiles that are loaded at a time; all of them where the level allows."""
+        """Rows of tiles to load at a time; all of them if the level allows it."""
         rows, columns = tiles[3] - tiles[1], tiles[2] - tiles[0]
         at_once = self._at_once.get(lod, WHOLE_TILES if self.runtime is None else DEVICE_TILES)
         if rows * columns <= at_once:
@@ -153,17 +153,17 @@ class SceneStore:
         return max(1, min(BAND_TILES, at_once // columns))
 
     def narrow(self, lod: int, tiles: TileRect) -> bool:
-        """Load fewer tiles of a level at a time from now on; whether fewer rows of these tiles are possible."""
+        """Load fewer tiles of a level at a time from now on; whether these tiles can be divided further."""
         rows = self.band_tiles(lod, tiles)
         self._at_once[lod] = max(1, rows // 4) * (tiles[2] - tiles[0])
         self._scenes.pop(lod, None)
         return rows > 1
 
     def scene_of(self, lod: int, tiles: TileRect, window: Window) -> Scene:
-        """What a window needs of the tiles that a request spans: all of them, or a band where that is too much.
+        """Scene for a window of a request's tiles: all of them, or a band if they are too many.
 
         Raises:
-            TooManyPairs: the lists are long; `narrow` makes shorter ones.
+            TooManyPairs: the lists are too long; `narrow` makes them shorter.
         """
         x0, y0, x1, y1 = tiles
         band = self.band_tiles(lod, tiles)
@@ -175,10 +175,10 @@ class SceneStore:
         return self.scene(lod, (x0, max(y0, top), x1, min(y1, bottom)))
 
     def sample(self, lod: int, tiles: TileRect, points: Float64Array, budget: WorkBudget) -> Float32Array:
-        """(M, C) values of a level at points (M, 2) px in some tiles; in halves of them where their lists are too long.
+        """(M, C) values of a level at points (M, 2) px in some tiles, which are halved while their lists are too long.
 
         Raises:
-            TooManyPairs: the list of one tile is.
+            TooManyPairs: the list of a single tile is too long.
             GsCodecError: as `scene`, and `Scene.sample`.
         """
         try:
@@ -195,7 +195,7 @@ class SceneStore:
     def sample_to_device(
         self, lod: int, tiles: TileRect, points: Float64Array, budget: WorkBudget, out: "Array"
     ) -> None:
-        """The same into a contiguous float32 array (M, C) of the device."""
+        """The same, written to a contiguous float32 GPU array (M, C)."""
         from gscodec.decoding.device import DeviceScene
 
         try:
@@ -215,7 +215,7 @@ class SceneStore:
             out[self.runtime.upload(np.flatnonzero(which))] = part
 
     def reduced_on_device(self, lod: int, region: tuple[int, int, int, int], factor: int) -> "DeviceScene":
-        """The same on the device."""
+        """`reduced` in GPU memory."""
         from gscodec.decoding.device import DeviceScene
 
         assert self.runtime is not None
@@ -227,7 +227,7 @@ class SceneStore:
         return self._reduced_there[1]
 
     def reduced(self, lod: int, region: tuple[int, int, int, int], factor: int) -> ReducedScene:
-        """A region of a level on a reduced grid."""
+        """Scene of a region of a level on a reduced grid."""
         scene = self._reduced
         if scene is None or scene.key != (lod, region, factor):
             scene = self._reduced = ReducedScene(self.reader, self.backend, lod, region, factor, self.max_pairs)
@@ -235,7 +235,7 @@ class SceneStore:
 
 
 def _halves(tiles: TileRect, points: Float64Array) -> list[tuple[TileRect, npt.NDArray[np.bool_]]]:
-    """Two halves of some tiles, each with those of the points (M, 2) px that lie there; none of a single tile."""
+    """Two halves of some tiles, each with a mask of the points (M, 2) px inside; empty for a single tile."""
     axis = int(tiles[3] - tiles[1] > tiles[2] - tiles[0])
     if tiles[axis + 2] - tiles[axis] < 2:
         return []
@@ -250,6 +250,6 @@ def _halves(tiles: TileRect, points: Float64Array) -> list[tuple[TileRect, npt.N
 
 
 def tiles_of(region: tuple[int, int, int, int]) -> TileRect:
-    """The tiles that a region (x, y, width, height) meets."""
+    """Tiles that intersect a region (x, y, width, height)."""
     x, y, width, height = region
     return x // TILE_SIZE, y // TILE_SIZE, -(-(x + width) // TILE_SIZE), -(-(y + height) // TILE_SIZE)

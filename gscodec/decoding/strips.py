@@ -1,4 +1,4 @@
-"""A picture from the top down, for outputs that memory would not hold."""
+"""Renders a picture from top to bottom, for outputs that do not fit into memory."""
 
 import functools
 import math
@@ -23,9 +23,9 @@ from gscodec.model.rendering import OutputDtype, TooManyPairs
 
 
 def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Strips of what `painting.paint` gives. Of the tiles, a band at a time is in memory; on a GPU all that it holds.
+    """Yields the result of `painting.paint` in strips. A band of tiles is in memory at a time; on a GPU as many as fit.
 
-    A page that reaches into two bands is read twice.
+    A page that intersects two bands is read twice.
 
     Yields:
         Index of the first row, and rows (h, width, C).
@@ -42,7 +42,7 @@ def paint_strips(store: SceneStore, request: Request, output: Output) -> Iterato
         except (BackendUnavailable, OutOfDeviceMemory) as fault:
             store.take_spare(fault)
     for first, rows in _host_strips(store, request, output):
-        if first + len(rows) > done:  # what the GPU gave is not given again
+        if first + len(rows) > done:  # rows that the GPU has yielded already are skipped
             yield max(first, done), rows[max(0, done - first) :]
 
 
@@ -58,11 +58,11 @@ def _host_strips(store: SceneStore, request: Request, output: Output) -> Iterato
     def scene(top: float, bottom: float) -> Scene:
         first, last = math.floor(top / TILE_SIZE), min(end, math.ceil(bottom / TILE_SIZE))
         if not (held and held[0].tiles[1] <= first and held[0].tiles[3] >= last):
-            held.clear()  # before the next is read, which takes as much again
+            held.clear()  # frees the memory of the previous scene first
             wide, narrow = ((first_column, first, last_column, row) for row in (min(end, first + BAND_TILES), last))
             try:
                 held.append(load(max(wide, narrow)))
-            except TooManyPairs:  # only what the strip needs, then
+            except TooManyPairs:  # then load only what the strip needs
                 held.append(load(narrow))
         return held[0]
 

@@ -1,4 +1,4 @@
-"""Arrays of a caller that results are written to, in the memory of the host or of a GPU."""
+"""Checks arrays of the caller that results are written to, in host or GPU memory."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from gscodec.cuda.runtime import Runtime
 
 _HOST: Final = (1, 3)
-"""What DLPack calls a processor's memory, and the part of it that is pinned."""
+"""DLPack device types of host memory and pinned host memory."""
 
 
 def device_target(
     out: Any, runtime: "Runtime | None", shape: tuple[int, ...], dtype: np.dtype[Any], name: str
 ) -> Any | None:
-    """The device's view of `out` where it lies there; None where it is a NumPy array. Either way it takes the result.
+    """The device's view of `out` if it is in GPU memory; None if it is a NumPy array.
 
     Args:
-        runtime: of the GPU that the file is open on, if it is. name: of the file, for messages.
+        runtime: of the GPU that the file is open on, or None. name: of the file, for messages.
 
     Raises:
-        InvalidArgument: `out` is no array, has another shape or type, is not contiguous, or lies on another GPU.
-        BackendUnavailable: it lies on a GPU, and the file is open on the CPU.
+        InvalidArgument: `out` is not an array, has another shape or type, is not contiguous, or lies on another GPU.
+        BackendUnavailable: `out` lies on a GPU, and the file is open on the CPU.
     """
     there = None
     if runtime is not None:
@@ -39,12 +39,12 @@ def device_target(
     if tuple(array.shape) != shape or array.dtype != dtype:
         raise InvalidArgument(f"{name}: out is {array.dtype} {tuple(array.shape)}, the result {dtype} {shape}")
     if not array.flags.c_contiguous or (there is None and not array.flags.writeable):
-        raise InvalidArgument(f"{name}: out {shape} is not contiguous, or not to be written to")
+        raise InvalidArgument(f"{name}: out {shape} is not contiguous or not writable")
     return there
 
 
 def _is_elsewhere(out: Any) -> bool:
-    """Whether an array of whatever library lies in other memory than the host's."""
+    """Whether an array of any library lies in memory other than the host's."""
     if getattr(out, "__cuda_array_interface__", None) is not None:
         return True
     where = getattr(out, "__dlpack_device__", None)

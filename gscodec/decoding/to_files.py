@@ -1,9 +1,9 @@
-"""Decoded pictures to files: what they are called, what they may replace, and what is written into each.
+"""Writes decoded pictures to files: their names, which files may be replaced, and their contents.
 
-`gscodec decode` and `gscodec.decode` are this; `gscodec batch --decode` and `gscodec export` encode their pictures
-here. A single picture goes to a file and has the metadata of its source; the maps of a stack go to a folder, each under
-its own name and with the ICC profile where it is one of that map's. Every file is checked before the first is written,
-and each is written whole or not at all.
+`gscodec decode` and `gscodec.decode` use this module; `gscodec batch --decode` and `gscodec export` use it to encode
+their pictures. A single picture goes to a file, with the metadata of its source; the maps of a stack go to a folder,
+each under its own name, with the ICC profile if it is one of that map's. All files are checked before the first is
+written, and each is written completely or not at all.
 """
 
 import errno
@@ -45,23 +45,23 @@ from gscodec.model.file_names import file_key
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 BITS: Final = (8, 16, 32)
-"""Bits that a sample of a written picture may have."""
+"""Supported bits per sample of written pictures."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that was written."""
+    """A picture that has been written."""
 
-    path: Path | None  # None is stdout
-    source: str  # name of the source file that it is the picture of, as in `IgsImage.files`
-    level: int  # of its mip chain; 0 is the picture itself
+    path: Path | None  # None means stdout
+    source: str  # name of its source file, as in `IgsImage.files`
+    level: int  # mip level; 0 is the picture itself
     width: int  # px
     height: int
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What of a file is decoded, and how it is written; the arguments of `decode`.
+    """What is decoded from a file, and how it is written; the arguments of `decode`.
 
     Raises:
         InvalidArgument: options that contradict each other.
@@ -82,16 +82,16 @@ class DecodeOptions:
         if self.bits not in {None, *BITS}:
             raise InvalidArgument(f"pictures have {', '.join(map(str, BITS))} bits per sample, not {self.bits}")
         if self.mips and (self.is_bounded or self.region is not None or self.size is not None):
-            raise InvalidArgument("mips are all sizes of the whole picture: give no size, region or bound")
+            raise InvalidArgument("mips are made of the whole picture: give no size, region or bound")
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the level of detail follows from a bound."""
+        """Whether a bound decides the level of detail."""
         return self.max_bytes is not None or self.max_gaussians is not None
 
     @property
     def request(self) -> dict[str, Any]:
-        """Arguments of `IgsImage.render` and its like."""
+        """Arguments of `IgsImage.render` and similar methods."""
         if self.mips:
             return {"lod": self.lod}
         bounds = {"max_bytes": self.max_bytes, "max_gaussians": self.max_gaussians}
@@ -116,32 +116,31 @@ def decode(
     overwrite: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[Decoded]:
-    """Decode an `.igs` file to a picture, or a stack to its maps, each file whole or not at all.
+    """Decode an `.igs` file to a picture, or a stack to its maps; each file is written completely or not at all.
 
     Args:
         source: a path, a URL or bytes.
-        output: the picture, or a folder for maps, which is made where it is missing. None is `source` with the suffix
-            `.png` (`.exr` for floats), or without suffix for a folder; `.decoded` is added where that could be the
+        output: path of the picture, or a folder for maps, which is created if missing. None means `source` with the
+            suffix `.png` (`.exr` for floats), or without suffix for a folder; `.decoded` is added if that could be the
             source of the file.
-        only: names of maps: of files, with or without suffix, of groups, or roles; None is all.
-        lod: level of detail, 0 the finest; None follows from the size, as in `IgsImage.render`.
-        region: (x, y, width, height) in stored pixels; None is all.
-        size: (height, width) of the pictures; None is their own, or the region's.
-        max_bytes, max_gaussians: without a LOD, the finest level within that.
-        mips: write the mip chain too: `rock.png`, `rock.mip1.png` and so on (`gscodec.decoding.mips`).
-        format: file type, as a suffix; None goes by the suffix of `output`, or of the maps' own names.
-        bits: 8, 16 or 32 bits per sample; 16 and 32 are floats for float files. None is the file's own.
+        only: names of maps: file names, with or without suffix, groups, or roles; None means all.
+        lod: level of detail, 0 the finest; None chooses it by the size, as in `IgsImage.render`.
+        region: (x, y, width, height) in stored pixels; None means the whole picture.
+        size: (height, width) of the pictures in px; None means their own, or the region's.
+        max_bytes, max_gaussians: if lod is None, the finest level within these bounds is used.
+        mips: also write the mip chain: `rock.png`, `rock.mip1.png` and so on (`gscodec.decoding.mips`).
+        format: file type, as a suffix; None means that of `output`, or of the maps' own names.
+        bits: 8, 16 or 32 bits per sample; 16 and 32 are floats for float files. None means the file's own depth.
         device, threads, limits: as in `gscodec.open`.
-        overwrite: replace existing files, but never the source of the file unasked.
+        overwrite: replace existing files, but never the source of the file unless `output` names it.
 
     Returns:
-        What was written, level by level, in the order of the file's maps.
+        Files written, level by level, in the order of the file's maps.
 
     Raises:
-        InvalidArgument: arguments that contradict each other, several maps for one file, or an output that is the
-            input.
-        OutputExists: a file is there and overwrite is False; nothing was written.
-        FileAccessError: a path that cannot be written.
+        InvalidArgument: contradictory arguments, several maps for one file, or an output that is the input.
+        OutputExists: a file exists and overwrite is False; nothing has been written.
+        FileAccessError: a path cannot be written.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
     options = DecodeOptions(only, lod, region, size, max_bytes, max_gaussians, mips, format, bits, overwrite)
@@ -161,14 +160,14 @@ def decode_to_files(
     """Write the pictures of an open file, as `decode` does.
 
     Args:
-        source: path or URL that the file was opened by, after which pictures are named that have no name; `-` is
-            stdin, whose picture goes to stdout. None where there is none.
+        source: path or URL of the file, from which names of unnamed pictures are derived; `-` means stdin, whose
+            picture goes to stdout. None if there is none.
         output: as in `decode`; `-` is stdout.
-        note: is told of pictures that go to another place than the usual one.
-        check_stdout: is called before anything is decoded for stdout, and raises where that takes no bytes.
+        note: called with a message if pictures are written to another place than the usual one.
+        check_stdout: called before anything is decoded for stdout; raises if stdout cannot take binary data.
     """
     if output is None and source is None:
-        raise InvalidArgument("an .igs file without a path: name an output")
+        raise InvalidArgument("an .igs file from memory has no path: name an output")
     is_stack = len(image.files) > 1 and not _is_one_picture(image.groups, output)
     targets = _Targets(image, source, output, options, note, check_stdout)
     return list(_write_maps(targets) if options.only is not None or is_stack else _write_picture(targets))
@@ -182,12 +181,12 @@ def picture_bytes(
     bits: int | None = None,
     metadata: Metadata | None = None,
 ) -> bytes:
-    """The file of a source file's picture, with its own ICC profile and what its OpenEXR file had beside it.
+    """Encoded file of a source file's picture, with its own ICC profile and the attributes of its OpenEXR file.
 
     Args:
-        picture: as `IgsImage.render_files` gives it.
-        name: of the file; its suffix is the file type where `format_name` is None.
-        metadata: of the `.igs` file, where the picture is all that it holds.
+        picture: as returned by `IgsImage.render_files`.
+        name: name of the file; its suffix is the file type if `format_name` is None.
+        metadata: of the `.igs` file, if it holds a single picture.
 
     Raises:
         GsCodecError: as `save_image`.
@@ -205,7 +204,7 @@ def picture_bytes(
 
 
 def mip_path(path: Path, level: int) -> Path:
-    """Where a level goes: `rock.png` itself, then `rock.mip1.png`, `rock.mip2.png`."""
+    """Path of a mip level: `rock.png` itself, then `rock.mip1.png`, `rock.mip2.png`."""
     return path.with_name(f"{path.stem}.mip{level}{path.suffix}") if level else path
 
 
@@ -214,13 +213,13 @@ def _is_picture_name(output: str) -> bool:
 
 
 def _is_one_picture(groups: Sequence[ChannelGroup], output: str | None) -> bool:
-    """Whether groups that name no files are asked for as one picture: colour with an opacity that is its alpha."""
+    """Whether groups without file names are decoded to one picture: colour, and opacity as its alpha."""
     wanted = output is not None and _is_picture_name(output)
     return wanted and len(groups) == 2 and groups[1].role is Role.OPACITY and not any(g.source for g in groups)
 
 
 def _write_picture(targets: "_Targets") -> Iterator[Decoded]:
-    """The one picture of a file, and its mips."""
+    """Write the single picture of a file, and its mips."""
     image, options, entry = targets.image, targets.options, targets.image.files[0]
     path, suffix = targets.picture(entry)
     place = options.region, options.size
@@ -235,7 +234,7 @@ def _write_picture(targets: "_Targets") -> Iterator[Decoded]:
 
 
 def _pictures(image: IgsImage, entry: FileEntry, options: DecodeOptions) -> Iterator[Restored]:
-    """The picture at the depth that is written, or its mip chain."""
+    """The picture, converted to the output's depth, or its mip chain."""
     deep = {8: np.uint8, 16: np.uint16}.get(options.bits or 0)
     request = options.request | {"dtype": None if has_floats(image.groups) else deep}
     if image.has_file_chunk:
@@ -247,7 +246,7 @@ def _pictures(image: IgsImage, entry: FileEntry, options: DecodeOptions) -> Iter
 
 
 def _write_maps(targets: "_Targets") -> Iterator[Decoded]:
-    """The maps of a stack, or of a file of which maps are named, and their mips."""
+    """Write the maps of a stack, or selected maps, and their mips."""
     image, options = targets.image, targets.options
     paths = targets.maps(image.select(options.only))
     request = options.request
@@ -268,7 +267,7 @@ def _written(
     format_name: str | None,
     metadata: Metadata | None,
 ) -> Decoded:
-    """Write a level of a picture beside the finest, or to stdout."""
+    """Write a level of a picture beside the finest one, or to stdout."""
     path = None if finest is None else mip_path(finest, level)
     name = STREAM if path is None else os.fspath(path)
     data = picture_bytes(picture, name, format_name=format_name, bits=options.bits, metadata=metadata)
@@ -282,7 +281,7 @@ def _written(
 
 @dataclass(frozen=True)
 class _Targets:
-    """Where the pictures of a file go; the arguments of `decode_to_files`."""
+    """Output paths of the pictures of a file; fields as the arguments of `decode_to_files`."""
 
     image: IgsImage
     source: str | None
@@ -292,11 +291,11 @@ class _Targets:
     check_stdout: Callable[[], None]
 
     def picture(self, entry: FileEntry) -> tuple[Path | None, str]:
-        """The file of a single picture, None for stdout, and its usual suffix, after a look at what is there.
+        """Path of a single picture, None for stdout, and its usual suffix; existing files are checked.
 
         Raises:
-            InvalidArgument: several mips for stdout, or an output is the input.
-            OutputExists, FileAccessError: a path that cannot be written.
+            InvalidArgument: several mips for stdout, or the output is the input.
+            OutputExists, FileAccessError: the path cannot be written.
         """
         options, made_of = self.options, self.image.source_names
         suffix = f".{options.format.lower().removeprefix('.')}" if options.format else usual_suffix(entry)
@@ -308,18 +307,18 @@ class _Targets:
         return path, suffix
 
     def maps(self, entries: Sequence[FileEntry]) -> dict[str, Path | None]:
-        """The file of each map, None for stdout, after a look at where they, or their mip chains, would go.
+        """Path of each map, None for stdout; existing files at these paths or those of the mip chains are checked.
 
         Raises:
-            InvalidArgument: several maps for one file, or several mips for stdout; or an output is the input.
-            OutputExists, FileAccessError: a path that cannot be written.
+            InvalidArgument: several maps for one file, or several mips for stdout; or the output is the input.
+            OutputExists, FileAccessError: a path cannot be written.
         """
         output, folder = self.output, None
         paths: dict[str, Path | None]
         if output is not None and _is_picture_name(output) and not Path(output).is_dir():
             if len(entries) > 1:
                 listed = ", ".join(entry.name for entry in entries)
-                raise InvalidArgument(f"{output}: cannot hold {listed}; name a folder, or one of them with --only")
+                raise InvalidArgument(f"{output}: cannot store {listed}; name a folder, or select one map with --only")
             path = None if output == STREAM else Path(output)
             self._check_stdout(path)
             paths = {entries[0].name: path}
@@ -334,12 +333,12 @@ class _Targets:
         return paths
 
     def _folder(self) -> Path:
-        """The folder for maps: the one that was named, or one called as the file."""
+        """Folder for maps: the named one, or one derived from the file's name."""
         made_of = self.image.source_names
         if self.output is not None:
             folder = Path(self.output)
         elif self.source is None or self.source == STREAM:
-            raise InvalidArgument("stdin holds a stack of maps: name a folder for them")
+            raise InvalidArgument("stdin is a stack of maps: name a folder for them")
         else:
             usual = stem_of(self.source).with_suffix("")
             folder = default_folder(usual, made_of)
@@ -357,7 +356,7 @@ class _Targets:
                 raise InvalidArgument("--mips writes several pictures: name an output file")
 
     def _levels(self, path: Path | None, entry: FileEntry) -> list[Path]:
-        """The files of a picture: one, or one for each level of its mip chain."""
+        """Paths of a picture: one, or one per level of its mip chain."""
         if path is None:
             return []
         n_levels = len(mip_sizes(entry.height, entry.width)) if self.options.mips else 1
@@ -369,7 +368,7 @@ class _Targets:
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
-    """Refuse mip chains that meet: the first level of `a.mip1.png` is the second of `a.png`."""
+    """Raise if mip chains collide: the first level of `a.mip1.png` has the path of the second of `a.png`."""
     seen: set[str] = set()
     for name in names:
         if file_key(name) in seen:

@@ -1,4 +1,4 @@
-"""What a request may cost: Gaussians looked at, counted from tile lists before any pixel is computed."""
+"""Cost of a request in evaluated Gaussians, computed from tile lists before any pixel is."""
 
 from collections.abc import Callable
 
@@ -18,25 +18,26 @@ Counts = npt.NDArray[np.int64]
 
 
 class WorkBudget:
-    """What is left of the work that one request may take."""
+    """Remaining number of Gaussians that a request may evaluate."""
 
     def __init__(self, limits: Limits, name: str) -> None:
         self._limits, self._name = limits, name
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was spent: the request begins again, in narrower bands or on another engine."""
+        """Reset the count: the request starts again, in narrower bands or on another engine."""
         self._free = FREE_CANDIDATES
         self._points = self._candidates = 0
 
     def spend(self, longest: int, n_points: int, candidates: Callable[[], int]) -> None:
-        """Account for points that are about to be computed.
+        """Charge points that are about to be computed.
 
         Args:
-            longest: of the tile lists. n_points: how many points. candidates: sum of the lengths of their lists.
+            longest: length of the longest tile list. n_points: number of points. candidates: returns the sum of the
+                lengths of their lists.
 
         Raises:
-            LimitExceeded: more than the limits allow.
+            LimitExceeded: the cost exceeds the limits.
         """
         if longest <= self._limits.max_candidates:
             return
@@ -47,7 +48,7 @@ class WorkBudget:
         if self._free < 0:
             mean = self._candidates // self._points
             raise LimitExceeded(
-                f"{self._name}: about {mean} Gaussians have to be looked at for each pixel, above the limit of "
+                f"{self._name}: about {mean} Gaussians must be evaluated per pixel, above the limit of "
                 f"{self._limits.max_candidates}; decode a smaller region or a coarser LOD, or raise it with "
                 "--max-candidates (Limits.max_candidates)"
             )
@@ -71,20 +72,20 @@ class TileLengths:
 
 
 def points_of_window(rect: TileRect, window: Window) -> Counts:
-    """(rows, columns) points of a window in each tile of a rectangle."""
+    """(rows, columns) number of points of a window in each tile of a rectangle."""
     x0, y0, x1, y1 = rect
     columns = _per_tile(window.x, window.step_x, window.width, x0, x1)
     return np.outer(_per_tile(window.y, window.step_y, window.height, y0, y1), columns)
 
 
 def points_by_tile(rect: TileRect, points: Float64Array) -> Counts:
-    """(tiles,) points (M, 2) px in each tile of a rectangle."""
+    """(tiles,) number of points (M, 2) px in each tile of a rectangle."""
     x0, y0, x1, y1 = rect
     tiles = np.clip((points / TILE_SIZE).astype(np.int64), [x0, y0], [x1 - 1, y1 - 1]) - [x0, y0]
     return np.bincount(tiles[:, 1] * (x1 - x0) + tiles[:, 0], minlength=(x1 - x0) * (y1 - y0))
 
 
 def _per_tile(start: float, step: float, n: int, first: int, last: int) -> Counts:
-    """Points of one axis of a window in each of the tiles first .. last - 1."""
+    """Number of points of one axis of a window in each of the tiles first .. last - 1."""
     tiles = np.floor((start + (np.arange(n) + 0.5) * step) / TILE_SIZE).astype(np.int64)
     return np.bincount(np.clip(tiles, first, last - 1) - first, minlength=last - first)

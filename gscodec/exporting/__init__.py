@@ -1,4 +1,4 @@
-"""Textures that engines load as they are: DDS and KTX2 with mip chains, and every level as PNG or OpenEXR."""
+"""Exports textures for game engines: DDS and KTX2 with mip chains, and every level as PNG or OpenEXR."""
 
 from gscodec.exporting.write import TARGETS, Exported, export
 

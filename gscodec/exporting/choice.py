@@ -1,4 +1,4 @@
-"""Which format a texture gets: by its role, or as asked for."""
+"""Chooses the format of a texture, by its role or by name."""
 
 from gscodec.errors import InvalidArgument
 from gscodec.exporting.formats import FORMATS, TexelFormat
@@ -11,17 +11,17 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
     """The format of a texture.
 
     Args:
-        wanted: a name, or `auto`.
-        bits: 8, 16 or 32 with `auto`: from 16 on texels are not compressed.
+        wanted: name of a format, or `auto`.
+        bits: 8, 16 or 32 with `auto`; from 16 on, texels are not compressed.
 
     Raises:
-        InvalidArgument: the texture has more than the format holds, or values that it cannot hold.
+        InvalidArgument: the format cannot store the texture's channels or values.
     """
     group, n_channels = texture.group, texture.samples.shape[2]
     is_float = group.sample_type is SampleType.FLOAT
     has_alpha = group.alpha is not AlphaMode.NONE
     is_scalar = n_channels == 1 and group.role not in COLOURS
-    # X and Y say all about a normal in tangent space; floats of one are no wider than codes.
+    # X and Y determine a normal in tangent space; float normals are no wider than integer ones.
     is_flat_normal = (
         group.role is Role.NORMAL
         and n_channels in {2, 3}
@@ -31,7 +31,7 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
     if is_float and not (is_flat_normal and bits in {None, 8} and wanted in {"auto", "bc5"}):
         if wanted != "auto" or bits == 8:
             name = wanted if wanted != "auto" else "8 bits"
-            raise InvalidArgument(f"{texture.name}: has float samples, which {name} cannot hold; ask for 16 or 32 bits")
+            raise InvalidArgument(f"{texture.name}: has float samples, which {name} cannot store; use 16 or 32 bits")
         return FORMATS[f"{'r' if is_scalar else 'rgba'}{bits or 16}f"]
     if wanted != "auto":
         form = FORMATS[wanted]
@@ -39,7 +39,7 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
         if needed > form.holds:
             what = "an alpha" if has_alpha else f"{n_channels} channels"
             raise InvalidArgument(
-                f"{texture.name}: has {what}, and {wanted} holds {form.holds}; use another format, or leave it out"
+                f"{texture.name}: has {what}, and {wanted} stores {form.holds}; use another format, or leave it out"
             )
         return form
     if bits == 32 or (bits == 16 and has_srgb_codes(group)):

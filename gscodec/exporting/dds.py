@@ -7,23 +7,23 @@ from typing import Final
 from gscodec.exporting.formats import TexelFormat
 
 HEADER_BYTES: Final = 148
-"""Magic, DDS_HEADER and DDS_HEADER_DXT10."""
+"""Size of magic, DDS_HEADER and DDS_HEADER_DXT10."""
 
 _CAPS, _HEIGHT, _WIDTH, _PITCH, _PIXEL_FORMAT, _MIP_COUNT, _LINEAR_SIZE = 0x1, 0x2, 0x4, 0x8, 0x1000, 0x20000, 0x80000
 _FOUR_CC: Final = 0x4
 _COMPLEX, _TEXTURE, _MIPMAP = 0x8, 0x1000, 0x400000
 _TEXTURE_2D: Final = 3
-_ALPHA_PREMULTIPLIED: Final = 2  # others are left unsaid: old loaders refuse what is not 0
+_ALPHA_PREMULTIPLIED: Final = 2  # other alpha modes are left 0 (unknown): old loaders refuse other values
 
 
 def pack_dds(
     levels: Sequence[bytes], height: int, width: int, form: TexelFormat, *, srgb: bool, premultiplied: bool
 ) -> bytes:
-    """The file of one 2D texture.
+    """Contents of the file of one 2D texture.
 
     Args:
-        levels: texels, finest first.
-        srgb: samples are sRGB codes, which a sampler shall turn into light; only where the format has that.
+        levels: texels of each level, finest first.
+        srgb: whether samples are sRGB codes that a sampler must convert to light; only if the format supports it.
     """
     pitch = form.level_bytes(height, width) if form.dtype is None else width * form.block_bytes
     flags = _CAPS | _HEIGHT | _WIDTH | _PIXEL_FORMAT | (_LINEAR_SIZE if form.dtype is None else _PITCH)

@@ -1,6 +1,6 @@
-"""Formats of texels: what Vulkan, DXGI and the Khronos Data Format Specification call them, in one table.
+"""Texel formats, with their names in Vulkan, DXGI and the Khronos Data Format Specification, in one table.
 
-`dds` and `ktx2` read their header fields here, `texels` how samples are laid out.
+`dds` and `ktx2` take their header fields from here, `texels` the layout of samples.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """One entry of a data format descriptor: which bits of a block hold a channel."""
+    """One entry of a data format descriptor: the bits of a block that store a channel."""
 
-    channel: int  # of the colour model
+    channel: int  # index in the colour model
     offset: int  # bits
     bits: int
     is_alpha: bool = False
@@ -21,18 +21,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class TexelFormat:
-    """How the texels of a level are stored."""
+    """Storage of the texels of a level."""
 
     name: str
-    holds: int  # channels: 1, 2, 3 (RGB without alpha) or 4
+    holds: int  # number of channels: 1, 2, 3 (RGB without alpha) or 4
     vk: int  # VkFormat
     dxgi: int  # DXGI_FORMAT
     model: int  # colour model of the data format descriptor
     samples: tuple[Sample, ...]
     block_bytes: int  # of a block of 4x4 texels, or of a texel
-    vk_srgb: int | None = None  # of sRGB codes, which samplers turn into light
+    vk_srgb: int | None = None  # VkFormat of sRGB codes, which samplers convert to light
     dxgi_srgb: int | None = None
-    dtype: Literal["uint8", "uint16", "float16", "float32"] | None = None  # of a plain sample; None for blocks
+    dtype: Literal["uint8", "uint16", "float16", "float32"] | None = None  # of an uncompressed sample; None for blocks
 
     @property
     def block(self) -> int:
@@ -46,11 +46,11 @@ class TexelFormat:
 
     @property
     def type_size(self) -> int:
-        """Bytes that a machine of the other byte order swaps at once."""
+        """Size in bytes of the unit that is byte-swapped on machines of the other byte order."""
         return 1 if self.dtype is None else np.dtype(self.dtype).itemsize
 
     def level_bytes(self, height: int, width: int) -> int:
-        """Bytes of a level."""
+        """Size in bytes of a level."""
         return -(-height // self.block) * -(-width // self.block) * self.block_bytes
 
 
@@ -59,7 +59,7 @@ _ALPHA: Final = 15
 
 
 def _plain(holds: int, bits: int) -> tuple[Sample, ...]:
-    """R, G, B, A one after the other."""
+    """R, G, B, A in this order, without gaps."""
     channels = (0, 1, 2, _ALPHA)[:holds]
     return tuple(Sample(c, bits * place, bits, c == _ALPHA) for place, c in enumerate(channels))
 
@@ -80,7 +80,7 @@ _ALL: Final = (
     TexelFormat("rgba32f", 4, 109, 2, _RGBSDA, _plain(4, 32), 16, dtype="float32"),
 )
 FORMATS: Final = {entry.name: entry for entry in _ALL}
-"""By name."""
+"""Formats by name."""
 
 CHOICES: Final = ("auto", "bc1", "bc3", "bc4", "bc5", "bc7", "rgba8")
-"""What a user may ask for by name; the others follow from a number of bits."""
+"""Formats that a user may name; the others are chosen by the number of bits."""

@@ -15,7 +15,7 @@ IDENTIFIER: Final = b"\xabKTX 20\xbb\r\n\x1a\n"
 _HEADER_BYTES: Final = 80
 _LEVEL_BYTES: Final = 24
 
-_VERSION: Final = 2  # of the basic descriptor block
+_VERSION: Final = 2  # version of the basic descriptor block
 _BT709: Final = 1
 _LINEAR, _SRGB = 1, 2  # transfer functions
 _IS_LINEAR, _IS_SIGNED, _IS_FLOAT = 0x10, 0x40, 0x80  # qualifiers of a sample
@@ -33,12 +33,12 @@ def pack_ktx2(
     premultiplied: bool,
     colour: bool,
 ) -> bytes:
-    """The file of one 2D texture.
+    """Contents of the file of one 2D texture.
 
     Args:
-        levels: texels, finest first.
-        srgb: samples are sRGB codes, which a sampler shall turn into light; only where the format has that.
-        colour: samples are colours of the primaries of BT.709 rather than data.
+        levels: texels of each level, finest first.
+        srgb: whether samples are sRGB codes that a sampler must convert to light; only if the format supports it.
+        colour: whether samples are colours with BT.709 primaries, instead of data.
     """
     srgb = srgb and form.vk_srgb is not None
     descriptor = pack_descriptor(form, srgb=srgb, premultiplied=premultiplied, colour=colour)
@@ -49,7 +49,7 @@ def pack_ktx2(
         "<9I", form.vk_srgb if srgb else form.vk, form.type_size, width, height, 0, 0, 1, len(levels), 0
     )
     head += struct.pack("<4I2Q", *where)
-    # The coarsest level comes first, so that a reader of a stream can show something early.
+    # The coarsest level comes first, so that a streaming reader can show it early.
     align = math.lcm(form.block_bytes, 4)
     body = bytearray(descriptor + values)
     index: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""Which textures a map becomes: one, as a rule; of an OpenEXR file with layers one for each of them."""
+"""Splits a map into textures: usually one; for an OpenEXR file with layers, one per layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,23 +16,23 @@ from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, channel_spa
 from gscodec.model.gaussians import Float32Array
 
 MOST_CHANNELS = 4
-"""Of a texture."""
+"""Maximum number of channels of a texture."""
 
 
 @dataclass(frozen=True)
 class Texture:
-    """The samples of one texture."""
+    """Samples of one texture."""
 
-    name: str  # for its file, without suffix
-    samples: Float32Array  # float32 (H, W, C) with C of 1 to 4; 0..1 for integer sources
-    group: ChannelGroup  # of the C channels
-    meaning: Meaning | None = None  # of a normal map's third channel
+    name: str  # of its file, without suffix
+    samples: Float32Array  # float32 (H, W, C), C from 1 to 4; 0..1 for integer sources
+    group: ChannelGroup  # channel group of the C channels
+    meaning: Meaning | None = None  # meaning of a normal map's third channel
 
 
 def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) -> dict[str, str]:
-    """What the files of each map should be called, without suffix: as its source; a single picture as `stem`.
+    """File names of each map, without suffix: that of its source; `stem` for a single picture.
 
-    Names are not yet safe, and textures of several maps may still collide.
+    Names are not sanitised yet, and those of several maps may still collide.
     """
     if len(image.files) == 1 and stem:
         return {entry.name: stem for entry in entries}
@@ -43,7 +43,7 @@ def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) 
 
 
 def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]:
-    """The textures of a map. The first is called `base`, others that and their channels' name, not yet safe."""
+    """Textures of a map. The first is named `base`, the others `base` and their channels' name, not sanitised yet."""
     samples = full_range(restored.samples, np.float32)
     found: list[Texture] = []
     groups = list(restored.groups)
@@ -71,7 +71,7 @@ def _with_alpha(texture: Texture, alpha: Float32Array, mode: AlphaMode) -> Textu
 
 
 def _without_additions(texture: Texture, entry: FileEntry, image: IgsImage) -> Texture:
-    """The texture without what only its source's file type asks for: an opaque alpha, and copies of a map's channel."""
+    """The texture without channels that only its source's file type needs: an opaque alpha, copies of a channel."""
     stored = entry.constant_group or next(group for group in image.groups if group.name == entry.groups[0])
     samples, group = texture.samples, texture.group
     if group.alpha is not AlphaMode.NONE and stored.alpha is AlphaMode.NONE:

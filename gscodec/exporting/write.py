@@ -1,4 +1,4 @@
-"""The maps of an `.igs` file to the files of an engine."""
+"""`gscodec.export`: writes the maps of an `.igs` file as texture files."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -26,7 +26,7 @@ from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_k
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
 TARGETS: Final = ("dds", "ktx2", "png", "exr")
-"""File types."""
+"""Supported file types."""
 
 _NAME_BYTES: Final = MAX_NAME_BYTES - len("_mip20")
 _CONTAINERS: Final = {"dds", "ktx2"}
@@ -35,11 +35,11 @@ _BITS: Final = {"dds": (8, 16, 32), "ktx2": (8, 16, 32), "png": (8, 16), "exr": 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written."""
+    """A file that has been written."""
 
     path: Path
     source: str  # name of the map's source file
-    format: str  # of its texels, with `srgb` behind where samplers make light of them; of a picture its type
+    format: str  # texel format, with suffix `srgb` if samplers convert sRGB codes; for pictures the file type
     width: int  # px, of the finest level in the file
     height: int
     levels: int
@@ -61,28 +61,27 @@ def export(
     overwrite: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[Exported]:
-    """The maps of an `.igs` file as textures, each a file of its own in a folder, whole or not at all.
+    """Write the maps of an `.igs` file as textures into a folder; each file is written completely or not at all.
 
-    DDS and KTX2 have a full chain of mips. Texels are compressed by role: colour as BC7, of sRGB codes where it has
-    them, normals in tangent space as the X and Y of BC5, maps of one channel as BC4, all else as BC7; other floats
-    are half floats, light as RGBA. PNG and OpenEXR have one level a file.
+    DDS and KTX2 have a full mip chain. Texels are compressed by role: colour as BC7 (of sRGB codes if the map has
+    them), normals in tangent space as BC5 with X and Y, single-channel maps as BC4, all others as BC7; other floats are
+    half floats, light as RGBA. PNG and OpenEXR have one level per file.
 
     Args:
-        source: path or bytes of the file.
-        output: the folder, made where it is missing; None is the file's path without suffix, with `.exported` where
-            that has files of the names that the picture was made of.
+        source: path or contents of the file.
+        output: the folder, created if missing; None means the file's path without suffix, with `.exported` appended if
+            that folder has files with the names of the file's sources.
         to: `dds`, `ktx2`, `png` or `exr`.
-        only: names of maps, see `IgsImage.select`; None is all.
-        lod: level of detail of the file, 0 the finest; None is the finest there is.
-        mips: whether coarser levels are made; None makes them for dds and ktx2. Of png and exr each is a file.
-        format: of dds and ktx2, in place of the map's role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
-        bits: of png and exr, as `decode`; of dds and ktx2, 8, or 16 or 32 for texels that are not compressed.
-        limits: what decoding may cost.
+        only: names of maps, see `IgsImage.select`; None means all.
+        lod: level of detail of the file, 0 the finest; None means the finest in the file.
+        mips: whether to write coarser levels; None means only for dds and ktx2. For png and exr, each is a file.
+        format: for dds and ktx2, format that replaces the choice by role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
+        bits: for png and exr, as in `decode`; for dds and ktx2, 8, or 16 or 32 for uncompressed texels.
+        limits: caps on the cost of decoding.
 
     Raises:
-        InvalidArgument: arguments that contradict each other or the maps, no such map or level, or an output that is
-            the input.
-        OutputExists: a file is there and overwrite is False; nothing was written.
+        InvalidArgument: contradictory arguments, no such map or level, or an output that is the input.
+        OutputExists: a file exists and overwrite is False; nothing has been written.
         FileAccessError: a link leads out of the folder.
         MissingExtra: etcpak is not installed.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
@@ -108,11 +107,11 @@ def _folder(
 ) -> Path:
     if output is None:
         if isinstance(source, bytes):
-            raise InvalidArgument("an .igs file without a path: name a folder for its textures")
+            raise InvalidArgument("an .igs file from memory has no path: name a folder for its textures")
         path = Path(safe_file_name(name_of_url(os.fspath(source))) if is_url(os.fspath(source)) else source)
         output = path.with_suffix("")
         if output == path:
-            raise InvalidArgument(f"{output}: has no suffix to leave out: name a folder for its textures")
+            raise InvalidArgument(f"{output}: has no suffix to remove: name a folder for its textures")
         output = default_folder(output, made_of, "exported")
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
@@ -122,11 +121,11 @@ def _folder(
 
 @dataclass(frozen=True)
 class _Work:
-    """A map and what becomes of it."""
+    """A map and its textures."""
 
     restored: Restored
     base: str  # name of its files, without suffix
-    textures: list[tuple[Texture, TexelFormat]]  # none in png and exr
+    textures: list[tuple[Texture, TexelFormat]]  # empty for png and exr
 
 
 @dataclass(frozen=True)
@@ -149,13 +148,13 @@ class _Job:
         )
         paths = [path for one in work for path in self._paths(one)]
         if len({file_key(path.name) for path in paths}) < len(paths):
-            raise InvalidArgument(f"{self.folder}: two of the files would have one name; take fewer maps with only")
+            raise InvalidArgument(f"{self.folder}: two files would have the same name; select fewer maps with only")
         check_outputs(paths, self.inputs, self.image.source_names, overwrite=self.overwrite, folder=self.folder)
         make_folder(self.folder)
         return [done for one in work for done in self._write(one)]
 
     def _textures(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
-        """What becomes of a map in dds and ktx2, each with its format."""
+        """Textures of a map for dds and ktx2, each with its format."""
         if self.to not in _CONTAINERS:
             return []
         return [
@@ -163,7 +162,7 @@ class _Job:
         ]
 
     def _named(self, work: "list[_Work]") -> "list[_Work]":
-        """The work with safe names that differ, over all maps and their layers."""
+        """The work with sanitised names that are unique over all maps and their layers."""
         wanted = [name for one in work for name in ([texture.name for texture, _ in one.textures] or [one.base])]
         suffix = f".{self.to}"
         names = (
@@ -221,7 +220,7 @@ class _Job:
         return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(packed)
 
     def _pictures(self, restored: Restored) -> Iterator[Any]:
-        """The levels of a map that are pictures of their own, the first as a decode gives it."""
+        """Levels of a map to be written as pictures, the first as `decode` would write it."""
         yield restored.samples
         if self.mips:
             yield from mip_levels_of(restored)

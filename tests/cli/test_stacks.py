@@ -60,10 +60,10 @@ def test_what_a_stack_cannot_do(run: Run, material: Path, tmp_path: Path) -> Non
     assert run("encode", material, packed, *QUICK).code == 0
     outcome = run("decode", packed, tmp_path / "x.png")
     assert outcome.code == 1
-    assert "name a folder, or one of them with --only" in outcome.stderr
+    assert "name a folder, or select one map with --only" in outcome.stderr
     outcome = run("decode", packed, "--only", "height")
     assert outcome.code == 1
-    assert "holds no 'height'; there are albedo.png" in outcome.stderr
+    assert "has no map 'height'; its maps are albedo.png" in outcome.stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "ao.png").write_bytes(b"mine")
     assert run("decode", packed, tmp_path / "full").code == 2

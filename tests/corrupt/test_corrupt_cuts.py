@@ -90,7 +90,7 @@ class Whole:
                 image.render(size=(4, 5))
                 list(image.tiles(200))
             else:
-                with pytest.raises(TruncatedStream, match="holds no LOD"):
+                with pytest.raises(TruncatedStream, match="no LOD is complete"):
                     image.render()
 
 

@@ -233,10 +233,10 @@ def test_an_out_that_does_not_fit_is_one_line(on_device: Runtime) -> None:
         wrong: list[tuple[Any, str]] = [
             (xp.empty(shape, np.float32), f"out is float32 {shape}, the result uint8 {shape}"),
             (xp.empty((2, 3, 3), np.uint8), f"out is uint8 (2, 3, 3), the result uint8 {shape}"),
-            (xp.empty((*shape[:2], 6), np.uint8)[:, :, ::2], f"out {shape} is not contiguous, or not to be written to"),
+            (xp.empty((*shape[:2], 6), np.uint8)[:, :, ::2], f"out {shape} is not contiguous or not writable"),
             (np.empty(shape, np.float32), f"out is float32 {shape}, the result uint8 {shape}"),
-            (np.empty((*shape[:2], 6), np.uint8)[:, :, ::2], f"out {shape} is not contiguous, or not to be written to"),
-            (np.broadcast_to(np.uint8(0), shape), f"out {shape} is not contiguous, or not to be written to"),
+            (np.empty((*shape[:2], 6), np.uint8)[:, :, ::2], f"out {shape} is not contiguous or not writable"),
+            (np.broadcast_to(np.uint8(0), shape), f"out {shape} is not contiguous or not writable"),
             ([1, 2], "out is of type list, not a NumPy array, or one on a GPU"),
         ]
         for out, text in wrong:

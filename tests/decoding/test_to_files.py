@@ -83,9 +83,9 @@ def test_contradictions_are_refused(picture: Path, stack: Path, tmp_path: Path) 
         (picture, "a.png", {"mips": True, "size": (4, 4)}, "whole picture"),
         (picture, "a.png", {"bits": 12}, "bits per sample"),
         (picture, "a.png", {"lod": 1, "max_bytes": 900}, "exclude each other"),
-        (picture.read_bytes(), None, {}, "without a path"),
-        (stack, "a.png", {}, "cannot hold"),
-        (stack, "a", {"only": ["height"]}, "holds no 'height'"),
+        (picture.read_bytes(), None, {}, "has no path"),
+        (stack, "a.png", {}, "cannot store"),
+        (stack, "a", {"only": ["height"]}, "has no map 'height'"),
     ]:
         target = None if output is None else tmp_path / output
         with pytest.raises(InvalidArgument, match=text):

@@ -285,9 +285,9 @@ def test_nothing_is_replaced_unasked(material: Path, tmp_path: Path) -> None:
         ({"to": "png", "format": "bc7"}, "exclude"),
         ({"to": "dds", "format": "bc7", "bits": 16}, "exclude"),
         ({"to": "exr", "bits": 8}, "16, 32 bits"),
-        ({"to": "dds", "only": ["height"]}, "holds no 'height'"),
-        ({"to": "dds", "only": ["albedo"], "format": "bc4"}, "3 channels, and bc4 holds 1"),
-        ({"to": "dds", "only": ["emissive"], "format": "bc1"}, "an alpha, and bc1 holds 3"),
+        ({"to": "dds", "only": ["height"]}, "has no map 'height'"),
+        ({"to": "dds", "only": ["albedo"], "format": "bc4"}, "3 channels, and bc4 stores 1"),
+        ({"to": "dds", "only": ["emissive"], "format": "bc1"}, "an alpha, and bc1 stores 3"),
         ({"to": "dds", "lod": 9}, "LOD"),
     ],
 )

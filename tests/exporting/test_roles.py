@@ -152,7 +152,7 @@ def test_normals_of_object_space_keep_three_channels(tmp_path: Path) -> None:
     dxgi, levels = exported(tmp_path / "a_nor.png", tmp_path)
     assert dxgi == BC7
     assert error(levels[0][:, :, :3], source) < 3
-    with pytest.raises(InvalidArgument, match="3 channels, and bc5 holds 2"):
+    with pytest.raises(InvalidArgument, match="3 channels, and bc5 stores 2"):
         gscodec.export(tmp_path / "m.igs", tmp_path / "bc5", to="dds", format="bc5")
 
 
