@@ -7,7 +7,7 @@
         pixels = image.render(lod=1)              # (H, W, C), the source's sample type
         values = image.sample([(120.5, 88.5)])    # (1, C) float32
 
-Names are loaded when first used: `import gscodec` costs next to nothing and loads neither torch nor cupy.
+Names are loaded on first use: `import gscodec` is fast and loads neither torch nor cupy.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gscodec.container.describe import info
     from gscodec.container.validate import Issue, validate
     from gscodec.decoding.image import IgsImage
-    from gscodec.decoding.image import open_igs as open  # noqa: A004  # gscodec.open reads like gzip.open
+    from gscodec.decoding.image import open_igs as open  # noqa: A004  # named like gzip.open
     from gscodec.decoding.to_files import Decoded, decode
     from gscodec.encoding.api import EncodeResult, Progress, encode
     from gscodec.encoding.settings import EncodeSettings

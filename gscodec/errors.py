@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose, and its warnings. Each is one fact, in one line a user can act on."""
+"""Errors that the library raises on purpose, and its warnings. Each message is one line: the fact and the remedy."""
 
 import errno
 import os
@@ -14,13 +14,13 @@ class InvalidArgument(GsCodecError, ValueError):
 
 
 class FileAccessError(GsCodecError, OSError):
-    """A file cannot be read or written; an OSError whose text is one sentence.
+    """A file cannot be read or written; an OSError whose text is a sentence.
 
-    `file_access_error` makes the subclass that Python has for the fact.
+    `file_access_error` chooses the subclass that corresponds to the errno.
 
     Attributes:
-        errno, strerror: what the operating system said; None where it did not.
-        filename: the path, where there is one.
+        errno, strerror: as reported by the operating system, or None.
+        filename: the path, or None.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FileAccessError(GsCodecError, OSError):
 
 
 class FileMissing(FileAccessError, FileNotFoundError):
-    """There is no such file or folder."""
+    """The file or folder does not exist."""
 
 
 class FileForbidden(FileAccessError, PermissionError):
@@ -49,15 +49,15 @@ class FileForbidden(FileAccessError, PermissionError):
 
 
 class FileIsFolder(FileAccessError, IsADirectoryError):
-    """A folder is where a file belongs."""
+    """The path is a folder where a file is required."""
 
 
 class FileIsNoFolder(FileAccessError, NotADirectoryError):
-    """A file is where a folder belongs."""
+    """The path is a file where a folder is required."""
 
 
 class OutputExists(FileAccessError, FileExistsError):
-    """The output path is taken and overwriting was not asked for."""
+    """The output exists, and overwrite was not set."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ _BY_ERRNO: dict[int, type[FileAccessError]] = {
 def file_access_error(
     text: str, fault: BaseException | int | None = None, filename: str | os.PathLike[str] | None = None
 ) -> FileAccessError:
-    """The error with this text whose class, `errno` and `filename` say what the operating system said.
+    """A FileAccessError, or the subclass for its errno, with this text.
 
     Args:
         text: one line that names the file, the fact and the remedy.
-        fault: the OSError behind it, or an errno; of any other exception nothing is taken.
-        filename: the path; None is that of `fault`.
+        fault: the OSError that caused it, or an errno; other exceptions contribute neither errno nor filename.
+        filename: the path; None means that of `fault`.
     """
     number = fault if isinstance(fault, int) else getattr(fault, "errno", None)
     if filename is None and isinstance(fault, OSError) and isinstance(fault.filename, str | os.PathLike):
@@ -94,7 +94,7 @@ def file_access_error(
 
 
 class BadFile(GsCodecError):
-    """The bytes are not what they claim to be. Base of the `.igs` and source-image faults."""
+    """The bytes are invalid. Base of the faults of `.igs` files and source images."""
 
 
 class BadMagic(BadFile):
@@ -102,19 +102,19 @@ class BadMagic(BadFile):
 
 
 class TruncatedStream(BadFile):
-    """The file ends before something it promises."""
+    """The file ends before a section that it declares."""
 
 
 class ChecksumMismatch(BadFile):
-    """A CRC32C does not match: the bytes were changed after they were written."""
+    """A CRC-32C does not match: the bytes were changed after they were written."""
 
 
 class CorruptField(BadFile):
-    """A field holds a value outside its documented range."""
+    """A field has a value outside its documented range."""
 
 
 class LimitExceeded(BadFile):
-    """A count or size is above a documented limit; nothing was allocated for it."""
+    """A count or size exceeds a documented limit; nothing was allocated for it."""
 
 
 class BadImage(BadFile):
@@ -122,7 +122,7 @@ class BadImage(BadFile):
 
 
 class Unsupported(GsCodecError):
-    """The input is well formed but asks for something this build does not do."""
+    """The input is valid but needs a feature that this build does not have."""
 
 
 class UnsupportedVersion(Unsupported):
@@ -138,7 +138,7 @@ class UnsupportedImage(Unsupported):
 
 
 class BackendUnavailable(Unsupported):
-    """The engine or device asked for cannot run on this machine."""
+    """The requested engine or device is not available on this machine."""
 
 
 class MissingExtra(Unsupported):
@@ -146,16 +146,16 @@ class MissingExtra(Unsupported):
 
 
 class OutOfDeviceMemory(GsCodecError):
-    """A card has too little free memory; the text has the bytes needed and free."""
+    """A GPU has too little free memory; the text has the bytes needed and free."""
 
 
 class DeviceFallback(UserWarning):
-    """Device `auto` goes on with the CPU although a card is there; the text says why."""
+    """Device `auto` uses the CPU although there is a GPU; the text gives the reason."""
 
 
 class DeviceWarning(UserWarning):
-    """A GPU works, but not as fast as it should; the text says why."""
+    """A GPU works, but more slowly than expected; the text gives the reason."""
 
 
 class SourceWarning(UserWarning):
-    """Something in a source picture is not kept, or was taken in a way that its user may not expect; one line."""
+    """Something in a source picture is not kept, or is interpreted in a way that may be unexpected; one line."""

@@ -1,1 +1,1 @@
-"""The command line: one file per command, over the library that everything else may use."""
+"""The command line: one file per command, which parses arguments, calls the library and prints the result."""

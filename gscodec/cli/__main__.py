@@ -1,4 +1,4 @@
-"""`python -m gscodec.cli`: the program where its script is not on the path."""
+"""`python -m gscodec.cli`: runs the program if its script is not on the path."""
 
 import sys
 

@@ -1,11 +1,10 @@
-"""The two streams of the program: results on stdout, everything else on stderr.
+"""Output streams of the program: results on stdout, everything else on stderr.
 
-All text for people goes through `emit` and `say`, which show every character of it (`gscodec.io.text`): names, metadata
-and exceptions of libraries may hold what a terminal obeys. A character that the encoding of the stream lacks is
-escaped, a stdout that takes nothing is an I/O error in one line, and a stderr that takes nothing changes nothing.
+Text for people goes through `emit` and `say`, which escape control characters (`gscodec.io.text`): names, metadata and
+exceptions of libraries may contain terminal escape sequences. Characters that the stream's encoding lacks are escaped.
+A stdout that cannot be written is an I/O error in one line; a stderr that cannot be written is ignored.
 
-Nothing here is imported for its looks: rich costs more to load than a small decode takes, so only a progress bar on a
-real terminal brings it in.
+rich takes longer to load than a small decode, so it is imported only for a progress bar on a terminal.
 """
 
 import errno
@@ -28,14 +27,14 @@ STREAM = "-"
 """The path that means stdin or stdout."""
 
 _LONGEST_LINE: Final = 8192
-"""Characters of a line of talk; a path may have half of it."""
+"""Maximum number of characters of a line on stderr; a path may take half of it."""
 
 
 def emit(line: str) -> None:
     """Write one result line to stdout.
 
     Raises:
-        FileAccessError: stdout is closed or full, or nobody reads it any more.
+        FileAccessError: stdout is closed or full, or its reader has exited.
     """
     _write_text(shown(line) + "\n")
 
@@ -52,14 +51,14 @@ def emit_json(value: Any) -> None:
 
 
 def compact_json(value: Any) -> str:
-    """A JSON value in one line; a string as it is."""
+    """A JSON value in one line; a string without quotes."""
     from gscodec.io.text import json_text
 
     return value if isinstance(value, str) else json_text(value)
 
 
 def emit_file(text: str) -> None:
-    """Write a text file of our own making to stdout, as UTF-8 and unchanged: it is for programs.
+    """Write a generated text file to stdout, as UTF-8 and without escapes, for programs.
 
     Raises:
         FileAccessError: as `emit`.
@@ -68,10 +67,10 @@ def emit_file(text: str) -> None:
 
 
 def emit_bytes(data: bytes) -> None:
-    """Write a file to stdout.
+    """Write binary data to stdout.
 
     Raises:
-        InvalidArgument: stdout is a terminal, which bytes would garble.
+        InvalidArgument: stdout is a terminal.
         FileAccessError: as `emit`.
     """
     refuse_terminal()
@@ -79,11 +78,11 @@ def emit_bytes(data: bytes) -> None:
 
 
 def refuse_terminal() -> None:
-    """Check that stdout takes bytes.
+    """Check that stdout can take binary data.
 
     Raises:
         InvalidArgument: stdout is a terminal.
-        FileAccessError: it is closed.
+        FileAccessError: stdout is closed.
     """
     from gscodec.errors import InvalidArgument
 
@@ -94,9 +93,9 @@ def refuse_terminal() -> None:
 
 
 def say(line: str) -> None:
-    """Write a line of talk to stderr, cut where what it quotes makes it endless.
+    """Write one line to stderr, truncated if quoted text makes it too long.
 
-    A stderr that is closed or full is nobody's fault: it is left alone.
+    A stderr that is closed or full is ignored.
     """
     if len(line) > _LONGEST_LINE:
         line = f"{line[:_LONGEST_LINE]} ... ({len(line) - _LONGEST_LINE} more characters)"
@@ -104,18 +103,18 @@ def say(line: str) -> None:
 
 
 def say_error(text: str) -> None:
-    """Write the one line an error gets to stderr."""
+    """Write an error message to stderr, in one line."""
     say(f"gscodec: error: {text}")
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Write lines to stderr; line feeds inside of one are shown as such."""
+    """Write lines to stderr; line feeds inside a line are escaped."""
     for line in lines:
         say(line)
 
 
 def shown(text: str) -> str:
-    """`gscodec.io.text.shown`, without loading it for plain text."""
+    """`gscodec.io.text.shown`, without importing it for plain text."""
     if text.isascii() and text.isprintable():
         return text
     from gscodec.io.text import shown as show
@@ -124,24 +123,24 @@ def shown(text: str) -> str:
 
 
 def debugging() -> bool:
-    """Whether tracebacks were asked for with GSCODEC_DEBUG=1."""
+    """Whether GSCODEC_DEBUG=1 requests tracebacks."""
     return os.environ.get("GSCODEC_DEBUG", "") not in ("", "0")
 
 
 def stderr_is_terminal() -> bool:
-    """Whether somebody sees a progress bar."""
+    """Whether a progress bar would be visible."""
     return _SafeStderr().isatty()
 
 
 def rich_console() -> Any:
-    """A rich console on stderr, which fails as little as `say`."""
+    """A rich console on stderr that ignores write errors, as `say` does."""
     from rich.console import Console
 
     return Console(file=cast(TextIO, _SafeStderr()))
 
 
 def flush_stdout() -> None:
-    """Put on stdout what is still buffered.
+    """Flush stdout.
 
     Raises:
         FileAccessError: as `emit`.
@@ -155,19 +154,19 @@ def flush_stdout() -> None:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Around the program: descriptors 0 to 2 are taken, and what cannot be written in the end is dropped in silence.
+    """Context of the program: opens closed standard descriptors, and drops output that cannot be flushed at the end.
 
-    Where one is closed, the next file opened would get its number, and whatever prints would write into it. A stdout
-    that is closed becomes one whose every write fails.
+    If one of the descriptors 0 to 2 is closed, the next file opened would get its number and receive whatever is
+    printed. A closed stdout is replaced by one whose writes fail.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     stdout, stderr = sys.stdout, sys.stderr
     policy = getattr(stdout, "errors", None)
-    _set_errors(stdout, "backslashreplace")  # of what typer and rich write themselves
+    _set_errors(stdout, "backslashreplace")  # for what typer and rich write themselves
     if stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), write_through=True)
     try:
@@ -187,7 +186,7 @@ def standard_streams() -> Iterator[None]:
 
 
 def _set_errors(stream: TextIO | None, policy: str | None) -> None:
-    with suppress(AttributeError, ValueError, OSError):  # no stream, another kind of stream, a full one
+    with suppress(AttributeError, ValueError, OSError):  # no stream, another kind of stream, or a full one
         stream.reconfigure(errors=policy)  # type: ignore[union-attr]
 
 
@@ -199,7 +198,7 @@ def _write_text(text: str) -> None:
 
 
 def _write_encoded(stream: TextIO, text: str) -> None:
-    """Write what the encoding of a stream has, and escapes for what it lacks."""
+    """Write text, with escapes for characters that the stream's encoding lacks."""
     try:
         stream.write(text)
     except UnicodeEncodeError:
@@ -208,23 +207,23 @@ def _write_encoded(stream: TextIO, text: str) -> None:
 
 
 def _stdout_error(fault: Exception) -> Exception:
-    # without its errno: typer would take EPIPE for its own business
+    # without its errno: typer handles EPIPE itself
     return file_access_error(f"stdout: cannot be written: {getattr(fault, 'strerror', None) or fault}")
 
 
 def _hush(stream: TextIO) -> None:
-    """Point a stream at nothing, so that the interpreter's last flush does not complain."""
+    """Redirect a stream to /dev/null, so that the interpreter's last flush does not fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, stream.fileno())
     except (OSError, ValueError):
-        pass  # not a real file: nothing will be flushed into a pipe
+        pass  # not a real file, so nothing can fail at exit
     finally:
         os.close(null)
 
 
 class _Closed(io.RawIOBase):
-    """What takes nothing."""
+    """A stream whose writes fail."""
 
     def writable(self) -> bool:
         return True
@@ -234,7 +233,7 @@ class _Closed(io.RawIOBase):
 
 
 class _SafeStderr:
-    """Stderr as it is now, whose faults are swallowed; enough of a file for rich, which puts a proxy in its place."""
+    """Stderr with write errors suppressed; has the methods that rich needs, which puts a proxy in its place."""
 
     def __init__(self) -> None:
         self._stream = sys.stderr
@@ -264,10 +263,10 @@ class _SafeStderr:
 
 @contextmanager
 def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None] | None"]:
-    """A callback that draws the encoder's progress on stderr, or None where nobody would see it.
+    """A callback that draws the encoder's progress on stderr, or None if it would not be visible.
 
     Args:
-        label: what is being encoded, shown at the left.
+        label: name of the item, shown at the left.
         quiet: draw nothing even on a terminal.
     """
     if quiet or not stderr_is_terminal():
@@ -300,12 +299,12 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `42 s`, `3 min 05 s`."""
+    """A duration as text: `42 s`, `3 min 05 s`."""
     whole = max(0, round(seconds))
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def fail(code: int, text: str) -> typer.Exit:
-    """The exception that ends the process with a code after one line on stderr."""
+    """Exception that ends the process with an exit code after one line on stderr."""
     say_error(text)
     return typer.Exit(int(code))

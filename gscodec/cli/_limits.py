@@ -1,4 +1,4 @@
-"""Options that raise the limits of what is read and decoded, the same for all commands."""
+"""Options that raise the limits on reading and decoding, shared by all commands."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +40,7 @@ def limits_of(
     max_candidates: int | None = None,
     timeout: float | None = None,
 ) -> "Limits":
-    """The limits, as far as options name them."""
+    """The limits, with those replaced that options set."""
     from gscodec.model.limits import DEFAULT_CANDIDATES, DEFAULT_TIMEOUT, Limits
 
     return Limits(

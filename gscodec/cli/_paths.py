@@ -1,4 +1,4 @@
-"""Where a command reads and writes."""
+"""Input and output paths of commands."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +11,10 @@ from gscodec.material import outputs
 def output_path(
     source: str, output: str | None, suffix: str, overwrite: bool, *, inputs: Iterable[str | Path] = ()
 ) -> Path | None:
-    """Where the result goes, as `material.outputs.output_path`; None is stdout, which is no terminal.
+    """Path of the result, as `material.outputs.output_path`; None means stdout, which must not be a terminal.
 
     Raises:
-        InvalidArgument: bytes would go to a terminal.
+        InvalidArgument: binary data would be written to a terminal.
         GsCodecError: as `material.outputs.output_path`.
     """
     path = outputs.output_path(source, output, suffix, overwrite, inputs=inputs, note=say)
@@ -24,7 +24,7 @@ def output_path(
 
 
 def igs_source(source: str) -> str | Path | bytes:
-    """What a reader of `.igs` files takes: the path or URL, or for `-` as much of stdin as its header says."""
+    """Argument for the readers of `.igs` files: path or URL, or for `-` the bytes of stdin up to the file's length."""
     if source == STREAM:
         from gscodec.format.opening import drain
         from gscodec.model.limits import DEFAULT_LIMITS

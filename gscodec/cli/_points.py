@@ -1,4 +1,4 @@
-"""Points of `gscodec sample`, from text, CSV or NPY, and their values, to the same and JSON. Millions of each."""
+"""Reads points for `gscodec sample` from text, CSV or NPY, and writes their values to these formats or JSON."""
 
 import codecs
 import io
@@ -25,18 +25,19 @@ _BLOCK: Final = 1 << 20
 
 MAX_NPY_BYTES: Final = 1 << 32
 MAX_TEXT_BYTES: Final = 1 << 28
-"""Of files of points: some 10^8, and 10^7 as text, each line of which takes much more memory than its bytes."""
+"""Maximum size of a file of points: some 10^8 points, or 10^7 as text, whose lines take much more memory than their
+bytes."""
 
 
 def read_points(source: str) -> "Float64Array":
-    """(M, 2) points of a file, or of stdin for `-`.
+    """(M, 2) points from a file, or from stdin for `-`.
 
-    NPY is told by its content. Text has one point a line, `x,y` or `x y`; empty lines and lines that begin with # do
-    not count, and neither does a first line without numbers, the header of a CSV file.
+    NPY is recognised by its content. Text has one point per line, `x,y` or `x y`; empty lines, lines that begin with #
+    and a first line without numbers (the header of a CSV file) are skipped.
 
     Raises:
         FileAccessError: the file cannot be read.
-        InvalidArgument: something in it is not a point.
+        InvalidArgument: an entry is not a point.
     """
     name = "stdin" if source == _console.STREAM else source
     try:
@@ -51,7 +52,7 @@ def read_points(source: str) -> "Float64Array":
 
 
 def _bounded(file: BinaryIO, name: str) -> bytes:
-    """All of a file, which is let go early where it is neither text nor NPY, and in the end where it has none."""
+    """Contents of a file, of which a prefix is read first to reject files that are neither text nor NPY."""
     head = file.read(_BLOCK)
     is_npy = head.startswith(_NPY)
     if not is_npy:
@@ -74,14 +75,14 @@ def _bounded(file: BinaryIO, name: str) -> bytes:
 def _from_npy(data: bytes, name: str) -> "Float64Array":
     import numpy as np
 
-    # its header is a Python literal, whose parser has exceptions of many kinds; a shape may ask for any memory
+    # The header is a Python literal, whose parser raises many kinds of exceptions; a shape may request any memory.
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as fault:
         reason = "its header is damaged" if isinstance(fault, SyntaxError | MemoryError | RecursionError) else fault
         raise InvalidArgument(f"{name}: is not an NPY file of points: {reason}") from fault
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu":
-        raise InvalidArgument(f"{name}: holds {array.dtype} {array.shape}, points are numbers (M, 2)")
+        raise InvalidArgument(f"{name}: is {array.dtype} {array.shape}; points are numbers (M, 2)")
     points: Float64Array = array.astype(np.float64)
     return points
 
@@ -111,7 +112,7 @@ def _from_text(data: bytes, name: str) -> "Float64Array":
 
 
 def _is_point(line: str) -> bool:
-    """Whether numbers stand there, finite or not."""
+    """Whether the line is a sequence of numbers, finite or not."""
     try:
         return bool([float(word) for word in line.replace(",", " ").split()])
     except ValueError:
@@ -119,7 +120,7 @@ def _is_point(line: str) -> bool:
 
 
 def _line_by_line(lines: Sequence[str], first: int, name: str) -> "Float64Array":
-    """The points where lines are not all of one kind; says which one is none."""
+    """The points of lines in mixed formats; the error names the first line that is not a point."""
     import numpy as np
 
     points = []
@@ -136,11 +137,11 @@ def _line_by_line(lines: Sequence[str], first: int, name: str) -> "Float64Array"
 def write_values(
     target: str, kind: Format, lod: int, channels: Sequence[str], points: "Float64Array", values: "Float32Array"
 ) -> None:
-    """Points and values to a file that is not there yet or may be replaced, or to stdout for `-`.
+    """Write points and values to a file, or to stdout for `-`.
 
     Raises:
         FileAccessError: the file cannot be written.
-        InvalidArgument: NPY for a terminal.
+        InvalidArgument: NPY would be written to a terminal.
     """
     if kind == "npy":
         import numpy as np
@@ -173,7 +174,7 @@ def _json(lod: int, channels: Sequence[str], points: "Float64Array", values: "Fl
 
 
 def _csv_line(names: Sequence[str]) -> bytes:
-    """The header; names of channels are whatever the maker of the file chose."""
+    """The CSV header; channel names come from the file and may contain any characters."""
     import csv
 
     from gscodec.io.text import csv_cell

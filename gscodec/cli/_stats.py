@@ -1,4 +1,4 @@
-"""`--stats`: what a request cost, on stderr."""
+"""`--stats`: prints the cost of a request to stderr."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def say_stats(stats: "AccessStats") -> None:
-    """Bytes, pages and Gaussians, three lines."""
+    """Print bytes, pages and Gaussians in three lines."""
     share = 100 * stats.bytes_read / max(stats.file_bytes, 1)
     _console.say(f"read      {stats.bytes_read} of {stats.file_bytes} bytes ({share:.2f} %) in {stats.reads} reads")
     _console.say(f"pages     {stats.pages_read} of {stats.n_pages}, {stats.gaussians_read} Gaussians")

@@ -1,6 +1,6 @@
-"""Values as people write them on a command line: byte sizes, points, regions, picture sizes.
+"""Parsers of command line values: byte sizes, points, regions, picture sizes.
 
-Every parser raises typer.BadParameter with a text that says what was expected; typer puts the option's name before it.
+Each raises typer.BadParameter with a text that names the expected format; typer prefixes the option's name.
 """
 
 import math
@@ -13,7 +13,7 @@ from gscodec.io.units import bytes_of
 
 
 class Point(NamedTuple):
-    """A place on the stored image, in pixels; pixel (0, 0) has its centre at (0.5, 0.5)."""
+    """A position on the stored image, in px; pixel (0, 0) has its centre at (0.5, 0.5)."""
 
     x: float
     y: float
@@ -36,7 +36,7 @@ class Dimensions(NamedTuple):
 
 
 def parse_byte_size(text: str) -> int:
-    """Bytes meant by `12345`, `10k`, `10kB` (thousands) or `10KiB`, `1.5MiB` (powers of 1024)."""
+    """Number of bytes from `12345`, `10k`, `10kB` (thousands) or `10KiB`, `1.5MiB` (powers of 1024)."""
     try:
         return bytes_of(text)
     except ValueError as fault:
@@ -44,7 +44,7 @@ def parse_byte_size(text: str) -> int:
 
 
 def parse_point(text: str) -> Point:
-    """The point meant by `x,y` or `x y`."""
+    """Point from `x,y` or `x y`."""
     try:
         x, y = (float(part) for part in text.replace(",", " ").split())
     except ValueError:
@@ -55,7 +55,7 @@ def parse_point(text: str) -> Point:
 
 
 def parse_region(text: str) -> Region:
-    """The rectangle meant by `x,y,w,h`."""
+    """Rectangle from `x,y,w,h`."""
     try:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
@@ -66,7 +66,7 @@ def parse_region(text: str) -> Region:
 
 
 def parse_dimensions(text: str) -> Dimensions:
-    """The picture size meant by `WxH`."""
+    """Picture size from `WxH`."""
     match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text.strip())
     if match is None or 0 in (int(match[1]), int(match[2])):
         raise BadParameter(f"{text!r} is not a size: write WxH in pixels, for example 640x480")
@@ -74,14 +74,14 @@ def parse_dimensions(text: str) -> Dimensions:
 
 
 def human_bytes(size: int) -> str:
-    """A byte count for a person: exact bytes, and kB or MB once that helps."""
+    """A byte count as text: exact bytes, or kB or MB if larger."""
     if size < 10_000:
         return f"{size} bytes"
     return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.2f} MB"
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """The weights meant by `name=number,name=number`."""
+    """Weights from `name=number,name=number`."""
     found = {}
     for part in text.split(","):
         name, equals, number = part.partition("=")
@@ -95,14 +95,14 @@ def parse_weights(text: str) -> dict[str, float]:
 
 
 class Shard(NamedTuple):
-    """One part of a batch."""
+    """One of the n parts of a batch."""
 
     number: int  # from 1
     of: int
 
 
 def parse_shard(text: str) -> Shard:
-    """The part meant by `i/n`."""
+    """Part of a batch from `i/n`."""
     number, slash, of = text.partition("/")
     if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
         raise BadParameter(f"{text!r} is not a shard: write i/n, from 1/n to n/n")

@@ -1,7 +1,7 @@
-"""The `gscodec` program: its commands, and the one place where errors become exit codes.
+"""The `gscodec` program: its commands, and the conversion of errors to exit codes.
 
-Start-up is part of the interface (`gscodec --help` in a fifth of a second), so this module and the commands'
-modules import nothing heavy: NumPy, Pillow, rich and the engine are imported by the command that needs them.
+Start-up time is part of the interface (`gscodec --help` takes a fifth of a second), so this module and the commands'
+modules import nothing large: NumPy, Pillow, rich and the engine are imported by the command that needs them.
 """
 
 import sys
@@ -26,14 +26,14 @@ _OUR_WARNINGS = (DeviceFallback, DeviceWarning, SourceWarning)
 
 
 def new_program(name: str, **options: Any) -> typer.Typer:
-    """A program for `run_program`, without commands yet.
+    """A program for `run_program`, without commands.
 
     Args:
         options: further arguments of `typer.Typer`.
     """
     return typer.Typer(
         name=name,
-        rich_markup_mode=None,  # plain help: rich alone would use up half of the start-up time
+        rich_markup_mode=None,  # plain help: importing rich alone takes half of the start-up time
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         **options,
@@ -72,20 +72,20 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit code. No error leaves as a traceback unless GSCODEC_DEBUG=1.
+    """Run the program and return its exit code. Errors are printed without traceback unless GSCODEC_DEBUG=1.
 
     Args:
-        argv: arguments without the program's name; those of the process if None.
+        argv: arguments without the program's name; None means those of the process.
     """
     return run_program(app, "gscodec", argv)
 
 
 def run_program(program: typer.Typer, name: str, argv: Sequence[str] | None) -> int:
-    """Run a program of `new_program` as `main` does.
+    """Run a program created by `new_program`, as `main` does.
 
     Args:
-        name: what its messages call it.
-        argv: arguments without the program's name; those of the process if None.
+        name: name of the program in messages.
+        argv: arguments without the program's name; None means those of the process.
     """
     with _console.standard_streams():
         try:
@@ -100,10 +100,10 @@ def _run(program: typer.Typer, name: str, argv: Sequence[str] | None) -> int:
     if not _console.debugging():
         import logging
 
-        logging.lastResort = logging.NullHandler()  # what libraries log of damaged files, as they found it
+        logging.lastResort = logging.NullHandler()  # libraries' log messages about damaged files
     with warnings.catch_warnings():
         if not sys.warnoptions and not _console.debugging():
-            warnings.simplefilter("ignore")  # libraries' advice to programmers is no use to the one at the prompt
+            warnings.simplefilter("ignore")  # library warnings address programmers, not users
         for ours in _OUR_WARNINGS:
             warnings.simplefilter("always", ours)
         warnings.showwarning = _show_warning
@@ -114,13 +114,13 @@ def _run(program: typer.Typer, name: str, argv: Sequence[str] | None) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_also: object) -> None:
-    """One line on stderr, without the source line that is no use to the one at the prompt."""
+    """Print a warning in one line on stderr, without the source line."""
     kind = "" if category in _OUR_WARNINGS else f"{category.__name__}: "
     _console.say(f"gscodec: warning: {kind}{message}")
 
 
 def _report(error: BaseException) -> int:
-    if isinstance(error, SystemExit):  # typer's, after a broken pipe or for the completion of a shell
+    if isinstance(error, SystemExit):  # raised by typer after a broken pipe or shell completion
         if not isinstance(error.__context__, OSError):
             return error.code if isinstance(error.code, int) else ExitCode.OK
         error = error.__context__
@@ -129,11 +129,11 @@ def _report(error: BaseException) -> int:
     if isinstance(error, OSError) and error.filename is None and not isinstance(error, GsCodecError):
         try:
             _console.flush_stdout()
-        except FileAccessError as fault:  # it was typer who could not write
+        except FileAccessError as fault:  # typer could not write
             error = fault
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
-    describe = getattr(error, "format_message", None)  # typer's usage errors, whichever click they come from
+    describe = getattr(error, "format_message", None)  # typer's usage errors, from any version of click
     if describe is not None:
         context = getattr(error, "ctx", None)
         path = "gscodec" if context is None else context.command_path

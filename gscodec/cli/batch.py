@@ -1,4 +1,4 @@
-"""`gscodec batch`: folders of pictures and materials to `.igs` files, again and again."""
+"""`gscodec batch`: encodes folders of pictures and materials to `.igs` files, incrementally."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 MOST_NAMED: Final = 20
-"""Files that are left out, of which a line each says so."""
+"""Maximum number of skipped files that are listed one per line."""
 
 
 def command(
@@ -178,7 +178,7 @@ def command(
 
 
 def _keep_reports_off(sources: Sequence[Path], reports: Sequence[Path]) -> None:
-    """Refuse a report that is a file which the batch reads, by whatever name."""
+    """Raise if a report would replace a file that the batch reads, under any name."""
     from gscodec.batch.prints import files_of
     from gscodec.batch.report import check_report
 
@@ -195,7 +195,7 @@ def _plan(
     exclude: tuple[str, ...],
     total_size: int | None,
 ) -> "tuple[Plan, int | None]":
-    """What to do, and the bytes of all of it if they are limited."""
+    """The plan, and the total number of bytes if it is limited."""
     from gscodec.batch.plan import Manifest, make_plan, read_manifest, refuse_targets
     from gscodec.encoding.settings import EncodeSettings
     from gscodec.io.units import bytes_of
@@ -222,7 +222,7 @@ def _plan(
 
 
 class _Work:
-    """How the items are done, and what a person sees of it."""
+    """Runs the items of a batch and shows their progress."""
 
     def __init__(
         self,
@@ -339,17 +339,19 @@ def _warn(text: str) -> None:
 
 
 def _say_unused(outcomes: "list[Outcome]", total: int) -> None:
-    """Say when the files together have less than was asked for."""
+    """Print a note if the files together are smaller than the requested total."""
     from gscodec.batch.outcome import Status
     from gscodec.model.constants import LEAST_SHARE
 
     used = sum(outcome.n_bytes for outcome in outcomes)
     if used < LEAST_SHARE * total and not any(outcome.status is Status.FAILED for outcome in outcomes):
-        _console.say(f"{used} of {total} bytes are used: more would change nothing, or files are smaller than planned")
+        _console.say(
+            f"{used} of {total} bytes are used: more would not change the files, or files are smaller than planned"
+        )
 
 
 def _warn_of(left_out: tuple[str, ...], unused: tuple[str, ...]) -> None:
-    """Name what is not taken, and what matches nothing."""
+    """Print files that are skipped, and rules and patterns that match nothing."""
     for line in unused:
         _warn(line)
     for line in left_out[:MOST_NAMED]:
@@ -359,7 +361,7 @@ def _warn_of(left_out: tuple[str, ...], unused: tuple[str, ...]) -> None:
 
 
 def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
-    """What would be done: an item that no state knows may still turn out to be current."""
+    """Outcomes of a dry run: an item without state may still turn out to be current."""
     from gscodec.batch.outcome import Outcome, Status
 
     outcomes = []
@@ -377,7 +379,7 @@ def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
 
 
 def _planned_back(items: "Sequence[DecodeItem]", state: Any) -> "list[Outcome]":
-    """What a decode would do."""
+    """Outcomes of a dry run of a decode."""
     from gscodec.batch.outcome import Outcome, Status
 
     outcomes = []
@@ -420,7 +422,7 @@ def _without(arguments: list[str], options: dict[str, int]) -> list[str]:
 
 
 def _close(outcomes: "list[Outcome]", seconds: float) -> None:
-    """The last line, and the exit code."""
+    """Print the last line and set the exit code."""
     from gscodec.batch.outcome import Status
     from gscodec.batch.report import summary
 
@@ -432,12 +434,12 @@ def _close(outcomes: "list[Outcome]", seconds: float) -> None:
         raise _console.fail(ExitCode.PARTIAL, f"{failed} of {len(outcomes)} items failed")
     missed = sum(outcome.status is Status.MISSED for outcome in outcomes)
     if missed:
-        raise _console.fail(ExitCode.TARGET_NOT_MET, f"{missed} files miss their target; they are written all the same")
+        raise _console.fail(ExitCode.TARGET_NOT_MET, f"{missed} files miss their target; they have been written anyway")
 
 
 @contextmanager
 def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
-    """One live table on a terminal; a line for each finished item elsewhere."""
+    """Progress display: a live table on a terminal, else a line per finished item."""
     if _console.stderr_is_terminal() and not quiet:
         with _live_table(n_items) as watch:
             yield watch

@@ -1,4 +1,4 @@
-"""`gscodec compare`: how far two pictures are apart."""
+"""`gscodec compare`: measures the difference between two pictures."""
 
 import math
 from contextlib import contextmanager, nullcontext
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class _Picture:
     name: str
-    samples: "npt.NDArray[np.float32]"  # (H, W, C) of the model's domain, 0..1
+    samples: "npt.NDArray[np.float32]"  # (H, W, C) in the model's domain, 0..1
     groups: "tuple[ChannelGroup, ...]"
 
 
@@ -122,7 +122,7 @@ _FORMATS = {
 
 
 def _in_domain_of(a: _Picture, b: _Picture) -> "npt.NDArray[np.float32]":
-    """B's samples, floats in A's domain: every picture has its own range, from its own values."""
+    """Float samples of B in A's domain; each picture has a domain of its own, set by its values."""
     from gscodec.image.levels import has_floats, to_unit, to_values
 
     if not has_floats(a.groups) or _domains(a) == _domains(b):
@@ -135,19 +135,19 @@ def _domains(picture: _Picture) -> list[tuple[object, ...]]:
 
 
 def _light_figures(a: _Picture, b: _Picture) -> dict[str, float | None]:
-    """What is measured of floats; HDR-FLIP is None where there is no light or its package is missing, which is said."""
+    """Figures of float pictures; HDR-FLIP is None, with a note, without light or if its package is missing."""
     from gscodec import metrics
     from gscodec.image.levels import to_values
     from gscodec.metrics.measure import float_channels
 
-    first, second = (to_values(picture.samples, picture.groups) for picture in (a, b))  # each has its own range
+    first, second = (to_values(picture.samples, picture.groups) for picture in (a, b))  # each has a range of its own
     channels = float_channels(a.groups)
     figures: dict[str, float | None] = {"log_psnr": metrics.log_psnr(first[:, :, channels], second[:, :, channels])}
     figures["hdr_flip"] = None
     seen = [metrics.light_of(values, a.groups) for values in (first, second)]
     reason = metrics.METRICS["hdr_flip"].missing()
     if reason:
-        _console.say(f"gscodec: HDR-FLIP is left out: {reason}")
+        _console.say(f"gscodec: HDR-FLIP was not computed: {reason}")
     elif seen[0] is not None and seen[1] is not None:
         figures["hdr_flip"] = metrics.hdr_flip(seen[0], seen[1])
     return figures
@@ -156,12 +156,12 @@ def _light_figures(a: _Picture, b: _Picture) -> dict[str, float | None]:
 def _load(
     source: str, device: str, threads: int | None, nan: str, limits: "Limits", part: str | None = None
 ) -> _Picture:
-    """A picture's samples; an .igs file is told by its content, whatever its name."""
+    """Samples of a picture; an .igs file is recognised by its content, not its name."""
     from gscodec.format.layout import SIGNATURE
 
     name = display_name(source)
     with _opened(source, len(SIGNATURE)) as (file, head):
-        if source == _console.STREAM or is_stream(source):  # which gives its bytes once
+        if source == _console.STREAM or is_stream(source):  # a stream can be read only once
             content: str | BinaryIO = cast(BinaryIO, Rejoined(head, file))
         else:
             content = source
@@ -183,7 +183,7 @@ def _load_as(
         from gscodec.image.levels import to_unit
 
         with open_igs(content, device=device, threads=threads, limits=limits) as image:
-            if image.has_file_chunk and len(image.files) == 1:  # the source's channels, also those that are not stored
+            if image.has_file_chunk and len(image.files) == 1:  # with the source's channels that are not stored
                 (restored,) = image.render_files().values()
                 values, groups = _as_stored(restored, image.groups)
                 return _Picture(name, to_unit(values, groups), groups)
@@ -197,7 +197,7 @@ def _load_as(
 def _as_stored(
     restored: "Restored", stored: "Sequence[ChannelGroup]"
 ) -> "tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]":
-    """A file's picture with colour straight or premultiplied as in the .igs file, which is as sources are read."""
+    """A file's picture with straight or premultiplied colour as in the .igs file, which keeps that of its source."""
     from gscodec.image.alpha import covers, in_modes
 
     modes = {cover.group.name: cover.mode for cover in covers(stored)}
@@ -207,10 +207,10 @@ def _as_stored(
 
 @contextmanager
 def _opened(source: str, count: int) -> "Iterator[tuple[BinaryIO, bytes]]":
-    """A file, or stdin for `-`, behind its first bytes, and these.
+    """A file, or stdin for `-`, positioned after its first bytes, and these bytes.
 
     Raises:
-        FileAccessError: it cannot be opened, or its first bytes not be read.
+        FileAccessError: the file cannot be opened, or its first bytes cannot be read.
     """
     name = display_name(source)
     try:

@@ -1,4 +1,4 @@
-"""`gscodec decode`: an `.igs` file, or a part of it, to a picture."""
+"""`gscodec decode`: decodes an `.igs` file, or a part of it, to a picture."""
 
 import math
 from typing import Annotated, Literal
@@ -98,7 +98,7 @@ def command(
     if lod is not None and (max_bytes is not None or max_gaussians is not None):
         raise InvalidArgument("--lod excludes --max-bytes and --max-gaussians: give one")
     if mips and any(given is not None for given in (size, scale, region, max_bytes, max_gaussians)):
-        raise InvalidArgument("--mips writes all sizes of the whole picture: give no size, region or bound")
+        raise InvalidArgument("--mips makes mips of the whole picture: give no size, region or bound")
 
     from gscodec.decoding.image import open_igs
     from gscodec.decoding.to_files import DecodeOptions, decode_to_files

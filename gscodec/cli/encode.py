@@ -1,4 +1,4 @@
-"""`gscodec encode`: a picture to an `.igs` file."""
+"""`gscodec encode`: encodes a picture to an `.igs` file."""
 
 import contextlib
 from dataclasses import fields
@@ -195,7 +195,7 @@ def command(
 
     given = [f"--{name}" for name in TARGETS if context.params[name] is not None]
     if len(given) != 1:
-        found = f"not {' and '.join(given)}" if given else "none is there"
+        found = f"not {' and '.join(given)}" if given else "none"
         raise InvalidArgument(f"give exactly one of {', '.join(f'--{name}' for name in TARGETS)}: {found}")
     named = {field.name for field in fields(EncodeSettings)}
     settings = EncodeSettings(**{name: value for name, value in context.params.items() if name in named})
@@ -214,7 +214,7 @@ def command(
         refuse_inputs([checkpoint], inputs)
 
     limits = limits_of(max_pixels, max_memory)
-    # before torch comes in: a wrong path is reported at once
+    # before torch is imported, so that a wrong path is reported at once
     stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=settings.overrides)
 
     from gscodec.encoding.api import encode
@@ -247,12 +247,12 @@ def command(
             _console.say(f"{name}: {result.note}")
     if not result.target_met:
         target = f"{given[0]} {context.params[given[0][2:]]}"
-        fact = f"{target} was not met: {result.note}; the file is written all the same"
+        fact = f"{target} was not met: {result.note}; the file has been written anyway"
         raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
 
 
 def _roles(groups: "tuple[ChannelGroup, ...]") -> str:
-    """What the maps were taken as, for the closing line; nothing for a picture in colour."""
+    """Detected roles of the maps, for the closing line; empty for a colour picture."""
     if len(groups) == 1 and groups[0].role.value == "color":
         return ""
     listed = (
@@ -263,7 +263,7 @@ def _roles(groups: "tuple[ChannelGroup, ...]") -> str:
 
 
 def _split(paths: list[str], named_output: str | None) -> tuple[list[str], str | None]:
-    """The inputs, and what the user asked for as output."""
+    """The inputs, and the output that the user named, if any."""
     if named_output is not None:
         return paths, named_output
     last = paths[-1]

@@ -1,4 +1,4 @@
-"""What the process tells its caller when it ends: one code per kind of outcome, and the error that leads to it."""
+"""Exit codes of the process, one per kind of outcome, and the code of each error class."""
 
 from enum import IntEnum
 
@@ -9,13 +9,13 @@ class ExitCode(IntEnum):
     """Exit codes of every command. They are part of the interface: a code never changes its meaning."""
 
     OK = 0
-    USAGE = 1  # the command line asks for something that does not exist or contradicts itself
-    IO = 2  # a file or stream could not be read or written, or is there already
-    BAD_FILE = 3  # the input's bytes are damaged or are not what they claim to be
-    RUNTIME = 4  # anything else that went wrong
-    UNSUPPORTED = 5  # well formed, but not something this build or machine can do
+    USAGE = 1  # invalid or contradictory arguments
+    IO = 2  # a file or stream could not be read or written, or exists already
+    BAD_FILE = 3  # the input's bytes are damaged or of another format
+    RUNTIME = 4  # any other failure
+    UNSUPPORTED = 5  # valid, but not supported by this build or machine
     DIFFERS = 7  # compare: the pictures differ more than allowed
-    TARGET_NOT_MET = 8  # encode: the file is written but misses the figure asked for
+    TARGET_NOT_MET = 8  # encode: the file is written but misses the target
     PARTIAL = 9  # some items of a batch failed
     INTERRUPTED = 130  # Ctrl-C, as shells report it
 

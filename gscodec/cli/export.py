@@ -1,4 +1,4 @@
-"""`gscodec export`: the maps of an `.igs` file to textures that engines load."""
+"""`gscodec export`: exports the maps of an `.igs` file as textures for game engines."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""`gscodec info`: what an `.igs` file holds."""
+"""`gscodec info`: prints the contents of an `.igs` file."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -33,12 +33,12 @@ def command(
 
 
 def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
-    """The facts for a person, most asked-for first."""
+    """The facts as lines of text, the most useful first."""
     yield f"{name}: .igs {facts['version']}, profile {facts['profile']}"
     yield f"picture   {facts['width']} x {facts['height']} px, {facts['n_channels']} channels"
     yield f"size      {facts['file_size']} bytes, {facts['bpp']:.4f} bpp, {facts['bppc']:.4f} bppc"
     if facts["truncated"]:
-        yield f"          cut: only {facts['stored_size']} bytes are here"
+        yield f"          truncated: only {facts['stored_size']} bytes are present"
     yield (
         f"content   {facts['n_gaussians']} Gaussians of {facts['bits_per_gaussian']:.1f} bits, "
         f"{facts['n_pages']} pages, K {facts['top_k']}, Q {facts['support_q']:g}"
@@ -74,7 +74,7 @@ def _widths(bits: dict[str, Any]) -> str:
 
 
 def _file(entry: dict[str, Any]) -> str:
-    """What a source file is made of."""
+    """Description of a source file and its channels."""
     size = f"{entry['name']}: {entry['width']} x {entry['height']} px"
     if entry["constant"]:
         return f"{size}, all {' '.join(format(value, '.3f') for value in entry['constant'])}"

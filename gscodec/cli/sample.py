@@ -1,4 +1,4 @@
-"""`gscodec sample`: values at single points of an `.igs` file."""
+"""`gscodec sample`: prints values at single points of an `.igs` file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -97,7 +97,7 @@ def command(
         lod = chosen_lod(lod, image, display_name(source))
         values = image.sample(points, lod=lod)
         shown = image.available_lods[0] if lod is None else lod
-        # An alpha of 0 or 1 lies beyond them in the model, and other samples may overshoot.
+        # The model's alpha overshoots 0 and 1 on purpose, and other samples may overshoot too.
         for group, channels in channel_spans(image.groups):
             if group.sample_type == "uint":
                 np.clip(values[:, channels], 0, 1, out=values[:, channels])

@@ -1,4 +1,4 @@
-"""`gscodec validate`: every fault of an `.igs` file, numbered."""
+"""`gscodec validate`: lists every fault of an `.igs` file, numbered."""
 
 from typing import Annotated
 

@@ -167,7 +167,7 @@ def test_what_is_no_point_is_named(run: Run, igs: Path, tmp_path: Path, data: by
 
 def test_arrays_of_another_shape_are_named(run: Run, igs: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.zeros((3, 3)))
-    assert "(3, 3), points are numbers (M, 2)" in run("sample", igs, "--points", tmp_path / "points.npy").stderr
+    assert "(3, 3); points are numbers (M, 2)" in run("sample", igs, "--points", tmp_path / "points.npy").stderr
     assert run("sample", igs, "--points", tmp_path / "none.npy").code == 2
 
 

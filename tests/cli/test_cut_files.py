@@ -24,7 +24,7 @@ def cut(igs: Path, tmp_path: Path) -> Path:
 
 
 def test_pictures_and_textures(run: Run, igs: Path, cut: Path, tmp_path: Path) -> None:
-    note = f"{cut}: cut short; LOD 1 is the finest it holds\n"
+    note = f"{cut}: truncated; LOD 1 is its finest complete level\n"
     commands = {
         ("decode", cut, tmp_path / "a.png"): (tmp_path / "a.png", note),
         ("decode", cut, tmp_path / "b.png", "--mips"): (tmp_path / "b.png", note),
@@ -42,7 +42,7 @@ def test_pictures_and_textures(run: Run, igs: Path, cut: Path, tmp_path: Path) -
 
 def test_points(run: Run, igs: Path, cut: Path) -> None:
     outcome = run("sample", cut, "--at", "20.25,10", "--json")
-    assert (outcome.code, outcome.stderr) == (0, f"{cut}: cut short; LOD 1 is the finest it holds\n")
+    assert (outcome.code, outcome.stderr) == (0, f"{cut}: truncated; LOD 1 is its finest complete level\n")
     assert outcome.text == run("sample", igs, "--at", "20.25,10", "--json", "--lod", 1).text
     assert json.loads(outcome.text)["lod"] == 1
     assert run("sample", cut, "--at", "1,1", "--lod", 0).code == 3

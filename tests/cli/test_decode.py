@@ -99,7 +99,7 @@ def test_requests_outside_the_file(run: Run, igs: Path, tmp_path: Path) -> None:
 
 def test_a_level_beyond_the_coarsest_shows_that(run: Run, igs: Path, tmp_path: Path) -> None:
     outcome = run("decode", igs, tmp_path / "out.png", "--lod", 15)
-    assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, LOD 2 is shown\n")
+    assert (outcome.code, outcome.stderr) == (0, f"{igs}: has 3 levels of detail, decoding LOD 2\n")
     with gscodec.open(igs) as image:
         np.testing.assert_array_equal(pixels(tmp_path / "out.png"), image.render(lod=2))
         with pytest.raises(InvalidArgument):
@@ -113,7 +113,7 @@ def test_every_file_of_a_mixed_folder_has_a_coarse_level_to_show(run: Run, pictu
         assert run("encode", picture, tmp_path / f"{name}.igs", *options).code == 0
         outcome = run("decode", tmp_path / f"{name}.igs", "--lod", 3)
         assert outcome.code == 0
-        assert outcome.stderr.count("LOD 0 is shown") == (name == "icon")
+        assert outcome.stderr.count("decoding LOD 0") == (name == "icon")
     levels = {name: len(IgsReader((tmp_path / f"{name}.igs").read_bytes()).lods) for name in sizes}
     assert levels == {"icon": 1, "least": 4, "usual": 5}
 
@@ -125,7 +125,7 @@ def test_a_cut_file_decodes_at_the_levels_it_holds(run: Run, igs: Path, tmp_path
     with gscodec.open(igs) as image:
         np.testing.assert_array_equal(pixels(tmp_path / "out.png"), image.render(lod=1))
     outcome = run("decode", cut, tmp_path / "finest.png")
-    assert (outcome.code, outcome.stderr) == (0, f"{cut}: cut short; LOD 1 is the finest it holds\n")
+    assert (outcome.code, outcome.stderr) == (0, f"{cut}: truncated; LOD 1 is its finest complete level\n")
     assert pixels(tmp_path / "finest.png").tolist() == pixels(tmp_path / "out.png").tolist()
     assert run("decode", cut, tmp_path / "fine.png", "--lod", 0).code == 3
     tail = tmp_path / "tail.igs"
