@@ -132,5 +132,5 @@ def test_what_is_no_map_is_refused(tmp_path: Path) -> None:
         encoded(np.zeros((8, 9)), importance_strength=float("nan"))
     with pytest.raises(FileAccessError):
         encoded(tmp_path / "none.png")
-    with pytest.raises(InvalidArgument, match="encoded in blocks"):
+    with pytest.raises(InvalidArgument, match="with blocks"):
         encode(np.zeros((8, 130)), gaussians=5, preset="fast", importance=np.zeros((8, 130)), block=64)
