@@ -84,7 +84,7 @@ def encode(
         source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
             or the maps of a material: a folder, a manifest, or a list of paths.
         settings: all settings that decide the file's bytes, apart from the picture and the engine; None means the
-        defaults.
+            defaults.
         **overrides: fields of `EncodeSettings` as keywords (`bpp=0.2, preset="fast"`), which replace those of
             `settings`.
         mask: path of a picture, or (H, W) array; 0 marks texels outside UV charts. Samples there cost no bytes, are not

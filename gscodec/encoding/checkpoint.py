@@ -35,7 +35,7 @@ class Checkpoint:
 
     Raises:
         InvalidArgument: the file is not a checkpoint, is damaged, or belongs to another encode or one that is still
-        running.
+            running.
         FileAccessError: the file cannot be opened.
     """
 

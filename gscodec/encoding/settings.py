@@ -96,7 +96,7 @@ class EncodeSettings:
             the machine. Not with `psnr`.
         part: part of a multi-part OpenEXR file, by name or number.
         nan: handling of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from neighbouring
-        pixels.
+            pixels.
         metadata: metadata of the source to keep: `all` keeps pixel density, Exif, XMP and OpenEXR attributes up to 5 %
             of a byte budget, `none` drops them. Colour tags and ICC profiles are always kept.
         role: role of a single picture, such as `normal`, replacing what its name and pixels suggest.
