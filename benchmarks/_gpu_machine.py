@@ -77,4 +77,4 @@ def machine_of(runtime: Runtime, device: str) -> Machine:
         return Machine(runtime, device, "host shim (no GPU)", "none", is_gpu=False)
     found, index = probe(), int(runtime.name.partition(":")[2])
     driver = "unknown" if found.driver is None else f"{found.driver[0]}.{found.driver[1]}"
-    return Machine(runtime, device, found.cards[index].name, driver, is_gpu=True)
+    return Machine(runtime, device, found.gpus[index].name, driver, is_gpu=True)

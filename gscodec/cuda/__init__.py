@@ -1,1 +1,1 @@
-"""CUDA kernels and the maths header that every compiled engine shares."""
+"""CUDA kernels, and the maths header that all compiled engines share."""

@@ -1,4 +1,4 @@
-"""Pictures in smaller sizes, and in integers of any depth: launches of averages.cu."""
+"""Area averages of pictures, and conversion to integers of any depth: launches of averages.cu."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ from gscodec.image.averages import CLEAR_WEIGHT, SampleAverage
 
 AVERAGE_THREADS: Final = 256
 GRID_ROWS: Final = 65535
-"""Most blocks along y."""
+"""Maximum number of blocks along y."""
 
 DEFINES: Final[dict[str, Define]] = {"AVERAGE_THREADS": AVERAGE_THREADS}
 
@@ -19,15 +19,15 @@ CODES: Final[dict[str, dict[str, Define]]] = {
     "uint8": {"SAMPLE": "unsigned char", "PEAK": 255},
     "uint16": {"SAMPLE": "unsigned short", "PEAK": 65535},
 }
-"""What the family is compiled with for each type of code. Its other kernels are the same in both."""
+"""Macros of the family for each type of code; its other kernels are the same for both."""
 
 
 class DeviceAverage:
-    """`SampleAverage` on a device: an area average of a picture that comes in strips of rows.
+    """`SampleAverage` on a GPU: an area average of a picture that arrives in strips of rows.
 
     Args:
         cells: (height, width) of the picture. size: (height, width) of the average, at most that.
-        averaging: of its C channels.
+        averaging: conversion of the C channels to the quantities that are averaged.
     """
 
     def __init__(
@@ -44,22 +44,22 @@ class DeviceAverage:
 
     @property
     def row_values(self) -> int:
-        """Values of a row of outputs."""
+        """Number of values in a row of outputs."""
         return self._size[1] * self._n_values
 
     def cells_of(self, first: int, last: int) -> tuple[int, int]:
-        """The rows of cells that outputs first to last - 1 cover, the last one excluded."""
+        """The rows of cells covered by outputs first to last - 1, as a half-open range."""
         n, m = self._cells[0], self._size[0]
         return first * n // m, -(-last * n // m)
 
     def begin(self, first: int, last: int) -> Array:
-        """Sums for the rows first to last - 1 of outputs, which `add` fills."""
+        """Zeroed sums for the rows first to last - 1 of outputs, which `add` accumulates."""
         return self._runtime.xp.zeros((last - first, self.row_values), np.float64)
 
     def add(self, sums: Array, first_output: int, cells: Array, first_cell: int) -> None:
-        """Adds rows of cells, float32 (rows, width, C), to what `begin` gave for outputs from first_output on.
+        """Add rows of cells, float32 (rows, width, C), to the sums from `begin` for outputs from first_output on.
 
-        Every row of theirs has to come once, in order.
+        Every row of these outputs must be added once, in order.
         """
         (n_rows, n, n_channels), m = cells.shape, self._size[1]
         if (n, n_channels) != (self._cells[1], self._n_channels) or cells.dtype != np.float32:
@@ -95,7 +95,7 @@ class DeviceAverage:
         )
 
     def finish(self, sums: Array, out: Array) -> None:
-        """Writes float32 (rows, width, C) samples of sums whose cells are all there."""
+        """Write float32 (rows, width, C) samples from complete sums."""
         n_outputs = len(sums) * self._size[1]
         if out.size != n_outputs * self._n_channels or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise InvalidArgument(f"out: {out.dtype} {out.shape} are not {n_outputs} float32 outputs")
@@ -116,7 +116,7 @@ class DeviceAverage:
 
 
 def to_codes(runtime: Runtime, samples: Array, steps: Sequence[int], out: Array) -> None:
-    """Writes float32 (..., C) samples, 0..1, as uint8 or uint16: `levels.to_native` for channels of so many steps."""
+    """Write float32 (..., C) samples in 0..1 as uint8 or uint16: `levels.to_native` for `steps` levels per channel."""
     if out.shape != samples.shape or str(out.dtype) not in CODES or not out.flags.c_contiguous:
         raise InvalidArgument(f"out: {out.dtype} {out.shape} are not codes of {samples.shape}")
     _launch(
@@ -133,7 +133,7 @@ def to_codes(runtime: Runtime, samples: Array, steps: Sequence[int], out: Array)
 
 
 def _launch(runtime: Runtime, entry: str, threads: tuple[int, int], *arguments: Array, codes: str = "uint8") -> None:
-    """Threads along x, and rows along y, which the kernels take by turns where a grid has fewer."""
+    """Launch with threads along x and rows along y; if the grid has fewer rows, blocks loop over them."""
     if all(threads):
         grid = -(-threads[0] // AVERAGE_THREADS), min(threads[1], GRID_ROWS)
         runtime.kernel("averages", entry, **DEFINES, **CODES[codes])(grid, AVERAGE_THREADS, *arguments)

@@ -1,7 +1,7 @@
-"""Tile lists on the device: the launches of tile_bin.cu and the buffers they fill.
+"""Tile lists in GPU memory: launches of tile_bin.cu and the buffers they fill.
 
-Counting and listing are apart: a caller that can wait reads the number of pairs in between and makes buffers of that
-size; a training step gives a capacity instead, and nothing travels to the host.
+Counting and listing are separate: a caller that can wait reads the number of pairs in between and allocates buffers of
+that size; a training step passes a capacity instead, and nothing is copied to the host.
 """
 
 import copy
@@ -22,10 +22,10 @@ AXIS_SCALE = math.sqrt(0.5 / math.log(2.0))
 WARP = 32
 
 ROW_LANES = 8
-"""Lanes that share a Gaussian: most reach about as many rows of tiles."""
+"""Lanes that share a Gaussian: most Gaussians reach about as many rows of tiles."""
 
 BIN_GAUSSIANS = 32
-"""Gaussians a block counts the pairs of: one warp derives their geometry."""
+"""Gaussians whose pairs a block counts: one warp computes their geometry."""
 
 THREADS = 256
 SCAN_THREADS = 256
@@ -33,13 +33,15 @@ SCAN_CHUNK = 4096
 LIST_THREADS = 1024
 LIST_CHUNK = 4096
 LIST_SCAN = 1 << 16
-"""Most Gaussians, or tiles, whose counts are summed by one launch in which every block reads all of them."""
+"""Maximum number of Gaussians, or tiles, whose counts are summed by one launch in which every block reads all of
+them."""
 
 SORT_THREADS = 128
 SORT_SHORT = 256
-"""Longest list that a warp sorts by counting."""
+"""Maximum length of a list that a warp sorts by counting."""
 SORT_MEDIUM = 1024
-"""Longest list that a block sorts so; above that it ranks owners by a bit each, SORT_BITS at a time."""
+"""Maximum length of a list that a block sorts by counting; above it, owners are ranked by a bitmap of SORT_BITS at a
+time."""
 SORT_BITS = 1 << 15
 
 DEFINES: Final[dict[str, int | str]] = {
@@ -56,17 +58,17 @@ DEFINES: Final[dict[str, int | str]] = {
     "SORT_MEDIUM": SORT_MEDIUM,
     "SORT_BITS": SORT_BITS,
 }
-"""What tile_bin.cu is compiled with; `place_points` also in double precision."""
+"""Macros of tile_bin.cu; `place_points` is also compiled in double precision."""
 
 MAX_TILES: Final = 1 << 30
-"""Of one set of lists, 2^38 pixels: their numbers, and one more, are int32."""
+"""Maximum number of tiles of one set of lists, 2^38 pixels: their indices, and one more, are int32."""
 
 TileRect = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class DeviceGaussians:
-    """Up to N Gaussians in device memory, of which the first `n_shown` count."""
+    """Up to N Gaussians in device memory, of which the first `n_shown` are used."""
 
     n_shown: Array  # int32 (1,)
     means: Array  # float64 (N, 2) px
@@ -81,7 +83,7 @@ class DeviceGaussians:
 
 
 class Geometry:
-    """What binning derives of N Gaussians on one rectangle of tiles: axes for blending, and pair counts."""
+    """Results of binning N Gaussians on one rectangle of tiles: axes for blending, and pair counts."""
 
     def __init__(self, runtime: Runtime, n_gaussians: int) -> None:
         xp = runtime.xp
@@ -94,13 +96,13 @@ class Geometry:
 
 
 class TileLists:
-    """Lists of a rectangle of tiles, with room for `capacity` pairs of a tile and a Gaussian.
+    """Lists of a rectangle of tiles, with capacity for `capacity` pairs of a tile and a Gaussian.
 
     Args:
-        capacity: None leaves that to `make_room`, which then has to come before `list_tiles`.
+        capacity: None leaves the allocation to `make_room`, which must then be called before `list_tiles`.
 
     Raises:
-        LimitExceeded: more tiles than an int32 counts.
+        LimitExceeded: the number of tiles exceeds int32.
     """
 
     def __init__(self, runtime: Runtime, tiles: TileRect, capacity: int | None) -> None:
@@ -109,14 +111,14 @@ class TileLists:
         self.n_tiles = (tiles[2] - tiles[0]) * (tiles[3] - tiles[1])
         if self.n_tiles > MAX_TILES:
             raise LimitExceeded(f"device {runtime.name}: {self.n_tiles} tiles at a time, at most {MAX_TILES} are taken")
-        self.counts = xp.zeros(self.n_tiles, np.int32)  # 0 but between `count_pairs` and `list_tiles`
+        self.counts = xp.zeros(self.n_tiles, np.int32)  # 0 except between `count_pairs` and `list_tiles`
         self.offsets = xp.empty(self.n_tiles + 1, np.int32)
         self.partials = xp.empty(_chunks(self.n_tiles), np.int64)
         if capacity is not None:
             self.make_room(runtime, capacity)
 
     def rows_of_tiles(self, first: int, last: int) -> "TileLists":
-        """The lists of some of the rectangle's rows of tiles, counted from its first: views, to be read only."""
+        """Views of the lists of some rows of tiles, counted from the rectangle's first; read-only."""
         x0, y0, x1, _ = self.tiles
         part = copy.copy(self)
         part.tiles = x0, y0 + first, x1, y0 + last
@@ -125,18 +127,18 @@ class TileLists:
         return part
 
     def make_room(self, runtime: Runtime, capacity: int) -> None:
-        """Other memory for the pairs; what was listed is lost, what was counted stays."""
+        """Reallocate the memory for pairs; lists are lost, counts are kept."""
         self.capacity = capacity
         room, xp = max(capacity, 1), runtime.xp
         self.indices = xp.empty(room, np.int32)  # ascending within a tile
-        self.slots = xp.empty(room, np.int32)  # where a Gaussian's pair stands in indices
+        self.slots = xp.empty(room, np.int32)  # position of a Gaussian's pair in indices
         self.entries = xp.empty((room, 2), np.int32)
 
 
 def find_axes(
     runtime: Runtime, gaussians: DeviceGaussians, geometry: Geometry, tiles: TileRect, support_q: float
 ) -> None:
-    """Fills geometry.axes, for lists that come from elsewhere."""
+    """Compute geometry.axes, for lists that come from elsewhere."""
     if len(gaussians):
         _count(runtime, gaussians, geometry, tiles, support_q, None)
 
@@ -150,10 +152,10 @@ def count_pairs(
     capacity: int,
     needed: Array,
 ) -> None:
-    """Fills `geometry`: axes, and the first pair of every Gaussian; and the offsets of `lists`, which it clears.
+    """Compute `geometry` (axes, and the first pair of every Gaussian) and the offsets of `lists`, and clear `lists`.
 
     Args:
-        capacity: with more pairs than this all starts and offsets are 0, which leaves every list empty.
+        capacity: if there are more pairs than this, all starts and offsets are 0, so that every list is empty.
         needed: int32 (1,), raised to the number of pairs, capped at 2^31 - 1.
     """
     if len(gaussians) == 0:
@@ -165,7 +167,7 @@ def count_pairs(
 
 
 def sum_counts(runtime: Runtime, geometry: Geometry, lists: TileLists, capacity: int, needed: Array) -> None:
-    """The latter part of `count_pairs`, once geometry.counts and lists.counts are there."""
+    """The second part of `count_pairs`, after geometry.counts and lists.counts are complete."""
     n = len(geometry.counts)
     if max(n, lists.n_tiles) > LIST_SCAN:
         _scan(runtime, geometry.counts, geometry.partials, geometry.starts, capacity, needed)
@@ -188,7 +190,7 @@ def sum_counts(runtime: Runtime, geometry: Geometry, lists: TileLists, capacity:
 def list_tiles(
     runtime: Runtime, gaussians: DeviceGaussians, geometry: Geometry, lists: TileLists, support_q: float
 ) -> None:
-    """Fills `lists` from what `count_pairs` found for them, with a capacity of at most lists.capacity."""
+    """Fill `lists` from the results of `count_pairs`, with a capacity of at most lists.capacity."""
     n = len(gaussians)
     if n == 0:
         return
@@ -231,9 +233,9 @@ def place_points(
     row_starts: Array,
     rows: Array,
 ) -> None:
-    """Fills what blending.Lattice holds of the rows `shown`, first to last - 1, of a window.
+    """Fill the arrays of blending.Lattice for rows first to last - 1, `shown`, of a window.
 
-    Columns and rows are both float32 or both float64. A point's place does not depend on which rows come with it.
+    Columns and rows are both float32 or both float64. A point's position does not depend on which rows are shown.
     """
     x0, y0, x1, y1 = tiles
     real = {} if columns.dtype == np.float32 else {"REAL": "double"}
@@ -287,7 +289,7 @@ def _count(
 
 
 def _chunks(n: int) -> int:
-    """Chunks of a scan over n values, whose result has n + 1."""
+    """Number of chunks of a scan over n values, whose result has n + 1."""
     return n // SCAN_CHUNK + 1
 
 

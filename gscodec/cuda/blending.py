@@ -1,4 +1,4 @@
-"""Rendering, gradients and samples on the device: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
+"""Rendering, gradients and samples in GPU memory: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,10 @@ from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import Window
 
 MOMENTS: Final = 5
-"""Sums that a Gaussian's geometry needs of a pair: h U, h V, h U^2, h U V, h V^2."""
+"""Sums per pair from which the gradients of a Gaussian's geometry follow: h U, h V, h U^2, h U V, h V^2."""
 
 MAX_PASS: Final = 8
-"""Channels blended together; more take several passes over the list."""
+"""Maximum number of channels blended together; more take several passes over the list."""
 
 THREADS: Final = 128
 SAMPLE_THREADS: Final = 128
@@ -25,7 +25,7 @@ GATHER_THREADS: Final = 256
 FORWARD_BATCH: Final = 128
 BACKWARD_BATCH: Final = 64
 DOUBLE_BATCH: Final = 16
-"""In place of BACKWARD_BATCH in double precision: eight channels then fit into shared memory."""
+"""Replaces BACKWARD_BATCH in double precision, so that eight channels fit into shared memory."""
 
 GATHER_DEFINES: Final[dict[str, int | str]] = {
     "MOMENTS": MOMENTS,
@@ -34,10 +34,10 @@ GATHER_DEFINES: Final[dict[str, int | str]] = {
 }
 
 CHOICES: Final = 3
-"""Values of a pixel that blending leaves for its gradient."""
+"""Values per pixel that blending stores for the gradient."""
 
 _BACKGROUND: Final = 6
-"""Place of the background in `Scene.arguments`."""
+"""Position of the background in `Scene.arguments`."""
 
 Real = type[np.float32] | type[np.float64]
 
@@ -50,7 +50,7 @@ _CODES: Final[dict[str, tuple[str, int]]] = {
 
 @dataclass(frozen=True)
 class Strides:
-    """Where a value lies in an image buffer, in elements."""
+    """Strides of an image buffer, in elements."""
 
     row: int
     pixel: int
@@ -67,13 +67,13 @@ class Strides:
         return Strides(width, 1, height * width)
 
     def arguments(self) -> tuple[np.int64, np.int64, np.int64]:
-        """As kernels take them."""
+        """The strides as kernel arguments."""
         return np.int64(self.row), np.int64(self.pixel), np.int64(self.channel)
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """A window's points by tile: which columns and rows lie in each, and where, relative to that tile's corner."""
+    """A window's points by tile: the columns and rows in each tile, and their positions relative to its corner."""
 
     height: int
     width: int
@@ -92,7 +92,7 @@ class Lattice:
     ) -> "Lattice":
         """The lattice of a window, or of its rows first to last - 1, on a rectangle of tiles.
 
-        A point outside belongs to the nearest tile.
+        A point outside the rectangle belongs to the nearest tile.
         """
         x0, y0, x1, y1 = tiles
         first, last = rows or (0, window.height)
@@ -105,7 +105,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Scene:
-    """What blending reads."""
+    """Inputs of blending: Gaussians, geometry, tile lists and background."""
 
     gaussians: DeviceGaussians
     geometry: Geometry
@@ -116,7 +116,7 @@ class Scene:
     _lattices: dict[Any, Lattice] = field(default_factory=dict, compare=False)
 
     def lattice(self, runtime: Runtime, window: Window, rows: tuple[int, int] | None = None) -> Lattice:
-        """Points of a window, or of some of its rows, on the scene's tiles; the last are kept."""
+        """Points of a window, or of some of its rows, on the scene's tiles; the last result is cached."""
         key = window, rows, self.lists.tiles
         known = self._lattices.get(key)
         if known is None:
@@ -126,7 +126,7 @@ class Scene:
         return known
 
     def around(self, window: Window, rows: tuple[int, int]) -> "Scene":
-        """The same with no more rows of tiles than some rows of a window lie in: a block is launched for each tile."""
+        """The scene reduced to the rows of tiles that contain some rows of a window: every tile costs a block."""
         _, y0, _, y1 = self.lists.tiles
         first, last = (
             math.floor((window.y + (row + 0.5) * window.step_y) / TILE_SIZE) for row in (rows[0], rows[1] - 1)
@@ -137,7 +137,7 @@ class Scene:
         return replace(self, lists=self.lists.rows_of_tiles(top, bottom + 1))
 
     def arguments(self) -> tuple[Any, ...]:
-        """The first arguments of every kernel that blends."""
+        """The first arguments of all blending kernels."""
         g, x0, y0 = self.gaussians, self.lists.tiles[0], self.lists.tiles[1]
         return (
             self.lists.offsets,
@@ -169,17 +169,17 @@ class Scene:
 
 
 def choices_of(runtime: Runtime, n_tiles: int, real: Real = np.float32) -> Array:
-    """Room for what `render` finds out at the pixels of tiles, 12 bytes each in float32: see blend.cuh."""
+    """Uninitialised buffer for the choices that `render` stores at pixels of tiles, 12 bytes each; see blend.cuh."""
     return runtime.xp.empty((n_tiles, CHOICES, TILE_SIZE**2), real)
 
 
 def render(
     runtime: Runtime, scene: Scene, lattice: Lattice, out: Array, strides: Strides, choices: Array | None = None
 ) -> None:
-    """Writes the scene at a lattice's points into `out`, in its type, or uint8 or uint16 codes of the clamped values.
+    """Write the scene at a lattice's points to `out`, in its type, or as uint8 or uint16 codes of the clamped values.
 
     Args:
-        choices: is filled with what `backward_again` needs; the lattice is then that of all pixels of the tiles.
+        choices: buffer for the inputs of `backward_again`; the lattice must then cover all pixels of the tiles.
     """
     name = str(out.dtype)
     if name == np.dtype(scene.real).name:
@@ -211,7 +211,7 @@ def render(
 
 
 def sample(runtime: Runtime, scene: Scene, points: Array, out: Array) -> None:
-    """Writes float32 (M, C) values at points, float64 (M, 2) px."""
+    """Write float32 (M, C) values at points, float64 (M, 2) px, to `out`."""
     if not len(points):
         return
     _need(points, 2 * len(points), "points", np.float64)
@@ -241,12 +241,12 @@ def backward(
     moments: Array,
     importance: Array | None = None,
 ) -> None:
-    """Fills `moments`, real (pairs, MOMENTS + C), from the gradient to the image of `size` (height, width).
+    """Compute `moments`, real (pairs, MOMENTS + C), from the gradient of the image of `size` (height, width).
 
-    That gradient is grad_image plus, where there is a target, l1 sign(d) + 2 l2 d with d = image - target; both
-    float32, laid out by `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. With an importance,
-    float32 (height, width) or (C, height, width), each sample counts so much, and loss_partials, (tiles, 3), has that
-    of plain d^2 last.
+    That gradient is grad_image plus, if there is a target, l1 sign(d) + 2 l2 d with d = image - target; both are
+    float32 with the layout `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. An importance,
+    float32 (height, width) or (C, height, width), weights each sample; loss_partials, (tiles, 3), then has the
+    unweighted d^2 in its last column.
     """
     height, width = size
     n_values = height * width * scene.gaussians.n_channels
@@ -289,11 +289,11 @@ def backward_again(
     choices: Array,
     moments: Array,
 ) -> None:
-    """`backward` of a gradient alone, to the same bits, without blending what `render` has blended.
+    """`backward` of grad_image alone, bit-identical, reusing the choices of `render` instead of blending again.
 
     Args:
-        picture: of the scene's arithmetic type, as `render` made it; laid out as grad_image, by `strides`.
-        choices: as the same call of `render` filled them.
+        picture: result of `render` in the scene's arithmetic type, with the layout `strides`, as grad_image.
+        choices: stored by the same call of `render`.
     """
     n_values = size[0] * size[1] * scene.gaussians.n_channels
     _need(grad_image, n_values, "grad_image", np.float32)
@@ -317,9 +317,9 @@ def backward_again(
 
 
 def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None:
-    """Sums moments into gradients, real (N, MOMENTS + C): mean x, y (per px), inverse scales, rotation, features.
+    """Sum moments to gradients, real (N, MOMENTS + C): mean x, y (per px), inverse scales, rotation, features.
 
-    Rows of Gaussians that are not shown stay as they are.
+    Rows of Gaussians that are not shown are not written.
     """
     n = len(scene.gaussians)
     if not n:

@@ -1,7 +1,7 @@
-"""The runtime of a GPU: CuPy holds memory and streams, NVRTC compiles the kernels.
+"""Runtime of a GPU: CuPy manages memory and streams, NVRTC compiles the kernels.
 
-Arrays are cupy.ndarray. They cross to torch and back without a copy by DLPack: `runtime.xp.from_dlpack(tensor)` and
-`torch.from_dlpack(array)`; both order the two libraries' streams where these differ.
+Arrays are cupy.ndarray. They are shared with torch by DLPack without copies: `runtime.xp.from_dlpack(tensor)` and
+`torch.from_dlpack(array)`; both synchronise the two libraries' streams if these differ.
 """
 
 import operator
@@ -27,13 +27,13 @@ from gscodec.errors import BackendUnavailable, DeviceWarning, InvalidArgument, O
 _FIRST_KERNEL: Final = 'extern "C" __global__ void answer(int* to) { *to = 42; }'
 
 _FAULTS: Final = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError)
-"""What the driver reports: a module that does not load, a launch that failed, an access outside of memory."""
+"""Errors reported by the driver: a module that does not load, a launch that failed, an invalid memory access."""
 
 _REFUSED: Final = (cupy.cuda.compiler.CompileException, *_FAULTS)
-"""What may come of a kernel's text."""
+"""Errors of compiling and loading a kernel."""
 
 _DLPACK_GPUS: Final = (2, 13)
-"""What DLPack calls the memory of an NVIDIA GPU, and what such a GPU shares with the processor."""
+"""DLPack device types of NVIDIA GPU memory and of managed memory."""
 
 _ModuleKey = tuple[str, tuple[tuple[str, Define], ...]]
 
@@ -41,12 +41,12 @@ _ModuleKey = tuple[str, tuple[tuple[str, Define], ...]]
 class CupyRuntime:
     """`Runtime` on GPU `index`.
 
-    Work goes to the stream that is current when the runtime is entered: torch's, once torch uses CUDA in this process,
-    else CuPy's. Compiled kernels are kept on disk by CuPy, keyed by their text.
+    Work is launched on the stream that is current when the runtime is entered: torch's if torch uses CUDA in this
+    process, else CuPy's. CuPy caches compiled kernels on disk, keyed by their text.
 
     Raises:
-        BackendUnavailable: the GPU or its compiler does not work here.
-        OutOfDeviceMemory: other programs left no memory on it.
+        BackendUnavailable: the GPU or its compiler does not work.
+        OutOfDeviceMemory: other programs have left too little memory.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -55,7 +55,7 @@ class CupyRuntime:
         self._device = cupy.cuda.Device(index)
         self._modules: dict[_ModuleKey, Future[Any]] = {}
         self._kernels: dict[Any, CupyKernel] = {}
-        self._lock = threading.Lock()  # of the two
+        self._lock = threading.Lock()  # guards the two
         self._current = _Current()
         self._warned = False
         self._try_out()
@@ -89,13 +89,13 @@ class CupyRuntime:
             pool.shutdown(wait=False)
 
     def _compile(self, key: _ModuleKey, promise: "Future[Any]") -> None:
-        """Fulfils a promise of `_modules`; one that is broken is forgotten."""
+        """Complete a promise of `_modules`; a failed one is removed."""
         family, defines = key
         try:
             with self:
                 text, options = sources.source(family, dict(defines)), sources.options(family)
                 module = cupy.RawModule(code=text, options=options, backend="nvrtc")
-                self._function(module, family, sources.entries(family)[0])  # CuPy compiles when it is asked for one
+                self._function(module, family, sources.entries(family)[0])  # CuPy compiles on the first access
         except BaseException as error:
             del self._modules[key]
             promise.set_exception(error)
@@ -130,7 +130,7 @@ class CupyRuntime:
         with self:
             try:
                 return array if isinstance(array, cupy.ndarray) else _shared(array)
-            except (BufferError, RuntimeError, TypeError, ValueError) as error:  # each library has its own
+            except (BufferError, RuntimeError, TypeError, ValueError) as error:  # each library raises its own type
                 raise InvalidArgument(f"{type(array).__name__} cannot be written to: {_first_line(error)}") from error
 
     def staging(self, n_bytes: int) -> "CupyStaging | PlainStaging":
@@ -138,7 +138,7 @@ class CupyRuntime:
         with self:
             try:
                 return CupyStaging(self, n_bytes)
-            except _FAULTS:  # the host has no memory left to pin; of another fault the next call tells
+            except _FAULTS:  # no memory left to pin; any other fault is reported by the next call
                 return PlainStaging(self.download)
 
     def free_bytes(self) -> int:
@@ -150,12 +150,12 @@ class CupyRuntime:
         """See `Runtime.record`. The first repeat is a plain call, which compiles what is missing.
 
         Warns:
-            DeviceWarning: once, where CUDA makes no graph of a step.
+            DeviceWarning: once, if CUDA cannot record a step as a graph.
         """
         return CupyRecorded(self, step)
 
     def warn_of_plain_launches(self, reason: str) -> None:
-        """Say once that launches are made one by one, which takes several times as long as a graph of them."""
+        """Warn once that launches are made one by one, which takes several times as long as a graph."""
         if not self._warned:
             self._warned = True
             text = f"device {self.name}: no CUDA graph: {reason}; kernels are launched one by one, which is slower"
@@ -173,7 +173,7 @@ class CupyRuntime:
                 stream = self._current.recording or _stream_of_torch(int(self._device.id))
                 if stream is not None:
                     stack.enter_context(stream)
-            except _FAULTS as error:  # after a fault the driver refuses everything that this process asks for
+            except _FAULTS as error:  # after a fault the driver refuses all further calls of this process
                 raise self._stopped(error) from error
             self._current.entered.append(stack.pop_all())
         return self
@@ -187,7 +187,7 @@ class CupyRuntime:
             raise fault from error
 
     def _fault(self, error: BaseException | None) -> BackendUnavailable | OutOfDeviceMemory | None:
-        """An error of the device in our words; None for any other, and for those a recording is given up for."""
+        """Device error as an error of this library; None for others, and for those that end a recording."""
         if isinstance(error, cupy.cuda.memory.OutOfMemoryError):
             return self._memory_fault(error)
         if isinstance(error, _FAULTS) and self._current.recording is None:
@@ -198,14 +198,14 @@ class CupyRuntime:
         return BackendUnavailable(f"device {self.name}: it stopped: {_first_line(error)}; use --device cpu")
 
     def _memory_fault(self, error: BaseException) -> OutOfDeviceMemory:
-        """The same in our words. CuPy has given its unused memory back by then."""
+        """OutOfDeviceMemory for a CuPy error; CuPy has freed its unused memory by then."""
         asked = re.search(r"allocating ([\d,]+) bytes", str(error))
         needed = f"{asked[1]} bytes are" if asked else "more memory is"
         free, total = self._device.mem_info
         return OutOfDeviceMemory(f"device {self.name}: {needed} needed, {free:,} of {total:,} bytes are free")
 
     def _try_out(self) -> None:
-        """One kernel, to and fro, so that a GPU that does not work is known before any work depends on it."""
+        """Run one kernel and check its result, so that a GPU that does not work is detected before it is used."""
         try:
             with self:
                 answer = cupy.zeros(1, cupy.int32)
@@ -213,7 +213,7 @@ class CupyRuntime:
                 works = int(answer.get()[0]) == 42
         except OutOfDeviceMemory:
             raise
-        except Exception as error:  # of the driver, of NVRTC, of a library that does not load: each has its own type
+        except Exception as error:  # raised by the driver, NVRTC or a library that does not load: each has its own type
             reason = _first_line(error.__cause__ if isinstance(error, BackendUnavailable) else error)
             raise BackendUnavailable(
                 f"device {self.name}: CuPy {cupy.__version__} cannot use it: {reason}; use --device cpu"
@@ -223,18 +223,18 @@ class CupyRuntime:
 
 
 class _Current(threading.local):
-    """What is current is so for one thread, as in CuPy."""
+    """Per-thread state, like CuPy's current stream."""
 
     def __init__(self) -> None:
         self.entered: list[ExitStack] = []
-        self.recording: Any = None  # the stream that a step is being recorded on
+        self.recording: Any = None  # stream on which a step is being recorded
 
 
 class CupyStaging:
-    """`Staging` in page-locked memory. Copies have a stream of their own, and events order it and the current one.
+    """`Staging` in page-locked memory. Copies use a stream of their own, ordered with the current one by events.
 
     Raises:
-        CUDARuntimeError: there is no memory to lock.
+        CUDARuntimeError: there is no memory to pin.
     """
 
     def __init__(self, runtime: CupyRuntime, n_bytes: int) -> None:
@@ -243,7 +243,7 @@ class CupyStaging:
         self._bytes = np.frombuffer(self._memory, np.uint8, n_bytes)
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._computed, self._copied = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
-        self._sent: Array | None = None  # its memory must not be used for anything else meanwhile
+        self._sent: Array | None = None  # keeps its memory from being reused during the copy
 
     def send(self, array: Array) -> None:
         """See `Staging.send`."""
@@ -289,7 +289,7 @@ class CupyKernel:
 
     @property
     def attributes(self) -> dict[str, int]:
-        """Registers, local and shared bytes and more, as the driver reports them for this GPU."""
+        """Registers, local and shared bytes and more, as reported by the driver for this GPU."""
         return dict(self._function.attributes)
 
 
@@ -297,11 +297,11 @@ _NULL = np.uint64(0)
 
 
 class CupyRecorded:
-    """`Recorded`: one CUDA graph from the second repeat on, or plain launches where that is not possible."""
+    """`Recorded` as one CUDA graph from the second repeat on, or plain launches if that is not possible."""
 
     def __init__(self, runtime: CupyRuntime, step: Callable[[], None]) -> None:
         self._runtime = runtime
-        self._step = step  # holds the arrays that the graph has the addresses of
+        self._step = step  # keeps the arrays whose addresses are in the graph
         self._graph: Any = None
         self._compiled = False
         self._impossible = False
@@ -323,7 +323,7 @@ class CupyRecorded:
                 self._graph.launch()
 
     def _capture(self) -> None:
-        """Records the launches; none of them runs meanwhile. The default stream cannot do that, so another does."""
+        """Record the launches without running them, on a stream other than the default one, which cannot record."""
         stream, current = cupy.cuda.Stream(non_blocking=True), self._runtime._current
         try:
             stream.begin_capture()
@@ -335,25 +335,25 @@ class CupyRecorded:
                 current.recording = None
                 graph = stream.end_capture()
         except _FAULTS as error:
-            self._impossible = True  # something in it that a graph does not take
+            self._impossible = True  # contains an operation that graphs do not support
             self._runtime.warn_of_plain_launches(_first_line(error.__context__ or error))
         else:
             self._graph = graph
 
 
 class _TorchStream:
-    """The protocol by which CuPy takes the streams of others."""
+    """A torch stream with the protocol through which CuPy accepts other libraries' streams."""
 
     def __init__(self, address: int) -> None:
         self._address = address
 
     def __cuda_stream__(self) -> tuple[int, int]:
-        """Version of the protocol, address."""
+        """Protocol version, and address of the stream."""
         return 0, self._address
 
 
 def _stream_of_torch(index: int) -> Any:
-    """Torch's current stream as one of CuPy's; None when torch has not used CUDA in this process."""
+    """Torch's current stream as a CuPy stream; None if torch has not used CUDA in this process."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
@@ -366,7 +366,7 @@ def _stream_of_torch(index: int) -> Any:
 
 
 def _gpu_of(array: Any) -> int | None:
-    """Which GPU an array lies on; None where it lies on none."""
+    """Index of the GPU that an array lies on; None if it lies on none."""
     if isinstance(array, cupy.ndarray):
         return int(array.__dlpack_device__()[1])
     if isinstance(array, np.ndarray):
@@ -381,7 +381,7 @@ def _gpu_of(array: Any) -> int | None:
 
 
 def _shared(array: Any) -> Array:
-    """Its memory as an array of CuPy's."""
+    """The array's memory as a CuPy array."""
     if hasattr(array, "__dlpack_device__"):
         return cupy.from_dlpack(array)
     if array.__cuda_array_interface__["data"][1]:
@@ -394,5 +394,5 @@ def _key_of(family: str, defines: Mapping[str, Define]) -> _ModuleKey:
 
 
 def _first_line(error: BaseException | None) -> str:
-    """The fact of an error of CuPy's, whose texts may have hundreds of lines."""
+    """The first line of a CuPy error, whose text may have hundreds of lines."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,6 +1,6 @@
-"""Which cards can be used here, and opening one. Asks the driver itself: cupy is imported only to open a card.
+"""Lists the GPUs of this machine and opens one. Queries the driver directly: cupy is imported only to open a GPU.
 
-A machine without a card, without a driver or without cupy is told apart, since each has another remedy.
+A missing GPU, a missing driver and a missing cupy are reported separately, because each has another remedy.
 """
 
 import ctypes
@@ -30,8 +30,8 @@ _OPENING: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Card:
-    """A card as its driver describes it."""
+class Gpu:
+    """A GPU as reported by its driver."""
 
     index: int
     name: str
@@ -41,21 +41,21 @@ class Card:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the driver says of this machine."""
+    """Driver and GPUs of this machine."""
 
     driver: tuple[int, int] | None
     """Newest CUDA version that the driver supports."""
 
-    cards: tuple[Card, ...]
+    gpus: tuple[Gpu, ...]
     reason: str | None
-    """Why there are no cards; None where there are."""
+    """Why there is no GPU; None if there is one."""
 
 
 @cache
 def probe() -> Probe:
-    """Driver and cards of this machine, asked once.
+    """Driver and GPUs of this machine; queried once per process.
 
-    The driver must not be used in processes that are forked later on; start those afresh.
+    Processes forked afterwards cannot use the driver; start them afresh instead.
     """
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -65,7 +65,7 @@ def probe() -> Probe:
 
 
 def probe_with(library: Any) -> Probe:
-    """The same, through a driver library that is loaded already."""
+    """The same, from a driver library that is already loaded."""
     code = library.cuInit(0)
     if code:
         return Probe(_driver_version(library), (), f"the NVIDIA driver does not start: {_error_name(library, code)}")
@@ -73,27 +73,27 @@ def probe_with(library: Any) -> Probe:
     count = ctypes.c_int()
     code = library.cuDeviceGetCount(ctypes.byref(count))
     if code:
-        return Probe(driver, (), f"the NVIDIA driver lists no cards: {_error_name(library, code)}")
+        return Probe(driver, (), f"the NVIDIA driver lists no GPUs: {_error_name(library, code)}")
     if not count.value:
-        return Probe(driver, (), "the NVIDIA driver finds no card")
-    return Probe(driver, tuple(_card(library, index) for index in range(count.value)), None)
+        return Probe(driver, (), "the NVIDIA driver finds no GPU")
+    return Probe(driver, tuple(_gpu(library, index) for index in range(count.value)), None)
 
 
-def cuda_devices() -> tuple[Card, ...]:
-    """Cards that the driver knows. Whether the rest of what they need is installed shows when one is opened."""
-    return probe().cards
+def cuda_devices() -> tuple[Gpu, ...]:
+    """GPUs known to the driver; whether one can be used shows only when it is opened."""
+    return probe().gpus
 
 
 def open_runtime(device: str) -> Runtime:
-    """The runtime of `cuda`, which is the first card, or `cuda:N`. A process opens a card once, with its kernels.
+    """The runtime of `cuda`, the first GPU, or `cuda:N`. A process opens a GPU once and keeps its kernels.
 
     Raises:
-        BackendUnavailable: there is no such card, or no driver that is new enough.
+        BackendUnavailable: there is no such GPU, or the driver is missing or too old.
         MissingExtra: cupy is not installed.
-        InvalidArgument: not a name of a card.
+        InvalidArgument: the name is not that of a GPU.
     """
     index = check_device(device, probe(), cupy_majors())
-    with _OPENING:  # one, of threads that ask at the same time
+    with _OPENING:  # two threads may ask at the same time
         if index not in _OPEN:
             _OPEN[index] = _open(index)
         return _OPEN[index]
@@ -110,17 +110,17 @@ def is_open(index: int) -> bool:
 
 
 def usable_gpus(index: int | None, *, is_optional: bool) -> tuple[int, ...]:
-    """Indices of the GPUs that a name may stand for, as far as the driver tells without opening one; () is the CPU.
+    """Indices of the GPUs that a name may stand for, as reported by the driver without opening one; () means the CPU.
 
-    A name without a number may stand for all that kernels are compiled for.
+    A name without an index may stand for all GPUs that kernels are compiled for.
 
     Raises:
-        BackendUnavailable, MissingExtra: as `open_runtime`, where the name does not leave the CPU as a choice.
+        BackendUnavailable, MissingExtra: as `open_runtime`, if `is_optional` is False.
     """
     if is_optional and not cuda_devices():
         return ()
     found = probe()
-    indices: tuple[int, ...] = tuple(card.index for card in found.cards if card.capability >= MIN_CAPABILITY)
+    indices: tuple[int, ...] = tuple(gpu.index for gpu in found.gpus if gpu.capability >= MIN_CAPABILITY)
     first = index if index is not None else next(iter(indices), 0)
     try:
         check_device(f"cuda:{first}" if first or index is not None else "cuda", found, cupy_majors())
@@ -140,10 +140,10 @@ def _open(index: int) -> Runtime:
 
 
 def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
-    """Index of the card that a name means, once nothing stands in its way.
+    """Index of the GPU that a name stands for, if nothing prevents its use.
 
     Args:
-        cupy: CUDA majors that the installed cupy packages are built for; 0 is a build that does not say.
+        cupy: CUDA majors of the installed cupy packages; 0 for a build that does not name one.
 
     Raises:
         BackendUnavailable, MissingExtra, InvalidArgument: as `open_runtime`.
@@ -154,13 +154,13 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
     index = int(name[1] or 0)
     if found.reason:
         raise BackendUnavailable(f"device {device}: {found.reason}; use --device cpu")
-    if index >= len(found.cards):
-        n = len(found.cards)
-        raise BackendUnavailable(f"device {device}: there {'is 1 card' if n == 1 else f'are {n} cards'}; use cuda:0")
-    card = found.cards[index]
-    if card.capability < MIN_CAPABILITY:
+    if index >= len(found.gpus):
+        n = len(found.gpus)
+        raise BackendUnavailable(f"device {device}: there {'is 1 GPU' if n == 1 else f'are {n} GPUs'}; use cuda:0")
+    gpu = found.gpus[index]
+    if gpu.capability < MIN_CAPABILITY:
         raise BackendUnavailable(
-            f"device {device}: {card.name} has compute capability {_dotted(card.capability)}, at least "
+            f"device {device}: {gpu.name} has compute capability {_dotted(gpu.capability)}, at least "
             f"{_dotted(MIN_CAPABILITY)} is needed; use --device cpu"
         )
     _check_cupy(device, found.driver or (0, 0), cupy)
@@ -170,7 +170,7 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
 def cupy_majors(names: Iterable[str] | None = None) -> tuple[int, ...]:
     """CUDA majors of the installed cupy packages, ascending; 0 for one built from source. Imports nothing."""
     if names is None:
-        import importlib.metadata  # takes longer to load than the driver to answer, and most machines have no card
+        import importlib.metadata  # slower to import than the driver to query, and most machines have no GPU
 
         names = (str(found.metadata["Name"]) for found in importlib.metadata.distributions())
     majors = set()
@@ -182,7 +182,7 @@ def cupy_majors(names: Iterable[str] | None = None) -> tuple[int, ...]:
 
 
 def _check_cupy(device: str, driver: tuple[int, int], cupy: tuple[int, ...]) -> None:
-    """A driver runs what was built for its own CUDA major and for older ones."""
+    """Check the driver against the CUDA major of cupy; a driver supports its own major and older ones."""
     newest, supported = driver[0], f"the NVIDIA driver supports CUDA {_dotted(driver)}"
     fitting = [major for major in _EXTRAS if major <= newest]
     if not cupy:
@@ -206,8 +206,8 @@ def _driver_version(library: Any) -> tuple[int, int] | None:
     return version.value // 1000, version.value % 1000 // 10
 
 
-def _card(library: Any, index: int) -> Card:
-    """Attributes 75 and 76 are the two parts of the compute capability (CUdevice_attribute)."""
+def _gpu(library: Any, index: int) -> Gpu:
+    """GPU `index`. Attributes 75 and 76 are the two parts of the compute capability (CUdevice_attribute)."""
     handle, major, minor, memory = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
     name = ctypes.create_string_buffer(256)
     calls: tuple[Callable[[], int], ...] = (
@@ -219,8 +219,8 @@ def _card(library: Any, index: int) -> Card:
     )
     for call in calls:
         if call():
-            break  # a card that does not answer is listed all the same; opening it tells why
-    return Card(index, name.value.decode(errors="replace"), (major.value, minor.value), memory.value)
+            break  # a GPU that does not answer is listed anyway; opening it gives the reason
+    return Gpu(index, name.value.decode(errors="replace"), (major.value, minor.value), memory.value)
 
 
 def _error_name(library: Any, code: int) -> str:

@@ -1,4 +1,4 @@
-"""How much of a GPU's memory things take, and one line for what does not fit."""
+"""Estimates of GPU memory use, and the error for what does not fit."""
 
 from typing import Final
 
@@ -8,28 +8,30 @@ from gscodec.errors import OutOfDeviceMemory
 from gscodec.model.constants import MAX_TILE_PAIRS, TILE_SIZE
 
 PAIR_BYTES: Final = 16
-"""Of a pair of a tile and a Gaussian in the tile lists: index, slot, entry."""
+"""Bytes per pair of a tile and a Gaussian in the tile lists: index, slot, entry."""
 
 PAIRS_PER_TILE: Final = 64
-"""With the room that a fit makes ahead: finished ones have 35 at 10,000 Gaussians of 2048 x 2048 px, 83 at 200,000."""
+"""Pairs per tile, including the spare capacity of a fit: finished fits have 35 at 10,000 Gaussians of 2048 x 2048 px,
+83 at 200,000."""
 
 ROW_COPIES: Final = 10
-"""Of a fit's parameters: their moments, gradients, units, the best, and what a batch of steps is undone with."""
+"""Copies of a fit's parameters: moments, gradients, units, the best state, and the snapshot for undoing a batch of
+steps."""
 
 GEOMETRY_BYTES: Final = 200
-"""Of a Gaussian as it is shown: float64 geometry, axes, ellipse, counts."""
+"""Bytes per Gaussian shown: float64 geometry, axes, ellipse, counts."""
 
 
 def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> int:
-    """About what a fit of (height, width, C) samples takes at its peak, where Gaussians move to errors.
+    """Estimated peak memory, in bytes, of a fit of (height, width, C) samples with relocations.
 
     Args:
-        ssim: whether its loss has that term.
+        ssim: whether the loss has an SSIM term.
     """
     height, width, n_channels = shape
     pixels = height * width
     planes = 4 * n_channels * (3 if ssim else 2)  # target, picture, gradient
-    # A picture, and planes that tell who carries little, in parts of C; growth's density, blur and keys are less.
+    # A picture, and the planes of removal_sums, in parts of C; growth's density, blur and keys take less.
     placing = 4 * n_channels * (1 - -(n_channels + 2) // n_channels)
     tiles = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
     choices = 4 * CHOICES * TILE_SIZE**2 * tiles if ssim else 0
@@ -40,10 +42,10 @@ def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> i
 
 
 def check_room(runtime: Runtime, n_bytes: int, what: str, remedy: str) -> None:
-    """Refuse what the device has no room for, before anything is made.
+    """Raise if the device lacks memory, before anything is allocated.
 
     Raises:
-        OutOfDeviceMemory: so it is; the text has the bytes needed and free.
+        OutOfDeviceMemory: the bytes needed exceed the bytes free; the text has both.
     """
     free = runtime.free_bytes()
     if n_bytes > free:

@@ -1,8 +1,8 @@
-"""The state of a fit on the device and the launches of fit.cu that move it.
+"""State of a fit in GPU memory, and the launches of fit.cu that update it.
 
-A step is `list_shown`, blending with the loss and its gradient, `finish_step`, `adam_rows`, `step_gains`: the same
-launches with the same arguments every time. Its decisions come from a plan in device memory, so the host need not look
-until it wants to know how things stand: `read_status`.
+A step consists of `list_shown`, blending with the loss and its gradient, `finish_step`, `adam_rows`, `step_gains`: the
+same launches with the same arguments every time. Its decisions come from a plan in device memory, so the host only
+reads results when it needs them: `read_status`.
 """
 
 import math
@@ -33,42 +33,42 @@ from gscodec.model.gaussians import Float32Array
 from gscodec.model.rendering import LossWeights
 
 GEOMETRY: Final = 5
-"""Columns of a row of parameters before its features: x, y (px), two scale parameters, rotation."""
+"""Number of parameter columns before the features: x, y (px), two scale parameters, rotation."""
 
 PLAN_INTS: Final = 4
-"""Of a planned step: Gaussians shown, level step, whether those are all there are, whether it may be the best."""
+"""Integers per planned step: Gaussians shown, level step, whether these are all, whether the state may be the best."""
 
 ADAM_THREADS: Final = 256
 ADAM_ROWS: Final = 32
-"""Rows a block updates; it counts their steps before anything else."""
+"""Rows updated per block, which counts their steps first."""
 GAIN_THREADS: Final = 256
 
 _NONE: Final = 2**31 - 1
 
 
 class NowInt(IntEnum):
-    """Places in FitState.now_ints."""
+    """Indices into FitState.now_ints."""
 
-    CURSOR = 0  # steps begun; of one that `list_shown` began, once it is finished
+    CURSOR = 0  # number of steps begun; if begun by `list_shown`, updated when the step is finished
     SHOWN = 1
     LEVEL = 2
     SHOWS_ALL = 3
     MAY_BE_BEST = 4
-    IMPROVED = 5  # this step's state is the best so far
-    PAIRS_NEEDED = 6  # most pairs of a tile and a Gaussian that a step needed
+    IMPROVED = 5  # whether this step's state is the best so far
+    PAIRS_NEEDED = 6  # maximum number of tile pairs that a step needed
     INVALID = 7  # lowest index of a Gaussian that is not finite
 
 
 class NowFloat(IntEnum):
-    """Places in FitState.now_floats."""
+    """Indices into FitState.now_floats."""
 
     FACTOR = 0
     LOSS = 1
     MSE = 2
     WHOLE_MSE = 3  # of the last step that showed all Gaussians
     BEST_MSE = 4
-    WEIGHT = 5  # of the step's gradients
-    BEST_SCORE = 6  # what the best state is chosen by
+    WEIGHT = 5  # weight of the step's gradients
+    BEST_SCORE = 6  # value by which the best state is chosen
 
 
 _NOW_SIZE: Final = 8
@@ -84,19 +84,19 @@ DEFINES: Final[dict[str, Define]] = {
     "GAIN_THREADS": GAIN_THREADS,
     **{f"NOW_{place.name}": int(place) for enum in (NowInt, NowFloat) for place in enum},
 }
-"""What fit.cu is compiled with, and LOG_SCALES of `FitSettings`."""
+"""Macros of fit.cu, besides LOG_SCALES from `FitSettings`."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What stays the same from the first step of a fit to the last."""
+    """Constants of a fit."""
 
     shape: tuple[int, int, int]  # (height, width, channels)
     counts: tuple[int, ...]  # cumulative, as in LodTable
     weights: LossWeights
-    has_importance: bool  # pixels count differently
-    best_by_loss: bool  # the best state has the least loss, not the least error
-    log_scales: bool  # scale parameters are logarithms of inverse scales, or those themselves
+    has_importance: bool  # whether pixels have different weights
+    best_by_loss: bool  # whether the best state is that with the lowest loss, instead of the lowest error
+    log_scales: bool  # whether scale parameters are logarithms of inverse scales, or these themselves
     rate_mean: float
     rate_scale: float
     rate_rotation: float
@@ -105,35 +105,35 @@ class FitSettings:
     beta1: float
     beta2: float
     epsilon: float
-    prefix_power: float  # gradients of coarse levels weigh (error of the whole / their own)^prefix_power
-    widening: float  # share of rate_scale by which Gaussians widen each step
-    grad_scale: float  # on all gradients
-    scale_range: tuple[float, float]  # of a scale parameter
+    prefix_power: float  # gradients of coarse levels have weight (error of the whole / their own)^prefix_power
+    widening: float  # fraction of rate_scale by which Gaussians widen each step
+    grad_scale: float  # factor on all gradients
+    scale_range: tuple[float, float]  # minimum and maximum of a scale parameter
     feature_range: tuple[float, float]
     log_gain_range: tuple[float, float]
-    learns_gains: bool  # coarse levels do
+    learns_gains: bool  # whether the gains of coarse levels are trained
 
     @property
     def n_columns(self) -> int:
-        """Parameters of a Gaussian."""
+        """Number of parameters per Gaussian."""
         return GEOMETRY + self.shape[2]
 
 
 @dataclass(frozen=True)
 class FitStatus:
-    """How a fit stands."""
+    """Status of a fit."""
 
-    steps: int  # begun so far
+    steps: int  # number of steps begun
     loss: float  # of the last step
-    mse: float  # per sample, of the last step that showed all Gaussians there were
-    best_mse: float  # of the best state kept; infinite before there is one
-    best_score: float  # what it was chosen by: its error or its loss
-    pairs_needed: int  # most pairs of a tile and a Gaussian that any step needed
+    mse: float  # per sample, of the last step that showed all present Gaussians
+    best_mse: float  # of the best state kept; infinite before the first
+    best_score: float  # value by which it was chosen: its error or its loss
+    pairs_needed: int  # maximum number of tile pairs that any step needed
 
 
 @dataclass
 class FitState:
-    """Everything that a fit's steps read and write, with room for all Gaussians from the start."""
+    """All arrays that a fit's steps read and write, allocated for all Gaussians from the start."""
 
     settings: FitSettings
     rows: Array  # float32 (N, D) parameters
@@ -155,12 +155,12 @@ class FitState:
     means: Array  # float64 (N, 2) px
     inv_scales: Array  # float64 (N, 2) 1/px
     rotations: Array  # float64 (N,) rad
-    n_present: int = 0  # rows that are there; steps recorded before it changes are void
+    n_present: int = 0  # rows in use; a change invalidates recorded steps
     n_planned: int = 0
 
     @staticmethod
     def of(runtime: Runtime, settings: FitSettings, log_gains: Float32Array, n_steps: int) -> "FitState":
-        """A state without Gaussians yet, and with room for a plan of n_steps.
+        """A state without Gaussians, with capacity for a plan of n_steps.
 
         Args:
             log_gains: (L, L), row m for level step m.
@@ -201,14 +201,14 @@ class FitState:
 
     @property
     def room(self) -> int:
-        """Gaussians that there is memory for."""
+        """Number of Gaussians that memory is allocated for."""
         return int(self.rows.shape[0])
 
     def with_room(self, runtime: Runtime, n_gaussians: int) -> "FitState":
-        """The same state with memory for a finest generation of another size. Steps recorded before it are void.
+        """The state with memory for a finest generation of another size. Steps recorded before are invalid.
 
         Raises:
-            InvalidArgument: there are more Gaussians, or coarser generations of as many, already.
+            InvalidArgument: n_gaussians is below the present number, or below the size of the coarser generations.
         """
         counts = self.settings.counts
         if n_gaussians < max(self.n_present, *counts[:-1], 1):
@@ -235,12 +235,12 @@ class FitState:
 
     @property
     def pairs_needed(self) -> Array:
-        """int32 (1,) for `count_pairs` to raise."""
+        """int32 (1,) that `count_pairs` raises."""
         return self.now_ints[NowInt.PAIRS_NEEDED : NowInt.PAIRS_NEEDED + 1]
 
     @property
     def gaussians(self) -> DeviceGaussians:
-        """Those there are, as `activate` last made them; a step shows the first so many of them."""
+        """Present Gaussians as last computed by `activate`; a step shows the first of them."""
         n, c = self.n_present, self.settings.shape[2]
         return DeviceGaussians(
             self.now_ints[NowInt.SHOWN : NowInt.SHOWN + 1],
@@ -253,14 +253,14 @@ class FitState:
         )
 
     def append(self, rows: Array, units: Array) -> None:
-        """Adds Gaussians with fresh moments after those present, whose state stays.
+        """Append Gaussians with fresh moments; the state of present ones is kept.
 
         Args:
-            rows: float32 (n, D) in the runtime's memory; units: likewise, the unit of each value's learning rate, 0
-                where it stands still.
+            rows: float32 (n, D) in device memory; units: likewise, factor on each value's learning rate, 0 for fixed
+                values.
 
         Raises:
-            InvalidArgument: there is no room, or a shape or type is another.
+            InvalidArgument: the capacity is exceeded, or a shape or type is wrong.
         """
         room, d = self.rows.shape[0] - self.n_present, self.settings.n_columns
         for name, array in (("rows", rows), ("units", units)):
@@ -274,14 +274,14 @@ class FitState:
         self.n_present = end
 
     def plan(self, runtime: Runtime, ints: npt.NDArray[np.int32], factors: Float32Array) -> None:
-        """Adds steps to the plan, which are carried out in order.
+        """Append steps to the plan, which are run in order.
 
         Args:
-            ints: (n, PLAN_INTS) Gaussians shown, level step, whether those are all, whether the state may be the best.
-            factors: (n,) factor on all learning rates.
+            ints: (n, PLAN_INTS) Gaussians shown, level step, whether these are all, whether the state may be the best.
+            factors: (n,) factors on all learning rates.
 
         Raises:
-            InvalidArgument: the plan is longer than there is room for, or shows more Gaussians than are there.
+            InvalidArgument: the plan exceeds its capacity, or shows more Gaussians than are present.
         """
         n, room = len(factors), len(self.plan_factors) - self.n_planned
         if ints.shape != (n, PLAN_INTS) or n > room:
@@ -311,35 +311,35 @@ _MOVED: Final = (
     "best_gains",
     "now",
 )
-"""What steps change and later steps read."""
+"""Fields of FitState that steps change and later steps read."""
 
 
 class FitSnapshot:
-    """A copy of what steps change, to go back to when a batch of them ran out of room for pairs."""
+    """A copy of what steps change, restored if a batch of steps exceeds the capacity for pairs."""
 
     def __init__(self, state: FitState) -> None:
         self._copies = {name: getattr(state, name).copy() for name in _MOVED}
 
     def take(self, state: FitState) -> None:
-        """Copies the state as it is now, into the same memory."""
+        """Copy the current state, into memory allocated once."""
         for name, copy in self._copies.items():
             copy[...] = getattr(state, name)
 
     def restore(self, state: FitState) -> None:
-        """Brings back the state of the last `take`. Gaussians appended and steps planned since then stay."""
+        """Restore the state of the last `take`. Gaussians appended and steps planned since then are kept."""
         for name, copy in self._copies.items():
             getattr(state, name)[...] = copy
 
 
 def begin_step(runtime: Runtime, state: FitState) -> None:
-    """Makes the plan's next step the one at hand."""
+    """Make the plan's next step the current one."""
     _kernel(runtime, state, "begin_step")(
         1, 1, state.plan_ints, state.plan_factors, np.int32(len(state.plan_factors)), state.now_ints, state.now_floats
     )
 
 
 def activate(runtime: Runtime, state: FitState) -> None:
-    """Fills state.means, inv_scales and rotations with the Gaussians the step shows, at its level's gains."""
+    """Compute state.means, inv_scales and rotations of the Gaussians that the step shows, with its level's gains."""
     if state.n_present:
         _show(runtime, state, None, None, 0.0, begins=False)
 
@@ -353,11 +353,11 @@ def list_shown(
     *,
     begins: bool = False,
 ) -> DeviceGaussians:
-    """`activate` and the tile lists of what it makes, within the room of `lists`: four launches.
+    """`activate` and the tile lists of its result, within the capacity of `lists`: four launches.
 
     Args:
         geometry: for exactly n_present Gaussians.
-        begins: the plan's next step becomes the one at hand, which `finish_step` has to end.
+        begins: whether to make the plan's next step the current one, which `finish_step` must then end.
     """
     shown = state.gaussians
     if not state.n_present:
@@ -405,23 +405,23 @@ def _show(
 
 
 def finish_loss(runtime: Runtime, state: FitState, partials: Array) -> None:
-    """Adds up the step's loss, and notes whether its state is the best so far.
+    """Sum up the step's loss, and record whether its state is the best so far.
 
     Args:
-        partials: float32 (n, loss_columns), as `blending.backward` and `losses.launch_loss` fill it.
+        partials: float32 (n, loss_columns), from `blending.backward` or `losses.launch_loss`.
 
     Raises:
-        InvalidArgument: it has another shape or type.
+        InvalidArgument: partials have another shape or type.
     """
     _kernel(runtime, state, "finish_loss")(1, FINISH_THREADS, *_finish_arguments(state, partials))
 
 
 def finish_step(runtime: Runtime, state: FitState, partials: Array, scene: Scene, moments: Array, grads: Array) -> None:
-    """`finish_loss` and `blending.gather` in one launch, for a step that `list_shown` began.
+    """`finish_loss` and `blending.gather` in one launch, for a step begun by `list_shown`.
 
     Args:
         scene: of state.gaussians, in float32.
-        moments: as `blending.backward` fills them.
+        moments: from `blending.backward`.
         grads: float32 (at least n_present, D), for `adam_rows`.
     """
     n = state.n_present
@@ -469,14 +469,14 @@ def _finish_arguments(state: FitState, partials: Array) -> tuple[Any, ...]:
 
 
 def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
-    """Moves the parameters of the Gaussians shown, once the state they leave is kept where it was the best.
+    """Update the parameters of the Gaussians shown, after copying the present state if it is the best.
 
     Args:
-        grads: float32 (at least n_present, D), as `blending.gather` fills it: to means, inverse scales as shown,
+        grads: float32 (at least n_present, D), from `blending.gather`: gradients for means, inverse scales as shown,
             rotations and features.
 
     Raises:
-        InvalidArgument: it has another shape or type.
+        InvalidArgument: grads have another shape or type.
     """
     n, s = state.n_present, state.settings
     if n == 0:
@@ -492,7 +492,7 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
         1.0 - s.beta1,
         1.0 - s.beta2,
         s.beta2,
-        # The powers of what float32 makes of the betas, as on the CPU: their logarithms would tell 1e-5 from the exact.
+        # Powers of the float32 betas, as on the CPU: powers of the exact values would differ by 1e-5.
         math.log(np.float32(s.beta1)),
         math.log(np.float32(s.beta2)),
         s.epsilon,
@@ -523,7 +523,7 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
 
 
 def step_gains(runtime: Runtime, state: FitState) -> None:
-    """Moves the gains of the level shown, where it is a coarse one and coarse levels learn. Goes after `adam_rows`."""
+    """Update the gains of the level shown, if it is a coarse one and gains are trained. Called after `adam_rows`."""
     s = state.settings
     if not s.learns_gains:
         return
@@ -547,10 +547,10 @@ def step_gains(runtime: Runtime, state: FitState) -> None:
 
 
 def read_status(runtime: Runtime, state: FitState) -> FitStatus:
-    """How the fit stands, after everything launched so far. The one read from the device.
+    """Status of the fit after all launches so far; the only read from the device.
 
     Raises:
-        InvalidArgument: a Gaussian is not finite, which no later step could mend.
+        InvalidArgument: a Gaussian is not finite, from which later steps cannot recover.
     """
     now = runtime.download(state.now)
     ints, floats = now[:_NOW_SIZE], now[_NOW_SIZE:].view(np.float32)
@@ -570,7 +570,7 @@ def read_status(runtime: Runtime, state: FitState) -> FitStatus:
 
 
 def download_fit(runtime: Runtime, state: FitState, *, best: bool = False) -> tuple[Float32Array, Float32Array]:
-    """Parameters (n_present, D) and log gains (L, L): the present ones, or those of the best state kept."""
+    """Parameters (n_present, D) and log gains (L, L) of the present state, or of the best one."""
     rows, gains = (state.best_rows, state.best_gains) if best else (state.rows, state.log_gains)
     return runtime.download(rows[: state.n_present]), runtime.download(gains)
 

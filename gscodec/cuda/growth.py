@@ -1,4 +1,4 @@
-"""New Gaussians of a fit, drawn and started on the device: launches of growth.cu. What for: fit/growth.py."""
+"""Draws and initialises new Gaussians of a fit on a GPU: launches of growth.cu. fit/growth.py has the method."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
 
 GROWTH_THREADS: Final = 256
 KEYS_EACH: Final = 16
-"""Pixels a thread draws keys for, and looks through."""
+"""Pixels per thread when keys are drawn and searched."""
 BLUR_RUN: Final = 64
 SUM_BLOCKS: Final = 512
 DIGIT_BITS: Final = 8
@@ -24,32 +24,32 @@ DEFINES: Final[dict[str, Define]] = {
     "SUM_BLOCKS": SUM_BLOCKS,
     "DIGIT_BITS": DIGIT_BITS,
     "DIGITS": _DIGITS,
-    "LOSS_COLUMNS": 1,  # partial_sums.cuh asks for it
+    "LOSS_COLUMNS": 1,  # required by partial_sums.cuh
 }
-"""What growth.cu is compiled with."""
+"""Macros of growth.cu."""
 
 
 @dataclass(frozen=True)
 class GrowthTerms:
-    """How new Gaussians are placed and started."""
+    """Parameters of the placement and initialisation of new Gaussians."""
 
-    uniform_share: float  # of them, anywhere
-    error_power: float  # by |error|^power; unused for the first, which are placed by the picture's gradient
-    blur_px: float  # radius of the box that errors are averaged over
-    jitter: bool  # anywhere in a pixel, or at its centre
-    scale: float  # both scale parameters at first
-    units: tuple[float, float]  # of the learning rates of x and y
-    stretch: float  # along the picture's structure, in terms of the scale parameters; 0 is none
-    structure_px: int  # radius of the window that the structure is averaged over
+    uniform_share: float  # fraction placed uniformly
+    error_power: float  # exponent of the error; unused for the first Gaussians, placed by the picture's gradient
+    blur_px: float  # radius of the box filter over the error
+    jitter: bool  # anywhere in a pixel instead of at its centre
+    scale: float  # initial value of both scale parameters
+    units: tuple[float, float]  # factors on the learning rates of x and y
+    stretch: float  # elongation along the picture's structure, in units of the scale parameters; 0 means none
+    structure_px: int  # radius of the window over which the structure is averaged
 
 
 class Growth:
-    """Draws new Gaussians for a picture. Its callers have entered the runtime.
+    """Draws new Gaussians for a picture. The caller has entered the runtime.
 
     Args:
-        target: float32 (C, H, W) in the runtime's memory.
-        importance: float32 (H, W) or (C, H, W) there, what each sample counts; None is 1 for all.
-        allowed: bool (H, W) there, the pixels in which they may be placed, some at least; None is all.
+        target: float32 (C, H, W) in device memory.
+        importance: float32 (H, W) or (C, H, W) in device memory, weight of each sample; None means 1 everywhere.
+        allowed: bool (H, W) in device memory, pixels in which Gaussians may be placed, at least one; None means all.
         seed: of the random numbers.
     """
 
@@ -69,12 +69,12 @@ class Growth:
         """Parameters of n_new Gaussians and the units of their learning rates, float32 (n_new, 5 + C) each.
 
         Args:
-            image: float32 (C, H, W), what there is; None places by the picture's gradient.
+            image: float32 (C, H, W) picture of the present Gaussians; None places by the target's gradient.
         """
         density, sums = self._density(terms, image)
         drawn = self._runtime.xp.empty(n_new, np.int64)
         done = 0
-        while done < n_new:  # again where fewer pixels have any probability
+        while done < n_new:  # repeated if too few pixels have a probability above 0
             keys, possible = self._keys(terms, density, sums)
             take = min(n_new - done, possible)
             self._list(keys, take, drawn[done:])
@@ -82,7 +82,7 @@ class Growth:
         return self._start(terms, drawn)
 
     def _density(self, terms: GrowthTerms, image: Array | None) -> tuple[Array, Array]:
-        """float32 (H, W) density, not normalised, and partial sums of it."""
+        """float32 (H, W) unnormalised density, and its partial sums."""
         xp, (c, height, width) = self._runtime.xp, self._target.shape
         n = height * width
         density = xp.empty((height, width), np.float32)
@@ -127,7 +127,7 @@ class Growth:
         return density, sums
 
     def _keys(self, terms: GrowthTerms, density: Array, sums: Array) -> tuple[Array, int]:
-        """uint32 (H, W) a draw of keys, 0 for pixels without any probability, and how many have one. Waits for it."""
+        """uint32 (H, W) random keys, 0 for pixels with probability 0, and the number of others. Waits for both."""
         xp, n = self._runtime.xp, density.size
         keys, possible = xp.empty(density.shape, np.uint32), xp.zeros(1, np.int32)
         self._launch(
@@ -146,7 +146,7 @@ class Growth:
         return keys, int(self._runtime.download(possible)[0])
 
     def _list(self, keys: Array, take: int, drawn: Array) -> None:
-        """Writes the pixels of the greatest keys, in ascending order."""
+        """Write the pixels with the greatest keys, in ascending order, to `drawn`."""
         n, blocks = keys.size, -(-keys.size // (GROWTH_THREADS * KEYS_EACH))
         start = np.zeros(2 + _DIGITS, np.int32)
         start[1] = take

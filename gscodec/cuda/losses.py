@@ -1,8 +1,8 @@
-"""The photometric loss on the device: launches of loss.cu and the buffers they fill.
+"""Photometric loss in GPU memory: launches of loss.cu and the buffers they fill.
 
-A training step whose loss has an SSIM term takes everything from here: `launch_loss` on the rendered planes, then the
-backward pass from `LossBuffers.grad` alone. Without SSIM the backward pass computes L1 and L2 itself
-(blending.backward) and leaves rows of partial sums in the same form.
+A training step with an SSIM term uses `launch_loss` on the rendered planes, then the backward pass from
+`LossBuffers.grad` alone. Without SSIM the backward pass computes L1 and L2 itself (blending.backward) and writes
+partial sums in the same form.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from gscodec.model.constants import MAX_IMAGE_PIXELS
 from gscodec.model.rendering import LossWeights
 
 LOSS_TERMS: Final = 3
-"""Sums that a loss is made of: |d|, d^2 and 1 - SSIM."""
+"""Number of sums that a loss consists of: |d|, d^2 and 1 - SSIM."""
 
 LOSS_COLUMNS: Final = LOSS_TERMS + 1
-"""Most sums there are: where pixels count differently, the plain d^2 comes after those of the loss."""
+"""Maximum number of sums: with importance, the unweighted d^2 follows those of the loss."""
 
 FINISH_THREADS: Final = 256
 POINT_THREADS: Final = 256
 POINT_EACH: Final = 8
-"""Samples a thread compares without SSIM."""
+"""Samples compared per thread without SSIM."""
 
 SSIM_THREADS: Final = 128
 SSIM_BLOCKS: Final = 4
-"""Blocks a processor should hold at once; what registers are rationed for."""
+"""Blocks per multiprocessor that the register limit allows for."""
 
 SSIM_ROWS: Final = (256, 128, 64, 32)
-"""Rows a block may own, best first: it reads twenty more than it owns."""
+"""Rows per block, best first: a block reads twenty rows more than it owns."""
 
 SSIM_ENOUGH_BLOCKS: Final = 768
-"""Blocks that fill a large card (132 processors with four each) one and a half times."""
+"""Number of blocks that fill a large GPU (132 multiprocessors with four each) one and a half times."""
 
 SSIM_WEIGHTS: Final = (0.26601171, 0.21300554, 0.10936069, 0.036000773, 0.007598758, 0.0010283801)
-"""A Gaussian of 1.5 px, of sum 1 over eleven taps, by the distance from its centre (Wang et al. 2004)."""
+"""Taps of a Gaussian window of 1.5 px with sum 1 over eleven taps, by distance from the centre (Wang et al. 2004)."""
 
 SSIM_TAPS: Final = 2 * len(SSIM_WEIGHTS) - 1
 SSIM_C1: Final = 1e-4
@@ -58,26 +58,26 @@ DEFINES: Final[dict[str, Define]] = {
     "SSIM_C1": repr(SSIM_C1),
     "SSIM_C2": repr(SSIM_C2),
 }
-"""What loss.cu is compiled with."""
+"""Macros of loss.cu."""
 
 
 @dataclass(frozen=True)
 class LossBuffers:
-    """What the loss of planes (C, H, W) writes. Made once; a step allocates nothing."""
+    """Output buffers of the loss of planes (C, H, W). Allocated once; a step allocates nothing."""
 
     grad: Array  # float32 (C, H, W) gradient to the image
     partials: Array  # float32 (blocks, loss_columns) partial sums, for `finish_loss` of fitting.py
     sums: Array  # float64 (LOSS_COLUMNS,)
-    rows: int  # of a block of ssim_loss; 0 without SSIM
+    rows: int  # rows per block of ssim_loss; 0 without SSIM
 
     @staticmethod
     def of(
         runtime: Runtime, shape: tuple[int, int, int], weights: LossWeights, *, has_importance: bool = False
     ) -> "LossBuffers":
-        """Buffers for planes of a shape and a kind of loss: with or without an SSIM term and weights of the pixels.
+        """Buffers for planes of a shape and a kind of loss: with or without SSIM and importance.
 
         Raises:
-            InvalidArgument: there are no samples.
+            InvalidArgument: the planes have no samples.
             LimitExceeded: a plane has more than MAX_IMAGE_PIXELS.
         """
         n_channels, height, width = shape
@@ -98,12 +98,12 @@ class LossBuffers:
 
 
 def loss_columns(weights: LossWeights, *, has_importance: bool) -> int:
-    """Columns of the partial sums of such a loss."""
+    """Number of columns of the partial sums."""
     return (LOSS_TERMS if weights.ssim else 2) + has_importance
 
 
 def ssim_rows(shape: tuple[int, int, int]) -> int:
-    """Rows a block of ssim_loss owns: as many as leave enough blocks for a large card. The shape alone decides."""
+    """Rows per block of ssim_loss: the most that leave enough blocks for a large GPU. Depends only on the shape."""
     for rows in SSIM_ROWS:
         if np.prod(_ssim_grid(shape, rows)) >= SSIM_ENOUGH_BLOCKS:
             return rows
@@ -118,16 +118,16 @@ def launch_loss(
     buffers: LossBuffers,
     importance: Array | None = None,
 ) -> None:
-    """Fills buffers.grad with the loss's gradient to the image, and buffers.partials with what its value is made of.
+    """Compute buffers.grad, the loss's gradient with respect to the image, and buffers.partials, the sums of its value.
 
     Args:
         image: float32 (C, H, W), contiguous, like the target.
-        buffers: made for that shape, and for weights with an SSIM term exactly when these have one.
-        importance: float32 (H, W) or (C, H, W), what samples count, where the buffers were made for that; None is 1 for
-            all.
+        buffers: created for that shape, and with an SSIM term exactly if `weights` have one.
+        importance: float32 (H, W) or (C, H, W), weights of samples, exactly if the buffers were created for them; None
+            means 1 everywhere.
 
     Raises:
-        InvalidArgument: an array is not so.
+        InvalidArgument: an array has another shape, type or layout.
     """
     shape = buffers.grad.shape
     counts = shape if importance is not None and importance.size == image.size else (1, *shape[1:])
@@ -137,9 +137,9 @@ def launch_loss(
             raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {wanted}")
     if bool(weights.ssim) != bool(buffers.rows):
         kind = "with" if buffers.rows else "without"
-        raise InvalidArgument(f"{weights}: the buffers were made for a loss {kind} SSIM")
+        raise InvalidArgument(f"{weights}: the buffers are for a loss {kind} SSIM")
     if buffers.partials.shape[1] != loss_columns(weights, has_importance=importance is not None):
-        raise InvalidArgument("importance: given exactly where the buffers were made for one")
+        raise InvalidArgument("importance: required exactly if the buffers are for one")
     n_channels, height, width = shape
     n_samples = n_channels * height * width
     l1, l2, ssim = (np.float32(weight / n_samples) for weight in (weights.l1, weights.l2, weights.ssim))
@@ -178,7 +178,7 @@ def launch_loss(
 
 
 def weight_stride(importance: Array | None, size: tuple[int, int]) -> np.int64:
-    """From a channel's weights to those of the next, in samples: 0 where all channels share one plane."""
+    """Distance, in samples, between the weights of two channels: 0 if all channels share one plane."""
     plane = size[0] * size[1]
     return np.int64(plane if importance is not None and importance.size > plane else 0)
 
@@ -186,17 +186,17 @@ def weight_stride(importance: Array | None, size: tuple[int, int]) -> np.int64:
 def loss_planes(
     runtime: Runtime, image: Array, target: Array, weights: LossWeights, importance: Array | None = None
 ) -> tuple[float, Array]:
-    """The photometric loss of image against target, and its gradient to image (`Rasterizer.loss`). Waits for both.
+    """The photometric loss of image against target, and its gradient for image (`Rasterizer.loss`). Waits for both.
 
     Args:
         image: float32 (C, H, W), contiguous, like the target.
-        importance: float32 (H, W) or (C, H, W), contiguous, what each sample counts; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), contiguous, weight of each sample; None means 1 everywhere.
 
     Returns:
         The value, and float32 (C, H, W).
 
     Raises:
-        InvalidArgument: shapes or types differ from that, or there are no samples.
+        InvalidArgument: shapes or types differ, or there are no samples.
         LimitExceeded: a plane has more than MAX_IMAGE_PIXELS.
     """
     if image.ndim != 3:
@@ -209,17 +209,17 @@ def loss_planes(
 
 
 def code_errors(runtime: Runtime, codes: Array, target: Array, counts: Array | None = None) -> tuple[float, float]:
-    """Squared error of a picture of codes, uint8 or uint16 (H, W, C), in units of the highest one. Waits for it.
+    """Squared error of a picture of codes, uint8 or uint16 (H, W, C), in units of the maximum code. Waits for it.
 
     Args:
         target: float32 (C, H, W), contiguous.
-        counts: float32 (H, W), what each pixel counts.
+        counts: float32 (H, W), weight of each pixel.
 
     Returns:
-        The mean over all samples, and that of each times what its pixel counts; the second is 0 without `counts`.
+        The mean over all samples, and the weighted mean; the second is 0 without `counts`.
 
     Raises:
-        InvalidArgument: an array is not so.
+        InvalidArgument: an array has another shape, type or layout.
     """
     height, width, n_channels = codes.shape
     entry = {"uint8": "compare_bytes", "uint16": "compare_words"}.get(str(codes.dtype))
@@ -228,8 +228,8 @@ def code_errors(runtime: Runtime, codes: Array, target: Array, counts: Array | N
     if counts is not None:
         fits = fits and counts.shape == (height, width) and counts.dtype == np.float32
     if entry is None or not fits or not all(array.flags.c_contiguous for array in arrays):
-        told = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
-        raise InvalidArgument(f"codes, target and counts do not match: {told}")
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
+        raise InvalidArgument(f"codes, target and counts do not match: {shapes}")
     n_blocks = -(-height * width // (POINT_THREADS * POINT_EACH))
     partials = runtime.xp.empty((n_blocks, len(arrays) - 1), np.float32)
     runtime.kernel("loss", entry, **DEFINES)(
@@ -248,7 +248,7 @@ def code_errors(runtime: Runtime, codes: Array, target: Array, counts: Array | N
 
 
 def column_sums(runtime: Runtime, partials: Array, sums: Array) -> list[float]:
-    """Sums of the columns of partial sums, float32 (n, loss_columns); 0 for columns that are not there. Waits for them.
+    """Sums of the columns of partial sums, float32 (n, loss_columns); 0 for missing columns. Waits for them.
 
     Args:
         sums: float64 (LOSS_COLUMNS,), which receives them.

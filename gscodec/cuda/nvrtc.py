@@ -1,8 +1,8 @@
-"""NVRTC without a card, a driver or a toolkit: what a kernel's text compiles to for any architecture.
+"""NVRTC without GPU, driver or toolkit: compiles kernels for any architecture and reports their resource usage.
 
-CuPy compiles what runs. This is for checks: every kernel must compile for every architecture we name, without a
-warning, and what it takes of a multiprocessor should be known before it meets one. Several versions may be loaded side
-by side; GSCODEC_NVRTC, the path of a libnvrtc.so, names the only one.
+CuPy compiles the kernels that run. This module is for checks: every kernel must compile without warnings for every
+architecture in ARCHITECTURES, and its resource usage should be known before it runs there. Several versions may be
+loaded at a time; GSCODEC_NVRTC, the path of a libnvrtc.so, selects a single one.
 """
 
 import ctypes
@@ -19,7 +19,8 @@ from typing import Any, Final
 from gscodec.errors import GsCodecError, MissingExtra
 
 ARCHITECTURES: Final = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
-"""Turing, Ampere (data centre, desktop), Ada, Hopper, Blackwell (desktop): those that kernels are held to."""
+"""Turing, Ampere (data centre, desktop), Ada, Hopper, Blackwell (desktop): architectures that kernels must compile
+for."""
 
 _CUPY_ADDS: Final = "-ftz=true"
 _ENTRY: Final = re.compile(r"Compiling entry function '(\w+)'")
@@ -28,37 +29,37 @@ _USED: Final = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
 
 
 class KernelRefused(GsCodecError):
-    """NVRTC does not compile a kernel's text, or warns of it; the text has its log."""
+    """NVRTC fails to compile a kernel, or warns; the text has its log."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one thread or block of a kernel takes of a multiprocessor."""
+    """Resources used by a kernel."""
 
     entry: str
     registers: int
-    """Of a thread."""
+    """Registers per thread."""
     shared_bytes: int
-    """Of a block."""
+    """Shared memory per block."""
     local_bytes: int
-    """Of a thread: arrays that are not kept in registers, and spilled registers."""
+    """Local memory per thread: arrays that are not in registers, and spilled registers."""
     spill_bytes: int
-    """Of a thread: stored because registers ran out, however often that happens."""
+    """Bytes of spill stores per thread, each counted once."""
 
 
 @dataclass(frozen=True)
 class Nvrtc:
-    """One version of the compiler, loaded."""
+    """A loaded version of the compiler."""
 
     library: Any
     version: tuple[int, int]
     architectures: tuple[str, ...]
-    """Those of ARCHITECTURES that it knows: 12.8 was the first to know sm_120."""
+    """Supported members of ARCHITECTURES: 12.8 was the first version with sm_120."""
 
 
 @cache
 def installed() -> tuple[Nvrtc, ...]:
-    """Every NVRTC that loads here, the newest first, each version once.
+    """All NVRTC versions that can be loaded, newest first.
 
     Raises:
         MissingExtra: there is none.
@@ -70,7 +71,7 @@ def installed() -> tuple[Nvrtc, ...]:
             found.setdefault(nvrtc.version, nvrtc)
     if not found:
         named = os.environ.get("GSCODEC_NVRTC")
-        where = f"GSCODEC_NVRTC={named} is no NVRTC that loads" if named else "NVRTC is not installed"
+        where = f"GSCODEC_NVRTC={named} cannot be loaded as NVRTC" if named else "NVRTC is not installed"
         raise MissingExtra(f"{where}; pip install 'nvidia-cuda-nvrtc>=13'")
     return tuple(found[version] for version in sorted(found, reverse=True))
 
@@ -78,15 +79,15 @@ def installed() -> tuple[Nvrtc, ...]:
 def compile_usage(
     text: str, options: Sequence[str], architecture: str, nvrtc: Nvrtc | None = None
 ) -> tuple[Usage, ...]:
-    """What the kernels of a text take, in the order of the text, compiled as CuPy does.
+    """Resource usage of the kernels of a text, in the order of the text, compiled as CuPy does.
 
-    NVRTC runs without the interpreter's lock, so threads may compile side by side.
+    NVRTC releases the interpreter's lock, so threads can compile in parallel.
 
     Args:
-        nvrtc: one of `installed()`; the newest when left out.
+        nvrtc: one of `installed()`; None means the newest.
 
     Raises:
-        KernelRefused: it does not compile, or not without a warning.
+        KernelRefused: compilation fails or gives a warning.
         MissingExtra: NVRTC is not installed.
     """
     library = (nvrtc or installed()[0]).library
@@ -105,7 +106,7 @@ def compile_cubin(text: str, options: Sequence[str], architecture: str, nvrtc: N
         nvrtc: one of `installed()`; the newest when left out.
 
     Raises:
-        KernelRefused: it does not compile.
+        KernelRefused: compilation fails.
         MissingExtra: NVRTC is not installed.
     """
     library = (nvrtc or installed()[0]).library
@@ -116,7 +117,7 @@ def compile_cubin(text: str, options: Sequence[str], architecture: str, nvrtc: N
 
 
 def _compile(library: Any, text: str, options: Sequence[str]) -> tuple[int, str, bytes]:
-    """Result code, log, and machine code where there is any."""
+    """Result code, log, and machine code, if any."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     code = library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     if code:
@@ -136,21 +137,21 @@ def _compile(library: Any, text: str, options: Sequence[str]) -> tuple[int, str,
 
 
 def _usages(log: str) -> tuple[Usage, ...]:
-    """From ptxas's words, whose kernels come last first."""
+    """Usage from ptxas's log, which lists kernels in reverse order."""
     usages = []
     for part in re.split("(?=Compiling entry function)", log)[1:]:
         entry, stack, used = _ENTRY.search(part), _STACK.search(part), _USED.search(part)
         if not (entry and stack and used):
-            raise KernelRefused(f"ptxas reports in words that are not known: {part.strip()}")
+            raise KernelRefused(f"ptxas has an unknown log format: {part.strip()}")
         local, stored, _ = (int(number) for number in stack.groups())
         usages.append(Usage(entry[1], int(used[1]), int(used[2] or 0), local, stored))
     return tuple(reversed(usages))
 
 
 def _load(path: Path) -> Nvrtc | None:
-    """The NVRTC of a file; None when it does not load."""
+    """The NVRTC in a file; None if it cannot be loaded."""
     try:
-        # NVRTC 13.0 does not look beside itself for this one, unless it is loaded already.
+        # NVRTC 13.0 does not search its own folder for this library, unless it is loaded already.
         for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
             ctypes.CDLL(str(builtins))
         library = ctypes.CDLL(str(path))
@@ -161,7 +162,7 @@ def _load(path: Path) -> Nvrtc | None:
         library.nvrtcGetNumSupportedArchs(ctypes.byref(n_known))
         known = (ctypes.c_int * n_known.value)()
         library.nvrtcGetSupportedArchs(known)
-    except (OSError, AttributeError):  # AttributeError: another library, or older than 11.2
+    except (OSError, AttributeError):  # AttributeError: another library, or a version before 11.2
         return None
     numbers = set(known)
     architectures = tuple(name for name in ARCHITECTURES if int(name.removeprefix("sm_")) in numbers)
@@ -169,7 +170,7 @@ def _load(path: Path) -> Nvrtc | None:
 
 
 def _candidates() -> list[Path]:
-    """Packages of the PyPI, and what the system's loader finds."""
+    """Libraries of PyPI packages, and those on the system's library path."""
     named = os.environ.get("GSCODEC_NVRTC")
     if named:
         return [Path(named).resolve()]

@@ -1,7 +1,7 @@
-"""Where kernels run. All launch code is written once against `Runtime`.
+"""`Runtime`: interface to a device and its memory. All launch code is written once against it.
 
-`CupyRuntime` is a GPU. The tests have another that compiles the same kernel text for the host, so that everything but
-the GPU itself is checked on machines without one.
+`CupyRuntime` is a GPU. The tests have another runtime that compiles the same kernels for the CPU, so that everything
+but the GPU itself is tested on machines without one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,65 +13,65 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = Any
-"""An array in the runtime's memory: cupy.ndarray on a card. Its dtype, shape, flags and views are NumPy's."""
+"""An array in device memory: cupy.ndarray on a GPU. Its dtype, shape, flags and views are NumPy's."""
 
 Define: TypeAlias = int | str
-"""Value of a macro of a kernel's text."""
+"""Value of a macro in a kernel's text."""
 
 
 class Kernel(Protocol):
-    """One `__global__` function, compiled."""
+    """A compiled `__global__` function."""
 
     def __call__(self, grid: int | tuple[int, ...], block: int, *args: Array | np.generic | None) -> None:
-        """Launches `grid` blocks of `block` threads, and does not wait.
+        """Launch `grid` blocks of `block` threads, and return without waiting.
 
         Args:
-            grid: blocks; up to three numbers, x first.
-            args: exactly the kernel's parameters: an array or None (the null pointer) for a pointer, a NumPy scalar of
-                the parameter's very type for a value. A view passes its own first element. Kernels see neither shapes
-                nor strides: check those before.
+            grid: number of blocks; up to three numbers, x first.
+            args: the kernel's parameters, one by one: an array or None (the null pointer) for a pointer, a NumPy scalar
+                of exactly the parameter's type for a value. A view passes its own first element. Kernels get neither
+                shapes nor strides: check those before.
         """
         ...
 
 
 class Recorded(Protocol):
-    """A step that can be repeated."""
+    """A recorded step that can be repeated."""
 
     @property
     def is_graph(self) -> bool:
-        """Whether a repeat is one launch, of a CUDA graph; known from the second repeat on."""
+        """Whether a repeat is a single launch of a CUDA graph; known from the second repeat on."""
         ...
 
     def __call__(self) -> None:
-        """Repeats the step's launches, and does not wait."""
+        """Repeat the step's launches, and return without waiting."""
         ...
 
 
 class Staging(Protocol):
-    """Host memory that an array is copied to while the device goes on: pinned, with a stream of its own."""
+    """Host memory that arrays are copied to while the device continues: pinned, with a stream of its own."""
 
     def send(self, array: Array) -> None:
-        """Begins to copy a C-contiguous array once everything launched so far has ended, and does not wait.
+        """Start copying a C-contiguous array after everything launched so far, and return without waiting.
 
-        Until `receive` nothing may write to the array, and what the last one gave is no longer there.
+        Until `receive`, nothing may write to the array, and the last result is invalid.
 
         Raises:
-            InvalidArgument: it is larger than the memory, or not contiguous.
+            InvalidArgument: the array is larger than the memory, or not contiguous.
         """
         ...
 
     def receive(self) -> npt.NDArray[Any]:
-        """Waits for the copy. What it gives has the array's shape and dtype, and holds until the next `send`."""
+        """Wait for the copy; the result has the array's shape and dtype, and is valid until the next `send`."""
         ...
 
     def close(self) -> None:
-        """Waits for a copy that nobody received, so that its memory may go."""
+        """Wait for a pending copy, so that its memory can be freed."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainStaging:
-    """`Staging` where nothing is pinned: a copy is made when it is asked for."""
+    """`Staging` without pinned memory: the copy is made by `receive`."""
 
     download: Callable[[Array], npt.NDArray[Any]]
     _sent: list[Array] = field(default_factory=list)
@@ -91,7 +91,7 @@ class PlainStaging:
 
 @dataclass(frozen=True)
 class PlainStep:
-    """`Recorded` where launches are made one by one."""
+    """`Recorded` by single launches."""
 
     step: Callable[[], None]
     is_graph: bool = False
@@ -102,85 +102,85 @@ class PlainStep:
 
 
 class Runtime(Protocol):
-    """A device, its memory and the kernels compiled for it. Arrays of one runtime never go to another."""
+    """A device, its memory and the kernels compiled for it. Arrays of one runtime cannot be used with another."""
 
     @property
     def name(self) -> str:
-        """As a user writes it: `cuda:0`."""
+        """Device name: `cuda:0`."""
         ...
 
     @property
     def xp(self) -> Any:
-        """The array module, cupy on a card: empty, zeros, full, asarray, arange, views, elementwise arithmetic."""
+        """The array module, cupy on a GPU: empty, zeros, full, asarray, arange, views, elementwise arithmetic."""
         ...
 
     def kernel(self, family: str, entry: str, **defines: Define) -> Kernel:
-        """Kernel `entry` of `family`.cu. A family is compiled once for each set of defines; later calls are a look-up.
+        """Kernel `entry` of `family`.cu. A family is compiled once per set of defines; later calls are a look-up.
 
         Raises:
-            KeyError: no such family or entry.
-            BackendUnavailable: it does not compile or load for this device.
+            KeyError: the family or entry does not exist.
+            BackendUnavailable: compilation or loading fails on this device.
         """
         ...
 
     def compile_ahead(self, wanted: Iterable[tuple[str, Mapping[str, Define]]]) -> None:
-        """Begins to compile families with such defines side by side, and does not wait; `kernel` waits for its own.
+        """Start compiling families with these defines in parallel, and return; `kernel` waits for its own.
 
-        It may do nothing: what is missing is compiled when it is asked for.
+        May do nothing: `kernel` compiles what is missing.
         """
         ...
 
     def upload(self, array: npt.NDArray[Any]) -> Array:
-        """A C-contiguous copy in the runtime's memory.
+        """A C-contiguous copy in device memory.
 
         Raises:
-            OutOfDeviceMemory: it does not fit.
+            OutOfDeviceMemory: the array does not fit.
         """
         ...
 
     def download(self, array: Array) -> npt.NDArray[Any]:
-        """A copy in host memory, made after everything launched so far has ended."""
+        """A copy in host memory, made after everything launched so far has finished."""
         ...
 
     def adopt(self, array: Any) -> Array | None:
-        """Another library's array as one of the runtime's, in the same memory; None where that is not this device's.
+        """Another library's array as an array of the runtime, without a copy; None if it is not on this device.
 
-        Whoever gave it has no work left to do on it once the current stream comes to what is launched next.
+        The other library's pending work on it is ordered before later launches on the current stream.
 
         Raises:
-            InvalidArgument: it lies on another GPU, or may not be written to.
+            InvalidArgument: the array lies on another GPU, or is read-only.
         """
         ...
 
     def staging(self, n_bytes: int) -> Staging:
-        """Host memory for copies of up to so many bytes that go on beside the kernels.
+        """Host memory for copies of up to n_bytes bytes that overlap with kernels.
 
-        `PlainStaging` where pinned memory cannot be had.
+        `PlainStaging` if memory cannot be pinned.
         """
         ...
 
     def free_bytes(self) -> int:
-        """Bytes that arrays can still take, about: free on the device, or held by this process and unused."""
+        """Approximate number of bytes that can be allocated: free on the device, or held by this process and unused."""
         ...
 
     def record(self, step: Callable[[], None]) -> Recorded:
-        """What repeats the launches `step` makes, as one CUDA graph where that is possible.
+        """Recorded launches of `step`, as one CUDA graph if possible.
 
-        `step` may be called any number of times here or later, also not at all until the first repeat; it must make
-        the same launches with the same arguments every time, allocate nothing and read nothing back.
+        `step` may be called any number of times, now or later, or not before the first repeat; it must make the same
+            launches with the same arguments every time, allocate nothing and read nothing back.
         """
         ...
 
     def synchronize(self) -> None:
-        """Waits until everything launched so far has ended."""
+        """Wait for everything launched so far."""
         ...
 
     def __enter__(self) -> "Runtime":
-        """Makes device and stream current in this thread. May be nested."""
+        """Make device and stream current in this thread. May be nested."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Restores what was current before. Errors of the device become OutOfDeviceMemory or BackendUnavailable."""
+        """Restore the previous device and stream. Device errors become OutOfDeviceMemory or BackendUnavailable."""
         ...

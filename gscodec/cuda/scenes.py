@@ -1,4 +1,4 @@
-"""Scenes of Gaussians that lie in device memory already: decoded there, or tensors of a caller."""
+"""Scenes of Gaussians that are already in GPU memory: decoded there, or tensors of a caller."""
 
 from typing import Final
 
@@ -13,16 +13,16 @@ from gscodec.model.gaussians import GaussianSet, Grid, Window
 from gscodec.model.rendering import TooManyPairs
 
 ROOM: Final = 1.25
-"""Room for pairs that a `Renderer` makes, in terms of those needed at the time."""
+"""Capacity of a `Renderer` for pairs, relative to the number needed when it is allocated."""
 
 
 def device_gaussians(
     runtime: Runtime, means: Array, inv_scales: Array, rotations: Array, features: Array, feature_stride: int = 0
 ) -> DeviceGaussians:
-    """All of the Gaussians in such arrays; the types are those of `DeviceGaussians`.
+    """The Gaussians in these arrays, whose types are those of `DeviceGaussians`.
 
     Args:
-        feature_stride: floats from one row of features to the next; 0 for rows without gaps.
+        feature_stride: distance between rows of features, in floats; 0 for rows without gaps.
     """
     n, n_channels = features.shape
     n_shown = runtime.upload(np.array([n], np.int32))
@@ -30,7 +30,7 @@ def device_gaussians(
 
 
 def upload_gaussians(runtime: Runtime, gaussians: GaussianSet) -> DeviceGaussians:
-    """A set's copy in device memory."""
+    """A copy of a set in device memory."""
     return device_gaussians(
         runtime,
         runtime.upload(np.asarray(gaussians.means, np.float64)),
@@ -49,12 +49,12 @@ def bin_scene(
     max_pairs: int = MAX_TILE_PAIRS,
     room: float = 1.0,
 ) -> Scene:
-    """The scene of Gaussians on a grid, or on a rectangle of its tiles, with lists of `room` times what they need.
+    """The scene of Gaussians on a grid or a rectangle of its tiles, with `room` times the capacity for pairs needed.
 
-    One number is read from the device for that.
+    Reads one number from the device.
 
     Raises:
-        TooManyPairs: more than max_pairs pairs of a tile and a Gaussian.
+        TooManyPairs: there are more than max_pairs pairs of a tile and a Gaussian.
     """
     rows, columns = grid.tiles_shape
     geometry = Geometry(runtime, len(gaussians))
@@ -71,13 +71,13 @@ def bin_scene(
 
 
 def render_window(runtime: Runtime, scene: Scene, window: Window, out: Array, *, planes: bool = False) -> None:
-    """Writes a window of a scene into `out`: (height, width, C), or (C, height, width) for `planes`."""
+    """Write a window of a scene to `out`: (height, width, C), or (C, height, width) for `planes`."""
     lattice = scene.lattice(runtime, window)
     blending.render(runtime, scene, lattice, out, _strides(scene, window, planes=planes))
 
 
 def render_rows(runtime: Runtime, scene: Scene, window: Window, rows: tuple[int, int], out: Array) -> None:
-    """Writes rows first to last - 1 of a window into `out`, (last - first, width, C), as the whole window has them."""
+    """Write rows first to last - 1 of a window to `out`, (last - first, width, C), identical to those of the whole."""
     if rows[0] >= rows[1]:
         return
     part = scene.around(window, rows)
@@ -86,17 +86,17 @@ def render_rows(runtime: Runtime, scene: Scene, window: Window, rows: tuple[int,
 
 
 class Renderer:
-    """A window of Gaussians that change where they are, rendered again and again.
+    """Renders a window of Gaussians repeatedly while their values change in place.
 
-    Everything it needs is made before the first render. Each one is then a fixed list of launches (tile lists, then
-    blending), one CUDA graph where that is possible: it allocates nothing, and neither sends nor reads anything.
+    All memory is allocated before the first render. Each render is then a fixed list of launches (tile lists, then
+    blending), one CUDA graph if possible: it allocates nothing and transfers nothing.
 
     Args:
-        gaussians: arrays that stay where they are; what they hold at the time of a render is shown.
-        out: as in `render_window`, and written by every render.
+        gaussians: arrays that keep their addresses; a render shows their values at that time.
+        out: as in `render_window`; written by every render.
 
     Raises:
-        TooManyPairs: more than max_pairs pairs of a tile and a Gaussian, here or in `complete`.
+        TooManyPairs: there are more than max_pairs pairs of a tile and a Gaussian, now or in `complete`.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Renderer:
         self._replay = runtime.record(self._launch)
 
     def render(self) -> None:
-        """Writes `out`, and does not wait. Where the Gaussians need more room than there is, it is background."""
+        """Write `out`, and return without waiting. If the pairs exceed the capacity, `out` is all background."""
         self._replay()
 
     def complete(self) -> None:
-        """Waits; and where a render since the last call lacked room, makes more and renders again."""
+        """Wait; if a render since the last call exceeded the capacity, enlarge it and render again."""
         with self._runtime:
             needed = int(self._runtime.download(self._needed)[0])
             if needed <= self._scene.lists.capacity:
@@ -136,7 +136,7 @@ class Renderer:
                 raise TooManyPairs(len(self._scene.gaussians), self._grid, self._max_pairs)
             self._scene.lists.make_room(self._runtime, min(round(ROOM * needed), self._max_pairs))
             self._needed.fill(0)
-        self._replay = self._runtime.record(self._launch)  # the old one has the addresses of the old lists
+        self._replay = self._runtime.record(self._launch)  # the old recording has the addresses of the old lists
         self._replay()
 
     def _launch(self) -> None:

@@ -1,7 +1,7 @@
-"""The text of the CUDA kernels: families, the headers each one needs, and the one string a compiler gets.
+"""Texts of the CUDA kernels: families, the headers of each, and the single string that is compiled.
 
-Headers are joined in as text. CuPy's cache is keyed by the text it compiles and does not see files behind an include
-path, and NVRTC then needs no toolkit on the machine.
+Headers are inserted as text: CuPy's cache is keyed by the text it compiles and ignores files on an include path, and
+NVRTC then needs no toolkit on the machine.
 """
 
 import re
@@ -26,33 +26,33 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "growth": ("device.cuh", "partial_sums.cuh"),
     "averages": (),
 }
-"""Families, one .cu file each, and what stands in front of it, in order."""
+"""Families, one .cu file each, and the headers inserted before it, in order."""
 
 SHARED: Final = frozenset({"gaussian_math.h"})
 """Headers of native/shared, which the C++ engine includes too."""
 
 _OPTIONS: Final = {
-    # One division in an inner loop, of a number far above the denormals: the branch for those costs registers.
+    # One division in an inner loop, by a number far above the denormals: the branch for those costs registers.
     "loss": ("--prec-div=false",),
 }
-"""What families are compiled with besides what all are."""
+"""Additional compiler options of families."""
 
 _ENTRY: Final = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(')
 _MACRO: Final = re.compile(r"[A-Za-z_]\w*\Z")
 
 
 def source(family: str, defines: Mapping[str, Define]) -> str:
-    """Everything a compiler needs of a family, as one text.
+    """The complete text of a family, as one string.
 
     Args:
-        defines: macros; REAL, the arithmetic type, is float where it is not among them.
+        defines: macros; REAL, the arithmetic type, defaults to float.
 
     Raises:
-        KeyError: no such family.
-        ValueError: a macro's name is not an identifier, or its value has more than one line.
+        KeyError: the family does not exist.
+        ValueError: a macro's name is not an identifier, or its value has several lines.
     """
     parts = [_preamble(defines)]
-    # Compilers then cite the file and line a contributor edits.
+    # Compiler messages then cite the original file and line.
     parts += [f'#line 1 "{name}"\n{_text(name)}' for name in (*HEADERS[family], f"{family}.cu")]
     return "\n".join(parts)
 
@@ -61,7 +61,7 @@ def entries(family: str) -> tuple[str, ...]:
     """Names of a family's kernels, in the order of the file.
 
     Raises:
-        KeyError: no such family.
+        KeyError: the family does not exist.
     """
     if family not in HEADERS:
         raise KeyError(family)
@@ -69,14 +69,14 @@ def entries(family: str) -> tuple[str, ...]:
 
 
 def options(family: str) -> tuple[str, ...]:
-    """NVRTC's options for a family, apart from the architecture."""
-    # Rounding is what the text says: multiply-adds are spelled out, and no compiler contracts what is left. Tile lists
-    # then agree on every engine, and kernels made of the same template give the same bits.
+    """NVRTC options of a family, without the architecture."""
+    # Rounding follows the text: multiply-adds are explicit, and the compiler must not contract others. Tile lists are
+    # then identical on every engine, and kernels from the same template give the same bits.
     return ("-std=c++17", "--fmad=false", *_OPTIONS.get(family, ()))
 
 
 def _preamble(defines: Mapping[str, Define]) -> str:
-    """Macros by name, so that equal sets make equal texts and hit the same cache entry."""
+    """Macro definitions sorted by name, so that equal sets give equal texts and hit the same cache entry."""
     lines = []
     for name, value in sorted({"REAL": "float", **defines}.items()):
         if not _MACRO.match(name) or "\n" in str(value):
@@ -87,7 +87,7 @@ def _preamble(defines: Mapping[str, Define]) -> str:
 
 @cache
 def _text(name: str) -> str:
-    """A file of `SHARED` or of this folder, without `#pragma once`, of which compilers warn in their main file."""
+    """A file of `SHARED` or of this folder, without `#pragma once`, which compilers warn about in a main file."""
     folder = "native/shared" if name in SHARED else "cuda"
     text = resources.files("gscodec").joinpath(folder, name).read_text(encoding="utf-8")
     return text.replace("#pragma once\n", "\n")

@@ -1,7 +1,7 @@
-"""Pictures from device memory to the host, strip by strip: the device renders the next while the last one travels.
+"""Copies pictures from GPU memory to the host strip by strip: the GPU renders the next strip during each copy.
 
-A copy to ordinary memory goes by way of the driver's own buffers and holds everything up; one to pinned memory runs
-beside the kernels. Two pinned strips are enough: while the host takes one away, the other is filled.
+A copy to ordinary memory goes through the driver's own buffers and blocks; one to pinned memory overlaps with kernels.
+Two pinned strips suffice: one is filled while the host copies from the other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from gscodec.cuda.runtime import Array, Runtime
 
 STRIP_BYTES: Final = 1 << 24
-"""About how much travels at a time: 0.7 ms at 25 GB/s, far above what a copy costs to begin (predicted)."""
+"""Approximate size of a strip: 0.7 ms at 25 GB/s, far above the cost of starting a copy (predicted)."""
 
 LARGE_BYTES: Final = 4 * STRIP_BYTES
-"""From so many bytes on pinned strips are worth their making."""
+"""Minimum size of a picture for which pinned strips are worth their allocation."""
 
 Rows = tuple[int, int]
 """First row, and one past the last."""
 
 
 def row_strips(n_rows: int, row_bytes: int, strip_bytes: int = STRIP_BYTES, align: int = 1) -> Iterator[Rows]:
-    """Strips of at most so many bytes and at least `align` rows, whose edges are multiples of that."""
+    """Strips of at most strip_bytes, and at least `align` rows, whose edges are multiples of `align`."""
     step = max(1, strip_bytes // max(row_bytes, 1) // align) * align
     return ((first, min(n_rows, first + step)) for first in range(0, n_rows, step))
 
@@ -35,15 +35,15 @@ def travelling(
     dtype: npt.DTypeLike,
     fill: Callable[[int, int, Array], None],
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Strips of a picture in host memory, one launched before the other is waited for.
+    """Yields strips of a picture in host memory; the next one is launched before the caller gets the current one.
 
     Args:
-        strips: in the order they are wanted.
-        row_shape: of a row: (width, C).
-        fill: launches what writes rows first to last - 1 into a device array (last - first, *row_shape).
+        strips: in the order to be yielded.
+        row_shape: shape of a row: (width, C).
+        fill: launches kernels that write rows first to last - 1 to a device array (last - first, *row_shape).
 
     Yields:
-        The first row of a strip, and its rows: a view that holds until the next one is asked for.
+        The first row of a strip, and its rows: a view that is valid until the next one is requested.
 
     Raises:
         OutOfDeviceMemory: two strips do not fit.
@@ -52,7 +52,7 @@ def travelling(
     wanted = list(strips)
     tallest = max((last - first for first, last in wanted), default=0)
     n_bytes = int(np.prod((tallest, *row_shape), dtype=np.int64)) * kind.itemsize
-    # The runtime is entered for each step and not across a yield: what is current belongs to the caller then.
+    # The runtime is entered for each step and not across a yield, because the caller then has its own current device.
     with runtime:
         slots = [
             (runtime.xp.empty((tallest, *row_shape), kind), runtime.staging(n_bytes))
@@ -83,11 +83,11 @@ def to_host(
     fill: Callable[[int, int, Array], None],
     strips: Iterable[Rows] | None = None,
 ) -> None:
-    """Writes a picture (H, W, C) that the device computes into host memory; a small one in one piece.
+    """Write a picture (H, W, C) computed by the GPU to host memory; a small one as a whole.
 
     Args:
         out: C-contiguous.
-        fill, strips: as in `travelling`; None is strips of about STRIP_BYTES, or all at once of a small picture.
+        fill, strips: as in `travelling`; None means strips of about STRIP_BYTES, or a single one for a small picture.
     """
     if strips is None:
         if out.nbytes < LARGE_BYTES:

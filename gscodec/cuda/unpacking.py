@@ -1,8 +1,8 @@
-"""Pages of a file -> Gaussians in device memory: launches of unpack.cu, unpack_packed.cu and unpack_coded.cu.
+"""Unpacks pages of a file to Gaussians in GPU memory: launches of unpack.cu, unpack_packed.cu and unpack_coded.cu.
 
-Only the file's bytes travel, 5 of a `coded` RGB Gaussian and 16 of an `f16` one where its values take 52. A profile is
-a function beside its kernels. What a page may hold is looked at on the device, and one number says whether all was
-well; where it was not, nothing is made, and the host's decoder, which reads the same bytes, says what is wrong.
+Only the file's bytes are uploaded: 5 per `coded` RGB Gaussian and 16 per `f16` one, whose values take 52. Each profile
+has a function and kernels. Kernels validate the pages and report one number; on a fault nothing is returned, and the
+host's decoder, which reads the same bytes, raises the error.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from gscodec.profiles.page_heads import box_unit
 UNPACK_THREADS: Final = 256
 PAGE_THREADS: Final = 64
 PAGES_A_BLOCK: Final = 32
-"""Pages that one warp decodes."""
+"""Pages decoded per warp."""
 
 DEFINES: Final[dict[str, Define]] = {
     "UNPACK_THREADS": UNPACK_THREADS,
@@ -36,21 +36,21 @@ DEFINES: Final[dict[str, Define]] = {
     "LEAST_UNITS": f"({-LEAST_EXPONENT})",
     "TOP_UNITS": TOP_EXPONENT,
 }
-"""What the families are compiled with."""
+"""Macros of the families."""
 
 _PADDING: Final = 8
-"""Bytes behind the pages of `packed`, which are read as whole words."""
+"""Bytes after the pages of `packed`, which are read as whole words."""
 
 
 def unpack_pages(runtime: Runtime, pages: StoredPages) -> DeviceGaussians | None:
-    """The Gaussians of some pages, as `StoredPages.unpack` gives them: features to the last place, all else to the bit.
+    """The Gaussians of some pages, as `StoredPages.unpack`: features to the last place, all else bit-identical.
 
     Returns:
-        None where that is left to the host: a profile without kernels, as `small`, or a value outside its range.
+        None if the host must decode them: the profile has no kernels, such as `small`, or a value is out of range.
 
     Raises:
-        CorruptField: a record of profile `f16` is outside its range.
-        OutOfDeviceMemory: it does not fit.
+        CorruptField: a record of profile `f16` is out of range.
+        OutOfDeviceMemory: the Gaussians do not fit.
     """
     unpack = _UNPACKERS.get(type(pages.decoder))
     return None if unpack is None else unpack(runtime, pages.decoder, pages)
@@ -61,7 +61,7 @@ def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -
     n, n_words = records.shape
     found = _empty(runtime, n, n_words - 5)
     if n:
-        ends = np.flatnonzero(np.diff(pages.generations, append=-1))  # last page of each generation that is there
+        ends = np.flatnonzero(np.diff(pages.generations, append=-1))  # last page of each generation present
         runtime.kernel("unpack", "unpack_f16", **DEFINES)(
             -(-n * n_words // UNPACK_THREADS),
             UNPACK_THREADS,
@@ -165,7 +165,7 @@ def _unpack_coded(runtime: Runtime, decoder: CodedPageDecoder, pages: StoredPage
 def _unless_faulty(
     runtime: Runtime, pages: StoredPages, n_channels: int, launch: Callable[[DeviceGaussians, Array], None]
 ) -> DeviceGaussians | None:
-    """What kernels make of pages, if they find no fault. One number is read from the device for that."""
+    """Gaussians unpacked by kernels, or None if they find a fault. Reads one number from the device."""
     found = _empty(runtime, int(pages.refs.sizes.sum()), n_channels)
     if not len(found):
         return found
@@ -189,7 +189,7 @@ def _firsts(pages: StoredPages) -> npt.NDArray[np.int32]:
 
 
 def _mix(runtime: Runtime, lattice: Lattice) -> tuple[Any, ...]:
-    """Arguments that FeatureMix in lattice.cuh is made of. Channels that no number of the transform ties are apart."""
+    """Arguments for FeatureMix in lattice.cuh. Channels that the transform does not combine are handled separately."""
     n_channels = len(lattice.feature_steps)
     tied = (lattice.transform != 0) | np.eye(n_channels, dtype=np.bool_)
     begins, ends = tied.argmax(axis=0), n_channels - tied[::-1].argmax(axis=0)
@@ -221,4 +221,4 @@ _UNPACKERS: Final[Mapping[type[PageDecoder], Callable[[Runtime, Any, StoredPages
     PackedPageDecoder: _unpack_packed,
     CodedPageDecoder: _unpack_coded,
 }
-"""By the decoder that does the same on the host."""
+"""Unpack functions by the class of the host's decoder."""

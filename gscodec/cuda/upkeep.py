@@ -1,6 +1,6 @@
-"""What a fit does between steps to the Gaussians it has, on the device: launches of upkeep.cu.
+"""Maintenance of Gaussians between steps of a fit, in GPU memory: launches of upkeep.cu.
 
-Which of them carry little, and which barely reach the tiles they paint: fit/upkeep.py says what for.
+Computes the importance of Gaussians, and which ones barely reach their tiles; fit/upkeep.py has the method.
 """
 
 from dataclasses import replace
@@ -27,21 +27,21 @@ DEFINES: Final[dict[str, Define]] = {
     "AXIS_SCALE": repr(AXIS_SCALE),
     "UPKEEP_THREADS": UPKEEP_THREADS,
 }
-"""What upkeep.cu is compiled with."""
+"""Macros of upkeep.cu."""
 
 ROOM: Final = 1.5
-"""Room for pairs that `Reach` makes, in terms of those needed at the time."""
+"""Capacity of `Reach` for pairs, relative to the number needed when it is allocated."""
 
 
 def removal_sums(runtime: Runtime, scene: Scene, lattice: Lattice, importance: Array | None) -> npt.NDArray[np.float64]:
-    """(N, W + C + 1) each Gaussian's weight, summed over the pixels, times planes of what a removal costs.
+    """(N, W + C + 1) sums over the pixels of each Gaussian's weight times the planes of the removal cost.
 
-    The planes are what pixels count, W = 1 or C of them, that times the picture's channels, and that times the squares
-    of these, summed. They are made on the device, and only the sums come down.
+    The planes are the pixel weights (W = 1 or C of them), these times the picture's channels, and these times the
+    channels' squares, summed. They are computed on the GPU; only the sums are downloaded.
 
     Args:
         lattice: of the whole picture.
-        importance: float32 (H, W) or (C, H, W), what each sample counts; None is 1 for all.
+        importance: float32 (H, W) or (C, H, W), weight of each sample; None means 1 everywhere.
     """
     n, c = len(scene.gaussians), scene.gaussians.n_channels
     size = lattice.height, lattice.width
@@ -53,7 +53,7 @@ def removal_sums(runtime: Runtime, scene: Scene, lattice: Lattice, importance: A
     xp, strides = runtime.xp, Strides.planes(*size)
     image = xp.empty((c, *size), np.float32)
     blending.render(runtime, scene, lattice, image, strides)
-    # In parts of C planes, as many as the gradient of the picture has: no other kernel has to be compiled.
+    # In parts of C planes, as for the gradient of the picture: no other kernel must be compiled.
     n_parts = -(-n_planes // c)
     planes = xp.zeros((n_parts * c, *size), np.float32)
     _kernel(runtime, "removal_planes")(
@@ -89,13 +89,13 @@ def removal_sums(runtime: Runtime, scene: Scene, lattice: Lattice, importance: A
 
 
 class Reach:
-    """Widens Gaussians that barely reach tiles whose points they are the nearest of; see `train.upkeep.missing_reach`.
+    """Widens Gaussians that barely reach tiles with points that they are nearest to; see `fit.upkeep.missing_reach`.
 
-    Memory for their tile lists is kept from one time to the next.
+    Memory for tile lists is kept between calls.
 
     Args:
-        search: supports, in q, among which the nearest Gaussian of a point is looked for.
-        most: by which a logarithm of an inverse scale may fall at once.
+        search: radius, in q relative to the support, of the search for a point's nearest Gaussian.
+        most: maximum decrease of the logarithm of an inverse scale per call.
     """
 
     def __init__(self, runtime: Runtime, grid: Grid, search: float, most: float) -> None:
@@ -110,15 +110,15 @@ class Reach:
         self._needed = runtime.xp.zeros(1, np.int32)
 
     def widen(self, gaussians: DeviceGaussians, rows: Array, limit: float) -> None:
-        """Takes what is missing off two columns of `rows`, the logarithms of the inverse scales. Reads one number.
+        """Subtract the missing reach from two columns of `rows`, the log inverse scales. Reads one number.
 
         Args:
-            gaussians: of the rows, all of them shown.
+            gaussians: of these rows, all shown.
             rows: float32 (at least n, D) parameters.
-            limit: q of a tile's closest point, in supports, that Gaussians widen to.
+            limit: q of a tile's closest point, relative to the support, up to which Gaussians are widened.
 
         Raises:
-            TooManyPairs: the lists that this takes are longer than MAX_TILE_PAIRS.
+            TooManyPairs: the lists exceed MAX_TILE_PAIRS.
         """
         n = len(gaussians)
         if len(self._geometry.counts) != n:
@@ -130,7 +130,7 @@ class Reach:
             return
         if needed > MAX_TILE_PAIRS:
             raise TooManyPairs(n, self._grid, MAX_TILE_PAIRS)
-        # Lists without room were left empty, and so moved nothing.
+        # Lists that exceeded their capacity are empty and moved nothing.
         self._lists.make_room(self._runtime, min(round(ROOM * needed), MAX_TILE_PAIRS))
         self._reach = self._runtime.xp.empty((self._lists.capacity, 2), np.float32)
         self._launch(gaussians, rows, limit)
@@ -172,14 +172,14 @@ class Reach:
 def put_rows(
     runtime: Runtime, state: FitState, where: Array, rows: Array, units: Array, *, has_fresh_moments: bool
 ) -> None:
-    """Other Gaussians, or other values of them, in places of a fit.
+    """Overwrite Gaussians of a fit, or some of their values.
 
     Args:
         where: int64 (n,), distinct, each below state.n_present.
         rows, units: as `FitState.append`.
 
     Raises:
-        InvalidArgument: a shape or type is another.
+        InvalidArgument: a shape or type is wrong.
     """
     n, d = len(where), state.settings.n_columns
     for name, array in (("rows", rows), ("units", units)):
@@ -202,7 +202,7 @@ def put_rows(
 
 
 def take_rows(runtime: Runtime, state: FitState, where: Array) -> Array:
-    """float32 (n, D) parameters of the Gaussians in places `where`, int64 (n,), each below state.n_present."""
+    """float32 (n, D) parameters of the Gaussians at indices `where`, int64 (n,), each below state.n_present."""
     n, d = len(where), state.settings.n_columns
     taken = runtime.xp.empty((n, d), np.float32)
     if n:

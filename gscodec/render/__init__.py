@@ -1,1 +1,1 @@
-"""Engines that turn Gaussians into pixels, behind one interface."""
+"""Engines that render Gaussians and compute gradients, behind one interface."""

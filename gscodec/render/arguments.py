@@ -1,4 +1,4 @@
-"""What every compiled engine asks of its arguments before it trusts them."""
+"""Checks of the arguments of compiled engines."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from gscodec.model.rendering import SUBSET_STEPS, LossWeights, Subset, TileIndex
 
 
 def check_parameters(gaussians: GaussianSet) -> None:
-    """Refuse numbers that have no picture."""
+    """Raise InvalidArgument unless all parameters are finite and inverse scales positive."""
     arrays: dict[str, npt.NDArray[Any]] = {
         "mean": gaussians.means,
         "inverse scale": gaussians.inv_scales,
@@ -29,7 +29,7 @@ def check_parameters(gaussians: GaussianSet) -> None:
 
 
 def check_grid(gaussians: GaussianSet, grid: Grid) -> None:
-    """Refuse a grid beyond the limits, or that does not fit the Gaussians."""
+    """Raise InvalidArgument if a grid exceeds the limits or does not match the Gaussians."""
     n_channels = gaussians.n_channels
     if not (1 <= grid.height <= MAX_DIMENSION and 1 <= grid.width <= MAX_DIMENSION):
         raise InvalidArgument(f"a grid of {grid.width}x{grid.height} px is not within 1 to {MAX_DIMENSION}")
@@ -42,7 +42,7 @@ def check_grid(gaussians: GaussianSet, grid: Grid) -> None:
 
 
 def rectangle(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
-    """The half-open rectangle of tiles, the whole grid for None."""
+    """The half-open rectangle of tiles; None means the whole grid."""
     rows, columns = grid.tiles_shape
     x0, y0, x1, y1 = tiles or (0, 0, columns, rows)
     if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
@@ -51,7 +51,7 @@ def rectangle(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int,
 
 
 def check_index(gaussians: GaussianSet, grid: Grid, index: TileIndex) -> None:
-    """Refuse lists that are not of this grid, or name Gaussians that do not exist."""
+    """Raise InvalidArgument if lists are not those of this grid or contain indices out of range."""
     x0, y0, x1, y1 = rectangle(grid, index.tiles)
     n_tiles = (x1 - x0) * (y1 - y0)
     ends, indices = index.offsets, index.indices
@@ -66,7 +66,7 @@ def check_index(gaussians: GaussianSet, grid: Grid, index: TileIndex) -> None:
 
 
 def check_window(window: Window) -> None:
-    """Refuse a window that has no points in order."""
+    """Raise InvalidArgument unless all numbers are finite, steps positive and sizes not negative."""
     place = (window.x, window.y, window.step_x, window.step_y)
     if not np.isfinite(place).all() or min(place[2:]) <= 0 or min(window.height, window.width) < 0:
         raise InvalidArgument(f"{window}: finite numbers, steps above 0 and no negative size are needed")
@@ -81,7 +81,7 @@ def check_points(points: Float64Array) -> Float64Array:
 
 
 def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) -> None:
-    """Refuse a subset that engines do not take, that a picture of (height, width) does not have, or under SSIM."""
+    """Raise InvalidArgument if engines do not support the subset, it has no pixels, or the loss has an SSIM term."""
     if subset.step not in SUBSET_STEPS or not (0 <= subset.x < subset.step and 0 <= subset.y < subset.step):
         raise InvalidArgument(f"{subset}: the step is one of {SUBSET_STEPS}, x and y are below it")
     if subset.y >= size[0] or subset.x >= size[1]:
@@ -91,14 +91,14 @@ def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) ->
 
 
 def importance_planes(importance: Float32Array | None, shape: tuple[int, ...]) -> Float32Array | None:
-    """(1, height, width), or (C, height, width) where channels count differently; None where all samples are alike.
+    """(1, height, width), or (C, height, width) if channels have different weights; None if all weights are 1.
 
     Args:
         importance: contiguous float32 (height, width) or (C, height, width).
         shape: (height, width, C) of the picture.
 
     Raises:
-        InvalidArgument: importance is not so.
+        InvalidArgument: importance has another type, shape or layout.
     """
     if importance is None:
         return None
@@ -113,5 +113,5 @@ def importance_planes(importance: Float32Array | None, shape: tuple[int, ...]) -
 
 
 def importance_of_samples(importance: Float32Array) -> Float32Array:
-    """(height, width, 1 or C) of an importance (height, width) or (C, height, width)."""
+    """(height, width, 1 or C) view of an importance (height, width) or (C, height, width)."""
     return importance[:, :, None] if importance.ndim == 2 else importance.transpose(1, 2, 0)

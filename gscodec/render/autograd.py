@@ -1,8 +1,8 @@
-"""torch on top of any engine: rendering and the photometric loss as differentiable functions.
+"""torch functions on any engine: rendering and the photometric loss with gradients.
 
-Tensors on the CPU go to any engine as NumPy arrays; tensors on a card go to the CUDA engine of that card as they are,
-by DLPack, on torch's current stream. The choice of tile lists and of the K nearest Gaussians is taken as constant, as
-in the paper (Section 3.3).
+CPU tensors are passed to any engine as NumPy arrays; GPU tensors are passed to the CUDA engine of that GPU without
+copies, by DLPack, on torch's current stream. Tile lists and the choice of the K nearest Gaussians are treated as
+constant, as in the paper (Section 3.3).
 """
 
 from typing import Protocol
@@ -54,7 +54,7 @@ class HostBridge:
 def to_gaussians(
     means: torch.Tensor, inv_scales: torch.Tensor, rotations: torch.Tensor, features: torch.Tensor
 ) -> GaussianSet:
-    """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C), in memory of its own."""
+    """The GaussianSet of CPU tensors (N, 2) px, (N, 2) 1/px, (N,) rad and (N, C), as a copy."""
     return GaussianSet(
         np.array(means.detach().numpy(), np.float64, order="C"),
         np.array(inv_scales.detach().numpy(), np.float64, order="C"),
@@ -71,12 +71,12 @@ def render(
     grid: Grid,
     rasterizer: Rasterizer,
 ) -> torch.Tensor:
-    """float32 (height, width, C) image of the set over the whole grid, differentiable to the four tensors.
+    """float32 (height, width, C) image of the set over the whole grid, differentiable with respect to the four tensors.
 
     Args:
-        means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on one device; on a card
-            nothing is copied to the host, and their values are not checked.
-        grid: the stored image. rasterizer: the engine that computes; for tensors on a card the CUDA engine there.
+        means: (N, 2) px. inv_scales: (N, 2) 1/px. rotations: (N,) rad. features: (N, C). All on one device; on a GPU
+            nothing is copied to the host, and values are not checked.
+        grid: the stored image. rasterizer: the engine; for GPU tensors, the CUDA engine of that GPU.
     Raises:
         InvalidArgument: the engine cannot use tensors of that device.
     """
@@ -99,8 +99,8 @@ def fit_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Photometric loss of `render` against target_planes (C, height, width), and its mean squared error: two scalars.
 
-    The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. No gradient flows
-    through the second. With a subset, all of it is of those pixels alone. importance (height, width) as in
+    The same value and gradients as `render` followed by `Rasterizer.loss`, in one pass of the engine. The second scalar
+    has no gradient. With a subset, loss and gradients are those of its pixels alone. importance (height, width) as in
     `Rasterizer.loss`.
 
     Raises:
@@ -113,17 +113,17 @@ def fit_loss(
 
 
 def bridge_to(rasterizer: Rasterizer, device: torch.device) -> Bridge:
-    """The way from tensors of a torch device to an engine.
+    """Bridge from tensors of a torch device to an engine.
 
     Raises:
-        InvalidArgument: the engine computes elsewhere.
+        InvalidArgument: the engine runs on another device.
     """
     if device.type == "cpu":
         return HostBridge(rasterizer)
     there = rasterizer.on_device
     if there is None or there.runtime.name != str(device):
         engine = rasterizer.name if there is None else there.runtime.name
-        raise InvalidArgument(f"tensors are on {device} and the engine is {engine}: take get_backend({str(device)!r})")
+        raise InvalidArgument(f"tensors are on {device} and the engine is {engine}: use get_backend({str(device)!r})")
     from gscodec.render.device_bridge import DeviceBridge
 
     return DeviceBridge(there.runtime, there.real)

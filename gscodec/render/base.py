@@ -1,7 +1,7 @@
 """The renderer interface that every engine implements, with flags for what else an engine can do.
 
-Binning is apart from blending so that each can be tested and timed alone. An engine computes the same function of the
-same arguments as `reference`; it may only be faster. Callers ask for capabilities and never which engine they have:
+Binning is separate from blending so that each can be tested and timed alone. An engine computes the same function of
+the same arguments as `reference`; it may only be faster. Callers check capabilities, not names, of engines;
 `render/engines.py` opens engines by name.
 """
 
@@ -30,64 +30,64 @@ class FitStep:
     """Results of one training step."""
 
     loss: float
-    mse: float  # mean squared error of the blend, per sample, whatever pixels count
+    mse: float  # mean squared error of the blend, per sample, not weighted by importance
     grads: GaussianGrads
 
 
 class DeviceEngine(Protocol):
-    """An engine in whose memory pictures and Gaussians stay from one step of a fit or a decode to the next."""
+    """An engine that keeps pictures and Gaussians in its memory from one step of a fit or a decode to the next."""
 
     runtime: "Runtime"
     real: "Real"
     """Arithmetic type of blending."""
     pictures: "DevicePictures"
-    """Pictures that fits have uploaded."""
+    """Pictures uploaded by fits."""
 
     def compile_ahead(self, variants: "Iterable[Variant]") -> None:
-        """Begins to compile kernels that will be asked for, side by side, and does not wait."""
+        """Start compiling kernels in parallel, and return without waiting."""
         ...
 
 
 class Rasterizer(ABC):
-    """One engine."""
+    """A rendering engine."""
 
     name: str
-    """As registered in `engines.ENGINES`."""
+    """Name in `engines.ENGINES`."""
 
     trains: ClassVar[bool] = False
-    """Whether `fit` may use the engine."""
+    """Whether `fit` can use the engine."""
 
     fits_blocks: ClassVar[bool] = False
-    """Whether it can fit a block of a larger picture, beside Gaussians of neighbours that stay as they are."""
+    """Whether it can fit a block of a larger picture beside the frozen Gaussians of its neighbours."""
 
     takes_subsets: ClassVar[bool] = False
-    """Whether `fit_step` takes subsets of the pixels other than `WHOLE`."""
+    """Whether `fit_step` supports subsets of the pixels other than `WHOLE`."""
 
     finds_owners: ClassVar[bool] = False
-    """Whether it has `farthest_owned`."""
+    """Whether `farthest_owned` is implemented."""
 
     @classmethod
     @abstractmethod
     def open(cls, index: int | None = None, threads: int | None = None) -> Self:
-        """The engine of a device name.
+        """The engine for a device name.
 
         Args:
-            index: of the GPU, 0 if the name has none; engines of the host ignore it.
-            threads: worker threads of engines of the host; None is one per processor.
+            index: index of the GPU, None if the name has none (GPU 0); CPU engines ignore it.
+            threads: worker threads of CPU engines; None means one per processor.
 
         Raises:
-            BackendUnavailable: it cannot run here.
+            BackendUnavailable: the engine is not available on this machine.
             MissingExtra: an optional package that it needs is not installed.
         """
 
     @property
     def threads(self) -> int:
-        """Worker threads on the host; 0 is one per processor."""
+        """Worker threads on the host; 0 means one per processor."""
         return 0
 
     @property
     def on_device(self) -> DeviceEngine | None:
-        """The engine's device side, if arrays may stay in its memory; None for engines of the host."""
+        """The engine, if arrays can stay in its memory; None for CPU engines."""
         return None
 
     @abstractmethod
@@ -98,10 +98,10 @@ class Rasterizer(ABC):
         tiles: tuple[int, int, int, int] | None = None,
         max_pairs: int = MAX_TILE_PAIRS,
     ) -> TileIndex:
-        """Tile lists: the exact ellipse-tile test of spec/igs.md, "Tiles". `tiles` limits them to a rectangle.
+        """Tile lists by the exact ellipse-tile test of spec/igs.md, "Tiles", for all tiles or a rectangle of them.
 
         Raises:
-            TooManyPairs: more than max_pairs entries; the oracle takes any number.
+            TooManyPairs: the lists have more than max_pairs entries; `reference` accepts any number.
         """
 
     @abstractmethod
@@ -110,12 +110,12 @@ class Rasterizer(ABC):
     ) -> npt.NDArray[Any]:
         """(height, width, C) values at the window's points.
 
-        float32 is the blend itself, not clamped. uint8 and uint16 are floor(clamp(v, 0, 1) * max + 0.5) of it.
+        float32 is the unclamped blend v; uint8 and uint16 are floor(clamp(v, 0, 1) * max + 0.5).
         """
 
     @abstractmethod
     def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
-        """Gradients for grad_image (height, width, C), the gradient to `forward` over `Window.whole(grid)`."""
+        """Gradients of the parameters, from grad_image (height, width, C) for `forward` over `Window.whole(grid)`."""
 
     @abstractmethod
     def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
@@ -129,11 +129,11 @@ class Rasterizer(ABC):
         weights: LossWeights,
         importance: Float32Array | None = None,
     ) -> tuple[float, Float32Array]:
-        """The photometric loss of image (height, width, C) against target, and its gradient to image.
+        """The photometric loss of image (height, width, C) against target, and its gradient with respect to image.
 
         Args:
-            importance: float32 (height, width) or (C, height, width), what each pixel, or each of its channels, counts;
-                None is 1 for all.
+            importance: float32 (height, width) or (C, height, width), weight of each pixel, or of each of its channels;
+                None means 1 everywhere.
         """
 
     def fit_step(
@@ -148,14 +148,14 @@ class Rasterizer(ABC):
     ) -> FitStep:
         """Loss of `forward` against target_planes (C, height, width), its mean squared error, and its gradients.
 
-        With a subset, all of it is of those pixels alone; `importance` as in `loss`. Here, by the methods that every
-        engine has; engines that `takes_subsets` override it.
+        With a subset, all three are those of its pixels alone; `importance` as in `loss`. This implementation uses the
+        methods that every engine has; engines with `takes_subsets` override it.
 
         Raises:
-            InvalidArgument: shapes do not match, or the engine does not take such a subset.
+            InvalidArgument: shapes do not match, or the engine does not support the subset.
         """
         if subset != WHOLE:
-            raise InvalidArgument(f"the {self.name} engine does not step on subsets of the pixels")
+            raise InvalidArgument(f"the {self.name} engine does not support subsets of the pixels")
         target = np.ascontiguousarray(np.moveaxis(target_planes, 0, 2))
         image = self.forward(gaussians, grid, index, Window.whole(grid))
         loss, grad_image = self.loss(image, target, weights, importance)
@@ -163,12 +163,12 @@ class Rasterizer(ABC):
         return FitStep(loss, float(np.mean((image - target) ** 2, dtype=np.float64)), grads)
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
-        """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point that it is the nearest Gaussian of.
+        """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point whose nearest Gaussian it is.
 
-        q is their sum; 0 where it is nearest to none of the points, which are 16 pixel centres of each tile. `index`
-        covers the whole grid and may list Gaussians beyond their support.
+        q is their sum; 0 if there is no such point among 16 pixel centres of each tile. `index` covers the whole grid
+        and may list Gaussians beyond their support.
 
         Raises:
-            NotImplementedError: the engine does not declare `finds_owners`.
+            NotImplementedError: the engine does not have `finds_owners`.
         """
         raise NotImplementedError(f"the {self.name} engine has no farthest_owned")

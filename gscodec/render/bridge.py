@@ -1,4 +1,4 @@
-"""Where tensors and engines meet: what carries torch tensors to an engine and gradients back."""
+"""Interface between torch tensors and engines: passes tensors to an engine and gradients back."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -16,10 +16,10 @@ Backward = Callable[[torch.Tensor], Tensors]
 
 
 class Bridge(Protocol):
-    """An engine that takes and gives detached tensors where they lie."""
+    """An engine that takes and returns detached tensors on their own device."""
 
     def render(self, tensors: Tensors, grid: Grid) -> tuple[torch.Tensor, Backward]:
-        """The (height, width, C) image, and the function from the gradient to it to the gradients of the tensors."""
+        """The (height, width, C) image, and a function from its gradient to the gradients of the tensors."""
         ...
 
     def fit_step(

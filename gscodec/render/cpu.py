@@ -1,7 +1,7 @@
 """The CPU engine: checks arguments, then calls the compiled kernels.
 
-Same arguments, same instruction set: same bytes, whatever the thread count. Across instruction sets results differ by
-float32 rounding; tests hold each to the oracle, `reference`.
+The same arguments on the same instruction set give the same bytes, for any number of threads. Between instruction sets
+results differ by float32 rounding; tests compare each with the oracle, `reference`.
 """
 
 import threading
@@ -29,19 +29,19 @@ from gscodec.render.base import FitStep, Rasterizer
 
 
 def available_isas() -> list[str]:
-    """Instruction sets this machine can run, slowest first; the last is the default."""
+    """Instruction sets that this machine supports, slowest first; the last is the default."""
     return list(_engine.available_isas())
 
 
 class CpuRasterizer(Rasterizer):
-    """`Rasterizer` over gscodec._engine.
+    """`Rasterizer` on gscodec._engine.
 
     Args:
-        threads: worker threads; None is one per processor.
-        isa: an entry of available_isas(); None is the fastest.
+        threads: worker threads; None means one per processor.
+        isa: an entry of available_isas(); None means the fastest.
 
     Raises:
-        BackendUnavailable: the machine does not have that instruction set.
+        BackendUnavailable: the machine does not support that instruction set.
     """
 
     name = "cpu"
@@ -80,7 +80,7 @@ class CpuRasterizer(Rasterizer):
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
-            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
+            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles are invalid.
             TooManyPairs: more than max_pairs entries.
         """
         check_parameters(gaussians)
@@ -185,7 +185,7 @@ class CpuRasterizer(Rasterizer):
         return FitStep(value, mse, GaussianGrads(*grads))
 
     def _scratch(self) -> _engine.StepScratch:
-        """The buffers of this thread's steps; they go when the rasterizer does."""
+        """Buffers of this thread's steps; freed with the rasterizer."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = _engine.StepScratch()
         scratch: _engine.StepScratch = self._local.scratch
@@ -204,7 +204,7 @@ def _planes(image: Float32Array) -> Float32Array:
 def _scene(
     gaussians: GaussianSet, grid: Grid, index: TileIndex
 ) -> tuple[_engine.Scene, tuple[int, int], tuple[int, int, int, int], int]:
-    """What the kernels trust: everything here is checked, parameters by `bin`."""
+    """Arguments of the kernels, which do not check them; parameters have been checked by `bin`."""
     check_grid(gaussians, grid)
     check_index(gaussians, grid, index)
     scene = _engine.Scene(

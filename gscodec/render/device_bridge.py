@@ -1,4 +1,4 @@
-"""torch tensors on a card to the CUDA engine and back: by DLPack, without copies, on torch's current stream."""
+"""Passes torch tensors on a GPU to the CUDA engine and back: by DLPack, without copies, on torch's current stream."""
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class DeviceBridge:
     def _loss(
         self, planes: Array, target: Array, weights: LossWeights, subset: Subset, importance: Array | None
     ) -> tuple[float, Array]:
-        """Loss of a subset of the pixels, and its gradient to all of them."""
+        """Loss over a subset of the pixels, and its gradient with respect to all pixels."""
         check_subset(subset, planes.shape[1:], weights)
         if subset == WHOLE:
             return loss_planes(self._runtime, planes, target, weights, importance)

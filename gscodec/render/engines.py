@@ -1,7 +1,7 @@
-"""The registry of engines, and the choice among them: a device name -> a Rasterizer.
+"""Registry of engines: opens the Rasterizer for a device name.
 
-`ENGINES` is the only place that knows engines by name. `auto` takes the first of them that declares itself for it and
-can be used, and falls back to the CPU.
+`ENGINES` is the only place that names engines. `auto` uses the first engine that is registered for it and available,
+and falls back to the CPU.
 """
 
 import re
@@ -16,7 +16,7 @@ from gscodec.render.base import Rasterizer
 
 
 class Gpus(Protocol):
-    """The GPUs that an engine runs on. A module of functions serves: nothing is loaded or opened to ask."""
+    """The GPUs of an engine. May be a module of functions, so that queries import and open nothing."""
 
     def has_devices(self) -> bool:
         """Whether the driver lists any."""
@@ -27,14 +27,14 @@ class Gpus(Protocol):
         ...
 
     def usable_gpus(self, index: int | None, *, is_optional: bool) -> tuple[int, ...]:
-        """Indices of those that a device name may stand for, as far as the driver reports without opening one.
+        """Indices of the GPUs that a device name may stand for, as reported by the driver without opening one.
 
         Args:
-            index: in the name; None stands for all that kernels are compiled for.
-            is_optional: whether none is an answer.
+            index: index in the name; None stands for all GPUs that kernels are compiled for.
+            is_optional: whether to return () instead of raising.
 
         Raises:
-            BackendUnavailable, MissingExtra: none can be used, and `is_optional` is False.
+            BackendUnavailable, MissingExtra: no GPU is available, and `is_optional` is False.
         """
         ...
 
@@ -47,10 +47,10 @@ class Engine:
     """Imports the engine's class."""
 
     gpus: Callable[[], Gpus] | None = None
-    """Imports what is known of its GPUs, whose indices a device name may have: `cuda:1`. None: it runs on the host."""
+    """Imports the queries for its GPUs, which a device name may index: `cuda:1`. None: the engine runs on the CPU."""
 
     in_auto: bool = False
-    """Whether `auto` tries it, in the registry's order; only if it has GPUs and a driver lists them."""
+    """Whether `auto` tries it, in the registry's order, if its driver lists any GPU."""
 
 
 def _cuda() -> type[Rasterizer]:
@@ -78,14 +78,14 @@ def _reference() -> type[Rasterizer]:
 
 
 FALLBACK: Final = "cpu"
-"""The engine that runs everywhere."""
+"""Name of the engine that is always available."""
 
 ENGINES: Final[dict[str, Engine]] = {
     "cpu": Engine(_cpu),
     "cuda": Engine(_cuda, _cuda_gpus, in_auto=True),
     "reference": Engine(_reference),
 }
-"""Engines by name, those that `auto` prefers first."""
+"""Engines by name, in the order in which `auto` tries them."""
 
 _NAME: Final = re.compile(r"([a-z][a-z0-9_-]*)(?::(\d{1,4}))?")
 
@@ -106,7 +106,7 @@ def parse_device(text: str) -> DeviceName:
 
 
 def _known() -> str:
-    """The device names there are, as a phrase."""
+    """List of the valid device names, for messages."""
     names = [AUTO]
     for name, engine in ENGINES.items():
         names += [name] if engine.gpus is None else [name, f"{name}:N"]
@@ -117,17 +117,17 @@ def get_backend(device: str = AUTO, threads: int | None = None) -> Rasterizer:
     """The engine for a device name.
 
     Args:
-        device: `cpu`; `cuda` (the first GPU) or `cuda:N`; `auto` or `auto:N`, the same GPU where it can be used, else
-            the CPU; or `reference`, the slow oracle.
-        threads: worker threads of the CPU engine; None is one per processor.
+        device: `cpu`; `cuda` (the first GPU) or `cuda:N`; `auto` or `auto:N`, the same GPU if it is available, else the
+            CPU; or `reference`, the slow oracle.
+        threads: worker threads of the CPU engine; None means one per processor.
 
     Raises:
-        BackendUnavailable: the device is known but cannot run here.
-        MissingExtra: cupy, which the GPU needs, is not installed.
-        InvalidArgument: no such device.
+        BackendUnavailable: the device is known but not available.
+        MissingExtra: cupy, which the GPU engine needs, is not installed.
+        InvalidArgument: the device name is unknown.
 
     Warns:
-        DeviceFallback: `auto` found a GPU that cannot be used, and takes the CPU.
+        DeviceFallback: `auto` found a GPU that is not usable, and uses the CPU.
     """
     name = parse_device(device)
     if not name.may_fall_back:
@@ -142,7 +142,7 @@ def get_backend(device: str = AUTO, threads: int | None = None) -> Rasterizer:
 
 
 def cpu_backend(threads: int | None = None) -> Rasterizer:
-    """The engine that runs everywhere."""
+    """The engine that is always available."""
     return ENGINES[FALLBACK].load().open(threads=threads)
 
 
@@ -157,10 +157,10 @@ def is_open(name: DeviceName) -> bool:
 
 
 def usable_gpus(name: DeviceName) -> tuple[int, ...]:
-    """Indices of the GPUs that a device name may stand for, without opening one; () is an engine of the host.
+    """Indices of the GPUs that a device name may stand for, without opening one; () means a CPU engine.
 
     Raises:
-        BackendUnavailable, MissingExtra: none can be used, and the name does not leave the CPU as a choice.
+        BackendUnavailable, MissingExtra: no GPU is available, and the name does not allow the CPU.
     """
     for gpus in _gpus_of(name):
         found = gpus.usable_gpus(name.index, is_optional=name.may_fall_back)
@@ -170,8 +170,8 @@ def usable_gpus(name: DeviceName) -> tuple[int, ...]:
 
 
 def fall_back(fault: Exception) -> None:
-    """Tell why device `auto` goes on with the CPU."""
-    warnings.warn(f"{fault}; going on with the CPU", DeviceFallback, stacklevel=3)
+    """Warn that device `auto` uses the CPU."""
+    warnings.warn(f"{fault}; using the CPU", DeviceFallback, stacklevel=3)
 
 
 def _automatic() -> list[Engine]:

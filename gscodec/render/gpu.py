@@ -1,7 +1,7 @@
 """The CUDA engine behind the renderer interface: checks arguments, uploads, launches, downloads.
 
-Training does not come this way, since every call copies: it keeps its arrays on the device and uses `gscodec.cuda`
-directly. What is computed is the same.
+Training does not use this class, whose methods copy arrays: it keeps its arrays in GPU memory and uses `gscodec.cuda`
+directly, with the same results.
 """
 
 from collections.abc import Iterable
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 
 
 class CudaRasterizer(Rasterizer):
-    """`Rasterizer` over the kernels of gscodec/cuda.
+    """`Rasterizer` on the kernels of gscodec/cuda.
 
-    Same arguments, same device: same bytes. Samples, regions and enlargements equal the whole picture to the bit.
+    The same arguments on the same device give the same bytes. Samples, regions and enlargements equal the whole picture
+    bit for bit.
 
     Args:
-        runtime: the device.
-        real: arithmetic type; float64 serves gradient checks.
+        runtime: the GPU.
+        real: arithmetic type; float64 is used for gradient checks.
     """
 
     name = "cuda"
@@ -53,7 +54,7 @@ class CudaRasterizer(Rasterizer):
         self.runtime = runtime
         self.real = real
         self.pictures = DevicePictures(runtime)
-        """What fits on this engine have sent there."""
+        """Pictures uploaded by fits on this engine."""
 
     @classmethod
     def open(cls, index: int | None = None, threads: int | None = None) -> Self:
@@ -78,7 +79,7 @@ class CudaRasterizer(Rasterizer):
         """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
-            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles impossible.
+            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles are invalid.
             TooManyPairs: more than max_pairs entries.
         """
         check_parameters(gaussians)
@@ -174,7 +175,7 @@ class CudaRasterizer(Rasterizer):
     def _scene(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, on_device: DeviceGaussians | None = None
     ) -> Scene:
-        """The scene with the caller's lists, which need not be those of these Gaussians' geometry."""
+        """The scene with the caller's lists, which may differ from those of the Gaussians' geometry."""
         check_grid(gaussians, grid)
         check_index(gaussians, grid, index)
         rect = rectangle(grid, index.tiles)
@@ -191,7 +192,7 @@ class CudaRasterizer(Rasterizer):
         return Scene(shown, geometry, lists, background, grid.top_k, self.real)
 
     def _pairs_by_gaussian(self, index: TileIndex, n_gaussians: int) -> tuple[Array, Array]:
-        """First pairs (N + 1,) and slots of given lists, as tile_bin.cu makes them of its own."""
+        """First pairs (N + 1,) and slots of the caller's lists, as tile_bin.cu computes them for its own."""
         counts = np.bincount(index.indices, minlength=n_gaussians)
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
         slots = np.argsort(index.indices, kind="stable").astype(np.int32)

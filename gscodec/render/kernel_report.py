@@ -1,8 +1,8 @@
-"""What every kernel takes of a multiprocessor, for each architecture we name: `python -m gscodec.render.kernel_report`.
+"""Resource usage of every kernel on each architecture: `python -m gscodec.render.kernel_report`.
 
-Needs NVRTC and nothing else: no GPU, no driver, no toolkit; the newest that is installed, or what GSCODEC_NVRTC names.
-Which macros a kernel is compiled with is not written here again: the launch code runs, on a runtime that notes what it
-asks for and launches nothing.
+Needs only NVRTC, neither GPU nor driver nor toolkit; uses the newest one installed, or the one named by GSCODEC_NVRTC.
+The macros of each kernel are not listed here: the launch code runs on a runtime that records its requests and launches
+nothing.
 """
 
 import argparse
@@ -30,22 +30,22 @@ from gscodec.render.gpu import CudaRasterizer
 
 @dataclass(frozen=True)
 class Variant:
-    """A family with the macros that some launch compiles it with, and the kernels that launch uses."""
+    """A family with the macros of one compilation, and the kernels launched from it."""
 
     family: str
     defines: tuple[tuple[str, Define], ...]
     entries: frozenset[str]
 
     def __str__(self) -> str:
-        """The macros that differ between variants of a family."""
+        """The macros that differ between variants of the family."""
         names = ("REAL", "PASS", "TOP_K", "SAMPLE", "LOG_SCALES")
         return ", ".join(f"{name} {value}" for name, value in self.defines if name in names)
 
     def usages(self, architecture: str, nvrtc: Nvrtc | None = None) -> tuple[Usage, ...]:
-        """Of this variant's kernels, compiled by the newest NVRTC when none is given.
+        """Usage of this variant's kernels, compiled by `nvrtc`; None means the newest one installed.
 
         Raises:
-            KernelRefused: it does not compile without a warning.
+            KernelRefused: NVRTC fails or warns.
         """
         text, options = sources.source(self.family, dict(self.defines)), sources.options(self.family)
         usages = compile_usage(text, options, architecture, nvrtc)
@@ -53,19 +53,19 @@ class Variant:
 
 
 def main_variants() -> list[Variant]:
-    """What a picture with three channels is encoded and decoded with."""
+    """Variants for encoding and decoding a picture with three channels."""
     return _noted([(3, TOP_K, np.float32)])
 
 
 UNPACK_FAMILIES: Final = {"f16": "unpack", "packed": "unpack_packed", "coded": "unpack_coded"}
-"""What unpacks the pages of a profile."""
+"""Families that unpack pages, by profile."""
 
 
 def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, profile: str = "") -> list[Variant]:
-    """What a fit of a picture compiles, and the decode of the file, with codes of 8 bits, by which it is measured.
+    """Variants for a fit, and for the decode with 8-bit codes that measures its file.
 
     Args:
-        profile: of the file; one that the host unpacks adds nothing.
+        profile: profile of the file; one that is unpacked on the host adds nothing.
     """
     families = {"tile_bin", "raster_forward", "raster_backward", "fit", "loss", "upkeep", "growth"}
     families |= {UNPACK_FAMILIES[profile]} if profile in UNPACK_FAMILIES else set()
@@ -75,7 +75,7 @@ def fit_variants(n_channels: int, top_k: int, *, log_scales: bool, profile: str 
 
 
 def decode_variants(n_channels: int, top_k: int, dtype: str, profile: str) -> list[Variant]:
-    """What a whole picture of that type is decoded with."""
+    """Variants for decoding a whole picture to a sample type."""
     families = {"tile_bin", "raster_forward", UNPACK_FAMILIES.get(profile, "")}
     peak = {"uint8": 255, "uint16": 65535}.get(dtype, 0)
     others = {("PEAK", other) for other in (0, 255, 65535) if other != peak}
@@ -84,16 +84,16 @@ def decode_variants(n_channels: int, top_k: int, dtype: str, profile: str) -> li
 
 
 def all_variants() -> list[Variant]:
-    """More: 1, 3, 4 and 8 channels a pass; K 1, 10 and 32; double precision, which gradient checks use."""
+    """Further variants: 1, 3, 4 and 8 channels per pass; K 1, 10 and 32; double precision, for gradient checks."""
     shapes: list[tuple[int, int, Real]] = [(c, k, np.float32) for c in (1, 3, 4, 8) for k in (1, TOP_K, 32)]
     return _noted([*shapes, (3, TOP_K, np.float64), (8, 32, np.float64)])
 
 
 def report(variants: Iterable[Variant], architectures: Sequence[str], workers: int) -> Iterator[str]:
-    """Lines of a table, a family's variant after the other; where one is refused, why.
+    """Yields the lines of a table of the variants by family; for a refused one, the reason.
 
     Yields:
-        str: a line; those of refusals begin with `REFUSED`.
+        str: a line; begins with `REFUSED` for a refused variant.
     """
     yield f"{'kernel':<24}{'arch':<8}{'registers':>9}{'shared':>8}{'local':>7}{'spilled':>9}  macros"
     with ThreadPoolExecutor(workers) as pool:
@@ -151,7 +151,7 @@ class _Notes:
 
 
 def _noted(shapes: Iterable[tuple[int, int, Real]], codes: tuple[int, int] = (3, TOP_K)) -> list[Variant]:
-    """Variants for pictures of such (channels, K, arithmetic type), and codes of (channels, K)."""
+    """Variants for pictures with the given (channels, K, arithmetic type), and for codes of (channels, K)."""
     notes = _Notes()
     for n_channels, top_k, real in shapes:
         _rasterize(CudaRasterizer(notes, real), n_channels, top_k)
@@ -175,14 +175,14 @@ def _noted(shapes: Iterable[tuple[int, int, Real]], codes: tuple[int, int] = (3,
 
 
 def _picture(n_channels: int, top_k: int) -> tuple[GaussianSet, Grid]:
-    """One Gaussian on one tile."""
+    """A set of one Gaussian on a grid of one tile."""
     features = np.zeros((1, n_channels), np.float32)
     gaussians = GaussianSet(np.full((1, 2), 8.0), np.full((1, 2), 0.5), np.zeros(1), features)
     return gaussians, Grid(16, 16, np.zeros(n_channels, np.float32), top_k)
 
 
 def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
-    """Everything an engine can do with floating point."""
+    """Call all floating-point functions of an engine."""
     gaussians, grid = _picture(n_channels, top_k)
     index = engine.bin(gaussians, grid)
     image = engine.forward(gaussians, grid, index, Window.whole(grid)).astype(np.float32)
@@ -195,7 +195,7 @@ def _rasterize(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
 
 
 def _differentiate_again(engine: CudaRasterizer, gaussians: GaussianSet, grid: Grid) -> None:
-    """As steps with SSIM do."""
+    """Call the backward pass of steps with SSIM."""
     runtime, size = engine.runtime, (grid.height, grid.width)
     scene = bin_scene(runtime, upload_gaussians(runtime, gaussians), grid, real=engine.real)
     picture = runtime.xp.zeros((*size, gaussians.n_channels), engine.real)
@@ -213,7 +213,7 @@ def _differentiate_again(engine: CudaRasterizer, gaussians: GaussianSet, grid: G
 
 
 def _encode_codes(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
-    """Codes of 8 and 16 bits, which differ in one store."""
+    """Render codes of 8 and 16 bits, whose kernels differ in one store."""
     gaussians, grid = _picture(n_channels, top_k)
     index = engine.bin(gaussians, grid)
     engine.forward(gaussians, grid, index, Window.whole(grid), "uint8")
@@ -221,12 +221,10 @@ def _encode_codes(engine: CudaRasterizer, n_channels: int, top_k: int) -> None:
 
 
 def main() -> int:
-    """Prints the table; 1 when a kernel is refused."""
+    """Print the table; returns 1 if a kernel is refused."""
     parser = argparse.ArgumentParser(prog="python -m gscodec.render.kernel_report", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--arch", action="append", choices=ARCHITECTURES, help="this one, repeatable; default all known"
-    )
-    parser.add_argument("--main", action="store_true", help="only what a picture with three channels takes")
+    parser.add_argument("--arch", action="append", choices=ARCHITECTURES, help="architecture, repeatable. Default: all")
+    parser.add_argument("--main", action="store_true", help="only the variants for a picture with three channels")
     parser.add_argument("-j", "--threads", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     variants = main_variants() if args.main else all_variants()

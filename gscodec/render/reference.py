@@ -1,8 +1,8 @@
-"""The oracle: the rendering model in slow, plain, float64 NumPy. It judges every other engine.
+"""The oracle: the rendering model in slow, plain float64 NumPy. All other engines are compared with it.
 
-Nothing here is clever on purpose. Where an engine derives tile lists from the extent of an ellipse inside a row of
-tiles, this file asks each tile for the smallest q inside it; where an engine keeps the K best on the fly, this file
-sorts. The formulas are those of `gscodec.model.gaussians` and spec/igs.md, "Rendering model".
+This file deliberately avoids optimisations. Where an engine derives tile lists from the extent of an ellipse inside a
+row of tiles, this one computes the smallest q inside every tile; where an engine keeps the K best while it scans, this
+one sorts. The formulas are those of `gscodec.model.gaussians` and spec/igs.md, "Rendering model".
 """
 
 import math
@@ -19,7 +19,7 @@ from gscodec.render.arguments import importance_of_samples, importance_planes
 from gscodec.render.base import Rasterizer
 from gscodec.render.reference_loss import photometric_loss
 
-# Stated here again, from spec/igs.md: what is judged must not choose the judge's numbers. A test holds them equal.
+# Copied from spec/igs.md on purpose: the oracle must not share constants with what it checks. A test compares them.
 TILE_PX = 16
 MOST_BLENDED = 32
 MOST_CHANNELS = 64
@@ -45,10 +45,10 @@ class ReferenceRasterizer(Rasterizer):
         tiles: tuple[int, int, int, int] | None = None,
         max_pairs: int | None = None,
     ) -> TileIndex:
-        """Tile lists by asking every tile for the smallest q inside it; any number of entries.
+        """Tile lists from the smallest q inside every tile; any number of entries.
 
         Raises:
-            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or the grid is impossible.
+            InvalidArgument: a parameter is not finite, an inverse scale is not positive, or the grid is invalid.
         """
         del max_pairs
         _check(gaussians, grid)
@@ -64,7 +64,7 @@ class ReferenceRasterizer(Rasterizer):
     def forward(
         self, gaussians: GaussianSet, grid: Grid, index: TileIndex, window: Window, dtype: OutputDtype = "float32"
     ) -> npt.NDArray[Any]:
-        """(height, width, C) values at the window's points, integer types rounded half up from the float64 blend."""
+        """(height, width, C) values at the window's points; integer types round the float64 blend half up."""
         _check(gaussians, grid)
         values = blend_points(gaussians, grid, index, window_points(window))
         values = values.reshape(window.height, window.width, gaussians.n_channels)
@@ -75,7 +75,7 @@ class ReferenceRasterizer(Rasterizer):
         return np.floor(np.clip(values, 0.0, 1.0) * _CODE_MAX[dtype] + 0.5).astype(dtype)
 
     def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
-        """Gradients by the chain rule; which Gaussians a point blends is taken as constant.
+        """Gradients by the chain rule; the choice of Gaussians at each point is treated as constant.
 
         Pixels outside the tiles that the index covers contribute nothing.
 
@@ -138,7 +138,7 @@ class ReferenceRasterizer(Rasterizer):
         weights: LossWeights,
         importance: Float32Array | None = None,
     ) -> tuple[float, Float32Array]:
-        """The photometric loss and its gradient, both from float64 sums.
+        """The photometric loss and its gradient, from float64 sums.
 
         Raises:
             InvalidArgument: image and target differ in shape or are not (height, width, C).
@@ -216,7 +216,7 @@ def window_points(window: Window) -> Float64Array:
 
 
 def tile_of_points(grid: Grid, index: TileIndex, points: Float64Array) -> npt.NDArray[np.int64]:
-    """(M,) place in the index of each point's tile; outside the tiles it covers, that of the nearest one."""
+    """(M,) position in the index of each point's tile; for points outside its tiles, that of the nearest tile."""
     x0, y0, x1, y1 = covered_tiles(grid, index.tiles)
     tx = np.clip(np.floor(points[:, 0] / TILE_PX), x0, x1 - 1).astype(np.int64)
     ty = np.clip(np.floor(points[:, 1] / TILE_PX), y0, y1 - 1).astype(np.int64)
@@ -224,7 +224,7 @@ def tile_of_points(grid: Grid, index: TileIndex, points: Float64Array) -> npt.ND
 
 
 def covered_tiles(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
-    """The half-open rectangle (tx0, ty0, tx1, ty1) of an index, the whole grid for None.
+    """The half-open rectangle (tx0, ty0, tx1, ty1) of an index; None means the whole grid.
 
     Raises:
         InvalidArgument: the rectangle is empty or leaves the grid.
@@ -239,7 +239,7 @@ def covered_tiles(grid: Grid, tiles: tuple[int, int, int, int] | None) -> tuple[
 def _points_by_tile(
     grid: Grid, index: TileIndex, points: Float64Array
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]]:
-    """For each tile that holds points: the numbers of those points and the tile's Gaussians."""
+    """For each tile with points: the indices of those points and of the tile's Gaussians."""
     tiles = tile_of_points(grid, index, points)
     order = np.argsort(tiles, kind="stable")
     bounds = np.flatnonzero(np.diff(tiles[order])) + 1
@@ -252,10 +252,10 @@ def _points_by_tile(
 def _choose(
     gaussians: GaussianSet, grid: Grid, points: Float64Array, candidates: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.int32], Float64Array]:
-    """Per point the K nearest of its tile's Gaussians, ties to the lower index, and their weights, which sum to 1.
+    """For each point, the K nearest Gaussians of its tile, ties to the lower index, and weights that sum to 1.
 
     Returns:
-        Indices (P, K) and weights (P, K); K is smaller where the tile has fewer Gaussians.
+        Indices (P, K) and weights (P, K); K is smaller if the tile has fewer Gaussians.
     """
     q = mahalanobis_q(gaussians, candidates[None, :], points[:, 0, None], points[:, 1, None])
     nearest = np.argsort(q, axis=1, kind="stable")[:, : grid.top_k]
@@ -265,7 +265,7 @@ def _choose(
 
 
 def _check(gaussians: GaussianSet, grid: Grid) -> None:
-    """Refuse what has no image: bad numbers, a bad grid, or channels that do not match."""
+    """Raise InvalidArgument for non-finite parameters, an invalid grid, or channel counts that do not match."""
     arrays = (gaussians.means, gaussians.inv_scales, gaussians.rotations, gaussians.features)
     if not all(np.isfinite(a).all() for a in arrays):
         raise InvalidArgument("a Gaussian has a NaN or infinite parameter")

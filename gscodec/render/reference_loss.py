@@ -34,7 +34,7 @@ def blur(image: Float64Array) -> Float64Array:
 
 
 def ssim_map(x: Float64Array, y: Float64Array, each: Float64Array | float = 1.0) -> tuple[Float64Array, Float64Array]:
-    """SSIM per pixel and channel (H, W, C), and the gradient to x of its sum, in which a pixel counts `each` times."""
+    """SSIM per pixel and channel (H, W, C), and the gradient with respect to x of its sum, weighted by `each`."""
     mx, my = blur(x), blur(y)
     var_x, var_y, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
     a1, a2 = 2.0 * mx * my + SSIM_C1, 2.0 * cov + SSIM_C2
@@ -51,10 +51,10 @@ def ssim_map(x: Float64Array, y: Float64Array, each: Float64Array | float = 1.0)
 def photometric_loss(
     x: Float64Array, y: Float64Array, weights: LossWeights, each: Float64Array | float = 1.0
 ) -> tuple[float, Float64Array]:
-    """Loss of x (H, W, C) against y, as `LossWeights` defines it, and its gradient to x (0 for |d| at d = 0).
+    """Loss of x (H, W, C) against y, as `LossWeights` defines it, and its gradient for x (0 for |d| at d = 0).
 
     Args:
-        each: (H, W, 1) or (H, W, C), what a sample counts.
+        each: (H, W, 1) or (H, W, C), weight of each sample.
     """
     difference = x - y
     value = weights.l1 * float((each * np.abs(difference)).mean()) + weights.l2 * float((each * difference**2).mean())

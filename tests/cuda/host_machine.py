@@ -10,7 +10,7 @@ import pytest
 from host_runtime import HostRuntime
 
 from gscodec.cuda import device
-from gscodec.cuda.device import Card, Probe
+from gscodec.cuda.device import Gpu, Probe
 from gscodec.cuda.runtime import Runtime
 
 
@@ -24,7 +24,7 @@ def host_machine(n_gpus: int, make: Callable[[int], Runtime] | None = None) -> I
     Yields:
         The runtimes that were opened, by their index.
     """
-    found = tuple(Card(index, "Shim", (9, 0), 1 << 33) for index in range(n_gpus))
+    found = tuple(Gpu(index, "Shim", (9, 0), 1 << 33) for index in range(n_gpus))
     probe = Probe((12, 8), found, None) if found else Probe(None, (), "no NVIDIA driver is installed")
     opened: dict[int, Runtime] = {}
     with pytest.MonkeyPatch.context() as patch:

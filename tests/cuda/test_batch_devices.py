@@ -24,7 +24,7 @@ from gscodec.batch.state import State
 from gscodec.batch.work import Options
 from gscodec.cli.app import main
 from gscodec.cuda import device
-from gscodec.cuda.device import Card, Probe
+from gscodec.cuda.device import Gpu, Probe
 from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import BackendUnavailable, MissingExtra
 from gscodec.render.engines import parse_device, usable_gpus
@@ -142,7 +142,7 @@ def test_without_devices_tasks_keep_their_own() -> None:
 
 
 def machine(patch: pytest.MonkeyPatch, *capabilities: tuple[int, int], cupy: tuple[int, ...] = (12,)) -> None:
-    found = tuple(Card(index, "Shim", capability, 1 << 33) for index, capability in enumerate(capabilities))
+    found = tuple(Gpu(index, "Shim", capability, 1 << 33) for index, capability in enumerate(capabilities))
     reason = None if found else "no NVIDIA driver is installed"
     patch.setattr(device, "probe", lambda: Probe((12, 8), found, reason))
     patch.setattr(device, "cuda_devices", lambda: found)

@@ -12,14 +12,14 @@ import pytest
 from host_machine import host_machine
 
 from gscodec.cuda import device
-from gscodec.cuda.device import Card, Probe, check_device, cupy_majors, open_runtime, probe, probe_with
+from gscodec.cuda.device import Gpu, Probe, check_device, cupy_majors, open_runtime, probe, probe_with
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
 from gscodec.model.device_name import DeviceName
 from gscodec.render import engines
 from gscodec.render.engines import parse_device
 
-ADA = Card(0, "NVIDIA RTX A", (8, 9), 24 << 30)
-TURING = Card(1, "NVIDIA T", (7, 5), 16 << 30)
+ADA = Gpu(0, "NVIDIA RTX A", (8, 9), 24 << 30)
+TURING = Gpu(1, "NVIDIA T", (7, 5), 16 << 30)
 
 
 def put(reference: Any, value: Any) -> int:
@@ -32,9 +32,9 @@ class Driver:
     """As much of libcuda as the probe calls."""
 
     def __init__(
-        self, cards: tuple[Card, ...] = (ADA,), version: int = 12040, start: int = 0, silent: bool = False
+        self, gpus: tuple[Gpu, ...] = (ADA,), version: int = 12040, start: int = 0, silent: bool = False
     ) -> None:
-        self.cards, self.version, self.start, self.silent = cards, version, start, silent
+        self.gpus, self.version, self.start, self.silent = gpus, version, start, silent
 
     def cuInit(self, flags: int) -> int:
         assert flags == 0
@@ -44,20 +44,20 @@ class Driver:
         return put(to, self.version)
 
     def cuDeviceGetCount(self, to: Any) -> int:
-        return put(to, len(self.cards))
+        return put(to, len(self.gpus))
 
     def cuDeviceGet(self, to: Any, index: int) -> int:
         return 101 if self.silent else put(to, index + 70)  # handles need not be indices
 
     def cuDeviceGetName(self, to: Any, size: int, handle: Any) -> int:
-        to.value = self.cards[handle.value - 70].name.encode()[: size - 1]
+        to.value = self.gpus[handle.value - 70].name.encode()[: size - 1]
         return 0
 
     def cuDeviceGetAttribute(self, to: Any, attribute: int, handle: Any) -> int:
-        return put(to, self.cards[handle.value - 70].capability[attribute - 75])
+        return put(to, self.gpus[handle.value - 70].capability[attribute - 75])
 
     def cuDeviceTotalMem_v2(self, to: Any, handle: Any) -> int:
-        return put(to, self.cards[handle.value - 70].memory_bytes)
+        return put(to, self.gpus[handle.value - 70].memory_bytes)
 
     def cuGetErrorName(self, code: int, to: Any) -> int:
         return put(to, b"CUDA_ERROR_NO_DEVICE") if code == 100 else 1
@@ -72,7 +72,7 @@ def test_cards_are_described() -> None:
     [
         (Driver(start=100), "the NVIDIA driver does not start: CUDA_ERROR_NO_DEVICE (100)"),
         (Driver(start=999), "the NVIDIA driver does not start: error 999"),
-        (Driver(()), "the NVIDIA driver finds no card"),
+        (Driver(()), "the NVIDIA driver finds no GPU"),
     ],
 )
 def test_a_driver_without_cards_says_why(driver: Driver, reason: str) -> None:
@@ -80,11 +80,11 @@ def test_a_driver_without_cards_says_why(driver: Driver, reason: str) -> None:
 
 
 def test_a_silent_card_is_listed() -> None:
-    assert probe_with(Driver(silent=True)).cards == (Card(0, "", (0, 0), 0),)
+    assert probe_with(Driver(silent=True)).gpus == (Gpu(0, "", (0, 0), 0),)
 
 
-def found(*cards: Card, driver: tuple[int, int] = (12, 4)) -> Probe:
-    return Probe(driver, cards, None if cards else "no NVIDIA driver is installed")
+def found(*gpus: Gpu, driver: tuple[int, int] = (12, 4)) -> Probe:
+    return Probe(driver, gpus, None if gpus else "no NVIDIA driver is installed")
 
 
 def test_names_of_cards() -> None:
@@ -146,11 +146,11 @@ def test_a_gpu_is_opened_once_by_all_threads(monkeypatch: pytest.MonkeyPatch) ->
     ("device", "probed", "cupy", "error", "text"),
     [
         ("cuda", found(), (12,), BackendUnavailable, "device cuda: no NVIDIA driver is installed; use --device cpu"),
-        ("cuda:1", found(ADA), (12,), BackendUnavailable, "device cuda:1: there is 1 card; use cuda:0"),
-        ("cuda:3", found(ADA, TURING), (12,), BackendUnavailable, "device cuda:3: there are 2 cards; use cuda:0"),
+        ("cuda:1", found(ADA), (12,), BackendUnavailable, "device cuda:1: there is 1 GPU; use cuda:0"),
+        ("cuda:3", found(ADA, TURING), (12,), BackendUnavailable, "device cuda:3: there are 2 GPUs; use cuda:0"),
         (
             "cuda",
-            found(Card(0, "GTX", (6, 1), 1)),
+            found(Gpu(0, "GTX", (6, 1), 1)),
             (12,),
             BackendUnavailable,
             "device cuda: GTX has compute capability 6.1, at least 7.5 is needed; use --device cpu",
@@ -217,12 +217,12 @@ def test_cupy_is_found_by_its_package() -> None:
 
 def test_the_real_probe_answers() -> None:
     answer = probe()
-    assert (answer.reason is None) == bool(answer.cards)
+    assert (answer.reason is None) == bool(answer.gpus)
     assert ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 def test_a_machine_without_a_card_never_imports_cupy() -> None:
-    if probe().cards:
+    if probe().gpus:
         pytest.skip("there is a GPU")
     with pytest.raises(BackendUnavailable, match="device cuda:0: "):
         open_runtime("cuda:0")

@@ -179,7 +179,7 @@ def test_strips_go_on_with_the_cpu(runtime: HostRuntime, fault: Exception, monke
         with pytest.raises(type(fault), match=str(fault)):
             list(image.strips())
         made, image._store._spare = 0, lambda: CpuRasterizer(1)
-        with pytest.warns(DeviceFallback, match="going on with the CPU"):
+        with pytest.warns(DeviceFallback, match="using the CPU"):
             strips = list(image.strips())
     assert [first for first, _ in strips] == [0, *np.cumsum([len(part) for _, part in strips])[:-1]]
     whole = np.concatenate([part for _, part in strips])

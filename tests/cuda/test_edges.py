@@ -12,7 +12,7 @@ from host_runtime import HostRuntime
 import gscodec
 from gscodec.cli.app import main
 from gscodec.cuda import device as devices
-from gscodec.cuda.device import Card, Probe
+from gscodec.cuda.device import Gpu, Probe
 from gscodec.cuda.runtime import Runtime
 from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.encoding.api import encode
@@ -49,9 +49,9 @@ def pixels() -> Pixels:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets up a machine: its GPUs, and what opening one gives."""
 
-    def make(cards: int, opened: Runtime | Exception | None = None, cupy: tuple[int, ...] = (12,)) -> None:
-        found = tuple(Card(index, "Card", (9, 0), 1 << 33) for index in range(cards))
-        probe = Probe((12, 8), found, None) if cards else Probe(None, (), "no NVIDIA driver is installed")
+    def make(gpus: int, opened: Runtime | Exception | None = None, cupy: tuple[int, ...] = (12,)) -> None:
+        found = tuple(Gpu(index, "GPU", (9, 0), 1 << 33) for index in range(gpus))
+        probe = Probe((12, 8), found, None) if gpus else Probe(None, (), "no NVIDIA driver is installed")
         monkeypatch.setattr(devices, "probe", lambda: probe)
         monkeypatch.setattr(devices, "cuda_devices", lambda: found)
         monkeypatch.setattr(devices, "cupy_majors", lambda: cupy)
@@ -81,7 +81,7 @@ def test_auto_is_the_card_where_one_can_be_used(machine: Callable[..., None]) ->
 
 def test_auto_tells_why_it_leaves_a_card_alone(machine: Callable[..., None]) -> None:
     machine(1, cupy=())
-    with pytest.warns(DeviceFallback, match=r"pip install 'gscodec\[cuda12\]'; going on with the CPU"):
+    with pytest.warns(DeviceFallback, match=r"pip install 'gscodec\[cuda12\]'; using the CPU"):
         assert get_backend("auto").name == "cpu"
     machine(1, cupy=(13,))
     with pytest.warns(DeviceFallback, match="update the driver"):
@@ -89,11 +89,11 @@ def test_auto_tells_why_it_leaves_a_card_alone(machine: Callable[..., None]) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "cards", "cupy", "error", "text"),
+    ("name", "gpus", "cupy", "error", "text"),
     [
         ("cuda", 0, (12,), BackendUnavailable, "no NVIDIA driver"),
-        ("cuda:3", 2, (12,), BackendUnavailable, "there are 2 cards"),
-        ("cuda:1", 1, (12,), BackendUnavailable, "there is 1 card"),
+        ("cuda:3", 2, (12,), BackendUnavailable, "there are 2 GPUs"),
+        ("cuda:1", 1, (12,), BackendUnavailable, "there is 1 GPU"),
         ("cuda:0", 1, (), MissingExtra, "pip install 'gscodec"),
         ("cuda:0", 1, (13,), BackendUnavailable, "update the driver"),
         ("cuda:x", 1, (12,), InvalidArgument, "cuda:x"),
@@ -104,9 +104,9 @@ def test_auto_tells_why_it_leaves_a_card_alone(machine: Callable[..., None]) -> 
     ],
 )
 def test_a_device_that_was_named_is_used_or_refused(
-    machine: Callable[..., None], name: str, cards: int, cupy: tuple[int, ...], error: type[Exception], text: str
+    machine: Callable[..., None], name: str, gpus: int, cupy: tuple[int, ...], error: type[Exception], text: str
 ) -> None:
-    machine(cards, cupy=cupy)
+    machine(gpus, cupy=cupy)
     with pytest.raises(error, match=text.replace("[", r"\[")) as caught:
         get_backend(name)
     assert "\n" not in str(caught.value)
@@ -115,7 +115,7 @@ def test_a_device_that_was_named_is_used_or_refused(
 @pytest.mark.parametrize("room", [0, 5, 30])
 def test_encode_falls_back_under_auto_alone(machine: Callable[..., None], pixels: Pixels, room: int) -> None:
     machine(1, SmallCard(room))
-    with pytest.warns(DeviceFallback, match="1073741824 bytes are needed and 1024 free.*going on with the CPU"):
+    with pytest.warns(DeviceFallback, match="1073741824 bytes are needed and 1024 free.*using the CPU"):
         result = encode(pixels, gaussians=20, preset="fast", steps=5)
     assert result.device == "cpu"
     assert result.data == encode(pixels, gaussians=20, preset="fast", steps=5, device="cpu").data
@@ -141,7 +141,7 @@ def test_decode_falls_back_under_auto_alone(machine: Callable[..., None], use: C
         expected = use(image)
     machine(1, SmallCard(1))
     with open_igs(GOLDEN) as image:
-        with pytest.warns(DeviceFallback, match="going on with the CPU"):
+        with pytest.warns(DeviceFallback, match="using the CPU"):
             found = use(image)
         assert np.array_equal(found, expected)
         assert np.array_equal(use(image), expected), "and says it once"
@@ -156,14 +156,14 @@ def test_the_command_line_says_so_in_one_line(
     machine(1, SmallCard(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "out.png")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
-    assert lines == [f"gscodec: warning: {NO_ROOM}; going on with the CPU"]
+    assert lines == [f"gscodec: warning: {NO_ROOM}; using the CPU"]
     machine(1, SmallCard(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "other.png"), "--device", "cuda"]) == 4
     assert capsys.readouterr().err == f"gscodec: error: {NO_ROOM}\n"
     machine(1, BackendUnavailable("cuda:0: its kernels do not compile"))
     assert main(["sample", str(GOLDEN), "--at", "3,4"]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "gscodec: warning: cuda:0: its kernels do not compile; going on with the CPU\n"
+    assert captured.err == "gscodec: warning: cuda:0: its kernels do not compile; using the CPU\n"
     assert captured.out.count("\n") == 1
     machine(0)
     assert main(["sample", str(GOLDEN), "--at", "3,4", "--device", "cuda:0"]) == 5

@@ -146,7 +146,7 @@ def test_one_compiler_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     other.write_bytes(b"no library")
     for path in (other, tmp_path / "missing.so", Path(sys.modules["_ctypes"].__file__ or "")):
         monkeypatch.setenv("GSCODEC_NVRTC", str(path))
-        with pytest.raises(MissingExtra, match=f"GSCODEC_NVRTC={path} is no NVRTC that loads"):
+        with pytest.raises(MissingExtra, match=f"GSCODEC_NVRTC={path} cannot be loaded as NVRTC"):
             installed.__wrapped__()
 
 

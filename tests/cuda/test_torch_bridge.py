@@ -109,7 +109,7 @@ def test_tensors_go_to_the_engine_of_their_device(runtime: HostRuntime) -> None:
         (ReferenceRasterizer(), "reference"),
         (CudaRasterizer(runtime), "host"),
     ):
-        with pytest.raises(InvalidArgument, match=rf"cuda:1 and the engine is {name}: take get_backend\('cuda:1'\)"):
+        with pytest.raises(InvalidArgument, match=rf"cuda:1 and the engine is {name}: use get_backend\('cuda:1'\)"):
             bridge_to(engine, gpu)
 
 
@@ -124,7 +124,7 @@ def test_the_loss_on_the_host_takes_any_engine(runtime: HostRuntime) -> None:
             assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
             assert mse.item() == pytest.approx(expected_mse.item(), rel=1e-4)
             assert all(tensor.grad is not None and tensor.grad.abs().sum() > 0 for tensor in tensors)
-    with pytest.raises(InvalidArgument, match="does not step on subsets"):
+    with pytest.raises(InvalidArgument, match="does not support subsets"):
         fit_loss(*scene(), GRID, planes, LossWeights(l2=1.0), ReferenceRasterizer(), Subset(2))
 
 
