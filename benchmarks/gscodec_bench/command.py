@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = new_program("gscodec_bench")
 
-SUITE_NAMES = ("rd", "stacks", "lod", "ablation", "restoration", "speed", "check")
+SUITE_NAMES = ("rd", "visual", "stacks", "lod", "ablation", "restoration", "speed", "check")
 """Kept here too, for --help to load nothing; a test compares them with the suites."""
 
 
@@ -81,6 +81,7 @@ def command(
     """
     from gscodec.material.outputs import refuse_inputs
     from gscodec.metrics import METRICS
+    from gscodec_bench.judges import ALL_METRICS
     from gscodec_bench.machine import usable_cores
     from gscodec_bench.plan import Plan
     from gscodec_bench.session import run_suite
@@ -94,7 +95,7 @@ def command(
         sources=tuple(sources),
         codecs=tuple(_names(codecs)) if codecs else None,
         rates=_numbers(rates) if rates else None,
-        metrics=_known(metrics, tuple(METRICS)) if metrics else tuple(METRICS),
+        metrics=_known(metrics, tuple(ALL_METRICS)) if metrics else None,
         anchor=anchor,
         quick=quick,
         device=device,
@@ -104,6 +105,9 @@ def command(
     )
     if against is not None:
         refuse_inputs([output / f"{wanted.name}.csv" for wanted in chosen], [against])
+    for name in plan.metrics or ():
+        if name not in METRICS and not any(name in wanted.fields for wanted in chosen):
+            raise InvalidArgument(f"metric {name!r} is not measured by {suite}: add the suite visual")
     done: list[Done] = []
     for wanted in chosen:
         with _progress(wanted.name, quiet) as show:
@@ -214,7 +218,11 @@ def _progress(label: str, quiet: bool) -> "Iterator[Callable[[Event], None]]":
 
 def _line(event: "Event") -> str:
     row = event.rows[-1] if event.rows else {}
-    shown = [f"{name} {row[name]}" for name in ("bytes", "psnr", "ms_ssim", "median_ms") if row.get(name) is not None]
+    shown = [
+        f"{name} {row[name]}"
+        for name in ("bytes", "psnr", "ms_ssim", "ssimulacra2", "median_ms")
+        if row.get(name) is not None
+    ]
     return f"{event.done}/{event.total} {event.label}: {event.fault or ', '.join(shown)}"
 
 

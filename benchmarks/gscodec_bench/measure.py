@@ -17,6 +17,7 @@ from gscodec.image.levels import to_unit
 from gscodec.image.stack import ImageStack
 from gscodec.metrics import METRICS, bpp, bppc, psnr_by_group
 from gscodec_bench.codecs import Codec, Layout, join, split
+from gscodec_bench.judges import ALL_METRICS
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def quality_figures(
     """Every metric that applies and can be measured here; PSNR of single maps where there are several."""
     figures: dict[str, Any] = {}
     for name in metrics:
-        metric = METRICS[name]
+        metric = ALL_METRICS[name]
         value = None if metric.missing() else metric.measure(source.samples, samples, source.groups)
         figures[name] = None if value is None else f"{value:.{_DIGITS.get(name, 5)}f}"
     if len(source.groups) > 1:
@@ -145,4 +146,12 @@ def _cpu_seconds() -> float:
     return now.user + now.system + now.children_user + now.children_system
 
 
-_DIGITS = {"psnr": 3, "normal_deg": 3, "log_psnr": 3, "ssimulacra2": 3}
+_DIGITS = {
+    "psnr": 3,
+    "normal_deg": 3,
+    "log_psnr": 3,
+    "ssimulacra2": 3,
+    "butteraugli3": 4,
+    "block_luma": 4,
+    "block_hue": 4,
+}

@@ -19,7 +19,7 @@ class Plan:
     sources: tuple[Source, ...]
     codecs: tuple[str, ...] | None = None  # None: what the suite compares
     rates: tuple[float, ...] | None = None  # None: those of the suite
-    metrics: tuple[str, ...] = ("psnr", "ssim", "ms_ssim", "flip", "lpips", "normal_deg")
+    metrics: tuple[str, ...] | None = None  # None: those of the suite
     anchor: str = "jpeg"
     quick: bool = False
     device: str = "auto"

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
-from gscodec.metrics import METRICS
 from gscodec_bench.curves import curves_of, mean_curve
+from gscodec_bench.judges import ALL_METRICS
 from gscodec_bench.table import Row
 from gscodec_bench.tables import ALL, categories_of, codecs_of, is_ours
 
@@ -94,7 +94,7 @@ def rate_distortion(rows: Sequence[Row], metric: str, rate_column: str, stem: Pa
     A mean covers the rates at which all pictures of the category have a point, so that no step in it comes from a
     picture that drops out. Rates are logarithmic.
     """
-    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    sign = 1.0 if ALL_METRICS[metric].higher_is_better else -1.0
     curves = curves_of(rows, metric, rate_column, sign=sign)
     groups = {name: images for name, images in categories_of(rows).items() if name != ALL or len(images) > 1}
     names = codecs_of(rows)
@@ -110,7 +110,7 @@ def rate_distortion(rows: Sequence[Row], metric: str, rate_column: str, stem: Pa
                     style |= {"marker": ""}  # an interpolated mean has no points of its own
                 (line,) = panel.plot(mean.rates, [sign * quality for quality in mean.qualities], **style)
                 shown.setdefault(codec, line)
-        dress(panel, f"{category} ({len(images)})", rate_column, METRICS[metric].label, log_x=True)
+        dress(panel, f"{category} ({len(images)})", rate_column, ALL_METRICS[metric].label, log_x=True)
     made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4 if len(groups) in {1, 2, 4} else 6)
     return save(made, stem)
 

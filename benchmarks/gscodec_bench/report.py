@@ -39,17 +39,36 @@ def write_report(results: Results, markdown: str, plots: Sequence[Path], path: P
     sections += [f'<p><img class="plot" alt="{html.escape(plot.stem)}" src="{_svg_uri(plot)}"></p>' for plot in plots]
     viewers = [viewer for source, stack in _picked(results) for viewer in _viewers(results, source, stack, rate_column)]
     if viewers:
-        sections += ["<h2>Side by side at equal bytes</h2>", _resource("viewer_note.html"), *viewers]
+        sections += ["<h2>Side by side at equal bytes</h2>", resource("viewer_note.html"), *viewers]
+    return write_page(markdown.splitlines()[0].lstrip("# "), sections, path)
+
+
+def write_page(title: str, sections: Iterable[str], path: Path) -> Path:
+    """A page of sections of HTML, with the style and the script that viewers need in it."""
     parts = {
-        "title": html.escape(markdown.splitlines()[0].lstrip("# ")),
-        "style": _resource("page.css"),
+        "title": html.escape(title),
+        "style": resource("page.css"),
         "body": "\n".join(sections),
-        "script": _resource("viewer.js"),
+        "script": resource("viewer.js"),
     }
     # in one pass, so that no part fills a place that another brings
-    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("page.html"))
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], resource("page.html"))
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def viewer(title: str, tiles: Iterable[str]) -> str:
+    """HTML of pictures to flip through, each a `tile`, the source first."""
+    return f'<section class="viewer"><h3>{html.escape(title)}</h3><div class="tiles">{"".join(tiles)}</div></section>'
+
+
+def tile(name: str, about: str, samples: Samples, source: Samples | None) -> str:
+    """HTML of one picture (H, W, 1 or 3) with its caption, and with the map of its error if there is a source."""
+    error = "" if source is None else f' data-error="{data_uri(error_map(source, samples))}"'
+    return (
+        f'<figure><img alt="{html.escape(name)}" src="{data_uri(samples)}"{error}>'
+        f"<figcaption><b>{html.escape(name)}</b><br>{html.escape(about)}</figcaption></figure>"
+    )
 
 
 def _picked(results: Results) -> list[tuple[Source, ImageStack]]:
@@ -85,24 +104,13 @@ def _viewers(results: Results, source: Source, stack: ImageStack, rate_column: s
 def _viewer(name: str, stack: ImageStack, channels: slice, crop: Crop, shown: Sequence[Shown], rate_column: str) -> str:
     height, width, n_channels = stack.samples.shape
     clean = crop.of(stack.samples)[:, :, channels]
-    tiles = [_tile("source", f"{width}x{height} px", clean, None)]
+    tiles = [tile("source", f"{width}x{height} px", clean, None)]
     for one in shown:
         rate = bpp(one.n_bytes, height, width) / (n_channels if rate_column == "bppc" else 1)
         about = f"{rate:.3f} {rate_column}, {one.psnr:.2f} dB"
-        tiles.append(_tile(f"{one.codec} {one.setting}", about, crop.of(one.samples)[:, :, channels], clean))
+        tiles.append(tile(f"{one.codec} {one.setting}", about, crop.of(one.samples)[:, :, channels], clean))
     where = f"{crop.title}, {crop.width}x{crop.height} px at {crop.x},{crop.y}"
-    return (
-        f'<section class="viewer"><h3>{html.escape(name)}: {html.escape(where)}</h3>'
-        f'<div class="tiles">{"".join(tiles)}</div></section>'
-    )
-
-
-def _tile(name: str, about: str, samples: Samples, source: Samples | None) -> str:
-    error = "" if source is None else f' data-error="{data_uri(error_map(source, samples))}"'
-    return (
-        f'<figure><img alt="{html.escape(name)}" src="{data_uri(samples)}"{error}>'
-        f"<figcaption><b>{html.escape(name)}</b><br>{html.escape(about)}</figcaption></figure>"
-    )
+    return viewer(f"{name}: {where}", tiles)
 
 
 def to_html(markdown: str) -> str:
@@ -136,5 +144,6 @@ def _svg_uri(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Text of a file of the folder `page`."""
     return (files("gscodec_bench") / "page" / name).read_text(encoding="utf-8")

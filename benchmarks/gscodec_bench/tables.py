@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from gscodec.io.text import shown
-from gscodec.metrics import METRICS
 from gscodec_bench.curves import Curve, bd_quality, bd_rate, curves_of
+from gscodec_bench.judges import ALL_METRICS
 from gscodec_bench.plan import Results
 from gscodec_bench.table import Row, as_text, number
 
@@ -233,4 +233,4 @@ def _leads_of(
 
 
 def _sign(metric: str) -> float:
-    return 1.0 if METRICS[metric].higher_is_better else -1.0
+    return 1.0 if ALL_METRICS[metric].higher_is_better else -1.0

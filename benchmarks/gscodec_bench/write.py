@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from gscodec.io.atomic import write_atomic
-from gscodec.metrics import METRICS
 from gscodec_bench import plots, tables
+from gscodec_bench.judges import ALL_METRICS
 from gscodec_bench.plan import Results
 from gscodec_bench.report import write_report
 from gscodec_bench.table import Row, number
@@ -36,8 +36,8 @@ def write_comparison(
     lines = tables.front_matter(results, title, about)
     found: list[dict[str, str]] = []
     for metric in measured:
-        label = METRICS[metric].label
-        better = "higher is better" if METRICS[metric].higher_is_better else "lower is better"
+        label = ALL_METRICS[metric].label
+        better = "higher is better" if ALL_METRICS[metric].higher_is_better else "lower is better"
         lines += [f"## {label}, {better}", ""]
         lines += tables.quality_at_rates(rows, metric, rate_column, rates, _DIGITS.get(metric, 4))
         if metric == "psnr":

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _RIVALS: Final[dict[str, Callable[[], Codec]]] = {
-    rival.name: rival for rival in (Jpeg, WebP, Avif, JpegXl, Astc, Bc1, Bc7, Basis)
+    rival().name: rival for rival in (Jpeg, WebP, Avif, JpegXl, Astc, Bc1, Bc7, Basis)
 }
 PICTURE_RIVALS: Final = ("jpeg", "webp", "avif", "jxl")
 """Codecs for pictures on disk."""
@@ -46,6 +46,8 @@ def get_codec(name: str, device: str = "auto", threads: int | None = None) -> Co
     """
     if name == "gscodec" or name.startswith("gscodec:"):
         return parse(name, device, threads)
+    if name.startswith("avif:"):
+        return Avif(name.removeprefix("avif:"))
     if name not in _RIVALS:
         raise InvalidArgument(f"codec {name!r} is not known: use {', '.join(codec_names())}")
     return _RIVALS[name]()

@@ -4,11 +4,20 @@ from typing import Final
 
 from gscodec.errors import InvalidArgument
 from gscodec_bench.plan import Suite
-from gscodec_bench.suites import ablation, check, lod, rd, restoration, speed, stacks
+from gscodec_bench.suites import ablation, check, lod, rd, restoration, speed, stacks, visual
 
 SUITES: Final = {
     suite.name: suite
-    for suite in (rd.SUITE, stacks.SUITE, lod.SUITE, ablation.SUITE, restoration.SUITE, speed.SUITE, check.SUITE)
+    for suite in (
+        rd.SUITE,
+        visual.SUITE,
+        stacks.SUITE,
+        lod.SUITE,
+        ablation.SUITE,
+        restoration.SUITE,
+        speed.SUITE,
+        check.SUITE,
+    )
 }
 
 

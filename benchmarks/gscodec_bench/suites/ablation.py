@@ -62,7 +62,9 @@ def tasks(plan: Plan, notes: Notes) -> list[Task]:
         for parts in variants():
             name = names_of(parts)
             key = {"image": source.name, "variant": name, "setting": f"{side}px", "steps": steps or "paper"}
-            work = partial(measure, source, tuple(sorted(parts)), key, side, steps, plan.metrics, plan.threads)
+            work = partial(
+                measure, source, tuple(sorted(parts)), key, side, steps, plan.metrics or tuple(METRICS), plan.threads
+            )
             made.append(Task(f"{source.name} {name}", (key,), stamps, work))
     return made
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from gscodec.metrics import METRICS
 from gscodec_bench.codecs import Codec
 from gscodec_bench.measure import code, file_name, igs_figures, keep_files, quality_figures, rate_figures, time_figures
 from gscodec_bench.plan import Notes, Plan, Task, load_all
@@ -56,7 +57,8 @@ def compare_tasks(plan: Plan, notes: Notes, names: Sequence[str], rates: Sequenc
                 notes.skip(f"{source.name} with {codec.name}", refusal)
                 continue
             for setting in codec.settings(plan.rates or rates):
-                work = partial(measure, source, codec, setting, plan.metrics, 1 if plan.quick else 3, plan.files)
+                metrics, runs = plan.metrics or tuple(METRICS), 1 if plan.quick else 3
+                work = partial(measure, source, codec, setting, metrics, runs, plan.files)
                 stamps = {"source_sha256": sha256, "codec_version": codec.version()}
                 label = f"{source.name} {codec.name} {setting}"
                 tasks.append(Task(label, (key_of(source, codec, setting),), stamps, work))
