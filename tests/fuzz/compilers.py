@@ -64,24 +64,25 @@ def fuzz_compiler() -> Compiler:
 @functools.cache
 def unguided_compiler() -> Compiler:
     """A compiler for fuzz targets with the driver that stands in for libFuzzer."""
-    for c, cxx in (("clang", "clang++"), (_cc(), _cxx())):
+    for c, cxx in (("clang", "clang++"), (_cc(), cxx_compiler())):
         if shutil.which(cxx) and _runs(cxx, _SANITIZE, "int main() { return 0; }"):
             return Compiler(c, cxx, _SANITIZE, guided=False)
-    return Compiler(_cc(), _cxx(), (), guided=False)
+    return Compiler(_cc(), cxx_compiler(), (), guided=False)
 
 
 @functools.cache
 def race_flags() -> tuple[str, ...]:
     """What makes the C++ compiler look for data races, where it can."""
     flags = ("-fsanitize=thread",)
-    return flags if _runs(_cxx(), flags, "#include <thread>\nint main() { std::thread([] {}).join(); }") else ()
+    return flags if _runs(cxx_compiler(), flags, "#include <thread>\nint main() { std::thread([] {}).join(); }") else ()
 
 
 def _cc() -> str:
     return os.environ.get("CC") or shutil.which("cc") or "gcc"
 
 
-def _cxx() -> str:
+def cxx_compiler() -> str:
+    """The C++ compiler of the build."""
     return os.environ.get("CXX") or shutil.which("c++") or "g++"
 
 
@@ -135,7 +136,7 @@ def pool_stress(folder: Path, flags: Sequence[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "pool_stress"
     sources = (NATIVE / "pool_stress.cpp", ENGINE / "threads" / "thread_pool.cpp")
-    _run(_cxx(), "-std=c++17", "-g", "-O1", f"-I{ENGINE}", *flags, "-pthread", "-o", program, *sources)
+    _run(cxx_compiler(), "-std=c++17", "-g", "-O1", f"-I{ENGINE}", *flags, "-pthread", "-o", program, *sources)
     return program
 
 

@@ -54,7 +54,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 else
                     subset_from_planes(planes, n_planes, model, task, subset, outside, to);
             };
-            load_planes(target, model.n_channels, ws.out.data(), ws.grad.data());
+            load_planes(target, model.n_channels, ws.out, ws.grad);
             std::vector<float>& weights = task.worker().importance;
             const int weight_planes = importance.stride ? model.n_channels : 1;
             if (importance) {
@@ -62,8 +62,8 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 load_planes(importance.data, weight_planes, nullptr, weights.data());
             }
             for (int c = 0; c < model.n_channels; ++c) {
-                const float* const out = ws.out.data() + c * kBatch;
-                float* const grad = ws.grad.data() + c * kBatch;
+                const float* const out = ws.out + c * kBatch;
+                float* const grad = ws.grad + c * kBatch;
                 double* const sums = parts[tile].pointwise;
                 const float* const weight = weights.data() + (weight_planes > 1 ? c * kBatch : 0);
                 if (importance)
@@ -83,7 +83,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             TileTask task(context, model, records, tile);
             task.load_pixels(kWholeTile);
             task.blend(kBatch);
-            tile_to_planes(task.ws().out.data(), model, task, image);
+            tile_to_planes(task.ws().out, model, task, image);
             std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
         });
         value = photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
@@ -93,7 +93,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             task.load_pixels(kWholeTile);
             std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
-            tile_from_planes(grad, model.n_channels, model, task, nullptr, task.ws().grad.data());
+            tile_from_planes(grad, model.n_channels, model, task, nullptr, task.ws().grad);
             context.kernels.accumulate(task.ws(), task.args, slots + task.first_pair(), moments);
         });
     }

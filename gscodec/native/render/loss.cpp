@@ -47,10 +47,12 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
             if (w.ssim != 0) sums.weight = std::accumulate(weight, weight + width, sums.weight);
         }
         if (w.ssim == 0) return;
+        std::vector<float>& scratch = this_worker().ssim;
+        fit_size(scratch, kSsimScratch);
         for (int64_t c = 0; c < column_blocks; ++c) {
             const SsimArgs args = {image + offset, target + offset, weights, grad + offset, height, width, row0, row1,
                                    c * kColumns, std::min(width, (c + 1) * kColumns), ssim};
-            sums.ssim += context.kernels.ssim(args, this_worker().ssim);
+            sums.ssim += context.kernels.ssim(args, scratch.data());
         }
     });
     return finish(parts, w, count, static_cast<bool>(importance));

@@ -15,8 +15,7 @@ namespace {
 // near each other. Values do not depend on it.
 void gather_neighbours(const double* points, int64_t* order, int64_t n, const TileTask& task) {
     if (n <= kGroup) return;
-    thread_local std::vector<int64_t> sorted;
-    sorted.resize(n);
+    std::vector<int64_t> sorted(n);
     const auto block = [&](int64_t p) {
         const int column = static_cast<int>((points[2 * p] - task.origin_x) / kRun);
         const int row = static_cast<int>((points[2 * p + 1] - task.origin_y) / (kGroup / kRun));

@@ -1,11 +1,6 @@
 #include "render/tile_task.h"
 
 namespace gscodec {
-namespace {
-
-int64_t grow(int64_t n) { return std::max<int64_t>(64, n + n / 2); }
-
-}  // namespace
 
 Worker& this_worker() {
     thread_local Worker worker;
@@ -19,24 +14,10 @@ TileTask::TileTask(const Context& context, const Model& model, const Records& re
     origin_y = static_cast<double>((model.rect.y0 + tile / columns) * kTile);
     const int64_t first = model.offsets[tile], n = model.offsets[tile + 1] - first;
     args = {n, model.n_channels, kBatch, model.top_k, false};
-    Workspace& ws = worker_.ws;
+    Workspace& ws = worker_.memory.view;
     const int channels = model.n_channels;
-    if (static_cast<int64_t>(ws.axes.size()) < n) ws.axes.resize(grow(n));
-    if (static_cast<int64_t>(ws.weights.size()) < n * kBatch) ws.weights.resize(grow(n) * kBatch);
-    if (static_cast<int64_t>(ws.members.size()) < n * kGroups) {
-        ws.members.resize(grow(n) * kGroups);
-        ws.places.resize(grow(n) * kGroups);
-        ws.active.resize(grow(n));
-        ws.touched.resize(grow(n));
-        ws.lower.resize(grow(n) * kGroupLanes);
-        ws.upper.resize(grow(n) * kGroupLanes);
-    }
-    if (static_cast<int64_t>(ws.features.size()) < n * channels) ws.features.resize(grow(n) * channels);
-    if (static_cast<int>(ws.out.size()) < channels * kBatch) {
-        ws.out.resize(channels * kBatch);
-        ws.grad.resize(channels * kBatch);
-        worker_.codes.resize(channels * kBatch);
-    }
+    worker_.memory.reserve(n, channels);
+    if (static_cast<int>(worker_.codes.size()) < channels * kBatch) worker_.codes.resize(channels * kBatch);
     for (int64_t k = 0; k < n; ++k) {
         constexpr int64_t kAhead = 8;
         if (k + kAhead < n) records.prefetch(model.indices[first + k + kAhead]);
@@ -48,16 +29,15 @@ TileTask::TileTask(const Context& context, const Model& model, const Records& re
                       static_cast<float>(a.u_x * dx + a.u_y * dy), static_cast<float>(a.v_x),
                       static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
                       static_cast<float>(-dx), static_cast<float>(-dy)};
-        records.features(i, ws.features.data() + k * channels);
+        records.features(i, ws.features + k * channels);
     }
 }
 
-
 void TileTask::blend(int n, bool keep_weights, bool have_threshold) {
-    Workspace& w = worker_.ws;
+    Workspace& w = worker_.memory.view;
     if (args.n == 0) {
         for (int c = 0; c < args.n_channels; ++c)
-            std::fill_n(w.out.data() + c * kBatch, n, model_.background[c]);
+            std::fill_n(w.out + c * kBatch, n, model_.background[c]);
         return;
     }
     const int lanes = context_.kernels.lanes;
@@ -67,9 +47,8 @@ void TileTask::blend(int n, bool keep_weights, bool have_threshold) {
     context_.kernels.blend(w, args, keep_weights);
 }
 
-
 int TileTask::load_pixels(const Subset& subset) {
-    Workspace& w = worker_.ws;
+    Workspace& w = worker_.memory.view;
     const int side = static_cast<int>(kTile / subset.step), count = side * side;
     const int layout = 1 + static_cast<int>((subset.step * kTile + subset.y) * kTile + subset.x);
     if (w.layout == layout) return count;

@@ -6,12 +6,13 @@
 
 #include "render/model.h"
 #include "render/records.h"
+#include "render/workspace.h"
 
 namespace gscodec {
 
-// One worker's scratch; kept from call to call.
+// One worker's scratch; kept from call to call, but for the memory of very long lists.
 struct Worker {
-    Workspace ws;
+    WorkspaceMemory memory;
     std::vector<int32_t> codes;
     std::vector<float> ssim;
     std::vector<float> importance;  // (planes, kBatch)
@@ -27,8 +28,11 @@ inline void fit_size(std::vector<float>& buffer, int64_t n) {
 class TileTask {
 public:
     TileTask(const Context& context, const Model& model, const Records& records, int64_t tile);
+    ~TileTask() { worker_.memory.trim(); }
+    TileTask(const TileTask&) = delete;
+    TileTask& operator=(const TileTask&) = delete;
 
-    Workspace& ws() { return worker_.ws; }
+    Workspace& ws() { return worker_.memory.view; }
     Worker& worker() { return worker_; }
 
     // Blends the first n points of ws().x, ws().y into ws().out.
@@ -39,8 +43,8 @@ public:
 
     // For points of their own.
     void forget_layout() {
-        worker_.ws.layout = 0;
-        worker_.ws.have_boxes = false;
+        worker_.memory.view.layout = 0;
+        worker_.memory.view.have_boxes = false;
     }
 
     // Part of the tile that lies in the image.

@@ -46,7 +46,7 @@ void rows_from_tile(const From* planar, int channels, int64_t stride, To* out) {
 
 void write_points(const Context& context, TileTask& task, int n, const int64_t* pixels, Sample type, void* out) {
     const int channels = task.args.n_channels;
-    if (type == Sample::kFloat32) return scatter(task.ws().out.data(), n, channels, pixels, static_cast<float*>(out));
+    if (type == Sample::kFloat32) return scatter(task.ws().out, n, channels, pixels, static_cast<float*>(out));
     int32_t* codes = task.worker().codes.data();
     context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
     if (type == Sample::kUint8) return scatter(codes, n, channels, pixels, static_cast<uint8_t*>(out));
@@ -56,7 +56,7 @@ void write_points(const Context& context, TileTask& task, int n, const int64_t* 
 void write_tile(const Context& context, TileTask& task, int64_t first, int64_t stride, Sample type, void* out) {
     const int channels = task.args.n_channels;
     if (type == Sample::kFloat32)
-        return rows_from_tile(task.ws().out.data(), channels, stride, static_cast<float*>(out) + first);
+        return rows_from_tile(task.ws().out, channels, stride, static_cast<float*>(out) + first);
     int32_t* codes = task.worker().codes.data();
     context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
     if (type == Sample::kUint8) return rows_from_tile(codes, channels, stride, static_cast<uint8_t*>(out) + first);

@@ -1,8 +1,6 @@
 // Per Gaussian, the moments that its gradient needs (render/reference.py, backward).
 #pragma once
-#include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "render/isa/group.h"
 
@@ -35,7 +33,7 @@ template <int C>
 void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* slots, float* moments) {
     const int n_channels = C ? C : args.n_channels;
     const int width = kMoments + n_channels;
-    float* const grads = ws.grad.data();
+    float* const grads = ws.grad;
     const Vec middle = splat(kTileSide / 2);
     PointTerms terms;
     // Gradients by total, so that unnormalised weights serve.
@@ -44,7 +42,7 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
         Vec sum = splat(0);
         for (int c = 0; c < n_channels; ++c) {
             const Vec g = load(grads + c * kBatch + p) * inverse;
-            sum = fma(g, load(ws.out.data() + c * kBatch + p), sum);
+            sum = fma(g, load(ws.out + c * kBatch + p), sum);
             store(grads + c * kBatch + p, g);
         }
         store(terms.along + p, splat(0) - sum);
@@ -56,18 +54,18 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
         store(terms.yy + p, y * y);
     }
     const int64_t stride = row_stride(args.n_points), group_size = args.n * stride;
-    std::vector<float> feature_sums(C ? 0 : (n_channels + kSumBlock) * kLanes);
+    float* const feature_sums = ws.feature_sums;
     for (int64_t i = 0; i < args.n; ++i) {
-        const int32_t* const places = ws.places.data() + i * kGroups;
-        const float* const feature = ws.features.data() + i * n_channels;
+        const int32_t* const places = ws.places + i * kGroups;
+        const float* const feature = ws.features + i * n_channels;
         LaneSums sums;
         Vec f[C ? C : 1];
         for (int c = 0; c < (C ? C : 1); ++c) f[c] = splat(0);
-        std::fill(feature_sums.begin(), feature_sums.end(), 0.0f);
+        if (!C) fill(feature_sums, (n_channels + kSumBlock) * kLanes, 0.0f);
         for (uint64_t left = ws.touched[i]; left; left &= left - 1) {
             const int p = __builtin_ctzll(left) * kLanes, g = p / kGroup;
             const int64_t place = ws.shortlisted ? places[g] : i;
-            const Vec w = load(ws.weights.data() + g * group_size + place * stride + p % kGroup);
+            const Vec w = load(ws.weights + g * group_size + place * stride + p % kGroup);
             Vec h = load(terms.along + p);
             for (int c = 0; c < n_channels; ++c) {
                 const Vec g_c = load(grads + c * kBatch + p);
@@ -75,7 +73,7 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
                 if (C) {
                     f[C ? c : 0] = fma(w, g_c, f[C ? c : 0]);
                 } else {
-                    float* sum = feature_sums.data() + c * kLanes;
+                    float* sum = feature_sums + c * kLanes;
                     store(sum, fma(w, g_c, load(sum)));
                 }
             }
@@ -94,18 +92,18 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
         constexpr int kFirst = kSumBlock - kMoments;  // channels in the first block
         for (int k = 0; k < kMoments; ++k) block[k] = about[k];
         for (int c = 0; c < kFirst; ++c)
-            block[kMoments + c] = C ? (c < C ? f[c < C ? c : 0] : splat(0)) : load(feature_sums.data() + c * kLanes);
+            block[kMoments + c] = C ? (c < C ? f[c < C ? c : 0] : splat(0)) : load(feature_sums + c * kLanes);
         sum_lanes(block, sum);
         if (C + kMoments == kSumBlock)
             std::memcpy(row, sum, sizeof sum);
         else
-            std::copy_n(sum, std::min(width, kSumBlock), row);
+            copy(sum, smaller(width, kSumBlock), row);
         for (int first = kFirst; first < n_channels; first += kSumBlock) {
             for (int c = 0; c < kSumBlock; ++c)
                 block[c] = C ? (first + c < C ? f[first + c < C ? first + c : 0] : splat(0))
-                             : load(feature_sums.data() + (first + c) * kLanes);
+                             : load(feature_sums + (first + c) * kLanes);
             sum_lanes(block, sum);
-            std::copy_n(sum, std::min(n_channels - first, kSumBlock), row + kMoments + first);
+            copy(sum, smaller(n_channels - first, kSumBlock), row + kMoments + first);
         }
     }
 }

@@ -14,8 +14,6 @@
 // exactly zero: that is what makes a sample equal its pixel to the bit.
 #include "render/isa/kernels.h"
 
-#include <algorithm>
-
 #include "render/isa/accumulate.h"
 #include "render/isa/distances.h"
 #include "render/isa/mix.h"
@@ -31,7 +29,7 @@ namespace {
 
 void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
     shortlists(ws, args);
-    if (keep_weights) std::fill_n(ws.touched.begin(), args.n, uint64_t{0});
+    if (keep_weights) fill(ws.touched, args.n, uint64_t{0});
     for (int g = 0; g * kGroup < args.n_points; ++g) {
         const Group group = group_at(ws, args, g);
         distances(ws, group, group.first, group.last);

@@ -1,7 +1,6 @@
 // What one instruction set's build of kernels.cpp offers, as a table of functions. See kernels.cpp for the method.
 #pragma once
 #include <cstdint>
-#include <vector>
 
 namespace gscodec {
 
@@ -28,20 +27,23 @@ struct Boxes {
     alignas(64) float x[kGroupLanes], y[kGroupLanes], half_x[kGroupLanes], half_y[kGroupLanes];
 };
 
-// Scratch memory of one worker; grows to the longest tile list it meets.
+// Scratch memory of one worker, for lists of up to n Gaussians (render/workspace.h). No containers: their functions would be
+// compiled for every instruction set under one name.
 struct Workspace {
-    std::vector<float> weights;   // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
-    std::vector<float> features;  // (n, C)
-    std::vector<LocalAxes> axes;  // (n,)
-    std::vector<float> out;       // (C, kBatch)
-    std::vector<float> grad;      // (C, kBatch)
-    std::vector<float> lower, upper;    // (n, kGroupLanes) bounds of sqrt(q) over a group's points
-    std::vector<int32_t> members;       // (kGroups, n) shortlists: places in the list, ascending
-    std::vector<int32_t> places;        // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
-    std::vector<int32_t> active;        // (n,) of a vector of points, the members near one of them
-    std::vector<uint64_t> touched;      // (n,) vectors of points, a bit each, that a Gaussian has weights at
+    float* weights = nullptr;      // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
+    float* features = nullptr;     // (n, C)
+    LocalAxes* axes = nullptr;     // (n,)
+    float* out = nullptr;          // (C, kBatch)
+    float* grad = nullptr;         // (C, kBatch)
+    float* lower = nullptr;        // (n, kGroupLanes) bounds of sqrt(q) over a group's points
+    float* upper = nullptr;        // (n, kGroupLanes)
+    int32_t* members = nullptr;    // (kGroups, n) shortlists: places in the list, ascending
+    int32_t* places = nullptr;     // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
+    int32_t* active = nullptr;     // (n,) of a vector of points, the members near one of them
+    uint64_t* touched = nullptr;   // (n,) vectors of points, a bit each, that a Gaussian has weights at
+    float* feature_sums = nullptr; // (C + kSumBlock, kGroupLanes)
     int64_t n_members[kGroups];
-    bool shortlisted = false;           // false: members holds the whole list, for all groups
+    bool shortlisted = false;  // false: members holds the whole list, for all groups
     Boxes boxes;
     bool have_boxes = false;  // boxes are those of x and y
     int layout = 0;           // what x and y hold: 0 points of their own, else a pattern that many tiles share
@@ -50,6 +52,7 @@ struct Workspace {
 
 // Gradient sums of one (tile, Gaussian) pair: h dx, h dy, h dx^2, h dx dy, h dy^2 in px, then C feature gradients.
 constexpr int kMoments = 5;
+constexpr int kSumBlock = 8;  // sums over lanes that are made at once
 
 struct BlendArgs {
     int64_t n;            // Gaussians in the list; axes and features of the workspace are filled
@@ -60,6 +63,9 @@ struct BlendArgs {
 };
 
 constexpr int64_t kSsimColumns = 256;  // widest block of one SSIM call
+constexpr int kSsimRadius = 5, kSsimTaps = 2 * kSsimRadius + 1;
+constexpr int64_t kSsimStride = kSsimColumns + 4 * kSsimRadius + 2 * 16;          // of its rows
+constexpr int64_t kSsimScratch = kSsimStride * (5 + 3 + 1 + 2 * kSsimTaps * (5 + 3));  // values it works on
 
 struct SsimArgs {
     const float* image;      // (height, width) one channel
@@ -86,8 +92,8 @@ struct KernelTable {
     // The same where each value counts `weight` times, in grad and both sums; the plain sum d^2 is added to sums[2].
     void (*pointwise_weighted)(const float* a, const float* b, const float* weight, int64_t n, float l1, float l2,
                                float* grad, double* sums);
-    // SSIM of one block; returns the sum of SSIM over its pixels, by their weights.
-    double (*ssim)(const SsimArgs&, std::vector<float>& scratch);
+    // SSIM of one block; returns the sum of SSIM over its pixels, by their weights. `scratch` has kSsimScratch values.
+    double (*ssim)(const SsimArgs&, float* scratch);
 };
 
 const KernelTable* kernels_baseline();

@@ -27,10 +27,10 @@ inline bool mix_vector(Workspace& ws, const BlendArgs& args, const Group& group,
     const int n_channels = C ? C : args.n_channels;
     float* const column = group.q + p - group.first;
     // Infinity marks what break_ties put out of reach, so it must stay above every threshold.
-    const Vec threshold = min(load(ws.threshold + p), splat(std::numeric_limits<float>::max()));
+    const Vec threshold = min(load(ws.threshold + p), splat(kLargest));
     const Vec nearest = load(ws.nearest + p);
     // A branch that asks for each member whether some point is near is a coin toss; a list of those near is not.
-    int32_t* const active = ws.active.data();
+    int32_t* const active = ws.active;
     int64_t n_active = 0;
     int n_near = 0;
     for (int64_t j = 0; j < group.n; ++j) {
@@ -44,11 +44,11 @@ inline bool mix_vector(Workspace& ws, const BlendArgs& args, const Group& group,
     Vec total = splat(0), sum[C ? C : 1];
     for (int c = 0; c < (C ? C : 1); ++c) sum[c] = splat(0);
     if (!C)
-        for (int c = 0; c < n_channels; ++c) store(ws.out.data() + c * kBatch + p, splat(0));
+        for (int c = 0; c < n_channels; ++c) store(ws.out + c * kBatch + p, splat(0));
     const uint64_t bit = uint64_t{1} << p / kLanes;
     for (int64_t a = 0; a < n_active; ++a) {
         const int32_t member = group.members[active[a]];
-        const float* const feature = ws.features.data() + member * n_channels;
+        const float* const feature = ws.features + member * n_channels;
         float* const at = column + active[a] * group.stride;
         const Vec q = load(at);
         const Vec w = keep(less_equal(q, threshold), exp2_nonpositive(nearest - q));
@@ -61,7 +61,7 @@ inline bool mix_vector(Workspace& ws, const BlendArgs& args, const Group& group,
             for (int c = 0; c < C; ++c) sum[c] = fma(w, splat(feature[c]), sum[c]);
         } else {
             for (int c = 0; c < n_channels; ++c) {
-                float* out = ws.out.data() + c * kBatch + p;
+                float* out = ws.out + c * kBatch + p;
                 store(out, fma(w, splat(feature[c]), load(out)));
             }
         }
@@ -69,7 +69,7 @@ inline bool mix_vector(Workspace& ws, const BlendArgs& args, const Group& group,
     store(ws.total + p, total);
     const Vec inverse = splat(1) / total;
     for (int c = 0; c < n_channels; ++c) {
-        float* out = ws.out.data() + c * kBatch + p;
+        float* out = ws.out + c * kBatch + p;
         store(out, (C ? sum[C ? c : 0] : load(out)) * inverse);
     }
     return false;

@@ -1,8 +1,7 @@
 // L1 and L2 of two runs of samples, and their gradient.
 #pragma once
-#include <algorithm>
-
 #include "render/isa/kernels.h"
+#include "render/isa/memory.h"
 #include "render/isa/simd.h"
 
 namespace gscodec {
@@ -27,11 +26,11 @@ void pointwise(const float* a, const float* b, int64_t n, float l1, float l2, fl
     }
     if (i < n) {
         float tail_a[kLanes] = {}, tail_b[kLanes] = {}, tail_g[kLanes];
-        std::copy(a + i, a + n, tail_a);
-        std::copy(b + i, b + n, tail_b);
+        copy(a + i, n - i, tail_a);
+        copy(b + i, n - i, tail_b);
         pointwise_step(load(tail_a), load(tail_b), w1, w2, g, absolute, square);
         store(tail_g, g);
-        std::copy(tail_g, tail_g + (n - i), grad + i);
+        copy(tail_g, n - i, grad + i);
     }
     sums[0] += sum_lanes(absolute);
     sums[1] += sum_lanes(square);
@@ -57,12 +56,12 @@ void pointwise_weighted(const float* a, const float* b, const float* weight, int
     }
     if (i < n) {
         float tail_a[kLanes] = {}, tail_b[kLanes] = {}, tail_w[kLanes] = {}, tail_g[kLanes];
-        std::copy(a + i, a + n, tail_a);
-        std::copy(b + i, b + n, tail_b);
-        std::copy(weight + i, weight + n, tail_w);
+        copy(a + i, n - i, tail_a);
+        copy(b + i, n - i, tail_b);
+        copy(weight + i, n - i, tail_w);
         weighted_step(load(tail_a), load(tail_b), load(tail_w), w1, w2, g, totals);
         store(tail_g, g);
-        std::copy(tail_g, tail_g + (n - i), grad + i);
+        copy(tail_g, n - i, grad + i);
     }
     for (int k = 0; k < 3; ++k) sums[k] += sum_lanes(totals[k]);
 }

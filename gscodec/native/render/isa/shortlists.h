@@ -1,8 +1,6 @@
 // For each group of points, the Gaussians that may be among the K nearest of one of them.
 #pragma once
-#include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <math.h>
 
 #include "render/isa/top_k.h"
 
@@ -25,7 +23,7 @@ inline void extremes(Vec low, Vec high, float& least, float& largest) {
 
 void find_boxes(Workspace& ws, int n_points) {
     for (int g = 0; g < kGroups; ++g) {
-        const int first = g * kGroup < n_points ? g * kGroup : 0, last = std::min(first + kGroup, n_points);
+        const int first = g * kGroup < n_points ? g * kGroup : 0, last = smaller(first + kGroup, n_points);
         Vec left = load(ws.x + first), right = left, top = load(ws.y + first), bottom = top;
         for (int p = first + kLanes; p < last; p += kLanes) {
             const Vec x = load(ws.x + p), y = load(ws.y + p);
@@ -49,46 +47,46 @@ constexpr int64_t kShortlistFrom = 24;
 // Fills members, places and n_members, or makes the whole list everybody's.
 void shortlists(Workspace& ws, const BlendArgs& args) {
     const int64_t n = args.n;
-    int32_t* const members = ws.members.data();
+    int32_t* const members = ws.members;
     ws.shortlisted = n >= kShortlistFrom && n > args.top_k;
     if (!ws.shortlisted) {
-        std::iota(members, members + n, 0);
+        for (int64_t i = 0; i < n; ++i) members[i] = static_cast<int32_t>(i);
         return;
     }
     if (!ws.have_boxes) find_boxes(ws, args.n_points);
     const Boxes& boxes = ws.boxes;
     // One reach serves all groups: in a full tile their boxes are alike.
-    const float half_x = *std::max_element(boxes.half_x, boxes.half_x + kGroups);
-    const float half_y = *std::max_element(boxes.half_y, boxes.half_y + kGroups);
+    float half_x = boxes.half_x[0], half_y = boxes.half_y[0];
+    for (int g = 1; g < kGroups; ++g) half_x = larger(half_x, boxes.half_x[g]), half_y = larger(half_y, boxes.half_y[g]);
     for (int64_t i = 0; i < n; ++i) {
         const LocalAxes& a = ws.axes[i];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
         const float u1 = a.u_x * half_x, u2 = a.u_y * half_y, v1 = a.v_x * half_x, v2 = a.v_y * half_y;
-        const float across = std::max((u1 + u2) * (u1 + u2) + (v1 + v2) * (v1 + v2),
-                                      (u1 - u2) * (u1 - u2) + (v1 - v2) * (v1 - v2));
+        const float across = larger((u1 + u2) * (u1 + u2) + (v1 + v2) * (v1 + v2),
+                                    (u1 - u2) * (u1 - u2) + (v1 - v2) * (v1 - v2));
         // What rounding may do to U and V, here and where the points' own are computed.
-        const float slope = std::abs(a.u_x) + std::abs(a.u_y) + std::abs(a.v_x) + std::abs(a.v_y);
-        const float slack = 1e-6f * (std::abs(a.u_0) + std::abs(a.v_0) + 2 * kTileSide * slope);
-        const Vec reach = splat(std::sqrt(across) + slack);
+        const float slope = fabsf(a.u_x) + fabsf(a.u_y) + fabsf(a.v_x) + fabsf(a.v_y);
+        const float slack = 1e-6f * (fabsf(a.u_0) + fabsf(a.v_0) + 2 * kTileSide * slope);
+        const Vec reach = splat(sqrtf(across) + slack);
         for (int g = 0; g < kGroups; g += kLanes) {
             const Vec x = load(boxes.x + g), y = load(boxes.y + g);
             const Vec u = fma(ux, x, fma(uy, y, u0)), v = fma(vx, x, fma(vy, y, v0));
             const Vec centre = root(fma(u, u, v * v));
-            store(ws.lower.data() + i * kGroupLanes + g, centre - reach);
-            store(ws.upper.data() + i * kGroupLanes + g, centre + reach);
+            store(ws.lower + i * kGroupLanes + g, centre - reach);
+            store(ws.upper + i * kGroupLanes + g, centre + reach);
         }
     }
     alignas(64) float limit[kGroupLanes];
     for (int g = 0; g < kGroups; g += kLanes)
-        store(limit + g, find(ws.upper.data() + g, kGroupLanes, n, args.top_k).kth * splat(1.000001f));
+        store(limit + g, find(ws.upper + g, kGroupLanes, n, args.top_k).kth * splat(1.000001f));
     const int n_groups = (args.n_points + kGroup - 1) / kGroup;
-    int32_t* const places = ws.places.data();
-    std::fill(ws.n_members, ws.n_members + kGroups, 0);
+    int32_t* const places = ws.places;
+    fill(ws.n_members, kGroups, int64_t{0});
     for (int64_t i = 0; i < n; ++i) {
         unsigned within = 0;
         for (int g = 0; g < kGroups; g += kLanes)
-            within |= bits(less_equal(load(ws.lower.data() + i * kGroupLanes + g), load(limit + g))) << g;
+            within |= bits(less_equal(load(ws.lower + i * kGroupLanes + g), load(limit + g))) << g;
         for (int g = 0; g < n_groups; ++g) {
             int64_t& count = ws.n_members[g];
             const bool in = within >> g & 1;

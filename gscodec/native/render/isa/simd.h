@@ -1,9 +1,11 @@
 // One vector type per instruction set behind the same few functions. The file that includes this is compiled once per
 // set, with GSCODEC_ISA_<name> defined; the baseline uses compiler vectors of four floats (SSE2, NEON).
 #pragma once
-#include <cmath>
+#include <math.h>
 #include <cstdint>
 #include <cstring>
+
+#include "render/isa/kernels.h"
 
 #if defined(GSCODEC_ISA_avx2) || defined(GSCODEC_ISA_avx512)
 #include <immintrin.h>
@@ -86,7 +88,7 @@ inline bool any(Mask m) {
 }
 inline unsigned bits(Mask m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
 inline Vec keep(Mask m, Vec v) { return reinterpret_cast<Vec>(m & reinterpret_cast<Mask>(v)); }
-inline Vec root(Vec v) { return Vec{std::sqrt(v[0]), std::sqrt(v[1]), std::sqrt(v[2]), std::sqrt(v[3])}; }
+inline Vec root(Vec v) { return Vec{sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])}; }
 // Nearest integer, ties to even, for |v| < 2^22: the sum's own rounding does it.
 inline Vec round_even(Vec v) {
     const Vec magic = splat(12582912.0f);
@@ -102,8 +104,6 @@ inline void store_truncated(int32_t* p, Vec v) {
 }
 
 #endif
-
-constexpr int kSumBlock = 8;
 
 // Sums of the lanes of each, always in the same order.
 #if defined(GSCODEC_ISA_avx512)

@@ -6,17 +6,15 @@
 // a block of 256 columns works inside the second-level cache whatever the size of the picture. Where pixels count
 // differently, each pixel's SSIM, and with it D, is multiplied by its weight.
 #pragma once
-#include <algorithm>
-#include <vector>
-
 #include "render/isa/kernels.h"
+#include "render/isa/memory.h"
 #include "render/isa/simd.h"
 
 namespace gscodec {
 namespace GSCODEC_ISA {
 namespace {
 
-constexpr int kRadius = 5, kTaps = 11;
+constexpr int kRadius = kSsimRadius, kTaps = kSsimTaps;
 
 // exp(-i^2 / (2 * 1.5^2)), normalised to sum 1 over the eleven taps; index is the distance from the centre.
 constexpr float kTap[kRadius + 1] = {2.6601171e-1f, 2.1300552e-1f, 1.0936069e-1f, 3.6000773e-2f, 7.5987582e-3f,
@@ -35,13 +33,13 @@ inline void blur_row(const float* in, float* out, int64_t n) {  // out[i] centre
 
 // The last eleven rows of something. Every row is kept twice, eleven apart, so that any eleven neighbours lie at fixed
 // distances from one pointer.
-constexpr int64_t kStride = kSsimColumns + 4 * kRadius + 2 * 16;
+constexpr int64_t kStride = kSsimStride;
 
 struct Ring {
     float* data;  // (2 * kTaps, kStride)
 
     float* row(int64_t r) const { return data + ((r + 4 * kTaps) % kTaps) * kStride; }
-    void repeat(int64_t r) const { std::copy_n(row(r), kStride, row(r) + kTaps * kStride); }
+    void repeat(int64_t r) const { copy(row(r), kStride, row(r) + kTaps * kStride); }
     // First of the rows r - 5 .. r + 5.
     const float* window(int64_t r) const { return row(r - kRadius); }
 };
@@ -53,13 +51,14 @@ inline Vec blur_column(const float* window) {
     return sum;
 }
 
-double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
+double ssim_block(const SsimArgs& args, float* scratch) {
     const int64_t n = args.column1 - args.column0;       // columns of the result
     const int64_t n_maps = n + 2 * kRadius;              // columns of the derivative maps
     const int64_t n_image = n_maps + 2 * kRadius;        // columns of the image
     enum { kX, kY, kXX, kYY, kXY, kMeans };
-    scratch.assign(kStride * (kMeans + 3 + 1 + 2 * kTaps * (kMeans + 3)), 0.0f);
-    float* cursor = scratch.data();
+    static_assert(kSsimScratch == kStride * (kMeans + 3 + 1 + 2 * kTaps * (kMeans + 3)), "as the rows below are laid out");
+    fill(scratch, kSsimScratch, 0.0f);
+    float* cursor = scratch;
     float* input[kMeans];
     for (float*& row : input) row = cursor, cursor += kStride;
     Ring means[kMeans];
@@ -70,19 +69,19 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
     for (Ring& ring : blurred) ring = {cursor}, cursor += 2 * kTaps * kStride;
 
     float* inside = cursor;                              // 1 where a map column belongs to the result
-    std::fill_n(inside + kRadius, n, 1.0f);
+    fill(inside + kRadius, n, 1.0f);
     float weights[kStride] = {};                         // of a row's pixels, by map column; 0 outside the image
 
     const int64_t first = args.column0 - 2 * kRadius;    // image column of input[.][0]
-    const int64_t left = std::max<int64_t>(0, first), right = std::min(args.width, first + n_image);
+    const int64_t left = larger<int64_t>(0, first), right = smaller(args.width, first + n_image);
     const Vec c1 = splat(kC1), c2 = splat(kC2), two = splat(2);
     double total = 0;
 
     for (int64_t r = args.row0 - 2 * kRadius; r < args.row1 + 2 * kRadius; ++r) {
         // Horizontal blurs of image row r.
         if (r >= 0 && r < args.height) {
-            std::copy(args.image + r * args.width + left, args.image + r * args.width + right, input[kX] + left - first);
-            std::copy(args.target + r * args.width + left, args.target + r * args.width + right, input[kY] + left - first);
+            copy(args.image + r * args.width + left, right - left, input[kX] + left - first);
+            copy(args.target + r * args.width + left, right - left, input[kY] + left - first);
             for (int64_t i = 0; i < n_image; i += kLanes) {
                 const Vec x = load(input[kX] + i), y = load(input[kY] + i);
                 store(input[kXX] + i, x * x);
@@ -91,7 +90,7 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             }
             for (int m = 0; m < kMeans; ++m) blur_row(input[m], means[m].row(r), n_maps);
         } else {
-            for (const Ring& ring : means) std::fill_n(ring.row(r), kStride, 0.0f);
+            for (const Ring& ring : means) fill(ring.row(r), kStride, 0.0f);
         }
         for (const Ring& ring : means) ring.repeat(r);
 
@@ -104,9 +103,8 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             const bool counts = s >= args.row0 && s < args.row1;
             if (args.weight) {
                 const int64_t map_first = args.column0 - kRadius;
-                const int64_t from = std::max<int64_t>(0, map_first), to = std::min(args.width, map_first + n_maps);
-                std::copy(args.weight + s * args.width + from, args.weight + s * args.width + to,
-                          weights + from - map_first);
+                const int64_t from = larger<int64_t>(0, map_first), to = smaller(args.width, map_first + n_maps);
+                copy(args.weight + s * args.width + from, to - from, weights + from - map_first);
             }
             Vec row_total = splat(0);
             for (int64_t i = 0; i < n_maps; i += kLanes) {
@@ -133,12 +131,12 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
             // Maps exist only inside the image.
             const int64_t origin = args.column0 - kRadius;
             for (float* row : maps) {
-                for (int64_t i = 0; i < std::max<int64_t>(0, -origin); ++i) row[i] = 0;
-                for (int64_t i = std::max<int64_t>(0, args.width - origin); i < kStride; ++i) row[i] = 0;
+                for (int64_t i = 0; i < larger<int64_t>(0, -origin); ++i) row[i] = 0;
+                for (int64_t i = larger<int64_t>(0, args.width - origin); i < kStride; ++i) row[i] = 0;
             }
             for (int m = 0; m < 3; ++m) blur_row(maps[m], blurred[m].row(s), n);
         } else {
-            for (const Ring& ring : blurred) std::fill_n(ring.row(s), kStride, 0.0f);
+            for (const Ring& ring : blurred) fill(ring.row(s), kStride, 0.0f);
         }
         for (const Ring& ring : blurred) ring.repeat(s);
 
@@ -156,12 +154,12 @@ double ssim_block(const SsimArgs& args, std::vector<float>& scratch) {
         }
         if (i < n) {  // the last columns, through a padded copy
             float x[kLanes] = {}, y[kLanes] = {}, g[kLanes] = {};
-            std::copy(args.image + at + i, args.image + at + n, x);
-            std::copy(args.target + at + i, args.target + at + n, y);
-            std::copy(args.grad + at + i, args.grad + at + n, g);
+            copy(args.image + at + i, n - i, x);
+            copy(args.target + at + i, n - i, y);
+            copy(args.grad + at + i, n - i, g);
             const Vec sum = fma(two * load(x), blur_column(d1 + i), fma(load(y), blur_column(d2 + i), blur_column(d0 + i)));
             store(g, fma(sum, scale, load(g)));
-            std::copy(g, g + (n - i), args.grad + at + i);
+            copy(g, n - i, args.grad + at + i);
         }
     }
     return total;

@@ -6,12 +6,6 @@ namespace gscodec {
 namespace GSCODEC_ISA {
 namespace {
 
-inline Vec least_of(const float* q, int64_t stride, int64_t n) {
-    Vec least = splat(kInfinity);
-    for (int64_t i = 0; i < n; ++i) least = min(least, load(q + i * stride));
-    return least;
-}
-
 void thresholds(Workspace& ws, const BlendArgs& args, const Group& group) {
     for (int p = group.first; p < group.last; p += kLanes) {
         const float* q = group.q + p - group.first;

@@ -1,8 +1,7 @@
 // The K-th smallest of many values, lane by lane.
 #pragma once
-#include <algorithm>
+#include <cstring>
 #include <utility>
-#include <vector>
 
 #include "render/isa/group.h"
 
@@ -14,6 +13,12 @@ namespace {
 struct Found {
     Vec kth, least;
 };
+
+inline Vec least_of(const float* q, int64_t stride, int64_t n) {
+    Vec least = splat(kInfinity);
+    for (int64_t i = 0; i < n; ++i) least = min(least, load(q + i * stride));
+    return least;
+}
 
 // Inserts x into ascending kept[0 .. Depth): the largest falls out.
 template <int Depth>
@@ -51,17 +56,25 @@ Found search(const float* q, int64_t stride, int64_t n) {
     return {kept[Depth - 1], Smallest ? kept[0] : least};
 }
 
-// Any depth, without registers to speak of.
+// Any depth: bit by bit, the largest number that fewer than top_k of the values are below. Values are not negative, so that
+// their bits order as they do.
 Found search_any(const float* q, int64_t stride, int64_t n, int top_k) {
-    std::vector<float> column(n);
-    float kth[kLanes], least[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-        for (int64_t i = 0; i < n; ++i) column[i] = q[i * stride + lane];
-        std::nth_element(column.begin(), column.begin() + (top_k - 1), column.end());
-        kth[lane] = column[top_k - 1];
-        least[lane] = *std::min_element(column.begin(), column.begin() + top_k);
+    constexpr uint32_t kInfinityBits = 0x7f800000;
+    uint32_t found[kLanes] = {};
+    float lanes[kLanes], counts[kLanes];
+    for (uint32_t bit = 1u << 30; bit; bit >>= 1) {
+        uint32_t trial[kLanes];
+        for (int lane = 0; lane < kLanes; ++lane) trial[lane] = smaller(found[lane] | bit, kInfinityBits);
+        std::memcpy(lanes, trial, sizeof lanes);
+        const Vec limit = load(lanes), one = splat(1);
+        Vec below = splat(0);
+        for (int64_t i = 0; i < n; ++i) below = below + keep(less(load(q + i * stride), limit), one);
+        store(counts, below);
+        for (int lane = 0; lane < kLanes; ++lane)
+            if (counts[lane] < static_cast<float>(top_k)) found[lane] = trial[lane];
     }
-    return {load(kth), load(least)};
+    std::memcpy(lanes, found, sizeof lanes);
+    return {load(lanes), least_of(q, stride, n)};
 }
 
 // Ten values sorted by 29 exchanges, the fewest possible (Knuth, TAOCP vol. 3, 5.3.4). Checked on all 0-1 inputs.
@@ -90,7 +103,7 @@ Found search_by_network(const float* q, int64_t stride, int64_t n) {
     sort_network(kept);
     Vec least = kept[0], kth = kept[kNetworkSize - 1];
     for (int64_t i = kNetworkSize; i < n; i += kNetworkSize) {
-        const int m = static_cast<int>(std::min<int64_t>(kNetworkSize, n - i));
+        const int m = static_cast<int>(smaller<int64_t>(kNetworkSize, n - i));
         Vec block[kNetworkSize];
         for (int k = 0; k < kNetworkSize; ++k) block[k] = k < m ? load(q + (i + k) * stride) : splat(kInfinity);
         sort_network(block);

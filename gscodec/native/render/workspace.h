@@ -1,0 +1,27 @@
+// The memory of a worker's workspace.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "render/isa/kernels.h"
+
+namespace gscodec {
+
+class WorkspaceMemory {
+public:
+    Workspace view;
+
+    // Makes room for lists of n Gaussians of some channels. Throws std::bad_alloc.
+    void reserve(int64_t n, int channels);
+
+    // Gives back what the rare list of many thousands took; the usual ones' stays for the next tile.
+    void trim();
+
+private:
+    std::vector<float> weights_, features_, out_, grad_, lower_, upper_, feature_sums_;
+    std::vector<LocalAxes> axes_;
+    std::vector<int32_t> members_, places_, active_;
+    std::vector<uint64_t> touched_;
+};
+
+}  // namespace gscodec
