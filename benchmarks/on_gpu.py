@@ -68,7 +68,7 @@ class Setting:
     out: Path
     host: bool
     limit_s: float = 0.0
-    """Time limit of the current stage, s."""
+    """Of the stage at hand."""
 
     def script(self, name: str, *arguments: str) -> Command:
         """A script of this folder, on the device at hand."""
@@ -99,11 +99,11 @@ class Stage(NamedTuple):
     what: str
     limit_s: float
     commands: Callable[[Setting], Sequence[Command]]
-    """Commands, tried in order until one succeeds; none at all means that a tool is missing, which is not a failure."""
+    """To be tried one after the other until one succeeds. None is no fault: a tool that is not there."""
     missing: str = ""
-    """Message in that case."""
+    """What is said then."""
     variables: Mapping[str, str] = {}
-    """Additional environment variables."""
+    """Of the environment, besides."""
 
 
 def smoke(setting: Setting) -> Sequence[Command]:

@@ -9,7 +9,7 @@ from gscodec_bench.tables import leads
 ROOT = Path(__file__).parents[1]
 OURS = "gscodec:balanced"
 TABLES = {"pictures": "README.md", "samples": "docs/figures.md"}
-"""Documents, by the results whose table they show."""
+"""Which document shows the table of which results."""
 
 
 def main() -> None:

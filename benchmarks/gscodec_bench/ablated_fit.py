@@ -1,7 +1,7 @@
 """The paper's recipe with one of its parts taken out, for Table 1.
 
 `fit_without(set())` is `gscodec.fit.fit` with the preset `paper`, to the bit; a test holds it to that. What is taken
-out is not an option of the encoder, since it should always be used.
+out is not an option of the encoder, since nobody should encode without it.
 """
 
 import math
@@ -97,7 +97,9 @@ class _Fit:
         self.adam = RowAdam(
             torch.zeros(0, 5 + channels),
             torch.tensor(self.plan.rates),
-            preset.adam,
+            beta1=preset.beta1,
+            beta2=preset.beta2,
+            epsilon=preset.epsilon,
             threads=self.rasterizer.threads,
         )
         self.units = torch.zeros(0, 5 + channels)

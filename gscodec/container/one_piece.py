@@ -1,4 +1,4 @@
-"""Contents of a file without chunks, which is read as a whole when it is opened."""
+"""What is known of a file in one piece as soon as it is opened: all of it."""
 
 from dataclasses import dataclass
 

@@ -90,8 +90,8 @@ class DeviceTrainee:
             sums = removal_sums(self._runtime, scene, steps.lattice, self._importance)
             rows, _ = fitting.download_fit(self._runtime, steps.state)
             where = least_needed(self._plan, cost_of_sums(sums, rows[:, fitting.GEOMETRY :]), n_moved)
-            new = self._new_rows(steps.render(scene), n - len(where), n)
-            put_rows(self._runtime, steps.state, self._runtime.upload(where), *new, has_fresh_moments=True)
+            made = self._new_rows(steps.render(scene), n - len(where), n)
+            put_rows(self._runtime, steps.state, self._runtime.upload(where), *made, has_fresh_moments=True)
             steps.show_all(self._level)
 
     def widen(self) -> None:
@@ -163,7 +163,9 @@ def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitS
         rate_rotation=p.rate_rotation,
         rate_feature=p.rate_feature,
         rate_gain=p.rate_gain,
-        adam=p.adam,
+        beta1=p.beta1,
+        beta2=p.beta2,
+        epsilon=p.epsilon,
         prefix_power=p.prefix_power,
         widening=p.widening,
         grad_scale=plan.grad_scale,

@@ -108,7 +108,9 @@ class CpuTrainee:
         self._adam = RowAdam(
             torch.zeros(0, n_columns),
             torch.tensor(plan.rates),
-            p.adam,
+            beta1=p.beta1,
+            beta2=p.beta2,
+            epsilon=p.epsilon,
             threads=rasterizer.threads,
         )
         self._units = torch.zeros(0, n_columns)

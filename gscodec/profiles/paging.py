@@ -1,4 +1,4 @@
-"""Assigns Gaussians to pages by position, so that a request needs few pages."""
+"""Which Gaussians share a page: neighbours, so that a request meets few pages."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Kernels that a step launches."""
+"""Which kernels a step launches."""
 
 from collections.abc import Callable
 from typing import Any

@@ -25,7 +25,6 @@ TESTS = {
     "blend.cuh": ("test_rasters.py", "test_edges.py"),
     "raster_forward.cu": ("test_rasters.py", "test_edges.py"),
     "raster_backward.cu": ("test_rasters.py", "test_fit_kernels.py"),
-    "pointwise.cuh": ("test_loss.py", "test_rasters.py"),
     "gather.cuh": ("test_fit_kernels.py", "test_rasters.py"),
     "sample.cu": ("test_rasters.py", "test_edges.py"),
     "loss.cu": ("test_loss.py",),
@@ -36,7 +35,7 @@ TESTS = {
     "unpack_packed.cu": ("test_unpack.py",),
     "upkeep.cu": ("test_upkeep_kernels.py", "test_device_qat.py"),
 }
-"""Tests that cover a file; all of tests/cuda if it is not listed."""
+"""Which tests answer for a file; all of tests/cuda, where it is not listed."""
 
 SHORT = {
     "tile_bin.cu": "sort_long_lists or train",
@@ -52,7 +51,7 @@ SHORT = {
     "unpack_coded.cu": "decode",
     "unpack_packed.cu": "decode",
 }
-"""Work of test_races.py to run first for a missing barrier; all of it if a file is not listed."""
+"""Which work of test_races.py is looked at first for a missing barrier; all of it, where a file is not listed."""
 
 LONGEST_S = 1800
 """What takes longer does not end."""
@@ -74,7 +73,7 @@ EXCHANGES = (
     ("raster_forward.cu", "(float)PEAK, 0.5f", "(float)PEAK, 0.499f"),
     ("raster_forward.cu", "column < column1 && row < row1", "column <= column1 && row < row1"),
     ("blend.cuh", "ties ? -inverse_total[p]", "false ? -inverse_total[p]"),
-    ("pointwise.cuh", "d < 0 ? (T)-w.l1", "d < 0 ? (T)w.l1"),
+    ("raster_backward.cu", "d < 0 ? (real)-l1", "d < 0 ? (real)l1"),
     ("raster_backward.cu", "column < width && row < height", "column < width"),
     ("sample.cu", "tile < begin + count - 1", "tile < begin + count"),
     ("sample.cu", "tile_y * tile_columns + tile_x", "tile_x * tile_columns + tile_y"),
@@ -84,8 +83,8 @@ EXCHANGES = (
     ("loss.cu", "multiply_add(-a, u, (2 - a) * v)", "multiply_add(a, u, (2 - a) * v)"),
     ("partial_sums.cuh", "w < THREADS / WARP", "w + 1 < THREADS / WARP"),
     ("fit.cu", "score < now_floats[NOW_BEST_SCORE]", "score <= now_floats[NOW_BEST_SCORE]"),
-    ("fit.cu", "if (is_scale) value -= factor * constants.widening;", ""),
-    ("fit.cu", "k == 0 ? constants.width", "k == 1 ? constants.width"),
+    ("fit.cu", "if (is_scale) value -= factor * widening;", ""),
+    ("fit.cu", "k == 0 ? width : height", "k == 1 ? width : height"),
     ("fit.cu", "x < low ? low", "x <= low ? 2 * low"),
     ("fit.cu", "level >= n_levels - 1", "level >= n_levels"),
 )
@@ -98,7 +97,7 @@ class Mutant:
 
     file: str
     number: int
-    """Index among its kind in the file, from 0."""
+    """Of its kind in the file, from 0."""
     at: int
     line: int
     old: str

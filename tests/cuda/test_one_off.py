@@ -1,4 +1,4 @@
-"""Engine that `auto` chooses for a decode if there is a GPU."""
+"""Which engine `auto` decodes a file on, where there is a GPU."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Positions and borders of blocks."""
+"""Where blocks lie and how they meet."""
 
 import numpy as np
 import pytest

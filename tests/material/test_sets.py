@@ -1,4 +1,4 @@
-"""Grouping of pictures to the maps of a material, and treatment of the others."""
+"""Which pictures are the maps of one material, and what becomes of the others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Positions of the channels of groups, and the row of a level of detail in the level table."""
+"""Where the channels of groups lie, and which row of the level table a level of detail has."""
 
 import numpy as np
 import pytest

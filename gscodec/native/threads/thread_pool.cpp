@@ -75,7 +75,7 @@ public:
     ~Pool() = default;
 
 private:
-    // Up to n in total, or as many as the system allows: the caller does the remaining work.
+    // As many as there are to be, or as the system allows: the caller does the work that nobody else takes.
     void add_workers(int n) {
         try {
             while (static_cast<int>(workers_.size()) < n) workers_.emplace_back([this] { work(); });
@@ -117,6 +117,8 @@ std::atomic<Pool*> current_pool{nullptr};
     inside_job = false;
 });
 
+std::atomic<uint64_t> thread_limits{0};
+
 Pool& pool() {
     Pool* found = current_pool.load();
     if (found) return *found;
@@ -130,11 +132,14 @@ Pool& pool() {
 
 void parallel_for(int64_t n_tasks, int threads, const std::function<void(int64_t)>& fn) {
     if (threads <= 0) threads = processor_count();
+    thread_limits.fetch_or(uint64_t{1} << std::min(threads, 63), std::memory_order_relaxed);
     const int helpers = static_cast<int>(std::min<int64_t>(threads, n_tasks)) - 1;
     Job job(fn, n_tasks);
     if (helpers <= 0 || inside_job) job.drain();
     else pool().run(job, helpers);
     if (job.error) std::rethrow_exception(job.error);
 }
+
+uint64_t take_thread_limits() { return thread_limits.exchange(0); }
 
 }  // namespace gscodec
