@@ -9,6 +9,7 @@ from gscodec_bench import tables
 from gscodec_bench.plan import Notes, Plan
 from gscodec_bench.sources import discover
 from gscodec_bench.suites import SUITES
+from gscodec_bench.windows import MADE
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "benchmarks" / "results" / "samples"
@@ -34,7 +35,7 @@ def test_a_table_has_its_suites_columns_and_todays_pictures(path: Path) -> None:
     assert tuple(rows[0]) == SUITES[path.stem].columns
     hashes = {source.name: source.sha256() for source in discover([ROOT / "samples"])[0]}
     for row in rows:
-        if "image" in row:
+        if "image" in row and row["category"] != MADE:  # whose bytes depend on Pillow's version
             assert row["source_sha256"] == hashes[row["image"]], row["image"]
 
 

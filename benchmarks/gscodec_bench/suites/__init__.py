@@ -4,13 +4,14 @@ from typing import Final
 
 from gscodec.errors import InvalidArgument
 from gscodec_bench.plan import Suite
-from gscodec_bench.suites import ablation, check, lod, rd, restoration, speed, stacks, visual
+from gscodec_bench.suites import ablation, check, crops, lod, rd, restoration, speed, stacks, visual
 
 SUITES: Final = {
     suite.name: suite
     for suite in (
         rd.SUITE,
         visual.SUITE,
+        crops.SUITE,
         stacks.SUITE,
         lod.SUITE,
         ablation.SUITE,
