@@ -97,9 +97,7 @@ class _Fit:
         self.adam = RowAdam(
             torch.zeros(0, 5 + channels),
             torch.tensor(self.plan.rates),
-            beta1=preset.beta1,
-            beta2=preset.beta2,
-            epsilon=preset.epsilon,
+            preset.adam,
             threads=self.rasterizer.threads,
         )
         self.units = torch.zeros(0, 5 + channels)

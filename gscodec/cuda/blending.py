@@ -1,17 +1,19 @@
 """Rendering, gradients and samples in GPU memory: launches of raster_forward.cu, raster_backward.cu, sample.cu."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
 from gscodec.cuda.binning import AXIS_SCALE, WARP, DeviceGaussians, Geometry, TileLists, TileRect, place_points
-from gscodec.cuda.losses import weight_stride
+from gscodec.cuda.losses import TERM_DEFINES, weight_stride
 from gscodec.cuda.runtime import Array, Kernel, Runtime
+from gscodec.cuda.structs import packed
 from gscodec.errors import InvalidArgument
 from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import Window
+from gscodec.model.rendering import N_POINTWISE_TERMS, LossWeights
 
 MOMENTS: Final = 5
 """Sums per pair from which the gradients of a Gaussian's geometry follow: h U, h V, h U^2, h U V, h V^2."""
@@ -35,6 +37,8 @@ GATHER_DEFINES: Final[dict[str, int | str]] = {
 
 CHOICES: Final = 3
 """Values per pixel that blending stores for the gradient."""
+
+_NO_LOSS: Final = LossWeights()
 
 _BACKGROUND: Final = 6
 """Position of the background in `Scene.arguments`."""
@@ -234,19 +238,18 @@ def backward(
     strides: Strides,
     *,
     grad_image: Array | None,
-    target: Array | None,
-    l1: float,
-    l2: float,
-    loss_partials: Array | None,
+    target: Array | None = None,
+    weights: LossWeights = _NO_LOSS,
+    loss_partials: Array | None = None,
     moments: Array,
     importance: Array | None = None,
 ) -> None:
     """Compute `moments`, real (pairs, MOMENTS + C), from the gradient of the image of `size` (height, width).
 
-    That gradient is grad_image plus, if there is a target, l1 sign(d) + 2 l2 d with d = image - target; both are
-    float32 with the layout `strides`. loss_partials, float32 (tiles, 2), receives sums of |d| and d^2. An importance,
-    float32 (height, width) or (C, height, width), weights each sample; loss_partials, (tiles, 3), then has the
-    unweighted d^2 in its last column.
+    That gradient is grad_image plus, if there is a target, that of the loss's terms of single samples; both are float32
+    with the layout `strides`. loss_partials, float32 (tiles, N_POINTWISE_TERMS), receives the terms' sums. An
+    importance, float32 (height, width) or (C, height, width), weights each sample; loss_partials then has the
+    unweighted d^2 in one more column.
     """
     height, width = size
     n_values = height * width * scene.gaussians.n_channels
@@ -254,7 +257,8 @@ def backward(
         if array is not None:
             _need(array, n_values, name, np.float32)
     if loss_partials is not None:
-        _need(loss_partials, (2 if importance is None else 3) * scene.lists.n_tiles, "loss_partials", np.float32)
+        n_sums = N_POINTWISE_TERMS + (importance is not None)
+        _need(loss_partials, n_sums * scene.lists.n_tiles, "loss_partials", np.float32)
     if importance is not None:
         _need(importance, height * width, "importance", np.float32)
         if importance.size not in {height * width, n_values}:
@@ -270,8 +274,7 @@ def backward(
         grad_image,
         target,
         *strides.arguments(),
-        np.float32(l1),
-        np.float32(l2),
+        packed(asdict(weights.per_sample(n_values))),
         *(() if importance is None else (importance, weight_stride(importance, size))),
         loss_partials,
         moments,
@@ -342,7 +345,7 @@ def gather(runtime: Runtime, scene: Scene, moments: Array, grads: Array) -> None
 
 def _backward_kernel(runtime: Runtime, scene: Scene, entry: str) -> Kernel:
     batch = BACKWARD_BATCH if scene.real is np.float32 else DOUBLE_BATCH
-    return scene.kernel(runtime, "raster_backward", entry, batch, **GATHER_DEFINES)
+    return scene.kernel(runtime, "raster_backward", entry, batch, **GATHER_DEFINES, **TERM_DEFINES)
 
 
 def _real_name(real: Real) -> str:

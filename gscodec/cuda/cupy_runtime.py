@@ -283,9 +283,7 @@ class CupyKernel:
         """See `Kernel`."""
         # CuPy takes a tuple of blocks, and no integers of NumPy's.
         blocks = tuple(operator.index(number) for number in (grid if isinstance(grid, tuple) else (grid,)))
-        # CuPy takes None for an argument without storage, which the driver then reads through: a null pointer has to
-        # be spelled out.
-        self._function(blocks, (operator.index(block),), tuple(_NULL if arg is None else arg for arg in args))
+        self._function(blocks, (operator.index(block),), tuple(map(_argument, args)))
 
     @property
     def attributes(self) -> dict[str, int]:
@@ -294,6 +292,13 @@ class CupyKernel:
 
 
 _NULL = np.uint64(0)
+
+
+def _argument(arg: Array | np.generic | None) -> Array | np.generic:
+    """An argument as CuPy passes it by value."""
+    if arg is None:  # which CuPy takes for an argument without storage, and the driver then reads through
+        return _NULL
+    return np.array(arg) if isinstance(arg, np.void) else arg  # a struct goes as an array of one
 
 
 class CupyRecorded:

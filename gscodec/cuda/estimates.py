@@ -22,19 +22,19 @@ GEOMETRY_BYTES: Final = 200
 """Bytes per Gaussian shown: float64 geometry, axes, ellipse, counts."""
 
 
-def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, ssim: bool) -> int:
+def fit_bytes(shape: tuple[int, int, int], n_gaussians: int, *, compares_neighbours: bool) -> int:
     """Estimated peak memory, in bytes, of a fit of (height, width, C) samples with relocations.
 
     Args:
-        ssim: whether the loss has an SSIM term.
+        compares_neighbours: whether the loss has a term that does, as SSIM.
     """
     height, width, n_channels = shape
     pixels = height * width
-    planes = 4 * n_channels * (3 if ssim else 2)  # target, picture, gradient
+    planes = 4 * n_channels * (3 if compares_neighbours else 2)  # target, picture, gradient
     # A picture, and the planes of removal_sums, in parts of C; growth's density, blur and keys take less.
     placing = 4 * n_channels * (1 - -(n_channels + 2) // n_channels)
     tiles = -(-height // TILE_SIZE) * -(-width // TILE_SIZE)
-    choices = 4 * CHOICES * TILE_SIZE**2 * tiles if ssim else 0
+    choices = 4 * CHOICES * TILE_SIZE**2 * tiles if compares_neighbours else 0
     pairs = min(MAX_TILE_PAIRS, PAIRS_PER_TILE * tiles)
     lists = pairs * (PAIR_BYTES + 4 * (MOMENTS + n_channels))
     rows = n_gaussians * (4 * ROW_COPIES * (MOMENTS + n_channels) + GEOMETRY_BYTES)

@@ -114,12 +114,13 @@ extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
 
 // partials (n, width) f32, see partial_sums.cuh; the plain sum of d^2 is column `square`. The weights are divided by the
 // number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
-__device__ inline void finish_block(const float* partials, int n, int width, int square, double l1, double l2,
-                                    double ssim, double per_sample, int by_loss, float prefix_power, int n_gains,
-                                    const float* log_gains, float* best_gains, int* now_ints, float* now_floats) {
+__device__ inline void finish_block(const float* partials, int n, int width, int square,
+                                    const gscodec::LossTerms<double>& weights, double per_sample, int by_loss,
+                                    float prefix_power, int n_gains, const float* log_gains, float* best_gains,
+                                    int* now_ints, float* now_floats) {
     double sums[LOSS_COLUMNS];
     sum_rows<FINISH_THREADS>(partials, n, width, sums);
-    const float mse = (float)(sums[square] * per_sample), loss = (float)(l1 * sums[0] + l2 * sums[1] + ssim * sums[2]);
+    const float mse = (float)(sums[square] * per_sample), loss = (float)weights.of(sums);
     const float score = by_loss ? loss : mse;
     // Every thread decides alike, before one of them writes.
     const bool improved = now_ints[NOW_MAY_BE_BEST] && score < now_floats[NOW_BEST_SCORE];
@@ -142,23 +143,23 @@ __device__ inline void finish_block(const float* partials, int n, int width, int
 }
 
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
-    finish_loss(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
+    finish_loss(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
                 double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
                 float* best_gains, int* now_ints, float* now_floats) {
-    finish_block(partials, n, width, square, l1, l2, ssim, per_sample, by_loss, prefix_power, n_gains, log_gains,
+    finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains,
                  best_gains, now_ints, now_floats);
 }
 
 // Block 0 comes first and has the most to do. The rest reads nothing that it writes.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
-    finish_step(const float* partials, int n, int width, int square, double l1, double l2, double ssim,
+    finish_step(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
                 double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
                 float* best_gains, int* now_ints, float* now_floats, int n_present, const int* starts,
                 const int* slots, const real* moments, int n_channels, const double* inv_scales, const double* axes,
                 real* grads) {
     static_assert(FINISH_THREADS == GATHER_THREADS, "both parts have the same blocks");
     if (blockIdx.x == 0) {
-        finish_block(partials, n, width, square, l1, l2, ssim, per_sample, by_loss, prefix_power, n_gains, log_gains,
+        finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains,
                      best_gains, now_ints, now_floats);
         if (threadIdx.x == 0) now_ints[NOW_CURSOR] += 1;
         return;
@@ -168,15 +169,23 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
         gather_row(i, starts, slots, moments, n_channels, inv_scales, axes, grads);
 }
 
-// Adam as fit/optimizer.py has it; the weights are 1 - beta. Rows that are not shown rest, but for clamping, since
-// a new row may begin out of range. A value whose unit is 0 stands still, out of range too.
+// Constants of adam_rows: `row_constants` of fitting.py, in its order.
+struct RowConstants {
+    float grad_scale;                                                        // on all gradients
+    float rate_mean, rate_scale, rate_rotation, rate_feature;                // learning rates
+    float mean_weight, square_weight, beta2, log_beta1, log_beta2, epsilon;  // Adam's; the weights are 1 - beta
+    float widening;                                                          // taken off scale parameters that move
+    float width, height;                                                     // of the picture, px: ranges of means
+    float scale_low, scale_high, feature_low, feature_high;                  // ranges of the others
+};
+
+// Adam as fit/optimizer.py has it. Rows that are not shown rest, but for clamping, since a new row may begin out of
+// range. A value whose unit is 0 stands still, out of range too.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     adam_rows(int n_present, int n_columns, int n_levels, const int* now_ints, const float* now_floats,
-              const real* grads, const float* units, const int* generation, const float* log_gains, float grad_scale,
-              float rate_mean, float rate_scale, float rate_rotation, float rate_feature, float mean_weight,
-              float square_weight, float beta2, float log_beta1, float log_beta2, float epsilon, float widening,
-              float width, float height, float scale_low, float scale_high, float feature_low, float feature_high,
-              float* rows, float* mean, float* square, int* row_steps, float* gain_terms, float* best_rows) {
+              const real* grads, const float* units, const int* generation, const float* log_gains,
+              RowConstants constants, float* rows, float* mean, float* square, int* row_steps, float* gain_terms,
+              float* best_rows) {
     __shared__ float corrections[ADAM_ROWS][2];  // 1 - beta^steps
     __shared__ float gains[ADAM_ROWS];
     __shared__ float terms[ADAM_ROWS][2];
@@ -184,13 +193,13 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     const int count = n_present - first < ADAM_ROWS ? n_present - first : ADAM_ROWS;
     const int n_shown = now_ints[NOW_SHOWN];
     const bool improved = now_ints[NOW_IMPROVED] != 0;
-    const float factor = now_floats[NOW_FACTOR], grad_weight = grad_scale * now_floats[NOW_WEIGHT];
+    const float factor = now_floats[NOW_FACTOR], grad_weight = constants.grad_scale * now_floats[NOW_WEIGHT];
     if (thread < count && first + thread < n_shown) {
         const int i = first + thread, steps = row_steps[i] + 1;
         row_steps[i] = steps;
         // By expm1: 1 - pow would lose most digits of 1 - 0.999^t to cancellation.
-        corrections[thread][0] = -expm1f(steps * log_beta1);
-        corrections[thread][1] = -expm1f(steps * log_beta2);
+        corrections[thread][0] = -expm1f(steps * constants.log_beta1);
+        corrections[thread][1] = -expm1f(steps * constants.log_beta2);
         gains[thread] = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
     }
     __syncthreads();
@@ -210,22 +219,24 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
             }
             grad *= grad_weight;
             float m = mean[place], s = square[place];
-            m = multiply_add(mean_weight, grad - m, m);
-            s = multiply_add(square_weight * grad, grad, beta2 * s);
+            m = multiply_add(constants.mean_weight, grad - m, m);
+            s = multiply_add(constants.square_weight * grad, grad, constants.beta2 * s);
             mean[place] = m;
             square[place] = s;
-            const float deviation = sqrtf(s / corrections[j][1]) + epsilon;
-            const float rate = k < 2 ? rate_mean : (is_scale ? rate_scale : (k == 4 ? rate_rotation : rate_feature));
+            const float deviation = sqrtf(s / corrections[j][1]) + constants.epsilon;
+            const float rate = k < 2 ? constants.rate_mean
+                                     : (is_scale ? constants.rate_scale
+                                                 : (k == 4 ? constants.rate_rotation : constants.rate_feature));
             value -= factor * rate * (m / corrections[j][0] / deviation) * units[place];
-            if (is_scale) value -= factor * widening;
+            if (is_scale) value -= factor * constants.widening;
         }
         if (units[place] == 0) continue;
         if (k < 2)
-            value = clamp(value, 0, k == 0 ? width : height);
+            value = clamp(value, 0, k == 0 ? constants.width : constants.height);
         else if (is_scale)
-            value = clamp(value, scale_low, scale_high);
+            value = clamp(value, constants.scale_low, constants.scale_high);
         else if (k > 4)
-            value = clamp(value, feature_low, feature_high);
+            value = clamp(value, constants.feature_low, constants.feature_high);
         rows[place] = value;
     }
     __syncthreads();

@@ -6,7 +6,7 @@ reads results when it needs them: `read_status`.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from gscodec.cuda.binning import (
     sum_counts,
 )
 from gscodec.cuda.blending import GATHER_DEFINES, Scene
-from gscodec.cuda.losses import FINISH_THREADS, LOSS_COLUMNS, loss_columns
+from gscodec.cuda.losses import FINISH_THREADS, LOSS_COLUMNS, TERM_DEFINES, loss_columns
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
+from gscodec.cuda.structs import packed
 from gscodec.errors import InvalidArgument
+from gscodec.model.adam import AdamConstants
 from gscodec.model.gaussians import Float32Array
 from gscodec.model.rendering import LossWeights
 
@@ -76,6 +78,7 @@ _NOW_SIZE: Final = 8
 DEFINES: Final[dict[str, Define]] = {
     **binning.DEFINES,
     **GATHER_DEFINES,
+    **TERM_DEFINES,
     "LOSS_COLUMNS": LOSS_COLUMNS,
     "FINISH_THREADS": FINISH_THREADS,
     "PLAN_INTS": PLAN_INTS,
@@ -102,9 +105,7 @@ class FitSettings:
     rate_rotation: float
     rate_feature: float
     rate_gain: float
-    beta1: float
-    beta2: float
-    epsilon: float
+    adam: AdamConstants
     prefix_power: float  # gradients of coarse levels have weight (error of the whole / their own)^prefix_power
     widening: float  # fraction of rate_scale by which Gaussians widen each step
     grad_scale: float  # factor on all gradients
@@ -454,9 +455,7 @@ def _finish_arguments(state: FitState, partials: Array) -> tuple[Any, ...]:
         np.int32(len(partials)),
         np.int32(terms),
         np.int32(terms - 1 if state.settings.has_importance else 1),
-        np.float64(weights.l1 / n_samples),
-        np.float64(weights.l2 / n_samples),
-        np.float64(weights.ssim / n_samples),
+        packed(asdict(weights.per_sample(n_samples)), np.float64),
         np.float64(1.0 / n_samples),
         np.int32(state.settings.best_by_loss),
         np.float32(state.settings.prefix_power),
@@ -478,30 +477,10 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
     Raises:
         InvalidArgument: grads have another shape or type.
     """
-    n, s = state.n_present, state.settings
+    n = state.n_present
     if n == 0:
         return
     _check_grads(state, grads)
-    height, width, _ = s.shape
-    scalars = (
-        s.grad_scale,
-        s.rate_mean,
-        s.rate_scale,
-        s.rate_rotation,
-        s.rate_feature,
-        1.0 - s.beta1,
-        1.0 - s.beta2,
-        s.beta2,
-        # Powers of the float32 betas, as on the CPU: powers of the exact values would differ by 1e-5.
-        math.log(np.float32(s.beta1)),
-        math.log(np.float32(s.beta2)),
-        s.epsilon,
-        s.rate_scale * s.widening,
-        width,
-        height,
-        *s.scale_range,
-        *s.feature_range,
-    )
     _kernel(runtime, state, "adam_rows")(
         -(-n // ADAM_ROWS),
         ADAM_THREADS,
@@ -512,7 +491,7 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
         state.units,
         state.generation,
         state.log_gains,
-        *(np.float32(scalar) for scalar in scalars),
+        packed(row_constants(state.settings)),
         state.rows,
         state.mean,
         state.square,
@@ -520,6 +499,33 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
         state.gain_terms,
         state.best_rows,
     )
+
+
+def row_constants(settings: FitSettings) -> dict[str, float]:
+    """Fields of RowConstants in fit.cu, in its order."""
+    s, adam = settings, settings.adam
+    height, width, _ = s.shape
+    return {
+        "grad_scale": s.grad_scale,
+        "rate_mean": s.rate_mean,
+        "rate_scale": s.rate_scale,
+        "rate_rotation": s.rate_rotation,
+        "rate_feature": s.rate_feature,
+        "mean_weight": 1.0 - adam.beta1,
+        "square_weight": 1.0 - adam.beta2,
+        "beta2": adam.beta2,
+        # Powers of the float32 betas, as on the CPU: powers of the exact values would differ by 1e-5.
+        "log_beta1": math.log(np.float32(adam.beta1)),
+        "log_beta2": math.log(np.float32(adam.beta2)),
+        "epsilon": adam.epsilon,
+        "widening": s.rate_scale * s.widening,
+        "width": width,
+        "height": height,
+        "scale_low": s.scale_range[0],
+        "scale_high": s.scale_range[1],
+        "feature_low": s.feature_range[0],
+        "feature_high": s.feature_range[1],
+    }
 
 
 def step_gains(runtime: Runtime, state: FitState) -> None:

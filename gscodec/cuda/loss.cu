@@ -39,40 +39,23 @@
 // weight_stride apart, 0 where there is one for all channels; partials (blocks, 2 to LOSS_COLUMNS) f32, see
 // partial_sums.cuh.
 
-// Gradient of l1 |d| + l2 d^2, and what it adds to the sums. NaN stays NaN whatever the weights.
-struct Pointwise {
-    float absolute = 0, square = 0, plain_square = 0;
-
-    __device__ float add(float d, float l1, float l2) {
-        absolute += magnitude(d);
-        square = multiply_add(d, d, square);
-        return multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : 0.0f));
-    }
-    // Of a pixel that counts `weight` times; plain_square takes no notice of that.
-    __device__ float add(float d, float weight, float l1, float l2) {
-        const float size = magnitude(d);
-        absolute = multiply_add(weight, size, absolute);
-        square = multiply_add(weight * d, d, square);
-        plain_square = multiply_add(d, d, plain_square);
-        return weight * multiply_add(2 * l2, d, d > 0 ? l1 : (d < 0 ? -l1 : 0.0f));
-    }
-};
-
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     pointwise_loss(const float* image, const float* target, const float* weight, long long weight_stride,
-                   long long size, long long plane, float l1, float l2, float* grad, float* partials) {
-    Pointwise loss;
+                   long long size, long long plane, gscodec::LossWeights weights, float* grad, float* partials) {
+    Pointwise<float> loss;
     const long long first = (long long)blockIdx.x * (POINT_THREADS * POINT_EACH) + threadIdx.x;
 #pragma unroll
     for (int k = 0; k < POINT_EACH; ++k) {
         const long long i = first + k * POINT_THREADS;
         if (i >= size) continue;
         const float d = image[i] - target[i];
-        grad[i] = weight ? loss.add(d, weight[weight_stride ? i : i % plane], l1, l2) : loss.add(d, l1, l2);
+        grad[i] = weight ? loss.add(d, weight[weight_stride ? i : i % plane], weights) : loss.add(d, weights);
     }
-    float sums[3] = {loss.absolute, loss.square, loss.plain_square};
+    float sums[POINTWISE_TERMS + 1];
+    for (int k = 0; k < POINTWISE_TERMS; ++k) sums[k] = loss.sums[k];
+    sums[POINTWISE_TERMS] = loss.plain_square;
     block_sum<POINT_THREADS>(sums);
-    const int columns = weight ? 3 : 2;
+    const int columns = POINTWISE_TERMS + (weight ? 1 : 0);
     if (threadIdx.x == 0)
         for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
 }
@@ -196,7 +179,8 @@ struct Dissimilarity {
 // Grid: strips of columns, blocks of rows, channels. Partials: sum |d|, sum d^2, sum (1 - SSIM), and with weights d^2.
 template <bool WEIGHTED>
 __device__ inline void sweep(const float* image, const float* target, const float* weight, long long weight_stride,
-                             int height, int width, int rows, float l1, float l2, float ssim, float* grad, float* partials) {
+                             int height, int width, int rows, const gscodec::LossWeights& weights, float* grad,
+                             float* partials) {
     // Two of each, for even and odd rows: one is written while others still read the other, so a row takes one barrier.
     __shared__ Pair inputs[2][kInputs];
     __shared__ float means[2][kInputs];
@@ -220,7 +204,7 @@ __device__ inline void sweep(const float* image, const float* target, const floa
                                &mean, &to_sum_square, &to_difference_square};
 #pragma unroll
     for (Column* filter : filters) filter->clear();
-    Pointwise loss;
+    Pointwise<float> loss;
     float dissimilarity = 0;
 
     if (thread < 2 * kReach) {  // read by the threads that have a derivative but no output
@@ -284,13 +268,15 @@ __device__ inline void sweep(const float* image, const float* target, const floa
             if (output_here) {
                 const float by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
                 const float by_point =
-                    WEIGHTED ? loss.add(x - y, weight[output], l1, l2) : loss.add(x - y, l1, l2);
-                grad[output] = multiply_add(ssim, by_ssim, by_point);
+                    WEIGHTED ? loss.add(x - y, weight[output], weights) : loss.add(x - y, weights);
+                grad[output] = multiply_add(weights.ssim, by_ssim, by_point);
             }
         }
     }
     constexpr int kColumns = LOSS_TERMS + WEIGHTED;
-    float sums[kColumns] = {loss.absolute, loss.square, dissimilarity};
+    float sums[kColumns];
+    for (int k = 0; k < POINTWISE_TERMS; ++k) sums[k] = loss.sums[k];
+    sums[POINTWISE_TERMS] = dissimilarity;
     if (WEIGHTED) sums[kColumns - 1] = loss.plain_square;
     block_sum<SSIM_THREADS>(sums);
     const long long block = ((long long)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
@@ -299,15 +285,15 @@ __device__ inline void sweep(const float* image, const float* target, const floa
 }
 
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
-    ssim_loss(const float* image, const float* target, int height, int width, int rows, float l1, float l2, float ssim,
-              float* grad, float* partials) {
-    sweep<false>(image, target, nullptr, 0, height, width, rows, l1, l2, ssim, grad, partials);
+    ssim_loss(const float* image, const float* target, int height, int width, int rows,
+              gscodec::LossWeights weights, float* grad, float* partials) {
+    sweep<false>(image, target, nullptr, 0, height, width, rows, weights, grad, partials);
 }
 
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
     weighted_ssim_loss(const float* image, const float* target, const float* weight, long long weight_stride, int height,
-                       int width, int rows, float l1, float l2, float ssim, float* grad, float* partials) {
-    sweep<true>(image, target, weight, weight_stride, height, width, rows, l1, l2, ssim, grad, partials);
+                       int width, int rows, gscodec::LossWeights weights, float* grad, float* partials) {
+    sweep<true>(image, target, weight, weight_stride, height, width, rows, weights, grad, partials);
 }
 
 // sums (LOSS_COLUMNS,) f64 of the columns of partials (n, width).

@@ -5,20 +5,18 @@ A training step with an SSIM term uses `launch_loss` on the rendered planes, the
 partial sums in the same form.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 
 from gscodec.cuda.runtime import Array, Define, Runtime
+from gscodec.cuda.structs import packed
 from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.model.constants import MAX_IMAGE_PIXELS
-from gscodec.model.rendering import LossWeights
+from gscodec.model.rendering import N_POINTWISE_TERMS, N_TERMS, LossWeights
 
-LOSS_TERMS: Final = 3
-"""Number of sums that a loss consists of: |d|, d^2 and 1 - SSIM."""
-
-LOSS_COLUMNS: Final = LOSS_TERMS + 1
+LOSS_COLUMNS: Final = N_TERMS + 1
 """Maximum number of sums: with importance, the unweighted d^2 follows those of the loss."""
 
 FINISH_THREADS: Final = 256
@@ -45,8 +43,11 @@ SSIM_C2: Final = 9e-4
 
 _REACH: Final = SSIM_TAPS // 2
 
+TERM_DEFINES: Final[dict[str, Define]] = {"LOSS_TERMS": N_TERMS, "POINTWISE_TERMS": N_POINTWISE_TERMS}
+"""Numbers of terms, for kernels that take `LossWeights`."""
+
 DEFINES: Final[dict[str, Define]] = {
-    "LOSS_TERMS": LOSS_TERMS,
+    **TERM_DEFINES,
     "LOSS_COLUMNS": LOSS_COLUMNS,
     "FINISH_THREADS": FINISH_THREADS,
     "POINT_THREADS": POINT_THREADS,
@@ -85,7 +86,7 @@ class LossBuffers:
             raise InvalidArgument(f"planes of shape {shape} have no samples to compare")
         if height * width > MAX_IMAGE_PIXELS:
             raise LimitExceeded(f"planes of {width}x{height} px have more than {MAX_IMAGE_PIXELS} pixels")
-        rows = ssim_rows(shape) if weights.ssim else 0
+        rows = ssim_rows(shape) if weights.compares_neighbours else 0
         if rows:
             n_blocks = int(np.prod(_ssim_grid(shape, rows)))
         else:
@@ -99,7 +100,7 @@ class LossBuffers:
 
 def loss_columns(weights: LossWeights, *, has_importance: bool) -> int:
     """Number of columns of the partial sums."""
-    return (LOSS_TERMS if weights.ssim else 2) + has_importance
+    return weights.n_sums + has_importance
 
 
 def ssim_rows(shape: tuple[int, int, int]) -> int:
@@ -135,14 +136,14 @@ def launch_loss(
     for name, array, wanted in (("image", image, shape), ("target", target, shape), ("importance", importance, counts)):
         if array is not None and (array.shape != wanted or array.dtype != np.float32 or not array.flags.c_contiguous):
             raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous float32 {wanted}")
-    if bool(weights.ssim) != bool(buffers.rows):
+    if weights.compares_neighbours != bool(buffers.rows):
         kind = "with" if buffers.rows else "without"
         raise InvalidArgument(f"{weights}: the buffers are for a loss {kind} SSIM")
     if buffers.partials.shape[1] != loss_columns(weights, has_importance=importance is not None):
         raise InvalidArgument("importance: required exactly if the buffers are for one")
     n_channels, height, width = shape
     n_samples = n_channels * height * width
-    l1, l2, ssim = (np.float32(weight / n_samples) for weight in (weights.l1, weights.l2, weights.ssim))
+    scaled = packed(asdict(weights.per_sample(n_samples)))
     if buffers.rows:
         entry = "ssim_loss" if importance is None else "weighted_ssim_loss"
         runtime.kernel("loss", entry, **DEFINES)(
@@ -154,9 +155,7 @@ def launch_loss(
             np.int32(height),
             np.int32(width),
             np.int32(buffers.rows),
-            l1,
-            l2,
-            ssim,
+            scaled,
             buffers.grad,
             buffers.partials,
         )
@@ -170,8 +169,7 @@ def launch_loss(
             weight_stride(importance, shape[1:]),
             np.int64(n_samples),
             np.int64(height * width),
-            l1,
-            l2,
+            scaled,
             buffers.grad,
             buffers.partials,
         )
@@ -204,8 +202,8 @@ def loss_planes(
     buffers = LossBuffers.of(runtime, image.shape, weights, has_importance=importance is not None)
     launch_loss(runtime, image, target, weights, buffers, importance)
     means = [total / image.size for total in column_sums(runtime, buffers.partials, buffers.sums)]
-    absolute, square, dissimilarity = means[0], means[1], means[2] if weights.ssim else 0.0
-    return weights.l1 * absolute + weights.l2 * square + weights.ssim * dissimilarity, buffers.grad
+    terms = zip(weights.values[: weights.n_sums], means, strict=False)
+    return sum(weight * mean for weight, mean in terms), buffers.grad
 
 
 def code_errors(runtime: Runtime, codes: Array, target: Array, counts: Array | None = None) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 // Sums over a block, and over the rows of partial sums that blocks leave behind, in an order that timing cannot change.
 //
-// Whoever compares pictures writes one row a block, float32: sum |d|, sum d^2 and, with SSIM, sum (1 - SSIM); where pixels
-// have weights, each of these by them, and after them the plain sum d^2. One block then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles without: 131 KB), so
+// Whoever compares pictures writes one row a block, float32: a sum for each term of LossWeights, or for those of single
+// samples where that is all there are; where pixels have weights, each of these by them, and after them the plain sum
+// d^2. One block then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles without: 131 KB), so
 // the cost is that of a launch.
 
 // Each of V values summed over a block of THREADS threads, in all of them. At most once in a kernel for each V and T.

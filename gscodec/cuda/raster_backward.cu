@@ -19,7 +19,7 @@
 //
 // Buffers as in raster_forward.cu, and: grad_image, target, picture f32 at row * row_stride + column * pixel_stride +
 // channel * channel_stride, either of the first two may be null; weight (1 or C, H, W) f32, what each sample's loss
-// counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T, 2) f32
+// counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T, POINTWISE_TERMS) f32
 // sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P,
 // MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real: mean x, y (per px),
 // inverse scales, rotation, features.
@@ -157,9 +157,9 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                                      const float* features, int feature_stride, const float* background,
                                      int n_channels, int tile_x0, int tile_y0, int tile_columns, int height, int width,
                                      const float* grad_image, const float* target, long long row_stride,
-                                     long long pixel_stride, long long channel_stride, float l1, float l2,
+                                     long long pixel_stride, long long channel_stride, const gscodec::LossWeights& weights,
                                      const float* weight, long long weight_stride, float* loss_partials, real* moments) {
-    constexpr int kSums = 2 + WEIGHTED;
+    constexpr int kSums = POINTWISE_TERMS + WEIGHTED;
     __shared__ Member staged[BATCH + 1];
     __shared__ unsigned char members[WARPS][BATCH + TOP_K];
     __shared__ Workspace workspace;
@@ -179,7 +179,7 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
         list.bound(box);
         select(list, box, at, choice);
     }
-    real absolute = 0, square = 0, plain_square = 0;
+    Pointwise<real> loss;
     for (int channel = 0; channel < n_channels; channel += PASS) {
         real values[PIXELS][PASS], inverse_total[PIXELS];
         bool ties = false;
@@ -204,19 +204,10 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                     if (grad_image) g = (real)grad_image[place];
                     if (target) {
                         const real d = values[p][c] - (real)target[place];
-                        const real slope =
-                            multiply_add((real)(2 * l2), d, d > 0 ? (real)l1 : (d < 0 ? (real)-l1 : real(0)));
-                        if (WEIGHTED) {
-                            const real counts = (real)weight[(channel + c) * weight_stride + row * width + column];
-                            absolute = multiply_add(counts, magnitude(d), absolute);
-                            square = multiply_add(counts * d, d, square);
-                            plain_square = multiply_add(d, d, plain_square);
-                            g = multiply_add(counts, slope, g);
-                        } else {
-                            absolute += magnitude(d);
-                            square = multiply_add(d, d, square);
-                            g += slope;
-                        }
+                        if (WEIGHTED)
+                            g += loss.add(d, (real)weight[(channel + c) * weight_stride + row * width + column], weights);
+                        else
+                            g += loss.add(d, weights);
                     }
                 }
                 made.grad[c] = g;
@@ -228,13 +219,10 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                     moments + (long long)pair0 * (MOMENTS + n_channels));
     }
     if (!loss_partials) return;
-    absolute = warp_sum(absolute);
-    square = warp_sum(square);
-    if (WEIGHTED) plain_square = warp_sum(plain_square);
-    if (lane == 0) {
-        warp_losses[warp][0] = absolute;
-        warp_losses[warp][1] = square;
-        if (WEIGHTED) warp_losses[warp][kSums - 1] = plain_square;
+#pragma unroll
+    for (int k = 0; k < kSums; ++k) {
+        const real sum = warp_sum(k < POINTWISE_TERMS ? loss.sums[k % POINTWISE_TERMS] : loss.plain_square);
+        if (lane == 0) warp_losses[warp][k] = sum;
     }
     __syncthreads();
     if (thread < kSums) {
@@ -248,11 +236,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
                    const float* features, int feature_stride, const float* background, int n_channels, int tile_x0,
                    int tile_y0, int tile_columns, int height, int width, const float* grad_image, const float* target,
-                   long long row_stride, long long pixel_stride, long long channel_stride, float l1, float l2,
+                   long long row_stride, long long pixel_stride, long long channel_stride, gscodec::LossWeights weights,
                    float* loss_partials, real* moments) {
     backward_tile<false>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                          tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
-                         channel_stride, l1, l2, nullptr, 0, loss_partials, moments);
+                         channel_stride, weights, nullptr, 0, loss_partials, moments);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
@@ -260,11 +248,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
                             const float* features, int feature_stride, const float* background, int n_channels,
                             int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
                             const float* target, long long row_stride, long long pixel_stride,
-                            long long channel_stride, float l1, float l2, const float* weight,
+                            long long channel_stride, gscodec::LossWeights weights, const float* weight,
                             long long weight_stride, float* loss_partials, real* moments) {
     backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
-                        channel_stride, l1, l2, weight, weight_stride, loss_partials, moments);
+                        channel_stride, weights, weight, weight_stride, loss_partials, moments);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)

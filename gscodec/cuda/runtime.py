@@ -27,9 +27,9 @@ class Kernel(Protocol):
 
         Args:
             grid: number of blocks; up to three numbers, x first.
-            args: the kernel's parameters, one by one: an array or None (the null pointer) for a pointer, a NumPy scalar
-                of exactly the parameter's type for a value. A view passes its own first element. Kernels get neither
-                shapes nor strides: check those before.
+            args: the kernel's parameters, one by one: an array or None (the null pointer) for a pointer; for a value, a
+                NumPy scalar of exactly the parameter's type, or of its size for a struct (`structs.packed`). A view
+                passes its own first element. Kernels get neither shapes nor strides: check those before.
         """
         ...
 

@@ -15,10 +15,10 @@ from gscodec.cuda.runtime import Define
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "tile_bin": ("gaussian_math.h", "device.cuh", "binning.cuh"),
     "raster_forward": ("device.cuh", "blend.cuh"),
-    "raster_backward": ("device.cuh", "blend.cuh", "gather.cuh"),
+    "raster_backward": ("loss_terms.h", "device.cuh", "pointwise.cuh", "blend.cuh", "gather.cuh"),
     "sample": ("device.cuh", "blend.cuh"),
-    "loss": ("device.cuh", "partial_sums.cuh"),
-    "fit": ("gaussian_math.h", "device.cuh", "binning.cuh", "partial_sums.cuh", "gather.cuh"),
+    "loss": ("loss_terms.h", "device.cuh", "pointwise.cuh", "partial_sums.cuh"),
+    "fit": ("gaussian_math.h", "loss_terms.h", "device.cuh", "binning.cuh", "partial_sums.cuh", "gather.cuh"),
     "unpack": ("device.cuh",),
     "unpack_packed": ("lattice.cuh",),
     "unpack_coded": ("device.cuh", "lattice.cuh"),
@@ -28,7 +28,7 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Families, one .cu file each, and the headers inserted before it, in order."""
 
-SHARED: Final = frozenset({"gaussian_math.h"})
+SHARED: Final = frozenset({"gaussian_math.h", "loss_terms.h"})
 """Headers of native/shared, which the C++ engine includes too."""
 
 _OPTIONS: Final = {

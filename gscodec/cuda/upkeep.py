@@ -77,10 +77,6 @@ def removal_sums(runtime: Runtime, scene: Scene, lattice: Lattice, importance: A
             size,
             strides,
             grad_image=planes[part * c : (part + 1) * c],
-            target=None,
-            l1=0.0,
-            l2=0.0,
-            loss_partials=None,
             moments=moments,
         )
         blending.gather(runtime, blank, moments, grads[part])

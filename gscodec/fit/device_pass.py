@@ -33,7 +33,7 @@ class LossPass:
         self._importance = importance
         has_importance = importance is not None
         self._buffers = None
-        if weights.ssim:
+        if weights.compares_neighbours:
             self._buffers = LossBuffers.of(runtime, target.shape, weights, has_importance=has_importance)
         self._planes = runtime.xp.empty(target.shape, np.float32) if self._buffers else None
         self._choices = choices_of(runtime, rows * columns) if self._buffers else None
@@ -57,7 +57,6 @@ class LossPass:
         if self._buffers:
             self._compare_first(scene, moments, self._buffers)
             return self._partials
-        weights, n_samples = self._weights, self._target.size
         blending.backward(
             self._runtime,
             scene,
@@ -65,8 +64,7 @@ class LossPass:
             Strides.planes(*self._size),
             grad_image=None,
             target=self._target,
-            l1=weights.l1 / n_samples,
-            l2=weights.l2 / n_samples,
+            weights=self._weights,
             loss_partials=self._partials,
             moments=moments,
             importance=self._importance,

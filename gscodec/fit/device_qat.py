@@ -9,7 +9,7 @@ from gscodec.cuda.fitting import FitSettings
 from gscodec.cuda.upkeep import put_rows, take_rows
 from gscodec.fit.device_steps import DeviceSteps
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, Step
-from gscodec.fit.qat_task import QAT_BETAS, QAT_EPSILON, QAT_RATES, QatTask
+from gscodec.fit.qat_task import QAT_ADAM, QAT_RATES, QatTask
 from gscodec.model.gaussians import Float32Array
 from gscodec.render.base import DeviceEngine
 
@@ -71,9 +71,7 @@ def _settings(task: QatTask) -> FitSettings:
         rate_rotation=rotation,
         rate_feature=feature,
         rate_gain=0.0,
-        beta1=QAT_BETAS[0],
-        beta2=QAT_BETAS[1],
-        epsilon=QAT_EPSILON,
+        adam=QAT_ADAM,
         prefix_power=preset.prefix_power,
         widening=0.0,
         grad_scale=float(plan.shape[0] * plan.shape[1]),

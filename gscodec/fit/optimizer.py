@@ -4,10 +4,13 @@ torch.optim.Adam counts steps per tensor and has one rate per tensor. Here both 
 prefixes train separately, and positions move in units of each Gaussian's own size; the update is otherwise the same.
 """
 
+from dataclasses import astuple
+
 import numpy as np
 import torch
 
 from gscodec import _engine
+from gscodec.model.adam import AdamConstants
 from gscodec.model.gaussians import Float32Array
 
 
@@ -24,16 +27,13 @@ class RowAdam:
         self,
         values: torch.Tensor,
         rates: torch.Tensor,
-        beta1: float,
-        beta2: float,
-        epsilon: float,
+        constants: AdamConstants,
         *,
         threads: int = 0,
     ) -> None:
         self.values = values
         self.rates = rates
-        self._betas = (beta1, beta2)
-        self._epsilon = epsilon
+        self._constants = constants
         self._threads = threads
         self._mean = torch.zeros_like(values)
         self._square = torch.zeros_like(values)
@@ -85,7 +85,7 @@ class RowAdam:
             np.ascontiguousarray(row_units.numpy()),
             np.ascontiguousarray(grad.numpy()),
             columns,
-            (*self._betas, self._epsilon),
+            astuple(self._constants),
             grad_scale,
             factor,
             self._threads,

@@ -133,7 +133,7 @@ class FitPlan:
         """Distance, in both directions, between the pixels that n_gaussians are trained on; 1 means all pixels."""
         height, width, _ = self.shape
         samples = self.preset.samples_per_gaussian
-        if not self.takes_subsets or not samples or self.loss(late=late).ssim:
+        if not self.takes_subsets or not samples or self.loss(late=late).compares_neighbours:
             return 1
         enough = [s for s in SUBSET_STEPS if s * s * samples * n_gaussians <= height * width]
         return max([1, *(s for s in enough if s * TILE_SIZE <= min(height, width))])

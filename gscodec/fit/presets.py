@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from gscodec.errors import InvalidArgument
+from gscodec.model.adam import AdamConstants
 from gscodec.model.constants import SUPPORT_Q, TOP_K
 from gscodec.model.rendering import LossWeights
 
@@ -46,9 +47,7 @@ class Preset:
     rate_scale: float
     rate_rotation: float
     rate_feature: float
-    beta1: float
-    beta2: float
-    epsilon: float
+    adam: AdamConstants
     decay_from: float
     """Fraction of the steps after which rates fall along a cosine to decay_to; 1 keeps them constant."""
     decay_to: float
@@ -125,9 +124,7 @@ PAPER: Final = Preset(
     rate_scale=2e-3,
     rate_rotation=2e-3,
     rate_feature=5e-3,
-    beta1=0.9,  # Adam's published defaults, which the paper does not change
-    beta2=0.999,
-    epsilon=1e-8,
+    adam=AdamConstants(0.9, 0.999, 1e-8),  # the published defaults, which the paper does not change
     decay_from=1.0,  # Section 4.1: constant rates
     decay_to=1.0,
     start_share=0.5,  # Section 4.1: N/2 at first, N/8 every 500 of 5,000 steps, so complete at 2,000
@@ -173,9 +170,7 @@ BALANCED: Final = Preset(
     rate_scale=0.12,
     rate_rotation=0.03,
     rate_feature=0.015,
-    beta1=0.9,
-    beta2=0.99,
-    epsilon=1e-12,
+    adam=AdamConstants(0.9, 0.99, 1e-12),
     decay_from=0.5,
     decay_to=0.02,
     start_share=1 / 16,

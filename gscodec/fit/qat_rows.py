@@ -15,7 +15,7 @@ from gscodec.errors import BackendUnavailable
 from gscodec.fit.device_qat import DeviceQatRows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import Step
-from gscodec.fit.qat_task import QAT_BETAS, QAT_EPSILON, QAT_RATES, QatTask
+from gscodec.fit.qat_task import QAT_ADAM, QAT_RATES, QatTask
 from gscodec.fit.trainee import prefix_weight, with_neighbours
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array
@@ -75,8 +75,7 @@ class HostQatRows:
         self._adam = RowAdam(
             torch.from_numpy(rows),
             torch.tensor([mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2]),
-            *QAT_BETAS,
-            QAT_EPSILON,
+            QAT_ADAM,
             threads=task.rasterizer.threads,
         )
         self._units = torch.from_numpy(units)

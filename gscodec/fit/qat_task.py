@@ -14,6 +14,7 @@ from gscodec.fit.lattices import snap
 from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import Preset
 from gscodec.fit.surroundings import Surroundings
+from gscodec.model.adam import AdamConstants
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.model.rendering import LossWeights
@@ -24,8 +25,7 @@ from gscodec.render.base import DeviceEngine, Rasterizer
 QAT_RATES: Final = (0.006, 0.01, 0.003, 0.0015)
 """Learning rates of means (standard deviations), log scales, rotations (rad) and features: a tenth of a fit's."""
 
-QAT_BETAS: Final = (0.9, 0.99)
-QAT_EPSILON: Final = 1e-12
+QAT_ADAM: Final = AdamConstants(0.9, 0.99, 1e-12)
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,7 @@ class CpuTrainee:
         self._adam = RowAdam(
             torch.zeros(0, n_columns),
             torch.tensor(plan.rates),
-            beta1=p.beta1,
-            beta2=p.beta2,
-            epsilon=p.epsilon,
+            p.adam,
             threads=rasterizer.threads,
         )
         self._units = torch.zeros(0, n_columns)

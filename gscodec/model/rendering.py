@@ -1,6 +1,6 @@
 """Inputs and results of the engines: tile lists, loss weights, gradients, pixel subsets."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field, fields
 from typing import Literal
 
 import numpy as np
@@ -56,11 +56,39 @@ class LossWeights:
 
     If a loss has an `importance` map, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value before averaging;
     a map of mean 1 preserves the scale of the loss. The map may have one plane per channel.
+
+    A term is a field here, with the same field in native/shared/loss_terms.h. Terms of single samples come first.
     """
 
     l1: float = 0.0
     l2: float = 0.0
-    ssim: float = 0.0
+    ssim: float = field(default=0.0, metadata={"compares_neighbours": True})
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The weights, in the order of the fields."""
+        return astuple(self)
+
+    @property
+    def compares_neighbours(self) -> bool:
+        """Whether a term of the loss looks at more than one sample at a time."""
+        return any(self.values[N_POINTWISE_TERMS:])
+
+    @property
+    def n_sums(self) -> int:
+        """Number of terms whose sums make up the loss: all, or those of single samples if the rest have no weight."""
+        return N_TERMS if self.compares_neighbours else N_POINTWISE_TERMS
+
+    def per_sample(self, n_samples: int) -> "LossWeights":
+        """Weights of the terms' sums over n_samples, where these are of the means."""
+        return LossWeights(*(weight / n_samples for weight in self.values))
+
+
+N_TERMS = len(fields(LossWeights))
+"""Terms of the loss."""
+
+N_POINTWISE_TERMS = sum("compares_neighbours" not in term.metadata for term in fields(LossWeights))
+"""Terms of single samples, which come before those that compare neighbours."""
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def check_subset(subset: Subset, size: tuple[int, int], weights: LossWeights) ->
         raise InvalidArgument(f"{subset}: the step is one of {SUBSET_STEPS}, x and y are below it")
     if subset.y >= size[0] or subset.x >= size[1]:
         raise InvalidArgument(f"{subset}: a picture of {size[1]}x{size[0]} px has no such pixels")
-    if subset.step > 1 and weights.ssim:
+    if subset.step > 1 and weights.compares_neighbours:
         raise InvalidArgument(f"{subset}: SSIM compares neighbours and needs the whole picture")
 
 

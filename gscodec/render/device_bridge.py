@@ -102,10 +102,6 @@ class DeviceBridge:
             (grid.height, grid.width),
             strides,
             grad_image=grad_image,
-            target=None,
-            l1=0.0,
-            l2=0.0,
-            loss_partials=None,
             moments=moments,
         )
         blending.gather(runtime, scene, moments, rows)

@@ -131,10 +131,6 @@ class CudaRasterizer(Rasterizer):
                 (grid.height, grid.width),
                 Strides.interleaved(grid.width, c),
                 grad_image=self.runtime.upload(np.asarray(grad_image, np.float32)),
-                target=None,
-                l1=0.0,
-                l2=0.0,
-                loss_partials=None,
                 moments=moments,
             )
             blending.gather(self.runtime, scene, moments, grads)

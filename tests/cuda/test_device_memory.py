@@ -50,15 +50,15 @@ class Parts(RegionSource):
 
 def test_a_fit_takes_what_its_planes_and_lists_take() -> None:
     shape, pixels = (2048, 2048, 3), 1 << 22
-    plain, ssim = (fit_bytes(shape, 10_000, ssim=ssim) for ssim in (False, True))
+    plain, ssim = (fit_bytes(shape, 10_000, compares_neighbours=ssim) for ssim in (False, True))
     assert ssim - plain == (12 + 12) * pixels, "the picture, and what the gradient need not find again"
-    odd = [fit_bytes((2047, 2033, 1), 10, ssim=ssim) for ssim in (False, True)]
+    odd = [fit_bytes((2047, 2033, 1), 10, compares_neighbours=ssim) for ssim in (False, True)]
     assert odd[1] - odd[0] == 4 * 2047 * 2033 + 12 * pixels, "whole tiles of it"
     assert 85 * pixels < ssim < 110 * pixels
-    more = fit_bytes(shape, 1_010_000, ssim=True)
+    more = fit_bytes(shape, 1_010_000, compares_neighbours=True)
     assert more - ssim == 1_000_000 * (40 * 8 + 200)
-    assert fit_bytes((4096, 2048, 3), 10_000, ssim=True) == pytest.approx(2 * ssim, rel=0.02)
-    huge = fit_bytes((1 << 20, 1 << 20, 1), 1, ssim=False)
+    assert fit_bytes((4096, 2048, 3), 10_000, compares_neighbours=True) == pytest.approx(2 * ssim, rel=0.02)
+    huge = fit_bytes((1 << 20, 1 << 20, 1), 1, compares_neighbours=False)
     assert huge - (8 + 16 << 40) == MAX_TILE_PAIRS * 40 + 440
 
 
@@ -96,7 +96,7 @@ def test_a_picture_that_the_host_cannot_hold_is_refused() -> None:
 
 
 def test_a_fit_that_the_gpu_cannot_hold_is_refused(on_device: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-    need = fit_bytes((40, 48, 3), 60, ssim=False)
+    need = fit_bytes((40, 48, 3), 60, compares_neighbours=False)
     monkeypatch.setattr(on_device, "memory", need - 1)
     text = f"device host: a fit of 48x40 px takes about {need:,} bytes, {need - 1:,} are free; use --device cpu"
     with pytest.raises(OutOfDeviceMemory) as caught:

@@ -18,7 +18,7 @@ from gscodec.cuda.scenes import bin_scene, device_gaussians, render_window
 from gscodec.errors import InvalidArgument
 from gscodec.fit.device_pass import LossPass, moments_of
 from gscodec.model.gaussians import GaussianSet, Grid, Window
-from gscodec.model.rendering import LossWeights
+from gscodec.model.rendering import N_POINTWISE_TERMS, LossWeights
 from gscodec.render.gpu import CudaRasterizer
 from gscodec.render.reference import ReferenceRasterizer, blend_points, window_points
 
@@ -59,7 +59,7 @@ def step(
     """Gradients (N, MOMENTS + C) and per-tile loss sums of a fused step."""
     xp, width = runtime.xp, MOMENTS + scene.gaussians.n_channels
     moments = xp.empty((max(scene.lists.capacity, 1), width), scene.real)
-    partials = xp.empty((scene.lists.n_tiles, 2 if importance is None else 3), np.float32)
+    partials = xp.empty((scene.lists.n_tiles, N_POINTWISE_TERMS + (importance is not None)), np.float32)
     grads = xp.zeros((len(scene.gaussians), width), scene.real)
     blending.backward(
         runtime,
@@ -68,8 +68,7 @@ def step(
         strides,
         grad_image=None,
         target=runtime.upload(target),
-        l1=weights.l1 / target.size,
-        l2=weights.l2 / target.size,
+        weights=weights,
         loss_partials=partials,
         moments=moments,
         importance=None if importance is None else runtime.upload(importance),
@@ -301,10 +300,6 @@ def test_a_gradient_from_choices_is_that_of_a_second_blend(
         (HEIGHT, WIDTH),
         strides,
         grad_image=grad,
-        target=None,
-        l1=0.0,
-        l2=0.0,
-        loss_partials=None,
         moments=twice,
     )
     blending.backward_again(

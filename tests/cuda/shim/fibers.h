@@ -475,7 +475,7 @@ static int launch(void (*body)(void**), Request* request) {
 }
 
 // What a parameter is, for host_runtime.py: `*` for a pointer, `c` for const, then kind and bytes of the value, such as
-// i4, u1, f8; ?4 for a type that is not arithmetic.
+// i4, u1, f8; V12 for a struct passed by value, ?4 behind a pointer to a type that is not arithmetic.
 template <class T>
 struct Kind {
     static constexpr char kLetter = '?';
@@ -497,7 +497,7 @@ template <> struct Kind<unsigned long long> { static constexpr char kLetter = 'u
 
 template <class T>
 struct Described {
-    static void as(char* to) { sprintf(to, "%c%zu ", Kind<T>::kLetter, sizeof(T)); }
+    static void as(char* to) { sprintf(to, "%c%zu ", __is_class(T) ? 'V' : Kind<T>::kLetter, sizeof(T)); }
 };
 template <class T>
 struct Described<T*> {
