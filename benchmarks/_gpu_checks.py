@@ -33,7 +33,7 @@ Check = Callable[[Machine], str]
 
 HEIGHT: Final = 61
 WIDTH: Final = 83
-"""Of pictures that the oracle paints: no multiple of a tile, and the oracle is slow."""
+"""Size of pictures that the oracle renders: not a multiple of a tile, and small, because the oracle is slow."""
 
 PROFILES: Final = ("f16", "packed", "coded")
 
@@ -80,14 +80,14 @@ def opens(machine: Machine) -> str:
 def refuses_others(_: Machine) -> str:
     """A device that is not there is refused in one line."""
     for use in (open_runtime, lambda name: gscodec.encode(np.zeros((8, 8, 3), np.uint8), gaussians=4, device=name)):
-        said = ""
+        message = ""
         try:
             use("cuda:63")
         except BackendUnavailable as error:
-            said = str(error)
-        assert said, "cuda:63 was opened"
-        assert "\n" not in said, f"more than a line: {said}"
-    return said
+            message = str(error)
+        assert message, "cuda:63 was opened"
+        assert "\n" not in message, f"more than a line: {message}"
+    return message
 
 
 def parity(channels: int, real: type[np.floating[Any]] = np.float32) -> Check:
@@ -193,13 +193,13 @@ def whole_encode(machine: Machine) -> str:
     assert abs(decoded - result.psnr) < 0.05, f"{result.psnr:.2f} dB are claimed, the file has {decoded:.2f}"
     limit = 0.3 if machine.is_gpu else 2.0  # after a handful of steps the two are still apart
     assert result.psnr > expected.psnr - limit, f"{result.psnr:.2f} dB, the CPU has {expected.psnr:.2f}"
-    said = f"{result.profile}, {result.psnr:.2f} dB beside {expected.psnr:.2f}, {result.seconds:.2f} s; {moved.text()}"
-    return f"{said}; {graphs_of(made)}"
+    text = f"{result.profile}, {result.psnr:.2f} dB beside {expected.psnr:.2f}, {result.seconds:.2f} s; {moved.text()}"
+    return f"{text}; {graphs_of(made)}"
 
 
 def files(machine: Machine) -> str:
     """What either makes, the other shows with at most a code value of difference."""
-    amount, said = Amount.on(machine), []
+    amount, results = Amount.on(machine), []
     source = picture(amount.side)
     for profile in PROFILES:
         for made_on, shown_on in (("cpu", machine.device), (machine.device, "cpu")):
@@ -209,13 +209,13 @@ def files(machine: Machine) -> str:
             with gscodec.open(result.data, device=shown_on) as a, gscodec.open(result.data, device=made_on) as b:
                 off = np.abs(a.render().astype(int) - b.render()).max()
             assert off <= 1, f"{profile} by {made_on} on {shown_on} is off by {off} code values"
-        said.append(f"{profile} {result.psnr:.2f} dB")
-    return ", ".join(said)
+        results.append(f"{profile} {result.psnr:.2f} dB")
+    return ", ".join(results)
 
 
 def unpacks(machine: Machine) -> str:
     """Pages become on the device the Gaussians that the host unpacks."""
-    amount, said = Amount.on(machine), []
+    amount, results = Amount.on(machine), []
     for profile in PROFILES:
         data = gscodec.encode(
             picture(amount.side), gaussians=amount.gaussians, preset="fast", steps=1, profile=profile, device="cpu"
@@ -229,8 +229,8 @@ def unpacks(machine: Machine) -> str:
             assert np.array_equal(ours, theirs), f"{profile}: {name} differ"
         off = np.abs(machine.runtime.download(found.features) - expected.features).max()
         assert off < 1e-6, f"{profile}: features are off by {off:.1e}"
-        said.append(f"{profile} {len(expected)}")
-    return ", ".join(said) + " Gaussians"
+        results.append(f"{profile} {len(expected)}")
+    return ", ".join(results) + " Gaussians"
 
 
 def parts(machine: Machine) -> str:

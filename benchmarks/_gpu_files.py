@@ -27,7 +27,7 @@ from gscodec.encoding.api import encode
 COLD: Final = Path(__file__).with_name("_gpu_cold.py")
 
 COLD_LIMIT_S: Final = 120
-"""Of a process that starts, opens the device and does one thing."""
+"""Time limit, s, of a process that starts, opens the device and runs one operation."""
 
 
 def encodes(machine: Machine, preset: str, sizes: Sizes) -> Iterator[Row]:
@@ -142,5 +142,5 @@ def cold(machine: Machine, what: str, sizes: Sizes) -> Iterator[Row]:
 
 
 def _search_path() -> str:
-    """Where a child finds this very gscodec."""
+    """Value of PYTHONPATH with which a child process imports this gscodec."""
     return os.pathsep.join([str(Path(gscodec.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])

@@ -1,4 +1,4 @@
-"""Which packages a test module needs before it can be collected, by its text: nothing is imported.
+"""Packages that a test module imports at its top level, from its text: nothing is imported.
 
 Imports at the top of a module count, and those of the modules of this project that it imports there.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 SOURCES: Final = (ROOT, *(ROOT / name for name in ("tests/cuda", "tests/fuzz", "benchmarks", "tests/support")))
-"""Where modules of the project are found: `pythonpath` of pytest's settings, and the package."""
+"""Folders with modules of the project: `pythonpath` of pytest's settings, and the package."""
 
 
 def lost(paths: Iterable[Path]) -> dict[Path, tuple[str, ...]]:

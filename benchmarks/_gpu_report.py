@@ -24,7 +24,7 @@ TARGETS: Final = {
 """At most, at the paper's size and count: section and preset, column and value."""
 
 GROWTH_TARGET: Final = 1.3
-"""At most so many times as long is a step with 50,000 Gaussians as with 10,000."""
+"""Maximum ratio of the durations of steps with 50,000 and 10,000 Gaussians."""
 
 SECTIONS: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
     (
@@ -127,7 +127,7 @@ SECTIONS: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
         },
     ),
 )
-"""Of the report: section, title, what to know, columns."""
+"""Tables of the report: section, title, explanation, columns."""
 
 
 def compare(results: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from gscodec.render.gpu import CudaRasterizer
 
 
 def place_of(machine: Machine) -> torch.device:
-    """Where torch's tensors lie: on the GPU; on the host shim in the host's memory, which is the shim's."""
+    """Device of torch's tensors: the GPU; for the host shim the CPU, whose memory the shim uses."""
     if not machine.is_gpu:
         return torch.device("cpu")
     assert torch.cuda.is_available(), "torch has no CUDA here: install a build that has"

@@ -81,7 +81,7 @@ def installed() -> dict[str, str]:
 
 
 def test_modules() -> list[Path]:
-    """Those that have tests for a GPU."""
+    """Test modules with tests for a GPU."""
     return sorted(path for name in ("cuda", "render") for path in (ROOT / "tests" / name).glob("test_*.py"))
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/access.py [--quick] [--output benchmarks/results/access.md]
 
-Files are synthetic: the library's writer, random Gaussians. Page caches are told to forget a file before each cold run,
+Files are synthetic: the library's writer, random Gaussians. Files are dropped from the page cache before each cold run,
 which is a process of its own; its imports are not counted.
 """
 
@@ -159,10 +159,10 @@ def region_rows(name: str, path: Path, draw: np.random.Generator) -> list[str]:
                 with open_igs(source, device="cpu") as image:
                     image.render(0, (x, y, 256, 256))
                     ratios.append(image.stats.bytes_read / need)
-    told = f"{statistics.median(needs):.0f} KiB of pages"
+    amount = f"{statistics.median(needs):.0f} KiB of pages"
     return [
         f"| 256x256 px, {name}, all bytes read over those of the pages it meets, local | "
-        f"{statistics.median(local):.2f} (at most {max(local):.2f}), {told} | 2 | {verdict(max(local), 2)} |",
+        f"{statistics.median(local):.2f} (at most {max(local):.2f}), {amount} | 2 | {verdict(max(local), 2)} |",
         f"| the same over HTTP | {statistics.median(far):.2f} (at most {max(far):.2f}) | 2 | {verdict(max(far), 2)} |",
     ]
 

@@ -73,7 +73,7 @@ def written(folder: Path) -> dict[Path, int]:
 
 
 def digest(folder: Path) -> str:
-    """Of all files' names and bytes."""
+    """SHA-256 of all files' names and bytes."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*.igs")):
         found.update(str(path.relative_to(folder)).encode() + path.read_bytes())

@@ -59,7 +59,7 @@ def quiet() -> Any:
 
 
 def described(path: Path, part: int = 0) -> Described:
-    """Of OpenEXR's own reading, not this package's."""
+    """Description of a file as read by OpenEXR itself, not by this package."""
     with quiet():
         found = OpenEXR.File(str(path), separate_channels=True).parts[part]
     header = found.header

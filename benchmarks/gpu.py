@@ -124,7 +124,7 @@ class Results:
 
     @property
     def n_rows(self) -> int:
-        """Of all sections."""
+        """Number of rows of all sections."""
         return len(self._rows)
 
     def add(self, section: str, row: Row) -> None:
@@ -162,8 +162,8 @@ def measure(machine: Machine, results: Results, sizes: Sizes, seconds: float, se
         try:
             for row in job.rows():
                 results.add(job.section, row)
-                told = " ".join(f"{key}={cell(value)}" for key, value in row.items())
-                print(f"[{time.perf_counter() - began:.1f} s] {job.section}: {told}", flush=True)
+                text = " ".join(f"{key}={cell(value)}" for key, value in row.items())
+                print(f"[{time.perf_counter() - began:.1f} s] {job.section}: {text}", flush=True)
         except Exception as error:  # one row less, and it is said
             facts["failed"].append(f"{name}: {type(error).__name__}: {error}")
             print(f"FAIL {facts['failed'][-1]}", flush=True)

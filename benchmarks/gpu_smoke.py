@@ -71,7 +71,7 @@ CHECKS: Final[dict[str, Check]] = {
 """By name, those first that others stand on."""
 
 TRACE_LINES: Final = 12
-"""Of a failed check's traceback: the last ones say what and where."""
+"""Last lines of a failed check's traceback to show: they have the error and its place."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,13 +105,13 @@ def run(machine: Machine, names: Iterable[str]) -> list[str]:
     for name in names:
         began, trace = time.perf_counter(), ""
         try:
-            word, said = "ok  ", CHECKS[name](machine)
+            word, text = "ok  ", CHECKS[name](machine)
         except Exception as error:
             failed.append(name)
             word = "FAIL"
-            said = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+            text = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
             trace = "".join(traceback.format_exc().splitlines(keepends=True)[-TRACE_LINES:])
-        print(f"{word} {name} ({time.perf_counter() - began:.2f} s): {said}", flush=True)
+        print(f"{word} {name} ({time.perf_counter() - began:.2f} s): {text}", flush=True)
         if trace:
             print(trace, flush=True)
     return failed

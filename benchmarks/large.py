@@ -73,15 +73,15 @@ def run(*arguments: object) -> dict[str, Any]:
         [sys.executable, "-m", "gscodec", *map(str, arguments)], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    said = process.stderr.read().strip()
+    message = process.stderr.read().strip()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(said)
+        raise SystemExit(message)
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_mib": usage.ru_maxrss // 1024,
-        "said": said.splitlines()[-1] if said else "",
+        "said": message.splitlines()[-1] if message else "",
     }
 
 

@@ -68,7 +68,7 @@ class Setting:
     out: Path
     host: bool
     limit_s: float = 0.0
-    """Of the stage at hand."""
+    """Time limit of the current stage, s."""
 
     def script(self, name: str, *arguments: str) -> Command:
         """A script of this folder, on the device at hand."""
@@ -99,11 +99,11 @@ class Stage(NamedTuple):
     what: str
     limit_s: float
     commands: Callable[[Setting], Sequence[Command]]
-    """To be tried one after the other until one succeeds. None is no fault: a tool that is not there."""
+    """Commands, tried in order until one succeeds; none at all means that a tool is missing, which is not a failure."""
     missing: str = ""
-    """What is said then."""
+    """Message in that case."""
     variables: Mapping[str, str] = {}
-    """Of the environment, besides."""
+    """Additional environment variables."""
 
 
 def smoke(setting: Setting) -> Sequence[Command]:

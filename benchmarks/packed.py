@@ -62,7 +62,7 @@ class Fitted:
         return dict(zip(FIELDS, map(str, values), strict=True))
 
     def packed(self, record_bytes: int) -> Row:
-        """On records of so many bytes."""
+        """Fine-tuned for records of record_bytes bytes."""
         steps, page_size = self.preset.qat_steps, PAGE_SIZES["packed"]
         made = fine_tune_packed(self.task, self.fit.gaussians, steps, page_size=page_size, record_bytes=record_bytes)
         contents = Contents(
@@ -71,7 +71,7 @@ class Fitted:
         return self.row("packed", contents, 8 * record_bytes)
 
     def coded(self, bits: float) -> Row:
-        """In a file of at most so many bits a Gaussian."""
+        """Fine-tuned for a file of at most `bits` bits per Gaussian."""
         page_size, lods = PAGE_SIZES["coded"], self.fit.lods
 
         def contents(gaussians: GaussianSet, lattice: Lattice) -> Contents:

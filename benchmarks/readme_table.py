@@ -9,7 +9,7 @@ from gscodec_bench.tables import leads
 ROOT = Path(__file__).parents[1]
 OURS = "gscodec:balanced"
 TABLES = {"pictures": "README.md", "samples": "docs/figures.md"}
-"""Which document shows the table of which results."""
+"""Documents, by the results whose table they show."""
 
 
 def main() -> None:

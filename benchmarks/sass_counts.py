@@ -67,7 +67,7 @@ def class_of(operation: str) -> str:
 
 
 def loops(text: str) -> dict[str, list[Loop]]:
-    """Of each kernel in nvdisasm's text: first the whole kernel, then its loops in the order of the code."""
+    """Loops of each kernel in nvdisasm's text: first the whole kernel, then its loops in the order of the code."""
     found: dict[str, list[Loop]] = {}
     for name, body in _functions(text):
         labels: dict[str, int] = {}

@@ -27,11 +27,11 @@ else:
     settings.load_profile("unhurried")
 
 _LOST = pytest.StashKey[list[str]]()
-"""Of a run for a GPU: modules that were left out."""
+"""Modules left out of a GPU run."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Where a GPU is asked for, modules that need what is not installed there do not keep the others from running."""
+    """In a GPU run, skip modules with missing packages, so that the others run."""
     if not os.environ.get(NEEDED) or not collection_path.match("test_*.py"):
         return None
     for missing in lost([collection_path]).values():

@@ -1,7 +1,7 @@
 """The paper's recipe with one of its parts taken out, for Table 1.
 
 `fit_without(set())` is `gscodec.fit.fit` with the preset `paper`, to the bit; a test holds it to that. What is taken
-out is not an option of the encoder, since nobody should encode without it.
+out is not an option of the encoder, since it should always be used.
 """
 
 import math

@@ -63,7 +63,7 @@ class Suite:
     write: Callable[["Results"], list[Path]]
     """Tables and plots from all rows, into the run's folder; the paths written."""
     wants: Callable[[Source], bool] = field(default=lambda _: True)
-    """Which sources it measures."""
+    """Predicate of the sources that it measures."""
     one_at_a_time: bool = False
     """Whether tasks side by side would spoil its figures."""
 

@@ -97,8 +97,8 @@ class DecodeState:
     def digests(self, item: str, path: Path) -> tuple[str, ...]:
         """SHA-256 of the files that decodes of an item (by its identity) may have written to a path."""
         notes = [note for note in self._notes.get(_below(path, self._root), []) if note.get("item") == item]
-        found = [note.get(member) for note in notes for member in ("digest", "was")]
-        return tuple(digest for digest in found if isinstance(digest, str))
+        values = [note.get(member) for note in notes for member in ("digest", "was")]
+        return tuple(digest for digest in values if isinstance(digest, str))
 
 
 def plan_decode(
@@ -216,8 +216,8 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
         metadata = image.metadata if len(rendered) == 1 else None
         files = [
-            picture_bytes(made, at.path.name, metadata=metadata)
-            for at, made in zip(item.pictures, rendered, strict=True)
+            picture_bytes(picture, at.path.name, metadata=metadata)
+            for at, picture in zip(item.pictures, rendered, strict=True)
         ]
     digests = [hashlib.sha256(data).hexdigest() for data in files]
     standing = [_check(item, picture, options, digest) for picture, digest in zip(item.pictures, digests, strict=True)]

@@ -138,12 +138,12 @@ def spread(slopes: Sequence[Slope], total: int) -> dict[str, int]:
     return {slope.name: int(slope.bytes_at(high)) for slope in slopes}
 
 
-def with_sizes(items: Sequence[Item], found: Sequence[Slope | str], total: int) -> tuple[list[Item], list[Outcome]]:
+def with_sizes(items: Sequence[Item], measured: Sequence[Slope | str], total: int) -> tuple[list[Item], list[Outcome]]:
     """Items with a size target each, and the failed outcomes of those that could not be read."""
-    slopes = [slope for slope in found if isinstance(slope, Slope)]
+    slopes = [slope for slope in measured if isinstance(slope, Slope)]
     sizes = spread(slopes, total) if slopes else {}
     planned, failed = [], []
-    for item, slope in zip(items, found, strict=True):
+    for item, slope in zip(items, measured, strict=True):
         if isinstance(slope, Slope):
             settings = item.settings.changed({"size": sizes[item.name]}, item.name)
             planned.append(replace(item, settings=settings))

@@ -151,22 +151,22 @@ def make_plan(manifest: Manifest, settings: EncodeSettings, chosen: Mapping[str,
     """
     check_target(manifest.output)
     base = changed(changed(settings, manifest.settings, "manifest"), chosen or {}, "command line")
-    found: list[tuple[str, tuple[Path, ...], Mapping[str, Any]]] = []
+    listed: list[tuple[str, tuple[Path, ...], Mapping[str, Any]]] = []
     left_out: tuple[str, ...] = ()
     unused: list[str] = []
     if manifest.source is not None:
         discovered, left_out, unused = _discovered(manifest)
-        found += [(name, paths, {}) for name, paths in discovered]
+        listed += [(name, paths, {}) for name, paths in discovered]
     elif manifest.include or manifest.exclude:
         unused.append("include and exclude apply to a source folder, and the manifest names none")
-    found += [(item.name, item.files, item.settings) for item in manifest.items]
-    names = [name for name, _, _ in found]
+    listed += [(item.name, item.files, item.settings) for item in manifest.items]
+    names = [name for name, _, _ in listed]
     distinct_names([NameCandidates((name,)) for name in names])  # raises if two are equal
     for rule in manifest.rules:
         if not any(fnmatch.fnmatchcase(name, rule.match) for name in names):
             unused.append(f"rule {rule.match!r} matches no item")
     items = []
-    for name, paths, own in found:
+    for name, paths, own in listed:
         ruled = _ruled(name, base, manifest.rules)
         if ruled is not None:
             output = manifest.output / f"{name}{SUFFIX}"
@@ -264,7 +264,7 @@ def _useless_weights(items: Iterable[Item]) -> list[str]:
             continue  # a material manifest names its maps itself
         maps = [map_name(path) for path in item.sources]
         known = {name for path in item.sources for name in (path.name, path.stem)} | set(Role)
-        known |= {found.kind for found in maps if found is not None}
+        known |= {named.kind for named in maps if named is not None}
         odd = [name for name in item.settings.map_weights if name not in known]
         lines += [f"{item.name}: weights names {name!r}, which is not one of its maps" for name in odd]
     return lines
@@ -298,10 +298,10 @@ def _tables(values: dict[str, Any], key: str, where: str) -> list[tuple[int, dic
 
 
 def _text(values: dict[str, Any], key: str, where: str) -> str | None:
-    found = values.pop(key, None)
-    if found is not None and (not isinstance(found, str) or not found):
-        raise InvalidArgument(f"{where}: {key} {found!r} is not a string")
-    return None if found is None else _without_nul(str(found), f"{where}: {key}")
+    text = values.pop(key, None)
+    if text is not None and (not isinstance(text, str) or not text):
+        raise InvalidArgument(f"{where}: {key} {text!r} is not a string")
+    return None if text is None else _without_nul(str(text), f"{where}: {key}")
 
 
 def _without_nul(text: str, where: str) -> str:
@@ -310,10 +310,10 @@ def _without_nul(text: str, where: str) -> str:
     return text
 
 
-def _texts(found: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+def _texts(values: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
         raise InvalidArgument(f"{where} is not a list of strings")
-    return tuple(_without_nul(text, where) for text in found)
+    return tuple(_without_nul(text, where) for text in values)
 
 
 def _rule(table: dict[str, Any], where: str) -> Rule:

@@ -143,7 +143,7 @@ def encode_all(
     """
     clean(items, options.cache)
     outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
-    left = [number for number, found in enumerate(outcomes) if found is None]
+    left = [number for number, known in enumerate(outcomes) if known is None]
     tasks = [EncodeTask(items[number], options, state.knows(items[number])) for number in left]
     for number, outcome in _outcomes(tasks, dispatch, watch):
         outcomes[left[number]] = outcome
@@ -167,7 +167,7 @@ def decode_all(
     for folder in dict.fromkeys(path for item in items for path in (item.root, *_folders(item))):
         sweep(folder)
     outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
-    left = [number for number, found in enumerate(outcomes) if found is None]
+    left = [number for number, known in enumerate(outcomes) if known is None]
     tasks = [DecodeTask(items[number], options) for number in left]
     for number, outcome in _outcomes(tasks, dispatch, watch):
         outcomes[left[number]] = outcome
@@ -197,17 +197,17 @@ def _known(
     """For each item its outcome if it is up to date, else None."""
     outcomes = []
     for item in items:
-        found = current(item)
-        outcomes.append(found)
-        if found is not None and watch is not None:
-            watch("end", found.name, found)
+        known = current(item)
+        outcomes.append(known)
+        if known is not None and watch is not None:
+            watch("end", known.name, known)
     return outcomes
 
 
 def _with_waiting(names: Sequence[tuple[str, Path]], outcomes: Sequence[Outcome | None]) -> list[Outcome]:
     return [
-        found or Outcome(name, Status.WAITING, str(output))
-        for (name, output), found in zip(names, outcomes, strict=True)
+        known or Outcome(name, Status.WAITING, str(output))
+        for (name, output), known in zip(names, outcomes, strict=True)
     ]
 
 

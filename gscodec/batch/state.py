@@ -88,7 +88,7 @@ def sources_known(folder: Path) -> set[str]:
     """Real paths of all sources that batches have encoded into a folder, according to its notes."""
     notes = Journal(folder / NAME, _KIND).read(tidy=False)
     paths = [note.get("paths") for of in notes.values() for note in of]
-    return {path for found in paths if isinstance(found, list) for path in found if isinstance(path, str)}
+    return {path for names in paths if isinstance(names, list) for path in names if isinstance(path, str)}
 
 
 def _settings_of(item: Item) -> str:
@@ -96,10 +96,10 @@ def _settings_of(item: Item) -> str:
 
 
 def _outcome(item: Item, note: dict[str, Any]) -> Outcome | None:
-    found, missed = note.get("outcome"), note.get("missed")
-    if not isinstance(found, Mapping) or not isinstance(missed, bool):
+    outcome, missed = note.get("outcome"), note.get("missed")
+    if not isinstance(outcome, Mapping) or not isinstance(missed, bool):
         return None
-    if not all(isinstance(found.get(name), kinds) for name, kinds in _TYPES.items()):
+    if not all(isinstance(outcome.get(name), kinds) for name, kinds in _TYPES.items()):
         return None
-    known = {name: found[name] for name in _TYPES}
+    known = {name: outcome[name] for name in _TYPES}
     return Outcome(item.name, Status.MISSED if missed else Status.CURRENT, str(item.output), **known)

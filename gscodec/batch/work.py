@@ -30,7 +30,7 @@ READS: Final = 5
 
 @dataclass(frozen=True)
 class Options:
-    """How items are processed; no option changes the bytes of a file."""
+    """Options of processing; none changes the bytes of a file."""
 
     threads: int | None = None
     device: str = "auto"
@@ -77,18 +77,20 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
     check_inside(item.output, item.root)
     stack, seen = _read(item, options.limits)
     key = key_of(stack, settings)
-    found = look_at(item.output, options.threads)
-    if found is not None and found.key == key and found.is_whole:
-        return _outcome(item, found, Status.CURRENT, seen)
-    is_ours = found is not None and (found.key is not None or (is_known and found.is_igs and not found.is_whole))
-    if found is not None and not is_ours and not options.overwrite:
+    existing = look_at(item.output, options.threads)
+    if existing is not None and existing.key == key and existing.is_whole:
+        return _outcome(item, existing, Status.CURRENT, seen)
+    is_ours = existing is not None and (
+        existing.key is not None or (is_known and existing.is_igs and not existing.is_whole)
+    )
+    if existing is not None and not is_ours and not options.overwrite:
         raise OutputExists(f"{item.output}: was not written by a batch; use --overwrite to replace it")
     cached = None if options.cache is None else options.cache / key[:2] / f"{key}.igs"
     item.output.parent.mkdir(parents=True, exist_ok=True)
     check_inside(item.output, item.root)
     stored = None if cached is None else look_at(cached, options.threads)
     if stored is not None and stored.key == key and stored.is_whole:
-        _put(item.output, stored.data, found, options.threads)
+        _put(item.output, stored.data, existing, options.threads)
         return _outcome(item, stored, Status.COPIED, seen)
 
     from gscodec.encoding.api import encode
@@ -101,17 +103,17 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
         meta={KEY_MEMBER: key},
         progress=progress,
     )
-    _put(item.output, result.data, found, options.threads)
+    _put(item.output, result.data, existing, options.threads)
     if cached is not None:
         # The cache is optional: a full disk or a lock held by another process does not fail the item.
         with contextlib.suppress(GsCodecError, OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cached, result.data, overwrite=True)
-    made = Found(result.data, key, is_whole=True, is_igs=True)
-    return _outcome(item, made, Status.ENCODED, seen, met=result.target_met, note=result.note)
+    encoded = Found(result.data, key, is_whole=True, is_igs=True)
+    return _outcome(item, encoded, Status.ENCODED, seen, met=result.target_met, note=result.note)
 
 
-def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> None:
+def _put(path: Path, data: bytes, existing: Found | None, threads: int | None) -> None:
     """Write an output; `found` is the file that was at its path before encoding.
 
     Raises:
@@ -120,7 +122,7 @@ def _put(path: Path, data: bytes, found: Found | None, threads: int | None) -> N
     from gscodec.io.atomic import write_atomic
 
     try:
-        write_atomic(path, data, overwrite=found is not None)
+        write_atomic(path, data, overwrite=existing is not None)
     except OutputExists:  # created meanwhile by another run or by the user
         other = look_at(path, threads)
         if other is not None and other.key is None:
@@ -193,14 +195,14 @@ def look_at(path: Path, threads: int | None = None) -> Found | None:
 def read_key(path: Path) -> str | None:
     """The content key of an undamaged file; None if there is no file, it has no key, or it is damaged."""
     try:
-        found = look_at(path)
+        existing = look_at(path)
     except (GsCodecError, OSError):
         return None
-    return found.key if found is not None and found.is_whole else None
+    return existing.key if existing is not None and existing.is_whole else None
 
 
 def _outcome(
-    item: Item, found: Found, status: Status, seen: str | None, *, met: bool | None = None, note: str = ""
+    item: Item, existing: Found, status: Status, seen: str | None, *, met: bool | None = None, note: str = ""
 ) -> Outcome:
     """The outcome of an item whose output is a complete file.
 
@@ -210,9 +212,9 @@ def _outcome(
     """
     from gscodec.container.reader import IgsReader
 
-    with IgsReader(found.data, str(item.output)) as reader:
+    with IgsReader(existing.data, str(item.output)) as reader:
         header, meta = reader.header, reader.meta or {}
-    n_bytes, psnr = len(found.data), meta.get("psnr")
+    n_bytes, psnr = len(existing.data), meta.get("psnr")
     psnr = float(psnr) if isinstance(psnr, int | float) else None
     pixels = header.width * header.height
     if met is None:
@@ -223,12 +225,12 @@ def _outcome(
         status if met else Status.MISSED,
         str(item.output),
         "" if met else f"{item.name}: {item.settings.target} was not met" + (f": {note}" if note else ""),
-        key=found.key or "",
+        key=existing.key or "",
         n_bytes=n_bytes,
         bpp=8 * n_bytes / pixels,
         psnr=psnr,
         n_gaussians=header.n_gaussians,
-        provenance=Provenance(seen, found.digest, stat_of(item.output)),
+        provenance=Provenance(seen, existing.digest, stat_of(item.output)),
     )
 
 

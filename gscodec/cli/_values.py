@@ -82,16 +82,16 @@ def human_bytes(size: int) -> str:
 
 def parse_weights(text: str) -> dict[str, float]:
     """Weights from `name=number,name=number`."""
-    found = {}
+    weights = {}
     for part in text.split(","):
         name, equals, number = part.partition("=")
         try:
-            found[name.strip()] = float(number)
+            weights[name.strip()] = float(number)
         except ValueError:
             equals = ""
         if not equals or not name.strip():
             raise BadParameter(f"{part.strip()!r} is not a weight: write name=number, for example normal=0.5")
-    return found
+    return weights
 
 
 class Shard(NamedTuple):

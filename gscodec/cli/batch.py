@@ -144,16 +144,16 @@ def command(
         raise InvalidArgument("--engine dask needs --scheduler ADDRESS")
     if engine != "dask" and (scheduler is not None or gpus):
         raise InvalidArgument("--scheduler and --gpus go with --engine dask")
-    wishes: dict[str, Any] = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
-    given = {name: value for name, value in wishes.items() if value is not None}
-    if len(given) + (total_size is not None) > 1:
+    targets: dict[str, Any] = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
+    chosen = {name: value for name, value in targets.items() if value is not None}
+    if len(chosen) + (total_size is not None) > 1:
         raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr and --total-size")
     started = time.perf_counter()
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
     wanted = {"preset": preset, "tune": tune, "steps": steps, "metadata": metadata}
-    settings = given | {name: value for name, value in wanted.items() if value}
+    settings = chosen | {name: value for name, value in wanted.items() if value}
     limits = limits_of(max_pixels, max_memory, max_candidates)
     work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits)
     patterns = tuple(include or ()), tuple(exclude or ())
@@ -325,13 +325,13 @@ class _Work:
         from gscodec.batch.budget import ProbeTask, with_sizes
 
         options, dispatch = self._prepare(len(items))
-        found: list[Any] = [f"{item.name}: was not probed" for item in items]
+        measured: list[Any] = [f"{item.name}: was not probed" for item in items]
         if not self._quiet:
             _console.say(f"measuring {len(items)} items for the budget of {human_bytes(total)}")
         for kind, number, value in dispatch([ProbeTask(item, options) for item in items]):
             if kind in {"done", "lost"}:
-                found[number] = value if kind == "done" else str(value)
-        return with_sizes(items, found, total)
+                measured[number] = value if kind == "done" else str(value)
+        return with_sizes(items, measured, total)
 
 
 def _warn(text: str) -> None:
@@ -370,11 +370,11 @@ def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
             outcomes.append(Outcome(item.name, Status.FAILED, str(item.output), item.fault))
             _console.emit(f"failed   {item.fault}")
             continue
-        found = state.current(item) or Outcome(item.name, Status.WAITING, str(item.output))
+        planned = state.current(item) or Outcome(item.name, Status.WAITING, str(item.output))
         sources = " ".join(path.name for path in item.sources)
         target = f"{item.settings.target} {getattr(item.settings, item.settings.target or 'preset')}"
-        _console.emit(f"{found.status:8s} {item.name}: {sources} ({target}, {item.settings.preset})")
-        outcomes.append(found)
+        _console.emit(f"{planned.status:8s} {item.name}: {sources} ({target}, {item.settings.preset})")
+        outcomes.append(planned)
     return outcomes
 
 
@@ -385,12 +385,12 @@ def _planned_back(items: "Sequence[DecodeItem]", state: Any) -> "list[Outcome]":
     outcomes = []
     for item in items:
         if item.fault:
-            found = Outcome(item.name, Status.FAILED, message=item.fault)
+            planned = Outcome(item.name, Status.FAILED, message=item.fault)
         else:
-            found = state.current(item) or Outcome(item.name, Status.WAITING)
-        made = item.fault or " ".join(str(picture.path) for picture in item.pictures)
-        _console.emit(f"{found.status:8s} {item.name}: {made}")
-        outcomes.append(found)
+            planned = state.current(item) or Outcome(item.name, Status.WAITING)
+        result = item.fault or " ".join(str(picture.path) for picture in item.pictures)
+        _console.emit(f"{planned.status:8s} {item.name}: {result}")
+        outcomes.append(planned)
     return outcomes
 
 

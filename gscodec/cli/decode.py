@@ -97,7 +97,7 @@ def command(
         raise InvalidArgument(f"--scale {scale}: a factor must be above 0")
     if lod is not None and (max_bytes is not None or max_gaussians is not None):
         raise InvalidArgument("--lod excludes --max-bytes and --max-gaussians: give one")
-    if mips and any(given is not None for given in (size, scale, region, max_bytes, max_gaussians)):
+    if mips and any(value is not None for value in (size, scale, region, max_bytes, max_gaussians)):
         raise InvalidArgument("--mips makes mips of the whole picture: give no size, region or bound")
 
     from gscodec.decoding.image import open_igs

@@ -193,10 +193,10 @@ def command(
     """
     from gscodec.encoding.settings import TARGETS, EncodeSettings
 
-    given = [f"--{name}" for name in TARGETS if context.params[name] is not None]
-    if len(given) != 1:
-        found = f"not {' and '.join(given)}" if given else "none"
-        raise InvalidArgument(f"give exactly one of {', '.join(f'--{name}' for name in TARGETS)}: {found}")
+    targets = [f"--{name}" for name in TARGETS if context.params[name] is not None]
+    if len(targets) != 1:
+        problem = f"not {' and '.join(targets)}" if targets else "none"
+        raise InvalidArgument(f"give exactly one of {', '.join(f'--{name}' for name in TARGETS)}: {problem}")
     named = {field.name for field in fields(EncodeSettings)}
     settings = EncodeSettings(**{name: value for name, value in context.params.items() if name in named})
     sources, output = _split(paths, named_output)
@@ -246,7 +246,7 @@ def command(
         if result.target_met and result.note:
             _console.say(f"{name}: {result.note}")
     if not result.target_met:
-        target = f"{given[0]} {context.params[given[0][2:]]}"
+        target = f"{targets[0]} {context.params[targets[0][2:]]}"
         fact = f"{target} was not met: {result.note}; the file has been written anyway"
         raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
 

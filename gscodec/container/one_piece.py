@@ -1,4 +1,4 @@
-"""What is known of a file in one piece as soon as it is opened: all of it."""
+"""Contents of a file without chunks, which is read as a whole when it is opened."""
 
 from dataclasses import dataclass
 

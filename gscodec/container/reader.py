@@ -146,7 +146,7 @@ def load_decoder(
     name: str,
     threads: int | None = None,
 ) -> PageDecoder:
-    """What turns the file's pages into Gaussians, on at most `threads` CPU threads; None is one per processor."""
+    """Decoder of the file's pages, on at most `threads` CPU threads; None means one per processor."""
     if isinstance(preamble, OnePiecePreamble):
         return preamble.decoder
     header = preamble.header
@@ -417,8 +417,8 @@ class IgsReader:
         if self._source.is_remote and len(tile_rects) > 1:
             n_pages = self._count_pages(lod)
             self._pages.prepare(tile_rects, n_pages)
-            found = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
-            ranges = {(int(at), int(size)) for at, size in zip(found.offsets, found.lengths, strict=True)}
+            refs = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
+            ranges = {(int(at), int(size)) for at, size in zip(refs.offsets, refs.lengths, strict=True)}
             self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
 
     def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:

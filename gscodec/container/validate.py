@@ -76,14 +76,14 @@ def validate(
     return [Issue(number, severity, message, where) for number, (severity, where, message) in enumerate(findings, 1)]
 
 
-def _listed(found: Iterator[_Finding], name: str) -> list[_Finding]:
+def _listed(iterator: Iterator[_Finding], name: str) -> list[_Finding]:
     """The first MAX_ISSUES findings and, if there are more, a last one with the worst severity among the rest."""
-    findings = list(itertools.islice(found, MAX_ISSUES))
-    more = next(found, None)
+    findings = list(itertools.islice(iterator, MAX_ISSUES))
+    more = next(iterator, None)
     if more is None:
         return findings
     # After the first error the rest cannot change the severity.
-    has_error = any(severity is Severity.ERROR for severity, *_ in itertools.chain(findings, [more], found))
+    has_error = any(severity is Severity.ERROR for severity, *_ in itertools.chain(findings, [more], iterator))
     severity = Severity.ERROR if has_error else Severity.WARNING
     return [*findings, (severity, "file", f"{name}: has more issues; the first {MAX_ISSUES} are listed")]
 
@@ -228,8 +228,8 @@ class _Inspection:
         boxes = support_boxes(gaussians, np.repeat(smallest[generations], refs.sizes), grid, slack=0.0)
         begins = np.cumsum(refs.sizes) - refs.sizes
         low, high = np.minimum.reduceat(boxes[:, :2], begins), np.maximum.reduceat(boxes[:, 2:], begins)
-        told = index.boxes[refs.numbers]
-        for place in np.flatnonzero(((low < told[:, :2]) | (high > told[:, 2:])).any(axis=1)):
+        boxes_stored = index.boxes[refs.numbers]
+        for place in np.flatnonzero(((low < boxes_stored[:, :2]) | (high > boxes_stored[:, 2:])).any(axis=1)):
             page = int(refs.numbers[place])
             message = f"{self._name}: page {page} has a tile box that misses one of its Gaussians"
             yield Severity.WARNING, f"page {page}", message  # readers need not check this

@@ -227,7 +227,7 @@ def metadata_bytes(metadata: Metadata | None) -> int:
 
 
 def meta_bytes(meta: dict[str, Json]) -> int:
-    """What a file with this META chunk has more bytes than one without, as `metadata_bytes`."""
+    """Additional bytes of a file with this META chunk, as `metadata_bytes`."""
     return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(META, _meta_bytes(meta)))
 
 

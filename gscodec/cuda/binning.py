@@ -315,14 +315,14 @@ def _kernel(runtime: Runtime, entry: str):  # type: ignore[no-untyped-def]
 
 def _check(gaussians: DeviceGaussians, geometry: Geometry) -> None:
     n, c = len(gaussians), gaussians.n_channels
-    found = {
+    arrays = {
         "means": (gaussians.means, (n, 2), np.float64),
         "inv_scales": (gaussians.inv_scales, (n, 2), np.float64),
         "rotations": (gaussians.rotations, (n,), np.float64),
         "n_shown": (gaussians.n_shown, (1,), np.int32),
         "axes": (geometry.axes, (n, 4), np.float64),
     }
-    for name, (array, shape, dtype) in found.items():
+    for name, (array, shape, dtype) in arrays.items():
         if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
             raise InvalidArgument(f"{name}: {array.dtype} {array.shape}, not contiguous {np.dtype(dtype)} {shape}")
     features, stride = gaussians.features, gaussians.feature_stride

@@ -161,7 +161,7 @@ struct TileList {
     __device__ int stage(int first, int channel) {
         const int n = length - first < BATCH ? length - first : BATCH;
         if (first != staged_first || channel != staged_channel) {
-            __syncthreads();  // nobody still reads what is replaced
+            __syncthreads();  // all reads of the old values are complete
             if (const int j = threadIdx.x; j < n) {
                 const int i = indices[first + j];
                 if (first != staged_first)
@@ -207,7 +207,7 @@ struct TileList {
     __device__ void open(const Box& box, int first, int channel) {
         const int n = stage(first, channel), lane = threadIdx.x % WARP;
         if (first == shortened_first) return;
-        __syncwarp();  // nobody still reads what is replaced
+        __syncwarp();  // all reads of the old values are complete
         n_members = 0;
         for (int base = 0; base < n; base += WARP) {
             const int j = base + lane;

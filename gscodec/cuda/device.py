@@ -119,11 +119,11 @@ def usable_gpus(index: int | None, *, is_optional: bool) -> tuple[int, ...]:
     """
     if is_optional and not cuda_devices():
         return ()
-    found = probe()
-    indices: tuple[int, ...] = tuple(gpu.index for gpu in found.gpus if gpu.capability >= MIN_CAPABILITY)
+    machine = probe()
+    indices: tuple[int, ...] = tuple(gpu.index for gpu in machine.gpus if gpu.capability >= MIN_CAPABILITY)
     first = index if index is not None else next(iter(indices), 0)
     try:
-        check_device(f"cuda:{first}" if first or index is not None else "cuda", found, cupy_majors())
+        check_device(f"cuda:{first}" if first or index is not None else "cuda", machine, cupy_majors())
     except (BackendUnavailable, MissingExtra):
         if is_optional:
             return ()
@@ -139,7 +139,7 @@ def _open(index: int) -> Runtime:
     return CupyRuntime(index)
 
 
-def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
+def check_device(device: str, machine: Probe, cupy: tuple[int, ...]) -> int:
     """Index of the GPU that a name stands for, if nothing prevents its use.
 
     Args:
@@ -152,18 +152,18 @@ def check_device(device: str, found: Probe, cupy: tuple[int, ...]) -> int:
     if not name:
         raise InvalidArgument(f"device {device!r} is not the name of a GPU: use cuda or cuda:N")
     index = int(name[1] or 0)
-    if found.reason:
-        raise BackendUnavailable(f"device {device}: {found.reason}; use --device cpu")
-    if index >= len(found.gpus):
-        n = len(found.gpus)
+    if machine.reason:
+        raise BackendUnavailable(f"device {device}: {machine.reason}; use --device cpu")
+    if index >= len(machine.gpus):
+        n = len(machine.gpus)
         raise BackendUnavailable(f"device {device}: there {'is 1 GPU' if n == 1 else f'are {n} GPUs'}; use cuda:0")
-    gpu = found.gpus[index]
+    gpu = machine.gpus[index]
     if gpu.capability < MIN_CAPABILITY:
         raise BackendUnavailable(
             f"device {device}: {gpu.name} has compute capability {_dotted(gpu.capability)}, at least "
             f"{_dotted(MIN_CAPABILITY)} is needed; use --device cpu"
         )
-    _check_cupy(device, found.driver or (0, 0), cupy)
+    _check_cupy(device, machine.driver or (0, 0), cupy)
     return index
 
 
@@ -172,7 +172,7 @@ def cupy_majors(names: Iterable[str] | None = None) -> tuple[int, ...]:
     if names is None:
         import importlib.metadata  # slower to import than the driver to query, and most machines have no GPU
 
-        names = (str(found.metadata["Name"]) for found in importlib.metadata.distributions())
+        names = (str(distribution.metadata["Name"]) for distribution in importlib.metadata.distributions())
     majors = set()
     for name in names:
         built = re.fullmatch(r"cupy(?:[-_.]cuda(\d+)x)?", name or "", re.IGNORECASE)

@@ -84,7 +84,7 @@ struct Activate {
         rotations[i] = g.rotation;
         bool valid = s0 > 0 && s1 > 0 && is_finite(s0) && is_finite(s1);
         for (int k = 0; k < n_columns; ++k) valid = valid && is_finite(row[k]);
-        // Tile lists leave such a Gaussian out without a word. The lowest index is told, whatever the order of threads.
+        // Tile lists silently leave out such a Gaussian. The lowest index is reported, whatever the order of threads.
         if (!valid) atomicMin(now_ints + NOW_INVALID, i);
         return true;
     }

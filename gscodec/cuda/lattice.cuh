@@ -48,7 +48,7 @@ struct Shape {
     int x_units, y_units;  // what steps along x and y go with
 };
 
-// narrow -2^15 to 2^15, elongation 0 to 2^15, rotation of so many bits.
+// narrow -2^15 to 2^15, elongation 0 to 2^15, rotation of rotation_bits bits.
 __device__ inline Shape shape_of(int scale_step, int narrow, int elongation, int rotation, int rotation_bits) {
     const int high = narrow * scale_step, low = (narrow - elongation) * scale_step;
     const int angle = rotation << (16 - rotation_bits);

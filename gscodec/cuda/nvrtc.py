@@ -64,16 +64,16 @@ def installed() -> tuple[Nvrtc, ...]:
     Raises:
         MissingExtra: there is none.
     """
-    found: dict[tuple[int, int], Nvrtc] = {}
+    versions: dict[tuple[int, int], Nvrtc] = {}
     for path in _candidates():
         nvrtc = _load(path)
         if nvrtc:
-            found.setdefault(nvrtc.version, nvrtc)
-    if not found:
+            versions.setdefault(nvrtc.version, nvrtc)
+    if not versions:
         named = os.environ.get("GSCODEC_NVRTC")
         where = f"GSCODEC_NVRTC={named} cannot be loaded as NVRTC" if named else "NVRTC is not installed"
         raise MissingExtra(f"{where}; pip install 'nvidia-cuda-nvrtc>=13'")
-    return tuple(found[version] for version in sorted(found, reverse=True))
+    return tuple(versions[version] for version in sorted(versions, reverse=True))
 
 
 def compile_usage(
@@ -91,8 +91,8 @@ def compile_usage(
         MissingExtra: NVRTC is not installed.
     """
     library = (nvrtc or installed()[0]).library
-    given = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
-    code, log, _ = _compile(library, text, given)
+    all_options = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
+    code, log, _ = _compile(library, text, all_options)
     complaints = [line for line in log.splitlines() if line.strip() and not line.startswith(("ptxas info", "ptxas  "))]
     if code or complaints:
         raise KernelRefused(f"{architecture}: {library.nvrtcGetErrorString(code).decode()}\n" + "\n".join(complaints))
@@ -123,8 +123,8 @@ def _compile(library: Any, text: str, options: Sequence[str]) -> tuple[int, str,
     if code:
         raise KernelRefused(library.nvrtcGetErrorString(code).decode())
     try:
-        given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-        code = library.nvrtcCompileProgram(program, len(given), given)
+        c_options = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        code = library.nvrtcCompileProgram(program, len(c_options), c_options)
         library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
         library.nvrtcGetProgramLog(program, log)
@@ -176,6 +176,6 @@ def _candidates() -> list[Path]:
         return [Path(named).resolve()]
     nvidia = importlib.util.find_spec("nvidia")
     roots = [Path(place) for place in (nvidia.submodule_search_locations or ())] if nvidia else []
-    found = [path for root in roots for path in sorted(root.glob("*/lib/libnvrtc.so.*"))]
+    packaged = [path for root in roots for path in sorted(root.glob("*/lib/libnvrtc.so.*"))]
     system = ctypes.util.find_library("nvrtc")
-    return [*found, *([Path(system)] if system else [])]
+    return [*packaged, *([Path(system)] if system else [])]

@@ -9,5 +9,5 @@ def packed(values: Mapping[str, float], kind: type[np.float32] | type[np.float64
     """A struct of numbers of one type, with the names and order of its fields in the kernels."""
     struct = np.empty(1, [(name, kind) for name in values])
     struct[0] = tuple(values.values())
-    found: np.void = struct[0]
-    return found
+    scalar: np.void = struct[0]
+    return scalar

@@ -315,7 +315,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS)
     for (int t = tile0; t < tile0 + kTiles && t < n_tiles; ++t) {
         const int first = offsets[t], n = offsets[t + 1] - first;
         if (n <= SORT_SHORT) continue;
-        __syncthreads();  // nobody still reads what is replaced
+        __syncthreads();  // all reads of the old values are complete
         if (n <= SORT_MEDIUM)
             sort_by_counting<SORT_THREADS>(pairs + first, n, first, staged, threadIdx.x, indices, slots);
         else

@@ -59,7 +59,7 @@ def unpack_pages(runtime: Runtime, pages: StoredPages) -> DeviceGaussians | None
 def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -> DeviceGaussians:
     records = decoder.records(pages.data, pages.refs)
     n, n_words = records.shape
-    found = _empty(runtime, n, n_words - 5)
+    gaussians = _empty(runtime, n, n_words - 5)
     if n:
         ends = np.flatnonzero(np.diff(pages.generations, append=-1))  # last page of each generation present
         runtime.kernel("unpack", "unpack_f16", **DEFINES)(
@@ -73,16 +73,16 @@ def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -
             np.int32(len(ends)),
             runtime.upload(np.cumsum(pages.refs.sizes)[ends].astype(np.int32)),
             runtime.upload(pages.gains[ends]),
-            *_outputs(found),
+            *_outputs(gaussians),
         )
-    return found
+    return gaussians
 
 
 def _unpack_packed(runtime: Runtime, decoder: PackedPageDecoder, pages: StoredPages) -> DeviceGaussians | None:
     codec, grid, up = decoder.codec, pages.grid, runtime.upload
     layout, lattice = codec.layout, codec.lattice
 
-    def launch(found: DeviceGaussians, fault: Array) -> None:
+    def launch(gaussians: DeviceGaussians, fault: Array) -> None:
         words = np.zeros(-(-(len(pages.data) + _PADDING) // 4), "<u4")
         words.view(np.uint8)[: len(pages.data)] = pages.data
         firsts_of_fields = np.delete(np.cumsum([0, *layout.widths]), [2, -1])
@@ -103,7 +103,7 @@ def _unpack_packed(runtime: Runtime, decoder: PackedPageDecoder, pages: StoredPa
             np.int32(grid.height),
             np.int32(box_unit(grid)),
             *_mix(runtime, lattice),
-            *_outputs(found),
+            *_outputs(gaussians),
             fault,
         )
 
@@ -114,9 +114,9 @@ def _unpack_coded(runtime: Runtime, decoder: CodedPageDecoder, pages: StoredPage
     codec, grid, up = decoder.codec, pages.grid, runtime.upload
     lattice, n_channels = codec.lattice, len(codec.lattice.feature_steps)
 
-    def launch(found: DeviceGaussians, fault: Array) -> None:
+    def launch(gaussians: DeviceGaussians, fault: Array) -> None:
         n_pages = len(pages.refs)
-        rows = runtime.xp.empty((len(found), 6 + n_channels), np.int32)
+        rows = runtime.xp.empty((len(gaussians), 6 + n_channels), np.int32)
         good = runtime.xp.empty(n_pages, np.int32)
         firsts = up(_firsts(pages))
         cells = up(np.array(lattice.cell_log2, np.int32)[pages.generations])
@@ -155,7 +155,7 @@ def _unpack_coded(runtime: Runtime, decoder: CodedPageDecoder, pages: StoredPage
             np.int32(grid.width),
             np.int32(grid.height),
             *_mix(runtime, lattice),
-            *_outputs(found),
+            *_outputs(gaussians),
             fault,
         )
 
@@ -166,12 +166,12 @@ def _unless_faulty(
     runtime: Runtime, pages: StoredPages, n_channels: int, launch: Callable[[DeviceGaussians, Array], None]
 ) -> DeviceGaussians | None:
     """Gaussians unpacked by kernels, or None if they find a fault. Reads one number from the device."""
-    found = _empty(runtime, int(pages.refs.sizes.sum()), n_channels)
-    if not len(found):
-        return found
+    gaussians = _empty(runtime, int(pages.refs.sizes.sum()), n_channels)
+    if not len(gaussians):
+        return gaussians
     fault = runtime.xp.zeros(1, np.int32)
-    launch(found, fault)
-    return None if int(runtime.download(fault)[0]) else found
+    launch(gaussians, fault)
+    return None if int(runtime.download(fault)[0]) else gaussians
 
 
 def _look_up(table: TokenTable) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
@@ -212,8 +212,8 @@ def _empty(runtime: Runtime, n: int, n_channels: int) -> DeviceGaussians:
     )
 
 
-def _outputs(found: DeviceGaussians) -> tuple[Array, ...]:
-    return found.means, found.inv_scales, found.rotations, found.features
+def _outputs(gaussians: DeviceGaussians) -> tuple[Array, ...]:
+    return gaussians.means, gaussians.inv_scales, gaussians.rotations, gaussians.features
 
 
 _UNPACKERS: Final[Mapping[type[PageDecoder], Callable[[Runtime, Any, StoredPages], DeviceGaussians | None]]] = {

@@ -486,8 +486,8 @@ class IgsImage:
     def _meanings(self, values: Float32Array) -> list[Meaning | None]:
         """Meaning of each normal map's channels: two are vectors if a source file has a Z that follows from them."""
         unit = {name for entry in self.files if entry.unit_z for name in entry.groups}
-        found = meanings_of(values, self.groups)
-        return [Meaning.UNIT if group.name in unit else own for group, own in zip(self.groups, found, strict=True)]
+        meanings = meanings_of(values, self.groups)
+        return [Meaning.UNIT if group.name in unit else own for group, own in zip(self.groups, meanings, strict=True)]
 
     def mip_files(
         self, only: Sequence[str] | None = None, lod: int | None = None, dtype: npt.DTypeLike | None = None

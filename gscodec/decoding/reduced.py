@@ -65,8 +65,10 @@ class ReducedScene:
         self._backend, self._factor = backend, factor
         self._grid = reduced_grid(reader.grid, factor)
         tiles = tiles_of_region(region, factor)
-        found = reader.read_region(lod, tiles_of_reduced(reader.grid, tiles, factor))
-        self._gaussians = GaussianSet(found.means / factor, found.inv_scales * factor, found.rotations, found.features)
+        gaussians = reader.read_region(lod, tiles_of_reduced(reader.grid, tiles, factor))
+        self._gaussians = GaussianSet(
+            gaussians.means / factor, gaussians.inv_scales * factor, gaussians.rotations, gaussians.features
+        )
         self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
         self._lengths = TileLengths(self._index, tiles)
 

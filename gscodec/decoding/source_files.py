@@ -81,8 +81,8 @@ class SourceFiles:
             own_sizes: whether neither region nor size was requested, so that each picture has its own size.
         """
         chosen = self.select(only)
-        given = None if own_sizes else size or (part[3], part[2])
-        sizes = {entry.name: given or (entry.height, entry.width) for entry in chosen}
+        size_for_all = None if own_sizes else size or (part[3], part[2])
+        sizes = {entry.name: size_for_all or (entry.height, entry.width) for entry in chosen}
         level = self._planner.level(lod, bounds) if lod is not None or size is None else None
         plan = {
             shown: (level is None and is_much_smaller(part, shown)) or (lod is None and is_tiny(part, shown))
@@ -111,10 +111,10 @@ class SourceFiles:
         del finest
         while True:
             level = {name: next(chain, None) for name, chain in chains.items()}
-            found = {name: restored for name, restored in level.items() if restored is not None}
-            if not found:
+            pictures = {name: restored for name, restored in level.items() if restored is not None}
+            if not pictures:
                 return
-            yield found
+            yield pictures
 
     def _chain(self, finest: Restored, dtype: npt.DTypeLike | None) -> Iterator[Restored]:
         """The levels of one file's picture, in the sample type of the finest."""

@@ -61,7 +61,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What is decoded from a file, and how it is written; the arguments of `decode`.
+    """Part and level to decode from a file, and the output format; the arguments of `decode`.
 
     Raises:
         InvalidArgument: options that contradict each other.

@@ -41,10 +41,10 @@ class WorkBudget:
         """
         if longest <= self._limits.max_candidates:
             return
-        found = candidates()
+        n_candidates = candidates()
         self._points += n_points
-        self._candidates += found
-        self._free -= max(0, found - n_points * self._limits.max_candidates)
+        self._candidates += n_candidates
+        self._free -= max(0, n_candidates - n_points * self._limits.max_candidates)
         if self._free < 0:
             mean = self._candidates // self._points
             raise LimitExceeded(

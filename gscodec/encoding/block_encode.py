@@ -208,14 +208,14 @@ class _Encoder:
     def _key(self, side: int) -> str:
         """SHA-256, as 64 hexadecimal digits, of everything that the result depends on."""
         t = self._task
-        said = (
+        parts = (
             fingerprint(),
             self._survey.digest,
             [repr(group) for group in t.groups],
             repr(t.preset),
             (t.grid.top_k, t.grid.support_q, t.lods, t.seed, t.steps, t.qat_steps, t.count, t.budget, side),
         )
-        return hashlib.sha256(repr(said).encode()).hexdigest()
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def run(self) -> BlockResult:
         task = self._task
@@ -273,19 +273,19 @@ class _Encoder:
             n = max(self._least, round(task.count * self._survey.share(area)))
             if self._pace.is_blind:
                 self._sample(target, grid, n, LEAST_STEPS)
-            made = self._sample(target, grid, n, max(1, round(SAMPLE_STEPS * self._steps(n, area, 0))))
+            sample = self._sample(target, grid, n, max(1, round(SAMPLE_STEPS * self._steps(n, area, 0))))
             qat_task = QatTask(
                 target,
                 grid,
                 task.groups,
                 preset,
-                made.lods,
+                sample.lods,
                 task.rasterizer,
                 task.seed,
                 importance=task.weights_of(target),
             )
-            samples.append((qat_task, made.gaussians))
-            rows.append([np.log(row) for row in made.lods.gains])
+            samples.append((qat_task, sample.gaussians))
+            rows.append([np.log(row) for row in sample.lods.gains])
         if rows:
             means = [np.exp(np.mean([of[m] for of in rows], axis=0)) for m in range(levels)]
         else:
@@ -300,7 +300,7 @@ class _Encoder:
     def _sample(self, target: Float32Array, grid: Grid, n: int, steps: int) -> Fit:
         task, began = self._task, time.perf_counter()
         levels = len(self._counts)
-        made = fit(
+        fitted = fit(
             target,
             n,
             task.preset,
@@ -312,7 +312,7 @@ class _Encoder:
             importance=task.weights_of(target),
         )
         self._pace.took(steps, grid.width * grid.height, time.perf_counter() - began)
-        return made
+        return fitted
 
     def _sample_areas(self) -> Iterator[Rect]:
         n = min(MAX_SAMPLES, -(-len(self._blocks) // BLOCKS_PER_SAMPLE))
@@ -362,7 +362,7 @@ class _Encoder:
             report(state.step, min(state.n_gaussians, n), state.psnr)
 
         seed = int(np.random.SeedSequence([task.seed, block.number]).generate_state(1)[0])
-        made = fit(
+        fitted = fit(
             target,
             n_fitted,
             task.preset,
@@ -375,7 +375,7 @@ class _Encoder:
             around=around,
             importance=weights,
         )
-        gaussians, of = made.gaussians, generations_of(made.lods.counts)
+        gaussians, of = fitted.gaussians, generations_of(fitted.lods.counts)
         kept = around.in_core(gaussians.means)
         own, of_own = gaussians[np.flatnonzero(kept)], of[kept]
         counts = tuple(int(c) for c in np.searchsorted(of_own, np.arange(len(start.lods)), side="right"))

@@ -49,7 +49,7 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
                 )
             )
 
-    made = encode_blocks(
+    result = encode_blocks(
         BlockTask(
             source=source,
             weights_of=lambda samples: fit_weights(
@@ -74,8 +74,8 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
             on_step=report,
         )
     )
-    grid = made.grid
+    grid = result.grid
     if job.scales is not None:
         grid = replace(grid, background=grid.background / job.scales)
-    contents = encoder.of_blocks(made.gaussians, made.lods, made.lattice)
-    return finished(encoder, replace(contents, grid=grid), made.steps)
+    contents = encoder.of_blocks(result.gaussians, result.lods, result.lattice)
+    return finished(encoder, replace(contents, grid=grid), result.steps)

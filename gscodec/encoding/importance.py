@@ -47,22 +47,22 @@ def pixel_weights(
 
 def _read_map(source: str | os.PathLike[str] | npt.NDArray[Any], size: tuple[int, ...]) -> Float32Array:
     if isinstance(source, np.ndarray):
-        found, name = from_array(source, source_name="importance"), "importance"
+        picture, name = from_array(source, source_name="importance"), "importance"
     else:
         name = os.fspath(source)
         read = load_picture([name], overrides=Overrides(role=Role.COLOR))
         if not isinstance(read, ImageStack):
             read.close()
             raise InvalidArgument(f"{name}: is too large for an importance map")
-        found = read
-    height, width, _ = found.samples.shape
+        picture = read
+    height, width, _ = picture.samples.shape
     if (height, width) != size:
         raise InvalidArgument(
             f"{name}: the importance map has {width}x{height} px, the picture {size[1]}x{size[0]}; scale it to that"
         )
-    group = found.groups[0]
+    group = picture.groups[0]
     n_colours = group.n_channels - (group.alpha != AlphaMode.NONE)
-    values: Float32Array = found.samples[:, :, :n_colours].mean(axis=2, dtype=np.float32)
+    values: Float32Array = picture.samples[:, :, :n_colours].mean(axis=2, dtype=np.float32)
     if not (values.min() >= 0 and values.max() <= 1):
         raise InvalidArgument(f"{name}: values of an importance map must lie within 0 and 1")
     return values

@@ -56,11 +56,11 @@ def aimed(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array
 
     Premultiplied colour of 0 outside the covered area gets the margin too: errors there would add light.
     """
-    found = covers(groups)
-    if not found:
+    covering = covers(groups)
+    if not covering:
         return samples
     result = samples.copy()
-    for cover in found:
+    for cover in covering:
         alpha = samples[:, :, cover.alpha]
         if _is_clamped(groups[cover.holder]):
             result[:, :, cover.alpha] = alpha - _margins(alpha <= 0) + _margins(alpha >= 1)
@@ -151,13 +151,13 @@ def _without_opaque(stack: ImageStack, name: str) -> ImageStack:
 
 def _cut_out(stack: ImageStack, name: str) -> ImageStack:
     """A stack whose file entries mark alpha channels that hold only 0 and 1."""
-    found = {
+    binary = {
         stack.groups[cover.holder].name: _is_binary(stack.samples[:, :, cover.alpha]) for cover in covers(stack.groups)
     }
-    if not any(found.values()):
+    if not any(binary.values()):
         return stack
     files = stack.files or ((_entry(stack, name),) if len(stack.groups) == 1 else ())
-    alphas = [[found[group] for group in entry.groups if group in found] for entry in files]
+    alphas = [[binary[group] for group in entry.groups if group in binary] for entry in files]
     cut_out = tuple(replace(f, binary_alpha=bool(own) and all(own)) for f, own in zip(files, alphas, strict=True))
     return replace(stack, files=cut_out)
 

@@ -25,17 +25,17 @@ TYPICAL_DB: Final = 29.97
 
 def provenance(job: Job, psnr: float) -> dict[str, Json]:
     """The provenance entries of a file; META_SLACK covers what the PSNR's digits add to their deflated size."""
-    said = {
+    entries = {
         "encoder": f"gscodec {__version__}",
         "preset": job.settings.preset,
         "seed": job.settings.seed,
         "psnr": rounded_psnr(psnr),
     }
     if job.settings.tune != "psnr":
-        said["tune"] = job.settings.tune
+        entries["tune"] = job.settings.tune
     if job.importance is not None:
-        said["importance"] = job.importance_origin
-    return said | dict(job.notes)
+        entries["importance"] = job.importance_origin
+    return entries | dict(job.notes)
 
 
 def rounded_psnr(psnr: float) -> float:

@@ -137,9 +137,9 @@ class EncodeSettings:
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
                 object.__setattr__(self, field.name, _CHECKS[field.name](field.name, value))
-        given = [name for name in TARGETS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
+        targets = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(targets) > 1:
+            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
         _ = self.overrides  # raises for unknown roles and conventions
 
     @property
@@ -192,10 +192,10 @@ class EncodeSettings:
             unknown = [name for name in values if name not in _CHECKS]
             if unknown:
                 raise InvalidArgument(f"{unknown[0]!r} is not a setting; there are {', '.join(_CHECKS)}")
-            given = [name for name in TARGETS if values.get(name) is not None]
-            if len(given) > 1:
-                raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(given)}")
-            others: dict[str, object] = dict.fromkeys(TARGETS if given else ())
+            targets = [name for name in TARGETS if values.get(name) is not None]
+            if len(targets) > 1:
+                raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
+            others: dict[str, object] = dict.fromkeys(TARGETS if targets else ())
             return replace(self, **(others | dict(values)))  # type: ignore[arg-type]  # `_CHECKS` has their types
         except InvalidArgument as fault:
             if not where:

@@ -40,7 +40,7 @@ def encode_to_psnr(job: Job, wanted: float, most: int) -> tuple[Encoded, bool]:
             losses=FINISHED_LOSSES,
             probe=lambda count: encode_in_blocks(short, count, None).psnr,
             fit=lambda count: encode_in_blocks(job, count, None),
-            finish=lambda made, _: made,
+            finish=lambda encoded, _: encoded,
         )
 
     def finish_at(fitted: Fitted, loss: float) -> Encoded:

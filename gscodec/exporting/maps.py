@@ -45,23 +45,23 @@ def base_names(image: IgsImage, entries: Sequence[FileEntry], stem: str | None) 
 def textures_of(restored: Restored, base: str, image: IgsImage) -> list[Texture]:
     """Textures of a map. The first is named `base`, the others `base` and their channels' name, not sanitised yet."""
     samples = full_range(restored.samples, np.float32)
-    found: list[Texture] = []
+    textures: list[Texture] = []
     groups = list(restored.groups)
     modes = {cover.holder: cover.mode for cover in covers(groups)}
     for number, (group, channels) in enumerate(channel_spans(groups)):
         part = samples[:, :, channels]
         name = base if number == 0 else f"{base}_{group.name}"
         if group.n_channels == 1 and number in modes:
-            found[-1] = _with_alpha(found[-1], part, modes[number])
+            textures[-1] = _with_alpha(textures[-1], part, modes[number])
         elif group.n_channels > MOST_CHANNELS:
             single = replace(group, n_channels=1, alpha=AlphaMode.NONE)
-            found += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
+            textures += [Texture(f"{name}_{k}", part[:, :, k : k + 1], single) for k in range(group.n_channels)]
         else:
-            found.append(Texture(name, part, group))
-    if len(groups) == 1 and len(found) == 1 and not restored.entry.exr:
-        found = [_without_additions(found[0], restored.entry, image)]
+            textures.append(Texture(name, part, group))
+    if len(groups) == 1 and len(textures) == 1 and not restored.entry.exr:
+        textures = [_without_additions(textures[0], restored.entry, image)]
     return [
-        replace(texture, meaning=normal_meaning(texture.samples, texture.group, restored.entry)) for texture in found
+        replace(texture, meaning=normal_meaning(texture.samples, texture.group, restored.entry)) for texture in textures
     ]
 
 

@@ -39,8 +39,8 @@ class DeviceQatRows:
     def rows(self, which: npt.NDArray[np.int64]) -> Float32Array:
         """See `QatRows.rows`."""
         with self._runtime:
-            found = take_rows(self._runtime, self._steps.state, self._runtime.upload(which))
-            return self._runtime.download(found)
+            values = take_rows(self._runtime, self._steps.state, self._runtime.upload(which))
+            return self._runtime.download(values)
 
     def hold(self, which: npt.NDArray[np.int64], rows: Float32Array, held: npt.NDArray[np.bool_]) -> None:
         """See `QatRows.hold`."""

@@ -90,8 +90,8 @@ class DeviceTrainee:
             sums = removal_sums(self._runtime, scene, steps.lattice, self._importance)
             rows, _ = fitting.download_fit(self._runtime, steps.state)
             where = least_needed(self._plan, cost_of_sums(sums, rows[:, fitting.GEOMETRY :]), n_moved)
-            made = self._new_rows(steps.render(scene), n - len(where), n)
-            put_rows(self._runtime, steps.state, self._runtime.upload(where), *made, has_fresh_moments=True)
+            new = self._new_rows(steps.render(scene), n - len(where), n)
+            put_rows(self._runtime, steps.state, self._runtime.upload(where), *new, has_fresh_moments=True)
             steps.show_all(self._level)
 
     def widen(self) -> None:

@@ -84,14 +84,14 @@ def small_lattice(
     """
     of_file = np.full(count_channels(groups), steps.feature) / (1.0 if scales is None else scales)
     octaves = np.round(-OCTAVE / FEATURE_UNITS * np.log2(of_file)).astype(np.int64)
-    said = SmallSteps(
+    small = SmallSteps(
         max(1, round(steps.scale)),
         min(MAX_STEP, max(0, round(OCTAVE * math.log2(1.0 / steps.position)) + OCTAVE // 2)),
         min(MAX_STEP, max(0, round(OCTAVE * (math.log2(math.pi / steps.rotation) + 0.5)))),
         colours,
         tuple(octaves.clip(0, MAX_STEP).tolist()),
     )
-    lattice = lattice_of(said, grid, n_gaussians, groups)
+    lattice = lattice_of(small, grid, n_gaussians, groups)
     return lattice if scales is None else replace(lattice, feature_steps=lattice.feature_steps * scales)
 
 
@@ -102,8 +102,8 @@ def with_features(lattice: Lattice, factor: float) -> Lattice:
     before = np.array(lattice.small.feature_step)
     after = (before - round(OCTAVE / FEATURE_UNITS * math.log2(factor))).clip(0, MAX_STEP)
     scaled = lattice.feature_steps * np.exp2((before - after) * (FEATURE_UNITS / OCTAVE))
-    said = replace(lattice.small, feature_step=tuple(after.tolist()))
-    return replace(lattice, feature_steps=scaled.astype(np.float32), small=said)
+    small = replace(lattice.small, feature_step=tuple(after.tolist()))
+    return replace(lattice, feature_steps=scaled.astype(np.float32), small=small)
 
 
 def choose_colours(features: Float64Array, groups: tuple[ChannelGroup, ...], step: float) -> int:

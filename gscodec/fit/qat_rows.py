@@ -84,8 +84,8 @@ class HostQatRows:
 
     def rows(self, which: Indices) -> Float32Array:
         """See `QatRows.rows`."""
-        found: Float32Array = self._adam.values.numpy()[which]
-        return found
+        values: Float32Array = self._adam.values.numpy()[which]
+        return values
 
     def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
         """See `QatRows.hold`."""

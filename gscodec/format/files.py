@@ -195,22 +195,22 @@ class _Wrong(ValueError):
 def _get(values: Json, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
     if not isinstance(values, dict):
         raise _Wrong("has something else where an object belongs")
-    found = values.get(key, default)
-    if not isinstance(found, kind) or (isinstance(found, bool) and kind is int):
+    value = values.get(key, default)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         raise _Wrong(f"has no proper {key!r}")
-    return found
+    return value
 
 
 def _list(values: Json, key: str, default: Any = None) -> list[Json]:
-    found: list[Json] = _get(values, key, list, default)
-    return found
+    entries: list[Json] = _get(values, key, list, default)
+    return entries
 
 
 def _integer(values: Json, key: str, low: int, high: int) -> int:
-    found: int = _get(values, key, int)
-    if not low <= found <= high:
-        raise _Wrong(f"has {key!r} {found}, must be {low}..{high}")
-    return found
+    number: int = _get(values, key, int)
+    if not low <= number <= high:
+        raise _Wrong(f"has {key!r} {number}, must be {low}..{high}")
+    return number
 
 
 def _entry(value: Json) -> FileEntry:
@@ -254,10 +254,10 @@ def _entry(value: Json) -> FileEntry:
 def _fill(value: dict[str, Json]) -> float | None:
     if "fill" not in value:
         return None
-    found = _get(value, "fill", (int, float))
-    if isinstance(found, bool) or not 0 <= found <= 1:
-        raise _Wrong(f"has 'fill' {found}, must be 0..1")
-    return float(found)
+    fill = _get(value, "fill", (int, float))
+    if isinstance(fill, bool) or not 0 <= fill <= 1:
+        raise _Wrong(f"has 'fill' {fill}, must be 0..1")
+    return float(fill)
 
 
 def _constant(value: Json) -> tuple[tuple[float, ...], ChannelGroup]:
@@ -355,17 +355,17 @@ def _attributes(values: list[Json]) -> list[Json]:
 
 
 def _text(values: Json, key: str) -> str:
-    found: str = _get(values, key, str)
-    fault = "is empty" if not found else text_fault(found)
+    text: str = _get(values, key, str)
+    fault = "is empty" if not text else text_fault(text)
     if fault:
-        raise _Wrong(f"has a {key} {found!r} that {fault}")
-    return found
+        raise _Wrong(f"has a {key} {text!r} that {fault}")
+    return text
 
 
 def _integers(values: Json, key: str, count: int, low: int, high: int) -> list[int]:
-    found = _list(values, key)
-    if len(found) != count or not all(
-        isinstance(n, int) and not isinstance(n, bool) and low <= n <= high for n in found
+    numbers = _list(values, key)
+    if len(numbers) != count or not all(
+        isinstance(n, int) and not isinstance(n, bool) and low <= n <= high for n in numbers
     ):
         raise _Wrong(f"has a {key} that is not {count} integers")
-    return [int(number) for number in found]
+    return [int(number) for number in numbers]

@@ -63,13 +63,13 @@ def unpack_tags(data: bytes, name: str) -> Metadata:
         CorruptField: the chunk violates spec/igs.md, "Metadata of the source".
     """
     values = unpack_meta(data, name, "TAGS")
-    found: dict[str, Any] = {}
+    tags: dict[str, Any] = {}
     for key, is_sound in _CHECKS.items():
         if key in values:
             if not is_sound(values[key]):
                 raise CorruptField(f"{name}: chunk TAGS has a {key} that cannot be one")
-            found[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
-    return Metadata(**found)
+            tags[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
+    return Metadata(**tags)
 
 
 def exif_fault(data: bytes) -> str | None:

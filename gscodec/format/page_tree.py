@@ -111,8 +111,8 @@ class PageTree:
     def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:
         """See `Pages.prepare`."""
         boxes = self.boxes[: int(np.searchsorted(self.blocks, n_pages))]
-        found = [boxes_meeting(boxes, rect) for rect in tile_rects]
-        self._load(np.unique(np.concatenate([np.zeros(0, np.intp), *found])).tolist())
+        matching = [boxes_meeting(boxes, rect) for rect in tile_rects]
+        self._load(np.unique(np.concatenate([np.zeros(0, np.intp), *matching])).tolist())
 
     def _load(self, wanted: Sequence[int]) -> dict[int, PageIndex]:
         """Blocks by number, read if they are not cached."""

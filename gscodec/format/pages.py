@@ -65,7 +65,7 @@ class Pages(Protocol):
         ...
 
     def meeting(self, tile_rect: TileRect, n_pages: int) -> PageRefs:
-        """Those of the first n_pages whose box overlaps a half-open rectangle of tiles."""
+        """Pages among the first n_pages whose box overlaps a half-open rectangle of tiles."""
         ...
 
     def prepare(self, tile_rects: Sequence[TileRect], n_pages: int) -> None:

@@ -1,4 +1,4 @@
-"""What files of each profile have in their bytes: one row per profile, which readers and writers look up.
+"""Properties of the files of each profile: one row per profile, used by readers and writers.
 
 A profile is a way to store Gaussians (spec/igs.md, "Profiles"). How each turns Gaussians into bytes and back is a class
 of `gscodec.profiles`, and how a picture is encoded for it one of `gscodec.encoding.profiles`.
@@ -10,7 +10,7 @@ from typing import Final
 from gscodec.model.constants import MAX_LODS
 
 MAX_SMALL_BYTES: Final = 4096
-"""Of a whole file of profile `small`, which is read and decoded in one piece, bit by bit."""
+"""Maximum size of a file of profile `small`, which is decoded as a whole, bit by bit."""
 
 
 @dataclass(frozen=True)

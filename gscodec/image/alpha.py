@@ -27,7 +27,7 @@ ROUNDING: Final = 1e-3
 """By how much the alpha of a renderer may miss 0 and 1 and mean them."""
 
 _FILL_SWEEPS: Final = 2
-"""Of `hidden.filled` when a picture is written: what it looks like matters only within a filter's reach of an edge."""
+"""Sweeps of `hidden_texels.filled` when a picture is written: only texels within a filter's reach of an edge matter."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,20 @@ def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
     It is the last channel of their group, or the opacity right behind it. An opacity that does not say how its colour
     relates to it, as in files of format 1.3, has straight colour, but for an `A` of floats, which is OpenEXR's.
     """
-    found: list[Cover] = []
+    result: list[Cover] = []
     spans = channel_spans(groups)
     for number, (group, channels) in enumerate(spans):
         last = channels.stop - 1
         if group.n_channels > 1 and group.alpha is not AlphaMode.NONE:
-            found.append(Cover(group, slice(channels.start, last), last, group.alpha, number))
+            result.append(Cover(group, slice(channels.start, last), last, group.alpha, number))
         elif number and group.role is Role.OPACITY and group.n_channels == 1:
             before, colour = spans[number - 1]
             if is_coverable(before) and (group.alpha is not AlphaMode.NONE or _is_named_after(group, before)):
                 is_exr = before.sample_type is SampleType.FLOAT and group.name.rpartition(".")[2] == "A"
                 unsaid = AlphaMode.PREMULTIPLIED if is_exr else AlphaMode.STRAIGHT
                 mode = unsaid if group.alpha is AlphaMode.NONE else group.alpha
-                found.append(Cover(before, colour, last, mode, number))
-    return found
+                result.append(Cover(before, colour, last, mode, number))
+    return result
 
 
 def _is_named_after(opacity: ChannelGroup, colour: ChannelGroup) -> bool:

@@ -17,7 +17,7 @@ from gscodec.model.channels import AlphaMode, ChannelGroup, SampleType, count_ch
 Samples = npt.NDArray[np.float32]
 
 CLEAR_WEIGHT: Final = 2.0**-100
-"""What a clear texel counts: nothing beside any other, and yet as much as the next one where all are clear."""
+"""Weight of a texel with alpha 0: negligible beside others, but equal among texels that all have alpha 0."""
 
 _CACHED_SAMPLES: Final = 1 << 16
 

@@ -13,14 +13,14 @@ from gscodec.model.channels import COLOURS, KNEE_BIAS, ChannelGroup, Role, Sampl
 NanPolicy = Literal["error", "zero", "hole"]
 
 KNEE_SHARE: Final = 1 / 16
-"""Of the median value: below it light is taken as dark, and steps stay even."""
+"""Knee of the asinh curve as a fraction of the median value: below it, quantiser steps are uniform."""
 
 WIDE_RANGE: Final = 64.0
-"""Ratio of the largest to the median value from which plain data, too, is kept in even ratios."""
+"""Ratio of the largest to the median value from which plain data, too, is stored with constant relative error."""
 
 FEW_SHARE: Final = 0.1
 LEAP: Final = 1e6
-"""Where the median is more than so many times what a tenth of the samples stay below, that tenth says what is usual."""
+"""If the median exceeds the FEW_SHARE quantile by more than this factor, that quantile is the typical value instead."""
 
 OPACITY_KNEE: Final = 6
 """log2 of the knee of an opacity: at 64 asinh is a straight line over 0..1, to 1 in 60,000."""
@@ -73,11 +73,12 @@ def _filled(values: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt
 
 
 def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_depth: int, source: str) -> ChannelGroup:
-    """The group of finite float samples (H, W, C): their range, and even steps or even ratios.
+    """The group of finite float samples (H, W, C): their range, and uniform steps or constant relative error.
 
-    Light goes over many orders of magnitude, and is seen and kept in ratios, down to a small share of the median;
-    so does data of such range. Opacity, chroma and maps of components and shares have even steps. An opacity within
-    0..1 has just that range and a transfer that ends there, so that what a blend leaves of 0 and 1 is 0 and 1.
+    Light covers many orders of magnitude, and is perceived in ratios, so it is stored with constant relative error down
+    to a small fraction of the median; so is data with a wide range. Opacity, chroma, and maps of components or
+    fractions have uniform steps. An opacity within 0..1 has exactly that range and a clamped transfer, so that 0 and 1
+    are restored exactly.
     """
     if role is Role.OPACITY and samples.min() >= 0 and samples.max() <= 1:
         return ChannelGroup(

@@ -1,7 +1,7 @@
-"""Texels that nobody sees: between the charts of an atlas a picture may hold anything, so it shall cost nothing.
+"""Fills hidden texels: outside the UV charts of an atlas a picture may hold any values, which should take no bytes.
 
-They are filled with the smoothest continuation of what is seen, which takes no detail to store and is what filters
-near a chart's edge should meet.
+They are replaced by the smoothest continuation of the visible texels, which has no detail to store and suits filters
+that read beyond a chart's edge.
 """
 
 import math
@@ -17,14 +17,14 @@ Samples = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 SWEEPS: Final = 12
-"""Of averaging at each size. Coarser sizes have settled what is far apart."""
+"""Iterations of averaging at each size. The coarser sizes have already propagated values over long distances."""
 
 
 def filled(samples: Samples, visible: Mask, sweeps: int = SWEEPS) -> Samples:
     """float32 (H, W, C) with a smooth continuation where `visible` (H, W) is false.
 
     Args:
-        sweeps: of averaging at each size.
+        sweeps: iterations of averaging at each size.
     """
     height, width, n_channels = samples.shape
     if visible.all() or max(height, width) == 1:

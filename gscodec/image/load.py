@@ -34,9 +34,9 @@ def load_image(
 ) -> ImageStack:
     """The picture in a file: gray or RGB, with alpha where the file has transparency; of an animation, the first frame.
 
-    PNG, JPEG, TIFF, WebP, BMP, PBM/PGM/PPM, GIF, QOI, OpenEXR and Radiance HDR are told by content. Samples keep their
-    depth of 1, 2, 4, 8, 12 or 16 bits, or stay floats; palettes become RGB, CMYK stays CMYK. EXIF orientation is
-    applied. Alpha is straight. Colour is taken as sRGB or whatever the ICC profile says, which is kept and not applied.
+    PNG, JPEG, TIFF, WebP, BMP, PBM/PGM/PPM, GIF, QOI, OpenEXR and Radiance HDR are recognised by content. Samples keep
+    their depth of 1, 2, 4, 8, 12 or 16 bits, or stay floats; palettes become RGB, CMYK stays CMYK. EXIF orientation is
+    applied. Alpha is straight. Colour is interpreted as sRGB or by the ICC profile, which is kept and not applied.
 
     Args:
         source: a path, `-` for stdin, the bytes of a file, or an open binary file, which stays open.

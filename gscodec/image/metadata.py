@@ -1,4 +1,4 @@
-"""What picture files say beside their samples: Exif, XMP, pixel density and PNG's colour tags; and what is left out.
+"""Metadata of picture files: Exif, XMP, pixel density and PNG's colour tags; and which of it is dropped.
 
 Sources: CIPA DC-008 (Exif 2.32), ISO 16684-1 (XMP), PNG Third Edition sections 11.3.2 and 11.3.3, TIFF 6.0.
 """
@@ -71,8 +71,8 @@ def colour_words(metadata: Metadata) -> str:
         known = {16: "PQ", 18: "HLG", 8: "linear"}
         words = "/".join(map(str, metadata.cicp))
         return f"cICP {words}" + (f" ({known[metadata.cicp[1]]})" if metadata.cicp[1] in known else "")
-    said = [] if metadata.gamma is None else [f"gamma {metadata.gamma:g}"]
-    return " and ".join(said + (["primaries"] if metadata.chromaticities is not None else []))
+    names = [] if metadata.gamma is None else [f"gamma {metadata.gamma:g}"]
+    return " and ".join(names + (["primaries"] if metadata.chromaticities is not None else []))
 
 
 def fitting_metadata(metadata: Metadata | None, kind: "PictureType", name: str) -> Metadata | None:
@@ -168,16 +168,16 @@ def upright_exif(data: bytes) -> bytes:
 
 
 def _thumbnail_start(data: bytes, order: str, directory: int) -> int:
-    """Where a thumbnail that ends the data begins; the length of the data where there is none."""
-    found = {}
+    """Offset of a thumbnail at the end of the data; the length of the data if there is none."""
+    tags = {}
     try:
         (count,) = struct.unpack_from(f"{order}H", data, directory)
         for at in range(directory + 2, directory + 2 + 12 * count, 12):
             tag, _, _, value = struct.unpack_from(f"{order}HHII", data, at)
-            found[tag] = value
+            tags[tag] = value
     except struct.error:
         return len(data)
-    start, size = found.get(_THUMBNAIL_AT, 0), found.get(_THUMBNAIL_SIZE, 0)
+    start, size = tags.get(_THUMBNAIL_AT, 0), tags.get(_THUMBNAIL_SIZE, 0)
     is_last = directory and start > directory and len(data) - 2 <= start + size <= len(data)
     return start if is_last else len(data)
 

@@ -1,4 +1,4 @@
-"""What the channels of a normal map mean: whether the third follows from the first two, says more, or says nothing.
+"""Meaning of the channels of a normal map: whether the third follows from the first two, adds to them, or is unused.
 
 Samples 0..1 stand for components -1..1, as image files have them; floats may be the components themselves.
 """
@@ -24,7 +24,7 @@ _FILL_SPREAD: Final = 0.012
 """Between the first and the last percent of a third channel that holds one value: 3 of 255 codes."""
 
 _LENGTHS: Final = (0.85, 1.15)
-"""Of vectors that were of length 1 before they were rounded, filtered or coded."""
+"""Lengths of vectors that had length 1 before they were rounded, filtered or coded."""
 
 _MOST_LENGTHS: Final = 0.75
 """Share of the texels from which on all vectors count as of length 1."""
@@ -33,7 +33,7 @@ _FLAT_LENGTH: Final = 1e-6
 
 
 class Meaning(StrEnum):
-    """What the third channel of a normal map is."""
+    """Meaning of the third channel of a normal map."""
 
     UNIT = "unit"  # the Z of a vector of length 1 that points away from the surface: it follows from X and Y
     VECTOR = "vector"  # a Z of its own: object space, or lengths other than 1
@@ -53,7 +53,7 @@ def unit_z_of(samples: npt.NDArray[Any]) -> Samples:
 
 
 def meaning_of(samples: Samples) -> Meaning:
-    """What the third channel is.
+    """Meaning of the third channel.
 
     Args:
         samples: (H, W, C) codes 0..1 of components, C at least 2; a fourth channel is not looked at.

@@ -1,4 +1,4 @@
-"""What the pictures of a decode are called: safe names, with the suffix of a picture and of nothing else."""
+"""File names of decoded pictures: safe on every system, each with the suffix of a writable file type."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -15,7 +15,7 @@ _MIP_BYTES: Final = len(".mip20")
 
 
 def usual_suffix(entry: FileEntry) -> str:
-    """What a picture is written as where nobody says."""
+    """Default suffix of a picture, by its source file's type and number of channels."""
     kind = type_of_suffix(PurePath(entry.name).suffix.lower())
     if entry.exr or (kind is not None and not kind.has_integers):
         return ".exr"

@@ -21,7 +21,7 @@ _HEADER_BYTES: Final = 128
 _TAG_BYTES: Final = 12
 _MAX_TAGS: Final = 1024
 SRGB_TOLERANCE: Final = 3
-"""Of 255. Profiles of sRGB differ by 0 or 1, those of coarse curves by some more;
+"""Maximum difference of codes out of 255. Profiles of sRGB differ by 0 or 1, those of coarse curves by some more;
 a gamma of 2.2 differs by 9, Display P3 by 115."""
 _MODELS: Final = {1: "GRAY", 2: "GRAY", 3: "RGB ", 4: "RGB "}  # by channels, the last of 2 and 4 alpha
 
@@ -70,10 +70,12 @@ def fitting_profile(icc: bytes | None, model: str, name: str) -> bytes | None:
     """
     if not icc:
         return None
-    found = colour_model(icc)
-    if found == model:
+    icc_model = colour_model(icc)
+    if icc_model == model:
         return icc
-    fact = "is damaged" if found is None else f"is for {_said(found)}, the picture is {_said(model)}"
+    fact = (
+        "is damaged" if icc_model is None else f"is for {_model_name(icc_model)}, the picture is {_model_name(model)}"
+    )
     warn_of_source(f"{name}: its ICC profile {fact}; the profile is left out")
     return None
 
@@ -111,7 +113,7 @@ def is_srgb(icc: bytes) -> bool:
     return bool(np.abs(np.asarray(shown, np.int16) - wanted).max() <= SRGB_TOLERANCE)
 
 
-def _said(model: str) -> str:
+def _model_name(model: str) -> str:
     known = {"RGB ": "RGB", "GRAY": "gray", "CMYK": "CMYK", "data": "data"}
     return known.get(model, ascii(model)[1:-1].strip())
 

@@ -13,17 +13,17 @@ _KEPT_BYTES = 1 << 16
 def quiet() -> Iterator[list[str]]:
     """Keep both streams of the process silent; what would have been printed is in the list when the context ends."""
     kept: list[tuple[int, int]] = []
-    said: list[str] = []
+    messages: list[str] = []
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), tempfile.TemporaryFile() as words:
         try:
             for stream in (1, 2):
                 with suppress(OSError):  # no such stream
                     kept.append((os.dup(stream), stream))
                     os.dup2(words.fileno(), stream)
-            yield said
+            yield messages
         finally:
             for copy, stream in kept:
                 os.dup2(copy, stream)
                 os.close(copy)
             words.seek(0)
-            said.append(words.read(_KEPT_BYTES).decode(errors="replace"))
+            messages.append(words.read(_KEPT_BYTES).decode(errors="replace"))

@@ -38,7 +38,7 @@ class Rect:
         return self.y1 - self.y0
 
     def overlap(self, other: "Rect") -> "Rect":
-        """What two rectangles share; empty where that is nothing."""
+        """Intersection of two rectangles; may be empty."""
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         return Rect(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
 
@@ -58,7 +58,7 @@ class Regions(Protocol):
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """What the channels are."""
+        """Channel groups."""
         ...
 
     @property
@@ -86,7 +86,7 @@ class Regions(Protocol):
 
 
 class RegionSource:
-    """What is common to sources on disk; a context that closes itself."""
+    """Base class of sources on disk; a context manager that closes itself."""
 
     def __init__(self, shape: tuple[int, int, int], groups: tuple[ChannelGroup, ...], icc: bytes | None) -> None:
         self.shape = shape

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 _SAMPLE_BYTES: Final = 8
-"""What a sample of a source takes while it is read: the level, and the float that is made of it."""
+"""Bytes per sample while a source is read: the level, and the float converted from it."""
 
 
 @dataclass(frozen=True)
 class ImageStack:
-    """What an encode starts from."""
+    """Input of an encode: samples and the channel groups that describe them."""
 
     samples: npt.NDArray[np.float32]  # (H, W, C) level / (2^bits - 1) for integer sources, so 0..1
     groups: tuple[ChannelGroup, ...]  # of the C channels, in order

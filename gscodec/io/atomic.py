@@ -96,10 +96,10 @@ def sweep(folder: str | os.PathLike[str]) -> None:
     """Remove the temporary files in a folder whose writers have ended."""
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.path, match) for entry in entries if (match := _PATTERN.fullmatch(entry.name))]
+            matches = [(entry.path, match) for entry in entries if (match := _PATTERN.fullmatch(entry.name))]
     except OSError:
         return
-    for path, match in found:
+    for path, match in matches:
         _remove_if_stale(path, match["machine"] if match["token"] else "")
 
 

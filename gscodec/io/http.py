@@ -92,22 +92,22 @@ class HttpFetcher:
     def fetch(self, ranges: Ranges) -> list[bytes]:
         """See `Fetcher.fetch`."""
         wanted = [span for span in ranges if span[1] > 0]
-        found: dict[int, bytes] = {}
+        received: dict[int, bytes] = {}
         if self._joins and len(wanted) > 1:
             groups = [wanted[at : at + _MAX_RANGES] for at in range(0, len(wanted), _MAX_RANGES)]
             for answer in self._ask(groups):
                 if answer.status == 206:
-                    found.update(_parts(answer))
-            self._joins = all(len(found.get(offset, b"")) >= n_bytes for offset, n_bytes in wanted)
-        missing = [span for span in wanted if len(found.get(span[0], b"")) < span[1]]
+                    received.update(_parts(answer))
+            self._joins = all(len(received.get(offset, b"")) >= n_bytes for offset, n_bytes in wanted)
+        missing = [span for span in wanted if len(received.get(span[0], b"")) < span[1]]
         for span, answer in zip(missing, self._ask([[span] for span in missing]), strict=True):
             begin, data, size = _single(answer) if answer.status == 206 else (-1, b"", None)
             if size is not None and size != self._size:
                 raise FileAccessError(_changed(self._name))
             if answer.status != 416 and (begin != span[0] or len(data) > span[1]):
                 raise FileAccessError(f"{self._name}: the server sent other ranges than requested; download it first")
-            found[span[0]] = data
-        return [found.get(offset, b"")[:n_bytes] for offset, n_bytes in ranges]
+            received[span[0]] = data
+        return [received.get(offset, b"")[:n_bytes] for offset, n_bytes in ranges]
 
     def _ask(self, groups: list[list[tuple[int, int]]]) -> list[Response]:
         """Responses to concurrent requests, one per group of ranges."""
@@ -203,10 +203,10 @@ def _changed(name: str) -> str:
 
 def _single(answer: Response) -> tuple[int, bytes, int | None]:
     """(offset, bytes, file size) of a single-range response; the size is None if it is not reported."""
-    told = _CONTENT_RANGE.fullmatch(answer.content_range.strip())
-    if told is None or int(told[2]) - int(told[1]) + 1 != len(answer.body):
+    match = _CONTENT_RANGE.fullmatch(answer.content_range.strip())
+    if match is None or int(match[2]) - int(match[1]) + 1 != len(answer.body):
         return -1, b"", None
-    return int(told[1]), answer.body, None if told[3] == "*" else int(told[3])
+    return int(match[1]), answer.body, None if match[3] == "*" else int(match[3])
 
 
 def _parts(answer: Response) -> dict[int, bytes]:
@@ -216,16 +216,16 @@ def _parts(answer: Response) -> dict[int, bytes]:
         begin, data, _ = _single(answer)
         return {begin: data}
     delimiter = b"--" + boundary[1].strip().encode("latin-1")
-    found, at, body = {}, 0, answer.body
+    parts, at, body = {}, 0, answer.body
     while (at := body.find(delimiter, at)) >= 0:
         head_end = body.find(b"\r\n\r\n", at)
         if head_end < 0:
             break
         head = body[at:head_end].decode("latin-1")
-        told = re.search(r"^content-range:\s*" + _CONTENT_RANGE.pattern, head, re.IGNORECASE | re.MULTILINE)
+        match = re.search(r"^content-range:\s*" + _CONTENT_RANGE.pattern, head, re.IGNORECASE | re.MULTILINE)
         at = head_end + 4
-        if told is not None:
-            begin, n_bytes = int(told[1]), int(told[2]) - int(told[1]) + 1
-            found[begin] = body[at : at + n_bytes]
+        if match is not None:
+            begin, n_bytes = int(match[1]), int(match[2]) - int(match[1]) + 1
+            parts[begin] = body[at : at + n_bytes]
             at += n_bytes  # skip the body, which may contain the delimiter
-    return found
+    return parts

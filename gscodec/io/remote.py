@@ -114,19 +114,19 @@ class RemoteSource:
 
     def read_many(self, ranges: Ranges) -> list[bytes]:
         """See `ByteSource.read_many`; errors as `read_at`."""
-        found: dict[tuple[int, int], bytes] = {}
+        received: dict[tuple[int, int], bytes] = {}
         missing = []
         for span in dict.fromkeys(ranges):
             known = self._known(span)
             if known is None:
                 missing.append(span)
             else:
-                found[span] = known
+                received[span] = known
         if missing:
             fetched = self._fetch(sorted(missing))
-            found.update(fetched)
+            received.update(fetched)
             self._keep(fetched)
-        return [found[span] for span in ranges]
+        return [received[span] for span in ranges]
 
     def restart_clock(self) -> None:
         """Start a new request, which has its own time limit."""
@@ -171,7 +171,7 @@ class RemoteSource:
         with self._in_time():
             parts = self._fetcher.fetch(joined)
         self.traffic.add(sum(len(part) for part in parts), self._fetcher.n_requests - before)
-        found, at = {}, 0
+        received, at = {}, 0
         for offset, n_bytes in spans:
             while offset + n_bytes > sum(joined[at]):
                 at += 1
@@ -179,8 +179,8 @@ class RemoteSource:
             part = parts[at][begin : begin + n_bytes]
             if len(part) != n_bytes:
                 raise TruncatedStream(f"{self._name}: became shorter while it was read")
-            found[offset, n_bytes] = part
-        return found
+            received[offset, n_bytes] = part
+        return received
 
 
 def coalesce(ranges: Ranges, gap_bytes: int, *, close_gaps: bool) -> list[tuple[int, int]]:
@@ -252,8 +252,8 @@ class FsspecFetcher:
             begins = [offset for offset, _ in ranges]
             ends = [offset + n_bytes for offset, n_bytes in ranges]
             self.n_requests += len(ranges)
-            found = within(self.pace, lambda: system.cat_ranges([path] * len(ranges), begins, ends, on_error="raise"))
-            parts = [bytes(part) for part in found]
+            answers = within(self.pace, lambda: system.cat_ranges([path] * len(ranges), begins, ends, on_error="raise"))
+            parts = [bytes(part) for part in answers]
         self.pace.receive(sum(len(part) for part in parts))
         return parts
 

@@ -170,8 +170,8 @@ def _convention(file: MapFile, role: Role, by_name: MapName | None) -> NormalCon
                 f"{file.path}: is not a normal map, and only normal maps have a convention; leave it out"
             )
         return NormalConvention.NONE
-    found = file.normal or (by_name.normal if by_name is not None else NormalConvention.GL)
-    return found if found is not NormalConvention.NONE else NormalConvention.GL
+    convention = file.normal or (by_name.normal if by_name is not None else NormalConvention.GL)
+    return convention if convention is not NormalConvention.NONE else NormalConvention.GL
 
 
 def _without_opaque(samples: Samples, alpha: AlphaMode) -> tuple[Samples, AlphaMode]:

@@ -29,16 +29,16 @@ def group_maps(files: Iterable[Path]) -> list[Found]:
     files that stay ambiguous are single pictures. Sorted by folder and name.
     """
     materials: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    found: list[Found] = []
+    items: list[Found] = []
     for path in files:
         name = map_name(path)
         if name is None:
-            found.append(_single(path))
+            items.append(_single(path))
         else:
             materials[path.parent, name.stem].append(path)
     for (folder, stem), maps in materials.items():
-        found += _stacks(folder, stem or folder.resolve().name, maps, (_variant, _file_type))
-    return sorted(found, key=lambda item: (item.folder, item.name))
+        items += _stacks(folder, stem or folder.resolve().name, maps, (_variant, _file_type))
+    return sorted(items, key=lambda item: (item.folder, item.name))
 
 
 def set_fault(files: Sequence[Path]) -> str | None:

@@ -37,7 +37,7 @@ _TECHNICAL: Final = frozenset(
 
 
 def contradiction(by_name: MapName, samples: Samples, n_alpha: int = 0) -> str | None:
-    """How the pixels contradict a map's name, as the end of a sentence about the map; None if they do not.
+    """Contradiction between the pixels and a map's name, as the end of a sentence about the map; None if there is none.
 
     Args:
         samples: (H, W, C) 0..1, or floats; for normals, components coded to 0..1.

@@ -1,4 +1,4 @@
-"""What an encode is given: small pictures in memory, large ones in parts."""
+"""Loads the source of an encode: small pictures into memory, large ones in parts."""
 
 import os
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def load_picture(
     limits: Limits = DEFAULT_LIMITS,
     overrides: Overrides | None = None,
 ) -> ImageStack | RegionSource:
-    """What an encode is given, as `load_source`; a picture of more than LARGE_PIXELS in parts where that is possible.
+    """The source of an encode, as `load_source`; a picture of more than LARGE_PIXELS is read in parts if possible.
 
     Read in parts are folders of tiles (`tile_folder`) and what its file type gives in parts
     (`PictureType.open_in_parts`). The rest is taken into memory whole. Of a picture in parts all

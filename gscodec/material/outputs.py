@@ -1,4 +1,4 @@
-"""Where results go, and where they must not: over an input, or over the picture that a file was made of.
+"""Chooses output paths, and refuses those of inputs and of the pictures that a file was made of.
 
 Checks that cost nothing, made before the work that costs minutes.
 """
@@ -36,7 +36,7 @@ def output_path(
     made_of: Collection[str] | None = None,
     note: Note = silent,
 ) -> Path | None:
-    """Where a result goes that is one file; None is stdout.
+    """Path of a result that is a single file; None means stdout.
 
     Args:
         source: the input: a path or URL, or `-` for stdin; None has no name, and `output` must be named.
@@ -46,7 +46,7 @@ def output_path(
         inputs: other files that are read.
         made_of: of a decode, names of the pictures that the input was made of, see `default_file`; empty where it does
             not say. The result then never takes their place unasked.
-        note: is told where the result goes instead of there.
+        note: called with a message if the result goes to another path than the usual one.
 
     Raises:
         InvalidArgument: the output is the input.
@@ -57,15 +57,15 @@ def output_path(
         output = STREAM
     if output == STREAM:
         return None
-    kept_off = False
+    avoids_source = False
     if output is not None:
         path = Path(output)
     else:
         assert source is not None
         usual = usual_path(source, suffix)
         path = default_file(usual, made_of)
-        kept_off = path != usual  # nobody's picture, as far as one can know
-        if kept_off:
+        avoids_source = path != usual  # a file at the usual path may be a source picture
+        if avoids_source:
             note(f"{usual} may be the picture that {display_name(source)} was made of: the result goes to {path}")
     if is_stream(path):
         return path
@@ -74,7 +74,9 @@ def output_path(
     refuse_inputs([path], [name for name in (source, *inputs) if name is not None and not is_url(os.fspath(name))])
     if path.exists():
         if not overwrite:
-            raise taken(path, made_of or (None if kept_off else made_of), named=output is not None or kept_off)
+            raise taken(
+                path, made_of or (None if avoids_source else made_of), named=output is not None or avoids_source
+            )
     elif not path.parent.is_dir():
         raise file_access_error(f"{path}: its folder does not exist; make it first", errno.ENOENT, path)
     return path
@@ -101,7 +103,7 @@ def usual_path(source: str, suffix: str) -> Path:
 
 
 def display_name(source: str) -> str:
-    """How messages and results name an input; a URL without its secrets."""
+    """Name of an input in messages and results; a URL without its secrets."""
     if not is_url(source):
         return "stdin" if source == STREAM else source
     from gscodec.io.source import source_name
@@ -191,10 +193,10 @@ def refuse_inputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[st
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """(device, inode) of a regular file; None for anything else."""
     try:
-        found = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STREAM else Path(path).stat()
+        status = os.fstat(sys.stdin.fileno()) if os.fspath(path) == STREAM else Path(path).stat()
     except (OSError, ValueError, AttributeError):  # not there, a NUL in the path, no stdin
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def default_file(path: Path, sources: Collection[str] | None) -> Path:

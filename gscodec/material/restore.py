@@ -109,7 +109,7 @@ def _picture(
 
 
 def normal_meaning(samples: npt.NDArray[np.float32], group: ChannelGroup, entry: FileEntry) -> Meaning | None:
-    """What the third channel of a normal map (H, W, C) is, which a restored file or a part of it has; else None.
+    """Meaning of the third channel of a restored normal map (H, W, C), or a part of one; None for other maps.
 
     Args:
         entry: the file, which may record it; samples show it where that does not.

@@ -80,10 +80,10 @@ def map_name(path: str | PurePath) -> MapName | None:
     words[-1:] = glued.groups() if glued else words[-1:]
     convention = _CONVENTIONS[words.pop()] if len(words) > 1 and words[-1] in _CONVENTIONS else _NONE
     for count in range(min(_MOST_WORDS, len(words)), 0, -1):
-        found = _WORDS.get("".join(words[-count:]))
-        if found is None:
+        entry = _WORDS.get("".join(words[-count:]))
+        if entry is None:
             continue
-        role, usual = found
+        role, usual = entry
         if role is not Role.NORMAL and convention is not _NONE:
             return None
         word = "".join(words[-count:])

@@ -72,11 +72,11 @@ def find_tiles(folder: Path) -> Places | None:
 
 def common_name(places: Places) -> str:
     """Common part of the tiles' names before their numbers: the name of the picture."""
-    found = _NAME.fullmatch(places[0, 0].stem)
-    if found is None:
+    match = _NAME.fullmatch(places[0, 0].stem)
+    if match is None:
         return ""
-    label = "" if found["second"] else found["first"] or ""  # the end of a word, not a label
-    return f"{found['prefix']}{label}"
+    label = "" if match["second"] else match["first"] or ""  # the end of a word, not a label
+    return f"{match['prefix']}{label}"
 
 
 def _is_lettered(stem: str) -> bool:
@@ -87,18 +87,18 @@ def _is_lettered(stem: str) -> bool:
 
 def _numbers(stem: str) -> tuple[str | None, int, int]:
     """(prefix, row, column) of a tile's name; the prefix is None for other names."""
-    found = _NAME.fullmatch(stem)
-    if found is None or (found["second"] is None and not re.search(r"\d[_x-]\d+$", stem, re.IGNORECASE)):
+    match = _NAME.fullmatch(stem)
+    if match is None or (match["second"] is None and not re.search(r"\d[_x-]\d+$", stem, re.IGNORECASE)):
         return None, 0, 0
-    a, b = int(found["a"]), int(found["b"])
-    first, second = (found["first"] or "").lower(), (found["second"] or "").lower()
+    a, b = int(match["a"]), int(match["b"])
+    first, second = (match["first"] or "").lower(), (match["second"] or "").lower()
     if bool(first) != bool(second) and second:
         return None, 0, 0
     labelled = bool(first and second)
     if labelled and (first in _COLUMNS) == (second in _COLUMNS):
         return None, 0, 0
     is_column_first = first in _COLUMNS if labelled else True
-    key = f"{found['prefix']}|{first}|{second}" if labelled else found["prefix"] + first
+    key = f"{match['prefix']}|{first}|{second}" if labelled else match["prefix"] + first
     return key, *((b, a) if is_column_first else (a, b))
 
 

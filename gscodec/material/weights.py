@@ -38,15 +38,15 @@ def weighted(stack: ImageStack, weights: Mapping[str, float]) -> ImageStack:
     Raises:
         InvalidArgument: no group matches a key, or a weight is invalid.
     """
-    found = list(stack.weights or (1.0,) * len(stack.groups))
+    numbers = list(stack.weights or (1.0,) * len(stack.groups))
     for name, weight in weights.items():
         which = [number for number, group in enumerate(stack.groups) if name in _names(group)]
         if not which:
             known = ", ".join(group.name for group in stack.groups)
             raise InvalidArgument(f"{stack.source_name}: has no samples of {name!r} to weigh; there are {known}")
         for number in which:
-            found[number] = checked_weight(weight, f"{stack.source_name}: {name}")
-    return replace(stack, weights=tuple(found))
+            numbers[number] = checked_weight(weight, f"{stack.source_name}: {name}")
+    return replace(stack, weights=tuple(numbers))
 
 
 def channel_scales(groups: Sequence[ChannelGroup], weights: Sequence[float]) -> npt.NDArray[np.float32] | None:

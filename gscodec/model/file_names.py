@@ -111,8 +111,8 @@ def distinct_file_names(names: Sequence[str], *, max_bytes: int = MAX_NAME_BYTES
     """
     order = sorted(range(len(names)), key=lambda at: not is_portable(names[at]))
     safe = numbered([safe_file_name(names[at], max_bytes=max_bytes) for at in order], file_key, max_bytes=max_bytes)
-    found = dict(zip(order, safe, strict=True))
-    return [found[at] for at in range(len(names))]
+    by_index = dict(zip(order, safe, strict=True))
+    return [by_index[at] for at in range(len(names))]
 
 
 def file_key(name: str) -> str:

@@ -38,14 +38,14 @@ DEFAULT_TIMEOUT: Final = 60.0
 def machine_memory() -> int:
     """Bytes of memory available to this process: the machine's, or its container's limit if that is lower."""
     try:
-        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        n_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not a POSIX system
-        found = 2 * DEFAULT_MEMORY
+        n_bytes = 2 * DEFAULT_MEMORY
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
-        return found
-    return min(found, int(limit)) if limit.isdigit() else found
+        return n_bytes
+    return min(n_bytes, int(limit)) if limit.isdigit() else n_bytes
 
 
 @dataclass(frozen=True)

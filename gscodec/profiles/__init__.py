@@ -1,1 +1,1 @@
-"""How Gaussians are stored: `f16`, `packed`, `coded` and `small`, both directions of each side by side."""
+"""Profiles, that is storage formats of Gaussians: `f16`, `packed`, `coded` and `small`, with both directions."""

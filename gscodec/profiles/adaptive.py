@@ -15,7 +15,7 @@ _TOP: Final = 1 << 24
 
 
 class Context:
-    """How often a kind of bit was 0 and 1, twice and plus one."""
+    """Counts of the values 0 and 1 of a kind of bit, each doubled and plus one."""
 
     __slots__ = ("ones", "zeros")
 

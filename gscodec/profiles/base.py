@@ -1,4 +1,4 @@
-"""What a profile is: a way to store Gaussians, both directions, as one object that the registry knows by its name.
+"""`Profile`: a way to store Gaussians, with both directions, registered by name.
 
 A new profile is a row of `format.profile_table`, a subclass of `Profile` here, and one of
 `encoding.profiles.ProfileEncoder`, which makes pictures into files of it.
@@ -27,7 +27,7 @@ class Profile(ABC):
     """A way to store Gaussians. Objects have no state."""
 
     layout: ProfileLayout
-    """What files of the profile have in their bytes."""
+    """Properties of the files of the profile."""
 
     @abstractmethod
     def stores(self, lattice: Lattice | None) -> bool:
@@ -63,7 +63,7 @@ class PagedProfile(Profile):
         name: str,
         threads: int,
     ) -> "PageDecoder":
-        """What turns pages of a file into Gaussians.
+        """Decoder of the pages of a file.
 
         Args:
             quan: the raw chunk QUAN; empty where the profile has none.

@@ -39,7 +39,7 @@ _N_SHAPE_STREAMS: Final = 3  # gaps between cells, narrow scales, elongations; t
 
 @dataclass(frozen=True)
 class PageCodec:
-    """What the pages of one file are coded with."""
+    """Parameters for coding the pages of one file."""
 
     lattice: Lattice
     tables: tuple[TokenTable, ...]  # gaps, narrow, elongation, one per feature
@@ -174,7 +174,7 @@ def max_quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
 
 
 def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> PageCodec:
-    """What a raw QUAN chunk says.
+    """Lattice and token tables of a raw QUAN chunk.
 
     Raises:
         CorruptField: a value is outside its range, or the chunk has another length.

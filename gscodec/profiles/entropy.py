@@ -13,7 +13,7 @@ import numpy.typing as npt
 Int64Array = npt.NDArray[np.int64]
 
 TOTAL: Final = 4096
-"""What the counts of a table add up to."""
+"""Sum of the counts of a table."""
 
 MAX_WEIGHT: Final = 64
 MAX_TOKENS: Final = 352
@@ -28,7 +28,7 @@ _QUARTERS: Final = np.array([16, 19, 23, 27], np.int64)
 
 @dataclass(frozen=True)
 class TokenTable:
-    """How the tokens of one stream are spread."""
+    """Probabilities of the tokens of one stream, as counts."""
 
     low: int  # the least value, which has token 0
     weights: npt.NDArray[np.uint8]  # (n,) 0 for a token that does not occur, else 1..64 in quarter octaves

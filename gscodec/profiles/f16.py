@@ -64,7 +64,7 @@ def dequantize_records(records: Records, height: int, width: int) -> GaussianSet
 
 
 def record_fault(records: Records, first: int = 0) -> str | None:
-    """What is wrong with the first invalid record, or None. `first` is the index of records[0] in the file.
+    """Description of the first invalid record, or None. `first` is the index of records[0] in the file.
 
     Works on the bits: float16 order is integer order for positive values, and a signalling NaN is never converted.
     """

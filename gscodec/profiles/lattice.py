@@ -28,7 +28,7 @@ ROTATION_CLASSES: Final = 12
 """Most bits of a rotation."""
 MAX_POSITION_BITS: Final = 16
 MAX_ELONGATION: Final = 255
-"""That is quantised: as far as `rotation_from` tells elongations apart."""
+"""Maximum quantised elongation: beyond it, `rotation_from` does not distinguish elongations."""
 MAX_CELLS_LOG2: Final = 15
 """A side has at most 2^15 cells, so that the number of a cell has 30 bits."""
 
@@ -82,7 +82,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class Ellipses:
-    """What the integers of scale and rotation say about the widths of the others.
+    """Bit widths and steps that follow from the integers of scale and rotation.
 
     Positions lie on a lattice along x and y whose steps go with the standard deviation of x and with that of y where x
     is known. Its cells have the area of cells along the axes of the ellipse, without being turned.
@@ -95,7 +95,7 @@ class Ellipses:
 
 @dataclass(frozen=True)
 class Places:
-    """Where means can lie: place i of an axis is at origin + (i + 1/2) steps."""
+    """Positions that means can have: position i of an axis is at origin + (i + 1/2) steps."""
 
     rotation_bits: Int64Array  # (n,)
     bits: Int64Array  # (n, 2) of the place in a cell or box
@@ -168,7 +168,7 @@ def _sine(fifteenths: Int64Array) -> Int64Array:
 
 
 def _floor_log2(values: Int64Array) -> Int64Array:
-    """Of positive integers below 2^53."""
+    """Floor of the binary logarithm of positive integers below 2^53."""
     exponents: npt.NDArray[np.int32] = np.frexp(values.astype(np.float64))[1]
     return exponents.astype(np.int64) - 1
 
@@ -230,7 +230,7 @@ def _scales(inv_scales: Float64Array, lattice: Lattice) -> tuple[Int64Array, Int
 
 
 def scale_levels(inv_scales: Float64Array, step: int) -> Float64Array:
-    """Inverse scales in steps of so many units, not rounded."""
+    """Logarithms of inverse scales in steps of `step` units, not rounded."""
     levels: Float64Array = np.log2(inv_scales) * (OCTAVE / step)
     return levels
 

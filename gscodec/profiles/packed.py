@@ -1,7 +1,7 @@
-"""Profile `packed`: quantised Gaussians <-> pages of records of one length (spec/igs.md, "Packed pages").
+"""Profile `packed`: quantised Gaussians <-> pages of fixed-size records (spec/igs.md, "Packed pages").
 
-A page is a head, which says what its records have in common, then the records. Where a record lies, and where its
-values lie in it, is arithmetic: a shader reads it in place.
+A page is a head with the values that its records share, then the records. The positions of a record and of its values
+follow by arithmetic, so a shader can read them in place.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ from gscodec.profiles.ranges import checked_gaussians
 
 @dataclass(frozen=True)
 class RecordCodec:
-    """What the pages of one file are packed with."""
+    """Parameters for packing the pages of one file."""
 
     lattice: Lattice  # with records; the heads of pages are theirs
     grid: Grid
 
     @property
     def layout(self) -> RecordLayout:
-        """Where values lie in a record."""
+        """Bit positions of the values in a record."""
         assert self.lattice.records is not None
         return self.lattice.records
 
@@ -46,7 +46,7 @@ class RecordCodec:
         return head_bytes(len(self.layout.bits) - 2)
 
     def page_bytes(self, sizes: Int64Array) -> Int64Array:
-        """(P,) bytes of pages of so many Gaussians."""
+        """(P,) bytes of pages with the given numbers of Gaussians."""
         return self.head_bytes + sizes * self.layout.stride
 
     def encode(self, codes: Codes, heads: PageHeads) -> bytes:
@@ -126,7 +126,7 @@ def quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
 
 
 def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> RecordCodec:
-    """What a raw QUAN chunk says.
+    """Lattice of a raw QUAN chunk.
 
     Raises:
         CorruptField: a value is outside its range, or the chunk has another length.

@@ -86,9 +86,9 @@ def fitting_lattice(
     starts = page_starts(tuple(counts), page_size)
     values = field_values(gaussians, transform)
     ranges = [field_ranges(column, starts, n) for column, n in zip(values.T, bits, strict=True)]
-    steps = np.array([found.unit for found in ranges[2:]], np.float32)
+    steps = np.array([value_range.unit for value_range in ranges[2:]], np.float32)
     units = (1.0, 1.0, *steps.tolist())
-    lows = tuple(int(np.floor(found.least / unit + 0.5)) for found, unit in zip(ranges, units, strict=True))
+    lows = tuple(int(np.floor(value_range.least / unit + 0.5)) for value_range, unit in zip(ranges, units, strict=True))
     layout = RecordLayout(place_bits, lows, bits)
     lattice = Lattice(1, 0, rotation_from, (0,) * len(counts), steps, transform, layout)
     return replace(lattice, pages=page_heads(gaussians, lattice, starts, grid))
@@ -108,9 +108,9 @@ def page_heads(gaussians: GaussianSet, lattice: Lattice, starts: Int64Array, gri
     scales = np.ones_like(lows)
     units = [lattice.scale_step, lattice.scale_step, *lattice.feature_steps.astype(np.float64)]
     for field, (low, bits, unit) in enumerate(zip(layout.lows, layout.bits, units, strict=True)):
-        found = field_ranges(values[:, field], starts, bits)
-        scales[:, field] = np.clip(np.ceil(found.steps / unit - 1e-6), 1, MAX_SCALE)
-        lows[:, field] = np.clip(np.floor(found.lows / unit + 0.5), low, low + MAX_LOW)
+        fields = field_ranges(values[:, field], starts, bits)
+        scales[:, field] = np.clip(np.ceil(fields.steps / unit - 1e-6), 1, MAX_SCALE)
+        lows[:, field] = np.clip(np.floor(fields.lows / unit + 0.5), low, low + MAX_LOW)
     return PageHeads(grid.width, np.diff(starts), boxes, slopes, lows, scales)
 
 
@@ -147,7 +147,7 @@ def mean_boxes(means: Float64Array, starts: Int64Array, grid: Grid) -> tuple[Int
 
 
 def field_ranges(values: Float64Array, starts: Int64Array, bits: int) -> Ranges:
-    """Ranges by page of (n,) values that have so many bits."""
+    """Ranges by page of (n,) values that are stored in `bits` bits."""
     firsts, sizes = starts[:-1], np.diff(starts)
     pages = np.repeat(np.arange(len(sizes)), sizes)
     ordered = values[np.lexsort((values, pages))]

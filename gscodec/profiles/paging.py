@@ -1,4 +1,4 @@
-"""Which Gaussians share a page: neighbours, so that a request meets few pages."""
+"""Assigns Gaussians to pages by position, so that a request needs few pages."""
 
 from collections.abc import Sequence
 from itertools import pairwise

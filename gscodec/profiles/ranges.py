@@ -30,5 +30,5 @@ def _fault(gaussians: GaussianSet, grid: Grid) -> tuple[int, str] | None:
         (((scales < MIN_INV_SCALE) | (scales > MAX_INV_SCALE)).any(axis=1), "an inverse scale outside 2^-14..64"),
         (~(np.abs(gaussians.features) <= MAX_FEATURE).all(axis=1), "a feature outside -65504..65504"),
     )
-    found = [(int(np.argmax(bad)), fact) for bad, fact in faults if bad.any()]
-    return min(found) if found else None
+    first_bad = [(int(np.argmax(bad)), fact) for bad, fact in faults if bad.any()]
+    return min(first_bad) if first_bad else None

@@ -71,11 +71,11 @@ def rotation_from(scale_step: int, turn: int) -> tuple[int, ...]:
     ratio = power(-scale_step * np.arange(1, 256))
     shows = 1.0 - ratio * ratio
     least = float(power(np.array([-turn]))[0])
-    found = []
+    starts = []
     for bits in range(1, ROTATION_CLASSES + 1):
         enough = np.flatnonzero(shows >= (least * 2.0**bits) * ratio)
-        found.append(int(enough[0]) + 1 if len(enough) else 255)
-    return tuple(found)
+        starts.append(int(enough[0]) + 1 if len(enough) else 255)
+    return tuple(starts)
 
 
 def cell_log2(grid: Grid, n_gaussians: int) -> int:
@@ -167,7 +167,7 @@ def encode_codes(codes: Codes, lattice: Lattice, centres: Int64Array) -> bytes:
 
 
 def decode_codes(data: bytes, lattice: Lattice, n_gaussians: int) -> tuple[Codes, Int64Array]:
-    """Integers of so many Gaussians and the centres (1 + C,), the inverse of `encode_codes`.
+    """Integers of n_gaussians Gaussians and the centres (1 + C,), the inverse of `encode_codes`.
 
     Raises:
         CorruptField: a value is out of range, or the data go on after the last one.
@@ -196,7 +196,7 @@ def decode_codes(data: bytes, lattice: Lattice, n_gaussians: int) -> tuple[Codes
 
 
 def _streams(lattice: Lattice) -> list[_Magnitudes]:
-    """Of centres, gaps between cells, narrow scales, elongations, and of each feature."""
+    """Adaptive models of centres, gaps between cells, narrow scales, elongations, and each feature."""
     return [_Magnitudes() for _ in range(4 + len(lattice.feature_steps))]
 
 

@@ -107,8 +107,8 @@ def fit_loss(
         InvalidArgument: as `render`, or a subset of pixels with an SSIM weight.
     """
     bridge = bridge_to(rasterizer, means.device)
-    given = grid, target_planes, weights, subset, importance, bridge
-    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, *given)  # type: ignore[no-untyped-call]  # as in render
+    constants = grid, target_planes, weights, subset, importance, bridge
+    loss, mse = _FitLoss.apply(means, inv_scales, rotations, features, *constants)  # type: ignore[no-untyped-call]  # as in render
     return loss, mse
 
 
@@ -130,14 +130,14 @@ def bridge_to(rasterizer: Rasterizer, device: torch.device) -> Bridge:
 
 
 class _RenderContext(Protocol):
-    """What `_Render` keeps of torch's context."""
+    """Attributes of torch's context that `_Render` uses."""
 
     to_tensors: Backward
     dtypes: tuple[torch.dtype, ...]
 
 
 class _FitLossContext(Protocol):
-    """What `_FitLoss` uses of torch's context."""
+    """Attributes of torch's context that `_FitLoss` uses."""
 
     saved_tensors: tuple[torch.Tensor, ...]
 

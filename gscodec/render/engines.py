@@ -96,9 +96,9 @@ def parse_device(text: str) -> DeviceName:
     Raises:
         InvalidArgument: the text is not `auto` or the name of an engine, or has an index and the engine has no GPUs.
     """
-    found = _NAME.fullmatch(text)
-    if found:
-        kind, index = found[1], None if found[2] is None else int(found[2])
+    match = _NAME.fullmatch(text)
+    if match:
+        kind, index = match[1], None if match[2] is None else int(match[2])
         is_indexed = kind == AUTO or (kind in ENGINES and ENGINES[kind].gpus is not None)
         if is_indexed or (kind in ENGINES and index is None):
             return DeviceName(kind, index)
@@ -163,9 +163,9 @@ def usable_gpus(name: DeviceName) -> tuple[int, ...]:
         BackendUnavailable, MissingExtra: no GPU is available, and the name does not allow the CPU.
     """
     for gpus in _gpus_of(name):
-        found = gpus.usable_gpus(name.index, is_optional=name.may_fall_back)
-        if found:
-            return found
+        indices = gpus.usable_gpus(name.index, is_optional=name.may_fall_back)
+        if indices:
+            return indices
     return ()
 
 

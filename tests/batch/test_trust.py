@@ -294,13 +294,13 @@ def test_a_state_that_is_no_file_is_left_alone(tmp_path: Path, paint: Painter, k
         os.mkfifo(path)
     else:
         path.mkdir()
-    said: list[str] = []
+    lines: list[str] = []
     items = make_items(Manifest(packed, source), SETTINGS)
     for status in ("encoded", "current"):
-        (outcome,) = encode_all(items, OPTIONS, here, State(packed, said.append))
+        (outcome,) = encode_all(items, OPTIONS, here, State(packed, lines.append))
         assert outcome.status == status
-    assert said
-    assert all("nothing is remembered" in line and "\n" not in line for line in said)
+    assert lines
+    assert all("nothing is remembered" in line and "\n" not in line for line in lines)
     assert mine.read_bytes() == b"mine\n"
     assert path.is_symlink() == (kind == "link")
     notes = tmp_path / "b" / ".gscodec-decode.jsonl"
@@ -334,9 +334,9 @@ def test_notes_do_not_grow_for_ever(tmp_path: Path) -> None:
         file.write(b'{"name":"torn')
     journal.add({"name": "next"})
     assert set(journal.read()) == {"0", "1", "2", "next"}
-    said: list[str] = []
-    assert set(Journal(path, "other", said.append).read()) == set()
-    assert len(said) == 1
+    lines: list[str] = []
+    assert set(Journal(path, "other", lines.append).read()) == set()
+    assert len(lines) == 1
 
 
 def test_the_state_of_an_older_version_is_replaced(tmp_path: Path, paint: Painter) -> None:
@@ -344,13 +344,13 @@ def test_the_state_of_an_older_version_is_replaced(tmp_path: Path, paint: Painte
     (tmp_path / "d").mkdir()
     old = tmp_path / "d" / ".gscodec-batch-1-of-2.json"
     old.write_bytes(b"{broken")
-    said: list[str] = []
-    State(tmp_path / "d", said.append, dry=True)
+    lines: list[str] = []
+    State(tmp_path / "d", lines.append, dry=True)
     assert old.exists()
-    State(tmp_path / "d", said.append)
+    State(tmp_path / "d", lines.append)
     assert not old.exists()
-    assert len(said) == 1
-    assert "older version" in said[0]
+    assert len(lines) == 1
+    assert "older version" in lines[0]
 
 
 def test_other_code_encodes_anew(tmp_path: Path, paint: Painter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ SAMPLES = ROOT / "benchmarks" / "results" / "samples"
 CHECK = ROOT / "benchmarks" / "results" / "check" / "check.csv"
 RIVALS = ("jpeg", "webp", "avif", "jxl")
 TABLES = {"pictures": "README.md", "samples": "docs/figures.md"}
-"""Which document shows the table of which results."""
+"""Documents, by the results whose table they show."""
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -18,9 +18,9 @@ def random_curve(rng: np.random.Generator, n: int) -> Curve:
 
 
 def test_a_curve_shifted_in_rate_or_quality_has_that_delta() -> None:
-    dearer = Curve(tuple(1.1 * rate for rate in ANCHOR.rates), ANCHOR.qualities)
-    assert bd_rate(ANCHOR, dearer) == pytest.approx(10.0)
-    assert bd_rate(dearer, ANCHOR) == pytest.approx(100 * (1 / 1.1 - 1))
+    costlier = Curve(tuple(1.1 * rate for rate in ANCHOR.rates), ANCHOR.qualities)
+    assert bd_rate(ANCHOR, costlier) == pytest.approx(10.0)
+    assert bd_rate(costlier, ANCHOR) == pytest.approx(100 * (1 / 1.1 - 1))
     better = Curve(ANCHOR.rates, tuple(quality + 0.7 for quality in ANCHOR.qualities))
     assert bd_quality(ANCHOR, better) == pytest.approx(0.7)
     assert bd_rate(ANCHOR, ANCHOR) == bd_quality(ANCHOR, ANCHOR) == 0.0

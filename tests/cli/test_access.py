@@ -50,8 +50,8 @@ def test_urls_are_read_by_every_verb(
     with gscodec.open(igs) as image:
         np.testing.assert_array_equal(pixels(tmp_path / "picture.decoded.png"), image.render())
     assert run("sample", url, "--at", "1,1").text == run("sample", igs, "--at", "1,1").text
-    told, expected = (json.loads(run("info", source, "--json").text) for source in (url, igs))
-    assert told["width"] == expected["width"]
+    output, expected = (json.loads(run("info", source, "--json").text) for source in (url, igs))
+    assert output["width"] == expected["width"]
     outcome = run("validate", url)
     assert outcome.code == 0
     assert "secret" not in outcome.text + outcome.stderr
@@ -181,8 +181,8 @@ def test_results_as_tables_and_arrays(run: Run, igs: Path, tmp_path: Path, value
     table = np.array([[float(word) for word in row.split(",")] for row in rows])
     np.testing.assert_array_equal(table[:, :2], POINTS)
     np.testing.assert_array_equal(table[:, 2:].astype(np.float32), values)
-    told = json.loads((tmp_path / "out.json").read_text())
-    assert [point["values"] for point in told["points"]] == values.tolist()
+    output = json.loads((tmp_path / "out.json").read_text())
+    assert [point["values"] for point in output["points"]] == values.tolist()
     assert len((tmp_path / "out.txt").read_text().splitlines()) == 3
     piped = run("sample", igs, "--points", tmp_path / "points.npy", "--format", "npy").stdout
     np.testing.assert_array_equal(np.load(io.BytesIO(piped)), values)

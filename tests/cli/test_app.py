@@ -15,20 +15,20 @@ from program import Run
 import gscodec.format
 from gscodec.cli.app import app
 
-VERBS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare")
+COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 
-def test_help_lists_every_verb(run: Run) -> None:
+def test_help_lists_every_command(run: Run) -> None:
     outcome = run("--help")
     assert outcome.code == 0
     assert outcome.stderr == ""
-    for verb in VERBS:
-        assert f"\n  {verb} " in outcome.text
+    for name in COMMANDS:
+        assert f"\n  {name} " in outcome.text
     assert "Exit codes" in outcome.text
 
 
-def test_without_a_verb_the_help_goes_to_stderr(run: Run) -> None:
+def test_without_a_command_the_help_goes_to_stderr(run: Run) -> None:
     outcome = run()
     assert outcome.code == 1
     assert outcome.stdout == b""
@@ -42,20 +42,20 @@ def test_version(run: Run) -> None:
 
 def test_every_option_and_argument_is_explained() -> None:
     root: Any = typer.main.get_command(app)
-    assert tuple(root.commands) == VERBS
-    for verb in VERBS:
-        command = root.commands[verb]
+    assert tuple(root.commands) == COMMANDS
+    for name in COMMANDS:
+        command = root.commands[name]
         assert command.help
         for parameter in command.params:
-            assert parameter.help, f"{verb}: {parameter.name} has no help"
+            assert parameter.help, f"{name}: {parameter.name} has no help"
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_verbs_have_help_of_their_own(run: Run, verb: str) -> None:
-    outcome = run(verb, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_have_help_of_their_own(run: Run, name: str) -> None:
+    outcome = run(name, "--help")
     assert outcome.code == 0
-    assert outcome.text.startswith(f"Usage: gscodec {verb} ")
-    assert run(verb, "-h").text == outcome.text
+    assert outcome.text.startswith(f"Usage: gscodec {name} ")
+    assert run(name, "-h").text == outcome.text
 
 
 @pytest.mark.parametrize(

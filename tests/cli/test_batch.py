@@ -27,8 +27,8 @@ def test_there_and_back(run: Run, tree: Path, tmp_path: Path) -> None:
     outcome = run("batch", tree, packed, *QUICK, "--report", report)
     assert outcome.code == 9
     assert "1 of 3 items failed" in outcome.stderr
-    told = json.loads(report.read_text())
-    assert told["by_status"] == {"encoded": 2, "failed": 1}
+    written = json.loads(report.read_text())
+    assert written["by_status"] == {"encoded": 2, "failed": 1}
     (tree / "bad.png").unlink()
     outcome = run("batch", tree, packed, *QUICK, "--json")
     assert outcome.code == 0

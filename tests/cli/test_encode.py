@@ -165,9 +165,9 @@ def test_profile_packed_and_what_info_says_of_it(run: Run, picture: Path, tmp_pa
     how = ("--preset", "fast", "--steps", 10, "--profile", "packed", "-q")
     assert run("encode", picture, output, "--gaussians", 90, "--record-bytes", 5, *how).code == 0
     assert run("validate", output).code == 0
-    told = run("info", output).text
-    assert "profile packed" in told
-    assert "records   5 bytes: narrow " in told
+    text = run("info", output).text
+    assert "profile packed" in text
+    assert "records   5 bytes: narrow " in text
     assert run("decode", output, tmp_path / "back.png").code == 0
     outcome = run("encode", picture, output, "--gaussians", 90, "--record-bytes", 1, *how, "--overwrite")
     assert outcome.code == 1
@@ -177,8 +177,8 @@ def test_profile_packed_and_what_info_says_of_it(run: Run, picture: Path, tmp_pa
 def test_an_encode_is_tuned_and_told_what_matters(run: Run, picture: Path, tmp_path: Path) -> None:
     mask, output = tmp_path / "map.png", tmp_path / "out.igs"
     Image.fromarray((np.arange(32 * 48).reshape(32, 48) % 48 < 20).astype(np.uint8) * 255).save(mask)
-    wish = ("--tune", "balanced", "--importance", mask, "--importance-strength", 8)
-    outcome = run("encode", picture, output, "--gaussians", 40, *QUICK, *wish)
+    options = ("--tune", "balanced", "--importance", mask, "--importance-strength", 8)
+    outcome = run("encode", picture, output, "--gaussians", 40, *QUICK, *options)
     assert outcome.code == 0, outcome.stderr
     meta = read(output).meta or {}
     assert (meta["tune"], meta["importance"]) == ("balanced", "map x8")

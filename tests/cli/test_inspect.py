@@ -30,7 +30,7 @@ def test_info_of_stdin_and_of_a_cut_file(run: Run, igs: Path) -> None:
     assert run("info", "-", stdin=data).code == 0
     outcome = run("info", "-", stdin=data[:-1])
     assert outcome.code == 0
-    assert "cut" in outcome.text
+    assert "truncated" in outcome.text
 
 
 def test_info_of_nonsense(run: Run, picture: Path) -> None:

@@ -35,9 +35,9 @@ def test_a_folder_of_maps_comes_back(run: Run, material: Path, tmp_path: Path) -
         assert np.unique(np.asarray(image)).tolist() == [99]
     with Image.open(out / "mask.png") as image:
         assert set(np.unique(np.asarray(image)).tolist()) <= {0, 255}
-    told = run("info", packed).text
-    assert "ao.png: 8 x 8 px, all 0.388" in told
-    assert "mask.png: 32 x 32 px, 1 channel, 0 or 1, from mask" in told
+    text = run("info", packed).text
+    assert "ao.png: 8 x 8 px, all 0.388" in text
+    assert "mask.png: 32 x 32 px, 1 channel, 0 or 1, from mask" in text
 
 
 def test_single_maps_and_sizes(run: Run, material: Path, tmp_path: Path) -> None:

@@ -123,14 +123,15 @@ def test_generations_stay_apart(make_contents: MakeContents) -> None:
 
 def test_describe_tells_everything(make_contents: MakeContents) -> None:
     reader = IgsReader(pack(make_contents(meta={"encoder": "test"}, icc=b"profile")))
-    told = describe(reader)
-    assert (told["width"], told["height"], told["n_channels"], told["n_gaussians"]) == (100, 70, 3, 100)
-    assert told["bpp"] == pytest.approx(8 * reader.file_size / 7000)
-    assert told["bppc"] == pytest.approx(told["bpp"] / 3)
-    assert [level["n_gaussians"] for level in told["lods"]] == [100, 50, 25]
-    assert told["lods"][0]["bytes"] == reader.chunks[-1].offset
-    assert told["meta"] == {"encoder": "test"}
-    assert told["icc_bytes"] == 7
+    described = describe(reader)
+    assert (described["width"], described["height"]) == (100, 70)
+    assert (described["n_channels"], described["n_gaussians"]) == (3, 100)
+    assert described["bpp"] == pytest.approx(8 * reader.file_size / 7000)
+    assert described["bppc"] == pytest.approx(described["bpp"] / 3)
+    assert [level["n_gaussians"] for level in described["lods"]] == [100, 50, 25]
+    assert described["lods"][0]["bytes"] == reader.chunks[-1].offset
+    assert described["meta"] == {"encoder": "test"}
+    assert described["icc_bytes"] == 7
 
 
 def _with_group(contents: Contents, **fields: object) -> Contents:

@@ -145,9 +145,9 @@ def test_the_program_says_one_line(whole: Whole, tmp_path: Path, capsys: pytest.
         )  # cut behind the Gaussians: nothing is missing from the picture
         code = main(["decode", str(source), str(target), "--region", "0,0,8,8", "--only", "color", "--overwrite"])
         # The profile of these files is no ICC profile, which is said apart.
-        told = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
-        assert code == (0 if held else 3), (size, told)
-        assert len(told) == (not finest), (size, told)
+        messages = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
+        assert code == (0 if held else 3), (size, messages)
+        assert len(messages) == (not finest), (size, messages)
         assert target.exists() == held
         target.unlink(missing_ok=True)
 

@@ -41,7 +41,7 @@ ENTERED = _Entered()
 
 
 def current_device() -> int:
-    """Where arrays are made and kernels run: as in CUDA, 0 until another is entered."""
+    """Index of the current device: as in CUDA, 0 until another is entered."""
     return ENTERED.indices[-1] if ENTERED.indices else 0
 
 
@@ -256,7 +256,7 @@ class HostModule:
     ndarray = DeviceArray
 
     def empty(self, shape: Any, dtype: npt.DTypeLike = float) -> DeviceArray:
-        """Memory that nobody wrote: NaN."""
+        """Uninitialised memory: NaN."""
         self._check()
         return empty(shape, dtype)
 

@@ -38,7 +38,7 @@ def host_machine(n_gpus: int, make: Callable[[int], Runtime] | None = None) -> I
 
 @dataclass(frozen=True)
 class OnHostMachine:
-    """A task of a batch where there are so many GPUs: its result, the process, and the GPUs that it opened."""
+    """A batch task on a machine with n_gpus GPUs: its result, the process, and the GPUs that it opened."""
 
     task: Any
     n_gpus: int

@@ -329,7 +329,7 @@ class HostKernel:
         fault = self._launch(request)
         self._runtime._launched((self._entry, blocks, block, *(value.tobytes() for value in values)))
         if found and found.number:
-            raise KernelFault(f"{self._entry}, {found.told(self._library, self._names, blocks)}")
+            raise KernelFault(f"{self._entry}, {found.text(self._library, self._names, blocks)}")
         if fault:
             raise KernelFault(
                 f"{self._entry}, schedule {self._runtime.schedule}, {message.value.decode()}"
@@ -422,7 +422,7 @@ class HostKernel:
                 yield position, block
 
     def _place(self, address: int, args: Sequence[Any]) -> str:
-        """Where a failed access went, in terms of the arguments."""
+        """Address of a failed access, relative to the arguments."""
         for position, block in self._blocks(args):
             if block.start <= address < block.start + len(block):
                 at = address - block.start - block.first

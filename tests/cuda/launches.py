@@ -1,4 +1,4 @@
-"""Which kernels a step launches."""
+"""Kernels that a step launches."""
 
 from collections.abc import Callable
 from typing import Any

@@ -36,7 +36,7 @@ TESTS = {
     "unpack_packed.cu": ("test_unpack.py",),
     "upkeep.cu": ("test_upkeep_kernels.py", "test_device_qat.py"),
 }
-"""Which tests answer for a file; all of tests/cuda, where it is not listed."""
+"""Tests that cover a file; all of tests/cuda if it is not listed."""
 
 SHORT = {
     "tile_bin.cu": "sort_long_lists or train",
@@ -52,7 +52,7 @@ SHORT = {
     "unpack_coded.cu": "decode",
     "unpack_packed.cu": "decode",
 }
-"""Which work of test_races.py is looked at first for a missing barrier; all of it, where a file is not listed."""
+"""Work of test_races.py to run first for a missing barrier; all of it if a file is not listed."""
 
 LONGEST_S = 1800
 """What takes longer does not end."""
@@ -98,7 +98,7 @@ class Mutant:
 
     file: str
     number: int
-    """Of its kind in the file, from 0."""
+    """Index among its kind in the file, from 0."""
     at: int
     line: int
     old: str

@@ -42,10 +42,10 @@ class Race(ctypes.Structure):
 
 
 class Found:
-    """Where a launch notes its races.
+    """Records of the races of a launch.
 
     Args:
-        request: of the launch; is given room for them, and told what to watch.
+        request: of the launch; receives memory for them, and what to watch.
         memory: address and bytes that can be reached through each argument, 0 and 0 where it is a value.
     """
 
@@ -60,10 +60,10 @@ class Found:
 
     @property
     def number(self) -> int:
-        """Of races found, and of accesses that were not aligned."""
+        """Number of races and of misaligned accesses."""
         return int(self._request.n_races)
 
-    def told(self, library: str, names: Sequence[str], grid: tuple[int, ...]) -> str:
+    def text(self, library: str, names: Sequence[str], grid: tuple[int, ...]) -> str:
         """One line for each.
 
         Args:
@@ -94,8 +94,8 @@ class Found:
 
 def _told(party: Party, library: str, grid: tuple[int, ...]) -> str:
     x, y, z = party.block % grid[0], party.block // grid[0] % grid[1], party.block // grid[0] // grid[1]
-    verb = ("reads", "writes", "", "changes by an atomic")[party.how]
-    return f"thread {party.thread} of block ({x}, {y}, {z}) {verb} at {_line(library, party.where - 1)}"
+    access = ("reads", "writes", "", "changes by an atomic")[party.how]
+    return f"thread {party.thread} of block ({x}, {y}, {z}) {access} at {_line(library, party.where - 1)}"
 
 
 @cache
@@ -125,7 +125,7 @@ def _shared_variable(library: str, address: int) -> tuple[int, str]:
 
 
 def _bases(library: str) -> Iterator[int]:
-    """Where a library is loaded."""
+    """Base address of a loaded library."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         if line.endswith(library) and line.split()[2] == "00000000":
             yield int(line.split("-")[0], 16)

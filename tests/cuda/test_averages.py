@@ -31,7 +31,7 @@ def average(
     groups: tuple[ChannelGroup, ...],
     strips: tuple[int, int],
 ) -> npt.NDArray[np.float32]:
-    """In strips of so many rows of outputs, and of cells."""
+    """Averages in strips of the given numbers of output and cell rows."""
     made = DeviceAverage(runtime, values.shape[:2], size, SampleAverage(groups))
     result = np.empty((*size, values.shape[2]), np.float32)
     with runtime:

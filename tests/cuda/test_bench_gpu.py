@@ -60,8 +60,8 @@ def test_every_part_is_measured_and_reported(tmp_path: Path, capsys: pytest.Capt
     assert "18.7 ms a step" in text
     assert text.count("\n## ") == len(SECTIONS)
     # What matters most comes first.
-    told = [line.split()[2] for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
-    assert told[:4] == ["steps:", "steps:", "renders:", "encodes:"]
+    lines = [line.split()[2] for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert lines[:4] == ["steps:", "steps:", "renders:", "encodes:"]
 
 
 def test_a_run_that_is_stopped_keeps_its_rows(

@@ -38,7 +38,7 @@ class Noting(HostRuntime):
 
     @property
     def families(self) -> list[str]:
-        """Those asked for, once for each set of macros."""
+        """Requested kernels, once for each set of macros."""
         return sorted(family for family, _ in self.asked)
 
 
@@ -96,7 +96,7 @@ def test_a_first_encode_compiles_few_programs_side_by_side(
 
 
 def digest_of_texts() -> str:
-    """Of all texts and options that CuPy gets."""
+    """Digest of all texts and options passed to CuPy."""
     texts = sorted((sources.source(v.family, dict(v.defines)), sources.options(v.family)) for v in all_variants())
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 

@@ -106,7 +106,7 @@ class Event:
         LOG.events.append(("recorded", self.recorded))
 
     def synchronize(self) -> None:
-        assert self.recorded, "an event that nobody recorded is over at once"
+        assert self.recorded, "an event that was not recorded is complete at once"
         LOG.events.append(("synchronize", self.recorded))
 
 

@@ -130,7 +130,7 @@ are off by up to two units in the last place: 0.04, 0.0003, 0.002, 0.01 at the m
 
 
 def is_exact(runtime: Runtime, preset: Preset) -> bool:
-    """Whether exponentials are the CPU's, or no sign hangs on them."""
+    """Whether exponentials are the CPU's, or no sign depends on them."""
     return not preset.loss.l1 or (isinstance(runtime, HostRuntime) and not runtime.approximate)
 
 

@@ -67,7 +67,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of small pictures as well."""
+    """Allow thumbnails of small pictures too."""
     monkeypatch.setattr(automatic, "EXACT_PIXELS", 1000)
 
 

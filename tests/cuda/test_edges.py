@@ -25,8 +25,8 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "rgb.igs"
 NO_ROOM = "cuda:0: 1073741824 bytes are needed and 1024 free; take fewer Gaussians or --device cpu"
 
 
-class SmallCard(HostRuntime):
-    """A GPU that takes so many uploads and is full then."""
+class SmallGpu(HostRuntime):
+    """A GPU whose memory is full after `room` uploads."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -114,12 +114,12 @@ def test_a_device_that_was_named_is_used_or_refused(
 
 @pytest.mark.parametrize("room", [0, 5, 30])
 def test_encode_falls_back_under_auto_alone(machine: Callable[..., None], pixels: Pixels, room: int) -> None:
-    machine(1, SmallCard(room))
+    machine(1, SmallGpu(room))
     with pytest.warns(DeviceFallback, match="1073741824 bytes are needed and 1024 free.*using the CPU"):
         result = encode(pixels, gaussians=20, preset="fast", steps=5)
     assert result.device == "cpu"
     assert result.data == encode(pixels, gaussians=20, preset="fast", steps=5, device="cpu").data
-    machine(1, SmallCard(room))
+    machine(1, SmallGpu(room))
     with pytest.raises(OutOfDeviceMemory, match="1024 free"):
         encode(pixels, gaussians=20, preset="fast", steps=5, device="cuda")
 
@@ -139,13 +139,13 @@ def test_encode_on_a_card_reports_the_psnr_of_the_file(machine: Callable[..., No
 def test_decode_falls_back_under_auto_alone(machine: Callable[..., None], use: Callable[[IgsImage], Any]) -> None:
     with open_igs(GOLDEN, device="cpu") as image:
         expected = use(image)
-    machine(1, SmallCard(1))
+    machine(1, SmallGpu(1))
     with open_igs(GOLDEN) as image:
         with pytest.warns(DeviceFallback, match="using the CPU"):
             found = use(image)
         assert np.array_equal(found, expected)
         assert np.array_equal(use(image), expected), "and says it once"
-    machine(1, SmallCard(1))
+    machine(1, SmallGpu(1))
     with open_igs(GOLDEN, device="cuda:0") as image, pytest.raises(OutOfDeviceMemory, match="1024 free"):
         use(image)
 
@@ -153,11 +153,11 @@ def test_decode_falls_back_under_auto_alone(machine: Callable[..., None], use: C
 def test_the_command_line_says_so_in_one_line(
     machine: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine(1, SmallCard(1))
+    machine(1, SmallGpu(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "out.png")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
     assert lines == [f"gscodec: warning: {NO_ROOM}; using the CPU"]
-    machine(1, SmallCard(1))
+    machine(1, SmallGpu(1))
     assert main(["decode", str(GOLDEN), str(tmp_path / "other.png"), "--device", "cuda"]) == 4
     assert capsys.readouterr().err == f"gscodec: error: {NO_ROOM}\n"
     machine(1, BackendUnavailable("cuda:0: its kernels do not compile"))

@@ -39,7 +39,7 @@ OLD_ARCHITECTURES = ("sm_75", "sm_90")
 """For the oldest compiler: enough to see that it takes the text, in a third of the time."""
 
 FIRST_VERSION = {"sm_120": (12, 8)}
-"""Of NVRTC that knows an architecture, where 12.0 does not."""
+"""First NVRTC version with an architecture, if 12.0 does not have it."""
 
 
 def first_variants() -> dict[str, Variant]:

@@ -142,10 +142,10 @@ def test_what_a_stage_printed_is_judged(code: int | None, text: str, expected: t
 
 
 def test_stages_are_taken_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"b": "second", "a": "first", "c": "third"}
+    texts = {"b": "second", "a": "first", "c": "third"}
     stages = {
         name: on_gpu.Stage("", 30, lambda s, text=text: [[s.python, "-c", f"print({text!r})"]])  # type: ignore[misc]
-        for name, text in said.items()
+        for name, text in texts.items()
     }
     monkeypatch.setattr(on_gpu, "STAGES", stages)
     assert on_gpu.main([str(tmp_path), "60", "c,b"]) == 0
@@ -226,9 +226,9 @@ def test_the_engine_comes_out_of_a_wheel_built_without_isolation(
     # Without site packages: where gscodec is installed to be edited, its engine is found from everywhere.
     monkeypatch.setattr(_gpu_build, "IMPORTS", (sys.executable, "-S", *_gpu_build.IMPORTS[1:]))
     assert _gpu_build.main(root) == 1, "what it built does not load"
-    said = capfd.readouterr().out
-    assert "wheel --no-index --no-deps --no-build-isolation" in said
-    assert "ERROR the engine was built and does not load" in said
+    output = capfd.readouterr().out
+    assert "wheel --no-index --no-deps --no-build-isolation" in output
+    assert "ERROR the engine was built and does not load" in output
     assert (root / "gscodec" / "_engine.so").read_text() == "compiled"
     assert not (root / "gscodec" / "other.so").exists()
     (root / "gscodec" / "_engine.py").write_text("def available_isas(): return ['avx2']")
@@ -254,9 +254,9 @@ def test_a_missing_package_costs_the_modules_that_import_it(
     monkeypatch.setattr(_gpu_imports, "_is_installed", lambda name: name not in {"skimage", "typer"})
     assert _gpu_imports.lost([edges, oracle_loss, runtime]) == {edges: ("typer",), oracle_loss: ("skimage",)}
     assert _gpu_versions.main(["--device", "host"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert "NOT COLLECTED tests/cuda/test_edges.py: typer is not installed" in said
-    assert "NOT COLLECTED tests/render/test_oracle_loss.py: skimage is not installed" in said
+    printed = capsys.readouterr().out.splitlines()
+    assert "NOT COLLECTED tests/cuda/test_edges.py: typer is not installed" in printed
+    assert "NOT COLLECTED tests/render/test_oracle_loss.py: skimage is not installed" in printed
 
     plugins: list[Any] = list(pytestconfig.pluginmanager.get_plugins())
     (ours,) = (each for each in plugins if getattr(each, "__file__", None) == str(ROOT / "tests" / "conftest.py"))
@@ -282,8 +282,8 @@ def test_versions_name_the_gpu_and_what_is_lost(tmp_path: Path, monkeypatch: pyt
 def test_make_takes_the_interpreter_at_hand_and_installs_nothing() -> None:
     arguments = ["PYTHON=py", "OUT=there", "STAGES=smoke,tests"]
     command = ["make", "-n", "-C", str(ROOT), *arguments, "on-gpu", "test-cuda", "bench-gpu"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [line for line in said if not line.startswith("make")] == [
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line for line in lines if not line.startswith("make")] == [
         "py benchmarks/on_gpu.py there 560 smoke,tests",
         "py benchmarks/_gpu_build.py",
         f"{NEEDED}=1 py -m pytest -q -m cuda tests/cuda tests/render",

@@ -1,4 +1,4 @@
-"""Which engine `auto` decodes a file on, where there is a GPU."""
+"""Engine that `auto` chooses for a decode if there is a GPU."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Races are found, and told so that one can find them; kernels have none, and would without any of their barriers.
+"""Races are detected and located; kernels have none, and would have some without any one of their barriers.
 
 `make races` runs all tests of kernels under the detector, and takes out every barrier in turn (mutants.py).
 """
@@ -253,7 +253,7 @@ def compare(engine: CudaRasterizer) -> None:
 
 
 def sort_long_lists(engine: CudaRasterizer) -> None:
-    """Of each way that lists are sorted in: by a warp, by a block, by bits."""
+    """Sort lists of each kind: by a warp, by a block, by bits."""
     rng = np.random.default_rng(2)
     for n in (300, 1100):
         means = rng.uniform([0, 0], [2, 2], (n, 2))

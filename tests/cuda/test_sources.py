@@ -1,4 +1,4 @@
-"""The one text of each family: what is in front of a kernel, and how it is told apart from others."""
+"""The single text of each family: what is inserted before a kernel, and which texts differ."""
 
 from importlib import resources
 

@@ -142,7 +142,7 @@ def test_changed_bytes_are_what_the_host_makes_of_them(device_runtime: Runtime, 
 
 @pytest.mark.parametrize("name", ["coded_rgb", "coded_stack"])
 def test_pages_of_other_lengths_are_refused(device_runtime: Runtime, name: str) -> None:
-    """Where the last page is cut, the shim notices what is read behind it."""
+    """If the last page is truncated, the shim detects reads beyond it."""
     with IgsReader(GOLDEN / f"{name}.igs") as reader:
         pages = reader.stored_pages()
     before = int(pages.refs.lengths[:-1].sum())

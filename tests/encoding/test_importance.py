@@ -70,13 +70,13 @@ def test_what_a_gaussian_carries_is_weighted() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [{"profile": "coded"}, {"profile": "packed"}, {"profile": "f16"}, {"preset": "paper"}, {"tune": "ssim"}],
     ids=str,
 )
-def test_the_important_half_gains_and_the_other_pays(wish: dict[str, str]) -> None:
+def test_the_important_half_gains_and_the_other_pays(options: dict[str, str]) -> None:
     pixels = np.round(noise() * 255).astype(np.uint8)
-    kind = {"preset": "fast"} | wish
+    kind = {"preset": "fast"} | options
     steps = 300 if kind["preset"] == "paper" else 80
     plain = encode(pixels, gaussians=150, steps=steps, **kind)  # type: ignore[arg-type]
     mine = encode(pixels, gaussians=150, steps=steps, importance=left_half(), **kind)  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def test_the_important_half_gains_and_the_other_pays(wish: dict[str, str]) -> No
             errors.append(((image.render() / 255.0 - pixels / 255.0) ** 2).mean(axis=2))
     assert errors[1][:, :48].mean() < 0.85 * errors[0][:, :48].mean()
     assert errors[1][:, 48:].mean() > errors[0][:, 48:].mean()
-    assert mine.psnr == pytest.approx(-10 * np.log10(errors[1].mean()), abs=1e-3), "told plain"
+    assert mine.psnr == pytest.approx(-10 * np.log10(errors[1].mean()), abs=1e-3), "reported unweighted"
     weights = pixel_weights(left_half(), 4.0, from_array(pixels))
     assert mine.importance_psnr == pytest.approx(-10 * np.log10((errors[1] * weights).mean()), abs=1e-3)
     assert plain.importance_psnr is None

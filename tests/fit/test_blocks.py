@@ -1,4 +1,4 @@
-"""Where blocks lie and how they meet."""
+"""Positions and borders of blocks."""
 
 import numpy as np
 import pytest

@@ -77,8 +77,8 @@ def test_the_state_of_least_loss_is_kept() -> None:
 def test_files_say_what_they_were_tuned_for_and_psnr_is_the_default() -> None:
     picture = texture(40, 48)
     plain, same, other = (
-        encode(picture, gaussians=40, preset="fast", steps=20, **wish)
-        for wish in ({}, {"tune": "psnr", "importance": None}, {"tune": "balanced"})
+        encode(picture, gaussians=40, preset="fast", steps=20, **options)
+        for options in ({}, {"tune": "psnr", "importance": None}, {"tune": "balanced"})
     )
     assert plain.data == same.data
     assert plain.data != other.data

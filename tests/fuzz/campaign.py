@@ -33,16 +33,16 @@ from mutations import mutant
 from seeds import seed_names
 
 MAX_SECONDS: Final = 5.0
-"""Of processor time for one mutant."""
+"""Maximum processor time for one mutant."""
 
 MAX_BYTES: Final = 1 << 30
-"""That a worker may allocate beyond what it has at its beginning: refused by the system, and a finding."""
+"""Bytes that a worker may allocate beyond those at its start: more is refused by the system, and a finding."""
 
 MAX_RESIDENT: Final = 256 << 20
-"""That a mutant may add to a worker's resident memory."""
+"""Bytes that a mutant may add to a worker's resident memory."""
 
 DEEP_EVERY: Final = 16
-"""Of so many mutants one is also rendered in parts, at other sizes, and to files."""
+"""One mutant in this many is also rendered in parts, at other sizes, and to files."""
 
 _FIELDS: Final = struct.Struct("<QQQ")  # mutants begun, mutants done, most bytes that were added
 

@@ -162,7 +162,7 @@ class ReaderComparison:
                 report.findings.append(f"disagreement: {fact} by {engine.name}")
 
     def _same(self, data: bytes, lod: int, points: Floats, engine: Rasterizer) -> bool:
-        """Whether an engine and C blend the same, but for points where the order hangs on rounding.
+        """Whether an engine and C blend the same, except at points where rounding decides the order.
 
         A point that differs is looked at again with the support a little larger and smaller, and beside it: values
         that differ by rounding differ at one place.
@@ -285,4 +285,4 @@ def _beyond_readers(where: str, message: str) -> bool:
     if where == "file" or _MISSES in message:  # a cut file; boxes of pages and blocks
         return True
     known = where.encode() in KNOWN_CHUNKS or where in {"header"} or where.startswith("page ")
-    return not known  # the checksum of a chunk that nobody knows
+    return not known  # the checksum of an unknown chunk

@@ -20,7 +20,7 @@ from compilers import Compiler, fuzz_compiler, fuzz_target
 from seeds import seed, seed_names
 
 SHARES: Final = {"fuzz_reader": 0.25, "fuzz_coded": 0.12, "fuzz_packed": 0.08, "fuzz_paging": 0.05}
-"""Of the time, by native target; the mutants get the rest."""
+"""Fraction of the time for each native target; the mutants get the rest."""
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 

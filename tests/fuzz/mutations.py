@@ -563,7 +563,7 @@ def cut(r: Random, parts: Parts) -> None:
 
 
 def unsealed(r: Random, parts: Parts) -> None:
-    """Damage that nobody made good: a wrong checksum somewhere."""
+    """Damage without a corrected checksum."""
     parts.seal_pages = False
     chunk = r.choice(parts.chunks) if parts.chunks else None
     if chunk is None:

@@ -106,7 +106,7 @@ def take_apart(data: bytes) -> Parts:
         chunk = Chunk(entry["fourcc"], entry["flags"], entry["codec"], bytearray(stored))
         if deflated:
             chunk.raw = bytearray(zlib.decompress(stored))
-        elif entry["raw_size"] != entry["stored_size"]:  # an unknown chunk, with a codec that nobody knows
+        elif entry["raw_size"] != entry["stored_size"]:  # an unknown chunk, with an unknown codec
             chunk.lies["raw_size"] = entry["raw_size"]
         chunks.append(chunk)
     return Parts(header, chunks)
@@ -135,7 +135,7 @@ def put_together(parts: Parts) -> bytes:
 
 
 def page_spans(parts: Parts) -> list[tuple[int, int]]:
-    """Offset in GAUS and bytes of each page, as a reader works them out; none where nobody could."""
+    """Offset in GAUS and bytes of each page, as a reader computes them; empty if the page index is invalid."""
     index = parts.find(PAGI)
     if index is None:
         return []

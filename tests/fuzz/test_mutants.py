@@ -84,7 +84,7 @@ def test_the_comparison_sees_an_exception_that_is_not_ours(
     readers: ReaderComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise KeyError("nobody expected this")
+        raise KeyError("unexpected")
 
     monkeypatch.setattr(comparison, "validate", fail)
     assert "foreign exception: KeyError" in readers.check(seed("rgb"), random.Random(0)).findings[0]

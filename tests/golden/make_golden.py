@@ -200,7 +200,7 @@ def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
 
 
 def made_unknown_ancillary() -> bytes:
-    """Chunks of a later minor version before and after the Gaussians, with a codec nobody knows, one of them twice."""
+    """Chunks of a later minor version before and after the Gaussians, with an unknown codec, one of them twice."""
     values, chunks = _parts(pack(contents_of(6, (6, 12), 3, (24, 24), 8)))
     new = StoredChunk(b"xNEW", 0, 200, b"from the future", 99_999_999_999)
     return assemble({**values, "version_minor": 7}, [new, *chunks[:3], new, chunks[3], replace(new, fourcc=b"tail")])

@@ -37,17 +37,17 @@ def test_arrays(name: str) -> None:
 def test_description(name: str) -> None:
     expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     with IgsReader(FOLDER / f"{name}.igs") as reader:
-        told = json.loads(json.dumps(describe(reader)))
-    assert _known_part(told, expected) == expected
+        described = json.loads(json.dumps(describe(reader)))
+    assert _known_part(described, expected) == expected
 
 
-def _known_part(told: Any, expected: Any) -> Any:
-    """What is told, without the members that later versions added."""
-    if isinstance(expected, dict) and isinstance(told, dict):
-        return {key: _known_part(told.get(key), value) for key, value in expected.items()}
-    if isinstance(expected, list) and isinstance(told, list) and len(told) == len(expected):
-        return [_known_part(part, value) for part, value in zip(told, expected, strict=True)]
-    return told
+def _known_part(described: Any, expected: Any) -> Any:
+    """The description without the members that later versions added."""
+    if isinstance(expected, dict) and isinstance(described, dict):
+        return {key: _known_part(described.get(key), value) for key, value in expected.items()}
+    if isinstance(expected, list) and isinstance(described, list) and len(described) == len(expected):
+        return [_known_part(part, value) for part, value in zip(described, expected, strict=True)]
+    return described
 
 
 @pytest.mark.parametrize("name", NAMES)

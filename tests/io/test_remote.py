@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_one_line(server: RangeServer, small: bytes) -> N
     with pytest.raises(InvalidArgument, match="gopher"):
         IgsReader("gopher://example.org/a.igs")
     with pytest.raises(FileAccessError, match="cannot be read"):
-        IgsReader("http://127.0.0.1:9/a.igs")  # nobody listens there
+        IgsReader("http://127.0.0.1:9/a.igs")  # a closed port
 
 
 def test_secrets_of_a_url_stay_out_of_messages(server: RangeServer) -> None:

@@ -46,9 +46,9 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_usual_names_are_understood(name: str) -> None:
-    said = map_name(name)
-    assert said is not None
-    assert (said.stem, said.kind) == NAMES[name]
+    parsed = map_name(name)
+    assert parsed is not None
+    assert (parsed.stem, parsed.kind) == NAMES[name]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_other_names_are_no_maps(name: str) -> None:
     ],
 )
 def test_normal_maps_have_a_convention(name: str, convention: NormalConvention) -> None:
-    said = map_name(name)
-    assert said is not None
-    assert (said.role, said.normal) == (Role.NORMAL, convention)
+    parsed = map_name(name)
+    assert parsed is not None
+    assert (parsed.role, parsed.normal) == (Role.NORMAL, convention)
 
 
 def test_maps_of_one_material_are_a_stack(tmp_path: Path) -> None:

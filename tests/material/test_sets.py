@@ -1,4 +1,4 @@
-"""Which pictures are the maps of one material, and what becomes of the others."""
+"""Grouping of pictures to the maps of a material, and treatment of the others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where the channels of groups lie, and which row of the level table a level of detail has."""
+"""Positions of the channels of groups, and the row of a level of detail in the level table."""
 
 import numpy as np
 import pytest

@@ -53,7 +53,7 @@ def test_the_size_is_known_beforehand(make_contents: MakeContents) -> None:
         assert contents.lattice is not None
         assert contents.lattice.records is not None
         data, stride = pack(contents), contents.lattice.records.stride
-        told = file_size(
+        predicted = file_size(
             contents.grid,
             contents.groups,
             contents.lods.counts,
@@ -63,7 +63,7 @@ def test_the_size_is_known_beforehand(make_contents: MakeContents) -> None:
             profile=PACKED,
             record_bytes=stride,
         )
-        assert told == len(data)
+        assert predicted == len(data)
 
 
 def test_any_record_is_where_arithmetic_says_and_decodes_alone(make_contents: MakeContents) -> None:
@@ -203,9 +203,9 @@ def test_fields_lie_side_by_side_at_any_widths(data: st.DataObject) -> None:
 
 def test_a_file_says_how_its_records_are_laid_out(make_contents: MakeContents) -> None:
     with IgsReader(pack(packed_contents(make_contents(50, page_size=16), (4, 5, 21), 6))) as reader:
-        told = describe(reader)
-    assert told["record_size"] == 6
-    assert told["record_bits"] == {"narrow": 4, "elongation": 5, "place": 21, "features": [6, 6, 6]}
+        described = describe(reader)
+    assert described["record_size"] == 6
+    assert described["record_bits"] == {"narrow": 4, "elongation": 5, "place": 21, "features": [6, 6, 6]}
     with IgsReader(pack(make_contents(5))) as reader:
         assert describe(reader)["record_bits"] is None
 

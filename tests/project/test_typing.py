@@ -11,7 +11,7 @@ ROOT: Final = Path(__file__).parents[2]
 CHECKED: Final = ("encoding", "fit", "render")
 
 OF_DTYPES: Final = {"NDArray", "dtype"}
-"""Of these, `Any` stands for an array's dtype, which is checked where the array is used."""
+"""Types in which `Any` stands for an array's dtype, which is checked where the array is used."""
 
 ALIASES: Final = {
     "Json": "a value of JSON; the file format checks it before it is written",

@@ -64,7 +64,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 def fresh(
     profile: str, *, seed: int, page_size: int, groups: tuple[ChannelGroup, ...], size: tuple[int, int] = (150, 210)
 ) -> bytes:
-    """A file as an encoder makes them, whose Gaussians nobody has seen before."""
+    """A file as an encoder writes it, with random Gaussians."""
     (height, width), counts = size, (40, 130, 400)
     n_channels = sum(group.n_channels for group in groups)
     draw = np.random.default_rng(seed)
@@ -159,7 +159,7 @@ def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, P
 
 
 def assert_near(found: Array, expected: npt.NDArray[np.floating], tolerance: float) -> None:
-    """Near but for a few points where the order of Gaussians hangs on rounding."""
+    """Whether values agree except at a few points where rounding decides the order of Gaussians."""
     off = np.abs(found - expected) > tolerance
     assert off.sum() <= 0.01 * off.size, (np.abs(found - expected).max(), off.sum())
 

@@ -46,10 +46,10 @@ SIDE: Final = 48
 VARIANTS: Final = (0, 1)
 COMMON: Final = ["--jobs", "1", "-j", "1", "--device", "cpu", "--quiet"]
 SYNC_SECONDS: Final = 0.02
-"""That a fork's fsync takes longer, as on a slow disk, so that more kills fall into the writing of a file."""
+"""Additional seconds of a fork's fsync, as on a slow disk, so that more kills fall into the writing of a file."""
 
 REST_SECONDS: Final = 120
-"""Longest wait for a batch that nobody kills."""
+"""Longest wait, s, for a batch that is not killed."""
 
 
 class Broken(Exception):
@@ -67,7 +67,7 @@ def paint(path: Path, seed: int) -> None:
 
 
 def seed_of(name: str, variant: int) -> int:
-    """Of the picture's pixels."""
+    """Seed of a picture's pixels."""
     return 2 * NAMES.index(name) + variant
 
 
@@ -184,7 +184,7 @@ class Stress:
         return self.root / "log"
 
     def arguments(self, way: str, *, root: Path | None = None) -> list[str]:
-        """Of `gscodec batch`."""
+        """Command line arguments of `gscodec batch`."""
         root = root or self.root
         if way == "decode":
             return ["--decode", str(root / "packed"), str(root / "back"), *COMMON]
@@ -326,7 +326,7 @@ class Stress:
         return found[0]
 
     def variant_of(self, name: str) -> int:
-        """Which of its pictures a source is."""
+        """Index of a source among the pictures."""
         with Image.open(self.root / "src" / name) as image:
             pixels = np.asarray(image.convert("RGB"))
         for variant in VARIANTS:
@@ -355,7 +355,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def stress(
     root: Path, kills: int, seed: int, *, fork: bool, say: Callable[[str], None] = lambda _: None
 ) -> Counter[str]:
-    """Rounds until so many batches have been killed.
+    """Rounds until `kills` batches have been killed.
 
     Raises:
         Broken: a promise was not kept.

@@ -1,4 +1,4 @@
-"""What a picture file type is: how its files are recognised, read and written, and what they can hold."""
+"""`PictureType`: how the files of a type are recognised, read and written, and what they can store."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -73,10 +73,10 @@ class PictureType:
     """
 
     name: str = ""
-    """In capitals, as Pillow calls it where Pillow knows it; for messages about written files."""
+    """Name in capitals, Pillow's if it supports the type; for messages about written files."""
 
     title: str = ""
-    """What its users call it."""
+    """Common name of the type."""
 
     starts: tuple[bytes, ...] = ()
     """First bytes of its files, any of them; none where files of the type are only written."""
@@ -95,7 +95,7 @@ class PictureType:
     """Kinds of samples that are written. Where a type has both, floats are written of float sources."""
 
     float_alpha: AlphaMode | None = None
-    """How colour relates to alpha in files of floats; None where files say which."""
+    """Relation of colour to alpha in float files; None if it is stored in the file."""
 
     has_alpha: bool = False
     has_16_bits: bool = False

@@ -16,7 +16,7 @@ _VERSION_AT, _HEADER_AT = 4, 8
 _LONG_NAMES, _MULTI_PART = 0x400, 0x1000  # flags of the version field
 _SHORT_NAME: Final = 31
 _DERIVED: Final = {"preview"}
-"""What is made of the picture, and would not be that of the decoded one."""
+"""Attributes derived from the picture, which would not match the decoded one."""
 
 
 class Attribute(NamedTuple):

@@ -39,7 +39,7 @@ _ZIP_ROWS: Final = 16
 """Rows of a chunk in ZIP compression."""
 
 _COLOUR_NAMES: Final = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
-"""Of a picture's channels."""
+"""Channel names by number of channels."""
 
 
 def read_exr(
@@ -79,11 +79,11 @@ def read_exr(
     source = bare_name(name, ".exr")
     shown = dict(zip(channels, numbered([legal_text(member) for member in channels]), strict=True))
     layers = _layers(list(channels))
-    found = []
+    arrays = []
     for _, _, members in layers:
-        found.append(finite(np.stack([channels[member].pixels for member in members], axis=2), nan, name))
-    modes = _straighten(layers, found)
-    for (group_name, role, members), mode, values in zip(layers, modes, found, strict=True):
+        arrays.append(finite(np.stack([channels[member].pixels for member in members], axis=2), nan, name))
+    modes = _straighten(layers, arrays)
+    for (group_name, role, members), mode, values in zip(layers, modes, arrays, strict=True):
         group = float_group(group_name, values, role, channels[members[0]].depth, source)
         for member in members:
             listed.append({"name": shown[member], "type": channels[member].kind, "place": len(listed)})
@@ -97,16 +97,16 @@ def read_exr(
     return ImageStack(np.concatenate(samples, axis=2), tuple(groups), None, name, (entry,))
 
 
-def _straighten(layers: list[tuple[str, Role, list[str]]], found: list[npt.NDArray[np.float32]]) -> list[AlphaMode]:
+def _straighten(layers: list[tuple[str, Role, list[str]]], arrays: list[npt.NDArray[np.float32]]) -> list[AlphaMode]:
     """Round the alphas, and make their colours straight, in place, where nothing is lost; modes of the opacities."""
     modes = [AlphaMode.NONE] * len(layers)
     for number in range(1, len(layers)):
         (_, before, colours), (_, role, members) = layers[number - 1 : number + 1]
         if role is Role.OPACITY and before is Role.COLOR and _layer_of(colours[0]) == _layer_of(members[0]):
-            found[number] = rounded(found[number])
-            straight = straightened(found[number - 1], found[number][:, :, 0])
+            arrays[number] = rounded(arrays[number])
+            straight = straightened(arrays[number - 1], arrays[number][:, :, 0])
             modes[number] = AlphaMode.PREMULTIPLIED if straight is None else AlphaMode.STRAIGHT
-            found[number - 1] = found[number - 1] if straight is None else straight
+            arrays[number - 1] = arrays[number - 1] if straight is None else straight
     return modes
 
 
@@ -178,7 +178,7 @@ def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str,
     """Number and header of the part wanted."""
     with quiet():
         try:
-            headers = [dict(found.header) for found in _openexr().File(io.BytesIO(content), header_only=True).parts]
+            headers = [dict(part.header) for part in _openexr().File(io.BytesIO(content), header_only=True).parts]
         except Exception as fault:
             raise BadImage(f"{name}: the OpenEXR header is damaged ({one_line(fault)})") from fault
     names = [legal_text(str(header.get("name", number))) for number, header in enumerate(headers)]
@@ -206,10 +206,10 @@ def _channels(content: bytes, number: int, name: str) -> dict[str, Any]:
             channels = dict(parts[number].channels)  # the library leaves out parts that it cannot read
         except Exception as fault:
             raise BadImage(f"{name}: the OpenEXR data is damaged or cut off ({one_line(fault)})") from fault
-    for channel, found in channels.items():
-        if getattr(found.pixels, "ndim", 0) != 2 or not found.pixels.size:
+    for channel, channel_data in channels.items():
+        if getattr(channel_data.pixels, "ndim", 0) != 2 or not channel_data.pixels.size:
             raise BadImage(f"{name}: channel {channel} of the OpenEXR data is damaged")
-        if str(found.pixels.dtype) not in _TYPES:
+        if str(channel_data.pixels.dtype) not in _TYPES:
             raise UnsupportedImage(
                 f"{name}: channel {channel} has unsigned integers (ids), which a lossy codec cannot keep; leave it out "
                 "of the file, or choose another part with --part"
@@ -235,9 +235,9 @@ def _planes(channels: Mapping[str, Any], window: list[int], name: str) -> dict[s
     """Channels at full size; subsampled ones are enlarged."""
     height, width = window[3] - window[1] + 1, window[2] - window[0] + 1
     planes = {}
-    for channel, found in channels.items():
-        pixels = found.pixels.astype(np.float32)
-        steps = (int(found.ySampling), int(found.xSampling))
+    for channel, channel_data in channels.items():
+        pixels = channel_data.pixels.astype(np.float32)
+        steps = (int(channel_data.ySampling), int(channel_data.xSampling))
         if pixels.shape != (height, width):
             wanted = tuple(-(-side // step) for side, step in zip((height, width), steps, strict=True))
             if min(steps) < 1 or pixels.shape != wanted:
@@ -247,7 +247,7 @@ def _planes(channels: Mapping[str, Any], window: list[int], name: str) -> dict[s
             pixels = enlarged_chroma(pixels, height, width) if is_chroma else _enlarged(pixels, steps, height, width)
             if not is_chroma:
                 warn_of_source(f"{name}: channel {channel} is subsampled in the file, and written at full size")
-        planes[channel] = _Channel(pixels, _TYPES[str(found.pixels.dtype)])
+        planes[channel] = _Channel(pixels, _TYPES[str(channel_data.pixels.dtype)])
     return planes
 
 
@@ -292,13 +292,17 @@ def _refuse_ids(channels: Mapping[str, _Channel], header: Mapping[str, Any], nam
     Raises:
         UnsupportedImage: a layer of Cryptomatte, or numbers spread over the whole range of floats, either sign.
     """
-    said = {str(value) for key, value in header.items() if key.startswith("cryptomatte/") and key.endswith("/name")}
-    for channel, found in channels.items():
+    id_layers = {
+        str(value) for key, value in header.items() if key.startswith("cryptomatte/") and key.endswith("/name")
+    }
+    for channel, channel_data in channels.items():
         layer = channel.rpartition(".")[0] or channel
-        is_named = any(layer.startswith(each) for each in said if each) or _CRYPTOMATTE.fullmatch(layer) is not None
+        is_named = (
+            any(layer.startswith(each) for each in id_layers if each) or _CRYPTOMATTE.fullmatch(layer) is not None
+        )
         with np.errstate(invalid="ignore"):
-            is_wide = bool((found.pixels > _ID_SIZE).any() and (found.pixels < -_ID_SIZE).any())
-        if is_named or (is_wide and np.isfinite(found.pixels).all()):
+            is_wide = bool((channel_data.pixels > _ID_SIZE).any() and (channel_data.pixels < -_ID_SIZE).any())
+        if is_named or (is_wide and np.isfinite(channel_data.pixels).all()):
             raise UnsupportedImage(
                 f"{name}: layer {legal_text(layer)} has ids (as of Cryptomatte), which a lossy codec cannot keep; "
                 "leave the layer out of the file, or choose another part with --part"
@@ -320,7 +324,7 @@ def _other_attributes(content: bytes, number: int, name: str) -> dict[str, Any]:
 
 def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
     """Groups by name, role and channels: the light of each layer and then its alpha; every other channel by itself."""
-    found = []
+    result = []
     left = dict.fromkeys(names)
     for name in names:
         layer, dot, last = name.rpartition(".")
@@ -328,16 +332,16 @@ def _layers(names: list[str]) -> list[tuple[str, Role, list[str]]]:
             continue
         light = next(([layer + dot + each for each in kind] for kind in _LAYERS if last in kind), [])
         if light and all(each in left for each in light):
-            found.append((layer or "color", Role.COLOR, light))
+            result.append((layer or "color", Role.COLOR, light))
             alpha = layer + dot + "A"
             if alpha in left:
-                found.append((alpha, Role.OPACITY, [alpha]))
+                result.append((alpha, Role.OPACITY, [alpha]))
                 light = [*light, alpha]
             for each in light:
                 del left[each]
-    found += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]
-    names = numbered([legal_name(name) for name, _, _ in found])
-    return [(name, role, members) for name, (_, role, members) in zip(names, found, strict=True)]
+    result += [(name, Role.OPACITY if name.rpartition(".")[2] == "A" else Role.DATA, [name]) for name in left]
+    names = numbered([legal_name(name) for name, _, _ in result])
+    return [(name, role, members) for name, (_, role, members) in zip(names, result, strict=True)]
 
 
 def _window(header: Mapping[str, Any], key: str, name: str) -> list[int]:
@@ -353,21 +357,21 @@ def _corners(window: list[int]) -> tuple[Any, Any]:
 
 
 def _attributes(header: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a decode writes again."""
-    found: dict[str, Any] = {}
+    """Metadata that a decode restores."""
+    tags: dict[str, Any] = {}
     chromaticities = header.get("chromaticities")
     if chromaticities is not None:
         numbers = [float(value) for value in np.ravel(np.asarray(chromaticities))]
         if len(numbers) == 8 and np.isfinite(numbers).all():
-            found["chromaticities"] = numbers
+            tags["chromaticities"] = numbers
     aspect = header.get("pixelAspectRatio", 1.0)
     if isinstance(aspect, float) and np.isfinite(aspect) and aspect > 0 and aspect != 1.0:
-        found["pixel_aspect"] = aspect
+        tags["pixel_aspect"] = aspect
     for attribute, key in (("name", "part"), ("view", "view")):
         text = header.get(attribute)
         if isinstance(text, str) and text:
-            found[key] = legal_text(text)
-    return found
+            tags[key] = legal_text(text)
+    return tags
 
 
 def _openexr() -> Any:

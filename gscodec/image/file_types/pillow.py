@@ -1,4 +1,4 @@
-"""What is common to file types that Pillow reads or writes."""
+"""Base classes of file types that Pillow reads or writes."""
 
 import importlib
 import io
@@ -43,7 +43,7 @@ class PillowType(PictureType):
     """Pillow's module `PIL.<plugin>ImagePlugin`; empty is its name with one capital."""
 
     save_options: ClassVar[Mapping[str, Any]] = {}
-    """Of Pillow's writer."""
+    """Options of Pillow's writer."""
 
     def read(self, source: SourceFile) -> ImageStack:
         """See `PictureType.read`."""
@@ -119,7 +119,7 @@ class PillowType(PictureType):
         return image
 
     def inspect(self, source: SourceFile) -> object:
-        """What Pillow does not check or tell of the file, for `with_inspected`; None where there is nothing."""
+        """Checks and metadata that Pillow lacks, for `with_inspected`; None if there are none."""
 
     def levels(self, image: "ImageFile", source: SourceFile) -> tuple[npt.NDArray[Any], int]:
         """(H, W, C) integer levels of a freshly opened picture, and the largest there can be."""

@@ -1,8 +1,8 @@
-"""Integer levels of pictures that Pillow opens, 16-bit colour among them, which it hands out at 8 bits.
+"""Integer levels of pictures that Pillow opens, including 16-bit colour, which Pillow reduces to 8 bits.
 
-Pillow has no colour mode of 16 bits: its unpackers for 16-bit colour keep one byte of each sample. Which byte depends
-on the byte order they are told. So the picture is decoded twice, once in either order: the first gives the high bytes,
-the second the low ones, and nothing is lost. Raw modes are those of Pillow's manual, "Writing your own image plugin".
+Pillow has no 16-bit colour mode: its unpackers for 16-bit colour keep one byte of each sample. Which byte depends on
+the byte order they are passed. So the picture is decoded twice, once in each order: the first gives the high bytes, the
+second the low ones. Raw modes are those of Pillow's manual, "Writing your own image plugin".
 """
 
 import re

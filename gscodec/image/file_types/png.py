@@ -86,7 +86,7 @@ class Png(PillowType):
 
 @dataclass(frozen=True)
 class PngExtras:
-    """What a PNG file has beside its picture."""
+    """Metadata of a PNG file."""
 
     tags: dict[bytes, bytes]  # data of short chunks that say how colours are meant
     texts: tuple[str, ...]  # keywords of text chunks
@@ -147,23 +147,23 @@ def _with_colour_tags(metadata: Metadata, chunks: Mapping[bytes, bytes], *, has_
     Args:
         chunks: data of the first chunk of each type.
     """
-    found: dict[str, Any] = {}
+    tags: dict[str, Any] = {}
     if len(chunks.get(b"cICP", b"")) == 4:
-        found["cicp"] = tuple(chunks[b"cICP"])
-    if not has_icc and b"sRGB" not in chunks and "cicp" not in found:
+        tags["cicp"] = tuple(chunks[b"cICP"])
+    if not has_icc and b"sRGB" not in chunks and "cicp" not in tags:
         if len(chunks.get(b"gAMA", b"")) == 4:
-            found["gamma"] = int.from_bytes(chunks[b"gAMA"], "big") / 100000
+            tags["gamma"] = int.from_bytes(chunks[b"gAMA"], "big") / 100000
         if len(chunks.get(b"cHRM", b"")) == 32:
-            found["chromaticities"] = tuple(part / 100000 for part in struct.unpack(">8i", chunks[b"cHRM"]))
-        if _is_srgb_gamma(found.get("gamma", _SRGB_GAMMA)) and _is_srgb_primaries(found.get("chromaticities")):
-            found = {}
+            tags["chromaticities"] = tuple(part / 100000 for part in struct.unpack(">8i", chunks[b"cHRM"]))
+        if _is_srgb_gamma(tags.get("gamma", _SRGB_GAMMA)) and _is_srgb_primaries(tags.get("chromaticities")):
+            tags = {}
     if len(chunks.get(b"mDCV", b"")) == 24:
-        found["mastering"] = struct.unpack(">8H2I", chunks[b"mDCV"])
+        tags["mastering"] = struct.unpack(">8H2I", chunks[b"mDCV"])
     if len(chunks.get(b"cLLI", b"")) == 8:
-        found["content_light"] = struct.unpack(">2I", chunks[b"cLLI"])
-    if found.get("cicp") in {(1, 13, 0, 1), (2, 2, 0, 1)}:
-        del found["cicp"]
-    return replace(metadata, **{key: value for key, value in found.items() if is_sound_tag(key, value)})
+        tags["content_light"] = struct.unpack(">2I", chunks[b"cLLI"])
+    if tags.get("cicp") in {(1, 13, 0, 1), (2, 2, 0, 1)}:
+        del tags["cicp"]
+    return replace(metadata, **{key: value for key, value in tags.items() if is_sound_tag(key, value)})
 
 
 def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
@@ -245,5 +245,5 @@ def _is_srgb_gamma(gamma: float) -> bool:
     return abs(gamma - _SRGB_GAMMA) < 0.002
 
 
-def _is_srgb_primaries(found: tuple[float, ...] | None) -> bool:
-    return found is None or all(abs(a - b) < 0.002 for a, b in zip(found, _SRGB_PRIMARIES, strict=True))
+def _is_srgb_primaries(primaries: tuple[float, ...] | None) -> bool:
+    return primaries is None or all(abs(a - b) < 0.002 for a, b in zip(primaries, _SRGB_PRIMARIES, strict=True))

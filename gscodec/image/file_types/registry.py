@@ -36,7 +36,7 @@ _TYPES: Final[list[PictureType]] = [
     Jpeg2000(),
     Sgi(),
 ]
-"""In the order in which content and suffixes are compared. Types that Pillow reads and that are not here stay closed:
+"""File types in the order in which content and suffixes are compared. Other types that Pillow reads are refused:
 each is one more parser to trust, and some run programs."""
 
 _NOT_READ: Final = {

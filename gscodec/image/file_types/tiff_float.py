@@ -87,7 +87,7 @@ def _parts(samples: npt.NDArray[np.float32], extra: tuple[int, ...]) -> list[_Pa
 
 
 def _channel_names(parts: list[_Part], n_channels: int) -> list[str]:
-    """What the channels are called where the picture becomes OpenEXR."""
+    """Channel names if the picture is written as OpenEXR."""
     colours = {1: ["Y"], 3: ["R", "G", "B"]}.get(parts[0].samples.shape[2], [])
     if not colours or parts[0].role is not Role.COLOR:
         return [f"channel.{number}" for number in range(n_channels)]

@@ -109,7 +109,7 @@ def _opened(file: IO[bytes], page: Any, byteorder: str, name: str) -> RegionSour
 
 
 def _check_extents(file: IO[bytes], page: Any, name: str) -> None:
-    """A file that was cut is told before hours of work, not in the middle of them."""
+    """Raise if the file is truncated, before hours of work instead of during them."""
     offsets, sizes = page.dataoffsets, page.databytecounts
     n_bytes = os.fstat(file.fileno()).st_size
     if not offsets or len(offsets) != len(sizes):

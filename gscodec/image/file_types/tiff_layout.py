@@ -1,4 +1,4 @@
-"""Which picture of a TIFF file is read, and what its tags say of it.
+"""Selects the picture of a TIFF file to read, and interprets its tags.
 
 Source: TIFF Revision 6.0, Adobe 1992; TIFF Technical Note 1 and Photoshop Technical Notes 1995 and 2002; DNG 1.6.
 """
@@ -221,6 +221,6 @@ def _check(layout: TiffLayout, is_raw: bool, name: str) -> None:
 
 
 def unread_compression(layout: TiffLayout) -> str:
-    """What to say of a compression that this build does not read."""
+    """Error message for a compression that this build does not support."""
     compression = _COMPRESSION_NAMES.get(layout.compression, f"number {layout.compression}")
     return f"TIFF compression {compression} is not read here; store it as Deflate or LZW"

@@ -16,8 +16,8 @@ _XMP, _EXIF_IFD, _GPS_IFD = 700, 34665, 34853
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _SOFTWARE: Final = 305
 _DESCRIPTIVE: Final = (270, 271, 272, 306, 315, 316, 33432, 40091, 40092, 40093, 40094, 40095)
-"""Of a TIFF's first directory: description, camera, date, artist, host, copyright, and Windows' own; not the software,
-which made the file and not the picture."""
+"""Tags of a TIFF's first directory to keep: description, camera, date, artist, host, copyright, and those of Windows;
+not the software, which wrote the file and not the picture."""
 
 _READ_ELSEWHERE: Final = frozenset(
     (
@@ -148,11 +148,11 @@ def _put_exif(end: bytearray, entries: dict[int, bytes], exif: bytes) -> None:
             tag not in entries and tag not in _POINTERS and tag not in _STRUCTURE
         ):  # what the picture says of itself stays
             tags[tag] = value
-    found = tags.tobytes(len(end))
-    (count,) = struct.unpack_from("<H", found)
+    table = tags.tobytes(len(end))
+    (count,) = struct.unpack_from("<H", table)
     for at in range(2, 2 + 12 * count, 12):
-        entries[struct.unpack_from("<H", found, at)[0]] = found[at : at + 12]
-    end += found + bytes(len(found) % 2)
+        entries[struct.unpack_from("<H", table, at)[0]] = table[at : at + 12]
+    end += table + bytes(len(table) % 2)
     for tag in _POINTERS:
         values = source.get_ifd(tag)
         if values:

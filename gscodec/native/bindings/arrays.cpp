@@ -17,7 +17,7 @@ void* allocate(size_t n_bytes) {
                                   : std::aligned_alloc(kHuge, (n_bytes + kHuge - 1) / kHuge * kHuge);
     if (!data) throw std::bad_alloc();
 #ifdef __linux__
-    if (n_bytes >= kLarge) madvise(data, n_bytes, MADV_HUGEPAGE);  // a wish: refused, it is memory all the same
+    if (n_bytes >= kLarge) madvise(data, n_bytes, MADV_HUGEPAGE);  // a hint; if it is refused, the memory works anyway
 #endif
     return data;
 }

@@ -29,7 +29,7 @@ void split(Point* first, Point* last, int64_t page_size) {
         const int axis = high[1] - low[1] > high[0] - low[0];
         const int64_t pages = (last - first + page_size - 1) / page_size;
         Point* middle = first + pages / 2 * page_size;
-        // Numbers break ties, so that the halves do not hang on how the library selects.
+        // Numbers break ties, so that the halves do not depend on the library's selection algorithm.
         std::nth_element(first, middle, last, [axis](const Point& a, const Point& b) {
             return a.at[axis] != b.at[axis] ? a.at[axis] < b.at[axis] : a.number < b.number;
         });

@@ -75,7 +75,7 @@ public:
     ~Pool() = default;
 
 private:
-    // As many as there are to be, or as the system allows: the caller does the work that nobody else takes.
+    // Up to n in total, or as many as the system allows: the caller does the remaining work.
     void add_workers(int n) {
         try {
             while (static_cast<int>(workers_.size()) < n) workers_.emplace_back([this] { work(); });

@@ -7,7 +7,7 @@
 namespace gscodec {
 
 // Runs fn(task) for task in [0, n_tasks) on up to `threads` threads (0: one per processor), the caller among them. The first
-// exception that a task throws comes out when no task runs any more; tasks that nobody has begun by then are left out.
+// exception thrown by a task is rethrown after all running tasks have ended; tasks not started by then are skipped.
 //
 // Any thread may call it at any time: callers take turns, a call from inside a task runs in its own thread, and a process
 // that was forked, even in the middle of a job, has a pool of its own.

@@ -4,7 +4,7 @@
 // A fiber is entered once through makecontext; all later switches are _setjmp and _longjmp, which need no system call,
 // so a launch may shuffle millions of times. Blocks run one after another, which is what lets shared memory be static.
 //
-// What would hang or be undefined on a card is found and told instead: threads that wait for others that never come,
+// What would hang or be undefined on a GPU is detected and reported instead: threads that wait for others that never come,
 // barriers and collectives that were reached from different lines, accesses outside of an array (its pages end there;
 // host_arrays.py), stacks that overflow. Shared memory starts every block as NaN.
 //
@@ -78,7 +78,7 @@ struct Range {
     uint64_t start, bytes;
 };
 
-// What host_runtime.py asks for and is told; same layout there.
+// Requests and reports of host_runtime.py; same layout there.
 struct Request {
     void** args;
     uint32_t grid[3];
@@ -274,8 +274,8 @@ static void try_release(unsigned w, unsigned lane) {
     for (unsigned l = 0; l < kLanes; ++l) {
         if (!(members >> l & 1)) continue;
         const uint8_t from = lanes[l].source;
-        const uint64_t nobody = (uint64_t)kPoison << 32 | kPoison;
-        lanes[l].taken = !shuffle ? votes : (members >> from & 1) ? lanes[from].given : nobody;
+        const uint64_t no_lane = (uint64_t)kPoison << 32 | kPoison;
+        lanes[l].taken = !shuffle ? votes : (members >> from & 1) ? lanes[from].given : no_lane;
     }
     // Votes of all and any also ask who took part.
     if (!shuffle)
@@ -305,7 +305,7 @@ static uint64_t meet(const char* operation, Site site, unsigned mask, uint64_t g
     return t.taken;
 }
 
-// Random schedules also switch where threads of a card would meet in memory.
+// Random schedules also switch where threads of a GPU would meet in memory.
 static inline void maybe_switch() {
     if (machine().order != Order::kRandom || !machine().n_ready || draw(4)) return;
     const unsigned me = machine().current;
@@ -523,7 +523,7 @@ struct Counted<0, I...> {
     typedef Indices<I...> type;
 };
 
-// A kernel and its arguments, told apart by its address.
+// A kernel and its arguments, identified by its address.
 template <auto kernel>
 struct Entry;
 template <class... P, void (*kernel)(P...)>

@@ -3,7 +3,7 @@
 // The compiler calls __tsan_read4 and its like before every access (-fsanitize=thread, of which nothing else is used:
 // libtsan is not linked), and tells of addresses that do not suit their type (-fsanitize=alignment). Watched are the launch's arrays and shared memory, byte by byte; stacks and the shim's own
 // variables are not. One schedule is enough: what counts is not in which order two accesses happened, but whether
-// anything made them happen in that order. On a card the order is made by these, and so it is here:
+// anything made them happen in that order. On a GPU the order is made by these, and so it is here:
 //
 //   the order of a thread's own program
 //   __syncthreads        all threads of the block, before and after
