@@ -1,1 +1,1 @@
-"""Picture files into memory and decoded pictures out to files."""
+"""Reads picture files into memory and writes decoded pictures to files."""

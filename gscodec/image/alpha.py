@@ -1,4 +1,4 @@
-"""Alpha: which channel covers which colour, and colour with and without that alpha multiplied into it.
+"""Alpha: finds the colour that each alpha belongs to, and converts between straight and premultiplied colour.
 
 Straight colour is what a surface has; premultiplied colour is what it adds to a picture. The product is taken of the
 samples as their group has them: of light where they are floats (OpenEXR, "Interpreting OpenEXR Deep Pixels"), of codes
@@ -24,7 +24,7 @@ MOST_CONTRAST: Final = 16.0
 that a surface sends out rather than as cover: a glow has next to no alpha, and would be divided into huge numbers."""
 
 ROUNDING: Final = 1e-3
-"""By how much the alpha of a renderer may miss 0 and 1 and mean them."""
+"""Maximum deviation from 0 and 1 of a renderer's alpha that is rounded to them."""
 
 _FILL_SWEEPS: Final = 2
 """Sweeps of `hidden_texels.filled` when a picture is written: only texels within a filter's reach of an edge matter."""
@@ -38,7 +38,7 @@ class Cover:
     colour: slice  # channels
     alpha: int  # channel
     mode: AlphaMode  # straight or premultiplied
-    holder: int  # number of the group whose field `alpha` says so
+    holder: int  # number of the group whose field `alpha` holds the mode
 
 
 def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
@@ -64,7 +64,7 @@ def covers(groups: Sequence[ChannelGroup]) -> list[Cover]:
 
 
 def _is_named_after(opacity: ChannelGroup, colour: ChannelGroup) -> bool:
-    """Whether names say so: `A` or `alpha` behind `color`, `diffuse.A` behind `diffuse`."""
+    """Whether names mark an alpha of a colour: `A` or `alpha` after `color`, `diffuse.A` after `diffuse`."""
     layer, _, last = opacity.name.rpartition(".")
     return last in {"A", "alpha", "opacity"} and colour.name in {layer or "color", layer}
 
@@ -79,7 +79,7 @@ def in_mode(
 def in_modes(
     values: npt.NDArray[Any], groups: Sequence[ChannelGroup], modes: Sequence[AlphaMode]
 ) -> tuple[npt.NDArray[Any], tuple[ChannelGroup, ...]]:
-    """Samples whose colours are straight or premultiplied as asked for, and their groups.
+    """Samples with all colours in one mode, straight or premultiplied, and their groups.
 
     Args:
         values: (H, W, C) floats; integers 0..1, floats in the source's units.
@@ -115,7 +115,7 @@ def straight_levels(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], largest: 
 
 
 def rounded(alpha: Samples) -> Samples:
-    """Float alpha within 0..1 where nothing of it is further out than ROUNDING; else as it is."""
+    """Float alpha rounded to 0..1 if no value is further out than ROUNDING; otherwise unchanged."""
     if alpha.min() < -ROUNDING or alpha.max() > 1 + ROUNDING:
         return alpha
     return np.clip(alpha, 0, 1)
@@ -140,13 +140,13 @@ def straightened(colour: Samples, alpha: Samples) -> Samples | None:
 
 
 def _brightest_covered(sizes: Samples, alpha: Samples) -> float:
-    """The largest straight colour of what is covered by half or more."""
+    """The maximum straight colour of pixels with an alpha of at least a half."""
     solid = alpha >= 0.5 * alpha.max()
     return float(sizes[solid].max())
 
 
 def report_lost_alpha(alpha: npt.NDArray[Any], kind: str, name: str) -> None:
-    """One SourceWarning where a file without an alpha shows what is not covered as black.
+    """Warn if a file type without alpha shows uncovered areas as black.
 
     Args:
         kind: name of the file type.

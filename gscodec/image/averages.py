@@ -1,4 +1,4 @@
-"""Averages of samples: what is averaged in their place, and samples again of the means.
+"""Averages of samples: conversion to the quantities that are averaged, and of the means back to samples.
 
 A colour under straight alpha counts by its alpha, so that what a clear texel hides never shows, and comes back as it is
 where nothing is seen at all.
@@ -24,7 +24,7 @@ _CACHED_SAMPLES: Final = 1 << 16
 
 @dataclass(frozen=True)
 class AverageRules:
-    """`SampleAverage` as numbers, for those who apply it elsewhere: D values to average of C samples.
+    """`SampleAverage` as arrays, for GPU kernels: D values to average for C samples.
 
     Value d is sample sources[d] within lows[d] .. highs[d], times value weights[d] where that is not -1. The mean of
     value c < C by that of value weights[c] is sample c; one that is_alpha is 0 up to 2 CLEAR_WEIGHT.
@@ -38,7 +38,7 @@ class AverageRules:
 
 
 class SampleAverage:
-    """Averages of samples as they are, straight colour by its alpha.
+    """Averages of samples, straight colour weighted by its alpha.
 
     Alphas of integers count within 0..1, and so does colour that is premultiplied by one: blends go beyond where they
     are flat, and averages of that would eat into edges.
@@ -51,9 +51,9 @@ class SampleAverage:
         self._n_samples = self.n_channels = count_channels(groups)
         self._low, self._high = (np.full(self._n_samples, bound, np.float32) for bound in (-np.inf, np.inf))
         colours: list[int] = []
-        weights: list[int] = []  # channel by which each of them counts: the alpha, or one behind all samples
-        self._codes: list[int] = []  # alphas that weigh as they are, but for CLEAR_WEIGHT
-        self._floats: list[int] = []  # alphas of floats, which may be any number
+        weights: list[int] = []  # index of each value's weight: an alpha, or an additional constant 1
+        self._codes: list[int] = []  # alphas of integer groups, used as weights with CLEAR_WEIGHT added
+        self._floats: list[int] = []  # alphas of float groups, which may have any value
         for cover in covers(groups):
             is_straight, is_code = cover.mode is AlphaMode.STRAIGHT, cover.group.sample_type is SampleType.UINT
             channels = range(cover.colour.start, cover.colour.stop)
@@ -70,7 +70,7 @@ class SampleAverage:
 
     @property
     def rules(self) -> AverageRules:
-        """The same as numbers."""
+        """The conversion as arrays."""
         n_floats = len(self._floats)
         weights, is_alpha = np.full(self.n_channels, -1, np.int32), np.zeros(self._n_samples, np.uint8)
         weights[self._colours], is_alpha[self._codes] = self._weights, 1
@@ -83,7 +83,7 @@ class SampleAverage:
         )
 
     def forward(self, samples: npt.NDArray[Any]) -> Samples:
-        """float32 (..., n_channels) to average for (..., C) samples as `levels.to_values` gives them."""
+        """float32 (..., n_channels) quantities to average for (..., C) samples as returned by `levels.to_values`."""
         if not self._clips and not len(self._colours):
             return np.asarray(samples, np.float32)
         result = np.empty((*samples.shape[:-1], self.n_channels), np.float32)
@@ -97,7 +97,7 @@ class SampleAverage:
         return result
 
     def back(self, means: npt.NDArray[Any]) -> Samples:
-        """float32 (..., C) samples of means."""
+        """float32 (..., C) samples from the means."""
         if not len(self._colours):
             return np.asarray(means, np.float32)
         result = np.array(means, np.float32)
@@ -109,7 +109,7 @@ class SampleAverage:
         return np.ascontiguousarray(result[..., : self._n_samples])
 
     def _in_cache(self, values: Samples) -> Iterator[Samples]:
-        """Views (n, n_channels) of an array (..., n_channels), few enough rows for each to stay in a cache."""
+        """Views (n, n_channels) of an array (..., n_channels), each small enough for a cache."""
         rows = values.reshape(-1, self.n_channels)
         step = max(1, _CACHED_SAMPLES // self.n_channels)
         return (rows[first : first + step] for first in range(0, len(rows), step))

@@ -1,4 +1,4 @@
-"""Float samples into the model's domain: their range, the transfer that suits them, and what is not finite."""
+"""Converts float samples to the model's domain: range, transfer, and treatment of non-finite values."""
 
 import math
 from typing import Any, Final, Literal, get_args
@@ -57,7 +57,7 @@ def finite(samples: npt.NDArray[Any], nan: str, name: str) -> npt.NDArray[np.flo
 
 
 def _filled(values: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Holes filled from coarser and coarser means of what is good."""
+    """Values with holes filled from successively coarser means of the valid ones."""
     if good.all() or not good.any():
         return values
     if min(values.shape) == 1 and max(values.shape) == 1:
@@ -96,7 +96,7 @@ def float_group(name: str, samples: npt.NDArray[np.float32], role: Role, bit_dep
     if role not in _EVEN and name.rpartition(".")[2] not in _CHROMA and low < high:
         sizes = np.abs(samples[samples != 0].astype(np.float64))
         few, median = (float(size) for size in np.quantile(sizes, [FEW_SHARE, 0.5]))
-        if median > LEAP * few:  # most of it is a number that stands for "nothing there", as 1e30 in depths
+        if median > LEAP * few:  # most samples are a placeholder such as 1e30 in depth maps
             median = few
         if role in COLOURS or float(sizes.max()) > WIDE_RANGE * median:
             transfer = Transfer.ASINH

@@ -63,7 +63,7 @@ def full_range(values: Array, dtype: npt.DTypeLike) -> Array:
 
 
 def to_native(values: Array, groups: Sequence[ChannelGroup]) -> Array:
-    """Samples in the file's own type, each one at a level that its group's bit depth has.
+    """Samples in the file's own type, rounded to the levels of each group's bit depth.
 
     Args:
         values: (H, W, C) floats of the model's domain, or uint8 / uint16.
@@ -118,7 +118,7 @@ def to_unit(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.flo
 
 
 def to_values(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
-    """Blended features as numbers: those of float groups in the source's units, others as they are.
+    """Blended features as samples: float groups in the source's units, others unchanged.
 
     Args:
         values: (..., C) floats of the model's domain.
@@ -134,7 +134,7 @@ def to_values(values: Array, groups: Sequence[ChannelGroup]) -> npt.NDArray[np.f
 
 
 def check_channels(values: Array, groups: Sequence[ChannelGroup]) -> None:
-    """Refuse an array that is not (H, W, C) with the channels of the groups.
+    """Raise unless an array is (H, W, C) with the channels of the groups.
 
     Raises:
         InvalidArgument: it is not.

@@ -1,4 +1,4 @@
-"""Source pictures from files, at the bit depth they have."""
+"""Reads source pictures from files at their own bit depth."""
 
 import io
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gscodec.image.regions import RegionSource
 
 MAX_STREAM_BYTES: Final = 1 << 32
-"""Most bytes of a picture from a pipe, which is kept in memory."""
+"""Maximum bytes of a picture from a pipe, which is kept in memory."""
 
 
 def load_image(
@@ -81,7 +81,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def open_in_parts(path: Path, least_pixels: int, limits: Limits = DEFAULT_LIMITS) -> "RegionSource | None":
-    """A picture of more than `least_pixels`, to be read in parts; None where it is to be read whole, or not at all.
+    """A picture of more than `least_pixels`, to be read in parts; None if it is read as a whole or is unreadable.
 
     Raises:
         GsCodecError: as `PictureType.open_in_parts`.
@@ -89,13 +89,13 @@ def open_in_parts(path: Path, least_pixels: int, limits: Limits = DEFAULT_LIMITS
     try:
         with path.open("rb") as file:
             kind = type_of_content(file.read(HEAD_BYTES), os.fspath(path))
-    except (OSError, ValueError, GsCodecError):  # `load_image` has the words for it
+    except (OSError, ValueError, GsCodecError):  # `load_image` raises the error
         return None
     return kind.open_in_parts(path, least_pixels, limits)
 
 
 def from_pillow(image: "Image", name: str) -> ImageStack:
-    """A stack of an open Pillow image, as Pillow presents it: 16-bit colour has 8 bits there.
+    """A stack of an open Pillow image as Pillow converts it: 16-bit colour is reduced to 8 bits.
 
     Raises:
         GsCodecError: as `load_image`.

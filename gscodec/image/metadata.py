@@ -26,11 +26,11 @@ INCH_CM: Final = 2.54
 _COLOUR_TAGS: Final = ("cicp", "gamma", "chromaticities", "mastering", "content_light")
 
 _SRGB_LIKE: Final = {0, 1, 2, 4, 5, 6, 11, 12, 13, 14, 15}
-"""Transfers of H.273 that are taken as sRGB's: those of television, gamma 2.2 and 2.8, and unknown ones."""
+"""Transfers of H.273 that are interpreted as sRGB's: those of television, gamma 2.2 and 2.8, and unknown ones."""
 
 
 def metadata_of(image: "Image", name: str) -> Metadata:
-    """The metadata of a loaded Pillow image that is no TIFF file; what is not kept is one SourceWarning."""
+    """The metadata of a loaded Pillow image of any type but TIFF; a SourceWarning lists what is not kept."""
     info = image.info
     metadata = Metadata(_density_of(image), exif=kept_exif(info.get("exif"), name), xmp=kept_xmp(info.get("xmp"), name))
     left_out = []
@@ -47,7 +47,7 @@ def metadata_of(image: "Image", name: str) -> Metadata:
 
 
 def as_tagged(groups: tuple[ChannelGroup, ...], metadata: Metadata) -> tuple[ChannelGroup, ...]:
-    """Groups whose integer colours have transfer linear where the tags say that they are no sRGB codes."""
+    """Groups whose integer colours have transfer linear if the tags say that they are not sRGB codes."""
     if is_srgb_like(metadata):
         return groups
     return tuple(
@@ -59,7 +59,7 @@ def as_tagged(groups: tuple[ChannelGroup, ...], metadata: Metadata) -> tuple[Cha
 
 
 def is_srgb_like(metadata: Metadata) -> bool:
-    """Whether samples may be taken for sRGB codes."""
+    """Whether samples can be interpreted as sRGB codes."""
     if metadata.cicp is not None:
         return metadata.cicp[1] in _SRGB_LIKE
     return metadata.gamma is None or metadata.gamma < 0.72  # halfway between the exponents of sRGB and of light
@@ -76,7 +76,7 @@ def colour_words(metadata: Metadata) -> str:
 
 
 def fitting_metadata(metadata: Metadata | None, kind: "PictureType", name: str) -> Metadata | None:
-    """The metadata that a file type has a place for; what it has none for is one SourceWarning."""
+    """The metadata that a file type supports; a SourceWarning lists the rest."""
     if metadata is None:
         return None
     lost = []
@@ -101,7 +101,7 @@ def fitting_metadata(metadata: Metadata | None, kind: "PictureType", name: str) 
 
 
 def report_left_out(what: Iterable[str], name: str) -> None:
-    """One SourceWarning that names what of a file's metadata is not kept."""
+    """Warn once about the parts of a file's metadata that are not kept."""
     words = ", ".join(dict.fromkeys(what))
     if words:
         words = words if words.isprintable() else ascii(words)[1:-1]
@@ -117,12 +117,12 @@ def _density_of(image: "Image") -> tuple[float, float] | None:
     across, down = info.get("dpi") or (None, None)
     density = pixels_per_inch(across, down, 1.0)
     if image.format == "BMP" and density is not None and {round(each) for each in density} <= {72, 96}:
-        return None  # what writers put there who know nothing
+        return None  # default of writers without a density
     return density
 
 
 def pixels_per_inch(across: Any, down: Any, scale: float | None) -> tuple[float, float] | None:
-    """Pixels per inch of two numbers of any type; None where they say nothing."""
+    """Pixels per inch from two numbers of any type; None if they are invalid."""
     try:
         density = round(float(across) * (scale or 0), 4), round(float(down) * (scale or 0), 4)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -131,7 +131,7 @@ def pixels_per_inch(across: Any, down: Any, scale: float | None) -> tuple[float,
 
 
 def kept_exif(data: Any, name: str) -> bytes | None:
-    """Exif as it is kept: upright, without a thumbnail."""
+    """Exif as stored: with Orientation 1, without a thumbnail."""
     if not isinstance(data, bytes) or not data:
         return None
     data = data.removeprefix(b"Exif\0\0")
@@ -183,7 +183,7 @@ def _thumbnail_start(data: bytes, order: str, directory: int) -> int:
 
 
 def kept_xmp(data: Any, name: str) -> bytes | None:
-    """XMP as it is kept: upright."""
+    """XMP as stored: with Orientation 1."""
     if isinstance(data, str):
         data = data.encode("utf-8", "replace")
     elif isinstance(data, tuple):  # of TIFF, as numbers

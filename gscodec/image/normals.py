@@ -14,20 +14,20 @@ from gscodec.model.channels import ChannelGroup, Role, SampleType
 Samples = npt.NDArray[np.float32]
 
 UNIT_TOLERANCE: Final = 0.02
-"""Root mean square by which the Z of a normal map may miss the unit sphere for Z to be left out, as a sample: below it,
-what rounding to 8 bits and lossy sources do; above it, Z says something of its own."""
+"""Maximum root mean square distance, as a sample, of Z from the unit sphere for which Z is dropped: rounding to 8 bits
+and lossy sources stay below it; above it, Z has information of its own."""
 
 SIGNED_BELOW: Final = -0.02
-"""Least float sample from which on a map has components of vectors, not codes 0..1 of them."""
+"""Float samples below this value mark components of vectors in -1..1, not codes in 0..1."""
 
 _FILL_SPREAD: Final = 0.012
-"""Between the first and the last percent of a third channel that holds one value: 3 of 255 codes."""
+"""Maximum difference between the first and last percentile of a constant third channel: 3 of 255 codes."""
 
 _LENGTHS: Final = (0.85, 1.15)
 """Lengths of vectors that had length 1 before they were rounded, filtered or coded."""
 
 _MOST_LENGTHS: Final = 0.75
-"""Share of the texels from which on all vectors count as of length 1."""
+"""Fraction of the texels with length 1 from which on all vectors are treated as unit vectors."""
 
 _FLAT_LENGTH: Final = 1e-6
 
@@ -37,11 +37,11 @@ class Meaning(StrEnum):
 
     UNIT = "unit"  # the Z of a vector of length 1 that points away from the surface: it follows from X and Y
     VECTOR = "vector"  # a Z of its own: object space, or lengths other than 1
-    XY = "xy"  # missing, or a filling: only X and Y mean something
+    XY = "xy"  # missing, or constant: only X and Y are used
 
 
 def is_signed(group: ChannelGroup) -> bool:
-    """Whether a normal map has components -1..1 rather than codes 0..1 of them."""
+    """Whether a normal map has components in -1..1 instead of codes in 0..1."""
     return group.sample_type is SampleType.FLOAT and group.value_min < SIGNED_BELOW
 
 
@@ -72,13 +72,13 @@ def meaning_of(samples: Samples) -> Meaning:
 
 
 def follows_from_xy(samples: Samples) -> bool:
-    """Whether the third of codes (H, W, 3) is the Z of unit vectors, but for rounding."""
+    """Whether the third channel of codes (H, W, 3) is the Z of unit vectors, up to rounding."""
     error = samples[:, :, 2] - unit_z_of(samples[:, :, :2])
     return float(np.mean(error * error, dtype=np.float64)) <= UNIT_TOLERANCE**2
 
 
 def is_filling(channel: Samples) -> bool:
-    """Whether a channel (H, W) of codes holds one value all over, but for coding."""
+    """Whether a channel (H, W) of codes is constant, up to coding errors."""
     return float(np.ptp(np.percentile(channel, (1, 99)))) <= _FILL_SPREAD
 
 
@@ -94,19 +94,19 @@ def has_length_one(lengths: Samples) -> bool:
 
 
 def points_away(samples: Samples, meaning: Meaning | None) -> bool:
-    """Whether X and Y say all about the directions of codes 0..1: Z is positive all over, as in tangent space."""
+    """Whether X and Y determine the directions of codes in 0..1: Z is positive everywhere, as in tangent space."""
     return meaning is not Meaning.VECTOR or bool(np.mean(samples[:, :, 2] >= 0.48) >= 0.99)
 
 
 def meaning_in(samples: Samples, group: ChannelGroup) -> Meaning | None:
-    """`meaning_of` for samples of a group in its own units; None for what is no normal map."""
+    """`meaning_of` for samples of a group in its own units; None if the group is not a normal map."""
     if group.role is not Role.NORMAL or samples.shape[2] < 2:
         return None
     return meaning_of(codes_of(samples, group))
 
 
 def codes_of(samples: Samples, group: ChannelGroup) -> Samples:
-    """Codes 0..1 of the components of a group's normals, whatever units its samples have."""
+    """Codes in 0..1 of the components of a group's normals, whatever the units of its samples."""
     if not is_signed(group):
         return samples
     return np.concatenate([0.5 + 0.5 * samples[:, :, :3], samples[:, :, 3:]], axis=2)
@@ -120,13 +120,13 @@ def samples_of(codes: Samples, group: ChannelGroup) -> Samples:
 
 
 def shown_normals(samples: Samples, group: ChannelGroup) -> Samples:
-    """(H, W, 3) codes 0..1 of a group's normals, as integer files have them; a missing Z is made of X and Y."""
+    """(H, W, 3) codes in 0..1 of a group's normals, as in integer files; a missing Z is computed from X and Y."""
     codes = codes_of(samples, group)
     return codes[:, :, :3] if codes.shape[2] > 2 else np.concatenate([codes, unit_z_of(codes)[:, :, None]], axis=2)
 
 
 def unit_normals(codes: Samples) -> Samples:
-    """(H, W, 3) codes of vectors brought to length 1; one without length is the flat surface."""
+    """(H, W, 3) codes of normalised vectors; a zero vector becomes that of the flat surface."""
     vectors = 2 * codes[:, :, :3] - 1
     length = np.linalg.norm(vectors, axis=2, keepdims=True)
     flat = np.asarray((0.0, 0.0, 1.0), np.float32)

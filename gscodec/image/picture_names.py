@@ -9,7 +9,7 @@ from gscodec.image.file_types.registry import restored_suffixes, type_of_suffix
 from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
 
 MOST_IN_PNG: Final = 4
-"""Channels of a PNG file."""
+"""Maximum number of channels of a PNG file."""
 
 _MIP_BYTES: Final = len(".mip20")
 

@@ -1,4 +1,4 @@
-"""ICC profiles: whether one is sound and of the picture's colour model, and inks to sRGB through one.
+"""ICC profiles: checks that one is valid and of the picture's colour model, and converts CMYK to sRGB through one.
 
 Source: ICC.1:2022 (profile version 4.4), section 7.2.
 """
@@ -47,7 +47,7 @@ def colour_model(icc: bytes) -> str | None:
 
 
 def sound_profile(icc: bytes | None, groups: Sequence[ChannelGroup], name: str) -> bytes | None:
-    """The profile where it goes with a picture that was read, else None and a SourceWarning.
+    """The profile if it matches a picture that was read, else None and a SourceWarning.
 
     Args:
         groups: of the picture; an opacity may be its alpha.
@@ -64,7 +64,7 @@ def sound_profile(icc: bytes | None, groups: Sequence[ChannelGroup], name: str) 
 
 
 def fitting_profile(icc: bytes | None, model: str, name: str) -> bytes | None:
-    """The profile where it is sound and of the colour model, as `colour_model` names it; else None and a SourceWarning.
+    """The profile if it is valid and of the colour model, named as by `colour_model`; else None and a SourceWarning.
 
     A profile of another model misleads every program: one for gray has no colours for RGB samples.
     """
@@ -81,7 +81,7 @@ def fitting_profile(icc: bytes | None, model: str, name: str) -> bytes | None:
 
 
 def is_srgb(icc: bytes) -> bool:
-    """Whether a profile of RGB or gray says what its absence says: that samples are codes of sRGB.
+    """Whether a profile of RGB or gray is equivalent to sRGB, which is also the default without a profile.
 
     Its curves and primaries decide, not its name: a grid of colours, the profile's and sRGB's, differs by at most
     SRGB_TOLERANCE.
@@ -126,7 +126,7 @@ def srgb_of_inks(inks: npt.NDArray[np.uint8], icc: bytes | None, name: str) -> n
     if icc is not None:
         try:
             return np.asarray(_through_profile(image, icc))
-        except Exception:  # a profile that the library does not take: it has errors of many kinds
+        except Exception:  # the library raises errors of many kinds for invalid profiles
             warn_of_source(f"{name}: its ICC profile is damaged; inks become RGB without it")
     return np.asarray(image.convert("RGB"))
 

@@ -1,4 +1,4 @@
-"""Libraries in C that print what they find wrong, beside raising it."""
+"""Suppresses messages that C libraries print in addition to their errors."""
 
 import io
 import os
@@ -11,7 +11,7 @@ _KEPT_BYTES = 1 << 16
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Keep both streams of the process silent; what would have been printed is in the list when the context ends."""
+    """Context that silences both standard streams of the process; suppressed messages are in the list at its end."""
     kept: list[tuple[int, int]] = []
     messages: list[str] = []
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), tempfile.TemporaryFile() as words:

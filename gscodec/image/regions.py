@@ -1,4 +1,4 @@
-"""Pictures that are read in parts: what an encode needs of a source too large to be taken into memory whole."""
+"""Pictures that are read in parts, because they are too large for memory."""
 
 import math
 import tempfile
@@ -43,13 +43,13 @@ class Rect:
         return Rect(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
 
     def slices(self, origin: "Rect | None" = None) -> tuple[slice, slice]:
-        """Rows and columns of an array that begins at the corner of `origin`, or of the picture."""
+        """Slices of rows and columns of an array whose first element is the corner of `origin`, or of the picture."""
         x, y = (origin.x0, origin.y0) if origin else (0, 0)
         return slice(self.y0 - y, self.y1 - y), slice(self.x0 - x, self.x1 - x)
 
 
 class Regions(Protocol):
-    """A source picture that gives any part of itself."""
+    """A source picture of which any part can be read."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,7 +63,7 @@ class Regions(Protocol):
 
     @property
     def icc(self) -> bytes | None:
-        """ICC profile, as found."""
+        """ICC profile of the source, or None."""
         ...
 
     @property
@@ -77,11 +77,11 @@ class Regions(Protocol):
         ...
 
     def read(self, area: Rect) -> Float32Array:
-        """float32 (h, w, C) samples in the model's domain, as `ImageStack.samples`, in memory of their own."""
+        """float32 (h, w, C) samples in the model's domain, as `ImageStack.samples`, as a copy."""
         ...
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close all files."""
         ...
 
 
@@ -105,12 +105,12 @@ class RegionSource:
         self.close()
 
     def levels(self, area: Rect) -> npt.NDArray[Any]:
-        """(h, w, C) unsigned integers, as the file has them."""
+        """(h, w, C) unsigned integers as stored."""
         raise NotImplementedError
 
     @property
     def largest(self) -> int:
-        """The level that stands for 1."""
+        """The level that corresponds to 1."""
         return (1 << max(group.bit_depth for group in self.groups)) - 1
 
     def read(self, area: Rect) -> Float32Array:
@@ -139,7 +139,7 @@ class StackRegions(RegionSource):
 
 
 class RawLevels:
-    """(H, W, C) unsigned integers that lie one after the other in a file.
+    """(H, W, C) unsigned integers that are contiguous in a file.
 
     A part is mapped only for as long as it takes to copy it: what is mapped counts as memory of the process.
 

@@ -1,4 +1,4 @@
-"""Decoded pictures to files: samples brought into a form that the file type has, and written by it."""
+"""Writes decoded pictures to files: converts samples to a form that the file type supports, and encodes them."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,12 +42,12 @@ def save_image(
     icc: bytes | None = None,
     *,
     bit_depth: int | None = None,
-    format: str | None = None,  # noqa: A002 - the word that Pillow and everyone uses
+    format: str | None = None,  # noqa: A002 - the word that Pillow uses
     overwrite: bool = False,
     exr: Mapping[str, Any] | None = None,
     metadata: Metadata | None = None,
 ) -> None:
-    """Write a picture, whole or not at all.
+    """Write a picture; the file is complete or not written at all.
 
     PNG, TIFF, BMP, PPM and WebP lose nothing; JPEG is written at quality 95 without chroma subsampling. Files get the
     ICC profile where their format has a place for it, and the profile is of the colour model that is written.
@@ -91,7 +91,7 @@ def encode_image(
     exr: Mapping[str, Any] | None = None,
     metadata: Metadata | None = None,
 ) -> bytes:
-    """The bytes that `save_image` writes. `name` gives the format where `format_name` is None."""
+    """The bytes that `save_image` writes. `name` decides the format if `format_name` is None."""
     kind = type_to_write(name, format_name)
     check_channels(array, groups)
     metadata = fitting_metadata(metadata, kind, name)
@@ -117,7 +117,7 @@ def encode_image(
 
 
 def is_written_in_strips(name: str, format_name: str | None) -> bool:
-    """Whether `save_strips` writes this type, which `format_name` names, or the suffix of `name` where that is None.
+    """Whether `save_strips` supports the type named by `format_name`, or by the suffix of `name` if that is None.
 
     Raises:
         InvalidArgument: a type that is not written.
@@ -137,7 +137,7 @@ def save_strips(
     format: str | None = None,  # noqa: A002 - as `save_image`
     metadata: Metadata | None = None,
 ) -> None:
-    """Write a picture from the top down, whole or not at all, in memory that does not grow with the picture.
+    """Write a picture from top to bottom, in memory that does not grow with it; complete or not at all.
 
     Args:
         path: where to.
@@ -194,7 +194,7 @@ def _floats(
     metadata: Metadata | None,
     name: str,
 ) -> FloatPicture:
-    """A picture for a file of floats; integer colour is made linear light, and alpha as the type has it."""
+    """A picture for a float file: integer colour as linear light, and alpha in the type's convention."""
     if bit_depth not in {None, 16, 32}:
         raise InvalidArgument(f"{name}: {kind.name} has samples of 16 or 32 bits, not {bit_depth}")
     if has_floats(groups):
@@ -209,7 +209,7 @@ def _floats(
 
 
 def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArray[np.float32]:
-    """Integer samples as floats in 0..1, colour of transfer srgb as linear light."""
+    """Integer samples as floats in 0..1; colour of transfer srgb becomes linear light."""
     values = np.array(full_range(array, np.float32))
     for group, channels in channel_spans(groups):
         if has_srgb_codes(group):
@@ -221,7 +221,7 @@ def _light(array: npt.NDArray[Any], groups: Sequence[ChannelGroup]) -> npt.NDArr
 def _displayable(
     array: npt.NDArray[Any], groups: Sequence[ChannelGroup], name: str, kind: PictureType
 ) -> npt.NDArray[np.float32]:
-    """The first light among float samples, and its alpha, for a file of integers; a SourceWarning names the rest.
+    """The first colour group among float samples, and its alpha, for an integer file; a SourceWarning lists the rest.
 
     Clipped to 0..1, light with the transfer of sRGB (IEC 61966-2-1). Where the file takes no alpha, colour is
     premultiplied: what there is over black.
@@ -254,7 +254,7 @@ def _displayable(
 
 
 def _report_layers(groups: Sequence[ChannelGroup], kind: str, name: str) -> None:
-    """One SourceWarning that names layers which a file of one picture leaves out."""
+    """Warn about layers that a file with a single picture leaves out."""
     if groups:
         names = ", ".join(group.name for group in groups)[:200]
         warn_of_source(f"{name}: {kind} holds one picture; left out: {names}; write OpenEXR, or export, to keep all")
@@ -263,7 +263,7 @@ def _report_layers(groups: Sequence[ChannelGroup], kind: str, name: str) -> None
 def _many_channels(
     kind: PictureType, array: npt.NDArray[Any], groups: Sequence[ChannelGroup], bit_depth: int | None, name: str
 ) -> IntegerPicture:
-    """More channels than RGB and alpha."""
+    """Whether there are more channels than RGB and alpha."""
     if bit_depth not in {None, 8, 16}:
         raise InvalidArgument(f"{name}: {kind.name} of integers is not written at {bit_depth} bits; use 8 or 16")
     levels = to_native(array, groups) if bit_depth is None else array
@@ -272,10 +272,10 @@ def _many_channels(
 
 
 def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
-    """Channels of the one picture that the groups make up; an opacity group may be its alpha."""
+    """Channels of the single picture that the groups form; an opacity group may be its alpha."""
     n_channels = count_channels(groups)
     first = groups[0]
-    # The channels of a map that is no colour stand where the file has those of gray or RGB, and an alpha.
+    # The channels of a map that is not a colour take the places of gray or RGB, and alpha.
     is_map = first.role not in COLOURS and first.transfer is Transfer.LINEAR
     is_picture = (n_channels in {2, 4}) == (first.alpha is not AlphaMode.NONE)
     if len(groups) == 1 and (is_map or is_picture) and n_channels <= 4:
@@ -289,7 +289,7 @@ def _picture_channels(groups: Sequence[ChannelGroup], name: str) -> int:
 
 
 def _inks(kind: PictureType, array: npt.NDArray[Any], icc: bytes | None, bit_depth: int, name: str) -> IntegerPicture:
-    """CMYK where the type has it, else sRGB: through the profile, or by the plain formula where there is none."""
+    """CMYK if the type supports it, else sRGB: through the profile, or by the plain formula without one."""
     icc = fitting_profile(icc, "CMYK", name)
     if bit_depth == 16 and 16 in kind.ink_bits:
         return IntegerPicture(full_range(array, np.uint16), name, icc, is_inks=True)
@@ -301,7 +301,7 @@ def _inks(kind: PictureType, array: npt.NDArray[Any], icc: bytes | None, bit_dep
 
 
 def _profile(icc: bytes | None, kind: PictureType, is_gray: bool, name: str) -> bytes | None:
-    """The profile for a file of gray or RGB, where the file type has one and it is of that model."""
+    """The profile for a gray or RGB file, if the file type supports profiles and the model matches."""
     if icc and not kind.keeps_profile:
         if not is_srgb(icc):
             warn_of_source(

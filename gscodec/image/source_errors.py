@@ -1,4 +1,4 @@
-"""Faults of source files as one line each: errors that name the file, and warnings of what is not kept."""
+"""Faults of source files in one line each: errors that name the file, and warnings about what is not kept."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gscodec.errors import BadImage, GsCodecError, LimitExceeded, SourceWarning,
 
 @contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
-    """Turn whatever a picture's decoder raises into one of our errors, in one line that names the file.
+    """Context that converts any error of a picture's decoder to one of this library, in one line that names the file.
 
     Decoders meet hostile bytes with exceptions of any kind (OSError, SyntaxError, struct.error, KeyError ...), so all
     kinds are caught. Their warnings are about metadata, and silenced; ours (`warn_of_source`) come when all is read.
@@ -36,12 +36,12 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 
 def warn_of_source(text: str) -> None:
-    """Say in one line what of a source is not kept, or how it was understood."""
+    """Warn in one line about a part of a source that is not kept, or how it is interpreted."""
     line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.split()))
     warnings.warn(line, SourceWarning, stacklevel=2)
 
 
 def one_line(fault: Exception) -> str:
-    """At most 160 printable characters of what an exception says, or its class."""
+    """At most 160 printable characters of an exception's text, or its class."""
     text = " ".join(str(fault).split())
     return (text if text.isprintable() else ascii(text))[:160] or type(fault).__name__

@@ -1,4 +1,4 @@
-"""A source picture in memory: samples in the model's domain, and what its channels are."""
+"""`ImageStack`: a source picture in memory, as samples in the model's domain with channel groups."""
 
 import functools
 import os
@@ -33,12 +33,12 @@ class ImageStack:
 
     samples: npt.NDArray[np.float32]  # (H, W, C) level / (2^bits - 1) for integer sources, so 0..1
     groups: tuple[ChannelGroup, ...]  # of the C channels, in order
-    icc: bytes | None = None  # ICC profile, as found
-    source_name: str = ""  # path or another name, for messages; its last part is recorded where it is that of a picture
-    files: tuple[FileEntry, ...] = ()  # what the samples came from, where that is not one plain picture
-    visible: npt.NDArray[np.bool_] | None = None  # (H, W) texels that count; None is all of them
+    icc: bytes | None = None  # ICC profile of the source
+    source_name: str = ""  # path or another name, for messages; its last part is recorded if it names a picture
+    files: tuple[FileEntry, ...] = ()  # source files, unless there is one plain picture
+    visible: npt.NDArray[np.bool_] | None = None  # (H, W) visible texels; None means all
     metadata: Metadata = NO_METADATA  # of the source
-    weights: tuple[float, ...] = ()  # of each group's errors in the fit, above 0; none is 1 for all
+    weights: tuple[float, ...] = ()  # weight of each group's errors in the fit, above 0; empty means 1
 
     def __post_init__(self) -> None:
         check_channels(self.samples, self.groups)
@@ -56,7 +56,7 @@ def cmyk_groups(bit_depth: int) -> tuple[ChannelGroup, ...]:
 
 
 def is_cmyk(groups: Sequence[ChannelGroup]) -> bool:
-    """Whether the channels are a picture of four inks, whatever file it came from."""
+    """Whether the channels are a CMYK picture, whatever its file type."""
     if len(groups) != 1 or groups[0].bit_depth > 16:
         return False
     return (replace(groups[0], source=""),) == cmyk_groups(groups[0].bit_depth)
@@ -81,7 +81,7 @@ def picture_groups(n_channels: int, bit_depth: int) -> tuple[ChannelGroup, ...]:
 
 
 def upright(levels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """(H, W, C) samples the way up that an Orientation tag asks for."""
+    """(H, W, C) samples rotated and flipped according to an Orientation tag."""
     if orientation in {5, 6, 7, 8}:
         levels = levels.swapaxes(0, 1)
     if orientation in {3, 4, 7, 8}:
@@ -109,7 +109,7 @@ def check_dimensions(
     n_bytes: int | None = None,
     whole: bool = True,
 ) -> None:
-    """Refuse a picture that cannot be encoded, or costs too much, before memory is taken for it.
+    """Raise if a picture cannot be encoded or exceeds the limits, before memory is allocated for it.
 
     Args:
         n_bytes: of its file; None is a picture that is in memory already. whole: whether it is taken into memory whole.

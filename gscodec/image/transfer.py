@@ -1,4 +1,4 @@
-"""Float samples and the model's domain: spec/igs.md, "From features to samples", and its inverse; sRGB and light."""
+"""Conversions between float samples and the model's domain (spec/igs.md, "From features to samples"), and sRGB."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def from_model(features: Any, group: ChannelGroup, xp: Any = np) -> Any:
 
 
 def to_model(samples: Array, group: ChannelGroup) -> npt.NDArray[np.float32]:
-    """Features at which `from_model` gives samples that lie within the group's range."""
+    """Features clipped so that `from_model` gives samples within the group's range."""
     x = samples.astype(np.float64)
     low, high = group.value_min, group.value_max
     if group.transfer is Transfer.ASINH:

@@ -1,4 +1,4 @@
-"""OpenEXR's two windows: where the stored pixels lie, and what of the plane is shown."""
+"""OpenEXR's two windows: the position of the stored pixels, and the part of the plane that is displayed."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,14 +11,15 @@ from gscodec.image.source_errors import warn_of_source
 from gscodec.model.constants import MAX_DIMENSION, MAX_IMAGE_PIXELS
 
 MOST_AROUND: Final = 64
-"""Times the stored pixels that a display window may have, so that a small file makes no huge picture ..."""
+"""Maximum size of a display window relative to the stored pixels, so that a small file cannot cause a huge picture
+..."""
 
 FREE_PIXELS: Final = 1 << 24
-"""... beyond as many pixels as this."""
+"""... if it has more than this number of pixels."""
 
 
 def report_shape_and_primaries(exr: Mapping[str, Any], kind: str, name: str) -> None:
-    """One SourceWarning of what a file type other than OpenEXR does not say: pixels that are no squares, primaries."""
+    """Warn about properties that only OpenEXR stores: non-square pixels, primaries."""
     lost = []
     chromaticities = exr.get("chromaticities")
     if chromaticities is not None and any(abs(a - b) > 0.002 for a, b in zip(chromaticities, REC_709, strict=True)):
@@ -30,7 +31,7 @@ def report_shape_and_primaries(exr: Mapping[str, Any], kind: str, name: str) -> 
 
 
 def displayed(samples: npt.NDArray[Any], exr: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
-    """(h, w, C) what the display window shows of (H, W, C) samples of the data window; 0 where there are none.
+    """(h, w, C) part of (H, W, C) samples of the data window inside the display window; 0 where there are none.
 
     Samples of another size than the data window, a part or a reduced picture, stay as they are; so do those of a window
     that is far larger, with a SourceWarning.

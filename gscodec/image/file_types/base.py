@@ -27,27 +27,27 @@ class SourceFile(NamedTuple):
     file: BinaryIO  # seekable; at any position
     head: bytes  # its first HEAD_BYTES
     name: str  # for messages
-    check: DimensionCheck = check_dimensions  # called before memory is taken for the pixels
+    check: DimensionCheck = check_dimensions  # called before memory is allocated for the pixels
     part: str | None = None  # of a file with several parts, by name or number
-    nan: str = "error"  # what becomes of NaN and infinities, see `floats.finite`
+    nan: str = "error"  # policy for NaN and infinities, see `floats.finite`
 
 
 class IntegerPicture(NamedTuple):
-    """A picture of integers that is to be written, of a kind that the file type has."""
+    """A picture of integers to be written, of a kind that the file type supports."""
 
     samples: npt.NDArray[Any]  # uint8 or uint16 (H, W, C) over the full range; gray or RGB, alpha straight and last
     name: str  # for messages
-    icc: bytes | None = None  # profile of the colour model that is written
-    metadata: Metadata | None = None  # what the file type has a place for
+    icc: bytes | None = None  # profile of the colour model of the samples
+    metadata: Metadata | None = None  # metadata that the file type supports
     is_bilevel: bool = False  # one gray channel of 0 and 255 only
     is_inks: bool = False  # four channels are CMYK, 0 is no ink
 
 
 class FloatPicture(NamedTuple):
-    """A picture of floats that is to be written."""
+    """A picture of floats to be written."""
 
     values: npt.NDArray[np.float32]  # (H, W, C); colour is linear light
-    groups: tuple[ChannelGroup, ...]  # what the C channels are
+    groups: tuple[ChannelGroup, ...]  # channel groups of the C channels
     name: str  # for messages
     bit_depth: int | None = None  # 16 or 32; None is the depth of the groups
     exr: Mapping[str, Any] | None = None  # as `FileEntry.exr`
@@ -56,18 +56,18 @@ class FloatPicture(NamedTuple):
 
 
 class StripPicture(NamedTuple):
-    """A picture that is to be written while its samples arrive."""
+    """A picture to be written strip by strip."""
 
     strips: Iterable[tuple[int, npt.NDArray[Any]]]  # first row and (h, W, C) samples of `dtype`, from the top down
     size: tuple[int, int]  # (height, width) px
     dtype: np.dtype[Any]  # uint8, uint16 or float32
-    groups: tuple[ChannelGroup, ...]  # what the C channels are
+    groups: tuple[ChannelGroup, ...]  # channel groups of the C channels
     icc: bytes | None = None
-    metadata: Metadata | None = None  # what the file type has a place for
+    metadata: Metadata | None = None  # metadata that the file type supports
 
 
 class PictureType:
-    """A picture file type; a subclass states what its files hold and overrides the readers and writers it has.
+    """A picture file type; a subclass declares what its files support and overrides readers and writers.
 
     Nothing heavy is imported before a file of the type is read or written.
     """
@@ -79,16 +79,16 @@ class PictureType:
     """Common name of the type."""
 
     starts: tuple[bytes, ...] = ()
-    """First bytes of its files, any of them; none where files of the type are only written."""
+    """Possible first bytes of its files; empty if files of the type are only written."""
 
     read_suffixes: tuple[str, ...] = ()
-    """Suffixes of files that are looked for in folders. What a file is its content tells."""
+    """Suffixes of files to look for in folders. The type of a file is detected from its content."""
 
     written_suffixes: tuple[str, ...] = ()
     """Suffixes that choose this type for a file to be written."""
 
     has_parts: bool = False
-    """Whether a file may hold several pictures of which one is chosen."""
+    """Whether a file may hold several pictures, of which one is selected."""
 
     has_integers: bool = True
     has_floats: bool = False
@@ -100,11 +100,11 @@ class PictureType:
     has_alpha: bool = False
     has_16_bits: bool = False
     has_bilevel: bool = False
-    """Whether integers are written with alpha, at 16 bits, and as one bit per pixel."""
+    """Whether integers can be written with alpha, at 16 bits, and as one bit per pixel."""
 
     has_gray: bool = True
     has_deep_gray_alpha: bool = True
-    """Whether gray, and gray with alpha at 16 bits, is written as such; as RGB otherwise."""
+    """Whether gray, and 16-bit gray with alpha, can be written as such; otherwise it is written as RGB."""
 
     has_many_channels: bool = False
     """Whether integers are written with more channels than RGB and alpha."""
@@ -122,13 +122,13 @@ class PictureType:
     """Metadata that is written: ICC profile; Exif and XMP; pixel density; PNG's colour tags."""
 
     metadata_bytes: int | None = None
-    """Most bytes of Exif, and of XMP; None is no limit."""
+    """Maximum bytes of Exif, and of XMP; None means no limit."""
 
     has_strips: bool = False
-    """Whether `write_strips` is there, for pictures too large for memory."""
+    """Whether `write_strips` is implemented, for pictures too large for memory."""
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a file that begins with these HEAD_BYTES, or fewer, is of this type."""
+        """Whether a file with these first HEAD_BYTES, or fewer, is of this type."""
         return head.startswith(self.starts)
 
     @property
@@ -154,7 +154,7 @@ class PictureType:
         raise UnsupportedImage(f"{source.name}: {self.title} files are not read as tiles; convert them to PNG or TIFF")
 
     def open_in_parts(self, path: Path, least_pixels: int, limits: Limits) -> "RegionSource | None":
-        """A picture of more than `least_pixels`, to be read in parts; None where it is to be read whole.
+        """A picture of more than `least_pixels`, to be read in parts; None if it must be read as a whole.
 
         Raises:
             GsCodecError: as `read`, where only this reader has the words for it.
@@ -177,7 +177,7 @@ class PictureType:
         raise NotImplementedError
 
     def write_strips(self, path: str | os.PathLike[str], picture: StripPicture, *, overwrite: bool) -> None:
-        """Write a file from the top down, whole or not at all, in memory that does not grow with the picture.
+        """Write a file from top to bottom, in memory that does not grow with the picture; complete or not at all.
 
         Raises:
             UnsupportedImage: several groups of channels.

@@ -29,11 +29,11 @@ from gscodec.model.file_names import legal_name, legal_text, numbered
 _TYPES: Final = {"float16": "half", "float32": "float"}
 _DTYPES: Final = {"half": np.float16, "float": np.float32}
 _LAYERS: Final = (("R", "G", "B"), ("Y",))
-"""Channels that are light, as the last parts of their names."""
+"""Last parts of the names of channels that are light."""
 
 _CRYPTOMATTE: Final = re.compile(r"(.*\.)?(?i:u?crypto(object|material|asset))\d*")
 _ID_SIZE: Final = 1e30
-"""Floats beyond it, of both signs in one channel, are no measure of anything: hashes are spread over all exponents."""
+"""Floats beyond this value, of both signs in one channel, mark hashes: their exponents are spread evenly."""
 
 _ZIP_ROWS: Final = 16
 """Rows of a chunk in ZIP compression."""
@@ -98,7 +98,7 @@ def read_exr(
 
 
 def _straighten(layers: list[tuple[str, Role, list[str]]], arrays: list[npt.NDArray[np.float32]]) -> list[AlphaMode]:
-    """Round the alphas, and make their colours straight, in place, where nothing is lost; modes of the opacities."""
+    """Round the alphas and make their colours straight, in place, if that is lossless; modes of the opacities."""
     modes = [AlphaMode.NONE] * len(layers)
     for number in range(1, len(layers)):
         (_, before, colours), (_, role, members) = layers[number - 1 : number + 1]
@@ -175,7 +175,7 @@ def _layer_names(group: ChannelGroup) -> list[str]:
 
 
 def _choose(content: bytes, name: str, part: str | None) -> tuple[int, dict[str, Any]]:
-    """Number and header of the part wanted."""
+    """Index and header of the selected part."""
     with quiet():
         try:
             headers = [dict(part.header) for part in _openexr().File(io.BytesIO(content), header_only=True).parts]
@@ -254,7 +254,7 @@ def _planes(channels: Mapping[str, Any], window: list[int], name: str) -> dict[s
 def _enlarged(
     pixels: npt.NDArray[np.float32], steps: tuple[int, int], height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Linear between samples that lie at every `steps`-th pixel, from the first on."""
+    """Linear interpolation between samples at every `steps`-th pixel, from the first on."""
     for axis, (step, size) in enumerate(zip(steps, (height, width), strict=True)):
         place = np.arange(size) / step
         low = np.minimum(place.astype(np.int64), pixels.shape[axis] - 1)
@@ -287,7 +287,7 @@ def _in_colour(channels: dict[str, _Channel], header: Mapping[str, Any], name: s
 
 
 def _refuse_ids(channels: Mapping[str, _Channel], header: Mapping[str, Any], name: str) -> None:
-    """Refuse ids that are stored as floats: any change makes another id.
+    """Raise for ids that are stored as floats: lossy coding would change them.
 
     Raises:
         UnsupportedImage: a layer of Cryptomatte, or numbers spread over the whole range of floats, either sign.

@@ -37,7 +37,7 @@ _MODES: Final = {1: ("L", "RGB"), 2: ("LA", "RGBA"), 3: ("RGB",), 4: ("RGBA",)}
 
 
 class PillowType(PictureType):
-    """A file type that Pillow reads or writes, at 8 bits but for what subclasses do themselves."""
+    """A file type that Pillow reads or writes, at 8 bits unless a subclass does more."""
 
     plugin: str = ""
     """Pillow's module `PIL.<plugin>ImagePlugin`; empty is its name with one capital."""
@@ -76,7 +76,7 @@ class PillowType(PictureType):
             source = SourceFile(file, file.read(HEAD_BYTES), name, check_for(file, limits))
             try:
                 image = self.open(source)
-            except Exception:  # `read` has the words for it
+            except Exception:  # `read` raises the error
                 return None
             width, height = image.size
             n_channels = _CHANNELS.get(image.mode, 0)
@@ -130,7 +130,7 @@ class PillowType(PictureType):
         return levels_of(image, source.name)
 
     def metadata(self, image: "ImageFile", source: SourceFile) -> Metadata:
-        """The metadata of a picture that was read, as Pillow knows it.
+        """Metadata of a picture, as read by Pillow.
 
         Warns:
             SourceWarning: what of it is not kept, and further frames.
@@ -139,7 +139,7 @@ class PillowType(PictureType):
         return metadata_of(image, source.name)
 
     def with_inspected(self, metadata: Metadata, extras: object, source: SourceFile, *, has_icc: bool) -> Metadata:
-        """Metadata with what `inspect` has found.
+        """Metadata with the findings of `inspect`.
 
         Args:
             has_icc: whether the picture keeps an ICC profile.
@@ -185,7 +185,7 @@ class PillowType(PictureType):
         ) from fault
 
     def metadata_options(self, metadata: Metadata) -> dict[str, Any]:
-        """Options of Pillow's writer that take metadata into the file."""
+        """Options of Pillow's writer that store metadata."""
         options: dict[str, Any] = {}
         if metadata.density is not None:
             options["dpi"] = metadata.density
@@ -197,13 +197,13 @@ class PillowType(PictureType):
 
 
 def warn_of_frames(image: "Image", name: str) -> None:
-    """Say that an animation, or a file of several pictures, is read only in part."""
+    """Warn that an animation, or a file of several pictures, is read only in part."""
     if getattr(image, "is_animated", False):
         warn_of_source(f"{name}: only the first of its pictures or frames is read")
 
 
 def _is_as_stored(image: "ImageFile") -> bool:
-    """Whether 8-bit levels of the mode are all there is: no deeper samples, key colour, or turn."""
+    """Whether 8-bit levels of the mode are lossless: no deeper samples, key colour, or rotation."""
     from gscodec.image.file_types.pillow_levels import is_deep_colour, orientation_of, raw_mode
 
     if is_deep_colour(image) or "transparency" in image.info or raw_mode(image).startswith(("L;2", "L;4")):

@@ -91,7 +91,7 @@ def _variables(head: bytes) -> list[tuple[str, str]]:
 
 
 def _exposure(lines: list[tuple[str, str]], name: str) -> npt.NDArray[np.float64]:
-    """(3,) what R, G and B have been multiplied by: the product of all EXPOSURE and COLORCORR lines."""
+    """(3,) factors already applied to R, G and B: the product of all EXPOSURE and COLORCORR lines."""
     product = np.ones(3)
     for key, value in lines:
         if key in {"EXPOSURE", "COLORCORR"}:
@@ -204,7 +204,7 @@ def _floats(rgbe: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def write_radiance(values: npt.NDArray[np.float32]) -> bytes:
-    """A flat RGBE file of light (H, W, 3); what is below 0 becomes 0."""
+    """A flat RGBE file of light (H, W, 3); negative values become 0."""
     height, width, _ = values.shape
     light = np.clip(values, 0, np.float32(2.0**126))
     largest = light.max(axis=2)

@@ -52,10 +52,10 @@ _NOT_READ: Final = {
     b"<svg": "SVG",
     b"P7\n": "PAM",
 }
-"""First bytes of pictures that are not read, so that the message can say what they are."""
+"""First bytes of unsupported picture files, so that the message can name their type."""
 
 _NOT_WRITTEN: Final = frozenset({"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"})
-"""Types that Pillow writes, but not as these very pixels."""
+"""Types that Pillow writes, but not losslessly."""
 
 
 def picture_types() -> tuple[PictureType, ...]:
@@ -64,7 +64,7 @@ def picture_types() -> tuple[PictureType, ...]:
 
 
 def register(kind: PictureType) -> None:
-    """Add a type behind the others.
+    """Add a type after the others.
 
     Raises:
         InvalidArgument: a type of the name is there already.
@@ -75,7 +75,7 @@ def register(kind: PictureType) -> None:
 
 
 def unregister(kind: PictureType) -> None:
-    """Take a type out again."""
+    """Remove a type."""
     _TYPES.remove(kind)
 
 
@@ -117,7 +117,7 @@ def type_of_content(head: bytes, name: str) -> PictureType:
 
 
 def type_of_suffix(suffix: str) -> PictureType | None:
-    """The type that files with a suffix are read or written as; None where it is no registered type's."""
+    """The type that files with a suffix are read or written as; None if no registered type has it."""
     return next((kind for kind in _TYPES if suffix in (*kind.read_suffixes, *kind.written_suffixes)), None)
 
 

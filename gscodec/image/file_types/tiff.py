@@ -1,4 +1,4 @@
-"""TIFF: which of its readers and writers a picture takes. The others are in the files `tiff_*.py` beside this one."""
+"""TIFF: chooses the reader or writer for a picture. They are in the files `tiff_*.py` beside this one."""
 
 import os
 from collections.abc import Mapping

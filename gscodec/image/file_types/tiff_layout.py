@@ -14,7 +14,7 @@ from gscodec.errors import UnsupportedImage
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it logs what is damaged; without one, to stderr
 
 MAX_TIFF_PAGES: Final = 256
-"""Directories that are looked at to find the picture."""
+"""Maximum number of directories that are searched for the picture."""
 
 UNSIGNED, SIGNED, FLOAT, VOID = 1, 2, 3, 4  # SampleFormat
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6  # PhotometricInterpretation
@@ -70,17 +70,17 @@ class TiffLayout:
     sample_format: int
     photometric: int
     is_planar: bool  # a plane for each sample
-    extra: tuple[int, ...]  # what the samples beyond the colour are
+    extra: tuple[int, ...]  # meaning of the samples beyond the colour
     orientation: int
     compression: int
     predictor: int
     icc: bytes | None
     subsampling: tuple[int, int]  # of chroma, across and down
-    notes: tuple[str, ...]  # what is not read
+    notes: tuple[str, ...]  # descriptions of what is not read
 
     @property
     def n_colours(self) -> int:
-        """Samples that the photometric interpretation takes."""
+        """Number of samples of the photometric interpretation."""
         return {RGB: 3, SEPARATED: 4, YCBCR: 3}.get(self.photometric, 1)
 
 
@@ -100,14 +100,14 @@ def read_layout(file: BinaryIO, name: str) -> TiffLayout | None:
             number, page, notes = choose_page(tiff)
             layout = _layout(number, page, notes)
             is_raw = page.tags.get(_DNG_VERSION) is not None
-    except Exception:  # whoever reads the pixels has words for the damage
+    except Exception:  # reported when the pixels are read
         return None
     _check(layout, is_raw, name)
     return layout
 
 
 def choose_page(tiff: Any) -> tuple[int, Any, tuple[str, ...]]:
-    """Number and directory of the picture in a `tifffile.TiffFile`, and what else is there that gets lost."""
+    """Index and directory of the picture in a `tifffile.TiffFile`, and descriptions of what is not read."""
     pages = find_pages(tiff)
     kinds = [_subfile_type(page) for page in pages]
     full = [number for number, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK)]
