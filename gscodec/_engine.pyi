@@ -51,7 +51,7 @@ def backward(
     scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, grad_planes: _F32, isa: str, threads: int
 ) -> _Grads: ...
 def loss(
-    image: _F32, target: _F32, importance: _F32 | None, l1: float, l2: float, ssim: float, isa: str, threads: int
+    image: _F32, target: _F32, importance: _F32 | None, weights: _F32, isa: str, threads: int
 ) -> tuple[float, float, _F32]: ...
 
 class StepScratch: ...
@@ -63,9 +63,7 @@ def fit_step(
     top_k: int,
     target: _F32,
     importance: _F32 | None,
-    l1: float,
-    l2: float,
-    ssim: float,
+    weights: _F32,
     subset: tuple[int, int, int],
     scratch: StepScratch,
     isa: str,
@@ -80,7 +78,7 @@ def adam_step(
     units: _F32,
     grad: _F32,
     columns: _F32,
-    betas: tuple[float, float, float],
+    constants: _F64,
     grad_scale: float,
     factor: float,
     threads: int,

@@ -33,7 +33,7 @@ class RowAdam:
     ) -> None:
         self.values = values
         self.rates = rates
-        self._constants = constants
+        self._constants = np.array(astuple(constants))
         self._threads = threads
         self._mean = torch.zeros_like(values)
         self._square = torch.zeros_like(values)
@@ -85,7 +85,7 @@ class RowAdam:
             np.ascontiguousarray(row_units.numpy()),
             np.ascontiguousarray(grad.numpy()),
             columns,
-            astuple(self._constants),
+            self._constants,
             grad_scale,
             factor,
             self._threads,

@@ -146,9 +146,8 @@ class CpuRasterizer(Rasterizer):
         """See `Rasterizer.loss`."""
         if image.shape != target.shape or image.ndim != 3 or not image.size:
             raise InvalidArgument(f"image {image.shape} and target {target.shape} must be the same (height, width, C)")
-        mix = (weights.l1, weights.l2, weights.ssim)
         each = importance_planes(importance, image.shape)
-        value, _, grad = _engine.loss(_planes(image), _planes(target), each, *mix, self._isa, self._threads)
+        value, _, grad = _engine.loss(_planes(image), _planes(target), each, _terms(weights), self._isa, self._threads)
         return value, np.moveaxis(grad, 0, 2)
 
     def fit_step(
@@ -171,12 +170,11 @@ class CpuRasterizer(Rasterizer):
             raise InvalidArgument(f"target_planes has shape {target_planes.shape}, the render has {expected}")
         check_subset(subset, (grid.height, grid.width), weights)
         each = importance_planes(importance, (grid.height, grid.width, gaussians.n_channels))
-        mix = (weights.l1, weights.l2, weights.ssim)
         value, mse, grads = _engine.fit_step(
             *_scene(gaussians, grid, index),
             target_planes,
             each,
-            *mix,
+            _terms(weights),
             (subset.step, subset.x, subset.y),
             self._scratch(),
             self._isa,
@@ -195,6 +193,11 @@ class CpuRasterizer(Rasterizer):
         """See `Rasterizer.farthest_owned`."""
         result: Float32Array = _engine.farthest_owned(*_scene(gaussians, grid, index), self._threads)
         return result
+
+
+def _terms(weights: LossWeights) -> Float32Array:
+    """LossWeights of native/shared/loss_terms.h."""
+    return np.array(weights.values, np.float32)
 
 
 def _planes(image: Float32Array) -> Float32Array:

@@ -44,6 +44,11 @@ def test_a_weight_decides_which_sums_there_are(name: str) -> None:
     assert weights.per_sample(4).values[place] == 0.125
 
 
+def test_constants_of_adam() -> None:
+    names = [constant.name for constant in fields(AdamConstants)]
+    assert fields_of("native/render/adam.h", "AdamConstants", "double") == names
+
+
 def test_constants_of_rows() -> None:
     settings = FitSettings(
         shape=(2, 3, 1),

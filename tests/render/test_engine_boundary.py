@@ -17,7 +17,7 @@ from gscodec.model.rendering import LossWeights
 from gscodec.render.cpu import CpuRasterizer
 
 HEIGHT, WIDTH, CHANNELS = 24, 40, 3
-WEIGHTS = (1.0, 0.0, 0.0)
+WEIGHTS = np.array([1.0, 0.0, 0.0], np.float32)
 
 
 def scene() -> tuple[Any, tuple[int, int], Any, int]:
@@ -48,25 +48,35 @@ def test_planes_of_another_shape_are_refused(shape: tuple[int, int, int]) -> Non
     with pytest.raises(ValueError, match="grad_planes do not match"):
         _engine.backward(*scene(), planes(*shape), "", 1)
     with pytest.raises(ValueError, match="target does not match"):
-        _engine.fit_step(*scene(), planes(*shape), None, *WEIGHTS, (1, 0, 0), _engine.StepScratch(), "", 1)
+        _engine.fit_step(*scene(), planes(*shape), None, WEIGHTS, (1, 0, 0), _engine.StepScratch(), "", 1)
     with pytest.raises(ValueError, match="image and target do not match"):
-        _engine.loss(planes(*GOOD), planes(*shape), None, *WEIGHTS, "", 1)
+        _engine.loss(planes(*GOOD), planes(*shape), None, WEIGHTS, "", 1)
 
 
 @pytest.mark.parametrize("shape", [(1, HEIGHT, WIDTH - 1), (1, HEIGHT + 1, WIDTH), (1, 1, 1), (2, HEIGHT, WIDTH)])
 def test_an_importance_of_another_shape_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="importance does not match"):
-        _engine.loss(planes(*GOOD), planes(*GOOD), planes(*shape), *WEIGHTS, "", 1)
+        _engine.loss(planes(*GOOD), planes(*GOOD), planes(*shape), WEIGHTS, "", 1)
     with pytest.raises(ValueError, match="importance does not match"):
-        _engine.fit_step(*scene(), planes(*GOOD), planes(*shape), *WEIGHTS, (1, 0, 0), _engine.StepScratch(), "", 1)
+        _engine.fit_step(*scene(), planes(*GOOD), planes(*shape), WEIGHTS, (1, 0, 0), _engine.StepScratch(), "", 1)
 
 
 @pytest.mark.parametrize(
     ("subset", "ssim"), [((3, 0, 0), 0.0), ((2, 2, 0), 0.0), ((2, 0, -1), 0.0), ((0, 0, 0), 0.0), ((2, 0, 0), 0.2)]
 )
 def test_a_subset_that_is_none_is_refused(subset: tuple[int, int, int], ssim: float) -> None:
+    weights = np.array([1.0, 0.0, ssim], np.float32)
     with pytest.raises(ValueError, match="no such subset"):
-        _engine.fit_step(*scene(), planes(*GOOD), None, 1.0, 0.0, ssim, subset, _engine.StepScratch(), "", 1)
+        _engine.fit_step(*scene(), planes(*GOOD), None, weights, subset, _engine.StepScratch(), "", 1)
+
+
+def test_weights_of_other_terms_are_refused() -> None:
+    for n in (0, 2, 4):
+        terms = np.ones(n, np.float32)
+        with pytest.raises(ValueError, match="the loss has other terms"):
+            _engine.loss(planes(*GOOD), planes(*GOOD), None, terms, "", 1)
+        with pytest.raises(ValueError, match="the loss has other terms"):
+            _engine.fit_step(*scene(), planes(*GOOD), None, terms, (1, 0, 0), _engine.StepScratch(), "", 1)
 
 
 def coded_lattice() -> "_engine.CodedLattice":

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,16 @@ using Doubles1 = In<double, 1>;
 
 inline void check_shape(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(what);
+}
+
+// A struct of numbers of one type, of an array of its fields.
+template <class Struct, class T>
+Struct struct_of(const nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>& fields, const char* what) {
+    static_assert(std::is_trivially_copyable_v<Struct> && sizeof(Struct) % sizeof(T) == 0);
+    check_shape(fields.shape(0) * sizeof(T) == sizeof(Struct), what);
+    Struct found;
+    std::memcpy(&found, fields.data(), sizeof(Struct));
+    return found;
 }
 
 }  // namespace gscodec

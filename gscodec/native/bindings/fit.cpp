@@ -28,6 +28,8 @@ struct GradArrays {
     nb::tuple tuple() { return nb::make_tuple(means, inv_scales, rotations, features); }
 };
 
+constexpr const char* kOtherTerms = "the loss has other terms";
+
 }  // namespace
 
 void bind_fit(nb::module_& m) {
@@ -44,9 +46,10 @@ void bind_fit(nb::module_& m) {
         return grads.tuple();
     });
 
-    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Counts& importance, float l1, float l2, float ssim,
+    m.def("loss", [](In<float, 3> image, In<float, 3> target, const Counts& importance, In<float, 1> terms,
                      const std::string& isa, int threads) {
         const Context context{kernels_for(isa), threads};
+        const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
         for (size_t axis = 0; axis < 3; ++axis)
             check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0, "image and target do not match");
         const Importance map = importance_of(importance, image.shape(0), image.shape(1), image.shape(2));
@@ -57,7 +60,7 @@ void bind_fit(nb::module_& m) {
             value = photometric_loss(context, image.data(), target.data(), map,
                                      static_cast<int>(image.shape(0)),
                                      static_cast<int64_t>(image.shape(1)), static_cast<int64_t>(image.shape(2)),
-                                     {l1, l2, ssim}, grad.data());
+                                     weights, grad.data());
         }
         return nb::make_tuple(value.loss, value.mse, grad);
     });
@@ -65,28 +68,29 @@ void bind_fit(nb::module_& m) {
     nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
 
     m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
-                         const Counts& importance, float l1, float l2, float ssim,
+                         const Counts& importance, In<float, 1> terms,
                          const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch, const std::string& isa,
                          int threads) {
         const Model model = scene.model(shape, rect, top_k);
         const Context context{kernels_for(isa), threads};
+        const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
         const auto [step, x, y] = subset;
         check_shape(is_planes_of(target, model), "target does not match the scene");
-        check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || ssim == 0),
+        check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || !weights.compares_neighbours()),
                     "no such subset of pixels");
         const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
         GradArrays grads(model);
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = fit_step(context, model, target.data(), map, {l1, l2, ssim}, {step, x, y}, scratch, grads.view());
+            value = fit_step(context, model, target.data(), map, weights, {step, x, y}, scratch, grads.view());
         }
         return nb::make_tuple(value.loss, value.mse, grads.tuple());
     });
 
     // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
     m.def("adam_step", [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units,
-                          In<float, 2> grad, In<float, 2> columns, const std::tuple<double, double, double>& betas,
+                          In<float, 2> grad, In<float, 2> columns, In<double, 1> fields,
                           float grad_scale, float factor, int threads) {
         const size_t n = values.shape(0), d = values.shape(1);
         for (const auto* state : {&mean, &square})
@@ -95,11 +99,12 @@ void bind_fit(nb::module_& m) {
             grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
             throw std::invalid_argument("Adam's arrays do not match");
         const float* c = columns.data();
+        const AdamConstants constants = struct_of<AdamConstants>(fields, "Adam has other constants");
         nb::gil_scoped_release release;
         adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
                    steps.data(), units.data()},
                   {c, c + d, c + 2 * d, c + 3 * d},
-                  {std::get<0>(betas), std::get<1>(betas), std::get<2>(betas), grad_scale, factor}, grad.data(),
+                  constants, grad_scale, factor, grad.data(),
                   static_cast<int64_t>(grad.shape(0)), threads);
     });
 }

@@ -29,12 +29,12 @@ private:
 
 }  // namespace
 
-void adam_step(const AdamRows& rows, const AdamColumns& columns, const AdamRates& rates, const float* grad,
-               int64_t n_moved, int threads) {
+void adam_step(const AdamRows& rows, const AdamColumns& columns, const AdamConstants& constants, float grad_scale,
+               float factor, const float* grad, int64_t n_moved, int threads) {
     const int64_t d = rows.n_columns;
-    const float weight1 = static_cast<float>(1 - rates.beta1), weight2 = static_cast<float>(1 - rates.beta2);
-    const float beta1 = static_cast<float>(rates.beta1), beta2 = static_cast<float>(rates.beta2);
-    const float epsilon = static_cast<float>(rates.epsilon);
+    const float weight1 = static_cast<float>(1 - constants.beta1), weight2 = static_cast<float>(1 - constants.beta2);
+    const float beta1 = static_cast<float>(constants.beta1), beta2 = static_cast<float>(constants.beta2);
+    const float epsilon = static_cast<float>(constants.epsilon);
     constexpr int64_t kChunk = 4096;
     parallel_for((rows.n_rows + kChunk - 1) / kChunk, threads, [&](int64_t chunk) {
         Corrections corrections(beta1, beta2);
@@ -45,12 +45,12 @@ void adam_step(const AdamRows& rows, const AdamColumns& columns, const AdamRates
                 float* const mean = rows.mean + i * d;
                 float* const square = rows.square + i * d;
                 for (int64_t k = 0; k < d; ++k) {
-                    const float g = rates.grad_scale * grad[i * d + k];
+                    const float g = grad_scale * grad[i * d + k];
                     const float m = mean[k] + weight1 * (g - mean[k]), s = beta2 * square[k] + weight2 * (g * g);
                     mean[k] = m;
                     square[k] = s;
                     const float update = m / corrections.mean / (std::sqrt(s / corrections.square) + epsilon);
-                    value[k] -= rates.factor * columns.rates[k] * update * rows.units[i * d + k];
+                    value[k] -= factor * columns.rates[k] * update * rows.units[i * d + k];
                     value[k] -= columns.drift[k];
                 }
             }

@@ -20,12 +20,14 @@ struct AdamColumns {
     const float* high;     // (D,)
 };
 
-struct AdamRates {
+// The fields of AdamConstants in model/adam.py, in its order.
+struct AdamConstants {
     double beta1, beta2, epsilon;
-    float grad_scale, factor;  // on all gradients, on all rates
 };
 
-// One update of the first n_moved rows by grad (n_moved, D), as Kingma and Ba 2015, Algorithm 1, has it.
-void adam_step(const AdamRows&, const AdamColumns&, const AdamRates&, const float* grad, int64_t n_moved, int threads);
+// One update of the first n_moved rows by grad (n_moved, D), as Kingma and Ba 2015, Algorithm 1, has it. grad_scale and
+// factor multiply all gradients and all rates.
+void adam_step(const AdamRows&, const AdamColumns&, const AdamConstants&, float grad_scale, float factor,
+               const float* grad, int64_t n_moved, int threads);
 
 }  // namespace gscodec

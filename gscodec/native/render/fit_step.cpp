@@ -20,13 +20,13 @@ StepScratch::StepScratch() : buffers_(std::make_unique<Buffers>()) {}
 StepScratch::~StepScratch() = default;
 
 LossValue fit_step(const Context& context, const Model& model, const float* target, const Importance& importance,
-                   const Weights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
+                   const LossWeights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
     const int64_t sampled_columns = (model.width - subset.x + subset.step - 1) / subset.step;
     const double count = static_cast<double>(sampled_rows * sampled_columns) * model.n_channels;
-    const int64_t size = w.ssim == 0 ? 0 : plane * model.n_channels;
+    const int64_t size = !w.compares_neighbours() ? 0 : plane * model.n_channels;
     StepScratch::Buffers& scratch = kept.buffers();
     const Records& records = scratch.records;
     scratch.records.fill(model, context.threads);
@@ -35,13 +35,13 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
     fit_size(scratch.moments, model.offsets[n_tiles] * width);
     fit_size(scratch.image, size);
     fit_size(scratch.grad, size);
-    fit_size(scratch.thresholds, w.ssim == 0 ? 0 : n_tiles * kBatch);
+    fit_size(scratch.thresholds, !w.compares_neighbours() ? 0 : n_tiles * kBatch);
     float* const moments = scratch.moments.data();
     LossValue value;
-    if (w.ssim == 0) {
+    if (!w.compares_neighbours()) {
         // Every pixel's gradient is known as soon as the pixel is: one pass over the tiles.
         std::vector<Sums> parts(n_tiles);
-        const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
+        const LossWeights scaled = w.per_sample(count);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
             prefetch_planes(target, model, task, subset);
@@ -67,9 +67,9 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 double* const sums = parts[tile].pointwise;
                 const float* const weight = weights.data() + (weight_planes > 1 ? c * kBatch : 0);
                 if (importance)
-                    context.kernels.pointwise_weighted(out, grad, weight, n, l1, l2, grad, sums);
+                    context.kernels.pointwise_weighted(out, grad, weight, n, scaled, grad, sums);
                 else
-                    context.kernels.pointwise(out, grad, n, l1, l2, grad, sums);
+                    context.kernels.pointwise(out, grad, n, scaled, grad, sums);
             }
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);

@@ -22,7 +22,7 @@ private:
 
 // Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
 // be 0 unless the subset is the whole image.
-LossValue fit_step(const Context&, const Model&, const float* target, const Importance& importance, const Weights&,
+LossValue fit_step(const Context&, const Model&, const float* target, const Importance& importance, const LossWeights&,
                    const Subset&, StepScratch&, const Grads&);
 
 }  // namespace gscodec

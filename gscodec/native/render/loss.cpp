@@ -8,7 +8,7 @@
 
 namespace gscodec {
 
-LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count, bool is_weighted) {
+LossValue finish(const std::vector<Sums>& parts, const LossWeights& w, double count, bool is_weighted) {
     Sums all;
     for (const Sums& part : parts) {
         for (int k = 0; k < 3; ++k) all.pointwise[k] += part.pointwise[k];
@@ -23,14 +23,13 @@ LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count,
 }
 
 LossValue photometric_loss(const Context& context, const float* image, const float* target,
-                           const Importance& importance, int n_channels, int64_t height, int64_t width, const Weights& w, float* grad) {
+                           const Importance& importance, int n_channels, int64_t height, int64_t width, const LossWeights& w, float* grad) {
     const int64_t plane = height * width;
     const double count = static_cast<double>(plane) * n_channels;
     constexpr int64_t kRows = 192, kColumns = kSsimColumns;
     const int64_t row_blocks = (height + kRows - 1) / kRows, column_blocks = (width + kColumns - 1) / kColumns;
     std::vector<Sums> parts(n_channels * row_blocks);
-    const float l1 = static_cast<float>(w.l1 / count), l2 = static_cast<float>(w.l2 / count);
-    const float ssim = static_cast<float>(w.ssim / count);
+    const LossWeights scaled = w.per_sample(count);
     parallel_for(static_cast<int64_t>(parts.size()), context.threads, [&](int64_t part) {
         const int64_t channel = part / row_blocks, offset = channel * plane, block = part % row_blocks;
         const float* const weights = importance ? importance.plane(channel) : nullptr;
@@ -39,19 +38,19 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
         for (int64_t r = row0; r < row1; ++r) {
             const int64_t i = offset + r * width;
             if (!weights) {
-                context.kernels.pointwise(image + i, target + i, width, l1, l2, grad + i, sums.pointwise);
+                context.kernels.pointwise(image + i, target + i, width, scaled, grad + i, sums.pointwise);
                 continue;
             }
             const float* const weight = weights + r * width;
-            context.kernels.pointwise_weighted(image + i, target + i, weight, width, l1, l2, grad + i, sums.pointwise);
-            if (w.ssim != 0) sums.weight = std::accumulate(weight, weight + width, sums.weight);
+            context.kernels.pointwise_weighted(image + i, target + i, weight, width, scaled, grad + i, sums.pointwise);
+            if (w.compares_neighbours()) sums.weight = std::accumulate(weight, weight + width, sums.weight);
         }
-        if (w.ssim == 0) return;
+        if (!w.compares_neighbours()) return;
         std::vector<float>& scratch = this_worker().ssim;
         fit_size(scratch, kSsimScratch);
         for (int64_t c = 0; c < column_blocks; ++c) {
             const SsimArgs args = {image + offset, target + offset, weights, grad + offset, height, width, row0, row1,
-                                   c * kColumns, std::min(width, (c + 1) * kColumns), ssim};
+                                   c * kColumns, std::min(width, (c + 1) * kColumns), scaled.ssim};
             sums.ssim += context.kernels.ssim(args, scratch.data());
         }
     });

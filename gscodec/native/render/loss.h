@@ -4,12 +4,9 @@
 #include <vector>
 
 #include "render/model.h"
+#include "shared/loss_terms.h"
 
 namespace gscodec {
-
-struct Weights {
-    float l1, l2, ssim;
-};
 
 struct LossValue {
     double loss;
@@ -27,7 +24,7 @@ struct Importance {
 
 // image, target, grad: planar (C, height, width).
 LossValue photometric_loss(const Context&, const float* image, const float* target, const Importance& importance,
-                           int n_channels, int64_t height, int64_t width, const Weights&, float* grad);
+                           int n_channels, int64_t height, int64_t width, const LossWeights&, float* grad);
 
 // What the loss is a mean of, over some of the samples.
 struct Sums {
@@ -37,6 +34,6 @@ struct Sums {
 };
 
 // The loss of all `count` samples, of parts that are always summed in the same order.
-LossValue finish(const std::vector<Sums>& parts, const Weights& w, double count, bool is_weighted);
+LossValue finish(const std::vector<Sums>& parts, const LossWeights& w, double count, bool is_weighted);
 
 }  // namespace gscodec

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "shared/loss_terms.h"
+
 namespace gscodec {
 
 constexpr int kBatch = 256;  // points worked on together: one full tile
@@ -88,9 +90,9 @@ struct KernelTable {
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
     // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].
-    void (*pointwise)(const float* a, const float* b, int64_t n, float l1, float l2, float* grad, double* sums);
+    void (*pointwise)(const float* a, const float* b, int64_t n, const LossWeights&, float* grad, double* sums);
     // The same where each value counts `weight` times, in grad and both sums; the plain sum d^2 is added to sums[2].
-    void (*pointwise_weighted)(const float* a, const float* b, const float* weight, int64_t n, float l1, float l2,
+    void (*pointwise_weighted)(const float* a, const float* b, const float* weight, int64_t n, const LossWeights&,
                                float* grad, double* sums);
     // SSIM of one block; returns the sum of SSIM over its pixels, by their weights. `scratch` has kSsimScratch values.
     double (*ssim)(const SsimArgs&, float* scratch);

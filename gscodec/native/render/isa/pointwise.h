@@ -16,8 +16,8 @@ inline void pointwise_step(Vec a, Vec b, Vec l1, Vec l2, Vec& grad, Vec& absolut
     square = fma(d, d, square);
 }
 
-void pointwise(const float* a, const float* b, int64_t n, float l1, float l2, float* grad, double* sums) {
-    const Vec w1 = splat(l1), w2 = splat(2 * l2);
+void pointwise(const float* a, const float* b, int64_t n, const LossWeights& weights, float* grad, double* sums) {
+    const Vec w1 = splat(weights.l1), w2 = splat(2 * weights.l2);
     Vec absolute = splat(0), square = splat(0), g;
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
@@ -45,9 +45,9 @@ inline void weighted_step(Vec a, Vec b, Vec w, Vec l1, Vec l2, Vec& grad, Vec (&
     sums[2] = sums[2] + square;
 }
 
-void pointwise_weighted(const float* a, const float* b, const float* weight, int64_t n, float l1, float l2, float* grad,
-                        double* sums) {
-    const Vec w1 = splat(l1), w2 = splat(2 * l2);
+void pointwise_weighted(const float* a, const float* b, const float* weight, int64_t n, const LossWeights& weights,
+                        float* grad, double* sums) {
+    const Vec w1 = splat(weights.l1), w2 = splat(2 * weights.l2);
     Vec totals[3] = {splat(0), splat(0), splat(0)}, g;
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
