@@ -38,6 +38,7 @@ demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
 	$(BIN)/gscodec compare samples/photo_dandelions.png $(DEMO)/photo_dandelions.png
 	@echo "The file is $(DEMO)/photo_dandelions.igs, the decoded picture $(DEMO)/photo_dandelions.png"
 
+test unit: export SKBUILD_CMAKE_DEFINE = GSCODEC_WERROR=ON
 test: lint types unit ## run linter, type checker and all tests
 
 lint: $(VENV)/dev ## check style (ruff)
