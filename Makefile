@@ -23,6 +23,7 @@ ASAN_TESTS ?= tests/io tests/format tests/profiles tests/container tests/corrupt
 KILLS ?= 100
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 	$(shell find gscodec/native -name "*.cpp" -o -name "*.h")
+NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu" -o -name "*.cuh")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -41,9 +42,10 @@ demo: $(VENV)/installed ## install, encode a sample, decode it, show the figures
 test unit: export SKBUILD_CMAKE_DEFINE = GSCODEC_WERROR=ON
 test: lint types unit ## run linter, type checker and all tests
 
-lint: $(VENV)/dev ## check style (ruff)
+lint: $(VENV)/dev ## check style (ruff, clang-format)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
 types: $(VENV)/dev ## check types (mypy --strict)
 	$(BIN)/mypy

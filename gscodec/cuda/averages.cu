@@ -1,4 +1,5 @@
-// Pictures in smaller sizes, and in integers of any depth (oracle: decoding/scaled.py, image/averages.py, image/levels.py).
+// Pictures in smaller sizes, and in integers of any depth (oracle: decoding/scaled.py, image/averages.py,
+// image/levels.py).
 //
 //   average_columns   thread a value of rows   rows of a lattice, each shrunk to m cells; grid: values, rows
 //   add_rows          thread a sum of rows     what such rows add to the outputs that they meet; grid: values, outputs

@@ -1,8 +1,8 @@
 // Which tiles a Gaussian meets, and the counting of them: shared by tile_bin.cu, whose Gaussians lie in memory, and by
 // fit.cu, which makes them first (spec/igs.md, "Tiles").
 //
-// A block owns BIN_GAUSSIANS Gaussians. One warp derives their axes and ellipses, a lane each, which is the float64 work;
-// then ROW_LANES lanes share a Gaussian, a row of tiles each.
+// A block owns BIN_GAUSSIANS Gaussians. One warp derives their axes and ellipses, a lane each, which is the float64
+// work; then ROW_LANES lanes share a Gaussian, a row of tiles each.
 
 struct Root {
     __device__ double operator()(double x) const { return sqrt(x); }
@@ -48,8 +48,9 @@ struct TileRect {
     int x0, y0, x1, y1;  // half-open
 };
 
-// Fills rows 0 .. n_max of axes, ellipses, rows and counts, and adds to tile_counts. Where that is null nothing is counted,
-// where axes are null Gaussians are only loaded. `load(i, shown)` gives Gaussian i, or says that it is not shown.
+// Fills rows 0 .. n_max of axes, ellipses, rows and counts, and adds to tile_counts. Where that is null nothing is
+// counted, where axes are null Gaussians are only loaded. `load(i, shown)` gives Gaussian i, or says that it is not
+// shown.
 template <class Load>
 __device__ inline void count_block(int n_max, const Load& load, double support_q, TileRect tiles, double* axes,
                                    double* ellipses, int* rows, int* counts, int* tile_counts) {

@@ -1,16 +1,16 @@
 // Blending at the points of one tile, shared by the forward and the backward kernel (spec/igs.md, "Blending").
 //
-// A block of THREADS threads works on a 16 x 16 lattice of points, PIXELS neighbours of a row a thread: each warp has an
-// 8 x 8 part, so that its points are near to the same Gaussians. The tile's list goes through shared memory in batches
-// of BATCH; a list that fits is loaded once.
-//   shorten     what of the list may be among the K nearest of some point of the warp. sqrt(q) has a least and a greatest
-//               value over the box around the points; whoever's least is above the K-th smallest of the greatest is out.
-//               Lanes are Gaussians. The CPU engine does the same (native/render/isa/shortlists.h)
+// A block of THREADS threads works on a 16 x 16 lattice of points, PIXELS neighbours of a row a thread: each warp has
+// an 8 x 8 part, so that its points are near to the same Gaussians. The tile's list goes through shared memory in
+// batches of BATCH; a list that fits is loaded once.
+//   shorten     what of the list may be among the K nearest of some point of the warp. sqrt(q) has a least and a
+//               greatest value over the box around the points; whoever's least is above the K-th smallest of the
+//               greatest is out. Lanes are Gaussians. The CPU engine does the same (native/render/isa/shortlists.h)
 //   select      the K-th smallest q of each point and the least: blocks of K values, sorted by a network (Batcher) and
 //               merged with the K smallest so far, of which only the last merge need not leave an order
 //   blend       weights 2^(q_min - q) of those within the K-th value, 0 for the others, without a branch. Where some
-//               point of the warp found more than K within it, distances are equal, and the walk is repeated by the rule
-//               that the lower indices are taken
+//               point of the warp found more than K within it, distances are equal, and the walk is repeated by the
+//               rule that the lower indices are taken
 // Values of a point do not depend on the other points of its warp: what the shortlist leaves out adds exact zeros.
 // q is in units in which exp(-q / 2) = 2^-q; the axes carry the factor. Channels go in passes of PASS.
 
@@ -110,10 +110,14 @@ struct Box {
 
     // Columns and rows ascend over a warp.
     __device__ static Box around(const Points& at) {
-        const real left = __shfl_sync(FULL_MASK, at.x[0], 0), right = __shfl_sync(FULL_MASK, at.x[PIXELS - 1], WARP - 1);
+        const real left = __shfl_sync(FULL_MASK, at.x[0], 0),
+                   right = __shfl_sync(FULL_MASK, at.x[PIXELS - 1], WARP - 1);
         const real top = __shfl_sync(FULL_MASK, at.y, 0), bottom = __shfl_sync(FULL_MASK, at.y, WARP - 1);
-        return {real(0.5) * (left + right), real(0.5) * (top + bottom), real(0.5) * (right - left),
-                real(0.5) * (bottom - top), larger(magnitude(left), magnitude(right)),
+        return {real(0.5) * (left + right),
+                real(0.5) * (top + bottom),
+                real(0.5) * (right - left),
+                real(0.5) * (bottom - top),
+                larger(magnitude(left), magnitude(right)),
                 larger(magnitude(top), magnitude(bottom))};
     }
 };
@@ -133,9 +137,9 @@ struct Bounds {
         const real furthest = multiply_add(real(2), corner, cc + a.q() + b.q());
         // What rounding may do to U and V, here and where the points' own are computed: about 64 units in the last
         // place of float, far more in double.
-        const real sum = multiply_add(box.far_x, magnitude(g.u_x) + magnitude(g.v_x),
-                                      multiply_add(box.far_y, magnitude(g.u_y) + magnitude(g.v_y),
-                                                   magnitude(g.u_0) + magnitude(g.v_0)));
+        const real sum = multiply_add(
+            box.far_x, magnitude(g.u_x) + magnitude(g.v_x),
+            multiply_add(box.far_y, magnitude(g.u_y) + magnitude(g.v_y), magnitude(g.u_0) + magnitude(g.v_0)));
         const real slack = multiply_add(sum, real(4e-6), real(1e-18));
         return {multiply_add(cc - magnitude(ac) - magnitude(bc), inverse_root(cc), -slack),
                 multiply_add(furthest, inverse_root(furthest), slack)};
@@ -196,8 +200,8 @@ struct TileList {
         limit = __shfl_sync(FULL_MASK, warp_sort(limit, lane), TOP_K - 1);
     }
 
-    // As `bound`, where thresholds of the new points are known: no q above the greatest of them counts. `of_lane` is that
-    // of this lane's points. What rounding does to the root is small beside the slack in Bounds.
+    // As `bound`, where thresholds of the new points are known: no q above the greatest of them counts. `of_lane` is
+    // that of this lane's points. What rounding does to the root is small beside the slack in Bounds.
     __device__ void bound(real of_lane) {
         shortened_first = -1;
         limit = root(warp_largest(of_lane));

@@ -37,8 +37,7 @@ __device__ inline T warp_sum(T value) {
 
 // The largest of the warp, in every lane.
 __device__ inline real warp_largest(real value) {
-    for (int mask = WARP / 2; mask > 0; mask >>= 1)
-        value = larger(value, __shfl_xor_sync(FULL_MASK, value, mask));
+    for (int mask = WARP / 2; mask > 0; mask >>= 1) value = larger(value, __shfl_xor_sync(FULL_MASK, value, mask));
     return value;
 }
 
@@ -81,8 +80,8 @@ __device__ constexpr int next_power_of_two(int n) {
     return p;
 }
 
-// Sums of V values over groups of G neighbouring lanes: lane g of a group gets those of EACH values from EACH g on, 0 for
-// what lies beyond V. Each exchange halves what a lane still carries.
+// Sums of V values over groups of G neighbouring lanes: lane g of a group gets those of EACH values from EACH g on, 0
+// for what lies beyond V. Each exchange halves what a lane still carries.
 template <int G, int V, int EACH>
 __device__ inline void group_scatter_sum(const real (&values)[V], int lane, real (&sums)[EACH]) {
     static_assert(EACH * G >= V, "room for all");

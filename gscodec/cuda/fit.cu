@@ -1,8 +1,9 @@
 // What a training step does besides rendering (CPU: fit/trainee.py, fit/optimizer.py; the plan: fit/plan.py).
 //
 //   begin_step    one thread          the step's decisions from the plan into `now`; the cursor moves on
-//   show          block of 32         parameters as they train -> Gaussians as they are shown, at the level's gains, and
-//                                     the first part of their tile lists (binning.cuh); may take the decisions itself
+//   show          block of 32         parameters as they train -> Gaussians as they are shown, at the level's gains,
+//                                     and the first part of their tile lists (binning.cuh); may take the decisions
+//                                     itself
 //   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far;
 //                                     how much the step's gradients weigh
 //   finish_step   warp a Gaussian     moments -> gradients (gather.cuh); one more block does what finish_loss does, and
@@ -90,8 +91,8 @@ struct Activate {
     }
 };
 
-// With `begins` this is also begin_step: every block reads the plan, and the cursor stays until finish_step, since others
-// may still have to read it. Null axes: nothing but the Gaussians is made.
+// With `begins` this is also begin_step: every block reads the plan, and the cursor stays until finish_step, since
+// others may still have to read it. Null axes: nothing but the Gaussians is made.
 extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
     show(int n_present, int n_columns, int n_levels, int begins, const int* plan_ints, const float* plan_factors,
          int n_steps, int* now_ints, float* now_floats, const float* rows, const float* log_gains,
@@ -112,8 +113,8 @@ extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
     count_block(n_present, load, support_q, {x0, y0, x1, y1}, axes, ellipses, tile_rows, counts, tile_counts);
 }
 
-// partials (n, width) f32, see partial_sums.cuh; the plain sum of d^2 is column `square`. The weights are divided by the
-// number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
+// partials (n, width) f32, see partial_sums.cuh; the plain sum of d^2 is column `square`. The weights are divided by
+// the number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
 __device__ inline void finish_block(const float* partials, int n, int width, int square,
                                     const gscodec::LossTerms<double>& weights, double per_sample, int by_loss,
                                     float prefix_power, int n_gains, const float* log_gains, float* best_gains,
@@ -146,17 +147,16 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     finish_loss(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
                 double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
                 float* best_gains, int* now_ints, float* now_floats) {
-    finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains,
-                 best_gains, now_ints, now_floats);
+    finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains, best_gains,
+                 now_ints, now_floats);
 }
 
 // Block 0 comes first and has the most to do. The rest reads nothing that it writes.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     finish_step(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
                 double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
-                float* best_gains, int* now_ints, float* now_floats, int n_present, const int* starts,
-                const int* slots, const real* moments, int n_channels, const double* inv_scales, const double* axes,
-                real* grads) {
+                float* best_gains, int* now_ints, float* now_floats, int n_present, const int* starts, const int* slots,
+                const real* moments, int n_channels, const double* inv_scales, const double* axes, real* grads) {
     static_assert(FINISH_THREADS == GATHER_THREADS, "both parts have the same blocks");
     if (blockIdx.x == 0) {
         finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains,
@@ -224,9 +224,9 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
             mean[place] = m;
             square[place] = s;
             const float deviation = sqrtf(s / corrections[j][1]) + constants.epsilon;
-            const float rate = k < 2 ? constants.rate_mean
-                                     : (is_scale ? constants.rate_scale
-                                                 : (k == 4 ? constants.rate_rotation : constants.rate_feature));
+            const float rate =
+                k < 2 ? constants.rate_mean
+                      : (is_scale ? constants.rate_scale : (k == 4 ? constants.rate_rotation : constants.rate_feature));
             value -= factor * rate * (m / corrections[j][0] / deviation) * units[place];
             if (is_scale) value -= factor * constants.widening;
         }

@@ -1,7 +1,7 @@
 // The gradient of one Gaussian from the moments of its pairs, by a warp: shared by raster_backward.cu and fit.cu.
 //
-// As many lanes as a pair has moments, up to a power of two, read them side by side, and so several pairs at a time. Sums
-// run in float64, in an order that the Gaussian's pairs alone decide.
+// As many lanes as a pair has moments, up to a power of two, read them side by side, and so several pairs at a time.
+// Sums run in float64, in an order that the Gaussian's pairs alone decide.
 
 __device__ inline void gather_row(int i, const int* starts, const int* slots, const real* moments, int n_channels,
                                   const double* inv_scales, const double* axes, real* grads) {

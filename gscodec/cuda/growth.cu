@@ -134,7 +134,8 @@ extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
         const long long pixel = first + k * GROWTH_THREADS;
         if (pixel >= n) continue;
         double p = 1.0 / n;
-        if (total[0] > 0 && total[0] <= kLargest) p = (1 - uniform_share) * density[pixel] / total[0] + uniform_share / n;
+        if (total[0] > 0 && total[0] <= kLargest)
+            p = (1 - uniform_share) * density[pixel] / total[0] + uniform_share / n;
         // A trace everywhere: the draw would come back empty-handed where the allowed part has no error left.
         if (allowed) p = allowed[pixel] ? p + 1e-12 : 0;
         const Words words = philox((u64)pixel, draw, seed);

@@ -1,17 +1,17 @@
 // Quantised Gaussians: their shapes, features and ranges from integers (spec/igs.md, "Quantised Gaussians"; CPU:
 // native/codec/lattice_math.h, profiles/lattice.py). The kernels of profiles `packed` and `coded` share it.
 //
-// All that decides how many bits a value has is integer arithmetic. What is left are products of binary64 that are exact
-// or rounded once, in the spec's order and never contracted (sources.py): means, inverse scales and rotations have the
-// bits that the CPU finds. Features are sums of a few products, which may differ in the last place.
+// All that decides how many bits a value has is integer arithmetic. What is left are products of binary64 that are
+// exact or rounded once, in the spec's order and never contracted (sources.py): means, inverse scales and rotations
+// have the bits that the CPU finds. Features are sums of a few products, which may differ in the last place.
 #pragma once
 
 // round(2^(30 - i / 32))
-__constant__ int MANTISSA[32] = {
-    1073741824, 1050733751, 1028218693, 1006186087, 984625594, 963527098, 942880699, 922676710,
-    902905651, 883558244, 864625413, 846098274, 827968132, 810226483, 792865000, 775875538,
-    759250125, 742980960, 727060411, 711481005, 696235434, 681316545, 666717336, 652430958,
-    638450708, 624770026, 611382493, 598281827, 585461881, 572916640, 560640218, 548626854};
+__constant__ int MANTISSA[32] = {1073741824, 1050733751, 1028218693, 1006186087, 984625594, 963527098, 942880699,
+                                 922676710,  902905651,  883558244,  864625413,  846098274, 827968132, 810226483,
+                                 792865000,  775875538,  759250125,  742980960,  727060411, 711481005, 696235434,
+                                 681316545,  666717336,  652430958,  638450708,  624770026, 611382493, 598281827,
+                                 585461881,  572916640,  560640218,  548626854};
 
 // 2^exponent of a normal number.
 __device__ inline double two_to(int exponent) { return __longlong_as_double((long long)(1023 + exponent) << 52); }
@@ -32,9 +32,7 @@ __device__ inline int sine(int v) {
 
 __device__ inline int floor_log2(unsigned long long value) { return 63 - __clzll((long long)value); }
 
-__device__ inline int clamped(int value, int low, int high) {
-    return value < low ? low : value > high ? high : value;
-}
+__device__ inline int clamped(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
 // `rotation_from` has 12 entries.
 __device__ inline int rotation_bits_of(const unsigned char* rotation_from, int elongation) {

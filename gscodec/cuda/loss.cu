@@ -35,8 +35,8 @@
 //
 // Arithmetic is float32 whatever REAL is, since so is all that goes in and comes out.
 //
-// Buffers: image, target, grad (C, H, W) f32; weight (1 or C, H, W) f32, what each sample counts, or null, whose planes are
-// weight_stride apart, 0 where there is one for all channels; partials (blocks, 2 to LOSS_COLUMNS) f32, see
+// Buffers: image, target, grad (C, H, W) f32; weight (1 or C, H, W) f32, what each sample counts, or null, whose planes
+// are weight_stride apart, 0 where there is one for all channels; partials (blocks, 2 to LOSS_COLUMNS) f32, see
 // partial_sums.cuh.
 
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
@@ -60,9 +60,9 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
         for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
 }
 
-// partials (blocks, 1) of d^2 between codes (H, W, C), which stand for code / peak, and target (C, H, W); a second column
-// of what pixels count (H, W) times that, unless `counts` is null. POINT_EACH pixels a thread, and no gradient: what a
-// finished file is off by.
+// partials (blocks, 1) of d^2 between codes (H, W, C), which stand for code / peak, and target (C, H, W); a second
+// column of what pixels count (H, W) times that, unless `counts` is null. POINT_EACH pixels a thread, and no gradient:
+// what a finished file is off by.
 template <class Code>
 __device__ inline void compare_codes(const Code* codes, const float* target, const float* counts, int n_channels,
                                      long long plane, float peak, float* partials) {
@@ -93,14 +93,14 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
 }
 
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
-    compare_words(const unsigned short* codes, const float* target, const float* counts, int n_channels, long long plane,
-                  float peak, float* partials) {
+    compare_words(const unsigned short* codes, const float* target, const float* counts, int n_channels,
+                  long long plane, float peak, float* partials) {
     compare_codes(codes, target, counts, n_channels, plane, peak, partials);
 }
 
 constexpr int kReach = SSIM_TAPS / 2;
-constexpr int kOutputs = SSIM_THREADS - 2 * kReach;    // columns of the gradient
-constexpr int kInputs = SSIM_THREADS + 2 * kReach;     // columns of the image; derivatives have a thread each
+constexpr int kOutputs = SSIM_THREADS - 2 * kReach;  // columns of the gradient
+constexpr int kInputs = SSIM_THREADS + 2 * kReach;   // columns of the image; derivatives have a thread each
 
 // Weight at a distance from the centre, in px.
 __device__ constexpr float tap(int distance) {
@@ -245,8 +245,7 @@ __device__ inline void sweep(const float* image, const float* target, const floa
             if (WEIGHTED) map.scale(map_here ? weight[map_row * width + map_column] : 0.0f);
             dissimilarity += counts && map_row >= row0 && map_row < row1 ? map.value : 0.0f;
             means[place][thread] = map_here ? map.to_mean : 0.0f;
-            squares[place][thread] = {map_here ? map.to_sum_square : 0.0f,
-                                      map_here ? map.to_difference_square : 0.0f};
+            squares[place][thread] = {map_here ? map.to_sum_square : 0.0f, map_here ? map.to_difference_square : 0.0f};
             __syncthreads();
 
             const bool output_here = has_output && output_row >= row0 && output_row < row1;
@@ -267,8 +266,7 @@ __device__ inline void sweep(const float* image, const float* target, const floa
             to_d = to_difference_square.push(to_d);
             if (output_here) {
                 const float by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
-                const float by_point =
-                    WEIGHTED ? loss.add(x - y, weight[output], weights) : loss.add(x - y, weights);
+                const float by_point = WEIGHTED ? loss.add(x - y, weight[output], weights) : loss.add(x - y, weights);
                 grad[output] = multiply_add(weights.ssim, by_ssim, by_point);
             }
         }
@@ -285,14 +283,14 @@ __device__ inline void sweep(const float* image, const float* target, const floa
 }
 
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
-    ssim_loss(const float* image, const float* target, int height, int width, int rows,
-              gscodec::LossWeights weights, float* grad, float* partials) {
+    ssim_loss(const float* image, const float* target, int height, int width, int rows, gscodec::LossWeights weights,
+              float* grad, float* partials) {
     sweep<false>(image, target, nullptr, 0, height, width, rows, weights, grad, partials);
 }
 
 extern "C" __global__ void __launch_bounds__(SSIM_THREADS, SSIM_BLOCKS)
-    weighted_ssim_loss(const float* image, const float* target, const float* weight, long long weight_stride, int height,
-                       int width, int rows, gscodec::LossWeights weights, float* grad, float* partials) {
+    weighted_ssim_loss(const float* image, const float* target, const float* weight, long long weight_stride,
+                       int height, int width, int rows, gscodec::LossWeights weights, float* grad, float* partials) {
     sweep<true>(image, target, weight, weight_stride, height, width, rows, weights, grad, partials);
 }
 

@@ -2,8 +2,8 @@
 //
 // Whoever compares pictures writes one row a block, float32: a sum for each term of LossWeights, or for those of single
 // samples where that is all there are; where pixels have weights, each of these by them, and after them the plain sum
-// d^2. One block then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles without: 131 KB), so
-// the cost is that of a launch.
+// d^2. One block then adds the rows up in float64. There are few (864 at 2048 x 2048 x 3 with SSIM, 16,384 tiles
+// without: 131 KB), so the cost is that of a launch.
 
 // Each of V values summed over a block of THREADS threads, in all of them. At most once in a kernel for each V and T.
 template <int THREADS, int V, class T>

@@ -1,32 +1,33 @@
 // Gradients (oracle: render/reference.py, backward; CPU: native/render/isa/accumulate.h and gradients.cpp).
 //
-//   backward_tiles     block a tile        blends the tile's pixels again, takes the gradient to them (given, or that of
-//                                          the L1 and L2 loss to a target, or both), and sums for every Gaussian of the
-//                                          list the moments that its gradient needs
+//   backward_tiles     block a tile        blends the tile's pixels again, takes the gradient to them (given, or that
+//                                          of the L1 and L2 loss to a target, or both), and sums for every Gaussian of
+//                                          the list the moments that its gradient needs
 //   weighted_backward_tiles             the same where pixels count differently: apart, since registers are short
-//   chosen_backward_tiles               the same from the picture and the choices that blend_tiles left, and a gradient:
+//   chosen_backward_tiles               the same from the picture and the choices that blend_tiles left, and a
+//                                       gradient:
 //                                          nothing is selected or blended again
 //   gather_gradients   warp a Gaussian     its moments over all tiles, in the order of its pairs; then parameters
 //
 // With w_i the normalised weight, h_i = w_i (sum_c g_c f_ic - sum_c g_c v_c) is -2 dL/dq_i, and the chain to mean,
-// scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. h is linear in
-// the channels, so passes over channels add up.
+// scales and rotation needs only the sums of h U, h V, h U^2, h U V, h V^2: no pixel touches a parameter. h is linear
+// in the channels, so passes over channels add up.
 //
-// A warp sums over its 64 pixels for CHUNK Gaussians at a time. First lanes are pixels: weights go to shared memory, for
-// Gaussians that some pixel blends. Then GROUPS lanes are one Gaussian, each with every GROUPS-th pixel, and sums grow in
-// registers; they meet in a few exchanges a chunk, not a Gaussian. Sums over warps go through shared memory. Each order
-// is fixed: no atomics, the same bytes every time.
+// A warp sums over its 64 pixels for CHUNK Gaussians at a time. First lanes are pixels: weights go to shared memory,
+// for Gaussians that some pixel blends. Then GROUPS lanes are one Gaussian, each with every GROUPS-th pixel, and sums
+// grow in registers; they meet in a few exchanges a chunk, not a Gaussian. Sums over warps go through shared memory.
+// Each order is fixed: no atomics, the same bytes every time.
 //
 // Buffers as in raster_forward.cu, and: grad_image, target, picture f32 at row * row_stride + column * pixel_stride +
 // channel * channel_stride, either of the first two may be null; weight (1 or C, H, W) f32, what each sample's loss
-// counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T, POINTWISE_TERMS) f32
-// sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or null; moments (P,
-// MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real: mean x, y (per px),
-// inverse scales, rotation, features.
+// counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T,
+// POINTWISE_TERMS) f32 sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or
+// null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
+// mean x, y (per px), inverse scales, rotation, features.
 //
 // Floor at 2048 x 2048, 10K Gaussians, C = 3: target and loss 50 MB, moments 16 MB written and read (25 us at 3.35
-// TB/s); three walks over the lists plus about 10 blended Gaussians a pixel at 30 operations, about 5 G lane operations,
-// 0.2 ms at 28 T/s. From choices: 150 MB of them, picture and gradient (45 us), and one walk.
+// TB/s); three walks over the lists plus about 10 blended Gaussians a pixel at 30 operations, about 5 G lane
+// operations, 0.2 ms at 28 T/s. From choices: 150 MB of them, picture and gradient (45 us), and one walk.
 
 constexpr int kValues = MOMENTS + PASS;
 
@@ -74,9 +75,9 @@ __device__ inline void sum_pixels(const Member& m, const Slope* slopes, const re
     }
 }
 
-// Puts weights into shared memory for the Gaussians of the shortlist from place k on that some pixel of the warp blends,
-// until CHUNK are there or none is left. Returns how many, and where in the batch this lane's Gaussian is: BATCH if
-// nowhere.
+// Puts weights into shared memory for the Gaussians of the shortlist from place k on that some pixel of the warp
+// blends, until CHUNK are there or none is left. Returns how many, and where in the batch this lane's Gaussian is:
+// BATCH if nowhere.
 template <bool TIES>
 __device__ inline int fill_chunk(const TileList& list, const Points& at, const Choice (&choice)[PIXELS],
                                  const real (&inverse_total)[PIXELS], int (&room)[PIXELS],
@@ -131,7 +132,8 @@ __device__ inline void sum_moments(TileList& list, const Box& box, const Points&
             group_scatter_sum<GROUPS>(sums, lane, share);
 #pragma unroll
             for (int s = 0; s < kEach; ++s)
-                if (mine < BATCH && group * kEach + s < kValues) workspace.sums[warp][mine][group * kEach + s] = share[s];
+                if (mine < BATCH && group * kEach + s < kValues)
+                    workspace.sums[warp][mine][group * kEach + s] = share[s];
             __syncwarp();  // weights may be replaced
         }
         __syncthreads();
@@ -154,11 +156,12 @@ __device__ inline void sum_moments(TileList& list, const Box& box, const Points&
 
 template <bool WEIGHTED>
 __device__ inline void backward_tile(const int* offsets, const int* indices, const double* means, const double* axes,
-                                     const float* features, int feature_stride, const float* background,
-                                     int n_channels, int tile_x0, int tile_y0, int tile_columns, int height, int width,
+                                     const float* features, int feature_stride, const float* background, int n_channels,
+                                     int tile_x0, int tile_y0, int tile_columns, int height, int width,
                                      const float* grad_image, const float* target, long long row_stride,
-                                     long long pixel_stride, long long channel_stride, const gscodec::LossWeights& weights,
-                                     const float* weight, long long weight_stride, float* loss_partials, real* moments) {
+                                     long long pixel_stride, long long channel_stride,
+                                     const gscodec::LossWeights& weights, const float* weight, long long weight_stride,
+                                     float* loss_partials, real* moments) {
     constexpr int kSums = POINTWISE_TERMS + WEIGHTED;
     __shared__ Member staged[BATCH + 1];
     __shared__ unsigned char members[WARPS][BATCH + TOP_K];
@@ -167,8 +170,22 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
     const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
     const int thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
     const int pair0 = offsets[tile];
-    TileList list = {indices + pair0, offsets[tile + 1] - pair0, tile_x, tile_y, means, axes, features, feature_stride,
-                     n_channels, staged, members[warp], -1, -1, -1, 0, 0};
+    TileList list = {indices + pair0,
+                     offsets[tile + 1] - pair0,
+                     tile_x,
+                     tile_y,
+                     means,
+                     axes,
+                     features,
+                     feature_stride,
+                     n_channels,
+                     staged,
+                     members[warp],
+                     -1,
+                     -1,
+                     -1,
+                     0,
+                     0};
     Points at;
     at.y = (real)point_row() + real(0.5);
 #pragma unroll
@@ -205,7 +222,8 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                     if (target) {
                         const real d = values[p][c] - (real)target[place];
                         if (WEIGHTED)
-                            g += loss.add(d, (real)weight[(channel + c) * weight_stride + row * width + column], weights);
+                            g += loss.add(d, (real)weight[(channel + c) * weight_stride + row * width + column],
+                                          weights);
                         else
                             g += loss.add(d, weights);
                     }
@@ -247,9 +265,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     weighted_backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
                             const float* features, int feature_stride, const float* background, int n_channels,
                             int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
-                            const float* target, long long row_stride, long long pixel_stride,
-                            long long channel_stride, gscodec::LossWeights weights, const float* weight,
-                            long long weight_stride, float* loss_partials, real* moments) {
+                            const float* target, long long row_stride, long long pixel_stride, long long channel_stride,
+                            gscodec::LossWeights weights, const float* weight, long long weight_stride,
+                            float* loss_partials, real* moments) {
     backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
                         channel_stride, weights, weight, weight_stride, loss_partials, moments);
@@ -266,8 +284,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     __shared__ Workspace workspace;
     const int tile = blockIdx.x, tile_x = tile_x0 + tile % tile_columns, tile_y = tile_y0 + tile / tile_columns;
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, pair0 = offsets[tile];
-    TileList list = {indices + pair0, offsets[tile + 1] - pair0, tile_x, tile_y, means, axes, features, feature_stride,
-                     n_channels, staged, members[warp], -1, -1, -1, 0, 0};
+    TileList list = {indices + pair0,
+                     offsets[tile + 1] - pair0,
+                     tile_x,
+                     tile_y,
+                     means,
+                     axes,
+                     features,
+                     feature_stride,
+                     n_channels,
+                     staged,
+                     members[warp],
+                     -1,
+                     -1,
+                     -1,
+                     0,
+                     0};
     if (!list.length) return;
     Points at;
     at.y = (real)point_row() + real(0.5);

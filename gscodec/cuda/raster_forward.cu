@@ -27,10 +27,9 @@ __device__ inline void store(SAMPLE* to, real value) {
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     blend_tiles(const int* offsets, const int* indices, const double* means, const double* axes, const float* features,
-                int feature_stride, const float* background, int n_channels, int tile_x0, int tile_y0,
-                int tile_columns, const int* column_starts, const real* columns, const int* row_starts,
-                const real* rows, long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out,
-                real* choices) {
+                int feature_stride, const float* background, int n_channels, int tile_x0, int tile_y0, int tile_columns,
+                const int* column_starts, const real* columns, const int* row_starts, const real* rows,
+                long long row_stride, long long pixel_stride, long long channel_stride, SAMPLE* out, real* choices) {
     __shared__ Member staged[BATCH + 1];
     __shared__ unsigned char members[WARPS][BATCH + TOP_K];
     const int tile = blockIdx.x, tile_x = tile % tile_columns, tile_y = tile / tile_columns;
@@ -38,8 +37,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const int row0 = row_starts[tile_y], row1 = row_starts[tile_y + 1];
     if (column0 >= column1 || row0 >= row1) return;
     const int first = offsets[tile];
-    TileList list = {indices + first, offsets[tile + 1] - first, tile_x0 + tile_x, tile_y0 + tile_y, means, axes, features,
-                     feature_stride, n_channels, staged, members[threadIdx.x / WARP], -1, -1, -1, 0, 0};
+    TileList list = {indices + first,
+                     offsets[tile + 1] - first,
+                     tile_x0 + tile_x,
+                     tile_y0 + tile_y,
+                     means,
+                     axes,
+                     features,
+                     feature_stride,
+                     n_channels,
+                     staged,
+                     members[threadIdx.x / WARP],
+                     -1,
+                     -1,
+                     -1,
+                     0,
+                     0};
     for (int top = row0; top < row1; top += TILE_SIZE) {
         for (int left = column0; left < column1; left += TILE_SIZE) {
             const int row = top + point_row();

@@ -12,8 +12,8 @@ __device__ inline int nearest_tile(double position, int begin, int count) {
     return tile < begin + count - 1 ? (int)tile - begin : count - 1;
 }
 
-// The K smallest distances offered, of equals those offered first, in the order in which they were: that of the list, in
-// which weights are summed.
+// The K smallest distances offered, of equals those offered first, in the order in which they were: that of the list,
+// in which weights are summed.
 struct Kept {
     real q[TOP_K];
     int place[TOP_K];  // in the lists; -1 where there is none

@@ -1,17 +1,19 @@
 // Tile lists: for each tile, by ascending index, the Gaussians whose support ellipse meets it (spec/igs.md, "Tiles";
 // oracle: render/reference.py, bin; CPU: native/render/binning.cpp).
 //
-//   count_pairs             block of 32 Gaussians   axes, support ellipse, rows of tiles; how many tiles each meets, and
-//                                                   how many Gaussians each tile: binning.cuh
+//   count_pairs             block of 32 Gaussians   axes, support ellipse, rows of tiles; how many tiles each meets,
+//                                                   and how many Gaussians each tile: binning.cuh
 //   scan_lists              block a chunk           exclusive sums of both counts: `starts` of Gaussians, `offsets` of
 //                                                   tiles. Every block adds up all that comes before it by itself
-//   sum_chunks, scan_chunks block a chunk           the same for one array in two launches, where there are too many for that
-//   emit_pairs              8 lanes a Gaussian      its pairs into the lists of their tiles, in an order that timing decides
+//   sum_chunks, scan_chunks block a chunk           the same for one array in two launches, where there are too many
+//                                                   for that
+//   emit_pairs              8 lanes a Gaussian      its pairs into the lists of their tiles, in an order that timing
+//                                                   decides
 //   sort_lists              warp a tile             the list by owner, and each pair's slot for the backward pass
 //   place_points            thread a point          a window's columns and rows by tile
 //
-// Nothing is read back to the host. Pairs have a capacity; when they need more, the sums are all 0, so that every list is
-// empty, and `needed` notes how many there are.
+// Nothing is read back to the host. Pairs have a capacity; when they need more, the sums are all 0, so that every list
+// is empty, and `needed` notes how many there are.
 //
 // tile_counts is 0 before and after: count_pairs counts a tile's pairs up, emit_pairs hands out places by counting them
 // down again, or, where there is no room, clears it.
@@ -25,7 +27,8 @@
 //   entries (P, 2) i32         by tile: number of the pair, and its owner; pairs are numbered Gaussian by Gaussian
 //   indices, slots (P,) i32    the owners in order; where a pair stands in indices
 //
-// Compiled with --fmad=false: the lists are derived in float64 in the spec's order of operations, so that engines agree.
+// Compiled with --fmad=false: the lists are derived in float64 in the spec's order of operations, so that engines
+// agree.
 
 struct Stored {
     const int* n_shown;
@@ -302,7 +305,8 @@ __device__ inline void sort_by_bits(const int2* list, int n, int first, unsigned
 extern "C" __global__ void __launch_bounds__(SORT_THREADS)
     sort_lists(int n_tiles, const int* offsets, const int* entries, int* indices, int* slots) {
     constexpr int kTiles = SORT_THREADS / WARP, kWords = SORT_BITS / 32;
-    static_assert(kTiles * SORT_SHORT <= SORT_MEDIUM && SORT_MEDIUM <= 2 * kWords, "shared memory is used for all three");
+    static_assert(kTiles * SORT_SHORT <= SORT_MEDIUM && SORT_MEDIUM <= 2 * kWords,
+                  "shared memory is used for all three");
     __shared__ int4 staged[2 * kWords / 4];
     const int2* const pairs = reinterpret_cast<const int2*>(entries);
     const int tile0 = blockIdx.x * kTiles, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
@@ -324,8 +328,8 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS)
     }
 }
 
-// The points start + (origin + i + 0.5) step of one axis, i = 0 .. n - 1: which lie in each of the tiles begin .. end - 1, those
-// outside in the nearest, and where, from their tile's corner. Thread n writes the ends of what comes last.
+// The points start + (origin + i + 0.5) step of one axis, i = 0 .. n - 1: which lie in each of the tiles begin .. end -
+// 1, those outside in the nearest, and where, from their tile's corner. Thread n writes the ends of what comes last.
 __device__ inline void place_axis(double start, double step, int origin, int n, int begin, int end, int* starts,
                                   real* places) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -342,7 +346,8 @@ __device__ inline void place_axis(double start, double step, int origin, int n, 
     for (int t = tiles[0] + 1; t <= tiles[1]; ++t) starts[t - begin] = i;
 }
 
-// Rows row0 .. row0 + height of a window. Grid: threads for the longer axis; x, y. column_starts (tile columns + 1,) i32 and columns (width,) real px, rows likewise.
+// Rows row0 .. row0 + height of a window. Grid: threads for the longer axis; x, y. column_starts (tile columns + 1,)
+// i32 and columns (width,) real px, rows likewise.
 extern "C" __global__ void place_points(double x, double step_x, int width, int x0, int x1, double y, double step_y,
                                         int row0, int height, int y0, int y1, int* column_starts, real* columns,
                                         int* row_starts, real* rows) {

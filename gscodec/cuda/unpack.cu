@@ -6,8 +6,8 @@
 // bits that the CPU finds: conversions are exact, and what is left is one or two float64 operations in the spec's
 // order. Other profiles: unpack_packed.cu, unpack_coded.cu. Records are checked on the host, where their checksums are.
 //
-// Buffers: words (N, 5 + C) u16 as stored; counts (L,) i32 and gains (L,) f64 of generations that are there: Gaussians up to
-// and with each, and the factor on their inverse scales; means (N, 2), inv_scales (N, 2), rotations (N,) f64;
+// Buffers: words (N, 5 + C) u16 as stored; counts (L,) i32 and gains (L,) f64 of generations that are there: Gaussians
+// up to and with each, and the factor on their inverse scales; means (N, 2), inv_scales (N, 2), rotations (N,) f64;
 // features (N, C) f32.
 //
 // Floor: 200K RGB records, 3.2 MB in and 10.4 MB out, 4 us at 3.35 TB/s.

@@ -3,8 +3,8 @@
 //   decode_pages   thread a page      bytes to the integers of its Gaussians, one after the other
 //   place_codes    block a page       integers to Gaussians, a thread each
 //
-// A page decodes alone and from its first byte to its last, so pages are what there is to do at once: 2,000 of them in a
-// file of a million Gaussians, a warp for every second processor's scheduler of a large GPU. Streams come in the same
+// A page decodes alone and from its first byte to its last, so pages are what there is to do at once: 2,000 of them in
+// a file of a million Gaussians, a warp for every second processor's scheduler of a large GPU. Streams come in the same
 // order in every page, so that a warp's pages share the table that lies in shared memory: tokens by slot, and where a
 // token's slots begin and how many it has. The latency of a token, two reads there and a multiplication, is what a page
 // takes: about 100 cycles x 3,000 tokens, 0.2 ms (predicted).
@@ -12,10 +12,10 @@
 // Nothing is read outside a page and nothing written outside its Gaussians, whatever the bytes are. A page that is none
 // keeps `good` at 0 and raises `fault`, as a value outside its range does: the host's decoder then says what is wrong.
 //
-// Buffers: data u8, pages one after the other, page p at ends[p] to ends[p + 1], (P + 1,) i64; firsts (P + 1,) i32 first
-// Gaussian of each; cells (P,) i32 binary logarithm of the side of its cells, px; cell_bits (P,) i32; S = 3 + C streams:
-// slot_tokens (S, 4096) u16, token_slots (S, MAX_TOKENS) u32 first slot and, from bit 16 on, their number; lows (S,) i32;
-// rows (n, 6 + C) i32: cell, x, y, narrow, elongation, rotation, features. Outputs: lattice.cuh.
+// Buffers: data u8, pages one after the other, page p at ends[p] to ends[p + 1], (P + 1,) i64; firsts (P + 1,) i32
+// first Gaussian of each; cells (P,) i32 binary logarithm of the side of its cells, px; cell_bits (P,) i32; S = 3 + C
+// streams: slot_tokens (S, 4096) u16, token_slots (S, MAX_TOKENS) u32 first slot and, from bit 16 on, their number;
+// lows (S,) i32; rows (n, 6 + C) i32: cell, x, y, narrow, elongation, rotation, features. Outputs: lattice.cuh.
 
 #define TABLE_BITS 12
 #define SLOTS (1 << TABLE_BITS)
@@ -35,7 +35,9 @@
 #define COLUMN_FEATURE 6
 
 __device__ inline int column_of(int stream) {
-    return stream == GAP ? COLUMN_CELL : stream < FEATURE ? COLUMN_NARROW + stream - NARROW : COLUMN_FEATURE + stream - FEATURE;
+    return stream == GAP      ? COLUMN_CELL
+           : stream < FEATURE ? COLUMN_NARROW + stream - NARROW
+                              : COLUMN_FEATURE + stream - FEATURE;
 }
 
 // What is left of a page: words of 16 bits, then bits from the least significant of a byte on.

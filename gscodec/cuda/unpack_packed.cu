@@ -3,7 +3,8 @@
 //   unpack_records   block a page, thread a record
 //
 // Records are read where they lie, as words of 32 bits: a value of up to 31 bits lies in two. A page that is none, or a
-// value outside its range, raises `fault`; what is written then means nothing, and the host's decoder says what is wrong.
+// value outside its range, raises `fault`; what is written then means nothing, and the host's decoder says what is
+// wrong.
 //
 // Buffers: words () u32, the bytes of P pages and at least 8 more; firsts (P + 1,) i32 first Gaussian of each page;
 // gains (P,) f64 on inverse scales; rotation_from (12,) u8; lows (2 + C,) i32, places (2 + C,) i32 first bit of each
@@ -24,8 +25,8 @@ extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
     unpack_records(const unsigned* words, const int* firsts, const double* gains, const unsigned char* rotation_from,
                    const int* lows, const int* places, const int* bits, int scale_step, int place_bits, int stride,
                    int width, int height, int unit, int n_channels, const double* steps, const double* transform,
-                   const int* group_begins, const int* group_ends, double* means, double* inv_scales,
-                   double* rotations, float* features, int* fault) {
+                   const int* group_begins, const int* group_ends, double* means, double* inv_scales, double* rotations,
+                   float* features, int* fault) {
     __shared__ long long field_lows[2 + MAX_CHANNELS];
     __shared__ int field_scales[2 + MAX_CHANNELS];
     const int page = blockIdx.x, first = firsts[page], count = firsts[page + 1] - first, n_fields = 2 + n_channels;

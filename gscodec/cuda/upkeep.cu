@@ -10,7 +10,8 @@
 // Buffers (P pairs of wide lists, N Gaussians of D columns):
 //   image (C, H, W), importance (W, H, W) f32 with W = 1 or C, or null for ones
 //   planes (W + C + 1, H, W) f32     weights, weighted picture, weighted sum of its squares
-//   offsets, indices, slots, starts  as tile_bin.cu makes them, with a support that reaches farther than that of blending
+//   offsets, indices, slots, starts  as tile_bin.cu makes them, with a support that reaches farther than that of
+//                                    blending
 //   reach (P, 2) f32                 U^2 and V^2, 0 where a Gaussian is nearest to none of the tile's points
 //   rows (N, D) f32                  two logarithms of inverse scales in columns 2 and 3
 //
@@ -134,8 +135,8 @@ extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
     rows[(long long)i * n_columns + 2 + lane] -= (float)(move < most ? move : most);
 }
 
-// Row where[i] of `rows` and `units` becomes row i of the new ones; the moments and steps of those are cleared if any are
-// given. No index comes twice.
+// Row where[i] of `rows` and `units` becomes row i of the new ones; the moments and steps of those are cleared if any
+// are given. No index comes twice.
 extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
     put_rows(int n, int n_columns, const long long* where, const float* new_rows, const float* new_units, float* rows,
              float* units, float* mean, float* square, int* row_steps) {

@@ -51,14 +51,14 @@ void bind_fit(nb::module_& m) {
         const Context context{kernels_for(isa), threads};
         const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
         for (size_t axis = 0; axis < 3; ++axis)
-            check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0, "image and target do not match");
+            check_shape(image.shape(axis) == target.shape(axis) && image.shape(axis) > 0,
+                        "image and target do not match");
         const Importance map = importance_of(importance, image.shape(0), image.shape(1), image.shape(2));
         auto grad = make_array<float>({image.shape(0), image.shape(1), image.shape(2)});
         LossValue value;
         {
             nb::gil_scoped_release release;
-            value = photometric_loss(context, image.data(), target.data(), map,
-                                     static_cast<int>(image.shape(0)),
+            value = photometric_loss(context, image.data(), target.data(), map, static_cast<int>(image.shape(0)),
                                      static_cast<int64_t>(image.shape(1)), static_cast<int64_t>(image.shape(2)),
                                      weights, grad.data());
         }
@@ -67,46 +67,47 @@ void bind_fit(nb::module_& m) {
 
     nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
 
-    m.def("fit_step", [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
-                         const Counts& importance, In<float, 1> terms,
-                         const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch, const std::string& isa,
-                         int threads) {
-        const Model model = scene.model(shape, rect, top_k);
-        const Context context{kernels_for(isa), threads};
-        const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
-        const auto [step, x, y] = subset;
-        check_shape(is_planes_of(target, model), "target does not match the scene");
-        check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step && (step == 1 || !weights.compares_neighbours()),
-                    "no such subset of pixels");
-        const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
-        GradArrays grads(model);
-        LossValue value;
-        {
-            nb::gil_scoped_release release;
-            value = fit_step(context, model, target.data(), map, weights, {step, x, y}, scratch, grads.view());
-        }
-        return nb::make_tuple(value.loss, value.mse, grads.tuple());
-    });
+    m.def("fit_step",
+          [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target, const Counts& importance,
+             In<float, 1> terms, const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch,
+             const std::string& isa, int threads) {
+              const Model model = scene.model(shape, rect, top_k);
+              const Context context{kernels_for(isa), threads};
+              const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
+              const auto [step, x, y] = subset;
+              check_shape(is_planes_of(target, model), "target does not match the scene");
+              check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step &&
+                              (step == 1 || !weights.compares_neighbours()),
+                          "no such subset of pixels");
+              const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
+              GradArrays grads(model);
+              LossValue value;
+              {
+                  nb::gil_scoped_release release;
+                  value = fit_step(context, model, target.data(), map, weights, {step, x, y}, scratch, grads.view());
+              }
+              return nb::make_tuple(value.loss, value.mse, grads.tuple());
+          });
 
     // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
-    m.def("adam_step", [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units,
-                          In<float, 2> grad, In<float, 2> columns, In<double, 1> fields,
-                          float grad_scale, float factor, int threads) {
-        const size_t n = values.shape(0), d = values.shape(1);
-        for (const auto* state : {&mean, &square})
-            if (state->shape(0) != n || state->shape(1) != d) throw std::invalid_argument("Adam's arrays do not match");
-        if (steps.shape(0) != n || grad.shape(0) > n || units.shape(0) < grad.shape(0) || units.shape(1) != d ||
-            grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
-            throw std::invalid_argument("Adam's arrays do not match");
-        const float* c = columns.data();
-        const AdamConstants constants = struct_of<AdamConstants>(fields, "Adam has other constants");
-        nb::gil_scoped_release release;
-        adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
-                   steps.data(), units.data()},
-                  {c, c + d, c + 2 * d, c + 3 * d},
-                  constants, grad_scale, factor, grad.data(),
-                  static_cast<int64_t>(grad.shape(0)), threads);
-    });
+    m.def("adam_step",
+          [](Inout<2> values, Inout<2> mean, Inout<2> square, Inout<1> steps, In<float, 2> units, In<float, 2> grad,
+             In<float, 2> columns, In<double, 1> fields, float grad_scale, float factor, int threads) {
+              const size_t n = values.shape(0), d = values.shape(1);
+              for (const auto* state : {&mean, &square})
+                  if (state->shape(0) != n || state->shape(1) != d)
+                      throw std::invalid_argument("Adam's arrays do not match");
+              if (steps.shape(0) != n || grad.shape(0) > n || units.shape(0) < grad.shape(0) || units.shape(1) != d ||
+                  grad.shape(1) != d || columns.shape(0) != 4 || columns.shape(1) != d)
+                  throw std::invalid_argument("Adam's arrays do not match");
+              const float* c = columns.data();
+              const AdamConstants constants = struct_of<AdamConstants>(fields, "Adam has other constants");
+              nb::gil_scoped_release release;
+              adam_step({static_cast<int64_t>(n), static_cast<int64_t>(d), values.data(), mean.data(), square.data(),
+                         steps.data(), units.data()},
+                        {c, c + d, c + 2 * d, c + 3 * d}, constants, grad_scale, factor, grad.data(),
+                        static_cast<int64_t>(grad.shape(0)), threads);
+          });
 }
 
 }  // namespace gscodec

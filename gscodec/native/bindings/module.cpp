@@ -1,4 +1,5 @@
-// Python bindings: numpy in and out, shapes checked here and values by render/cpu.py, the GIL released while kernels run.
+// Python bindings: numpy in and out, shapes checked here and values by render/cpu.py, the GIL released while kernels
+// run.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>

@@ -13,17 +13,18 @@ namespace {
 
 // Rows of an array `shapes`: count, cell_log2 and cell_bits of a page.
 PageShape page_shape(const int64_t* shape, int64_t least) {
-    check_shape(shape[0] >= least && shape[0] <= (1 << 16) && shape[1] >= 0 && shape[1] <= 20 && shape[2] >= 0 && shape[2] <= 30,
+    check_shape(shape[0] >= least && shape[0] <= (1 << 16) && shape[1] >= 0 && shape[1] <= 20 && shape[2] >= 0 &&
+                    shape[2] <= 30,
                 "pages do not match");
     return {shape[0], static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])};
 }
 
 // What profile `coded` knows of a file, as profiles/coded.py hands it over.
 struct CodedLattice {
-    In<uint8_t, 1> rotation_from;   // (12,)
-    In<uint16_t, 1> counts;         // of all tables, one after the other
-    In<int32_t, 1> table_ends;      // (T,) in counts
-    In<int32_t, 1> lows;            // (T,)
+    In<uint8_t, 1> rotation_from;  // (12,)
+    In<uint16_t, 1> counts;        // of all tables, one after the other
+    In<int32_t, 1> table_ends;     // (T,) in counts
+    In<int32_t, 1> lows;           // (T,)
     PageLattice lattice;
 
     CodedLattice(int scale_step, int position_offset, In<uint8_t, 1> from, In<uint16_t, 1> all, In<int32_t, 1> ends,
@@ -74,7 +75,8 @@ void bind_pages(nb::module_& m) {
             const PageDecoder decoder(coded.lattice);
             parallel_for(n_pages, threads, [&](int64_t p) {
                 const int64_t first = p ? ends.data()[p - 1] : 0;
-                good[p] = decoder.decode(page_shape(shapes.data() + 3 * p, 1), data.data() + first, ends.data()[p] - first, rows.data() + firsts[p] * n_columns);
+                good[p] = decoder.decode(page_shape(shapes.data() + 3 * p, 1), data.data() + first,
+                                         ends.data()[p] - first, rows.data() + firsts[p] * n_columns);
             });
         }
         const auto bad = std::find(good.begin(), good.end(), 0);
@@ -97,8 +99,8 @@ void bind_pages(nb::module_& m) {
         {
             nb::gil_scoped_release release;
             parallel_for(n_pages, threads, [&](int64_t p) {
-                place_page(coded.lattice, page_shape(shapes.data() + 3 * p, 0), rows.data() + firsts[p] * n_columns, means.data() + 2 * firsts[p],
-                           scales.data() + 2 * firsts[p], rotations.data() + firsts[p]);
+                place_page(coded.lattice, page_shape(shapes.data() + 3 * p, 0), rows.data() + firsts[p] * n_columns,
+                           means.data() + 2 * firsts[p], scales.data() + 2 * firsts[p], rotations.data() + firsts[p]);
             });
         }
         return nb::make_tuple(means, scales, rotations);

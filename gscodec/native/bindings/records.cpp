@@ -15,10 +15,11 @@
 namespace gscodec {
 
 void bind_records(nb::module_& m) {
-    // Means, inverse scales, rotations and transformed features in their steps of packed pages, and the first page that is
-    // none, or -1. `settings` are scale_step, place_bits, width, height and the unit of boxes, px.
+    // Means, inverse scales, rotations and transformed features in their steps of packed pages, and the first page that
+    // is none, or -1. `settings` are scale_step, place_bits, width, height and the unit of boxes, px.
     m.def("decode_records", [](In<uint8_t, 1> rotation_from, In<int32_t, 1> lows, In<uint8_t, 1> bits,
-                               std::array<int64_t, 5> settings, In<uint8_t, 1> data, In<int64_t, 1> sizes, int threads) {
+                               std::array<int64_t, 5> settings, In<uint8_t, 1> data, In<int64_t, 1> sizes,
+                               int threads) {
         const int64_t n_pages = static_cast<int64_t>(sizes.shape(0));
         const auto [scale_step, place_bits, width, height, unit] = settings;
         if (rotation_from.shape(0) != 12 || lows.shape(0) < 3 || bits.shape(0) != lows.shape(0) || place_bits < 12 ||
@@ -26,8 +27,15 @@ void bind_records(nb::module_& m) {
             throw std::invalid_argument("the layout of records does not match");
         for (size_t k = 0; k < bits.shape(0); ++k)
             if (bits.data()[k] > 24) throw std::invalid_argument("the layout of records does not match");
-        const RecordLattice lattice{rotation_from.data(), lows.data(), bits.data(), static_cast<int32_t>(lows.shape(0)),
-                                    static_cast<int32_t>(scale_step), static_cast<int32_t>(place_bits), width, height, unit};
+        const RecordLattice lattice{rotation_from.data(),
+                                    lows.data(),
+                                    bits.data(),
+                                    static_cast<int32_t>(lows.shape(0)),
+                                    static_cast<int32_t>(scale_step),
+                                    static_cast<int32_t>(place_bits),
+                                    width,
+                                    height,
+                                    unit};
         std::vector<int64_t> firsts(static_cast<size_t>(n_pages) + 1, 0);
         for (int64_t p = 0; p < n_pages; ++p) {
             if (sizes.data()[p] < 1 || sizes.data()[p] > (1 << 16)) throw std::invalid_argument("pages do not match");
@@ -45,9 +53,10 @@ void bind_records(nb::module_& m) {
             nb::gil_scoped_release release;
             parallel_for(n_pages, threads, [&](int64_t p) {
                 const int64_t first = firsts[p];
-                good[p] = decode_records(lattice, data.data() + p * lattice.head_bytes() + first * stride, sizes.data()[p],
-                                         means.data() + 2 * first, scales.data() + 2 * first, rotations.data() + first,
-                                         features.data() + static_cast<int64_t>(n_features) * first);
+                good[p] =
+                    decode_records(lattice, data.data() + p * lattice.head_bytes() + first * stride, sizes.data()[p],
+                                   means.data() + 2 * first, scales.data() + 2 * first, rotations.data() + first,
+                                   features.data() + static_cast<int64_t>(n_features) * first);
             });
         }
         const auto bad = std::find(good.begin(), good.end(), 0);

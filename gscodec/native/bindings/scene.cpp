@@ -23,8 +23,10 @@ Model Scene::model(const Shape& shape, const Rect& rect, int top_k) const {
         static_cast<int64_t>(offsets.shape(0)) != tiles.count() + 1 ||
         static_cast<int64_t>(indices.shape(0)) != offsets.data()[tiles.count()])
         throw std::invalid_argument("scene arrays do not match");
-    return {geometry, features.data(), static_cast<int>(features.shape(1)), background.data(), top_k,
-            std::get<0>(shape), std::get<1>(shape), tiles, offsets.data(), indices.data()};
+    return {geometry,           features.data(), static_cast<int>(features.shape(1)),
+            background.data(),  top_k,           std::get<0>(shape),
+            std::get<1>(shape), tiles,           offsets.data(),
+            indices.data()};
 }
 
 Importance importance_of(const Counts& map, size_t channels, size_t height, size_t width) {

@@ -36,7 +36,8 @@ struct Scene {
 // Whether an array is (C, height, width) of a model.
 template <class Array>
 bool is_planes_of(const Array& planes, const Model& model) {
-    return static_cast<int64_t>(planes.shape(0)) == model.n_channels && static_cast<int64_t>(planes.shape(1)) == model.height &&
+    return static_cast<int64_t>(planes.shape(0)) == model.n_channels &&
+           static_cast<int64_t>(planes.shape(1)) == model.height &&
            static_cast<int64_t>(planes.shape(2)) == model.width;
 }
 

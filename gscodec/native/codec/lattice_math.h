@@ -1,5 +1,5 @@
-// Scales, rotations and the steps of means from the integers of a quantised Gaussian: profiles/lattice.py for one of them, in
-// the same integers (spec/igs.md, "Quantised Gaussians"). Profiles `coded` and `packed` share it.
+// Scales, rotations and the steps of means from the integers of a quantised Gaussian: profiles/lattice.py for one of
+// them, in the same integers (spec/igs.md, "Quantised Gaussians"). Profiles `coded` and `packed` share it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -20,9 +20,9 @@ inline int64_t sine(int64_t fifteenths) {
 // round(2^(30 - i / 32))
 inline constexpr std::array<int64_t, 32> kMantissa = {
     1073741824, 1050733751, 1028218693, 1006186087, 984625594, 963527098, 942880699, 922676710,
-    902905651, 883558244, 864625413, 846098274, 827968132, 810226483, 792865000, 775875538,
-    759250125, 742980960, 727060411, 711481005, 696235434, 681316545, 666717336, 652430958,
-    638450708, 624770026, 611382493, 598281827, 585461881, 572916640, 560640218, 548626854};
+    902905651,  883558244,  864625413,  846098274,  827968132, 810226483, 792865000, 775875538,
+    759250125,  742980960,  727060411,  711481005,  696235434, 681316545, 666717336, 652430958,
+    638450708,  624770026,  611382493,  598281827,  585461881, 572916640, 560640218, 548626854};
 
 inline int64_t floor_log2_wide(uint64_t value) { return 63 - __builtin_clzll(value); }
 

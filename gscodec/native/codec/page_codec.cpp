@@ -51,7 +51,8 @@ std::vector<PageDecoder::Slot> lookup_of(const TokenTable& table) {
     uint32_t start = 0;
     for (int32_t token = 0; token < table.n_tokens; ++token) {
         const uint32_t count = table.counts[token];
-        const PageDecoder::Slot slot{static_cast<uint16_t>(token), static_cast<uint16_t>(count), static_cast<uint16_t>(start)};
+        const PageDecoder::Slot slot{static_cast<uint16_t>(token), static_cast<uint16_t>(count),
+                                     static_cast<uint16_t>(start)};
         std::fill(slots.begin() + start, slots.begin() + start + count, slot);
         start += count;
     }
@@ -59,7 +60,7 @@ std::vector<PageDecoder::Slot> lookup_of(const TokenTable& table) {
 }
 
 class WordReader {
-  public:
+public:
     WordReader(const uint8_t* data, int64_t size) : at_(data), end_(data + size) {}
     uint32_t word() {
         if (end_ - at_ < 2) {
@@ -73,14 +74,14 @@ class WordReader {
     bool failed() const { return failed_; }
     const uint8_t* at() const { return at_; }
 
-  private:
+private:
     const uint8_t *at_, *end_;
     bool failed_ = false;
 };
 
 // Least significant bit first.
 class BitReader {
-  public:
+public:
     BitReader(const uint8_t* data, const uint8_t* end) : at_(data), end_(end) {}
     uint32_t take(int n) {
         while (have_ < n) {
@@ -100,7 +101,7 @@ class BitReader {
     bool finished() const { return !failed_ && at_ == end_ && held_ == 0 && have_ < 8; }
     bool failed() const { return failed_; }
 
-  private:
+private:
     const uint8_t *at_, *end_;
     uint64_t held_ = 0;
     int have_ = 0;
@@ -108,7 +109,7 @@ class BitReader {
 };
 
 class BitWriter {
-  public:
+public:
     explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
     void put(uint32_t value, int n) {
         held_ |= static_cast<uint64_t>(value) << have_;
@@ -119,7 +120,7 @@ class BitWriter {
         if (have_ > 0) flush_byte();
     }
 
-  private:
+private:
     void flush_byte() {
         out_.push_back(static_cast<uint8_t>(held_));
         held_ >>= 8;
@@ -201,11 +202,13 @@ bool PageDecoder::decode(const PageShape& shape, const uint8_t* data, int64_t si
         if (!plausible(narrow, elongation)) return false;
         row[kColumnNarrow] = static_cast<int32_t>(narrow);
         row[kColumnElongation] = static_cast<int32_t>(elongation);
-        row[kColumnRotation] = static_cast<int32_t>(bits.take(rotation_bits(lattice.rotation_from, row[kColumnElongation])));
+        row[kColumnRotation] =
+            static_cast<int32_t>(bits.take(rotation_bits(lattice.rotation_from, row[kColumnElongation])));
         cell = i ? cell + whole(row[kColumnCell], kGap) : bits.take(shape.cell_bits);
         if (cell < 0 || cell >= (int64_t{1} << 30)) return false;
         row[kColumnCell] = static_cast<int32_t>(cell);
-        const Bits length = bits_of(lattice, row[kColumnNarrow], row[kColumnElongation], row[kColumnRotation], shape.cell_log2);
+        const Bits length =
+            bits_of(lattice, row[kColumnNarrow], row[kColumnElongation], row[kColumnRotation], shape.cell_log2);
         row[kColumnX] = static_cast<int32_t>(bits.take(length.x));
         row[kColumnY] = static_cast<int32_t>(bits.take(length.y));
         for (int c = 0; c < lattice.n_channels(); ++c) {
@@ -226,7 +229,8 @@ void place_page(const PageLattice& lattice, const PageShape& shape, const int32_
         const int32_t narrow = row[kColumnNarrow], elongation = row[kColumnElongation];
         const Bits bits = bits_of(lattice, narrow, elongation, row[kColumnRotation], shape.cell_log2);
         const uint32_t cell = static_cast<uint32_t>(row[kColumnCell]);
-        const int64_t x = (even_bits(cell) << bits.x) + row[kColumnX], y = (even_bits(cell >> 1) << bits.y) + row[kColumnY];
+        const int64_t x = (even_bits(cell) << bits.x) + row[kColumnX],
+                      y = (even_bits(cell >> 1) << bits.y) + row[kColumnY];
         means[2 * i] = scaled(static_cast<double>(x) + 0.5, shape.cell_log2 - bits.x);
         means[2 * i + 1] = scaled(static_cast<double>(y) + 0.5, shape.cell_log2 - bits.y);
         inv_scales[2 * i] = power(static_cast<int64_t>(narrow) * lattice.scale_step);
@@ -250,7 +254,8 @@ void encode_page(const PageLattice& lattice, const PageShape& shape, const int32
     for (int stream = n_streams - 1; stream >= 0; --stream) {
         const TokenTable& table = lattice.tables[stream];
         std::vector<uint32_t> starts(static_cast<size_t>(table.n_tokens) + 1, 0);
-        for (int32_t token = 0; token < table.n_tokens; ++token) starts[token + 1] = starts[token] + table.counts[token];
+        for (int32_t token = 0; token < table.n_tokens; ++token)
+            starts[token + 1] = starts[token] + table.counts[token];
         for (int64_t i = shape.count - 1; i >= (stream == kGap); --i) {
             const int64_t value = value_at(i, stream);
             if (value < 0 || value > INT32_MAX) throw std::invalid_argument("a value lies outside its table");
@@ -281,10 +286,13 @@ void encode_page(const PageLattice& lattice, const PageShape& shape, const int32
         const int32_t* row = rows + i * n_columns;
         put_rest(i, kNarrow);
         put_rest(i, kElongation);
-        const Bits length = bits_of(lattice, row[kColumnNarrow], row[kColumnElongation], row[kColumnRotation], shape.cell_log2);
+        const Bits length =
+            bits_of(lattice, row[kColumnNarrow], row[kColumnElongation], row[kColumnRotation], shape.cell_log2);
         bits.put(static_cast<uint32_t>(row[kColumnRotation]), length.rotation);
-        if (i) put_rest(i, kGap);
-        else bits.put(static_cast<uint32_t>(row[kColumnCell]), shape.cell_bits);
+        if (i)
+            put_rest(i, kGap);
+        else
+            bits.put(static_cast<uint32_t>(row[kColumnCell]), shape.cell_bits);
         bits.put(static_cast<uint32_t>(row[kColumnX]), length.x);
         bits.put(static_cast<uint32_t>(row[kColumnY]), length.y);
         for (int c = 0; c < lattice.n_channels(); ++c) put_rest(i, kFeature + c);

@@ -31,7 +31,7 @@ struct PageShape {
 };
 
 class PageDecoder {
-  public:
+public:
     explicit PageDecoder(const PageLattice& lattice);
 
     // False where the bytes are no page of that shape; nothing outside `rows` and `data` is touched either way.
@@ -41,7 +41,7 @@ class PageDecoder {
         uint16_t token, count, start;
     };
 
-  private:
+private:
     const PageLattice& lattice_;
     std::vector<std::vector<Slot>> lookups_;  // (2^kTableBits,) of each stream
 };

@@ -25,7 +25,8 @@ void split(Point* first, Point* last, int64_t page_size) {
     while (last - first > page_size) {
         uint32_t low[2] = {~0u, ~0u}, high[2] = {0, 0};
         for (const Point* p = first; p != last; ++p)
-            for (int axis : {0, 1}) low[axis] = std::min(low[axis], p->at[axis]), high[axis] = std::max(high[axis], p->at[axis]);
+            for (int axis : {0, 1})
+                low[axis] = std::min(low[axis], p->at[axis]), high[axis] = std::max(high[axis], p->at[axis]);
         const int axis = high[1] - low[1] > high[0] - low[0];
         const int64_t pages = (last - first + page_size - 1) / page_size;
         Point* middle = first + pages / 2 * page_size;
@@ -46,9 +47,8 @@ void page_order(const uint64_t* codes, int64_t n, int64_t page_size, int64_t* ou
     split(points.data(), points.data() + n, page_size);
     for (int64_t i = 0; i < n; ++i) out[i] = points[i].number;
     for (int64_t first = 0; first < n; first += page_size)
-        std::sort(out + first, out + std::min(n, first + page_size), [codes](int64_t a, int64_t b) {
-            return codes[a] != codes[b] ? codes[a] < codes[b] : a < b;
-        });
+        std::sort(out + first, out + std::min(n, first + page_size),
+                  [codes](int64_t a, int64_t b) { return codes[a] != codes[b] ? codes[a] < codes[b] : a < b; });
 }
 
 }  // namespace gscodec

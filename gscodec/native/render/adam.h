@@ -6,18 +6,18 @@ namespace gscodec {
 
 struct AdamRows {
     int64_t n_rows, n_columns;
-    float* values;         // (N, D) parameters
-    float* mean;           // (N, D) moments of the gradients
-    float* square;         // (N, D)
-    float* steps;          // (N,) updates that a row has had
-    const float* units;    // (N, D) multiply each value's update
+    float* values;       // (N, D) parameters
+    float* mean;         // (N, D) moments of the gradients
+    float* square;       // (N, D)
+    float* steps;        // (N,) updates that a row has had
+    const float* units;  // (N, D) multiply each value's update
 };
 
 struct AdamColumns {
-    const float* rates;    // (D,)
-    const float* drift;    // (D,) taken off every value that moves, after its update
-    const float* low;      // (D,) valid range, into which all rows are brought back; NaN stays NaN
-    const float* high;     // (D,)
+    const float* rates;  // (D,)
+    const float* drift;  // (D,) taken off every value that moves, after its update
+    const float* low;    // (D,) valid range, into which all rows are brought back; NaN stays NaN
+    const float* high;   // (D,)
 };
 
 // The fields of AdamConstants in model/adam.py, in its order.

@@ -30,7 +30,8 @@ void farthest_owned(const Geometry& g, int64_t height, int64_t width, const int6
                     int threads, float* out) {
     std::vector<Axes> axes(g.n);
     for (int64_t i = 0; i < g.n; ++i)
-        axes[i] = make_axes(g.inv_scales[2 * i], g.inv_scales[2 * i + 1], std::cos(g.rotations[i]), std::sin(g.rotations[i]));
+        axes[i] =
+            make_axes(g.inv_scales[2 * i], g.inv_scales[2 * i + 1], std::cos(g.rotations[i]), std::sin(g.rotations[i]));
     const int64_t columns = (width + kTile - 1) / kTile, rows = (height + kTile - 1) / kTile;
     std::vector<Owners> tiles(rows * columns);
     parallel_for(rows, threads, [&](int64_t row) {
@@ -50,8 +51,9 @@ void farthest_owned(const Geometry& g, int64_t height, int64_t width, const int6
                 const Axes& a = axes[i];
                 const double dx = static_cast<double>(column * kTile) - g.means[2 * i];
                 const double dy = static_cast<double>(row * kTile) - g.means[2 * i + 1];
-                return Local{static_cast<float>(a.u_x), static_cast<float>(a.u_y), static_cast<float>(a.u_x * dx + a.u_y * dy),
-                             static_cast<float>(a.v_x), static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy)};
+                return Local{
+                    static_cast<float>(a.u_x), static_cast<float>(a.u_y), static_cast<float>(a.u_x * dx + a.u_y * dy),
+                    static_cast<float>(a.v_x), static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy)};
             };
             for (int64_t k = offsets[tile]; k < offsets[tile + 1]; ++k) {
                 const int32_t i = indices[k];

@@ -86,7 +86,8 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             tile_to_planes(task.ws().out, model, task, image);
             std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
         });
-        value = photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
+        value =
+            photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
             if (task.args.n == 0) return;

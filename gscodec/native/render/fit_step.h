@@ -7,8 +7,8 @@
 
 namespace gscodec {
 
-// Image-sized buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a pass over
-// the picture. One step at a time may use them.
+// Image-sized buffers of fit_step, kept from step to step: fresh pages from the system every time cost as much as a
+// pass over the picture. One step at a time may use them.
 class StepScratch {
 public:
     struct Buffers;

@@ -23,7 +23,8 @@ LossValue finish(const std::vector<Sums>& parts, const LossWeights& w, double co
 }
 
 LossValue photometric_loss(const Context& context, const float* image, const float* target,
-                           const Importance& importance, int n_channels, int64_t height, int64_t width, const LossWeights& w, float* grad) {
+                           const Importance& importance, int n_channels, int64_t height, int64_t width,
+                           const LossWeights& w, float* grad) {
     const int64_t plane = height * width;
     const double count = static_cast<double>(plane) * n_channels;
     constexpr int64_t kRows = 192, kColumns = kSsimColumns;
@@ -49,8 +50,12 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
         std::vector<float>& scratch = this_worker().ssim;
         fit_size(scratch, kSsimScratch);
         for (int64_t c = 0; c < column_blocks; ++c) {
-            const SsimArgs args = {image + offset, target + offset, weights, grad + offset, height, width, row0, row1,
-                                   c * kColumns, std::min(width, (c + 1) * kColumns), scaled.ssim};
+            const SsimArgs args = {image + offset, target + offset,
+                                   weights,        grad + offset,
+                                   height,         width,
+                                   row0,           row1,
+                                   c * kColumns,   std::min(width, (c + 1) * kColumns),
+                                   scaled.ssim};
             sums.ssim += context.kernels.ssim(args, scratch.data());
         }
     });

@@ -9,14 +9,14 @@ namespace gscodec {
 
 struct Model {
     Geometry geometry;
-    const float* features;    // (N, C)
+    const float* features;  // (N, C)
     int n_channels;
     const float* background;  // (C,)
     int top_k;
-    int64_t height, width;    // px of the stored image
-    TileRect rect;            // tiles that offsets cover
-    const int64_t* offsets;   // (tiles + 1,)
-    const int32_t* indices;   // (pairs,)
+    int64_t height, width;   // px of the stored image
+    TileRect rect;           // tiles that offsets cover
+    const int64_t* offsets;  // (tiles + 1,)
+    const int32_t* indices;  // (pairs,)
 };
 
 struct Context {

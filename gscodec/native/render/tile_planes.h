@@ -4,7 +4,8 @@
 
 namespace gscodec {
 
-// From planes (n_planes, height, width). Where the tile leaves the image it shows `outside`, of the tile's layout, or zero.
+// From planes (n_planes, height, width). Where the tile leaves the image it shows `outside`, of the tile's layout, or
+// zero.
 void tile_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const float* outside,
                       float* tile);
 

@@ -25,10 +25,9 @@ TileTask::TileTask(const Context& context, const Model& model, const Records& re
         const Record record = records.at(i);
         const Axes& a = record.axes;
         const double dx = origin_x - record.mean_x, dy = origin_y - record.mean_y;
-        ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y),
-                      static_cast<float>(a.u_x * dx + a.u_y * dy), static_cast<float>(a.v_x),
-                      static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
-                      static_cast<float>(-dx), static_cast<float>(-dy)};
+        ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y), static_cast<float>(a.u_x * dx + a.u_y * dy),
+                      static_cast<float>(a.v_x), static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
+                      static_cast<float>(-dx),   static_cast<float>(-dy)};
         records.features(i, ws.features + k * channels);
     }
 }
@@ -36,8 +35,7 @@ TileTask::TileTask(const Context& context, const Model& model, const Records& re
 void TileTask::blend(int n, bool keep_weights, bool have_threshold) {
     Workspace& w = worker_.memory.view;
     if (args.n == 0) {
-        for (int c = 0; c < args.n_channels; ++c)
-            std::fill_n(w.out + c * kBatch, n, model_.background[c]);
+        for (int c = 0; c < args.n_channels; ++c) std::fill_n(w.out + c * kBatch, n, model_.background[c]);
         return;
     }
     const int lanes = context_.kernels.lanes;

@@ -25,7 +25,8 @@ T* fit(std::vector<T>& buffer, int64_t size) {
 }  // namespace
 
 void WorkspaceMemory::reserve(int64_t n, int channels) {
-    const int64_t room = n > static_cast<int64_t>(axes_.size()) ? std::max<int64_t>(64, n + n / 2) : static_cast<int64_t>(axes_.size());
+    const int64_t room =
+        n > static_cast<int64_t>(axes_.size()) ? std::max<int64_t>(64, n + n / 2) : static_cast<int64_t>(axes_.size());
     view.axes = fit(axes_, room);
     view.weights = fit(weights_, room * kBatch);
     view.features = fit(features_, room * channels);

@@ -24,8 +24,8 @@ int processor_count() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
-// Whether this thread is running a task, or serves a pool that does: a parallel_for inside a task runs in its thread, since
-// the pool has no turn left that it could wait for.
+// Whether this thread is running a task, or serves a pool that does: a parallel_for inside a task runs in its thread,
+// since the pool has no turn left that it could wait for.
 thread_local bool inside_job = false;
 
 struct Job {
@@ -33,7 +33,7 @@ struct Job {
     int64_t n_tasks;
     std::atomic<int64_t> next{0};
     int seats = 0, inside = 0;  // workers that may still join, and that have joined: under the pool's mutex
-    std::exception_ptr error;  // the first
+    std::exception_ptr error;   // the first
     std::mutex error_mutex;
 
     Job(const std::function<void(int64_t)>& tasks, int64_t n) : fn(&tasks), n_tasks(n) {}
@@ -108,8 +108,8 @@ private:
     uint64_t ticket_ = 0;
 };
 
-// The process's pool. It is never destroyed: its threads may outlive static destructors. A child of fork() has none of these
-// threads, and whichever locks they held stay locked there, so it begins without a pool and makes its own.
+// The process's pool. It is never destroyed: its threads may outlive static destructors. A child of fork() has none of
+// these threads, and whichever locks they held stay locked there, so it begins without a pool and makes its own.
 std::atomic<Pool*> current_pool{nullptr};
 
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] {
@@ -135,8 +135,10 @@ void parallel_for(int64_t n_tasks, int threads, const std::function<void(int64_t
     thread_limits.fetch_or(uint64_t{1} << std::min(threads, 63), std::memory_order_relaxed);
     const int helpers = static_cast<int>(std::min<int64_t>(threads, n_tasks)) - 1;
     Job job(fn, n_tasks);
-    if (helpers <= 0 || inside_job) job.drain();
-    else pool().run(job, helpers);
+    if (helpers <= 0 || inside_job)
+        job.drain();
+    else
+        pool().run(job, helpers);
     if (job.error) std::rethrow_exception(job.error);
 }
 

@@ -19,13 +19,13 @@
 #define __align__(n) alignas(n)
 #define __shared__ static
 
-#define SHIM_VECTOR(type, name, align)                                              \
-    struct alignas(align) name##2 { type x, y; };                                   \
-    static inline name##2 make_##name##2(type x, type y) { return {x, y}; }         \
-    struct name##3 { type x, y, z; };                                               \
+#define SHIM_VECTOR(type, name, align)                                      \
+    struct alignas(align) name##2 { type x, y; };                           \
+    static inline name##2 make_##name##2(type x, type y) { return {x, y}; } \
+    struct name##3 { type x, y, z; };                                       \
     static inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }
-#define SHIM_VECTOR4(type, name, align)                                             \
-    struct alignas(align) name##4 { type x, y, z, w; };                             \
+#define SHIM_VECTOR4(type, name, align)                 \
+    struct alignas(align) name##4 { type x, y, z, w; }; \
     static inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 SHIM_VECTOR(float, float, 8)
 SHIM_VECTOR(double, double, 16)
@@ -68,7 +68,8 @@ static inline T unpack(uint64_t taken) {
 }
 
 static inline void check_width(int width) {
-    if (width <= 0 || width > (int)kLanes || (width & (width - 1))) fail_misuse("a shuffle's width must be 1, 2, .. 32");
+    if (width <= 0 || width > (int)kLanes || (width & (width - 1)))
+        fail_misuse("a shuffle's width must be 1, 2, .. 32");
 }
 
 static inline int lane() { return (int)(machine().current % kLanes); }
@@ -137,8 +138,12 @@ static inline void __threadfence_block() {}
 
 // Atomics, for the types that the oldest architecture we name has them for.
 namespace shim {
-template <class T> struct Itself { typedef T type; };
-template <class T> using Value = typename Itself<T>::type;  // not deduced: atomicAdd(unsigned*, 1) converts
+template <class T>
+struct Itself {
+    typedef T type;
+};
+template <class T>
+using Value = typename Itself<T>::type;  // not deduced: atomicAdd(unsigned*, 1) converts
 template <class T, class... Allowed>
 constexpr bool one_of() {
     return (__is_same(T, Allowed) || ...);
@@ -146,22 +151,22 @@ constexpr bool one_of() {
 typedef unsigned long long ull;
 }  // namespace shim
 
-#define SHIM_ATOMIC(name, result, ...)                                                                      \
-    template <class T>                                                                                      \
-    SHIM_UNSEEN T name(T* at, shim::Value<T> value) {                                                       \
-        static_assert(shim::one_of<T, __VA_ARGS__>(), #name " is not there for this type");                 \
-        shim::maybe_switch();                                                                               \
-        shim::races::at_atomic(at, sizeof(T), __builtin_return_address(0));                                 \
-        const T old = *at;                                                                                  \
-        *at = (T)(result);                                                                                  \
-        return old;                                                                                         \
+#define SHIM_ATOMIC(name, result, ...)                                                      \
+    template <class T>                                                                      \
+    SHIM_UNSEEN T name(T* at, shim::Value<T> value) {                                       \
+        static_assert(shim::one_of<T, __VA_ARGS__>(), #name " is not there for this type"); \
+        shim::maybe_switch();                                                               \
+        shim::races::at_atomic(at, sizeof(T), __builtin_return_address(0));                 \
+        const T old = *at;                                                                  \
+        *at = (T)(result);                                                                  \
+        return old;                                                                         \
     }
 SHIM_ATOMIC(atomicAdd, old + value, int, unsigned, shim::ull, float, double)
 SHIM_ATOMIC(atomicSub, old - value, int, unsigned)
 SHIM_ATOMIC(atomicExch, value, int, unsigned, shim::ull, float)
 SHIM_ATOMIC(atomicMin, value < old ? value : old, int, unsigned, long long, shim::ull)
 SHIM_ATOMIC(atomicMax, value > old ? value : old, int, unsigned, long long, shim::ull)
-SHIM_ATOMIC(atomicAnd, old & value, int, unsigned, shim::ull)
+SHIM_ATOMIC(atomicAnd, old& value, int, unsigned, shim::ull)
 SHIM_ATOMIC(atomicOr, old | value, int, unsigned, shim::ull)
 SHIM_ATOMIC(atomicXor, old ^ value, int, unsigned, shim::ull)
 
@@ -196,7 +201,8 @@ static inline int __float2int_rn(float x) { return (int)lrintf(x); }
 static inline int __float2int_rd(float x) { return (int)floorf(x); }
 
 // What a GPU computes by approximation: to two units in the last place by CUDA's tables, where a host's are correct to
-// one. With SHIM_APPROXIMATE they are off by as much, up or down by the bits of the result, the same for the same number.
+// one. With SHIM_APPROXIMATE they are off by as much, up or down by the bits of the result, the same for the same
+// number.
 #ifdef SHIM_APPROXIMATE
 namespace shim {
 static inline float off(float exact) {
@@ -231,8 +237,8 @@ static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline double rsqrt(double x) { return 1.0 / sqrt(x); }
 
-#define SHIM_MIN_MAX(type)                                              \
-    static inline type min(type a, type b) { return b < a ? b : a; }    \
+#define SHIM_MIN_MAX(type)                                           \
+    static inline type min(type a, type b) { return b < a ? b : a; } \
     static inline type max(type a, type b) { return a < b ? b : a; }
 SHIM_MIN_MAX(int)
 SHIM_MIN_MAX(unsigned)

@@ -4,9 +4,9 @@
 // A fiber is entered once through makecontext; all later switches are _setjmp and _longjmp, which need no system call,
 // so a launch may shuffle millions of times. Blocks run one after another, which is what lets shared memory be static.
 //
-// What would hang or be undefined on a GPU is detected and reported instead: threads that wait for others that never come,
-// barriers and collectives that were reached from different lines, accesses outside of an array (its pages end there;
-// host_arrays.py), stacks that overflow. Shared memory starts every block as NaN.
+// What would hang or be undefined on a GPU is detected and reported instead: threads that wait for others that never
+// come, barriers and collectives that were reached from different lines, accesses outside of an array (its pages end
+// there; host_arrays.py), stacks that overflow. Shared memory starts every block as NaN.
 //
 // The order in which waiting threads go on, and that of blocks, is the caller's choice. Results that depend on it are
 // races. Others are found in any order by races.h, in a build of its own.
@@ -87,7 +87,7 @@ struct Request {
     uint64_t seed;
     char* message;
     uint64_t message_bytes;
-    uint64_t address;  // of a failed access
+    uint64_t address;     // of a failed access
     const Range* ranges;  // these and what follows: only in builds with SHIM_RACES
     Race* races;
     uint32_t n_ranges, max_races;
@@ -99,7 +99,7 @@ struct Thread {
     ucontext_t entry;
     bool entered;  // its fiber exists, and waits in `finish` between blocks
     State state;
-    uint8_t source;  // lane a shuffle reads
+    uint8_t source;      // lane a shuffle reads
     bool orders_memory;  // at __syncwarp, not at shuffles and votes
     const char* operation;
     Site site;
@@ -146,9 +146,7 @@ static void say(const char* format, Args... args) {
     snprintf(to + used, machine().request->message_bytes - used, format, args...);
 }
 
-static void say_where() {
-    say("block (%u, %u, %u), thread %u", blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x);
-}
+static void say_where() { say("block (%u, %u, %u), thread %u", blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x); }
 
 // Who waits for what: one clause for each run of threads that wait alike.
 [[noreturn]] static void fail_waiting(const char* why) {
@@ -405,8 +403,8 @@ struct Signals {
     }
 };
 
-// Denormal float32 are zero, as in all that CuPy compiles (-ftz=true). The host cannot say so of float32 alone: those of
-// float64, of which CUDA keeps the denormals, are too. Fibers inherit it from the launch that made them.
+// Denormal float32 are zero, as in all that CuPy compiles (-ftz=true). The host cannot say so of float32 alone: those
+// of float64, of which CUDA keeps the denormals, are too. Fibers inherit it from the launch that made them.
 struct FlushesDenormals {
 #ifdef __SSE__
     const unsigned before = _mm_getcsr();
@@ -480,20 +478,62 @@ template <class T>
 struct Kind {
     static constexpr char kLetter = '?';
 };
-template <> struct Kind<bool> { static constexpr char kLetter = 'b'; };
-template <> struct Kind<float> { static constexpr char kLetter = 'f'; };
-template <> struct Kind<double> { static constexpr char kLetter = 'f'; };
-template <> struct Kind<char> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<signed char> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<short> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<int> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<long> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<long long> { static constexpr char kLetter = 'i'; };
-template <> struct Kind<unsigned char> { static constexpr char kLetter = 'u'; };
-template <> struct Kind<unsigned short> { static constexpr char kLetter = 'u'; };
-template <> struct Kind<unsigned> { static constexpr char kLetter = 'u'; };
-template <> struct Kind<unsigned long> { static constexpr char kLetter = 'u'; };
-template <> struct Kind<unsigned long long> { static constexpr char kLetter = 'u'; };
+template <>
+struct Kind<bool> {
+    static constexpr char kLetter = 'b';
+};
+template <>
+struct Kind<float> {
+    static constexpr char kLetter = 'f';
+};
+template <>
+struct Kind<double> {
+    static constexpr char kLetter = 'f';
+};
+template <>
+struct Kind<char> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<signed char> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<short> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<int> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<long> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<long long> {
+    static constexpr char kLetter = 'i';
+};
+template <>
+struct Kind<unsigned char> {
+    static constexpr char kLetter = 'u';
+};
+template <>
+struct Kind<unsigned short> {
+    static constexpr char kLetter = 'u';
+};
+template <>
+struct Kind<unsigned> {
+    static constexpr char kLetter = 'u';
+};
+template <>
+struct Kind<unsigned long> {
+    static constexpr char kLetter = 'u';
+};
+template <>
+struct Kind<unsigned long long> {
+    static constexpr char kLetter = 'u';
+};
 
 template <class T>
 struct Described {
@@ -507,10 +547,12 @@ template <class T>
 struct Described<const T*> {
     static void as(char* to) { sprintf(to, "*c%c%zu ", Kind<T>::kLetter, sizeof(T)); }
 };
-template <> struct Described<void*> {
+template <>
+struct Described<void*> {
     static void as(char* to) { strcpy(to, "*?1 "); }
 };
-template <> struct Described<const void*> {
+template <>
+struct Described<const void*> {
     static void as(char* to) { strcpy(to, "*c?1 "); }
 };
 
@@ -545,10 +587,10 @@ constexpr unsigned first_of(unsigned first, unsigned = 0, unsigned = 0) { return
 
 // Makes a kernel callable from outside: `bounds` is what its __launch_bounds__ says, none being 1024.
 #define SHIM_EXPORT(name, ...)                                                                         \
-    extern "C" __attribute__((visibility("default"))) int shim_launch_##name(shim::Request* request) {  \
+    extern "C" __attribute__((visibility("default"))) int shim_launch_##name(shim::Request* request) { \
         return shim::launch(shim::Entry<&name>::body, request);                                        \
     }                                                                                                  \
-    extern "C" __attribute__((visibility("default"))) unsigned shim_describe_##name(char* to) {         \
+    extern "C" __attribute__((visibility("default"))) unsigned shim_describe_##name(char* to) {        \
         shim::Entry<&name>::describe(to);                                                              \
         return shim::first_of(__VA_ARGS__);                                                            \
     }

@@ -1,9 +1,10 @@
 // Which accesses to memory nothing orders: a happens-before race detector, for builds with SHIM_RACES.
 //
 // The compiler calls __tsan_read4 and its like before every access (-fsanitize=thread, of which nothing else is used:
-// libtsan is not linked), and tells of addresses that do not suit their type (-fsanitize=alignment). Watched are the launch's arrays and shared memory, byte by byte; stacks and the shim's own
-// variables are not. One schedule is enough: what counts is not in which order two accesses happened, but whether
-// anything made them happen in that order. On a GPU the order is made by these, and so it is here:
+// libtsan is not linked), and tells of addresses that do not suit their type (-fsanitize=alignment). Watched are the
+// launch's arrays and shared memory, byte by byte; stacks and the shim's own variables are not. One schedule is enough:
+// what counts is not in which order two accesses happened, but whether anything made them happen in that order. On a
+// GPU the order is made by these, and so it is here:
 //
 //   the order of a thread's own program
 //   __syncthreads        all threads of the block, before and after
@@ -97,7 +98,7 @@ struct Mark {
 };
 
 struct Cell {
-    Mark writer, other_atomic;  // the latter of another thread than the writer, which is atomic too
+    Mark writer, other_atomic;   // the latter of another thread than the writer, which is atomic too
     Mark foreign, near[2], far;  // reads: of another block, of one warp, of another warp
 };
 
@@ -124,7 +125,8 @@ SHIM_UNSEEN bool ordered(const Mark& mark, unsigned me) {
     State& s = state();
     const Progress& p = s.threads[me];
     const Moment& then = s.moments[mark.moment];
-    if (then.block == s.block && (then.thread == me || precedes(then, {s.block, me, s.epoch, p.time}, p.seen))) return true;
+    if (then.block == s.block && (then.thread == me || precedes(then, {s.block, me, s.epoch, p.time}, p.seen)))
+        return true;
     for (unsigned place = 0; place < s.n_places; ++place)
         for (uint32_t k = 0; k < p.known.of[place]; ++k) {
             const Release& release = s.places[place].releases[k];
@@ -357,18 +359,14 @@ SHIM_UNSEEN void at_atomic(const void* at, size_t bytes, const void* code) {
 #define SHIM_CALLBACK(result, name, ...) \
     extern "C" __attribute__((visibility("hidden"), no_sanitize_thread, noinline, used)) result name(__VA_ARGS__)
 #define SHIM_CODE __builtin_return_address(0)
-#define SHIM_CALLBACKS(n)                                                                    \
-    SHIM_CALLBACK(void, __tsan_read##n, void* at) {                                          \
-        shim::races::access((uintptr_t)at, n, false, 0, SHIM_CODE);                          \
-    }                                                                                        \
-    SHIM_CALLBACK(void, __tsan_write##n, void* at) {                                         \
-        shim::races::access((uintptr_t)at, n, true, 0, SHIM_CODE);                           \
-    }                                                                                        \
-    SHIM_CALLBACK(void, __tsan_unaligned_read##n, void* at) {                                \
-        shim::races::access((uintptr_t)at, n, false, 0, SHIM_CODE);                          \
-    }                                                                                        \
-    SHIM_CALLBACK(void, __tsan_unaligned_write##n, void* at) {                               \
-        shim::races::access((uintptr_t)at, n, true, 0, SHIM_CODE);                           \
+#define SHIM_CALLBACKS(n)                                                                                         \
+    SHIM_CALLBACK(void, __tsan_read##n, void* at) { shim::races::access((uintptr_t)at, n, false, 0, SHIM_CODE); } \
+    SHIM_CALLBACK(void, __tsan_write##n, void* at) { shim::races::access((uintptr_t)at, n, true, 0, SHIM_CODE); } \
+    SHIM_CALLBACK(void, __tsan_unaligned_read##n, void* at) {                                                     \
+        shim::races::access((uintptr_t)at, n, false, 0, SHIM_CODE);                                               \
+    }                                                                                                             \
+    SHIM_CALLBACK(void, __tsan_unaligned_write##n, void* at) {                                                    \
+        shim::races::access((uintptr_t)at, n, true, 0, SHIM_CODE);                                                \
     }
 SHIM_CALLBACKS(1)
 SHIM_CALLBACKS(2)

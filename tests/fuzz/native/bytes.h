@@ -6,7 +6,7 @@
 #include <vector>
 
 class Bytes {
-  public:
+public:
     Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
     size_t left() const { return static_cast<size_t>(end_ - at_); }
     uint8_t u8() { return at_ == end_ ? uint8_t{0} : *at_++; }
@@ -24,6 +24,6 @@ class Bytes {
         return found;
     }
 
-  private:
+private:
     const uint8_t *at_, *end_;
 };

@@ -1,6 +1,7 @@
-// libFuzzer target: the engine's codec of pages of profile `coded` (gscodec/native/codec/page_codec.cpp). The first bytes are a lattice
-// and token tables, the rest a page, or integers that make one and then changes of it. Integers that encode must come back; a
-// page that decodes must have finite Gaussians, and be the one that encodes the same integers.
+// libFuzzer target: the engine's codec of pages of profile `coded` (gscodec/native/codec/page_codec.cpp). The first
+// bytes are a lattice and token tables, the rest a page, or integers that make one and then changes of it. Integers
+// that encode must come back; a page that decodes must have finite Gaussians, and be the one that encodes the same
+// integers.
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -34,7 +35,9 @@ std::vector<uint8_t> made_page(const PageLattice& lattice, const PageShape& shap
     int32_t cell = shape.cell_bits ? bytes.u8() % 4 % (1 << std::min(2, shape.cell_bits)) : 0;
     for (int64_t i = 0; i < shape.count; ++i) {
         int32_t* row = rows.data() + i * n_columns;
-        const auto value = [&](int stream) { return static_cast<int32_t>(lattice.tables[stream].low + bytes.u8() % 16); };
+        const auto value = [&](int stream) {
+            return static_cast<int32_t>(lattice.tables[stream].low + bytes.u8() % 16);
+        };
         row[0] = cell;
         cell += value(0);
         row[3] = value(1);
@@ -49,7 +52,8 @@ std::vector<uint8_t> made_page(const PageLattice& lattice, const PageShape& shap
         return {};
     }
     std::vector<int32_t> again(rows.size());
-    if (!PageDecoder(lattice).decode(shape, page.data(), static_cast<int64_t>(page.size()), again.data()) || again != rows)
+    if (!PageDecoder(lattice).decode(shape, page.data(), static_cast<int64_t>(page.size()), again.data()) ||
+        again != rows)
         std::abort();
     while (bytes.left()) page[bytes.u16() % page.size()] ^= static_cast<uint8_t>(1 << bytes.u8() % 8);
     return page;

@@ -1,4 +1,5 @@
-// libFuzzer target: which records share a page (gscodec/native/codec/paging.cpp). Every record comes out once, whatever the places.
+// libFuzzer target: which records share a page (gscodec/native/codec/paging.cpp). Every record comes out once, whatever
+// the places.
 #include <cstdlib>
 
 #include "bytes.h"
@@ -13,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     gscodec::page_order(codes.data(), static_cast<int64_t>(codes.size()), page_size, order.data());
     std::vector<uint8_t> seen(codes.size(), 0);
     for (const int64_t number : order)
-        if (number < 0 || number >= static_cast<int64_t>(codes.size()) || seen[static_cast<size_t>(number)]++) std::abort();
+        if (number < 0 || number >= static_cast<int64_t>(codes.size()) || seen[static_cast<size_t>(number)]++)
+            std::abort();
     return 0;
 }

@@ -1,5 +1,6 @@
-// Uses the engine's thread pool in every way that it may be used: several callers at once, calls inside calls, tasks that
-// throw, and fork() while others work. Ends with 0 where every task was run once; `make tsan` looks for data races in it.
+// Uses the engine's thread pool in every way that it may be used: several callers at once, calls inside calls, tasks
+// that throw, and fork() while others work. Ends with 0 where every task was run once; `make tsan` looks for data races
+// in it.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 /* The name of the error, "" for none, or "memory" for more than the cap of bytes at a time. */
-const char *fuzz_open(const uint8_t *data, size_t size);
-const char *fuzz_read(uint32_t lod); /* after fuzz_open: the Gaussians of a whole LOD, kept for fuzz_blend */
-void fuzz_blend(const double *points, size_t n, double q_scale, double *features); /* (n, 2) px; (n, n_channels) */
+const char* fuzz_open(const uint8_t* data, size_t size);
+const char* fuzz_read(uint32_t lod); /* after fuzz_open: the Gaussians of a whole LOD, kept for fuzz_blend */
+void fuzz_blend(const double* points, size_t n, double q_scale, double* features); /* (n, 2) px; (n, n_channels) */
 void fuzz_close(void);
 
 uint32_t fuzz_width(void);

@@ -19,7 +19,7 @@ struct Group {
     int first, last;         // points
     const int32_t* members;  // places in the tile's list, ascending
     int64_t n;
-    float* q;      // of point p and member j: q[j * stride + p - first]; later the weight
+    float* q;  // of point p and member j: q[j * stride + p - first]; later the weight
     int64_t stride;
 };
 
@@ -31,8 +31,12 @@ inline Group group_at(Workspace& ws, const BlendArgs& args, int g) {
     const int64_t stride = row_stride(args.n_points);
     const int first = g * kGroup;
     const bool own = ws.shortlisted;
-    return {first, smaller(first + kGroup, args.n_points), ws.members + (own ? g * args.n : 0),
-            own ? ws.n_members[g] : args.n, ws.weights + g * args.n * stride, stride};
+    return {first,
+            smaller(first + kGroup, args.n_points),
+            ws.members + (own ? g * args.n : 0),
+            own ? ws.n_members[g] : args.n,
+            ws.weights + g * args.n * stride,
+            stride};
 }
 
 }  // namespace

@@ -46,8 +46,7 @@ void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
 const KernelTable table = {
 #define GSCODEC_STRING_(x) #x
 #define GSCODEC_STRING(x) GSCODEC_STRING_(x)
-    GSCODEC_STRING(GSCODEC_ISA), kLanes, blend, accumulate, quantize, pointwise, pointwise_weighted,
-    ssim_block,
+    GSCODEC_STRING(GSCODEC_ISA), kLanes, blend, accumulate, quantize, pointwise, pointwise_weighted, ssim_block,
 };
 
 }  // namespace

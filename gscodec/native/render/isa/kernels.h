@@ -29,21 +29,21 @@ struct Boxes {
     alignas(64) float x[kGroupLanes], y[kGroupLanes], half_x[kGroupLanes], half_y[kGroupLanes];
 };
 
-// Scratch memory of one worker, for lists of up to n Gaussians (render/workspace.h). No containers: their functions would be
-// compiled for every instruction set under one name.
+// Scratch memory of one worker, for lists of up to n Gaussians (render/workspace.h). No containers: their functions
+// would be compiled for every instruction set under one name.
 struct Workspace {
-    float* weights = nullptr;      // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
-    float* features = nullptr;     // (n, C)
-    LocalAxes* axes = nullptr;     // (n,)
-    float* out = nullptr;          // (C, kBatch)
-    float* grad = nullptr;         // (C, kBatch)
-    float* lower = nullptr;        // (n, kGroupLanes) bounds of sqrt(q) over a group's points
-    float* upper = nullptr;        // (n, kGroupLanes)
-    int32_t* members = nullptr;    // (kGroups, n) shortlists: places in the list, ascending
-    int32_t* places = nullptr;     // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
-    int32_t* active = nullptr;     // (n,) of a vector of points, the members near one of them
-    uint64_t* touched = nullptr;   // (n,) vectors of points, a bit each, that a Gaussian has weights at
-    float* feature_sums = nullptr; // (C + kSumBlock, kGroupLanes)
+    float* weights = nullptr;  // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
+    float* features = nullptr;      // (n, C)
+    LocalAxes* axes = nullptr;      // (n,)
+    float* out = nullptr;           // (C, kBatch)
+    float* grad = nullptr;          // (C, kBatch)
+    float* lower = nullptr;         // (n, kGroupLanes) bounds of sqrt(q) over a group's points
+    float* upper = nullptr;         // (n, kGroupLanes)
+    int32_t* members = nullptr;     // (kGroups, n) shortlists: places in the list, ascending
+    int32_t* places = nullptr;      // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
+    int32_t* active = nullptr;      // (n,) of a vector of points, the members near one of them
+    uint64_t* touched = nullptr;    // (n,) vectors of points, a bit each, that a Gaussian has weights at
+    float* feature_sums = nullptr;  // (C + kSumBlock, kGroupLanes)
     int64_t n_members[kGroups];
     bool shortlisted = false;  // false: members holds the whole list, for all groups
     Boxes boxes;
@@ -57,23 +57,23 @@ constexpr int kMoments = 5;
 constexpr int kSumBlock = 8;  // sums over lanes that are made at once
 
 struct BlendArgs {
-    int64_t n;            // Gaussians in the list; axes and features of the workspace are filled
+    int64_t n;  // Gaussians in the list; axes and features of the workspace are filled
     int n_channels;
-    int n_points;         // multiple of the lane count; x and y of the workspace are filled
+    int n_points;  // multiple of the lane count; x and y of the workspace are filled
     int top_k;
     bool have_threshold;  // the workspace's thresholds are those of an earlier call on the same points
 };
 
 constexpr int64_t kSsimColumns = 256;  // widest block of one SSIM call
 constexpr int kSsimRadius = 5, kSsimTaps = 2 * kSsimRadius + 1;
-constexpr int64_t kSsimStride = kSsimColumns + 4 * kSsimRadius + 2 * 16;          // of its rows
+constexpr int64_t kSsimStride = kSsimColumns + 4 * kSsimRadius + 2 * 16;               // of its rows
 constexpr int64_t kSsimScratch = kSsimStride * (5 + 3 + 1 + 2 * kSsimTaps * (5 + 3));  // values it works on
 
 struct SsimArgs {
-    const float* image;      // (height, width) one channel
-    const float* target;     // (height, width)
-    const float* weight;     // (height, width) what each pixel counts, or null: 1
-    float* grad;             // (height, width) the gradient of -scale * sum(weight SSIM) is added
+    const float* image;   // (height, width) one channel
+    const float* target;  // (height, width)
+    const float* weight;  // (height, width) what each pixel counts, or null: 1
+    float* grad;          // (height, width) the gradient of -scale * sum(weight SSIM) is added
     int64_t height, width;
     int64_t row0, row1, column0, column1;  // block to do, at most kSsimColumns wide
     float scale;

@@ -1,5 +1,6 @@
-// What the inner loops use in place of the standard library's templates. Those would be emitted as weak functions wherever a
-// compiler does not inline them, and a linker keeps one of each for all instruction sets: whichever object came first.
+// What the inner loops use in place of the standard library's templates. Those would be emitted as weak functions
+// wherever a compiler does not inline them, and a linker keeps one of each for all instruction sets: whichever object
+// came first.
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -11,8 +11,7 @@ namespace {
 void break_ties(Workspace& ws, const BlendArgs& args, const Group& group, int first, int last) {
     for (int p = first; p < last; ++p) {
         int room = args.top_k;
-        for (int64_t j = 0; j < group.n; ++j) 
-            room -= group.q[j * group.stride + p - group.first] < ws.threshold[p];
+        for (int64_t j = 0; j < group.n; ++j) room -= group.q[j * group.stride + p - group.first] < ws.threshold[p];
         for (int64_t j = 0; j < group.n; ++j) {
             float& q = group.q[j * group.stride + p - group.first];
             if (q == ws.threshold[p] && room-- <= 0) q = kInfinity;

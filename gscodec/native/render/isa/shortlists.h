@@ -57,14 +57,15 @@ void shortlists(Workspace& ws, const BlendArgs& args) {
     const Boxes& boxes = ws.boxes;
     // One reach serves all groups: in a full tile their boxes are alike.
     float half_x = boxes.half_x[0], half_y = boxes.half_y[0];
-    for (int g = 1; g < kGroups; ++g) half_x = larger(half_x, boxes.half_x[g]), half_y = larger(half_y, boxes.half_y[g]);
+    for (int g = 1; g < kGroups; ++g)
+        half_x = larger(half_x, boxes.half_x[g]), half_y = larger(half_y, boxes.half_y[g]);
     for (int64_t i = 0; i < n; ++i) {
         const LocalAxes& a = ws.axes[i];
         const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);
         const Vec vx = splat(a.v_x), vy = splat(a.v_y), v0 = splat(a.v_0);
         const float u1 = a.u_x * half_x, u2 = a.u_y * half_y, v1 = a.v_x * half_x, v2 = a.v_y * half_y;
-        const float across = larger((u1 + u2) * (u1 + u2) + (v1 + v2) * (v1 + v2),
-                                    (u1 - u2) * (u1 - u2) + (v1 - v2) * (v1 - v2));
+        const float across =
+            larger((u1 + u2) * (u1 + u2) + (v1 + v2) * (v1 + v2), (u1 - u2) * (u1 - u2) + (v1 - v2) * (v1 - v2));
         // What rounding may do to U and V, here and where the points' own are computed.
         const float slope = fabsf(a.u_x) + fabsf(a.u_y) + fabsf(a.v_x) + fabsf(a.v_y);
         const float slack = 1e-6f * (fabsf(a.u_0) + fabsf(a.v_0) + 2 * kTileSide * slope);

@@ -17,8 +17,8 @@ namespace {
 constexpr int kRadius = kSsimRadius, kTaps = kSsimTaps;
 
 // exp(-i^2 / (2 * 1.5^2)), normalised to sum 1 over the eleven taps; index is the distance from the centre.
-constexpr float kTap[kRadius + 1] = {2.6601171e-1f, 2.1300552e-1f, 1.0936069e-1f, 3.6000773e-2f, 7.5987582e-3f,
-                                     1.0283801e-3f};
+constexpr float kTap[kRadius + 1] = {2.6601171e-1f, 2.1300552e-1f, 1.0936069e-1f,
+                                     3.6000773e-2f, 7.5987582e-3f, 1.0283801e-3f};
 
 constexpr float kC1 = 0.01f * 0.01f, kC2 = 0.03f * 0.03f;
 
@@ -52,11 +52,12 @@ inline Vec blur_column(const float* window) {
 }
 
 double ssim_block(const SsimArgs& args, float* scratch) {
-    const int64_t n = args.column1 - args.column0;       // columns of the result
-    const int64_t n_maps = n + 2 * kRadius;              // columns of the derivative maps
-    const int64_t n_image = n_maps + 2 * kRadius;        // columns of the image
+    const int64_t n = args.column1 - args.column0;  // columns of the result
+    const int64_t n_maps = n + 2 * kRadius;         // columns of the derivative maps
+    const int64_t n_image = n_maps + 2 * kRadius;   // columns of the image
     enum { kX, kY, kXX, kYY, kXY, kMeans };
-    static_assert(kSsimScratch == kStride * (kMeans + 3 + 1 + 2 * kTaps * (kMeans + 3)), "as the rows below are laid out");
+    static_assert(kSsimScratch == kStride * (kMeans + 3 + 1 + 2 * kTaps * (kMeans + 3)),
+                  "as the rows below are laid out");
     fill(scratch, kSsimScratch, 0.0f);
     float* cursor = scratch;
     float* input[kMeans];
@@ -68,11 +69,11 @@ double ssim_block(const SsimArgs& args, float* scratch) {
     Ring blurred[3];
     for (Ring& ring : blurred) ring = {cursor}, cursor += 2 * kTaps * kStride;
 
-    float* inside = cursor;                              // 1 where a map column belongs to the result
+    float* inside = cursor;  // 1 where a map column belongs to the result
     fill(inside + kRadius, n, 1.0f);
-    float weights[kStride] = {};                         // of a row's pixels, by map column; 0 outside the image
+    float weights[kStride] = {};  // of a row's pixels, by map column; 0 outside the image
 
-    const int64_t first = args.column0 - 2 * kRadius;    // image column of input[.][0]
+    const int64_t first = args.column0 - 2 * kRadius;  // image column of input[.][0]
     const int64_t left = larger<int64_t>(0, first), right = smaller(args.width, first + n_image);
     const Vec c1 = splat(kC1), c2 = splat(kC2), two = splat(2);
     double total = 0;
@@ -111,7 +112,8 @@ double ssim_block(const SsimArgs& args, float* scratch) {
                 const Vec ux = blur_column(window[kX] + i), uy = blur_column(window[kY] + i);
                 const Vec uxy = ux * uy, squares = fma(ux, ux, uy * uy);
                 const Vec a1 = fma(two, uxy, c1), a2 = fma(two, blur_column(window[kXY] + i) - uxy, c2);
-                const Vec b1 = squares + c1, b2 = (blur_column(window[kXX] + i) + blur_column(window[kYY] + i)) - squares + c2;
+                const Vec b1 = squares + c1,
+                          b2 = (blur_column(window[kXX] + i) + blur_column(window[kYY] + i)) - squares + c2;
                 const Vec inverse = splat(1) / (b1 * b2);
                 const Vec ssim = a1 * a2 * inverse;
                 const Vec to_a1 = a2 * inverse, to_a2 = a1 * inverse;
@@ -143,7 +145,8 @@ double ssim_block(const SsimArgs& args, float* scratch) {
         // Gradient of row t.
         const int64_t t = s - kRadius;
         if (t < args.row0) continue;
-        const float *const d0 = blurred[0].window(t), *const d1 = blurred[1].window(t), *const d2 = blurred[2].window(t);
+        const float *const d0 = blurred[0].window(t), *const d1 = blurred[1].window(t),
+                           *const d2 = blurred[2].window(t);
         const int64_t at = t * args.width + args.column0;
         const Vec scale = splat(-args.scale);
         int64_t i = 0;
@@ -157,7 +160,8 @@ double ssim_block(const SsimArgs& args, float* scratch) {
             copy(args.image + at + i, n - i, x);
             copy(args.target + at + i, n - i, y);
             copy(args.grad + at + i, n - i, g);
-            const Vec sum = fma(two * load(x), blur_column(d1 + i), fma(load(y), blur_column(d2 + i), blur_column(d0 + i)));
+            const Vec sum =
+                fma(two * load(x), blur_column(d1 + i), fma(load(y), blur_column(d2 + i), blur_column(d0 + i)));
             store(g, fma(sum, scale, load(g)));
             copy(g, n - i, args.grad + at + i);
         }

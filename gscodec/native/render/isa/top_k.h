@@ -56,8 +56,8 @@ Found search(const float* q, int64_t stride, int64_t n) {
     return {kept[Depth - 1], Smallest ? kept[0] : least};
 }
 
-// Any depth: bit by bit, the largest number that fewer than top_k of the values are below. Values are not negative, so that
-// their bits order as they do.
+// Any depth: bit by bit, the largest number that fewer than top_k of the values are below. Values are not negative, so
+// that their bits order as they do.
 Found search_any(const float* q, int64_t stride, int64_t n, int top_k) {
     constexpr uint32_t kInfinityBits = 0x7f800000;
     uint32_t found[kLanes] = {};
@@ -79,9 +79,9 @@ Found search_any(const float* q, int64_t stride, int64_t n, int top_k) {
 
 // Ten values sorted by 29 exchanges, the fewest possible (Knuth, TAOCP vol. 3, 5.3.4). Checked on all 0-1 inputs.
 constexpr int kNetworkSize = 10;
-constexpr int kExchanges[29][2] = {
-    {0, 8}, {1, 9}, {2, 7}, {3, 5}, {4, 6}, {0, 2}, {1, 4}, {5, 8}, {7, 9}, {0, 3}, {2, 4}, {5, 7}, {6, 9}, {0, 1}, {3, 6},
-    {8, 9}, {1, 5}, {2, 3}, {4, 8}, {6, 7}, {1, 2}, {3, 5}, {4, 6}, {7, 8}, {2, 3}, {4, 5}, {6, 7}, {3, 4}, {5, 6}};
+constexpr int kExchanges[29][2] = {{0, 8}, {1, 9}, {2, 7}, {3, 5}, {4, 6}, {0, 2}, {1, 4}, {5, 8}, {7, 9}, {0, 3},
+                                   {2, 4}, {5, 7}, {6, 9}, {0, 1}, {3, 6}, {8, 9}, {1, 5}, {2, 3}, {4, 8}, {6, 7},
+                                   {1, 2}, {3, 5}, {4, 6}, {7, 8}, {2, 3}, {4, 5}, {6, 7}, {3, 4}, {5, 6}};
 
 template <size_t... I>
 inline void sort_network(Vec (&v)[kNetworkSize], std::index_sequence<I...>) {
