@@ -219,7 +219,7 @@ class _Parser:
         except CorruptField as fault:
             raise CorruptField(f"{name}: its Gaussians {fault}") from fault
         if background is None:
-            background = feature_values(centres[None, 1:], lattice)[0]
+            background = feature_values(centres[None, 1:], lattice.feature_steps, lattice.transform)[0]
             if not (np.abs(background) <= MAX_FEATURE).all():
                 raise CorruptField(f"{name}: the background is outside -65504..65504")
         chunk = ChunkEntry(GAUS, FLAG_CRITICAL, CODEC_NONE, self._at, len(payload), len(payload), 0)

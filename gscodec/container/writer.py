@@ -148,7 +148,14 @@ def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[Stored
 def _minor_version(contents: Contents, layout: ProfileLayout, chunks: Sequence[StoredChunk]) -> int:
     """The first version that has all that the file has."""
     kinds = {chunk.fourcc for chunk in chunks}
-    since = [layout.minor_version, bool(contents.files), 2 * (PAGT in kinds), 3 * bool(kinds & {TAGS, EXIF, XMP})]
+    sloped = contents.lattice is not None and contents.lattice.feature_slope > 0
+    since = [
+        layout.minor_version,
+        5 * sloped,
+        bool(contents.files),
+        2 * (PAGT in kinds),
+        3 * bool(kinds & {TAGS, EXIF, XMP}),
+    ]
     return max(since)
 
 

@@ -83,18 +83,20 @@ struct Unpacked {
 // From integers in steps to features: the row vector of a group's channels times the group's matrix.
 struct FeatureMix {
     int n_channels;
-    const double* steps;      // (C,)
+    int slope;                // 0..64
+    const double* steps;      // (C,) of a Gaussian of inverse scales 1 / px
     const double* transform;  // (C, C)
     const int* group_begins;  // (C,) of each column, the first number that is not zero, and one past the last
     const int* group_ends;
 
-    // `code(k)` is the integer of channel k.
+    // `code(k)` is the integer of channel k. Steps go with the area to the power of -slope / 64.
     template <class Code>
-    __device__ void mix(long long i, const Unpacked& out, const Code& code) const {
+    __device__ void mix(long long i, const Unpacked& out, const Shape& shape, const Code& code) const {
+        const double area = slope ? power(slope * (shape.high + shape.low) >> 6) : 1.0;
         for (int c = 0; c < n_channels; ++c) {
             double sum = 0;
             for (int k = group_begins[c]; k < group_ends[c]; ++k)
-                sum += (double)code(k) * steps[k] * transform[k * n_channels + c];
+                sum += (double)code(k) * (area * steps[k]) * transform[k * n_channels + c];
             const float feature = (float)sum;
             if (!(fabsf(feature) <= MAX_FEATURE)) atomicOr(out.fault, 1);
             out.features[i * n_channels + c] = feature;

@@ -180,13 +180,13 @@ __device__ inline int even_bits(unsigned v) {
 extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
     place_codes(const int* rows, const int* good, const int* firsts, const int* cells, const double* gains,
                 const unsigned char* rotation_from, int scale_step, int position_offset, int width, int height,
-                int n_channels, const double* steps, const double* transform, const int* group_begins,
-                const int* group_ends, double* means, double* inv_scales, double* rotations, float* features,
-                int* fault) {
+                int n_channels, int feature_slope, const double* steps, const double* transform,
+                const int* group_begins, const int* group_ends, double* means, double* inv_scales, double* rotations,
+                float* features, int* fault) {
     const int page = blockIdx.x, cell_log2 = cells[page];
     if (!good[page]) return;
     const Unpacked out = {means, inv_scales, rotations, features, fault};
-    const FeatureMix mix = {n_channels, steps, transform, group_begins, group_ends};
+    const FeatureMix mix = {n_channels, feature_slope, steps, transform, group_begins, group_ends};
     for (int i = firsts[page] + threadIdx.x; i < firsts[page + 1]; i += PAGE_THREADS) {
         const int* row = rows + (long long)i * (COLUMN_FEATURE + n_channels);
         const int rotation = row[COLUMN_ROTATION];
@@ -198,6 +198,6 @@ extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
         const long long y = ((long long)even_bits(cell >> 1) << bits.y) + row[COLUMN_Y];
         out.place(i, ((double)x + 0.5) * two_to(cell_log2 - bits.x), ((double)y + 0.5) * two_to(cell_log2 - bits.y),
                   shape, rotation, rotation_bits, gains[page], width, height);
-        mix.mix(i, out, [&](int c) { return row[COLUMN_FEATURE + c]; });
+        mix.mix(i, out, shape, [&](int c) { return row[COLUMN_FEATURE + c]; });
     }
 }

@@ -24,9 +24,9 @@ __device__ inline unsigned bits_at(const unsigned* words, long long at, int n_bi
 extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
     unpack_records(const unsigned* words, const int* firsts, const double* gains, const unsigned char* rotation_from,
                    const int* lows, const int* places, const int* bits, int scale_step, int place_bits, int stride,
-                   int width, int height, int unit, int n_channels, const double* steps, const double* transform,
-                   const int* group_begins, const int* group_ends, double* means, double* inv_scales, double* rotations,
-                   float* features, int* fault) {
+                   int width, int height, int unit, int n_channels, int feature_slope, const double* steps,
+                   const double* transform, const int* group_begins, const int* group_ends, double* means,
+                   double* inv_scales, double* rotations, float* features, int* fault) {
     __shared__ long long field_lows[2 + MAX_CHANNELS];
     __shared__ int field_scales[2 + MAX_CHANNELS];
     const int page = blockIdx.x, first = firsts[page], count = firsts[page + 1] - first, n_fields = 2 + n_channels;
@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
     const int used = places[n_fields - 1] + bits[n_fields - 1];
     const int place_at = places[1] + bits[1], end = max(used, place_at + place_bits);
     const Unpacked out = {means, inv_scales, rotations, features, fault};
-    const FeatureMix mix = {n_channels, steps, transform, group_begins, group_ends};
+    const FeatureMix mix = {n_channels, feature_slope, steps, transform, group_begins, group_ends};
     for (int i = threadIdx.x; i < count; i += PAGE_THREADS) {
         const long long record = head + head_bits + 8LL * i * stride;
         const auto field = [&](int k) {
@@ -74,6 +74,6 @@ extern "C" __global__ void __launch_bounds__(PAGE_THREADS)
         out.place((long long)first + i, (double)from + ((double)x + 0.5) * ((double)w * two_to(-x_bits)),
                   (double)y0 + ((double)y + 0.5) * ((double)h * two_to(x_bits - left)), shape, rotation, rotation_bits,
                   gains[page], width, height);
-        mix.mix((long long)first + i, out, [&](int c) { return field(2 + c); });
+        mix.mix((long long)first + i, out, shape, [&](int c) { return field(2 + c); });
     }
 }

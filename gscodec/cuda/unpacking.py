@@ -196,7 +196,14 @@ def _mix(runtime: Runtime, lattice: Lattice) -> tuple[Any, ...]:
     up = runtime.upload
     steps = up(lattice.feature_steps.astype(np.float64))
     transform = up(np.ascontiguousarray(lattice.transform, np.float64))
-    return np.int32(n_channels), steps, transform, up(begins.astype(np.int32)), up(ends.astype(np.int32))
+    return (
+        np.int32(n_channels),
+        np.int32(lattice.feature_slope),
+        steps,
+        transform,
+        up(begins.astype(np.int32)),
+        up(ends.astype(np.int32)),
+    )
 
 
 def _empty(runtime: Runtime, n: int, n_channels: int) -> DeviceGaussians:

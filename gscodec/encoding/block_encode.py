@@ -430,7 +430,15 @@ def _unpacked_block(record: Arrays, n_levels: int, n_channels: int) -> tuple[Gau
     return part, counts, steps
 
 
-_STEPS = ("scale_step", "position_offset", "rotation_from", "cell_log2", "feature_steps", "transform")
+_STEPS = (
+    "scale_step",
+    "position_offset",
+    "rotation_from",
+    "cell_log2",
+    "feature_steps",
+    "transform",
+    "feature_slope",
+)
 
 
 def _packed_start(start: Start) -> Arrays:
@@ -459,5 +467,6 @@ def _unpacked_start(record: Arrays) -> Start:
             tuple(int(v) for v in record["lattice.cell_log2"]),
             record["lattice.feature_steps"],
             record["lattice.transform"],
+            int(record["lattice.feature_slope"]),
         )
     return Start(lods, lattice, float(record["bits"]))

@@ -227,7 +227,7 @@ QUANTISER: Final = Table(
     "Quantiser",
     (
         Field("scale_step", "u8", 1, 64),
-        Field("reserved", "u8", 0, 0),
+        Field("feature_slope", "u8", 0, 64),
         Field("position_offset", "i16"),
         Field("rotation_from", "u8[12]"),
         Field("cell_log2", "u8[L]", 0, 20),
@@ -339,7 +339,7 @@ KNOWN_CHUNKS: Final = {
     XMP: False,
     META: False,
 }
-"""Chunk types of version 1.4, in the order they are written, and whether each is critical. In a file with PAGT, PAGI
+"""Chunk types of version 1.5, in the order they are written, and whether each is critical. In a file with PAGT, PAGI
 stands directly before GAUS."""
 
 

@@ -27,6 +27,7 @@ from gscodec.profiles.lattice import (
     cell_places,
     cell_sizes,
     dequantize,
+    feature_steps_of,
     feature_values,
     quantize,
 )
@@ -108,7 +109,11 @@ class PageCodec:
         if bad >= 0:
             return None, bad
         means, inv_scales, rotations = _engine.place_pages(self._engine_lattice, rows, page_shapes, threads)
-        return GaussianSet(means, inv_scales, rotations, feature_values(rows[:, 6:], self.lattice)), bad
+        return GaussianSet(means, inv_scales, rotations, self._features(rows)), bad
+
+    def _features(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        narrow, elongation = rows[:, 3:5].astype(np.int64).T
+        return feature_values(rows[:, 6:], feature_steps_of(self.lattice, narrow, elongation), self.lattice.transform)
 
     def _rows(
         self, data: npt.NDArray[np.uint8], lengths: Int64Array, page_shapes: Int64Array, threads: int

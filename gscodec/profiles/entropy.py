@@ -67,6 +67,12 @@ def fit_table(values: Int64Array, split: int) -> TokenTable:
 
 def coded_bits(values: Int64Array, table: TokenTable, split: int) -> float:
     """Bits that values take with a table, those after the tokens included."""
+    return float(value_bits(values, table, split).sum())
+
+
+def value_bits(values: Int64Array, table: TokenTable, split: int) -> npt.NDArray[np.float64]:
+    """(n,) bits that each value takes with a table."""
     tokens, extra = tokens_of(values - table.low, split)
     counts = table.counts.astype(np.float64)
-    return float((np.log2(TOTAL) - np.log2(counts[tokens])).sum() + extra.sum())
+    bits: npt.NDArray[np.float64] = np.log2(TOTAL) - np.log2(counts[tokens]) + extra
+    return bits

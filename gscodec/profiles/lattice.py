@@ -55,8 +55,9 @@ class Lattice:
     position_offset: int  # units; an octave more halves the steps of positions; 0 in `packed`
     rotation_from: tuple[int, ...]  # (12,) least elongation, in scale steps, that has 1, 2 ... 12 bits of rotation
     cell_log2: tuple[int, ...]  # per generation, binary logarithm of a cell's side in px; 0 in `packed`
-    feature_steps: npt.NDArray[np.float32]  # (C,) of the transformed features
+    feature_steps: npt.NDArray[np.float32]  # (C,) of the transformed features of a Gaussian of inverse scales 1 / px
     transform: Float64Array  # (C, C) features = transformed @ transform
+    feature_slope: int = 0  # 0..64: steps of features go with the area of a Gaussian to the power of -slope / 64
     records: RecordLayout | None = None
     pages: PageHeads | None = None  # of the Gaussians that are to be quantised
     small: SmallSteps | None = None  # the same as profile `small` says it
@@ -214,7 +215,7 @@ def quantize(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: 
         narrow,
         elongation,
         rotations,
-        _features(gaussians.features, lattice),
+        _features(gaussians.features, lattice, narrow, elongation),
     )
 
 
@@ -235,8 +236,20 @@ def scale_levels(inv_scales: Float64Array, step: int) -> Float64Array:
     return levels
 
 
-def _features(features: Float32Array, lattice: Lattice) -> Int64Array:
-    steps = features.astype(np.float64) @ np.linalg.inv(lattice.transform) / lattice.feature_steps
+def feature_steps_of(lattice: Lattice, narrow: Int64Array, elongation: Int64Array) -> Float64Array:
+    """(n, C) steps of the transformed features of Gaussians with such scales.
+
+    An error of a feature is seen over the whole area of its Gaussian: for equal gain per bit, steps fall as the square
+    root of the area rises. The area is known from the scales, so that it takes no bits.
+    """
+    with np.errstate(over="ignore"):  # hostile scales: readers refuse them
+        area = power((lattice.feature_slope * lattice.scale_step * (2 * narrow - elongation)) >> 6)
+        return area[:, None] * lattice.feature_steps.astype(np.float64)
+
+
+def _features(features: Float32Array, lattice: Lattice, narrow: Int64Array, elongation: Int64Array) -> Int64Array:
+    transformed = features.astype(np.float64) @ np.linalg.inv(lattice.transform)
+    steps = transformed / feature_steps_of(lattice, narrow, elongation)
     if lattice.records is None:
         return np.floor(steps + 0.5).astype(np.int64)
     return _fields(lattice, slice(2, None), steps)
@@ -276,13 +289,16 @@ def dequantize(codes: Codes, lattice: Lattice, generations: Int64Array) -> Gauss
     high = codes.narrow * lattice.scale_step
     low = (codes.narrow - codes.elongation) * lattice.scale_step
     rotations = (codes.rotations << (16 - places.rotation_bits)).astype(np.float64) * (np.pi / 65536)
-    features = feature_values(codes.features, lattice)
+    steps = feature_steps_of(lattice, codes.narrow, codes.elongation)
+    features = feature_values(codes.features, steps, lattice.transform)
     return GaussianSet(means, np.stack([power(high), power(low)], axis=1), rotations, features)
 
 
-def feature_values(codes: npt.NDArray[np.integer], lattice: Lattice) -> Float32Array:
-    """float32 (n, C) features of such integers."""
+def feature_values(
+    codes: npt.NDArray[np.integer], steps: npt.NDArray[np.floating], transform: Float64Array
+) -> Float32Array:
+    """float32 (n, C) features of integers (n, C) in steps (n, C), or (C,) that all share."""
     with np.errstate(over="ignore", invalid="ignore"):  # hostile steps: readers refuse what is not finite
-        transformed = codes * lattice.feature_steps.astype(np.float64)
-        features: Float32Array = (transformed @ lattice.transform).astype(np.float32)
+        transformed = codes * steps.astype(np.float64)
+        features: Float32Array = (transformed @ transform).astype(np.float32)
     return features

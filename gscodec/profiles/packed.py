@@ -100,7 +100,9 @@ class RecordCodec:
         )
         if bad >= 0:
             return None, bad
-        return GaussianSet(means, inv_scales, rotations, feature_values(features, lattice)), bad
+        return GaussianSet(
+            means, inv_scales, rotations, feature_values(features, lattice.feature_steps, lattice.transform)
+        ), bad
 
 
 _PLACE_AT: Final = 2
@@ -135,8 +137,8 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
     if len(data) != quan_bytes(lod_count, groups):
         raise CorruptField(f"{where} has {len(data)} bytes, must be {quan_bytes(lod_count, groups)}")
     lattice = unpack_steps(data, lod_count, groups, name)
-    if lattice.position_offset or any(lattice.cell_log2):
-        raise CorruptField(f"{where} has a position_offset or a cell_log2 other than 0, in profile packed")
+    if lattice.position_offset or lattice.feature_slope or any(lattice.cell_log2):
+        raise CorruptField(f"{where} has a position_offset, feature_slope or cell_log2 other than 0, in profile packed")
     at = steps_bytes(lod_count, groups)
     values = RECORD_WIDTHS.unpack(data, at)
     RECORD_WIDTHS.check(values, where)

@@ -90,7 +90,7 @@ def fitting_lattice(
     units = (1.0, 1.0, *steps.tolist())
     lows = tuple(int(np.floor(value_range.least / unit + 0.5)) for value_range, unit in zip(ranges, units, strict=True))
     layout = RecordLayout(place_bits, lows, bits)
-    lattice = Lattice(1, 0, rotation_from, (0,) * len(counts), steps, transform, layout)
+    lattice = Lattice(1, 0, rotation_from, (0,) * len(counts), steps, transform, records=layout)
     return replace(lattice, pages=page_heads(gaussians, lattice, starts, grid))
 
 

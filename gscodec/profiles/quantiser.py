@@ -16,7 +16,7 @@ def pack_steps(lattice: Lattice, groups: Sequence[ChannelGroup]) -> bytes:
         QUANTISER.pack(
             {
                 "scale_step": lattice.scale_step,
-                "reserved": 0,
+                "feature_slope": lattice.feature_slope,
                 "position_offset": lattice.position_offset,
                 "rotation_from": bytes(lattice.rotation_from),
             }
@@ -69,4 +69,12 @@ def unpack_steps(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], na
         at, first = at + 2 * n * n, first + n
     if not np.isfinite(transform).all():
         raise CorruptField(f"{where} has a transform that is not finite")
-    return Lattice(values["scale_step"], values["position_offset"], rotation_from, cell_log2, steps, transform)
+    return Lattice(
+        values["scale_step"],
+        values["position_offset"],
+        rotation_from,
+        cell_log2,
+        steps,
+        transform,
+        values["feature_slope"],
+    )

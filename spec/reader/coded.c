@@ -105,8 +105,10 @@ void igs_read_quantiser(igs_file *file, const uint8_t *data, size_t size) {
     size_t at = 16 + L + 4 * C + 2 * T;
     if (size < at) igs_fail("CorruptField", "QUAN ends early");
     quan->scale_step = data[0];
+    quan->feature_slope = data[1];
     quan->position_offset = (int32_t)get16(data + 2) - (data[3] & 0x80 ? 65536 : 0);
-    if (data[0] < 1 || data[0] > 64 || data[1]) igs_fail("CorruptField", "QUAN has a scale_step of %u", data[0]);
+    if (data[0] < 1 || data[0] > 64) igs_fail("CorruptField", "QUAN has a scale_step of %u", data[0]);
+    if (data[1] > 64) igs_fail("CorruptField", "QUAN has a feature_slope of %u", data[1]);
     for (uint32_t i = 0; i < 12; i++) {
         quan->rotation_from[i] = data[4 + i];
         if (i && data[4 + i] < data[3 + i]) igs_fail("CorruptField", "QUAN has a rotation_from that falls");
@@ -247,9 +249,10 @@ static void decode_coded(const igs_file *file, const igs_page *page, const uint8
         int64_t y_bits = igs_place_bits(quan, page->generation, s.high - s.leading);
         int64_t x_o = (int64_t)number(&p, (uint32_t)x_bits), y_o = (int64_t)number(&p, (uint32_t)y_bits);
         igs_set_place(quan, page->generation, &s, (uint64_t)z, x_bits, x_o, y_bits, y_o, g);
+        double area = igs_pow2(igs_floor_div(quan->feature_slope * (s.high + s.low), 64));
         for (uint32_t c = 0; c < C; c++)
             transformed[c] = (double)value_of(&p, tokens[(3 + c) * n + i], 8, &quan->table[3 + c], INT32_MIN, INT32_MAX) *
-                             quan->feature_step[c];
+                             (area * quan->feature_step[c]);
         igs_transform(file, transformed, set->features + (first + i) * C);
     }
     if (p.held || p.at != p.size) igs_fail("CorruptField", "a page has bits after its end");

@@ -31,7 +31,7 @@ typedef struct {
 } igs_table;
 
 typedef struct { /* the chunk QUAN */
-    int32_t scale_step, position_offset;
+    int32_t scale_step, position_offset, feature_slope;
     uint8_t rotation_from[12], cell_log2[MAX_LODS];
     double feature_step[MAX_CHANNELS], *transform; /* of group after group, row by row */
     igs_table table[N_TABLES]; /* of profile coded */

@@ -315,7 +315,7 @@ TABLES_AT = 16 + 3 + 12 + 18  # three levels, three channels
     [
         (0, b"\x00", CorruptField, "scale_step"),
         (0, b"\x41", CorruptField, "scale_step"),
-        (1, b"\x01", CorruptField, "reserved"),
+        (1, b"\x41", CorruptField, "feature_slope"),
         (4, b"\x09\x08", CorruptField, "rotation_from"),
         (16, b"\x15", CorruptField, "cell_log2"),
         (19, NAN, CorruptField, "feature_step"),
