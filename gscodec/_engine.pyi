@@ -54,6 +54,36 @@ def loss(
     image: _F32, target: _F32, importance: _F32 | None, weights: _F32, isa: str, threads: int
 ) -> tuple[float, float, _F32]: ...
 
+class FeatureSystem:
+    def __init__(self, n: int, n_channels: int, n_planes: int) -> None: ...
+    def add(
+        self,
+        scene: Scene,
+        shape: tuple[int, int],
+        rect: _Rect,
+        top_k: int,
+        target: _F32,
+        importance: _F32 | None,
+        weight: float,
+        threads: int,
+    ) -> None: ...
+    def solve(self, features: _F64, n_free: int, damping: float, iterations: int, threads: int) -> _F64: ...
+    def round(
+        self,
+        features: _F64,
+        codes: _I32,
+        order: _I32,
+        transform: _F64,
+        steps: _F64,
+        offsets: _F64,
+        lows: _I32,
+        highs: _I32,
+        bits: _F32 | None,
+        price: float,
+        sweeps: int,
+    ) -> _I32: ...
+    def error(self, features: _F64) -> float: ...
+
 class StepScratch: ...
 
 def fit_step(

@@ -6,7 +6,16 @@ from typing import Final
 
 import numpy as np
 
-from gscodec.fit.lattices import TYPICAL_SHARE, Steps, balance, bits_of, choose_transform, make_lattice, snap
+from gscodec.fit.lattices import (
+    TYPICAL_SHARE,
+    Steps,
+    balance,
+    bits_of,
+    choose_transform,
+    make_lattice,
+    snap,
+    typical_step,
+)
 from gscodec.fit.qat import fitting_features
 from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.format.limits import generations_of
@@ -125,5 +134,11 @@ def within_budget(
     """Quantised Gaussians and their lattice, with other feature steps if the file misses its budget."""
     if WITHIN * budget <= size_of(gaussians, lattice) <= budget:
         return gaussians, lattice
-    lattice = fitting_features(gaussians, lattice, size_of, budget)
-    return snap(gaussians, lattice, grid, generations_of(lods.counts)), lattice
+    generations = generations_of(lods.counts)
+    lattice = fitting_features(
+        lattice,
+        typical_step(gaussians, lattice, grid, generations),
+        lambda steps: size_of(snap(gaussians, steps, grid, generations), steps),
+        budget,
+    )
+    return snap(gaussians, lattice, grid, generations), lattice

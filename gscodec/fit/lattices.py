@@ -10,13 +10,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.format.limits import generation_sizes, generations_of
 from gscodec.format.pages import page_starts
 from gscodec.model.channels import ChannelGroup, channel_spans, count_channels
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid
 from gscodec.profiles.coded import payload_bits, quantize_in_order
-from gscodec.profiles.lattice import OCTAVE, ROTATION_CLASSES, Lattice, cell_sizes, dequantize, quantize
+from gscodec.profiles.lattice import (
+    OCTAVE,
+    ROTATION_CLASSES,
+    Lattice,
+    cell_sizes,
+    dequantize,
+    feature_steps_of,
+    quantize,
+)
 from gscodec.profiles.small_codec import LUMA_CHROMA, lattice_of, transform_of
 from gscodec.profiles.small_steps import FEATURE_UNITS, MAX_STEP, SmallSteps
 
@@ -48,7 +57,7 @@ class Steps:
 
 
 def make_lattice(steps: Steps, transform: Float64Array, grid: Grid, counts: tuple[int, ...]) -> Lattice:
-    """The lattice with these steps for a set with cumulative counts `counts`."""
+    """The lattice of such steps for a set with such cumulative counts."""
     smallest, largest = cell_sizes(grid.height, grid.width)
     area = grid.height * grid.width / CELLS_PER_GAUSSIAN
     sides = [round(0.5 * math.log2(max(area / max(size, 1), 1.0))) for size in generation_sizes(counts)]
@@ -93,6 +102,20 @@ def small_lattice(
     )
     lattice = lattice_of(small, grid, n_gaussians, groups)
     return lattice if scales is None else replace(lattice, feature_steps=lattice.feature_steps * scales)
+
+
+def with_slope(lattice: Lattice, slope: int, inv_scales: Float64Array) -> Lattice:
+    """The lattice with a feature slope, and the same geometric mean of the feature steps.
+
+    Args:
+        slope: as in `Lattice.feature_slope`; lattices of other profiles than `coded` stay as they are.
+        inv_scales: (n, 2) 1/px of the Gaussians.
+    """
+    if lattice.small is not None or lattice.records is not None:
+        return lattice
+    octaves = float(np.log2(inv_scales).sum(axis=1).mean()) * (lattice.feature_slope - slope) / 64
+    steps = (lattice.feature_steps * np.float32(2.0**octaves)).astype(np.float32)
+    return replace(lattice, feature_steps=steps, feature_slope=slope)
 
 
 def with_features(lattice: Lattice, factor: float) -> Lattice:
@@ -170,10 +193,21 @@ def snap(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: np.n
     return GaussianSet(near.means, inv_scales, rotations, near.features)
 
 
+def typical_step(gaussians: GaussianSet, lattice: Lattice, grid: Grid, generations: npt.NDArray[np.int64]) -> float:
+    """Median of the feature steps of a set on a lattice."""
+    codes = quantize(gaussians, lattice, grid, generations)
+    return float(np.median(feature_steps_of(lattice, codes.narrow, codes.elongation))) if len(codes) else 1.0
+
+
 def bits_of(gaussians: GaussianSet, lattice: Lattice, grid: Grid, counts: tuple[int, ...], page_size: int) -> float:
     """Bits of the pages of a set on a lattice."""
     codes = quantize_in_order(gaussians, lattice, grid, counts, page_size)
     return payload_bits(codes, lattice, generations_of(counts), page_starts(counts, page_size))
+
+
+COMPENSATED: Final = 0.7
+"""Feature steps over those of equal error per value. Features are chosen for error and bits together, so that fine
+steps cost them little: integers that few others have are avoided."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +219,7 @@ class Balance:
 
     def __call__(self, share: float) -> Steps:
         """The steps at which each value adds the fraction `share` of the picture's own error."""
-        return self.steps.scaled(Steps(*np.sqrt(share / self.errors)))
+        return self.steps.scaled(Steps(*(np.sqrt(share / self.errors) * (1.0, 1.0, 1.0, COMPENSATED))))
 
 
 def balance(

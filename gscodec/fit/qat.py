@@ -1,8 +1,9 @@
 """Quantisation-aware fine-tuning (QAT), the last phase of a fit: values are fixed on a lattice in turns.
 
-Rounding all values after a fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations, means
-and features, while the free ones continue to train and compensate for the rounding of the fixed ones. A
-straight-through estimator, which rounds all values in every step, does worse: it does not converge.
+Rounding all values after a fit costs up to 2 dB. Here values are fixed in turns, scales first, then rotations and
+means, while the free ones continue to train and compensate for the rounding of the fixed ones. Features come last: with
+all shapes fixed they are a problem of least squares (`fit.features`). A straight-through estimator, which rounds all
+values in every step, does worse: it does not converge.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.fit.features import Features, features_of
 from gscodec.fit.lattices import (
     TYPICAL_SHARE,
     Steps,
@@ -22,6 +24,7 @@ from gscodec.fit.lattices import (
     make_lattice,
     small_lattice,
     snap,
+    typical_step,
     with_features,
 )
 from gscodec.fit.plan import Step
@@ -36,8 +39,8 @@ from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.small_codec import transform_of
 from gscodec.render.base import Rasterizer
 
-WINDOWS: Final = ((0.0, 0.3), (0.2, 0.5), (0.4, 0.75), (0.65, 1.0))
-"""Fractions of the steps between which scales, rotations, means and features are fixed."""
+WINDOWS: Final = ((0.0, 0.4), (0.27, 0.67), (0.53, 1.0))
+"""Fractions of the steps between which scales, rotations and means are fixed."""
 
 BUDGET_SHARE: Final = 0.997
 """Fraction of the byte budget to aim for: the values fixed last change the size of the tables slightly."""
@@ -58,6 +61,9 @@ RECOUNT_SHARE: Final = 0.018
 still to be removed: at the end the fractions are 0.03 to 0.06, where a bit gains the same in finer values and in more
 Gaussians."""
 
+BITS_PER_GAUSSIAN: Final = 40.0
+"""What a Gaussian of three channels takes, roughly, where no budget says it."""
+
 MADE_UP_FOR: Final = 0.5
 """Share of the error that rounding adds that the free values compensate. Measured on three pictures, shares
 from 0.006 to 0.1: 0.4 to 0.7."""
@@ -71,7 +77,7 @@ VALUE_SHARE: Final = 0.01
 TURNS: Final = 50
 """Minimum number of turns in which values are fixed; between two turns, steps run without the host."""
 
-_COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2), slice(5, None))
+_COLUMNS: Final = (slice(2, 4), slice(4, 5), slice(0, 2))
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,8 @@ def fine_tune_on(
         gaussians: result of the fit, float.
         on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
-    training = _Training(task, gaussians, n_steps)
-    for first, last in _turns(n_steps):
-        training.fix(first, last, lattice)
-        training.run(first, last, on_step)
-    return task.snap(training.gaussians(), lattice, generations_of(task.lods.counts))
+    features = _shaped(task, gaussians, n_steps, lattice, on_step)
+    return features.rounded(features.solved(), lattice, BITS_PER_GAUSSIAN * len(gaussians))
 
 
 @one_torch_thread()
@@ -130,23 +133,45 @@ def fine_tune(
         aim = int(BUDGET_SHARE * budget)
         share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0)
     lattice = lattice_at(share)
-    training = _Training(task, gaussians, n_steps)
-    features_from = round(WINDOWS[3][0] * n_steps)
-    for first, last in _turns(n_steps, features_from):
-        if budget is not None and first == features_from:
-            lattice = fitting_features(training.gaussians(), lattice, size_of, int(BUDGET_SHARE * budget))
-        training.fix(first, last, lattice)
-        training.run(first, last, on_step)
-    tuned = snap(training.gaussians(), lattice, task.grid, generations_of(task.lods.counts))
+    features = _shaped(task, gaussians, n_steps, lattice, on_step)
+    solved, generations = features.solved(), generations_of(task.lods.counts)
+    n_bits = 8 * (size_of(solved, lattice) if budget is None else budget)
+    typical = typical_step(solved, lattice, task.grid, generations)
+    lattice = features.best_slope(solved, lattice, n_bits)
+    if budget is not None:
+        lattice = fitting_features(
+            lattice,
+            typical,
+            lambda steps: size_of(features.rounded(solved, steps, n_bits), steps),
+            budget,
+        )
+    tuned = features.rounded(solved, lattice, n_bits)
     if budget is not None:
         kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
         if kept is None:
-            lattice = fitting_features(tuned, lattice, size_of, budget)
+            lattice = fitting_features(lattice, typical, lambda steps: size_of(tuned, steps), budget)
             tuned = snap(tuned, lattice, task.grid, generations_of(task.lods.counts))
             # The features of a nearly constant picture have no bits to save.
             kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), 1.0)
         tuned = tuned if kept is None else tuned[kept]
     return FineTuned(tuned, lattice)
+
+
+def _shaped(
+    task: QatTask,
+    gaussians: GaussianSet,
+    n_steps: int,
+    lattice: Lattice,
+    on_step: Callable[[int, float], None] | None,
+) -> Features:
+    """The features of a fit whose shapes are on a lattice."""
+    training = _Training(task, gaussians, n_steps)
+    for first, last in _turns(n_steps):
+        training.fix(first, last, lattice)
+        training.run(first, last, on_step)
+    trained = training.gaussians()
+    shapes = task.snap(trained, lattice, generations_of(task.lods.counts))
+    return features_of(task, replace(shapes, features=trained.features))
 
 
 def _affordable(
@@ -220,16 +245,16 @@ def count_for(
     return max(1, int(8 * (BUDGET_SHARE * budget - (whole - payload)) / bits))
 
 
-def fitting_features(
-    gaussians: GaussianSet, lattice: Lattice, size_of: Callable[[GaussianSet, Lattice], int], budget: int
-) -> Lattice:
-    """The lattice with the finest feature steps, up to COARSEST_FEATURES, whose file takes at most `budget` bytes."""
-    coarsest = max(1.0, COARSEST_FEATURES / float(lattice.feature_steps.max()))
+def fitting_features(lattice: Lattice, typical_step: float, size_on: Callable[[Lattice], int], budget: int) -> Lattice:
+    """The lattice with the finest feature steps, up to COARSEST_FEATURES, that keeps a file within `budget` bytes.
 
-    def size_at(factor: float) -> int:
-        return size_of(gaussians, with_features(lattice, factor))
-
-    return with_features(lattice, _least(size_at, budget, 1 / 64, min(16.0, coarsest)))
+    Args:
+        typical_step: of the features of the set, as a fraction of the samples' range.
+        size_on: bytes of the file on a lattice that differs from `lattice` in its feature steps alone.
+    """
+    coarsest = max(1.0, COARSEST_FEATURES / typical_step)
+    best = _least(lambda factor: size_on(with_features(lattice, factor)), budget, 1 / 64, min(16.0, coarsest))
+    return with_features(lattice, best)
 
 
 def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:
@@ -257,10 +282,10 @@ def _least(size_at: Callable[[float], int], budget: int, low: float, high: float
     return high
 
 
-def _turns(n_steps: int, cut: int = 0) -> Iterator[tuple[int, int]]:
-    """Ranges of steps (`first`, `last`), last excluded, before each of which values are fixed; one begins at `cut`."""
+def _turns(n_steps: int) -> Iterator[tuple[int, int]]:
+    """Ranges of steps (`first`, `last`), last excluded, before each of which values are fixed."""
     length = max(1, n_steps // TURNS)
-    edges = sorted({*range(0, n_steps, length), *({cut} if cut < n_steps else ()), n_steps})
+    edges = sorted({*range(0, n_steps, length), n_steps})
     return pairwise(edges)
 
 
@@ -279,7 +304,7 @@ class _Training:
 
     def _schedule(self, n_steps: int) -> Float64Array:
         """(n, 5 + C) step at which each value is fixed, at random within the window of its kind."""
-        when = np.empty(self._exact.shape)
+        when = np.full(self._exact.shape, np.inf)  # features are never fixed
         latest = np.zeros(len(when))
         for columns, (first, last) in zip(_COLUMNS, WINDOWS, strict=True):
             # The quantiser step of a value depends on the kinds before it, which must be fixed by then.

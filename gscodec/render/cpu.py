@@ -108,7 +108,7 @@ class CpuRasterizer(Rasterizer):
         if dtype not in get_args(OutputDtype):
             raise InvalidArgument(f"dtype {dtype!r} is not one of {', '.join(get_args(OutputDtype))}")
         result: npt.NDArray[Any] = _engine.render(
-            *_scene(gaussians, grid, index),
+            *scene_arguments(gaussians, grid, index),
             window.x,
             window.y,
             window.step_x,
@@ -124,7 +124,7 @@ class CpuRasterizer(Rasterizer):
     def sample(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, points: Float64Array) -> Float32Array:
         """See `Rasterizer.sample`."""
         place = check_points(points)
-        result: Float32Array = _engine.sample(*_scene(gaussians, grid, index), place, self._isa, self._threads)
+        result: Float32Array = _engine.sample(*scene_arguments(gaussians, grid, index), place, self._isa, self._threads)
         return result
 
     def backward(self, gaussians: GaussianSet, grid: Grid, index: TileIndex, grad_image: Float32Array) -> GaussianGrads:
@@ -133,7 +133,7 @@ class CpuRasterizer(Rasterizer):
         if grad_image.shape != expected:
             raise InvalidArgument(f"grad_image has shape {grad_image.shape}, the render has {expected}")
         return GaussianGrads(
-            *_engine.backward(*_scene(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
+            *_engine.backward(*scene_arguments(gaussians, grid, index), _planes(grad_image), self._isa, self._threads)
         )
 
     def loss(
@@ -171,7 +171,7 @@ class CpuRasterizer(Rasterizer):
         check_subset(subset, (grid.height, grid.width), weights)
         each = importance_planes(importance, (grid.height, grid.width, gaussians.n_channels))
         value, mse, grads = _engine.fit_step(
-            *_scene(gaussians, grid, index),
+            *scene_arguments(gaussians, grid, index),
             target_planes,
             each,
             _terms(weights),
@@ -191,7 +191,7 @@ class CpuRasterizer(Rasterizer):
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
         """See `Rasterizer.farthest_owned`."""
-        result: Float32Array = _engine.farthest_owned(*_scene(gaussians, grid, index), self._threads)
+        result: Float32Array = _engine.farthest_owned(*scene_arguments(gaussians, grid, index), self._threads)
         return result
 
 
@@ -204,7 +204,7 @@ def _planes(image: Float32Array) -> Float32Array:
     return np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float32)
 
 
-def _scene(
+def scene_arguments(
     gaussians: GaussianSet, grid: Grid, index: TileIndex
 ) -> tuple[_engine.Scene, tuple[int, int], tuple[int, int, int, int], int]:
     """Arguments of the kernels, which do not check them; parameters have been checked by `bin`."""

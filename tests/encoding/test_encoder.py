@@ -136,7 +136,7 @@ def test_packed_records_are_fixed_size_and_fine_tuned(pixels: Pixels) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "record_bytes", "words"),
-    [("coded", 6, "profile packed only"), ("packed", 2, "use 3"), ("packed", 99, "use 3..11")],
+    [("coded", 6, "need profile packed, not coded"), ("packed", 2, "use 3"), ("packed", 99, "use 3..11")],
 )
 def test_records_that_cannot_be_are_refused(pixels: Pixels, profile: str, record_bytes: int, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):

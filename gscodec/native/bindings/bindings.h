@@ -7,6 +7,7 @@ namespace gscodec {
 void bind_scene(nanobind::module_& m);
 void bind_render(nanobind::module_& m);
 void bind_fit(nanobind::module_& m);
+void bind_feature_system(nanobind::module_& m);
 void bind_pages(nanobind::module_& m);
 void bind_records(nanobind::module_& m);
 
