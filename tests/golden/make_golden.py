@@ -130,6 +130,13 @@ def coded_stack() -> bytes:
     )
 
 
+def coded_sloped() -> bytes:
+    """Profile `coded`: feature steps that fall with the area of a Gaussian."""
+    contents = coded_of(contents_of(23, (30, 90), 3, (60, 80), 32), 3, np.eye(3))
+    assert contents.lattice is not None
+    return pack(replace(contents, lattice=replace(contents.lattice, feature_slope=24)))
+
+
 def packed_of(contents: Contents, place_bits: int, bits: tuple[int, ...], transform: np.ndarray) -> Contents:
     """The same in profile `packed`, on records that are part of the golden file."""
     ordered = contents.gaussians[
@@ -278,6 +285,7 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         stack,
         coded_rgb,
         coded_stack,
+        coded_sloped,
         packed_rgb,
         packed_stack,
         small_rgb,

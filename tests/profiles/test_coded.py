@@ -45,6 +45,25 @@ def coded(make_contents: MakeContents, **fields: Any) -> Contents:
     return replace(contents, lattice=lattice_of(contents))
 
 
+def test_feature_steps_fall_with_the_area_as_the_specification_says(make_contents: MakeContents) -> None:
+    contents = make_contents(n=200, channels=2)
+    contents = replace(contents, lattice=lattice_of(contents, feature_slope=20))
+    lattice = contents.lattice
+    assert lattice is not None
+    codes = in_order(contents, lattice)
+    with IgsReader(pack(contents)) as reader:
+        assert reader.header.version_minor == 5
+        features = reader.read(0).features
+    high, low = codes.narrow * 4, (codes.narrow - codes.elongation) * 4
+    area = np.array([power(np.array([(20 * int(h + w)) >> 6]))[0] for h, w in zip(high, low, strict=True)])
+    expected = (codes.features * (area[:, None] / 32)).astype(np.float32)
+    assert np.array_equal(features, expected)
+    shape = 1 / (np.exp2(high / 32) * np.exp2(low / 32))
+    np.testing.assert_allclose(area, shape ** (-20 / 64), rtol=0.03)
+    original = contents.gaussians.features
+    assert np.abs(np.sort(features[:, 0]) - np.sort(original[:, 0])).max() <= area.max() / 64 + 1e-6
+
+
 def in_order(contents: Contents, lattice: Lattice) -> Codes:
     return quantize_in_order(contents.gaussians, lattice, contents.grid, contents.lods.counts, contents.page_size)
 
