@@ -18,7 +18,7 @@ from gscodec.profiles.base import StoredPages
 from gscodec.profiles.f16 import F16PageDecoder, Records, check_records, dequantize_records
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-QUANTISED = ("coded_rgb", "coded_stack", "packed_rgb", "packed_stack")
+QUANTISED = ("coded_rgb", "coded_stack", "coded_sloped", "packed_rgb", "packed_stack")
 
 LODS = LodTable((3, 7, 20), ((0.5,), (0.7, 1.1), (1.0 / 3.0, 0.1, 64.0)))
 
@@ -140,7 +140,7 @@ def test_changed_bytes_are_what_the_host_makes_of_them(device_runtime: Runtime, 
     assert "refused" in outcomes
 
 
-@pytest.mark.parametrize("name", ["coded_rgb", "coded_stack"])
+@pytest.mark.parametrize("name", ["coded_rgb", "coded_stack", "coded_sloped"])
 def test_pages_of_other_lengths_are_refused(device_runtime: Runtime, name: str) -> None:
     """If the last page is truncated, the shim detects reads beyond it."""
     with IgsReader(GOLDEN / f"{name}.igs") as reader:
