@@ -62,8 +62,8 @@ class Features:
 
     def solved(self) -> GaussianSet:
         """The Gaussians with the features of least error."""
-        n = len(self.shapes)
-        features = self.system.solve(self._all(self.shapes.features), n, DAMPING, ITERATIONS, self.task.rasterizer.threads)
+        n, threads = len(self.shapes), self.task.rasterizer.threads
+        features = self.system.solve(self._all(self.shapes.features), n, DAMPING, ITERATIONS, threads)
         return replace(self.shapes, features=features[:n].astype(np.float32))
 
     def rounded(self, gaussians: GaussianSet, lattice: Lattice, n_bits: float) -> GaussianSet:

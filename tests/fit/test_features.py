@@ -39,7 +39,7 @@ def task_of(
     gains = tuple(
         tuple(0.8 if level + 1 < len(counts) else 1.0 for _ in range(level + 1)) for level in range(len(counts))
     )
-    groups = (ChannelGroup("color", channels),)
+    groups = (ChannelGroup("color", n_channels=channels),)
     engine = CpuRasterizer(2)
     return QatTask(target, grid, groups, FAST, LodTable(counts, gains), engine, 0, importance=importance)
 
