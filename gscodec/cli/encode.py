@@ -56,8 +56,8 @@ def command(
     tune: Annotated[
         TuneName,
         typer.Option(
-            help="What the fit optimises: psnr; ssim, at a lower PSNR; or balanced, more SSIM at about the same PSNR. "
-            "The last two are slower."
+            help="What the fit optimises: psnr; visual, errors by how well they are seen; ssim, at a lower PSNR; or "
+            "balanced, more SSIM at about the same PSNR. The last two are slower."
         ),
     ] = "psnr",
     importance: Annotated[

@@ -4,8 +4,9 @@ import time
 from dataclasses import replace
 
 from gscodec.encoding.block_encode import BlockProgress, BlockTask, encode_blocks
+from gscodec.encoding.error_weights import error_weights
 from gscodec.encoding.job import Job, Progress
-from gscodec.encoding.opacity import AimedRegions, fit_weights
+from gscodec.encoding.opacity import AimedRegions
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.profiles.registry import encoder_for
 from gscodec.errors import InvalidArgument
@@ -52,8 +53,8 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
     result = encode_blocks(
         BlockTask(
             source=source,
-            weights_of=lambda samples: fit_weights(
-                samples if job.scales is None else samples / job.scales, job.stack.groups
+            weights_of=lambda samples: error_weights(
+                samples if job.scales is None else samples / job.scales, job.stack.groups, job.settings.tune
             ),
             grid=job.grid,
             preset=job.preset,

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.encoding.opacity import aimed, fit_weights
+from gscodec.encoding.error_weights import error_weights
+from gscodec.encoding.opacity import aimed
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.fit.presets import Preset
 from gscodec.format.metadata import NO_METADATA, Metadata
@@ -101,11 +102,11 @@ class Job:
 
     @cached_property
     def counts(self) -> npt.NDArray[np.float32] | None:
-        """Weights of samples in the fit, as in `Rasterizer.loss`: importance times, for straight colour, alpha."""
-        weights = fit_weights(self.samples, self.stack.groups)
+        """Weights of samples in the fit, as in `Rasterizer.loss`: importance times those of `error_weights`."""
+        weights = error_weights(self.samples, self.stack.groups, self.settings.tune)
         if weights is None or self.importance is None:
             return self.importance if weights is None else weights
-        weights *= self.importance
+        weights = weights * self.importance
         return np.ascontiguousarray(weights / weights.mean(dtype=np.float64), np.float32)
 
     @cached_property

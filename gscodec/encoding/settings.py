@@ -73,8 +73,9 @@ class EncodeSettings:
         gaussians: target number of Gaussians.
         psnr: target PSNR of the decoded file, dB.
         preset: `fast`, `balanced`, `best`, or `paper`, the published method.
-        tune: quality measure to optimise: `psnr`; `ssim`, structural similarity at a lower PSNR; or `balanced`, higher
-            SSIM at about the same PSNR. The last two take three to five times as long.
+        tune: quality measure to optimise: `psnr`; `visual`, errors weighted by how well they are seen, which texture
+            hides; `ssim`, structural similarity at a lower PSNR; or `balanced`, higher SSIM at about the same PSNR.
+            The last two take three to five times as long.
         importance: path of a map of the picture's size (white: important, black: unimportant), or `auto` for the
             picture's own saliency. Not for pictures encoded in blocks.
         importance_strength: ratio of the error weights at map values 1 and 0.

@@ -24,6 +24,8 @@ def tuned(preset: Preset, tune: str) -> Preset:
         return preset
     if preset.name == "paper":
         raise InvalidArgument(f"preset paper uses the published loss; tune {tune} needs another preset")
+    if tune == "visual":
+        return preset  # its weights are those of the pixels: `material.masking`
     if tune == "balanced":
         return replace(preset, late_loss=LossWeights(l2=1.0, ssim=0.02), late_from=0.6, best_by="loss")
     # More new Gaussians where errors are small but many, which is where structure is lost.

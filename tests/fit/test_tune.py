@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.encoding.api import encode
 from gscodec.errors import InvalidArgument
@@ -11,7 +12,7 @@ from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import PRESETS
 from gscodec.fit.tune import tuned
 from gscodec.metrics import ssim
-from gscodec.model.choices import TUNE_NAMES
+from gscodec.model.choices import TUNE_NAMES, TuneName
 from gscodec.model.gaussians import Float32Array, Grid, Window
 from gscodec.model.rendering import LossWeights
 from gscodec.render.cpu import CpuRasterizer
@@ -28,14 +29,16 @@ def texture(height: int, width: int) -> Float32Array:
 def test_psnr_is_the_preset_itself_and_paper_has_no_other() -> None:
     for preset in PRESETS.values():
         assert tuned(preset, "psnr") is preset
+        if preset.name != "paper":
+            assert tuned(preset, "visual") is preset  # its weights are those of pixels
         assert preset.last_loss == preset.loss
     with pytest.raises(InvalidArgument, match="published loss"):
         tuned(PRESETS["paper"], "ssim")
-    with pytest.raises(InvalidArgument, match="psnr, ssim, balanced"):
+    with pytest.raises(InvalidArgument, match="psnr, visual, ssim, balanced"):
         tuned(PRESETS["fast"], "vmaf")
 
 
-@pytest.mark.parametrize("tune", [tune for tune in TUNE_NAMES if tune != "psnr"])
+@pytest.mark.parametrize("tune", ["ssim", "balanced"])
 def test_the_late_loss_begins_with_a_segment_and_sees_every_pixel(tune: str) -> None:
     preset = tuned(PRESETS["fast"], tune)
     plan = FitPlan(preset, (512, 512, 3), (50, 100), 200, takes_subsets=True)
@@ -88,6 +91,25 @@ def test_files_say_what_they_were_tuned_for_and_psnr_is_the_default() -> None:
             metas.append(reader.meta or {})
     assert "tune" not in metas[0]
     assert metas[1]["tune"] == "balanced"
+
+
+def test_visual_moves_error_from_flat_areas_into_texture() -> None:
+    rng = np.random.default_rng(4)
+    picture = np.full((96, 128, 3), 0.5, np.float32)
+    picture[:, :64] += np.linspace(-0.2, 0.2, 96, dtype=np.float32)[:, None, None] ** 2
+    picture[:, 64:] += rng.normal(0, 0.15, (96, 64, 1)).astype(np.float32)
+    picture = np.clip(picture, 0, 1)
+    errors: dict[tuple[str, int | None], tuple[float, float]] = {}
+    tunes: tuple[TuneName, ...] = ("psnr", "visual")
+    for tune in tunes:
+        for block in (None, 64):
+            result = encode(picture, gaussians=150, preset="fast", steps=120, tune=tune, lods=1, block=block)
+            with gscodec.open(result.data) as image:
+                error = np.square(image.render(dtype=np.float32) - picture)
+            errors[tune, block] = float(error[:, :56].mean()), float(error[:, 72:].mean())
+    for block in (None, 64):
+        (flat, noisy), (flat_visual, noisy_visual) = errors["psnr", block], errors["visual", block]
+        assert flat_visual / noisy_visual < flat / noisy
 
 
 def test_blocks_are_tuned_too() -> None:
