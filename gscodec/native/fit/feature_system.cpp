@@ -115,8 +115,7 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
     if (model.geometry.n > n_ || model.n_channels != channels_ || (importance.stride != 0) != (planes_ > 1))
         throw std::invalid_argument("the scene does not match the system");
     const int64_t n_tiles = model.rect.count();
-    const size_t before = parts_.size();
-    parts_.resize(before + n_tiles * planes_);
+    std::vector<std::vector<Entry>> parts(n_tiles * planes_);
     std::vector<std::vector<double>> rhs(n_tiles);
     std::vector<double> energy(n_tiles, 0.0);
     parallel_for(n_tiles, threads, [&](int64_t tile) {
@@ -125,7 +124,7 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
         TileSums sums;
         sum_tile(model, tile, target, importance, planes_, sums);
         for (int p = 0; p < planes_; ++p) {
-            std::vector<Entry>& part = parts_[before + tile * planes_ + p];
+            std::vector<Entry>& part = parts[tile * planes_ + p];
             const double* products = sums.products.data() + p * n * n;
             // The same pairs in every plane, so that all share their columns: a plane's own zeros are kept.
             for (int64_t a = 0; a < n; ++a)
@@ -147,16 +146,14 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
             for (int c = 0; c < channels_; ++c)
                 rhs_[model.indices[first + k] * channels_ + c] += weight * rhs[tile][k * channels_ + c];
     }
-    finished_ = false;
+    merge(std::move(parts));
 }
 
-// From the entries of tiles to rows that hold each neighbour once, on both sides of the diagonal.
-void FeatureSystem::finish() {
-    if (finished_) return;
-    finished_ = true;
+// Adds the entries of tiles to the rows, which hold each neighbour once, on both sides of the diagonal.
+void FeatureSystem::merge(std::vector<std::vector<Entry>>&& parts) {
     std::vector<int64_t> counts(n_ + 1, 0);
-    for (size_t part = 0; part < parts_.size(); part += planes_)
-        for (const Entry& e : parts_[part]) {
+    for (size_t part = 0; part < parts.size(); part += planes_)
+        for (const Entry& e : parts[part]) {
             ++counts[e.row + 1];
             if (e.column != e.row) ++counts[e.column + 1];
         }
@@ -164,21 +161,21 @@ void FeatureSystem::finish() {
     std::vector<int32_t> columns(counts[n_]);
     std::vector<float> sums(counts[n_] * planes_);
     std::vector<int64_t> next(counts.begin(), counts.end() - 1);
-    for (size_t part = 0; part < parts_.size(); part += planes_)
-        for (size_t k = 0; k < parts_[part].size(); ++k) {
-            const Entry& e = parts_[part][k];
+    for (size_t part = 0; part < parts.size(); part += planes_) {
+        for (size_t k = 0; k < parts[part].size(); ++k) {
+            const Entry& e = parts[part][k];
             const auto put = [&](int32_t row, int32_t column) {
                 const int64_t at = next[row]++;
                 columns[at] = column;
-                for (int p = 0; p < planes_; ++p) sums[at * planes_ + p] = parts_[part + p][k].value;
+                for (int p = 0; p < planes_; ++p) sums[at * planes_ + p] = parts[part + p][k].value;
             };
             put(e.row, e.column);
             if (e.column != e.row) put(e.column, e.row);
         }
-    parts_.clear();
-    parts_.shrink_to_fit();
-    starts_.assign(n_ + 1, 0);
-    columns_.clear();
+        for (int p = 0; p < planes_; ++p) std::vector<Entry>().swap(parts[part + p]);
+    }
+    std::vector<int64_t> starts(n_ + 1, 0);
+    std::vector<int32_t> all_columns;
     std::vector<std::vector<double>> values(planes_);
     std::vector<int64_t> order;
     for (int64_t i = 0; i < n_; ++i) {
@@ -186,22 +183,33 @@ void FeatureSystem::finish() {
         for (size_t k = 0; k < order.size(); ++k) order[k] = counts[i] + static_cast<int64_t>(k);
         std::sort(order.begin(), order.end(),
                   [&](int64_t a, int64_t b) { return columns[a] < columns[b] || (columns[a] == columns[b] && a < b); });
-        for (const int64_t at : order) {
-            const bool same = static_cast<int64_t>(columns_.size()) > starts_[i] && columns_.back() == columns[at];
-            if (!same) columns_.push_back(columns[at]);
-            for (int p = 0; p < planes_; ++p) {
-                if (!same) values[p].push_back(0.0);
-                values[p].back() += sums[at * planes_ + p];
+        int64_t old = starts_[i];
+        const auto open = [&](int32_t column) {  // the last column of the row is `column`, with a place in each plane
+            if (static_cast<int64_t>(all_columns.size()) > starts[i] && all_columns.back() == column) return;
+            all_columns.push_back(column);
+            for (std::vector<double>& plane : values) plane.push_back(0.0);
+        };
+        const auto keep_until = [&](int64_t column) {
+            for (; old < starts_[i + 1] && columns_[old] <= column; ++old) {
+                open(columns_[old]);
+                for (int p = 0; p < planes_; ++p) values[p].back() += values_[p * columns_.size() + old];
             }
+        };
+        for (const int64_t at : order) {
+            keep_until(columns[at]);
+            open(columns[at]);
+            for (int p = 0; p < planes_; ++p) values[p].back() += sums[at * planes_ + p];
         }
-        starts_[i + 1] = static_cast<int64_t>(columns_.size());
+        keep_until(n_);
+        starts[i + 1] = static_cast<int64_t>(all_columns.size());
     }
+    starts_ = std::move(starts);
+    columns_ = std::move(all_columns);
     values_.clear();
     for (const std::vector<double>& plane : values) values_.insert(values_.end(), plane.begin(), plane.end());
 }
 
 void FeatureSystem::solve(double* features, int64_t n_free, double damping, int iterations, int threads) {
-    finish();
     parallel_for(channels_, threads, [&](int64_t c) {
         const double* g = values(static_cast<int>(c));
         std::vector<double> x(n_free), residual(n_free), direction(n_free), product(n_free), scale(n_free);
@@ -247,7 +255,6 @@ void FeatureSystem::solve(double* features, int64_t n_free, double damping, int 
 
 int64_t FeatureSystem::round(double* features, int32_t* codes, int64_t n_free, const int32_t* order,
                              const FeatureLattice& lattice, int sweeps) {
-    finish();
     const int channels = channels_;
     for (int64_t i = 0; i < n_free; ++i)
         for (int c = 0; c < channels; ++c) {
@@ -322,8 +329,7 @@ int64_t FeatureSystem::round(double* features, int32_t* codes, int64_t n_free, c
     return changes;
 }
 
-double FeatureSystem::error(const double* features) {
-    finish();
+double FeatureSystem::error(const double* features) const {
     double total = energy_;
     for (int64_t i = 0; i < n_; ++i)
         for (int c = 0; c < channels_; ++c) {

@@ -44,7 +44,7 @@ public:
                   int sweeps);
 
     // The form's value at features (N, C): the weighted sum of squared errors.
-    double error(const double* features);
+    double error(const double* features) const;
 
     int64_t size() const { return n_; }
     int channels() const { return channels_; }
@@ -55,17 +55,15 @@ private:
         float value;
     };
 
-    void finish();
+    void merge(std::vector<std::vector<Entry>>&& parts);  // of each tile and plane, tile by tile
     const double* values(int channel) const { return values_.data() + (planes_ > 1 ? channel : 0) * columns_.size(); }
 
     int64_t n_;
     int channels_, planes_;
-    bool finished_ = true;
-    std::vector<std::vector<Entry>> parts_;  // of each tile and plane, tile by tile, waiting for finish()
-    std::vector<int64_t> starts_;            // (N + 1,)
-    std::vector<int32_t> columns_;           // ascending in a row
-    std::vector<double> values_;             // (planes, pairs)
-    std::vector<double> rhs_;                // (N, C)
+    std::vector<int64_t> starts_;   // (N + 1,)
+    std::vector<int32_t> columns_;  // ascending in a row
+    std::vector<double> values_;    // (planes, pairs)
+    std::vector<double> rhs_;       // (N, C)
     double energy_ = 0;
 };
 
