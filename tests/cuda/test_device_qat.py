@@ -272,7 +272,8 @@ def test_a_whole_encode_is_as_good_and_sends_its_picture_once(
         ]
 
     found, expected = made("cuda"), made("cpu")
-    assert np.mean([one.psnr for one in found]) > np.mean([one.psnr for one in expected]) - 0.1
+    # Means of two seeds, each of which is 0.3 dB from the next at so few steps.
+    assert np.mean([one.psnr for one in found]) > np.mean([one.psnr for one in expected]) - 0.3
     for one in found:
         assert one.device == "cuda"
         assert one.psnr == pytest.approx(decoded_psnr(one.data, texture), abs=1e-3)
