@@ -49,7 +49,12 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
         const long long i = first + k * POINT_THREADS;
         if (i >= size) continue;
         const float d = image[i] - target[i];
-        grad[i] = weight ? loss.add(d, weight[weight_stride ? i : i % plane], weights) : loss.add(d, weights);
+        if (weight) {
+            const float counts = weight[weight_stride ? i : i % plane];
+            grad[i] = counts * loss.add(d, counts, weights);
+        } else {
+            grad[i] = loss.add(d, weights);
+        }
     }
     float sums[POINTWISE_TERMS + 1];
     for (int k = 0; k < POINTWISE_TERMS; ++k) sums[k] = loss.sums[k];
@@ -266,7 +271,8 @@ __device__ inline void sweep(const float* image, const float* target, const floa
             to_d = to_difference_square.push(to_d);
             if (output_here) {
                 const float by_ssim = multiply_add(2 * (x + y), to_s, multiply_add(2 * (x - y), to_d, to_mean));
-                const float by_point = WEIGHTED ? loss.add(x - y, weight[output], weights) : loss.add(x - y, weights);
+                const float counts = WEIGHTED ? weight[output] : 1.0f;
+                const float by_point = WEIGHTED ? counts * loss.add(x - y, counts, weights) : loss.add(x - y, weights);
                 grad[output] = multiply_add(weights.ssim, by_ssim, by_point);
             }
         }

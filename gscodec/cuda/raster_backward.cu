@@ -221,11 +221,12 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                     if (grad_image) g = (real)grad_image[place];
                     if (target) {
                         const real d = values[p][c] - (real)target[place];
-                        if (WEIGHTED)
-                            g += loss.add(d, (real)weight[(channel + c) * weight_stride + row * width + column],
-                                          weights);
-                        else
+                        if (WEIGHTED) {
+                            const real counts = (real)weight[(channel + c) * weight_stride + row * width + column];
+                            g = multiply_add(counts, loss.add(d, counts, weights), g);
+                        } else {
                             g += loss.add(d, weights);
+                        }
                     }
                 }
                 made.grad[c] = g;
