@@ -179,6 +179,16 @@ struct RowConstants {
     float scale_low, scale_high, feature_low, feature_high;                  // ranges of the others
 };
 
+struct Fused {  // how adam_update rounds
+    __device__ static float root(float x) { return sqrtf(x); }
+    __device__ static float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+    __device__ static float add_square(float a, float b, float c) { return fmaf(a * b, b, c); }
+};
+
+struct Expm1 {
+    __device__ float operator()(float x) const { return expm1f(x); }
+};
+
 // Adam as fit/optimizer.py has it. Rows that are not shown rest, but for clamping, since a new row may begin out of
 // range. A value whose unit is 0 stands still, out of range too.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
@@ -186,20 +196,21 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
               const real* grads, const float* units, const int* generation, const float* log_gains,
               RowConstants constants, float* rows, float* mean, float* square, int* row_steps, float* gain_terms,
               float* best_rows) {
-    __shared__ float corrections[ADAM_ROWS][2];  // 1 - beta^steps
+    __shared__ gscodec::AdamCorrections corrections[ADAM_ROWS];
     __shared__ float gains[ADAM_ROWS];
     __shared__ float terms[ADAM_ROWS][2];
     const int first = blockIdx.x * ADAM_ROWS, thread = threadIdx.x;
     const int count = n_present - first < ADAM_ROWS ? n_present - first : ADAM_ROWS;
+    const gscodec::AdamFactors factors = {constants.mean_weight, constants.square_weight, constants.beta2,
+                                          constants.epsilon};
     const int n_shown = now_ints[NOW_SHOWN];
     const bool improved = now_ints[NOW_IMPROVED] != 0;
     const float factor = now_floats[NOW_FACTOR], grad_weight = constants.grad_scale * now_floats[NOW_WEIGHT];
     if (thread < count && first + thread < n_shown) {
         const int i = first + thread, steps = row_steps[i] + 1;
         row_steps[i] = steps;
-        // By expm1: 1 - pow would lose most digits of 1 - 0.999^t to cancellation.
-        corrections[thread][0] = -expm1f(steps * constants.log_beta1);
-        corrections[thread][1] = -expm1f(steps * constants.log_beta2);
+        corrections[thread] = {gscodec::adam_correction<float>(steps, constants.log_beta1, Expm1()),
+                               gscodec::adam_correction<float>(steps, constants.log_beta2, Expm1())};
         gains[thread] = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
     }
     __syncthreads();
@@ -218,16 +229,12 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
                 if (LOG_SCALES) grad *= inverse;
             }
             grad *= grad_weight;
-            float m = mean[place], s = square[place];
-            m = multiply_add(constants.mean_weight, grad - m, m);
-            s = multiply_add(constants.square_weight * grad, grad, constants.beta2 * s);
-            mean[place] = m;
-            square[place] = s;
-            const float deviation = sqrtf(s / corrections[j][1]) + constants.epsilon;
+            const float update =
+                gscodec::adam_update(grad, factors, corrections[j], Fused(), mean[place], square[place]);
             const float rate =
                 k < 2 ? constants.rate_mean
                       : (is_scale ? constants.rate_scale : (k == 4 ? constants.rate_rotation : constants.rate_feature));
-            value -= factor * rate * (m / corrections[j][0] / deviation) * units[place];
+            value -= factor * rate * update * units[place];
             if (is_scale) value -= factor * constants.widening;
         }
         if (units[place] == 0) continue;

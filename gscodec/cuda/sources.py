@@ -18,7 +18,15 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "raster_backward": ("loss_terms.h", "device.cuh", "pointwise.cuh", "blend.cuh", "gather.cuh"),
     "sample": ("device.cuh", "blend.cuh"),
     "loss": ("loss_terms.h", "device.cuh", "pointwise.cuh", "partial_sums.cuh"),
-    "fit": ("gaussian_math.h", "loss_terms.h", "device.cuh", "binning.cuh", "partial_sums.cuh", "gather.cuh"),
+    "fit": (
+        "gaussian_math.h",
+        "loss_terms.h",
+        "adam_update.h",
+        "device.cuh",
+        "binning.cuh",
+        "partial_sums.cuh",
+        "gather.cuh",
+    ),
     "unpack": ("device.cuh",),
     "unpack_packed": ("lattice.cuh",),
     "unpack_coded": ("device.cuh", "lattice.cuh"),
@@ -28,7 +36,7 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Families, one .cu file each, and the headers inserted before it, in order."""
 
-SHARED: Final = frozenset({"gaussian_math.h", "loss_terms.h"})
+SHARED: Final = frozenset({"adam_update.h", "gaussian_math.h", "loss_terms.h"})
 """Headers of native/shared, which the C++ engine includes too."""
 
 _OPTIONS: Final = {
