@@ -252,7 +252,7 @@ def texture() -> npt.NDArray[np.uint8]:
         ("balanced", "coded", {"size": 500}),
         ("balanced", "packed", {"gaussians": 40}),
         ("fast", "f16", {"size": 900}),
-        ("paper", "coded", {"size": 500}),
+        ("paper", "coded", {"gaussians": 30}),
     ],
 )
 def test_a_whole_encode_is_as_good_and_sends_its_picture_once(
@@ -272,8 +272,7 @@ def test_a_whole_encode_is_as_good_and_sends_its_picture_once(
         ]
 
     found, expected = made("cuda"), made("cpu")
-    # Means of two seeds, each of which is 0.3 dB from the next at so few steps.
-    assert np.mean([one.psnr for one in found]) > np.mean([one.psnr for one in expected]) - 0.3
+    assert np.mean([one.psnr for one in found]) > np.mean([one.psnr for one in expected]) - 0.1
     for one in found:
         assert one.device == "cuda"
         assert one.psnr == pytest.approx(decoded_psnr(one.data, texture), abs=1e-3)

@@ -67,10 +67,10 @@ def test_borders_are_as_good_as_the_rest(scene: Float32Array) -> None:
     whole = encode(scene, preset="fast", steps=150, bpp=0.5)
     with gscodec.open(whole.data) as image:
         reference = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
-    # Blocks that know nothing of each other lose 9 to 12 dB at their borders. One fit of so small a scene is up to 1.5
-    # dB better everywhere, whose features are solved for all of it at once, and scatters.
-    assert 10 * np.log10(error[near].mean() / reference[near].mean()) < 3.5
-    assert 10 * np.log10(error[~near].mean() / reference[~near].mean()) < 2.0
+    # Blocks that know nothing of each other lose 9 to 12 dB at their borders. One fit of so small a scene, whose
+    # features are solved for all of it at once, is up to 1.5 dB better everywhere.
+    assert 10 * np.log10(error[near].mean() / error[~near].mean()) < 0.0
+    assert 10 * np.log10(error[~near].mean() / reference[~near].mean()) < 1.5
 
 
 def test_levels_of_detail_span_all_blocks(scene: Float32Array) -> None:
