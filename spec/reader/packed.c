@@ -10,6 +10,7 @@ void igs_read_widths(igs_file *file, igs_quantiser *quan, const uint8_t *data, s
     uint32_t n_fields = 2 + file->n_channels, bits = quan->place_bits = size ? data[0] : 0;
     if (size != 1 + 5 * n_fields) igs_fail("CorruptField", "QUAN has another length");
     if (quan->position_offset) igs_fail("CorruptField", "QUAN has a position_offset");
+    if (quan->feature_slope) igs_fail("CorruptField", "QUAN has a feature_slope");
     for (uint32_t g = 0; g < file->lod_count; g++)
         if (quan->cell_log2[g]) igs_fail("CorruptField", "QUAN has cells");
     if (bits < 12 || bits > 31) igs_fail("CorruptField", "QUAN has place_bits of %u", bits);
