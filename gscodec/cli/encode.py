@@ -55,10 +55,7 @@ def command(
     ] = "balanced",
     tune: Annotated[
         TuneName,
-        typer.Option(
-            help="What the fit optimises: psnr; visual, errors by how well they are seen; ssim, at a lower PSNR; or "
-            "balanced, more SSIM at about the same PSNR. The last two are slower."
-        ),
+        typer.Option(help="What the fit optimises: psnr, or visual, errors by how well they are seen."),
     ] = "psnr",
     importance: Annotated[
         str | None,

@@ -15,7 +15,6 @@ from gscodec.encoding.fingerprint import fingerprint
 from gscodec.encoding.profile_choice import default_profile
 from gscodec.errors import InvalidArgument
 from gscodec.fit.presets import Preset, get_preset
-from gscodec.fit.tune import tuned
 from gscodec.format.profile_table import LAYOUTS, PROFILE_NAMES, layout_named
 from gscodec.io.units import bytes_of
 from gscodec.material.maps import Overrides
@@ -74,8 +73,7 @@ class EncodeSettings:
         psnr: target PSNR of the decoded file, dB.
         preset: `fast`, `balanced`, `best`, or `paper`, the published method.
         tune: quality measure to optimise: `psnr`; `visual`, errors weighted by how well they are seen, which texture
-            hides; `ssim`, structural similarity at a lower PSNR; or `balanced`, higher SSIM at about the same PSNR.
-            The last two take three to five times as long.
+            hides. Preset `paper` has its published loss and takes `psnr` alone.
         importance: path of a map of the picture's size (white: important, black: unimportant), or `auto` for the
             picture's own saliency. Not for pictures encoded in blocks.
         importance_strength: ratio of the error weights at map values 1 and 0.
@@ -150,8 +148,8 @@ class EncodeSettings:
 
     @property
     def recipe(self) -> Preset:
-        """The preset with the tuning applied: all constants of the fit."""
-        return tuned(get_preset(self.preset), self.tune)
+        """All constants of the fit."""
+        return get_preset(self.preset)
 
     @property
     def chosen_profile(self) -> str:
@@ -211,7 +209,8 @@ class EncodeSettings:
         """
         if self.target is None:
             raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
-        _ = self.recipe  # raises for tunes that the preset does not support
+        if self.preset == "paper" and self.tune != "psnr":
+            raise InvalidArgument(f"preset paper uses the published loss; tune {self.tune} needs another preset")
         layout = layout_named(self.chosen_profile)
         if layout.is_one_piece and ((self.lods or 1) > 1 or self.block is not None):
             raise InvalidArgument(f"profile {layout.name} has a single level of detail and cannot encode in blocks")

@@ -62,7 +62,7 @@ def _settings(task: QatTask) -> FitSettings:
     return FitSettings(
         shape=plan.shape,
         counts=task.lods.counts,
-        weights=preset.last_loss,
+        weights=preset.loss,
         has_importance=task.importance is not None,
         best_by_loss=False,
         log_scales=True,

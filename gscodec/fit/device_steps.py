@@ -6,7 +6,6 @@ device memory. Tile lists have a capacity: a batch of steps that exceeds it is u
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -21,7 +20,6 @@ from gscodec.fit.device_pass import LossPass, moments_of
 from gscodec.fit.plan import Step
 from gscodec.model.constants import MAX_TILE_PAIRS
 from gscodec.model.gaussians import Float32Array, Grid
-from gscodec.model.rendering import LossWeights
 
 BATCH: Final = 25
 """Steps per batch: reading results costs tens of microseconds, a step of a small picture about a hundred."""
@@ -90,14 +88,6 @@ class DeviceSteps:
         self._grads = self._runtime.xp.empty(self.state.rows[: len(self)].shape, np.float32)
         self.graph = None
         self.show_all(level)
-
-    def use_loss(self, weights: LossWeights) -> None:
-        """Use these loss weights for the following steps."""
-        if self.state.settings.weights == weights:
-            return
-        self._pass = LossPass(self._runtime, self._grid, self._target, weights, self._importance)
-        self.state.settings = replace(self.state.settings, weights=weights)
-        self.graph = None
 
     def decide(self, steps: Sequence[Step]) -> None:
         """Append steps to the plan in device memory."""

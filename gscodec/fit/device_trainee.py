@@ -102,9 +102,6 @@ class DeviceTrainee:
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
-        if steps:
-            with self._runtime:
-                self._steps.use_loss(self._plan.loss(late=steps[0].late))
         for done, status in self._steps.run(steps):
             self._saw(status)
             yield done
@@ -112,7 +109,6 @@ class DeviceTrainee:
     def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
         with self._runtime:
-            self._steps.use_loss(self._plan.preset.last_loss)
             status = self._steps.measure(self._level)
         return status.mse, status.loss if self._plan.preset.best_by == "loss" else status.mse
 

@@ -156,8 +156,7 @@ def _trainee(
     from gscodec.render.kernel_report import fit_variants
 
     p = plan.preset
-    compares = any(loss.compares_neighbours for loss in (p.loss, p.last_loss))
-    need = fit_bytes(plan.shape, plan.n_gaussians, compares_neighbours=compares)
+    need = fit_bytes(plan.shape, plan.n_gaussians, compares_neighbours=p.loss.compares_neighbours)
     check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
     device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
     return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)

@@ -17,7 +17,7 @@ from gscodec.fit.presets import Preset
 from gscodec.fit.schedule import growth_schedule, rate_factor, relocation_schedule, step_shown, subset_of
 from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import Float32Array
-from gscodec.model.rendering import SUBSET_STEPS, WHOLE, LossWeights, Subset
+from gscodec.model.rendering import SUBSET_STEPS, WHOLE, Subset
 
 MIN_SIGMA_PX: Final = 0.3
 """Minimum standard deviation, px: narrower Gaussians fall between pixel centres and get no gradient."""
@@ -47,7 +47,6 @@ class Step:
     shows_all: bool  # whether all Gaussians are rendered, so that the error is that of the whole fit
     may_be_best: bool  # whether the set is complete and the step late enough for this state to be kept
     subset: Subset = WHOLE  # pixels in the loss
-    late: bool = False  # whether the loss is the preset's late_loss
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,7 @@ class FitPlan:
         growth = growth_schedule(self.preset, self.n_steps, self.n_gaussians)
         moves = relocation_schedule(self.preset, self.n_steps)
         widens = set(range(WIDEN_EVERY, self.n_steps, WIDEN_EVERY)) if self.preset.reach else set()
-        # Steps of one segment have the same loss.
-        turn = {math.ceil(self.preset.late_from * self.n_steps)} if self.preset.late_loss else set()
-        events = sorted({*growth, *moves, *widens, *(step for step in turn if step < self.n_steps)})
+        events = sorted({*growth, *moves, *widens})
         present = 0
         for first, last in zip(events, [*events[1:], self.n_steps], strict=True):
             present = max(present, growth.get(first, 0))
@@ -108,8 +105,7 @@ class FitPlan:
         """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""
         p = self.preset
         finest = step_shown(self.counts, segment.n_gaussians)
-        is_late = p.late_loss is not None and segment.first >= p.late_from * self.n_steps
-        stride = self.stride(segment.n_gaussians, late=is_late)
+        stride = self.stride(segment.n_gaussians)
         steps = []
         for step in range(segment.first, segment.last):
             n, level = segment.n_gaussians, finest
@@ -119,21 +115,17 @@ class FitPlan:
                 n = self.counts[level]
             shows_all = n == segment.n_gaussians
             late = n == self.n_gaussians and step >= BEST_FROM * self.n_steps
-            # Errors of different pixels, or of different losses, do not tell which state is better.
-            may_be_best = shows_all and late and stride == 1 and is_late == (p.late_loss is not None)
+            # Errors of different pixels do not tell which state is better.
+            may_be_best = shows_all and late and stride == 1
             factor = rate_factor(p, step / self.n_steps)
-            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride), is_late))
+            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride)))
         return steps
 
-    def loss(self, *, late: bool) -> LossWeights:
-        """The loss of a step."""
-        return self.preset.last_loss if late else self.preset.loss
-
-    def stride(self, n_gaussians: int, *, late: bool = False) -> int:
+    def stride(self, n_gaussians: int) -> int:
         """Distance, in both directions, between the pixels that n_gaussians are trained on; 1 means all pixels."""
         height, width, _ = self.shape
         samples = self.preset.samples_per_gaussian
-        if not self.takes_subsets or not samples or self.loss(late=late).compares_neighbours:
+        if not self.takes_subsets or not samples or self.preset.loss.compares_neighbours:
             return 1
         enough = [s for s in SUBSET_STEPS if s * s * samples * n_gaussians <= height * width]
         return max([1, *(s for s in enough if s * TILE_SIZE <= min(height, width))])

@@ -20,10 +20,6 @@ class Preset:
     name: str
     steps: int
     loss: LossWeights
-    late_loss: LossWeights | None
-    """Replaces `loss` from late_from on and during quantisation-aware fine-tuning; None keeps `loss` throughout."""
-    late_from: float
-    """Fraction of the steps after which late_loss applies."""
     best_by: Literal["error", "loss"]
     """Quantity whose minimum selects the state that is kept."""
 
@@ -100,18 +96,11 @@ class Preset:
     """Gains start at (n_l / N)^exponent on the inverse scales (reasons in spec/rationale.md)."""
     rate_gain: float
 
-    @property
-    def last_loss(self) -> LossWeights:
-        """The loss at the end of a fit."""
-        return self.late_loss or self.loss
-
 
 PAPER: Final = Preset(
     name="paper",
     steps=5000,  # Section 4.1
     loss=LossWeights(l1=1.0, ssim=0.1),  # Section 4.1: L1 + 0.1 L_SSIM
-    late_loss=None,
-    late_from=1.0,
     best_by="error",
     top_k=10,  # Section 4.1: K
     support_q=SUPPORT_Q,  # Section 3.2 has the circle of 3 standard deviations; the ellipse of 3 alone leaves holes
@@ -156,8 +145,6 @@ BALANCED: Final = Preset(
     name="balanced",
     steps=2000,
     loss=LossWeights(l2=1.0),
-    late_loss=None,
-    late_from=1.0,
     best_by="error",
     top_k=TOP_K,
     support_q=SUPPORT_Q,

@@ -299,7 +299,7 @@ class _Training:
         self._rng = np.random.default_rng(task.seed)
         self._when = self._schedule(n_steps)
         self._generations = generations_of(task.lods.counts)
-        self._stride = task.plan.stride(len(gaussians), late=True)
+        self._stride = task.plan.stride(len(gaussians))
         self._rows = qat_rows(task, self._exact, gaussians.inv_scales, n_steps)
 
     def _schedule(self, n_steps: int) -> Float64Array:

@@ -109,7 +109,7 @@ class HostQatRows:
             with_neighbours(task.around, step.level, values, inverse),
             task.grid,
             self._planes,
-            task.preset.last_loss,
+            task.preset.loss,
             step.subset,
             self._importance,
         )

@@ -177,7 +177,7 @@ class CpuTrainee:
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
         for done, step in enumerate(steps, start=1):
-            grad, grad_gains, mse, loss = self._gradients(step.n_shown, step.level, step.subset, late=step.late)
+            grad, grad_gains, mse, loss = self._gradients(step.n_shown, step.level, step.subset)
             if step.shows_all:
                 self.mse = mse
             else:
@@ -193,7 +193,7 @@ class CpuTrainee:
 
     def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
-        _, _, mse, loss = self._gradients(len(self), step_shown(self._plan.counts, len(self)), late=True)
+        _, _, mse, loss = self._gradients(len(self), step_shown(self._plan.counts, len(self)))
         return mse, self._score(mse, loss)
 
     def restore_best(self) -> None:
@@ -229,9 +229,7 @@ class CpuTrainee:
     def _score(self, mse: float, loss: float) -> float:
         return loss if self._plan.preset.best_by == "loss" else mse
 
-    def _gradients(
-        self, n: int, level: int, subset: Subset = WHOLE, *, late: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, float, float]:
+    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[torch.Tensor, torch.Tensor, float, float]:
         """Gradients of the loss for the first n rows and for the log gains of their level; MSE and loss."""
         values, generation = self._adam.values[:n], self._generation[:n]
         gains = self._log_gains[level].exp()[generation, None]
@@ -240,7 +238,7 @@ class CpuTrainee:
         # The chain rule by hand: torch's graph would double the cost outside the engine.
         each = None if self._importance is None else torch.from_numpy(self._importance)
         loss, mse, grads = HostBridge(self._rasterizer).fit_step(
-            tensors, self._grid, self._planes, self._plan.loss(late=late), subset, each
+            tensors, self._grid, self._planes, self._plan.preset.loss, subset, each
         )
         means, inverses, rotations, features = (part[:n].float() for part in grads)
         to_logs = inverses * inverse  # an inverse scale's logarithm is the scale's and the gain's, summed

@@ -3,7 +3,7 @@
 from typing import Final, Literal, get_args
 
 PresetName = Literal["paper", "fast", "balanced", "best"]
-TuneName = Literal["psnr", "visual", "ssim", "balanced"]
+TuneName = Literal["psnr", "visual"]
 NanPolicy = Literal["error", "zero", "hole"]
 MetadataPolicy = Literal["all", "none"]
 

@@ -241,7 +241,7 @@ def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Pain
         "other": key_of(load_image(other), base),
         "renamed": key_of(load_image(renamed), base),  # the file records the name of its source
         "settings": key_of(load_image(one), EncodeSettings(bpp=0.6)),
-        "tune": key_of(load_image(one), EncodeSettings(bpp=0.5, tune="ssim")),
+        "tune": key_of(load_image(one), EncodeSettings(bpp=0.5, tune="visual")),
         "importance": key_of(load_image(one), EncodeSettings(bpp=0.5, importance="auto")),
         "strength": key_of(load_image(one), EncodeSettings(bpp=0.5, importance="auto", importance_strength=2.0)),
     }
@@ -250,7 +250,7 @@ def test_a_key_knows_pixels_and_settings_but_no_path(tmp_path: Path, paint: Pain
 
 
 def test_a_batch_finds_out_itself_what_is_important() -> None:
-    assert changed(EncodeSettings(), {"importance": "auto", "tune": "ssim"}, "here").importance == "auto"
+    assert changed(EncodeSettings(), {"importance": "auto", "tune": "visual"}, "here").importance == "auto"
     with pytest.raises(InvalidArgument, match=r"here: importance 'map\.png'"):
         changed(EncodeSettings(), {"importance": "map.png"}, "here")
 

@@ -177,11 +177,11 @@ def test_profile_packed_and_what_info_says_of_it(run: Run, picture: Path, tmp_pa
 def test_an_encode_is_tuned_and_told_what_matters(run: Run, picture: Path, tmp_path: Path) -> None:
     mask, output = tmp_path / "map.png", tmp_path / "out.igs"
     Image.fromarray((np.arange(32 * 48).reshape(32, 48) % 48 < 20).astype(np.uint8) * 255).save(mask)
-    options = ("--tune", "balanced", "--importance", mask, "--importance-strength", 8)
+    options = ("--tune", "visual", "--importance", mask, "--importance-strength", 8)
     outcome = run("encode", picture, output, "--gaussians", 40, *QUICK, *options)
     assert outcome.code == 0, outcome.stderr
     meta = read(output).meta or {}
-    assert (meta["tune"], meta["importance"]) == ("balanced", "map x8")
+    assert (meta["tune"], meta["importance"]) == ("visual", "map x8")
     assert " dB by importance), 40 Gaussians" in outcome.stderr
     assert run("encode", picture, output, "--gaussians", 40, *QUICK, "--importance", "auto", "--overwrite").code == 0
     assert (read(output).meta or {})["importance"] == "auto x4"

@@ -23,11 +23,11 @@ from gscodec.fit.presets import PRESETS, Preset
 from gscodec.fit.qat import FineTuned, count_for, fine_tune
 from gscodec.fit.qat_rows import QatRows, qat_rows
 from gscodec.fit.qat_task import QatTask
-from gscodec.fit.tune import tuned
 from gscodec.format.limits import generations_of
 from gscodec.image.arrays import from_array
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
+from gscodec.model.rendering import LossWeights
 from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
 from gscodec.render.cpu import CpuRasterizer
@@ -97,7 +97,7 @@ def test_a_gpu_fine_tunes_as_well_as_the_cpu(
     *,
     importance: bool,
 ) -> None:
-    recipe = tuned(PRESETS["fast"], "ssim") if preset == "ssim" else PRESETS[preset]
+    recipe = replace(PRESETS["fast"], loss=LossWeights(l2=1.0, ssim=0.1)) if preset == "ssim" else PRESETS[preset]
     weights = left_counts() if importance else None
     theirs = task_of(picture, finished, recipe, CPU, weights)
     ours = replace(theirs, rasterizer=CudaRasterizer(device_runtime))

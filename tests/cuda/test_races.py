@@ -20,7 +20,6 @@ from gscodec.fit.loop import fit
 from gscodec.fit.presets import PRESETS
 from gscodec.fit.qat import fine_tune
 from gscodec.fit.qat_task import QatTask
-from gscodec.fit.tune import tuned
 from gscodec.image.arrays import from_array
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, Window
 from gscodec.model.rendering import LossWeights
@@ -263,7 +262,8 @@ def sort_long_lists(engine: CudaRasterizer) -> None:
 
 def train(engine: CudaRasterizer) -> None:
     """Steps with SSIM and levels that learn, moves and wider Gaussians among them; then steps of QAT."""
-    preset = replace(tuned(PRESETS["balanced"], "ssim"), joint_lods=True, relocations=1, growth_events=2)
+    loss = LossWeights(l2=1.0, ssim=0.1)
+    preset = replace(PRESETS["balanced"], loss=loss, joint_lods=True, relocations=1, growth_events=2)
     grid = Grid(HEIGHT, WIDTH, np.full(3, 0.5, np.float32), preset.top_k)
     fitted = fit(picture(0), 40, preset, rasterizer=engine, grid=grid, lods=2, steps=8)
     groups = from_array(picture(0)).groups

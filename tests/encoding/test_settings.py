@@ -48,7 +48,7 @@ def test_wrong_values_are_refused_where_they_come_from(values: dict[str, Any], t
     ("settings", "text"),
     [
         (EncodeSettings(), "exactly one"),
-        (EncodeSettings(bpp=1, tune="ssim", preset="paper"), "published loss"),
+        (EncodeSettings(bpp=1, tune="visual", preset="paper"), "published loss"),
         (EncodeSettings(bpp=1, record_bytes=6), "need profile packed"),
         (EncodeSettings(bpp=1, profile="small", lods=2), "single level"),
         (EncodeSettings(bpp=1, profile="small", block=64), "cannot encode in blocks"),
@@ -85,7 +85,7 @@ def test_the_fingerprint_changes_with_every_setting_and_with_the_code(monkeypatc
     others: dict[str, Any] = {
         **dict.fromkeys(TARGETS, 7),
         "preset": "fast",
-        "tune": "ssim",
+        "tune": "visual",
         "importance": "auto",
         "importance_strength": 2.0,
         "profile": "f16",

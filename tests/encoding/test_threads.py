@@ -21,7 +21,7 @@ STAGES: Final[dict[str, dict[str, Any]]] = {
     "packed": {"profile": "packed"},
     "coded": {"profile": "coded"},
     "small": {"profile": "small", "lods": 1},
-    "ssim": {"tune": "ssim"},
+    "visual": {"tune": "visual"},
     "importance": {"importance": "auto"},
     "levels": {"lods": 3},
     "bytes": {"size": 900, "gaussians": None},

@@ -22,7 +22,7 @@ def test_gradients_by_hand_are_those_of_torch(preset: str, level: int) -> None:
     trainee.grow(30)
     trainee._log_gains[:] = torch.tensor([[-0.3, 0.0], [-0.2, -0.1]])
     n = plan.counts[level]
-    grad, grad_gains, mse, _ = trainee._gradients(n, level, late=False)
+    grad, grad_gains, mse, _ = trainee._gradients(n, level)
 
     values = trainee._adam.values[:n].clone().requires_grad_()
     log_gains = trainee._log_gains[level].clone().requires_grad_()
