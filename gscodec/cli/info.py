@@ -62,8 +62,10 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"source    {'; '.join(tags)}"
     yield "LOD  Gaussians       bytes      bpp"
     for level in facts["lods"]:
-        mark = "" if level["available"] else "  not in this file"
-        yield f"{level['lod']:3d} {level['n_gaussians']:10d} {level['bytes']:11d} {level['bpp']:8.4f}{mark}"
+        mark = f"  made of {level['width']} x {level['height']} px" if level["set"] else ""
+        mark += "" if level["available"] else "  not in this file"
+        count = "?" if level["n_gaussians"] is None else level["n_gaussians"]
+        yield f"{level['lod']:3d} {count:>10} {level['bytes']:11d} {level['bpp']:8.4f}{mark}"
     for key, value in (facts["meta"] or {}).items():
         yield f"meta      {key}: {_console.compact_json(value)}"
 

@@ -76,7 +76,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
     Raises:
         GsCodecError: the ICC profile or the metadata is damaged.
     """
-    header, lods = reader.header, reader.lods
+    header = reader.header
     pixels = header.width * header.height
     payload = reader.payload_size
     groups = [
@@ -85,18 +85,23 @@ def describe(reader: IgsReader) -> dict[str, Any]:
     ]
     available = set(reader.available_lods)
     levels = []
-    for lod in range(len(lods)):
-        size = reader.prefix_size(lod)
-        levels.append(
-            {
-                "lod": lod,
-                "n_gaussians": lods.count(lod),
-                "gains": list(lods.gains[lods.step_of(lod)]),
-                "bytes": size,
-                "bpp": _rate(size, pixels),
-                "available": lod in available,
-            }
-        )
+    for number in range(reader.n_sets):
+        for lod in reader.lods_of(number):
+            size = reader.prefix_size(lod)
+            is_known = reader.has_tables(number)
+            levels.append(
+                {
+                    "lod": lod,
+                    "set": number,
+                    "width": -(-header.width // reader.scale_of(number)),
+                    "height": -(-header.height // reader.scale_of(number)),
+                    "n_gaussians": reader.count(lod) if is_known else None,
+                    "gains": list(reader.gains(lod)) if is_known else None,
+                    "bytes": size,
+                    "bpp": _rate(size, pixels),
+                    "available": lod in available,
+                }
+            )
     return {
         "version": f"{header.version_major}.{header.version_minor}",
         "profile": LAYOUTS[header.profile].name,

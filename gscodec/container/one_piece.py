@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from gscodec.format.chunks import Preamble
 from gscodec.format.pages import PageIndex
 from gscodec.model.channels import ChannelGroup
-from gscodec.model.gaussians import Grid, LodTable
+from gscodec.model.gaussians import Float32Array, Grid, LodTable
 from gscodec.profiles.base import PageDecoder
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all sets of a file share."""
+
+    groups: tuple[ChannelGroup, ...]
+    background: Float32Array  # (C,)
 
 
 @dataclass(frozen=True)

@@ -4,169 +4,41 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from gscodec.container.one_piece import OnePiecePreamble
+from gscodec.container.one_piece import Shared
 from gscodec.container.small import open_preamble
+from gscodec.container.stored_set import StoredSet, load_channels, open_coarser, require_chunk
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
-from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
+from gscodec.format.chunks import ChunkEntry, load_chunk
 from gscodec.format.files import FileEntry, unpack_files
-from gscodec.format.layout import (
-    CHAN,
-    CODEC_NONE,
-    EXIF,
-    FILE,
-    GAUS,
-    ICCP,
-    LODS,
-    META,
-    PAGE_TREE,
-    PAGI,
-    PAGT,
-    QUAN,
-    TAGS,
-    XMP,
-    Header,
-)
+from gscodec.format.layout import EXIF, FILE, GAUS, ICCP, META, TAGS, XMP, Header
 from gscodec.format.limits import (
-    MAX_CHAN_BYTES,
     MAX_EXIF_BYTES,
     MAX_ICC_BYTES,
     MAX_META_BYTES,
     MAX_TAGS_BYTES,
     MAX_XMP_BYTES,
-    count_pages,
-    lods_bytes,
-    pagi_bytes,
 )
 from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.opening import open_source
-from gscodec.format.page_tree import PageTree, unpack_tree
-from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
+from gscodec.format.pages import PageIndex, TileRect
 from gscodec.format.records import RecordLayout
-from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
-from gscodec.io.source import ByteSource, SourceLike, Traffic, source_name
+from gscodec.io.source import SourceLike, Traffic, source_name
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
-from gscodec.profiles import registry
-from gscodec.profiles.base import PageDecoder, PagedProfile, StoredPages
-
-_GAUSSIAN_BYTES: Final = 160
-"""Peak bytes of memory per Gaussian during decoding, besides features: integers, places, shapes and pages."""
-
-_FEATURE_BYTES: Final = 24
-
-
-def require_chunk(preamble: Preamble, fourcc: bytes) -> ChunkEntry:
-    """A critical chunk; its presence must have been checked."""
-    chunk = preamble.find(fourcc)
-    assert chunk is not None
-    return chunk
-
-
-def load_table(source: ByteSource, preamble: Preamble, fourcc: bytes, size: int, name: str) -> bytes:
-    """The raw bytes of a critical table whose size follows from other fields.
-
-    Raises:
-        CorruptField: the table of contents has another size; also as `load_chunk`.
-    """
-    chunk = require_chunk(preamble, fourcc)
-    if chunk.raw_size != size:
-        raise CorruptField(f"{name}: chunk {chunk.label} has {chunk.raw_size} bytes, must be {size}")
-    return load_chunk(source, chunk, size, name)
-
-
-def load_channels(
-    source: ByteSource, preamble: Preamble, name: str
-) -> tuple[tuple[ChannelGroup, ...], npt.NDArray[np.float32]]:
-    """Groups and background (C,)."""
-    if isinstance(preamble, OnePiecePreamble):
-        return preamble.groups, preamble.grid.background
-    data = load_chunk(source, require_chunk(preamble, CHAN), MAX_CHAN_BYTES, name)
-    return unpack_channels(data, preamble.header.n_channels, name)
-
-
-def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
-    """The levels of detail."""
-    if isinstance(preamble, OnePiecePreamble):
-        return preamble.lods
-    header = preamble.header
-    return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
-
-
-def load_tree(
-    source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str
-) -> PageTree | None:
-    """The page tree of a file with a PAGT chunk.
-
-    Raises:
-        CorruptField: its page index is compressed; also as `unpack_tree`.
-    """
-    chunk = preamble.find(PAGT)
-    if chunk is None:
-        return None
-    index = require_chunk(preamble, PAGI)
-    header = preamble.header
-    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
-    if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > header.data_offset:
-        raise CorruptField(f"{name}: has a page tree, but a page index of {index.raw_size} bytes that it does not fit")
-    data = load_chunk(source, chunk, PAGE_TREE.size + size, name)
-
-    def load(spans: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
-        return source.read_many([(index.offset + first, length) for first, length in spans])
-
-    gaus = require_chunk(preamble, GAUS)
-    fixed = decoder.page_bytes(header.page_size)
-    return unpack_tree(data, lods.counts, header, fixed, gaus.stored_size, load, name)
-
-
-def load_pages(source: ByteSource, preamble: Preamble, lods: LodTable, decoder: PageDecoder, name: str) -> PageIndex:
-    """The page index, after its size has been worked out and capped."""
-    if isinstance(preamble, OnePiecePreamble):
-        return preamble.pages
-    header = preamble.header
-    size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
-    data_size = require_chunk(preamble, GAUS).stored_size
-    data = load_table(source, preamble, PAGI, size, name)
-    return unpack_pages(data, lods.counts, header, decoder.page_bytes(header.page_size), data_size, name)
-
-
-def load_decoder(
-    source: ByteSource,
-    preamble: Preamble,
-    groups: tuple[ChannelGroup, ...],
-    grid: Grid,
-    counts: tuple[int, ...],
-    name: str,
-    threads: int | None = None,
-) -> PageDecoder:
-    """Decoder of the file's pages, on at most `threads` CPU threads; None means one per processor."""
-    if isinstance(preamble, OnePiecePreamble):
-        return preamble.decoder
-    header = preamble.header
-    profile = registry.BY_CODE[header.profile]
-    assert isinstance(profile, PagedProfile)
-    quan = b""
-    if profile.layout.has_quantiser:
-        least, most = profile.quan_bytes(header.lod_count, groups)
-        if least == most:
-            quan = load_table(source, preamble, QUAN, most, name)
-        else:
-            quan = load_chunk(source, require_chunk(preamble, QUAN), most, name)
-    return profile.decoder(quan, groups, grid, counts, name, threads or 0)
+from gscodec.profiles.base import StoredPages
 
 
 class IgsReader:
     """An open `.igs` file.
 
     Opening reads and checks everything before the Gaussians except the ICC profile; that and the metadata are read on
-    demand. A file truncated inside its Gaussians opens, and can be read at the LODs that are complete.
+    demand, and so are the tables of each set in a file of several. A file truncated inside its Gaussians opens, and can
+    be read at the LODs that are complete.
 
     Args:
         source: bytes or a mapping (not copied), a path, or a binary file; a pipe is read into memory.
@@ -189,21 +61,17 @@ class IgsReader:
     ) -> None:
         self.name = name or source_name(source)
         self.limits = limits
-        self.pages_read = self.gaussians_read = 0
-        """Pages and Gaussians decoded so far, counting repeats."""
+        self._threads = threads
+        self._sets: dict[int, StoredSet] = {}  # by number of the set, 0 the finest
         self._source = open_source(source, self.name, limits)
         try:
             self._preamble = open_preamble(self._source, self.name)
             self._groups, background = load_channels(self._source, self._preamble, self.name)
-            self._lods = load_lods(self._source, self._preamble, self.name)
+            self._coarser = self._preamble.coarser[::-1]
             header = self.header
             self._grid = Grid(header.height, header.width, background, header.top_k, header.support_q)
-            counts = self._lods.counts
-            self._decoder = load_decoder(
-                self._source, self._preamble, self._groups, self._grid, counts, self.name, threads
-            )
-            known = (self._source, self._preamble, self._lods, self._decoder, self.name)
-            self._pages: Pages = load_tree(*known) or load_pages(*known)
+            if not self._coarser:
+                _ = self._finest
         except BaseException:
             self._source.close()
             raise
@@ -245,35 +113,128 @@ class IgsReader:
         return self._groups
 
     @property
-    def lods(self) -> LodTable:
-        """Counts and gains of the levels of detail."""
-        return self._lods
+    def n_lods(self) -> int:
+        """Number of levels of detail of all sets."""
+        return self.header.lod_count + sum(chunk.n_lods for chunk in self._coarser)
 
-    @cached_property
+    def count(self, lod: int) -> int:
+        """Number of Gaussians that a LOD shows.
+
+        Raises:
+            GsCodecError: there is no such LOD, or its set is damaged or not there.
+        """
+        number, own = self._place(lod)
+        return self.stored_set(number).lods.count(own)
+
+    def gains(self, lod: int) -> tuple[float, ...]:
+        """Factors on the inverse scales of each generation that a LOD shows, coarsest first; raises as `count`."""
+        number, own = self._place(lod)
+        lods = self.stored_set(number).lods
+        return lods.gains[lods.step_of(own)]
+
+    @property
+    def n_sets(self) -> int:
+        """Number of sets."""
+        return 1 + len(self._coarser)
+
+    def lods_of(self, number: int) -> range:
+        """LODs of a set; number 0 is the finest."""
+        first = 0 if number == 0 else self.header.lod_count + sum(c.n_lods for c in self._coarser[: number - 1])
+        n = self._coarser[number - 1].n_lods if number else self.header.lod_count
+        return range(first, first + n)
+
+    def scale_of(self, number: int) -> int:
+        """Side of the pixels that a set was made of, px of the picture."""
+        return 1 << self._coarser[number - 1].scale_log2 if number else 1
+
+    def has_tables(self, number: int) -> bool:
+        """Whether the tables of a set are there, so that its counts are known.
+
+        Raises:
+            GsCodecError: it is damaged.
+        """
+        try:
+            self.stored_set(number)
+        except TruncatedStream:
+            return False
+        return True
+
+    def _place(self, lod: int) -> tuple[int, int]:
+        """Number of the set of a LOD, and the LOD of it.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+        """
+        for number in range(self.n_sets):
+            lods = self.lods_of(number)
+            if lod in lods:
+                return number, lod - lods[0]
+        raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {self.n_lods - 1}")
+
+    def stored_set(self, number: int) -> StoredSet:
+        """A set by its number, 0 the finest; its tables are read now.
+
+        Raises:
+            TruncatedStream: the file is truncated before its Gaussians.
+            GsCodecError: it is damaged.
+        """
+        if number not in self._sets:
+            shared = Shared(self._groups, self._grid.background)
+            if number == 0:
+                start, size = self.header.data_offset, self._source.size
+                if size < start:
+                    raise TruncatedStream(f"{self.name}: ends after {size} bytes, before the Gaussians at {start}")
+                parts = self._source, self._preamble, shared, self.name
+                self._sets[0] = StoredSet(*parts, self.limits, threads=self._threads)
+            else:
+                chunk, name = self._coarser[number - 1], f"{self.name}: coarser set {number}"
+                part, preamble = open_coarser(self._source, chunk, self.header, shared, name)
+                about = shared, name, self.limits, chunk.scale_log2, self._threads
+                self._sets[number] = StoredSet(part, preamble, *about)
+        return self._sets[number]
+
+    @property
+    def _finest(self) -> StoredSet:
+        return self.stored_set(0)
+
+    @property
+    def lods(self) -> LodTable:
+        """Counts and gains of the levels of detail of the finest set."""
+        return self._finest.lods
+
+    @property
     def pages(self) -> PageIndex:
-        """The index of all pages; read now if the file has a page tree."""
-        if isinstance(self._pages, PageIndex):
-            return self._pages
-        return load_pages(self._source, self._preamble, self._lods, self._decoder, self.name)
+        """The index of all pages of the finest set; read now if the file has a page tree."""
+        return self._finest.pages
 
     @property
     def n_pages(self) -> int:
-        """Number of pages of the whole file."""
-        return len(self._pages)
+        """Number of pages of the sets that have been used so far."""
+        return sum(part.n_pages for part in self._sets.values())
+
+    @property
+    def pages_read(self) -> int:
+        """Pages decoded so far, counting repeats."""
+        return sum(part.pages_read for part in self._sets.values())
+
+    @property
+    def gaussians_read(self) -> int:
+        """Gaussians decoded so far, counting repeats."""
+        return sum(part.gaussians_read for part in self._sets.values())
 
     @property
     def record_bytes(self) -> int | None:
-        """Bytes of a record; None in profile `coded`, whose records vary in size."""
-        return self._decoder.record_bytes
+        """Bytes of a record of the finest set; None in profile `coded`, whose records vary in size."""
+        return self._finest.decoder.record_bytes if self.has_tables(0) else None
 
     @property
     def record_layout(self) -> RecordLayout | None:
-        """Widths of the values of a record, in profile `packed`."""
-        return self._decoder.record_layout
+        """Widths of the values of a record of the finest set, in profile `packed`."""
+        return self._finest.decoder.record_layout if self.has_tables(0) else None
 
     @property
     def payload_size(self) -> int:
-        """Total bytes of all pages."""
+        """Total bytes of all pages of the finest set."""
         return require_chunk(self._preamble, GAUS).stored_size
 
     @property
@@ -299,18 +260,33 @@ class IgsReader:
     @property
     def available_lods(self) -> tuple[int, ...]:
         """LODs that are complete, finest first."""
-        return tuple(lod for lod in range(len(self._lods)) if self.prefix_size(lod) <= self._source.size)
+        return tuple(lod for lod in range(self.n_lods) if self._is_complete(lod))
+
+    def _is_complete(self, lod: int) -> bool:
+        """Whether a LOD is complete. Of a set that is there as a whole, nothing is read to find out."""
+        whole = self._end_of_set(self._place(lod)[0])
+        return whole <= self._source.size or self.prefix_size(lod) <= self._source.size
+
+    def _end_of_set(self, number: int) -> int:
+        chunk = self._coarser[number - 1] if number else require_chunk(self._preamble, GAUS)
+        return chunk.offset + chunk.stored_size
+
+    def _start_of_set(self, number: int) -> int:
+        return self._coarser[number - 1].offset if number else 0
 
     def prefix_size(self, lod: int) -> int:
         """Length in bytes of the file's prefix that suffices for a LOD.
 
+        Of a set whose tables a truncated file does not have, it is the length that suffices for all of its levels.
+
         Raises:
             InvalidArgument: there is no such LOD.
         """
-        if not 0 <= lod < len(self._lods):
-            raise InvalidArgument(f"{self.name}: LOD {lod} does not exist, there are 0 to {len(self._lods) - 1}")
-        n_pages = self._pages.until(self._lods.count(lod))
-        return self.header.data_offset + self._pages.end_of(n_pages)
+        number, own = self._place(lod)
+        try:
+            return self._start_of_set(number) + self.stored_set(number).end_of(own)
+        except TruncatedStream:
+            return self._end_of_set(number)
 
     @cached_property
     def icc(self) -> bytes | None:
@@ -380,14 +356,8 @@ class IgsReader:
         Raises:
             GsCodecError: as `read`, except for values out of range, which are detected when the pages are unpacked.
         """
-        n_pages = self._count_pages(lod)
-        pages = self._pages.leading(n_pages) if tile_rect is None else self._pages.meeting(tile_rect, n_pages)
-        n_gaussians = int(pages.sizes.sum())
-        need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * self.header.n_channels) + int(pages.lengths.sum())
-        self.limits.check_memory(need, f"{self.name}: LOD {lod}, or a part of it with {n_gaussians} Gaussians,")
-        generations = np.searchsorted(np.asarray(self._lods.counts), pages.starts, side="right")
-        gains = np.asarray(self._lods.gains[self._lods.step_of(lod)], np.float64)
-        return StoredPages(self._decoder, self._read_pages(pages), pages, generations, gains[generations], self._grid)
+        part, own = self._complete(lod)
+        return part.stored_pages(own, tile_rect)
 
     def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
         """A superset of the Gaussians of a LOD that reach a half-open tile rectangle (tx0, ty0, tx1, ty1).
@@ -400,13 +370,21 @@ class IgsReader:
         """
         return self.stored_pages(lod, tile_rect).unpack()
 
-    def _count_pages(self, lod: int) -> int:
-        needed = self.prefix_size(lod)
-        if needed > self._source.size:
-            left = self.available_lods
-            remedy = f"the finest LOD it holds is {left[0]}" if left else "it holds no LOD"
-            raise TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
-        return self._pages.until(self._lods.count(lod))
+    def _complete(self, lod: int) -> tuple[StoredSet, int]:
+        """The set of a LOD, and the LOD of it.
+
+        Raises:
+            InvalidArgument: there is no such LOD. TruncatedStream: the file is truncated before its end.
+        """
+        number, own = self._place(lod)
+        if not self._is_complete(lod):
+            raise self._cut(lod, self.prefix_size(lod))
+        return self.stored_set(number), own
+
+    def _cut(self, lod: int, needed: int) -> TruncatedStream:
+        left = [other for other in range(lod + 1, self.n_lods) if self._is_complete(other)]
+        remedy = f"the finest LOD it holds is {left[0]}" if left else "it holds no LOD"
+        return TruncatedStream(f"{self.name}: cut at byte {self._source.size}, LOD {lod} ends at {needed}; {remedy}")
 
     def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
         """Prefetch the pages that `read_region` needs for several rectangles in one batch; useful for remote files.
@@ -415,27 +393,5 @@ class IgsReader:
             GsCodecError: as `read_region`.
         """
         if self._source.is_remote and len(tile_rects) > 1:
-            n_pages = self._count_pages(lod)
-            self._pages.prepare(tile_rects, n_pages)
-            refs = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in tile_rects])
-            ranges = {(int(at), int(size)) for at, size in zip(refs.offsets, refs.lengths, strict=True)}
-            self._source.read_many([(self.header.data_offset + at, size) for at, size in sorted(ranges)])
-
-    def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
-        """Concatenated bytes of some pages, with CRCs verified.
-
-        Raises:
-            ChecksumMismatch: a page is damaged.
-        """
-        firsts, lengths = pages.offsets, pages.lengths
-        if not self._source.is_remote:  # neighbouring pages are read at once
-            begins = np.flatnonzero(np.diff(pages.numbers, prepend=-2) != 1)
-            firsts, lengths = firsts[begins], np.add.reduceat(lengths, begins) if len(begins) else lengths
-        base = self.header.data_offset
-        ranges = [(base + at, size) for at, size in zip(firsts.tolist(), lengths.tolist(), strict=True)]
-        parts = [np.frombuffer(part, np.uint8) for part in self._source.read_many(ranges)]
-        data = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
-        check_pages(data, pages, self.name)
-        self.pages_read += len(pages)
-        self.gaussians_read += int(pages.sizes.sum())
-        return data
+            part, own = self._complete(lod)
+            part.prepare(own, tile_rects)

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.container.one_piece import OnePiecePreamble
+from gscodec.container.one_piece import OnePiecePreamble, Shared
 from gscodec.errors import ChecksumMismatch, CorruptField, InvalidArgument, LimitExceeded, TruncatedStream
-from gscodec.format.chunks import ChunkEntry, Preamble, StoredChunk, inflate, read_preamble
+from gscodec.format.chunks import ChunkEntry, Preamble, StoredChunk, check_version, inflate, read_preamble
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CHAN,
@@ -108,8 +108,8 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     lattice = lattice_of(steps, grid, n, contents.groups)
     codes = quantize(contents.gaussians, lattice, grid, np.zeros(n, np.int64))
     codes = codes[np.argsort(codes.cells, kind="stable")]
-    layout = layout_of(contents.groups)
-    channels = None if layout else pack_channels(contents.groups, grid.background)
+    layout = 0 if contents.is_coarser else layout_of(contents.groups)
+    channels = None if layout or contents.is_coarser else pack_channels(contents.groups, grid.background)
     raw = {CHAN: channels, **described}
     extras = [StoredChunk.deflated(fourcc, data) for fourcc in EXTRAS if (data := raw.get(fourcc))]
     body = b"".join(map(_packed_extra, extras)) + bytes(steps.feature_step)
@@ -117,7 +117,7 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": SMALL.minor_version,
+        "version_minor": VERSION[1],
         "profile": SMALL.code,
         "layout": layout,
         "file_size": SMALL_HEADER.size + len(body) + CRC_BYTES,
@@ -149,8 +149,11 @@ def _packed_extra(chunk: StoredChunk) -> bytes:
     return SMALL_EXTRA.pack({"fourcc": chunk.fourcc, "codec": chunk.codec, **sizes}) + chunk.stored
 
 
-def open_preamble(source: ByteSource, name: str) -> Preamble:
+def open_preamble(source: ByteSource, name: str, shared: Shared | None = None) -> Preamble:
     """Header and table of contents of a file; of profile `small` the whole file.
+
+    Args:
+        shared: of a coarser set inside of a file, what it shares with the other sets.
 
     Raises:
         GsCodecError: as `read_preamble`.
@@ -159,12 +162,12 @@ def open_preamble(source: ByteSource, name: str) -> Preamble:
     start = bytes(source.read_at(0, min(source.size, at + 1)))
     layout = LAYOUTS.get(start[at]) if start.startswith(SIGNATURE) and len(start) > at else None
     if layout is None or not layout.is_one_piece:
-        return read_preamble(source, name)
+        return read_preamble(source, name, coarser=shared is not None)
     start = bytes(source.read_at(0, min(source.size, SMALL_HEADER.size)))
     if len(start) < SMALL_HEADER.size:
         raise TruncatedStream(f"{name}: ends after {len(start)} bytes, inside the {SMALL_HEADER.size}-byte header")
     values = SMALL_HEADER.unpack(start)
-    SMALL_HEADER.check({"version_major": values["version_major"]}, name)
+    check_version(values, SMALL_HEADER, name)
     size = values["file_size"]
     if size > MAX_SMALL_BYTES:
         raise LimitExceeded(f"{name}: {size} bytes, a file of profile small has at most {MAX_SMALL_BYTES}")
@@ -178,14 +181,14 @@ def open_preamble(source: ByteSource, name: str) -> Preamble:
     if crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
         raise ChecksumMismatch(f"{name}: the file does not match its CRC32C, it is damaged")
     SMALL_HEADER.check(values, name)
-    return _Parser(data, values, name).preamble()
+    return _Parser(data, values, name, shared).preamble()
 
 
 class _Parser:
     """Parser of a small file whose header and checksum have been verified."""
 
-    def __init__(self, data: bytes, values: dict[str, Any], name: str) -> None:
-        self._data, self._values, self._name = data, values, name
+    def __init__(self, data: bytes, values: dict[str, Any], name: str, shared: Shared | None) -> None:
+        self._data, self._values, self._name, self._shared = data, values, name, shared
         self._at, self._end = SMALL_HEADER.size, len(data) - CRC_BYTES
 
     def preamble(self) -> OnePiecePreamble:
@@ -195,9 +198,16 @@ class _Parser:
         if len(set(seen)) < len(seen) or not set(seen) <= set(EXTRAS):
             raise CorruptField(f"{name}: extras {seen} are there twice, or not what a small file has")
         channels = next((chunk for chunk in extras if chunk.fourcc == CHAN), None)
-        if (channels is None) != (values["layout"] > 0):
+        if self._shared is not None:
+            if seen or values["layout"]:
+                raise CorruptField(
+                    f"{name}: layout {values['layout']} or extras {seen} do not belong into a coarser set"
+                )
+        elif (channels is None) != (values["layout"] > 0):
             raise CorruptField(f"{name}: layout {values['layout']} and chunk CHAN do not go together")
-        if channels is None:
+        if self._shared is not None:
+            groups, background = self._shared.groups, self._shared.background
+        elif channels is None:
             groups, background = standard_groups(values["layout"]), None
         else:
             groups, background = unpack_channels(self._raw(channels), None, name)

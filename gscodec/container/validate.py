@@ -9,8 +9,16 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.container.reader import load_channels, load_decoder, load_lods, load_pages, load_tree
+from gscodec.container.one_piece import Shared
 from gscodec.container.small import open_preamble
+from gscodec.container.stored_set import (
+    load_channels,
+    load_decoder,
+    load_lods,
+    load_pages,
+    load_tree,
+    open_coarser,
+)
 from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
 from gscodec.format.crc32c import crc32c, crc32c_runs
@@ -43,7 +51,7 @@ class Issue:
     number: int  # from 1
     severity: Severity
     message: str  # one line
-    where: str  # header, a chunk's four characters, `page 7` or `file`
+    where: str  # header, a chunk's four characters, `page 7` or `file`; of a coarser set `set 1 page 7`
 
 
 MAX_ISSUES: Final = 1000
@@ -88,11 +96,10 @@ def _listed(iterator: Iterator[_Finding], name: str) -> list[_Finding]:
     return [*findings, (severity, "file", f"{name}: has more issues; the first {MAX_ISSUES} are listed")]
 
 
-class _Inspection:
-    """One pass over a file that continues after a fault if the following data can still be interpreted."""
+class _Findings:
+    """Collects the errors of attempts, so that a pass continues after a fault."""
 
-    def __init__(self, source: ByteSource, name: str, threads: int | None) -> None:
-        self._source, self._name, self._threads = source, name, threads
+    def __init__(self) -> None:
         self._pending: list[_Finding] = []
 
     def _attempt(self, where: str, action: Callable[[], _T]) -> _T | None:
@@ -108,6 +115,14 @@ class _Inspection:
         yield from self._pending
         self._pending.clear()
 
+
+class _Inspection(_Findings):
+    """One pass over a file that continues after a fault if the following data can still be interpreted."""
+
+    def __init__(self, source: ByteSource, name: str, threads: int | None) -> None:
+        super().__init__()
+        self._source, self._name, self._threads = source, name, threads
+
     def findings(self) -> Iterator[_Finding]:
         source, name = self._source, self._name
         preamble = self._attempt("header", lambda: open_preamble(source, name))
@@ -118,17 +133,8 @@ class _Inspection:
         if source.size < header.file_size:
             message = f"{name}: cut at byte {source.size}, the whole file has {header.file_size}"
             yield Severity.ERROR, "file", message
-        groups = self._attempt("CHAN", lambda: self._channels(preamble))
-        grid = Grid(header.height, header.width, np.zeros(header.n_channels, np.float32), support_q=header.support_q)
-        lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
-        decoder = pages = None
-        if lods is not None and groups is not None:
-            about = source, preamble, groups, grid, lods.counts, name, self._threads
-            decoder = self._attempt("QUAN", lambda: load_decoder(*about))
-        if lods is not None and decoder is not None:
-            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
-            if pages is not None and preamble.find(PAGT) is not None:
-                self._attempt("PAGT", lambda: self._check_tree(preamble, lods, decoder, pages))
+        shared = self._attempt("CHAN", lambda: self._shared(preamble))
+        groups = None if shared is None else shared.groups
         if groups is not None:
             self._look_at_names("CHAN", "channel group name", [group.name for group in groups])
             self._look_at_names(
@@ -138,14 +144,26 @@ class _Inspection:
             if chunk.offset + chunk.stored_size <= source.size:
                 self._attempt(chunk.label, lambda chunk=chunk: self._ancillary(chunk, groups))  # type: ignore[misc]
         yield from self._flush()
-        if lods is not None and pages is not None:
-            if decoder is not None:
-                yield from self._check_pages(preamble, lods, pages, grid, decoder)
-            if header.n_gaussians >= len(lods) and len(set(lods.counts)) < len(lods):
-                yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
+        if shared is None:
+            return
+        for number, chunk in enumerate(preamble.coarser[::-1], 1):
+            if chunk.offset + chunk.stored_size <= source.size:
+                yield from self._coarser(preamble, chunk, shared, number)
+        if source.size >= header.data_offset:
+            yield from _SetInspection(source, preamble, shared, name, self._threads).findings()
 
-    def _channels(self, preamble: Preamble) -> tuple[ChannelGroup, ...]:
-        return load_channels(self._source, preamble, self._name)[0]
+    def _coarser(self, preamble: Preamble, chunk: ChunkEntry, shared: Shared, number: int) -> Iterator[_Finding]:
+        """Faults of a coarser set, which is a file in a chunk."""
+        place, name = f"set {number}", f"{self._name}: coarser set {number}"
+        about = self._source, chunk, preamble.header, shared, name
+        opened = self._attempt(f"{place} header", lambda: open_coarser(*about))
+        yield from self._flush()
+        if opened is not None:
+            for severity, where, message in _SetInspection(*opened, shared, name, self._threads).findings():
+                yield severity, f"{place} {where}", message
+
+    def _shared(self, preamble: Preamble) -> Shared:
+        return Shared(*load_channels(self._source, preamble, self._name))
 
     def _look_at_names(self, where: str, what: str, names: Sequence[str]) -> None:
         """Warn of names that are legal in the format but not valid or not distinct file names on every system."""
@@ -178,6 +196,35 @@ class _Inspection:
             stored = self._source.read_at(chunk.offset, chunk.stored_size)
             if crc32c(bytes(stored)) != chunk.crc:
                 raise ChecksumMismatch(f"{self._name}: chunk {chunk.label} does not match its CRC32C")
+
+
+class _SetInspection(_Findings):
+    """The same for one set: its tables and pages."""
+
+    def __init__(self, source: ByteSource, preamble: Preamble, shared: Shared, name: str, threads: int | None) -> None:
+        super().__init__()
+        self._source, self._preamble, self._shared = source, preamble, shared
+        self._name, self._threads = name, threads
+
+    def findings(self) -> Iterator[_Finding]:
+        source, preamble, name = self._source, self._preamble, self._name
+        header = preamble.header
+        grid = Grid(header.height, header.width, self._shared.background, support_q=header.support_q)
+        lods = self._attempt("LODS", lambda: load_lods(source, preamble, name))
+        decoder = pages = None
+        if lods is not None:
+            about = source, preamble, self._shared.groups, grid, lods.counts, name, self._threads
+            decoder = self._attempt("QUAN", lambda: load_decoder(*about))
+        if lods is not None and decoder is not None:
+            pages = self._attempt("PAGI", lambda: load_pages(source, preamble, lods, decoder, name))
+            if pages is not None and preamble.find(PAGT) is not None:
+                self._attempt("PAGT", lambda: self._check_tree(preamble, lods, decoder, pages))
+        yield from self._flush()
+        if lods is not None and pages is not None:
+            if decoder is not None:
+                yield from self._check_pages(preamble, lods, pages, grid, decoder)
+            if header.n_gaussians >= len(lods) and len(set(lods.counts)) < len(lods):
+                yield Severity.WARNING, "LODS", f"{name}: two LODs show the same Gaussians"
 
     def _check_pages(
         self, preamble: Preamble, lods: LodTable, index: PageIndex, grid: Grid, decoder: PageDecoder

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.container.contents import Contents
+from gscodec.container.contents import CoarserSet, Contents
 from gscodec.container.small import pack_small, small_size
 from gscodec.errors import InvalidArgument
 from gscodec.format.chunks import StoredChunk, assemble
@@ -15,16 +15,20 @@ from gscodec.format.files import FileEntry, pack_files
 from gscodec.format.groups import check_groups
 from gscodec.format.layout import (
     CHAN,
+    CODEC_NONE,
+    CSET,
     EXIF,
     FILE,
     GAUS,
     HEADER,
     ICCP,
+    KNOWN_CHUNKS,
     LOD_ROW,
     LODS,
     META,
     PAGI,
     PAGT,
+    SET_CHUNKS,
     SIGNATURE,
     TAGS,
     TOC_ENTRY,
@@ -71,22 +75,44 @@ def pack(contents: Contents) -> bytes:
     pages = profile.encode_pages(source)
     crcs = crc32c_runs(np.frombuffer(pages.data, np.uint8), pages.lengths)
     boxes = page_boxes(pages.gaussians, contents.lods, contents.grid, source.starts)
-    tree, index = _index_chunks(contents, profile.layout, boxes, crcs, pages.lengths)
-    chunks = [
-        StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background)),
-        StoredChunk.plain(LODS, pack_lods(contents.lods)),
-        *(tree or index),
-        *([] if pages.quan is None else [pages.quan]),
-    ]
+    index = _index_chunks(contents, profile.layout, boxes, crcs, pages.lengths)
     described = _described(contents)
+    chunks = (
+        []
+        if contents.is_coarser
+        else [StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background))]
+    )
     for fourcc in (FILE, ICCP, TAGS):
         chunks += _optional(fourcc, described[fourcc])
-    if tree:  # the start of the file then has everything but the index itself
-        chunks += index
+    chunks += _coarser_chunks(contents.coarser)
+    tables = [StoredChunk.plain(LODS, pack_lods(contents.lods)), *([] if pages.quan is None else [pages.quan]), *index]
+    chunks += sorted(tables, key=lambda chunk: SET_CHUNKS.index(chunk.fourcc))
     chunks.append(StoredChunk.plain(GAUS, pages.data))
     for fourcc in (EXIF, XMP, META):
         chunks += _optional(fourcc, described[fourcc])
     return _assemble(contents, profile.layout, chunks)
+
+
+def pack_coarser(contents: Contents, scale_log2: int) -> CoarserSet:
+    """A coarser set for a file, of contents on the grid of its own pixels, with nothing beside Gaussians.
+
+    Raises:
+        InvalidArgument: as `pack`.
+    """
+    return CoarserSet(pack(replace(contents, is_coarser=True)), len(contents.lods), scale_log2)
+
+
+def _coarser_chunks(sets: Sequence[CoarserSet]) -> list[StoredChunk]:
+    critical = int(KNOWN_CHUNKS[CSET])
+    return [
+        StoredChunk(CSET, critical, CODEC_NONE, part.data, len(part.data), part.n_lods, part.scale_log2)
+        for part in sets
+    ]
+
+
+def coarser_bytes(sets: Sequence[CoarserSet]) -> int:
+    """Bytes that coarser sets add to a file, including their entries in the table of contents."""
+    return sum(TOC_ENTRY.size + len(part.data) for part in sets)
 
 
 def _described(contents: Contents) -> dict[bytes, bytes | None]:
@@ -114,14 +140,14 @@ def _index_chunks(
     boxes: npt.NDArray[np.int64],
     crcs: npt.NDArray[np.uint32],
     lengths: npt.NDArray[np.int64],
-) -> tuple[list[StoredChunk], list[StoredChunk]]:
+) -> list[StoredChunk]:
     """PAGT, where the page index is long, and PAGI."""
     sized = lengths if layout.has_page_lengths else None
     pagi = pack_pages(boxes, crcs, sized)
     if len(pagi) >= TREE_FROM_BYTES:
         tree = make_tree(pagi, boxes, sized, contents.lods.counts, contents.page_size)
-        return [StoredChunk.plain(PAGT, tree)], [StoredChunk.plain(PAGI, pagi)]
-    return [], [StoredChunk.plain(PAGI, pagi) if sized is None else StoredChunk.deflated(PAGI, pagi)]
+        return [StoredChunk.plain(PAGT, tree), StoredChunk.plain(PAGI, pagi)]
+    return [StoredChunk.plain(PAGI, pagi) if sized is None else StoredChunk.deflated(PAGI, pagi)]
 
 
 def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[StoredChunk]) -> bytes:
@@ -129,7 +155,7 @@ def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[Stored
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
-        "version_minor": _minor_version(contents, layout, chunks),
+        "version_minor": VERSION[1],
         "profile": layout.code,
         "lod_count": len(contents.lods),
         "width": grid.width,
@@ -143,20 +169,6 @@ def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[Stored
         "reserved_1": 0,
     }
     return assemble(values, chunks)
-
-
-def _minor_version(contents: Contents, layout: ProfileLayout, chunks: Sequence[StoredChunk]) -> int:
-    """The first version that has all that the file has."""
-    kinds = {chunk.fourcc for chunk in chunks}
-    sloped = contents.lattice is not None and contents.lattice.feature_slope > 0
-    since = [
-        layout.minor_version,
-        5 * sloped,
-        bool(contents.files),
-        2 * (PAGT in kinds),
-        3 * bool(kinds & {TAGS, EXIF, XMP}),
-    ]
-    return max(since)
 
 
 def packed_size(contents: Contents) -> int:
@@ -195,6 +207,8 @@ def file_size(
     profile: FixedSizeProfile = F16,
     record_bytes: int | None = None,
     metadata: Metadata | None = None,
+    coarser: Sequence[CoarserSet] = (),
+    is_coarser: bool = False,
 ) -> int:
     """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`.
 
@@ -214,8 +228,9 @@ def file_size(
     tree = tree_bytes(counts, page_size, n_pages, code)
     return (
         HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(code)) + len(optional) + bool(tree))
-        + len(pack_channels(groups, grid.background))
+        + TOC_ENTRY.size * (len(required_chunks(code, coarser=is_coarser)) + len(optional) + bool(tree))
+        + (0 if is_coarser else len(pack_channels(groups, grid.background)))
+        + coarser_bytes(coarser)
         + lods_bytes(len(counts))
         + tree
         + pagi_bytes(n_pages, code)

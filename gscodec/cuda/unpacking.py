@@ -53,7 +53,11 @@ def unpack_pages(runtime: Runtime, pages: StoredPages) -> DeviceGaussians | None
         OutOfDeviceMemory: the Gaussians do not fit.
     """
     unpack = _UNPACKERS.get(type(pages.decoder))
-    return None if unpack is None else unpack(runtime, pages.decoder, pages)
+    gaussians = None if unpack is None else unpack(runtime, pages.decoder, pages)
+    if gaussians is not None and pages.scale > 1:
+        means = gaussians.means
+        means *= float(pages.scale)
+    return gaussians
 
 
 def _unpack_f16(runtime: Runtime, decoder: F16PageDecoder, pages: StoredPages) -> DeviceGaussians:

@@ -62,7 +62,7 @@ def _fits(reader: IgsReader, lod: int, bounds: Bounds) -> bool:
 
 
 def _count(reader: IgsReader, lod: int) -> int:
-    return reader.lods.count(lod)
+    return reader.count(lod)
 
 
 def lod_for_size(reader: IgsReader, lods: Sequence[int], region: Region, size: tuple[int, int]) -> int:

@@ -167,7 +167,7 @@ class IgsImage:
     @property
     def lods(self) -> int:
         """Number of levels of detail; LOD 0 is the finest."""
-        return len(self._reader.lods)
+        return self._reader.n_lods
 
     @property
     def available_lods(self) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ class Planner:
         """
         if lod is None:
             return finest_within(self._reader, bounds)[0]
-        return checked_lod(lod, len(self._reader.lods), self._reader.name)
+        return checked_lod(lod, self._reader.n_lods, self._reader.name)
 
     def level_for_size(self, part: Region, shown: tuple[int, int], bounds: Bounds) -> int:
         """Level for a region at a size (height, width) if the request names none (`decoding.automatic`)."""

@@ -5,23 +5,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gscodec.errors import BadMagic, ChecksumMismatch, CorruptField, LimitExceeded, TruncatedStream, UnsupportedChunk
+from gscodec.errors import (
+    BadMagic,
+    ChecksumMismatch,
+    CorruptField,
+    LimitExceeded,
+    TruncatedStream,
+    UnsupportedChunk,
+    UnsupportedVersion,
+)
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
+    CHAN,
     CODEC_DEFLATE,
     CODEC_NONE,
+    CSET,
     FLAG_CRITICAL,
     GAUS,
     HEADER,
     KNOWN_CHUNKS,
+    SET_CHUNKS,
     SIGNATURE,
     TOC_ENTRY,
+    VERSION,
     Header,
+    Table,
     record_size,
     required_chunks,
 )
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.io.source import ByteSource
+from gscodec.model.constants import MAX_LODS
 
 _CRC_AT = HEADER.offsets["header_crc"]
 
@@ -37,6 +51,8 @@ class ChunkEntry:
     stored_size: int
     raw_size: int
     crc: int
+    n_lods: int = 0  # of a coarser set
+    scale_log2: int = 0  # of a coarser set: binary logarithm of the side of its pixels, px of the picture
 
     @property
     def critical(self) -> bool:
@@ -57,8 +73,13 @@ class Preamble:
     chunks: tuple[ChunkEntry, ...]
 
     def find(self, fourcc: bytes) -> ChunkEntry | None:
-        """The chunk of a known type, or None; at most one exists."""
+        """The chunk of a known type other than CSET, or None; at most one exists."""
         return next((chunk for chunk in self.chunks if chunk.fourcc == fourcc), None)
+
+    @property
+    def coarser(self) -> tuple[ChunkEntry, ...]:
+        """The chunks of the coarser sets, coarsest first."""
+        return tuple(chunk for chunk in self.chunks if chunk.fourcc == CSET)
 
 
 def header_crc(header_bytes: bytes, toc_bytes: bytes) -> int:
@@ -75,6 +96,8 @@ class StoredChunk:
     codec: int
     stored: bytes
     raw_size: int
+    n_lods: int = 0  # as in ChunkEntry
+    scale_log2: int = 0
 
     @staticmethod
     def plain(fourcc: bytes, raw: bytes) -> "StoredChunk":
@@ -96,10 +119,11 @@ class StoredChunk:
                 "fourcc": self.fourcc,
                 "flags": self.flags,
                 "codec": self.codec,
-                "reserved": 0,
+                "n_lods": self.n_lods,
+                "scale_log2": self.scale_log2,
                 "stored_size": len(self.stored),
                 "raw_size": self.raw_size,
-                "crc": 0 if self.fourcc == GAUS else crc32c(self.stored),
+                "crc": 0 if self.fourcc in {CSET, GAUS} else crc32c(self.stored),
             }
         )
 
@@ -120,8 +144,25 @@ def assemble(values: Mapping[str, Any], chunks: Sequence[StoredChunk]) -> bytes:
     return HEADER.pack(complete) + toc + b"".join(chunk.stored for chunk in chunks)
 
 
-def read_preamble(source: ByteSource, name: str) -> Preamble:
+def check_version(values: Mapping[str, Any], table: Table, name: str) -> None:
+    """Refuse files of other versions; drafts of version 1.0 have a minor version.
+
+    Raises:
+        UnsupportedVersion: of another version.
+    """
+    major, minor = values["version_major"], values["version_minor"]
+    if major == VERSION[0] and minor != VERSION[1]:
+        raise UnsupportedVersion(
+            f"{name}: version {major}.{minor} is a draft of the format that is no longer read; encode the picture again"
+        )
+    table.check({"version_major": major}, name)
+
+
+def read_preamble(source: ByteSource, name: str, *, coarser: bool = False) -> Preamble:
     """The header and table of contents, checked in the order of spec/igs.md, "Order of checks".
+
+    Args:
+        coarser: whether it is a coarser set inside of a file, which has no chunks of its own for what all sets share.
 
     Raises:
         GsCodecError: BadMagic, TruncatedStream, UnsupportedVersion, ChecksumMismatch, LimitExceeded, CorruptField or
@@ -133,8 +174,8 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
     if len(start) < HEADER.size:
         raise TruncatedStream(f"{name}: ends after {len(start)} bytes, inside the {HEADER.size}-byte header")
     values = HEADER.unpack(start)
-    for field in ("version_major", "chunk_count"):
-        HEADER.check({field: values[field]}, name)
+    check_version(values, HEADER, name)
+    HEADER.check({"chunk_count": values["chunk_count"]}, name)
     header = Header(**values)
     toc_size = TOC_ENTRY.size * header.chunk_count
     if source.size < HEADER.size + toc_size:
@@ -145,16 +186,18 @@ def read_preamble(source: ByteSource, name: str) -> Preamble:
     HEADER.check(values, name)
     if header.profile not in LAYOUTS:
         raise UnsupportedChunk(f"{name}: profile {header.profile} is not known; use a newer reader")
-    chunks = _parse_toc(toc, header, name)
+    chunks = _parse_toc(toc, header, name, coarser=coarser)
     if source.size > header.file_size:
         extra = source.size - header.file_size
         raise CorruptField(f"{name}: {extra} bytes follow the end of the file at {header.file_size}")
-    if source.size < header.data_offset:
-        raise TruncatedStream(f"{name}: ends after {source.size} bytes, before the Gaussians at {header.data_offset}")
-    return Preamble(header, chunks)
+    preamble = Preamble(header, chunks)
+    first = preamble.coarser[0].offset if preamble.coarser else header.data_offset
+    if source.size < first:
+        raise TruncatedStream(f"{name}: ends after {source.size} bytes, before the Gaussians at {first}")
+    return preamble
 
 
-def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
+def _parse_toc(toc: bytes, header: Header, name: str, *, coarser: bool) -> tuple[ChunkEntry, ...]:
     """The checked entries: first each alone, in file order, then against each other and the header."""
     chunks, offset = [], HEADER.size + len(toc)
     for at in range(0, len(toc), TOC_ENTRY.size):
@@ -162,12 +205,11 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
         if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
             raise CorruptField(f"{name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
         TOC_ENTRY.check(values, name)
-        del values["reserved"]
         chunk = ChunkEntry(**values, offset=offset)
         _check_entry(chunk, name)
         chunks.append(chunk)
         offset += chunk.stored_size
-    _check_presence(chunks, header.profile, name)
+    _check_presence(chunks, header.profile, name, coarser=coarser)
     if offset != header.file_size:
         raise CorruptField(f"{name}: the chunks end at byte {offset}, the header says {header.file_size}")
     data = next(chunk for chunk in chunks if chunk.fourcc == GAUS)
@@ -179,19 +221,36 @@ def _parse_toc(toc: bytes, header: Header, name: str) -> tuple[ChunkEntry, ...]:
     for chunk in chunks[chunks.index(data) + 1 :]:  # compared by order: empty chunks share an offset
         if chunk.critical:
             raise CorruptField(f"{name}: critical chunk {chunk.label} follows GAUS")
+    _check_sets(chunks, header, name)
     return tuple(chunks)
+
+
+def _check_sets(chunks: Sequence[ChunkEntry], header: Header, name: str) -> None:
+    """Check the number of levels of all sets, and that coarser ones stand behind CHAN and before the finest."""
+    kinds = [chunk.fourcc for chunk in chunks]
+    if CSET not in kinds:
+        return
+    n_lods = header.lod_count + sum(chunk.n_lods for chunk in chunks)
+    if n_lods > MAX_LODS:
+        raise LimitExceeded(f"{name}: {n_lods} levels of detail, the limit is {MAX_LODS}")
+    last = len(kinds) - 1 - kinds[::-1].index(CSET)
+    if kinds.index(CHAN) > kinds.index(CSET) or any(kind in kinds[:last] for kind in SET_CHUNKS):
+        raise CorruptField(f"{name}: chunk CSET stands before CHAN, or behind a chunk of the finest set")
 
 
 def _check_entry(chunk: ChunkEntry, name: str) -> None:
     """The rules between the fields of one entry."""
     known = KNOWN_CHUNKS.get(chunk.fourcc)
+    if (chunk.n_lods > 0) != (chunk.fourcc == CSET) or (chunk.scale_log2 and chunk.fourcc != CSET):
+        raise CorruptField(f"{name}: chunk {chunk.label} has {chunk.n_lods} levels of scale {chunk.scale_log2}")
     if known is None:
         if chunk.critical:
             raise UnsupportedChunk(f"{name}: critical chunk {chunk.label} is not known; use a newer reader")
         return
     if chunk.critical != known:
         raise CorruptField(f"{name}: chunk {chunk.label} has flags {chunk.flags}, must be {int(known)}")
-    if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (chunk.fourcc == GAUS and chunk.codec != CODEC_NONE):
+    has_own_crcs = chunk.fourcc in {CSET, GAUS}
+    if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (has_own_crcs and chunk.codec != CODEC_NONE):
         raise UnsupportedChunk(f"{name}: chunk {chunk.label} has codec {chunk.codec}; use a newer reader")
     if chunk.codec == CODEC_NONE and chunk.raw_size != chunk.stored_size:
         raise CorruptField(
@@ -199,20 +258,22 @@ def _check_entry(chunk: ChunkEntry, name: str) -> None:
         )
     if chunk.codec == CODEC_DEFLATE and chunk.raw_size <= chunk.stored_size:
         raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
-    if chunk.fourcc == GAUS and chunk.crc:
-        raise CorruptField(f"{name}: GAUS has CRC {chunk.crc:#010x}, must be 0: its pages have their own")
+    if has_own_crcs and chunk.crc:
+        raise CorruptField(f"{name}: {chunk.label} has CRC {chunk.crc:#010x}, must be 0: its parts have their own")
 
 
-def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str) -> None:
-    """Check that required chunks are present and that no known chunk appears twice."""
+def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str, *, coarser: bool) -> None:
+    """Check that required chunks are present and that no known chunk but CSET appears twice."""
     seen = set()
     for chunk in chunks:
         if chunk.fourcc in seen:
             raise CorruptField(f"{name}: chunk {chunk.label} appears twice")
-        if chunk.fourcc in KNOWN_CHUNKS:
+        if chunk.fourcc in KNOWN_CHUNKS and chunk.fourcc != CSET:
             seen.add(chunk.fourcc)
-    required = required_chunks(profile)
-    for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical):
+        if coarser and chunk.fourcc in KNOWN_CHUNKS and chunk.fourcc not in SET_CHUNKS:
+            raise CorruptField(f"{name}: chunk {chunk.label} does not belong into a coarser set")
+    required = required_chunks(profile, coarser=coarser)
+    for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical and fourcc != CSET):
         if (fourcc in required) != (fourcc in seen):
             fact = "is missing" if fourcc in required else f"does not belong into profile {LAYOUTS[profile].name}"
             raise CorruptField(f"{name}: chunk {fourcc.decode()} {fact}")

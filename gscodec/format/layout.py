@@ -119,9 +119,10 @@ class Table:
 
 SIGNATURE: Final = bytes.fromhex("AB494753203130BB0D0A1A0A")
 
-VERSION: Final = (1, 4)
+VERSION: Final = (1, 0)
 MAX_CHUNKS: Final = 64  # far more than there are chunk types
 MAX_PAGE_SIZE: Final = 4096  # records; larger pages would make region reads inefficient
+MAX_SCALE_LOG2: Final = 20  # the largest picture has then one pixel
 MIN_GAIN: Final = 1 / 64
 MAX_GAIN: Final = 64.0
 
@@ -130,7 +131,7 @@ HEADER: Final = Table(
     (
         Field("signature", "u8[12]"),
         Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
-        Field("version_minor", "u8", 0, 255),
+        Field("version_minor", "u8", 0, 0, UnsupportedVersion, UnsupportedVersion),
         Field("profile", "u8", PAGED_CODES[0], PAGED_CODES[-1], UnsupportedChunk, UnsupportedChunk),
         Field("lod_count", "u8", 1, MAX_LODS, above=LimitExceeded),
         Field("file_size", "u64"),
@@ -155,7 +156,8 @@ TOC_ENTRY: Final = Table(
         Field("fourcc", "u8[4]"),
         Field("flags", "u8", 0, 1),
         Field("codec", "u8"),
-        Field("reserved", "u16", 0, 0),
+        Field("n_lods", "u8", 0, MAX_LODS),
+        Field("scale_log2", "u8", 0, MAX_SCALE_LOG2),
         Field("stored_size", "u64"),
         Field("raw_size", "u64"),
         Field("crc", "u32"),
@@ -282,7 +284,7 @@ SMALL_HEADER: Final = Table(
     (
         Field("signature", "u8[12]"),
         Field("version_major", "u8", 1, 1, UnsupportedVersion, UnsupportedVersion),
-        Field("version_minor", "u8", 0, 255),
+        Field("version_minor", "u8", 0, 0, UnsupportedVersion, UnsupportedVersion),
         Field("profile", "u8", SMALL.code, SMALL.code),
         Field("layout", "u8", 0, 8),
         Field("file_size", "u16"),
@@ -313,6 +315,7 @@ CODEC_NONE: Final = 0
 CODEC_DEFLATE: Final = 1
 
 CHAN: Final = b"CHAN"
+CSET: Final = b"CSET"
 LODS: Final = b"LODS"
 PAGT: Final = b"PAGT"
 PAGI: Final = b"PAGI"
@@ -327,25 +330,29 @@ META: Final = b"META"
 
 KNOWN_CHUNKS: Final = {
     CHAN: True,
-    LODS: True,
-    PAGT: False,
-    PAGI: True,
-    QUAN: True,
     FILE: False,
     ICCP: False,
     TAGS: False,
+    CSET: True,
+    LODS: True,
+    PAGT: False,
+    QUAN: True,
+    PAGI: True,
     GAUS: True,
     EXIF: False,
     XMP: False,
     META: False,
 }
-"""Chunk types of version 1.5, in the order they are written, and whether each is critical. In a file with PAGT, PAGI
-stands directly before GAUS."""
+"""Chunk types of version 1.0, in the order they are written, and whether each is critical."""
+
+SET_CHUNKS: Final = (LODS, PAGT, QUAN, PAGI, GAUS)
+"""Chunks of one set of Gaussians: those of the finest are chunks of the file, those of a coarser one of its CSET."""
 
 
-def required_chunks(profile: int) -> tuple[bytes, ...]:
-    """Chunks that a file of such a profile must have."""
-    return (CHAN, LODS, PAGI, QUAN, GAUS) if LAYOUTS[profile].has_quantiser else (CHAN, LODS, PAGI, GAUS)
+def required_chunks(profile: int, *, coarser: bool = False) -> tuple[bytes, ...]:
+    """Chunks that a file of such a profile must have, or a coarser set in it."""
+    first = () if coarser else (CHAN,)
+    return (*first, LODS, QUAN, PAGI, GAUS) if LAYOUTS[profile].has_quantiser else (*first, LODS, PAGI, GAUS)
 
 
 def record_size(n_channels: int) -> int:

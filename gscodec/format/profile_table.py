@@ -19,7 +19,6 @@ class ProfileLayout:
 
     name: str  # as users choose it
     code: int  # in the header
-    minor_version: int  # first version 1.x of the format that has it
     has_quantiser: bool = True  # chunk QUAN
     has_page_lengths: bool = False  # in the page index: pages with as many Gaussians differ in bytes
     has_plain_records: bool = False  # GAUS is an array of records of `record_size` bytes, which can be mapped
@@ -33,10 +32,10 @@ class ProfileLayout:
         return self.max_file_bytes is not None
 
 
-CODED: Final = ProfileLayout("coded", 2, 1, has_page_lengths=True)
-PACKED: Final = ProfileLayout("packed", 1, 3, has_record_bytes=True)
-F16: Final = ProfileLayout("f16", 0, 0, has_quantiser=False, has_plain_records=True)
-SMALL: Final = ProfileLayout("small", 3, 4, has_quantiser=False, max_lods=1, max_file_bytes=MAX_SMALL_BYTES)
+CODED: Final = ProfileLayout("coded", 2, has_page_lengths=True)
+PACKED: Final = ProfileLayout("packed", 1, has_record_bytes=True)
+F16: Final = ProfileLayout("f16", 0, has_quantiser=False, has_plain_records=True)
+SMALL: Final = ProfileLayout("small", 3, has_quantiser=False, max_lods=1, max_file_bytes=MAX_SMALL_BYTES)
 
 _ROWS: Final = (CODED, PACKED, F16, SMALL)
 

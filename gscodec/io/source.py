@@ -190,6 +190,34 @@ class FileSource:
             self._file.close()
 
 
+class PartSource:
+    """A run of bytes of another source, which stays open when this is closed.
+
+    Args:
+        offset, size: of the run; of a source that ends inside of it, the part that is there.
+    """
+
+    def __init__(self, source: ByteSource, offset: int, size: int) -> None:
+        self._source, self._offset = source, offset
+        self.size = max(0, min(size, source.size - offset))
+        self.is_remote, self.traffic = source.is_remote, source.traffic
+
+    def read_at(self, offset: int, n_bytes: int) -> bytes | memoryview:
+        """See `ByteSource.read_at`."""
+        return self._source.read_at(self._offset + offset, n_bytes)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """See `ByteSource.read_many`."""
+        return self._source.read_many([(self._offset + offset, n_bytes) for offset, n_bytes in ranges])
+
+    def restart_clock(self) -> None:
+        """See `ByteSource.restart_clock`."""
+        self._source.restart_clock()
+
+    def close(self) -> None:
+        """See `ByteSource.close`. The other source is left open."""
+
+
 def is_url(source: object) -> bool:
     """Whether a source is a URL in fsspec's syntax, and not a path."""
     return isinstance(source, str) and _URL.match(source) is not None

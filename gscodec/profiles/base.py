@@ -156,8 +156,9 @@ class StoredPages:
     data: npt.NDArray[np.uint8]  # the bytes of the pages, one after the other; their checksums have been compared
     refs: PageRefs
     generations: Int64Array  # (P,) of each page's Gaussians
-    gains: Float64Array  # (P,) factors on their inverse scales
-    grid: Grid
+    gains: Float64Array  # (P,) factors on their inverse scales, of a coarser set divided by `scale`
+    grid: Grid  # of the set
+    scale: int = 1  # side of a pixel of the set, px of the picture; a power of two
 
     def unpack(self) -> GaussianSet:
         """The Gaussians that the level shows of them.
@@ -167,4 +168,5 @@ class StoredPages:
         """
         stored = self.decoder.decode(self.data, self.refs)
         gain = np.repeat(self.gains, self.refs.sizes)
-        return GaussianSet(stored.means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)
+        means = stored.means if self.scale == 1 else stored.means * self.scale
+        return GaussianSet(means, stored.inv_scales * gain[:, None], stored.rotations, stored.features)

@@ -36,7 +36,7 @@ uint32_t igs_crc32c(uint32_t crc, const uint8_t *data, size_t size) {
 
 uint8_t *igs_load(igs_file *file, uint64_t offset, size_t size) {
     uint8_t *data = igs_alloc(size, 1);
-    if (fseek(file->stream, (long)offset, SEEK_SET) || fread(data, 1, size, file->stream) != size)
+    if (fseek(file->stream, (long)(file->base + offset), SEEK_SET) || fread(data, 1, size, file->stream) != size)
         igs_fail("TruncatedStream", "the file cannot be read at byte %lu", (unsigned long)offset);
     return data;
 }
@@ -53,50 +53,60 @@ static void check_count(uint64_t value, uint64_t low, uint64_t high, const char 
 
 /* ---- table of contents ---- */
 
-typedef struct {
-    const uint8_t *entry;
-    uint64_t offset, stored_size, raw_size;
-} chunk;
+enum { CHAN, FILE_, ICCP, TAGS, CSET, LODS, PAGT, QUAN, PAGI, GAUS, EXIF, XMP_, META };
+static const char KNOWN[N_KNOWN][5] = {"CHAN", "FILE", "ICCP", "TAGS", "CSET", "LODS", "PAGT", "QUAN", "PAGI", "GAUS", "EXIF", "XMP_", "META"};
 
-enum { CHAN, LODS, PAGT, PAGI, QUAN, FILE_, ICCP, TAGS, GAUS, EXIF, XMP_, META, N_KNOWN };
-static const char KNOWN[N_KNOWN][5] = {"CHAN", "LODS", "PAGT", "PAGI", "QUAN", "FILE", "ICCP", "TAGS", "GAUS", "EXIF", "XMP_", "META"};
+static int is_critical(int k) { return k == CHAN || k == CSET || k == LODS || k == PAGI || k == QUAN || k == GAUS; }
 
-static int is_critical(int k) { return k == CHAN || k == LODS || k == PAGI || k == QUAN || k == GAUS; }
-
-static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, chunk *known) {
+static void read_contents(igs_file *file, const uint8_t *toc, uint32_t n, const igs_file *outer) {
     uint64_t offset = 64 + 28 * (uint64_t)n;
-    int twice = 0, too_long = 0, follows = 0;
+    int twice = 0, too_long = 0, follows = 0, strange = 0, misplaced = 0;
+    igs_chunk *known = file->known;
+    file->n_lods = file->lod_count;
     for (uint32_t i = 0; i < n; i++, toc += 28) { /* each by itself */
         int k = 0;
         for (int c = 0; c < 4; c++) check(toc[c] >= 0x20 && toc[c] <= 0x7E, "CorruptField", "a fourcc is not text");
         while (k < N_KNOWN && memcmp(toc, KNOWN[k], 4)) k++;
-        check(toc[4] <= 1 && !get16(toc + 6), "CorruptField", "a reserved bit of the table of contents is set");
+        check(toc[4] <= 1, "CorruptField", "a reserved bit of the table of contents is set");
+        check(toc[6] <= MAX_LODS && toc[7] <= 20, "CorruptField", "n_lods or scale_log2");
+        check(k == CSET ? toc[6] != 0 : !toc[6] && !toc[7], "CorruptField", "n_lods or scale_log2");
         uint64_t stored = get64(toc + 8), raw = get64(toc + 16);
         if (k == N_KNOWN) {
             check(!toc[4], "UnsupportedChunk", "a critical chunk is not known");
         } else {
             check(toc[4] == is_critical(k), "CorruptField", "a chunk has the wrong critical bit");
-            check(toc[5] <= (k == GAUS ? 0 : 1), "UnsupportedChunk", "a codec is not known");
+            check(toc[5] <= (k == GAUS || k == CSET ? 0 : 1), "UnsupportedChunk", "a codec is not known");
             check(toc[5] ? raw > stored : raw == stored, "CorruptField", "a raw_size does not fit the codec");
-            check(k != GAUS || !get32(toc + 24), "CorruptField", "GAUS has a crc");
-            twice |= known[k].entry != NULL;
+            check((k != GAUS && k != CSET) || !get32(toc + 24), "CorruptField", "GAUS or CSET has a crc");
+            twice |= known[k].entry != NULL && k != CSET;
             follows |= is_critical(k) && known[GAUS].entry;
-            known[k] = (chunk){toc, offset, stored, raw};
+            strange |= outer && k != LODS && k != PAGT && k != QUAN && k != PAGI && k != GAUS;
+            known[k] = (igs_chunk){toc, offset, stored, raw};
+            if (k == CSET) {
+                misplaced |= !known[CHAN].entry || known[LODS].entry || known[PAGT].entry || known[QUAN].entry || known[PAGI].entry;
+                file->n_lods += toc[6];
+                if (file->n_coarser < MAX_LODS) file->coarser[file->n_coarser++] = known[k];
+            }
         }
         too_long |= stored > file->file_size || offset > file->file_size - stored;
         offset += stored;
     }
     check(!twice, "CorruptField", "a chunk is there twice");
-    check(known[CHAN].entry && known[LODS].entry && known[PAGI].entry && known[GAUS].entry, "CorruptField",
+    check(!strange, "CorruptField", "a chunk does not belong into a coarser set");
+    check((outer || known[CHAN].entry) && known[LODS].entry && known[PAGI].entry && known[GAUS].entry, "CorruptField",
           "a chunk is missing");
     check((known[QUAN].entry != NULL) == (file->profile != 0), "CorruptField", "QUAN and the profile do not agree");
     check(!too_long && offset == file->file_size, "CorruptField", "the chunks do not end with the file");
     check(known[GAUS].offset == file->data_offset, "CorruptField", "data_offset is not where GAUS begins");
     check(!follows, "CorruptField", "a critical chunk follows GAUS");
+    uint64_t record = 10 + 2 * (uint64_t)file->n_channels;
+    check(file->profile || known[GAUS].stored_size == file->n_gaussians * record, "CorruptField", "the size of GAUS");
+    check(file->n_lods <= MAX_LODS, "LimitExceeded", "levels of detail");
+    check(!misplaced, "CorruptField", "CSET stands before CHAN or behind a chunk of the finest set");
 }
 
 /* The raw bytes of a chunk of at most `cap`, or, where `exact`, of that many. */
-static uint8_t *load_chunk(igs_file *file, const chunk *c, uint64_t cap, int exact, size_t *size) {
+static uint8_t *load_chunk(igs_file *file, const igs_chunk *c, uint64_t cap, int exact, size_t *size) {
     check(!exact || c->raw_size == cap, "CorruptField", "a table has the wrong size");
     check(c->raw_size <= cap, "LimitExceeded", "a table is too long");
     uint8_t *stored = igs_load(file, c->offset, (size_t)c->stored_size);
@@ -199,7 +209,7 @@ static void read_lods(igs_file *file, const uint8_t *data) {
     check(file->counts[file->lod_count - 1] == file->n_gaussians, "CorruptField", "LOD counts do not end at N");
 }
 
-static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
+static void read_pages(igs_file *file, const igs_chunk *index, const igs_chunk *gaus) {
     uint64_t n_pages = 0, offset = 0;
     uint32_t entry_size = file->profile == 2 ? 16 : 12, number = 0, before = 0;
     uint32_t head_size = file->profile == 1 ? 16 + 3 * file->n_channels : 0;
@@ -232,25 +242,34 @@ static void read_pages(igs_file *file, const chunk *index, const chunk *gaus) {
     free(data);
 }
 
-void igs_open(igs_file *file, const char *path) {
+void igs_check_version(const uint8_t *header) {
+    check(header[12] == 1 && !header[13], "UnsupportedVersion", "the version is not 1.0");
+}
+
+void igs_share(igs_file *file, const igs_file *outer) {
+    file->n_channels = outer->n_channels;
+    file->n_groups = outer->n_groups;
+    memcpy(file->group, outer->group, sizeof file->group);
+    memcpy(file->background, outer->background, sizeof file->background);
+}
+
+/* Header, table of contents and CHAN of a file, or of a coarser set in it. */
+static void open_set(igs_file *file, const igs_file *outer) {
     static const uint8_t signature[12] = "\xABIGS 10\xBB\r\n\x1A\n";
-    uint8_t header[64] = {0};
-    chunk known[N_KNOWN] = {{0}};
-    size_t size, n_read;
-    if (!(file->stream = fopen(path, "rb")) || fseek(file->stream, 0, SEEK_END)) igs_fail("file", "%s cannot be opened", path);
-    file->stored_size = (uint64_t)ftell(file->stream);
-    rewind(file->stream);
-    n_read = fread(header, 1, 64, file->stream);
+    uint8_t header[64] = {0}, *data;
+    size_t size, n_read = file->stored_size < 64 ? (size_t)file->stored_size : 64;
+    memcpy(header, data = igs_load(file, 0, n_read), n_read);
+    free(data);
     check(!memcmp(header, signature, n_read < 12 ? n_read : 12), "BadMagic", "not an IGS file");
     if (n_read > 14 && header[14] == 3) {
-        igs_open_small(file);
+        igs_open_small(file, outer);
         return;
     }
     check(n_read == 64, "TruncatedStream", "the header is cut");
-    check(header[12] == 1, "UnsupportedVersion", "the major version is not known");
+    igs_check_version(header);
     check_count(header[39], 1, 64, "chunk_count");
     check(file->stored_size >= 64 + 28u * header[39], "TruncatedStream", "the table of contents is cut");
-    uint8_t *toc = igs_load(file, 64, 28u * header[39]);
+    uint8_t *toc = igs_load(file, 64, 28u * header[39]); /* stays: chunks point into it */
     check(igs_crc32c(igs_crc32c(0, header, 60), toc, 28u * header[39]) == get32(header + 60), "ChecksumMismatch", "header_crc");
 
     file->profile = header[14];
@@ -274,34 +293,47 @@ void igs_open(igs_file *file, const char *path) {
     check(file->support_q >= 1 && file->support_q <= 64, "CorruptField", "support_q");
     check_count(file->page_size, 1, 4096, "page_size");
     check(!get16(header + 46) && !get32(header + 56), "CorruptField", "a reserved field is not 0");
-    read_contents(file, toc, header[39], known);
-    uint64_t record = 10 + 2 * (uint64_t)file->n_channels;
-    check(file->profile || known[GAUS].stored_size == file->n_gaussians * record, "CorruptField", "the size of GAUS");
+    read_contents(file, toc, header[39], outer);
     check(file->stored_size <= file->file_size, "CorruptField", "bytes follow the end of the file");
-    check(file->stored_size >= file->data_offset, "TruncatedStream", "the file is cut before its Gaussians");
-
-    uint64_t L = file->lod_count, T = 0;
-    uint8_t *data = load_chunk(file, &known[CHAN], 34049, 0, &size);
+    check(file->stored_size >= (file->n_coarser ? file->coarser[0].offset : file->data_offset), "TruncatedStream",
+          "the file is cut before its Gaussians");
+    if (outer) return;
+    data = load_chunk(file, &file->known[CHAN], 34049, 0, &size);
     igs_read_channels(file, data, size);
     free(data);
-    data = load_chunk(file, &known[LODS], 4 * L + 2 * L * (L + 1), 1, &size);
+}
+
+/* LODS, QUAN and PAGI. */
+static void read_tables(igs_file *file) {
+    if (file->has_tables) return;
+    check(file->stored_size >= file->data_offset, "TruncatedStream", "the file is cut before its Gaussians");
+    uint64_t L = file->lod_count, T = 0;
+    size_t size;
+    uint8_t *data = load_chunk(file, &file->known[LODS], 4 * L + 2 * L * (L + 1), 1, &size);
     read_lods(file, data);
     free(data);
     if (file->profile) {
         uint64_t C = file->n_channels;
         for (uint32_t g = 0; g < file->n_groups; g++) T += (uint64_t)(file->group[g].n_channels * file->group[g].n_channels);
         T = 16 + L + 4 * C + 2 * T;
-        data = load_chunk(file, &known[QUAN], T + (file->profile == 1 ? 11 + 5 * C : 358 * (3 + C)), file->profile == 1, &size);
+        data = load_chunk(file, &file->known[QUAN], T + (file->profile == 1 ? 11 + 5 * C : 358 * (3 + C)), file->profile == 1, &size);
         igs_read_quantiser(file, data, size);
         free(data);
     }
-    read_pages(file, &known[PAGI], &known[GAUS]);
-    free(toc);
+    read_pages(file, &file->known[PAGI], &file->known[GAUS]);
+    file->has_tables = 1;
+}
+
+void igs_open(igs_file *file, const char *path) {
+    if (!(file->stream = fopen(path, "rb")) || fseek(file->stream, 0, SEEK_END)) igs_fail("file", "%s cannot be opened", path);
+    file->stored_size = (uint64_t)ftell(file->stream);
+    open_set(file, NULL);
+    if (!file->n_coarser) read_tables(file);
 }
 
 /* ---- Gaussians ---- */
 
-igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
+static igs_set read_set(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
     igs_set set = {0, NULL, NULL};
     uint32_t m = file->lod_count - 1 - lod;
     size_t first = 0;
@@ -331,4 +363,43 @@ igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_
         }
     }
     return set;
+}
+
+/* The same of a coarser set, whose pixels are `side` px wide: section "Coarser sets". */
+static igs_set read_coarser(const igs_file *file, const igs_chunk *c, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
+    igs_file *own = igs_alloc(1, sizeof *own);
+    uint32_t scale_log2 = c->entry[7], side = 1u << scale_log2;
+    own->stream = file->stream;
+    own->base = c->offset;
+    own->stored_size = file->stored_size < c->offset ? 0 : file->stored_size - c->offset;
+    if (own->stored_size > c->stored_size) own->stored_size = c->stored_size;
+    open_set(own, file);
+    check(own->file_size == c->stored_size, "CorruptField", "the size of a coarser set");
+    check(own->profile == file->profile || own->profile == 3, "CorruptField", "the profile of a coarser set");
+    check(own->lod_count == c->entry[6] && own->n_channels == file->n_channels && own->top_k == file->top_k &&
+              own->support_q == file->support_q && own->width == (file->width - 1) / side + 1 &&
+              own->height == (file->height - 1) / side + 1,
+          "CorruptField", "a coarser set does not agree with the file");
+    igs_share(own, file);
+    read_tables(own);
+    igs_set set = read_set(own, lod, x0 >> scale_log2, y0 >> scale_log2, x1 >> scale_log2, y1 >> scale_log2);
+    for (size_t i = 0; i < set.n; i++) {
+        set.gaussian[i].x *= side;
+        set.gaussian[i].y *= side;
+        set.gaussian[i].s0 /= side;
+        set.gaussian[i].s1 /= side;
+    }
+    free(own);
+    return set;
+}
+
+igs_set igs_read(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
+    if (lod < file->lod_count) {
+        read_tables(file);
+        return read_set(file, lod, x0, y0, x1, y1);
+    }
+    lod -= file->lod_count;
+    uint32_t k = file->n_coarser - 1; /* the finest of them */
+    for (; lod >= file->coarser[k].entry[6]; k--) lod -= file->coarser[k].entry[6];
+    return read_coarser(file, &file->coarser[k], lod, x0, y0, x1, y1);
 }

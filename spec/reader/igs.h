@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, N_FIELDS = 2 + MAX_CHANNELS, SLOTS = 4096 };
+enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, N_FIELDS = 2 + MAX_CHANNELS, SLOTS = 4096, N_KNOWN = 13 };
 
 typedef struct {
     int first, n_channels, bit_depth, sample_type, transfer, knee;
@@ -49,9 +49,18 @@ typedef struct {
     float *features; /* n_channels of each */
 } igs_set;
 
-typedef struct {
+typedef struct { /* an entry of the table of contents */
+    const uint8_t *entry;
+    uint64_t offset, stored_size, raw_size;
+} igs_chunk;
+
+typedef struct { /* a whole file, or a coarser set in one, which is a file as well */
     FILE *stream;
+    uint64_t base; /* where it begins */
     uint64_t stored_size, file_size, data_offset;
+    igs_chunk known[N_KNOWN], coarser[MAX_LODS]; /* the coarsest first */
+    uint32_t n_coarser, n_lods; /* of all sets */
+    int has_tables;
     uint32_t profile, lod_count, width, height, n_gaussians, n_channels, top_k, page_size;
     double support_q;
     uint32_t n_groups, n_pages;
@@ -67,7 +76,7 @@ typedef struct {
 void igs_fail(const char *error, const char *fact, ...); /* main.c */
 void *igs_alloc(size_t n, size_t size);
 
-/* Everything before the Gaussians. */
+/* Everything before the Gaussians, and in a file with coarser sets what stands before those. */
 void igs_open(igs_file *file, const char *path);
 
 /* The Gaussians that a LOD shows, of the pages that meet tiles x0..x1, y0..y1, inclusive. In file order. */
@@ -82,13 +91,17 @@ void igs_decode_packed(const igs_file *file, const igs_page *page, const uint8_t
 void igs_read_widths(igs_file *file, igs_quantiser *quan, const uint8_t *data, size_t size);
 
 /* The same of profile small, and all that comes before: small.c. */
-void igs_open_small(igs_file *file);
+void igs_open_small(igs_file *file, const igs_file *outer);
 void igs_decode_small(const igs_file *file, const igs_page *page, const uint8_t *data, igs_set *set, size_t first);
 
 /* Bytes of the file, their checksum after that of others (0 at first), and the chunk CHAN. */
 uint8_t *igs_load(igs_file *file, uint64_t offset, size_t size);
 uint32_t igs_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 void igs_read_channels(igs_file *file, const uint8_t *data, size_t size);
+void igs_check_version(const uint8_t *header);
+
+/* What a coarser set shares with the file that it stands in. */
+void igs_share(igs_file *file, const igs_file *outer);
 
 /* What scales say of the other values; `r_bits` depends on e alone. */
 typedef struct {

@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     double x = strtod(argv[at + 2], NULL), y = strtod(argv[at + 3], NULL);
     double w = region ? strtod(argv[at + 4], NULL) : 0, h = region ? strtod(argv[at + 5], NULL) : 0;
     igs_open(&file, argv[at]);
-    if (lod < 0 || lod >= (long)file.lod_count) igs_fail("usage", "there are LODs 0 to %u", file.lod_count - 1);
+    if (lod < 0 || lod >= (long)file.n_lods) igs_fail("usage", "there are LODs 0 to %u", file.n_lods - 1);
     if (!(x >= 0 && y >= 0 && w >= 0 && h >= 0 && x + w <= file.width && y + h <= file.height))
         igs_fail("usage", "the picture has %u x %u px", file.width, file.height);
     igs_set set = igs_read(&file, (uint32_t)lod, tile_of(x, file.width), tile_of(y, file.height),

@@ -158,12 +158,12 @@ static void decode(igs_file *file, const uint8_t *data, size_t size, float *back
     free(s);
 }
 
-void igs_open_small(igs_file *file) {
+void igs_open_small(igs_file *file, const igs_file *outer) {
     uint8_t header[HEADER], *data;
     check(file->stored_size >= HEADER, "TruncatedStream", "the header is cut");
-    rewind(file->stream);
-    check(fread(header, 1, HEADER, file->stream) == HEADER, "TruncatedStream", "the header is cut");
-    check(header[12] == 1, "UnsupportedVersion", "the major version is not known");
+    memcpy(header, data = igs_load(file, 0, HEADER), HEADER);
+    free(data);
+    igs_check_version(header);
     file->file_size = get16(header + 16);
     check(file->file_size <= MOST, "LimitExceeded", "file_size");
     check(file->file_size >= HEADER + 4, "CorruptField", "the file has no room for its header");
@@ -174,7 +174,8 @@ void igs_open_small(igs_file *file) {
     check(igs_crc32c(0, data, end) == get32(data + end), "ChecksumMismatch", "the file is damaged");
 
     file->profile = 3;
-    file->lod_count = 1;
+    file->lod_count = file->n_lods = 1;
+    file->has_tables = 1;
     file->width = get16(header + 18);
     file->height = get16(header + 20);
     file->n_gaussians = file->counts[0] = get16(header + 22);
@@ -189,7 +190,7 @@ void igs_open_small(igs_file *file) {
     check(header[28] <= 1, "CorruptField", "colours");
 
     static const char extras[7][5] = {"CHAN", "FILE", "ICCP", "META", "TAGS", "EXIF", "XMP_"};
-    static const char others[5][5] = {"LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
+    static const char others[6][5] = {"CSET", "LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
     const uint8_t *entry[7] = {NULL};
     int wrong = 0;
     for (uint32_t i = 0; i < header[24]; i++) {
@@ -205,12 +206,20 @@ void igs_open_small(igs_file *file) {
                 wrong |= entry[k] != NULL;
                 entry[k] = p;
             }
-        for (int k = 0; k < 5; k++) wrong |= !memcmp(p, others[k], 4);
+        for (int k = 0; k < 6; k++) wrong |= !memcmp(p, others[k], 4);
         at += ENTRY + stored;
     }
     check(!wrong, "CorruptField", "an extra is there twice, or does not belong into a small file");
-    check((entry[0] != NULL) == !header[15], "CorruptField", "layout and CHAN do not agree");
-    if (entry[0]) {
+    if (outer) {
+        for (int k = 0; k < 7; k++) wrong |= entry[k] != NULL;
+        check(!wrong && !header[15], "CorruptField", "layout or an extra does not belong into a coarser set");
+        igs_share(file, outer);
+    } else {
+        check((entry[0] != NULL) == !header[15], "CorruptField", "layout and CHAN do not agree");
+    }
+    if (outer) {
+        /* its channels are known */
+    } else if (entry[0]) {
         uint32_t stored = get16(entry[0] + 5), raw = get16(entry[0] + 7);
         check(raw <= 34049, "LimitExceeded", "CHAN is too long");
         uint8_t *chan = igs_alloc(raw, 1);

@@ -83,7 +83,7 @@ def test_every_field_of_a_stack_reads_back(make_contents: MakeContents) -> None:
     )
     reader = assert_reads_back(contents)
     assert reader.groups[2].value_max == float(np.float32(2.7))
-    assert [chunk.label for chunk in reader.chunks] == ["CHAN", "LODS", "PAGI", "ICCP", "GAUS", "META"]
+    assert [chunk.label for chunk in reader.chunks] == ["CHAN", "ICCP", "LODS", "PAGI", "GAUS", "META"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,15 @@ from gscodec.profiles.base import StoredPages
 from gscodec.profiles.f16 import F16PageDecoder, Records, check_records, dequantize_records
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-QUANTISED = ("coded_rgb", "coded_stack", "coded_sloped", "packed_rgb", "packed_stack")
+QUANTISED = (
+    "coded_rgb",
+    "coded_stack",
+    "coded_sloped",
+    "packed_rgb",
+    "packed_stack",
+    "ladder_coded",
+    "ladder_packed",
+)
 
 LODS = LodTable((3, 7, 20), ((0.5,), (0.7, 1.1), (1.0 / 3.0, 0.1, 64.0)))
 
@@ -99,7 +107,8 @@ def test_order_of_threads_does_not_show(runtime: HostRuntime) -> None:
 @pytest.mark.parametrize("name", QUANTISED)
 def test_every_level_and_region_is_the_host_s(device_runtime: Runtime, name: str) -> None:
     with IgsReader(GOLDEN / f"{name}.igs") as reader:
-        for lod in reader.available_lods:
+        on_host = 1 if reader.n_sets > 1 else 0  # the coarsest set is of profile `small`
+        for lod in reader.available_lods[: reader.n_lods - on_host]:
             for tiles in (None, (0, 0, 1, 1)):
                 pages = reader.stored_pages(lod, tiles)
                 assert len(pages.refs)

@@ -150,7 +150,6 @@ def test_the_validator_looks_into_the_chunk() -> None:
     contents = Contents(grid, GROUPS, LodTable.single(1), gaussians, files=(FileEntry("n.png", 4, 5, 1, ("ao",)),))
     assert validate(pack(contents)) == []
     with IgsReader(pack(contents)) as reader:
-        assert reader.header.version_minor == 1
         assert reader.files == contents.files
     wrong = Contents(grid, GROUPS, LodTable.single(1), gaussians, files=(FileEntry("n.png", 4, 5, 1, ("gone",)),))
     assert [(issue.where, "'gone'" in issue.message) for issue in validate(pack(wrong))] == [("FILE", True)]

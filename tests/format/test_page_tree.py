@@ -64,10 +64,8 @@ def test_long_indices_get_a_tree_and_short_ones_do_not(make_contents: MakeConten
     reader = IgsReader(data)
     labels = [chunk.label for chunk in reader.chunks if chunk.label != "QUAN"]
     assert labels == ["CHAN", "LODS", "PAGT", "PAGI", "GAUS"]
-    assert reader.header.version_minor == (3 if reader.header.profile == 1 else 2)
     small = IgsReader(pack(make_contents(200, page_size=3)))
     assert [chunk.label for chunk in small.chunks] == ["CHAN", "LODS", "PAGI", "GAUS"]
-    assert small.header.version_minor == 0
     assert TREE_FROM_BYTES == 8192  # what the spec says
 
 

@@ -123,7 +123,7 @@ class ReaderComparison:
         report.outcome = fault = next(filter(None, (*found.faults, *without.faults)), "")
         self._compare_with_c(without, data, report)
         beyond = {"page", "PAGT"} if found.truncated else set()  # `validate` looks at levels that are not whole, too
-        serious = [i for i in errors if i.where.split()[0] not in beyond and not _beyond_readers(i.where, i.message)]
+        serious = [i for i in errors if _part(i.where) not in beyond and not _beyond_readers(i.where, i.message)]
         if fault and not errors:
             report.findings.append(f"disagreement: validate finds nothing, a reader {fault}")
         if serious and not fault:
@@ -226,24 +226,24 @@ class ReaderComparison:
                 _attempt(request, of_bytes=False)
 
 
-def without_tree(data: bytes) -> bytes:
+def without_tree(data: bytes, *, coarser: bool = False) -> bytes:
     """The file as a reader takes it that does not know page trees: PAGT is a chunk of an unknown type."""
     n_chunks = data[HEADER.offsets["chunk_count"]] if len(data) >= HEADER.size else 0
     end = HEADER.size + n_chunks * TOC_ENTRY.size
-    entries = range(HEADER.size, end, TOC_ENTRY.size)
-    if (
-        not any(data[at : at + 4] == PAGT for at in entries)
-        or _attempt(lambda: read_preamble(MemorySource(data), ""))[0]
-    ):
+    opened, preamble = _attempt(lambda: read_preamble(MemorySource(data), "", coarser=coarser))
+    if opened or preamble is None:
         return data
     changed = bytearray(data)
-    for at in entries:
+    for at in range(HEADER.size, end, TOC_ENTRY.size):
         if data[at : at + 4] == PAGT:
             changed[at : at + 4] = PAGT.lower()
     crc = header_crc(bytes(changed[: HEADER.size]), bytes(changed[HEADER.size : end]))
     at = HEADER.offsets["header_crc"]
     changed[at : at + 4] = crc.to_bytes(4, "little")
-    return bytes(changed)
+    for chunk in preamble.coarser:
+        span = slice(chunk.offset, min(chunk.offset + chunk.stored_size, len(data)))
+        changed[span] = without_tree(data[span], coarser=True)
+    return data if changed == data else bytes(changed)
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _read(data: bytes, *, deep: bool = False) -> _Reading:
         beside = tuple(_attempt(part)[0] for part in _beside(reader))
         if not any(beside) and deep:
             _attempt(lambda: describe(reader))
-        last = len(reader.lods) - 1
+        last = reader.n_lods - 1
         levels = {lod: _attempt(lambda lod=lod: reader.read(lod))[0] for lod in sorted({0, last // 2, last})}  # type: ignore[misc]
         return _Reading(opened, beside, levels, reader.truncated, reader.available_lods)
 
@@ -280,9 +280,19 @@ def _beside(reader: IgsReader) -> list[Callable[[], object]]:
     return [lambda: reader.icc, lambda: reader.meta, lambda: reader.files, lambda: reader.metadata]
 
 
+def _in_set(where: str) -> str:
+    """Place of an issue inside of its set."""
+    return where.split(maxsplit=2)[-1] if where.startswith("set ") else where
+
+
+def _part(where: str) -> str:
+    return _in_set(where).split()[0]
+
+
 def _beyond_readers(where: str, message: str) -> bool:
     """Whether an error of `validate` is one that a reader need not look for."""
     if where == "file" or _MISSES in message:  # a cut file; boxes of pages and blocks
         return True
+    where = _in_set(where)
     known = where.encode() in KNOWN_CHUNKS or where in {"header"} or where.startswith("page ")
     return not known  # the checksum of an unknown chunk

@@ -21,6 +21,7 @@ from gscodec.errors import GsCodecError
 from gscodec.format.layout import (
     CHAN,
     CODEC_DEFLATE,
+    CSET,
     EXIF,
     FILE,
     GAUS,
@@ -176,7 +177,7 @@ def contents(r: Random, parts: Parts) -> None:
         case "codec":
             chunk.lies["codec"] = r.choice((0, 1, 2, 255))
         case "reserved":
-            chunk.lies["reserved"] = r.choice((1, 256, 65535))
+            chunk.lies[r.choice(("n_lods", "scale_log2"))] = r.choice((0, 1, 2, 16, 17, 20, 21, 255))
         case "size":
             near = [len(chunk.raw) + step for step in (-1, 1, 4)]
             size = max(0, r.choice((r.choice(WIDE), r.choice(near))))
@@ -444,7 +445,7 @@ def coded_values(r: Random, parts: Parts) -> None:
         return
     try:
         with IgsReader(put_together(parts.copy())) as reader:
-            decoder = reader._decoder
+            decoder = reader.stored_set(0).decoder
             assert isinstance(decoder, CodedPageDecoder)
             page = r.randrange(min(len(spans), reader.n_pages))
             codec, refs = decoder.codec, reader.pages.refs(np.array([page]))
@@ -562,6 +563,30 @@ def cut(r: Random, parts: Parts) -> None:
         parts.tail = r.randbytes(r.randrange(1, 50))
 
 
+def coarser_set(r: Random, parts: Parts) -> None:
+    """A coarser set as another file, one more or less of them, or one of another size."""
+    sets = [chunk for chunk in parts.chunks if chunk.fourcc == CSET]
+    if not sets:
+        sets = [Chunk(CSET, 1, 0, bytearray(r.choice((b"", parts.header["signature"], bytes(80)))), n_lods=1)]
+        parts.chunks.insert(1, sets[0])
+    chunk = r.choice(sets)
+    data = bytes(chunk.raw)
+    match r.randrange(6):
+        case 0:
+            chunk.n_lods = r.choice((0, 1, 2, 3, 15, 16, 17))
+        case 1:
+            chunk.scale_log2 = r.choice((0, 1, 2, 3, 4, 19, 20, 21, 31, 63, 255))
+        case 2:
+            chunk.raw[:] = r.choice(sets).raw
+        case _ if is_small(data):
+            chunk.raw[:] = small_mutant(r, data)
+        case _:
+            own = take_apart(data)
+            for mutation in r.choices(_MUTATIONS, cum_weights=_CUMULATED, k=r.choice((1, 1, 2))):
+                mutation(r, own)
+            chunk.raw[:] = put_together(own)
+
+
 def unsealed(r: Random, parts: Parts) -> None:
     """Damage without a corrected checksum."""
     parts.seal_pages = False
@@ -590,6 +615,7 @@ WEIGHTS: Final[dict[Mutation, int]] = {
     texts: 8,
     profile: 1,
     sizes: 6,
+    coarser_set: 5,
     cut: 4,
     unsealed: 2,
 }

@@ -13,6 +13,7 @@ from gscodec.format.chunks import header_crc
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CODEC_DEFLATE,
+    CSET,
     GAUS,
     HEADER,
     LODS,
@@ -41,10 +42,19 @@ class Chunk:
     raw: bytearray
     stored: bytes | None = None  # in place of what the codec makes of `raw`
     lies: dict[str, Any] = field(default_factory=dict)  # fields of the table of contents that are not true
+    n_lods: int = 0
+    scale_log2: int = 0
 
     def copy(self) -> "Chunk":
         """One that can be changed alone."""
-        return Chunk(self.fourcc, self.flags, self.codec, bytearray(self.raw), self.stored, dict(self.lies))
+        return Chunk(
+            self.fourcc, self.flags, self.codec, bytearray(self.raw), self.stored, dict(self.lies), *self.about
+        )
+
+    @property
+    def about(self) -> tuple[int, int]:
+        """Its levels and its scale, of a coarser set."""
+        return self.n_lods, self.scale_log2
 
     def entry_and_bytes(self) -> tuple[bytes, bytes]:
         """Its line in the table of contents, and its bytes in the file."""
@@ -55,10 +65,11 @@ class Chunk:
             "fourcc": self.fourcc,
             "flags": self.flags,
             "codec": self.codec,
-            "reserved": 0,
+            "n_lods": self.n_lods,
+            "scale_log2": self.scale_log2,
             "stored_size": len(stored),
             "raw_size": len(self.raw),
-            "crc": 0 if self.fourcc == GAUS else crc32c(stored),
+            "crc": 0 if self.fourcc in {CSET, GAUS} else crc32c(stored),
         }
         return TOC_ENTRY.pack({**values, **self.lies}), stored
 
@@ -104,7 +115,10 @@ def take_apart(data: bytes) -> Parts:
         at += entry["stored_size"]
         deflated = entry["codec"] == CODEC_DEFLATE
         chunk = Chunk(entry["fourcc"], entry["flags"], entry["codec"], bytearray(stored))
+        chunk.n_lods, chunk.scale_log2 = entry["n_lods"], entry["scale_log2"]
         if deflated:
+            if len(stored) < entry["stored_size"]:  # behind the end of a file that is cut
+                break
             chunk.raw = bytearray(zlib.decompress(stored))
         elif entry["raw_size"] != entry["stored_size"]:  # an unknown chunk, with an unknown codec
             chunk.lies["raw_size"] = entry["raw_size"]

@@ -13,7 +13,8 @@ _TYPES: Final = (b"CHAN", b"FILE", b"ICCP", b"META", b"GAUS", b"QUAN", b"none", 
 
 def is_small(data: bytes) -> bool:
     """Whether a good file has profile `small`."""
-    return data[SMALL_HEADER.offsets["profile"]] == SMALL.code
+    at = SMALL_HEADER.offsets["profile"]
+    return len(data) > SMALL_HEADER.size and data[at] == SMALL.code
 
 
 def small_mutant(r: Random, data: bytes) -> bytes:

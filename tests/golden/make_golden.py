@@ -20,7 +20,7 @@ from PIL import Image
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
-from gscodec.container.writer import pack
+from gscodec.container.writer import pack, pack_coarser
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
@@ -137,6 +137,50 @@ def coded_sloped() -> bytes:
     return pack(replace(contents, lattice=replace(contents.lattice, feature_slope=24)))
 
 
+def ladder(contents: Contents) -> Contents:
+    """With two coarser sets: one of profile `small`, and one of the profile and the groups of the file."""
+    height, width = contents.grid.height, contents.grid.width
+    n_channels, background = contents.gaussians.n_channels, contents.grid.background
+    sets = []
+    for seed, counts, scale_log2 in ((31, (9,), 3), (32, (12, 25), 2)):
+        side = 1 << scale_log2
+        part = contents_of(seed, counts, n_channels, (-(-height // side), -(-width // side)), 10)
+        part = replace(part, grid=replace(part.grid, background=background), groups=contents.groups)
+        if len(counts) == 1:
+            steps = SmallSteps(4, 60, 20, 0, (5,) * n_channels)
+            part = replace(part, lattice=lattice_of(steps, part.grid, counts[0], part.groups))
+        elif contents.lattice is not None and contents.lattice.records is not None:
+            part = packed_of(part, 22, (5, 4, *(6,) * n_channels), np.eye(n_channels))
+        elif contents.lattice is not None:
+            part = coded_of(part, 3, np.eye(n_channels))
+        sets.append(pack_coarser(part, scale_log2))
+    return replace(contents, coarser=tuple(sets))
+
+
+def ladder_coded() -> bytes:
+    """Profile `coded`: five levels in three sets, with metadata on both sides of them."""
+    contents = ladder(coded_of(contents_of(33, (40, 110), 3, (90, 70), 32), 4, np.eye(3)))
+    return pack(replace(contents, icc=b"not a real profile " * 9, meta={"encoder": "golden"}))
+
+
+def ladder_f16() -> bytes:
+    """Profile `f16`: several groups, pages of one Gaussian."""
+    groups = (ChannelGroup("color", n_channels=3, source="a.png"), ChannelGroup("height", Role.HEIGHT, 1))
+    return pack(ladder(replace(contents_of(34, (60,), 4, (33, 200), 1), groups=groups)))
+
+
+def ladder_packed() -> bytes:
+    """Profile `packed`."""
+    return pack(ladder(packed_of(contents_of(35, (30, 80), 3, (64, 48), 20), 24, (6, 5, 7, 7, 7), np.eye(3))))
+
+
+def made_ladder_cut() -> bytes:
+    """The first bytes of a file: the coarsest set, and a part of the next."""
+    data = ladder_coded()
+    with IgsReader(data) as reader:
+        return data[: reader.prefix_size(3) - 7]
+
+
 def packed_of(contents: Contents, place_bits: int, bits: tuple[int, ...], transform: np.ndarray) -> Contents:
     """The same in profile `packed`, on records that are part of the golden file."""
     ordered = contents.gaussians[
@@ -207,10 +251,10 @@ def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
 
 
 def made_unknown_ancillary() -> bytes:
-    """Chunks of a later minor version before and after the Gaussians, with an unknown codec, one of them twice."""
+    """Chunks of unknown types before and after the Gaussians, with an unknown codec, one of them twice."""
     values, chunks = _parts(pack(contents_of(6, (6, 12), 3, (24, 24), 8)))
     new = StoredChunk(b"xNEW", 0, 200, b"from the future", 99_999_999_999)
-    return assemble({**values, "version_minor": 7}, [new, *chunks[:3], new, chunks[3], replace(new, fourcc=b"tail")])
+    return assemble(values, [new, *chunks[:3], new, chunks[3], replace(new, fourcc=b"tail")])
 
 
 def made_deflated_tables() -> bytes:
@@ -295,6 +339,10 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         made_deflated_tables,
         made_extreme_records,
         made_cut,
+        ladder_coded,
+        ladder_f16,
+        ladder_packed,
+        made_ladder_cut,
     )
 }
 

@@ -78,7 +78,7 @@ def test_a_region_reads_at_most_twice_its_pages(server: RangeServer, large: byte
         with IgsReader(server.add("large.igs", large)) as reader:
             tiles = (40, 40, 56, 56)
             reader.read_region(1, tiles)  # blocks of the index are read by now, and some pages
-            needed = sum(reader._pages.meeting(tiles, reader._count_pages(0)).lengths)
+            needed = sum(reader.stored_set(0)._pages.meeting(tiles, reader.n_pages).lengths)
             before = reader.traffic.n_bytes
             reader.read_region(0, tiles)
             assert reader.traffic.n_bytes - before <= 2 * needed

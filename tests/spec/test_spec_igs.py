@@ -174,7 +174,7 @@ def test_limits() -> None:
     assert leading("n_gaussians") == header["n_gaussians"]
     assert leading("n_channels, groups") == header["n_channels"]
     assert leading("top_k") == header["top_k"]
-    assert leading("lod_count") == header["lod_count"]
+    assert leading("lod_count, of all sets together") == header["lod_count"]
     assert leading("chunk_count") == header["chunk_count"] == MAX_CHUNKS
     assert leading("page_size") == header["page_size"] == MAX_PAGE_SIZE
     assert leading("pages") == MAX_PAGES

@@ -107,7 +107,7 @@ double fuzz_sample(uint32_t channel, double feature) {
 
 uint32_t fuzz_width(void) { return file.width; }
 uint32_t fuzz_height(void) { return file.height; }
-uint32_t fuzz_lods(void) { return file.lod_count; }
+uint32_t fuzz_lods(void) { return file.n_lods; }
 uint32_t fuzz_channels(void) { return file.n_channels; }
 uint32_t fuzz_groups(void) { return file.n_groups; }
 size_t fuzz_gaussians(void) { return set.n; }
