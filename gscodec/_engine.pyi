@@ -65,6 +65,7 @@ class FeatureSystem:
         target: _F32,
         importance: _F32 | None,
         weight: float,
+        mean_weight: float,
         threads: int,
     ) -> None: ...
     def solve(self, features: _F64, n_free: int, damping: float, iterations: int, threads: int) -> _F64: ...

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gscodec.fit.features import Features, features_of
+from gscodec.fit.features import MEAN_WEIGHT, Features, features_of
 from gscodec.fit.lattices import Steps, make_lattice, snap, with_slope
 from gscodec.fit.presets import FAST
 from gscodec.fit.qat_task import QatTask
@@ -56,6 +56,15 @@ def weights_of(gaussians: GaussianSet, grid: Grid) -> Float64Array:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
+def means_of(rows: Float64Array) -> Float64Array:
+    """(blocks, n) means of (H W, n) over blocks of 4x4 px, times the root of MEAN_WEIGHT for each pixel of a block."""
+    planes = rows.reshape(HEIGHT, WIDTH, -1)
+    edges = np.arange(0, HEIGHT, 4), np.arange(0, WIDTH, 4)
+    sums = np.add.reduceat(np.add.reduceat(planes, edges[0], axis=0), edges[1], axis=1)
+    counts = np.outer(np.diff(edges[0], append=HEIGHT), np.diff(edges[1], append=WIDTH))
+    return np.asarray((sums / np.sqrt(counts / MEAN_WEIGHT)[:, :, None]).reshape(-1, rows.shape[1]), np.float64)
+
+
 @pytest.mark.parametrize("kind", ["none", "pixels", "channels"])
 def test_solved_features_are_those_of_dense_least_squares(kind: str) -> None:
     gaussians = made()
@@ -69,15 +78,18 @@ def test_solved_features_are_those_of_dense_least_squares(kind: str) -> None:
         counts = np.ones(HEIGHT * WIDTH)
         if importance is not None:
             counts = (importance if importance.ndim == 2 else importance[channel]).ravel().astype(np.float64)
-        root = np.sqrt(counts[covered])[:, None]
-        target = task.target[:, :, channel].ravel()[covered].astype(np.float64)
-        damped = np.concatenate([root * blend[covered], np.sqrt(1e-3) * np.eye(N)])
-        start = gaussians.features[:, channel].astype(np.float64)
-        expected = np.linalg.lstsq(damped, np.concatenate([root[:, 0] * target, np.sqrt(1e-3) * start]), rcond=None)[0]
-        np.testing.assert_allclose(solved, expected, atol=0.03)  # of 40 iterations; what is left costs no error
-        least, reached = (
-            np.square(root * (blend[covered] @ f[:, None] - target[:, None])).sum() for f in (expected, solved)
+        root = np.sqrt(np.where(covered, counts, 0.0))[:, None]
+        target = task.target[:, :, channel].reshape(-1, 1).astype(np.float64)
+        mean_root = np.sqrt(means_of(np.where(covered, counts, 0.0)[:, None]) / means_of(np.ones((len(counts), 1))))
+        rows, values = (
+            np.concatenate([root * part, mean_root * means_of(np.where(covered[:, None], part, 0.0))])
+            for part in (blend, target)
         )
+        damped = np.concatenate([rows, np.sqrt(1e-3) * np.eye(N)])
+        start = gaussians.features[:, channel].astype(np.float64)
+        expected = np.linalg.lstsq(damped, np.concatenate([values[:, 0], np.sqrt(1e-3) * start]), rcond=None)[0]
+        np.testing.assert_allclose(solved, expected, atol=0.03)  # of 40 iterations; what is left costs no error
+        least, reached = (np.square(rows @ f[:, None] - values).sum() for f in (expected, solved))
         assert reached <= 1.0001 * least
 
 
@@ -88,7 +100,8 @@ def test_the_error_of_the_form_is_that_of_the_picture() -> None:
     index = engine.bin(gaussians, task.grid)
     image = engine.forward(gaussians, task.grid, index, Window.whole(task.grid))
     covered = np.repeat(np.repeat(np.diff(index.offsets).reshape(3, 4) > 0, 16, 0), 16, 1)[:HEIGHT, :WIDTH]
-    expected = np.square(image - task.target, dtype=np.float64)[covered].sum()
+    error = np.where(covered[:, :, None], image - task.target, 0.0).reshape(HEIGHT * WIDTH, -1).astype(np.float64)
+    expected = np.square(error).sum() + np.square(means_of(error)).sum()
     form = features_of(task, gaussians)
     assert form.system.error(gaussians.features.astype(np.float64)) == pytest.approx(expected, rel=1e-4)
 

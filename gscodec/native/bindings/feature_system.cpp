@@ -27,12 +27,12 @@ void bind_feature_system(nb::module_& m) {
         .def(nb::init<int64_t, int, int>())
         .def("add",
              [](FeatureSystem& system, const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target,
-                const Counts& importance, double weight, int threads) {
+                const Counts& importance, double weight, double mean_weight, int threads) {
                  const Model model = scene.model(shape, rect, top_k);
                  check_shape(is_planes_of(target, model), "target does not match the scene");
                  const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
                  nb::gil_scoped_release release;
-                 system.add(model, target.data(), map, weight, threads);
+                 system.add(model, target.data(), map, weight, mean_weight, threads);
              })
         .def("solve",
              [](FeatureSystem& system, Doubles2 features, int64_t n_free, double damping, int iterations, int threads) {

@@ -69,8 +69,37 @@ struct TileSums {
     double energy = 0;
 };
 
+// Sums over the pixels of a block of kMeanSide x kMeanSide px: the mean of its error is linear in them.
+struct BlockSums {
+    std::vector<double> weights;  // (n,) of the tile's Gaussians
+    std::vector<double> target;   // (C,)
+    std::vector<double> counts;   // (C,) importance
+    double n_pixels = 0;
+
+    BlockSums(int64_t n, int channels) : weights(n, 0.0), target(channels, 0.0), counts(channels, 0.0) {}
+};
+
+// Adds `weight` times the squared mean of a block's error, once for each of its pixels, to a tile's share of the form.
+void sum_block(const BlockSums& block, double weight, int planes, TileSums& sums) {
+    const int64_t n = static_cast<int64_t>(block.weights.size()), channels = static_cast<int64_t>(block.target.size());
+    std::vector<int64_t> seen;
+    for (int64_t a = 0; a < n; ++a)
+        if (block.weights[a] != 0) seen.push_back(a);
+    for (int64_t c = 0; c < channels; ++c) {
+        const double counts = weight * block.counts[c] / (block.n_pixels * block.n_pixels);
+        sums.energy += counts * block.target[c] * block.target[c];
+        for (const int64_t a : seen) sums.rhs[a * channels + c] += counts * block.target[c] * block.weights[a];
+        if (c >= planes) continue;
+        for (size_t a = 0; a < seen.size(); ++a) {
+            double* row = sums.products.data() + (c * n + seen[a]) * n;
+            for (size_t b = a; b < seen.size(); ++b)
+                row[seen[b]] += counts * block.weights[seen[a]] * block.weights[seen[b]];
+        }
+    }
+}
+
 void sum_tile(const Model& model, int64_t tile, const float* target, const Importance& importance, int planes,
-              TileSums& sums) {
+              double mean_weight, TileSums& sums) {
     const int64_t n = model.offsets[tile + 1] - model.offsets[tile], columns = model.rect.x1 - model.rect.x0;
     const int64_t x0 = (model.rect.x0 + tile % columns) * kTile, y0 = (model.rect.y0 + tile / columns) * kTile;
     const int64_t x1 = std::min<int64_t>(x0 + kTile, model.width), y1 = std::min<int64_t>(y0 + kTile, model.height);
@@ -80,11 +109,16 @@ void sum_tile(const Model& model, int64_t tile, const float* target, const Impor
     sums.rhs.assign(n * channels, 0.0);
     TileBlender blender(model, tile);
     Blend blend;
+    constexpr int64_t kBlocks = kTile / kMeanSide;  // in a row
+    std::vector<BlockSums> blocks(kBlocks * kBlocks, BlockSums(n, channels));
     for (int64_t y = y0; y < y1; ++y) {
         for (int64_t x = x0; x < x1; ++x) {
             blender.at(static_cast<double>(x) + 0.5, static_cast<double>(y) + 0.5, blend);
             const int64_t pixel = y * model.width + x;
             const size_t kept = blend.places.size();
+            BlockSums& block = blocks[(y - y0) / kMeanSide * kBlocks + (x - x0) / kMeanSide];
+            block.n_pixels += 1;
+            for (size_t a = 0; a < kept; ++a) block.weights[blend.places[a]] += blend.weights[a];
             for (int p = 0; p < planes; ++p) {
                 const double counts = importance ? importance.plane(p)[pixel] : 1.0;
                 double* products = sums.products.data() + p * n * n;
@@ -98,11 +132,15 @@ void sum_tile(const Model& model, int64_t tile, const float* target, const Impor
                 const double value = target[c * area + pixel];
                 const double counts = importance ? importance.plane(c)[pixel] : 1.0;
                 sums.energy += counts * value * value;
+                block.target[c] += value;
+                block.counts[c] += counts;
                 for (size_t a = 0; a < kept; ++a)
                     sums.rhs[blend.places[a] * channels + c] += counts * value * blend.weights[a];
             }
         }
     }
+    for (const BlockSums& block : blocks)
+        if (mean_weight > 0 && block.n_pixels > 0) sum_block(block, mean_weight, planes, sums);
 }
 
 }  // namespace
@@ -111,7 +149,7 @@ FeatureSystem::FeatureSystem(int64_t n, int n_channels, int n_planes)
     : n_(n), channels_(n_channels), planes_(n_planes), starts_(n + 1, 0), rhs_(n * n_channels, 0.0) {}
 
 void FeatureSystem::add(const Model& model, const float* target, const Importance& importance, double weight,
-                        int threads) {
+                        double mean_weight, int threads) {
     if (model.geometry.n > n_ || model.n_channels != channels_ || (importance.stride != 0) != (planes_ > 1))
         throw std::invalid_argument("the scene does not match the system");
     const int64_t n_tiles = model.rect.count();
@@ -122,7 +160,7 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
         const int64_t first = model.offsets[tile], n = model.offsets[tile + 1] - first;
         if (n == 0) return;
         TileSums sums;
-        sum_tile(model, tile, target, importance, planes_, sums);
+        sum_tile(model, tile, target, importance, planes_, mean_weight, sums);
         for (int p = 0; p < planes_; ++p) {
             std::vector<Entry>& part = parts[tile * planes_ + p];
             const double* products = sums.products.data() + p * n * n;

@@ -24,14 +24,19 @@ struct FeatureLattice {
     double price;             // squared error that a bit is worth
 };
 
+// Side of the blocks of pixels whose mean errors count too, px; a divisor of the tile's.
+constexpr int64_t kMeanSide = 4;
+
 class FeatureSystem {
 public:
     // n_planes: 1 if all channels of a pixel count alike, else n_channels.
     FeatureSystem(int64_t n, int n_channels, int n_planes);
 
-    // Adds `weight` times the squared error of a picture of the first model.geometry.n Gaussians to the form.
+    // Adds `weight` times the squared error of a picture of the first model.geometry.n Gaussians to the form, that of a
+    // pixel plus mean_weight times that of the mean of its block of kMeanSide x kMeanSide px.
     // target: planar (C, height, width). Tiles without Gaussians count nothing.
-    void add(const Model& model, const float* target, const Importance& importance, double weight, int threads);
+    void add(const Model& model, const float* target, const Importance& importance, double weight, double mean_weight,
+             int threads);
 
     // In place (N, C): the first n_free Gaussians get the features of least error + damping |f - features|^2, from at most
     // `iterations` of the conjugate-gradient method; the others stay.
