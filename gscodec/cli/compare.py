@@ -62,10 +62,10 @@ def command(
     """Compare two pictures.
 
     Prints PSNR, SSIM and MS-SSIM, and for gray and colour of integer samples SSIMULACRA2 (100 for equal pictures, 70
-    high quality, 30 low) with A as the reference. Each input is a picture or an .igs file. Float pictures also get
-    log PSNR, of log2(2^-14 + v) against 30 stops, and HDR-FLIP with A as the reference; their PSNR and SSIM are
-    computed on asinh-mapped values over A's range. Exit code 7 if sizes or channels differ, or if a figure is below
-    its minimum.
+    high quality, 30 low) with A as the reference. Each input is a picture or an .igs file, decoded without grain. Float
+    pictures also get log PSNR, of log2(2^-14 + v) against 30 stops, and HDR-FLIP with A as the reference; their PSNR
+    and SSIM are computed on asinh-mapped values over A's range. Exit code 7 if sizes or channels differ, or if a figure
+    is below its minimum.
     """
     if first == second == _console.STREAM:
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
@@ -182,7 +182,7 @@ def _load_as(
         from gscodec.decoding.image import open_igs
         from gscodec.image.levels import to_unit
 
-        with open_igs(content, device=device, threads=threads, limits=limits) as image:
+        with open_igs(content, device=device, threads=threads, limits=limits, grain=False) as image:
             if image.has_file_chunk and len(image.files) == 1:  # with the source's channels that are not stored
                 (restored,) = image.render_files().values()
                 values, groups = _as_stored(restored, image.groups)

@@ -71,6 +71,7 @@ def command(
             "--format", metavar="NAME", help="File type: png, webp, tiff ... Default: from OUT's suffix, or png."
         ),
     ] = None,
+    grain: Annotated[bool, typer.Option(help="Add the grain that IN describes, if it does.")] = True,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -104,7 +105,8 @@ def command(
     from gscodec.decoding.to_files import DecodeOptions, decode_to_files
 
     limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
-    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
+    opened = open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits, grain=grain)
+    with opened as image:
         if scale is not None:
             height, width = image.shape[:2] if region is None else (region.height, region.width)
             size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))

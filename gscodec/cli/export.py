@@ -73,7 +73,7 @@ def command(
 
     file, limits = igs_source(source), limits_of(max_pixels, max_memory, max_candidates, timeout)
     if lod:
-        with open_igs(file, device="cpu", limits=limits) as image:
+        with open_igs(file, device="cpu", limits=limits, grain=False) as image:
             lod = shown_lod(lod, image.lods, display_name(source))
     written = export(
         file,

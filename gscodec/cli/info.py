@@ -51,6 +51,9 @@ def _lines(name: str, facts: dict[str, Any]) -> Iterator[str]:
         if group["source"]:
             details.append(f"from {group['source']}")
         yield f"channels  {group['name']} ({group['role']}): {', '.join(details)}"
+    for grain in facts["grain"] or ():
+        most = max(grain["strengths"])
+        yield f"grain     {grain['group']}: standard deviation up to {most:.4f}, correlation {grain['correlation']:.2f}"
     for entry in facts["files"]:
         yield f"file      {_file(entry)}"
     if facts["icc_bytes"] is not None:

@@ -46,6 +46,7 @@ def command(
             help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: the finest in IN.",
         ),
     ] = None,
+    grain: Annotated[bool, typer.Option(help="Add the grain that IN describes, if it does.")] = True,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -93,7 +94,8 @@ def command(
     else:
         points = np.array([parse_point(text) for text in at or ()], np.float64).reshape(-1, 2)
     limits = limits_of(None, max_memory, max_candidates, timeout)
-    with open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits) as image:
+    opened = open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits, grain=grain)
+    with opened as image:
         lod = chosen_lod(lod, image, display_name(source))
         values = image.sample(points, lod=lod)
         shown = image.available_lods[0] if lod is None else lod

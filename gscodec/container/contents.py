@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 
@@ -39,3 +40,4 @@ class Contents:
     metadata: "Metadata | None" = None  # metadata of the source
     coarser: tuple[CoarserSet, ...] = ()  # coarsest first
     is_coarser: bool = False  # of a coarser set itself; `grid` has then the size of its own pixels
+    grain: tuple[Grain, ...] = ()  # film grain to add when decoding; not stored in profile `small`

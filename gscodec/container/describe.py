@@ -1,5 +1,6 @@
 """Description of a file as one JSON-serialisable value (`gscodec info`)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gscodec.container.reader import IgsReader
@@ -9,6 +10,7 @@ from gscodec.format.profile_table import LAYOUTS
 from gscodec.format.records import RecordLayout
 from gscodec.io.source import SourceLike
 from gscodec.model.channels import ChannelGroup, channel_spans
+from gscodec.model.grain import MAX_CORRELATION, STRENGTH_UNIT, Grain
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
@@ -47,6 +49,15 @@ def _file(entry: FileEntry) -> dict[str, Any]:
         "binary": entry.binary,
         "binary_alpha": entry.binary_alpha,
         "constant": list(entry.constant) or None,
+    }
+
+
+def _grain(grain: Grain, groups: Sequence[ChannelGroup]) -> dict[str, Any]:
+    return {
+        "group": groups[grain.group].name,
+        "correlation": grain.correlation / MAX_CORRELATION,
+        "independence": grain.independence / 255,
+        "strengths": [strength * STRENGTH_UNIT for strength in grain.strengths],
     }
 
 
@@ -138,6 +149,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
             }
             for chunk in reader.chunks
         ],
+        "grain": [_grain(grain, reader.groups) for grain in reader.grain] or None,
         "icc_bytes": len(reader.icc) if reader.icc is not None else None,
         "tags": reader.metadata.tags or None,
         "exif_bytes": len(reader.metadata.exif) if reader.metadata.exif else None,

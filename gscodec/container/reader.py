@@ -12,7 +12,8 @@ from gscodec.container.stored_set import StoredSet, load_channels, open_coarser,
 from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
 from gscodec.format.chunks import ChunkEntry, load_chunk
 from gscodec.format.files import FileEntry, unpack_files
-from gscodec.format.layout import EXIF, FILE, GAUS, ICCP, META, TAGS, XMP, Header
+from gscodec.format.grain import grain_bytes, unpack_grain
+from gscodec.format.layout import EXIF, FILE, GAUS, GRAN, ICCP, META, TAGS, XMP, Header
 from gscodec.format.limits import (
     MAX_EXIF_BYTES,
     MAX_ICC_BYTES,
@@ -28,6 +29,7 @@ from gscodec.format.records import RecordLayout
 from gscodec.io.source import SourceLike, Traffic, source_name
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.profiles.base import StoredPages
@@ -296,6 +298,16 @@ class IgsReader:
             GsCodecError: as `load_chunk`.
         """
         return self._load_optional(ICCP, MAX_ICC_BYTES)
+
+    @cached_property
+    def grain(self) -> tuple[Grain, ...]:
+        """Film grain of the channel groups; empty if the file has none.
+
+        Raises:
+            GsCodecError: as `load_chunk` and `unpack_grain`.
+        """
+        data = self._load_optional(GRAN, grain_bytes(len(self._groups)))
+        return () if data is None else unpack_grain(data, self._groups, self.name)
 
     @cached_property
     def meta(self) -> dict[str, Json] | None:

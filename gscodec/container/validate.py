@@ -23,7 +23,8 @@ from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCo
 from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
 from gscodec.format.crc32c import crc32c, crc32c_runs
 from gscodec.format.files import unpack_files
-from gscodec.format.layout import EXIF, FILE, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
+from gscodec.format.grain import grain_bytes, unpack_grain
+from gscodec.format.layout import EXIF, FILE, GRAN, ICCP, KNOWN_CHUNKS, META, PAGT, TAGS, XMP
 from gscodec.format.limits import MAX_EXIF_BYTES, MAX_ICC_BYTES, MAX_META_BYTES, MAX_TAGS_BYTES, MAX_XMP_BYTES
 from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
@@ -185,6 +186,8 @@ class _Inspection(_Findings):
         elif chunk.fourcc == XMP:
             xmp = load_chunk(self._source, chunk, MAX_XMP_BYTES, self._name)
             check_metadata(Metadata(xmp=xmp), self._name, CorruptField)
+        elif chunk.fourcc == GRAN and groups is not None:
+            unpack_grain(load_chunk(self._source, chunk, grain_bytes(len(groups)), self._name), groups, self._name)
         elif chunk.fourcc == META:
             unpack_meta(load_chunk(self._source, chunk, MAX_META_BYTES, self._name), self._name)
         elif chunk.fourcc == FILE:

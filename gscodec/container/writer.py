@@ -12,6 +12,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry, pack_files
+from gscodec.format.grain import pack_grain
 from gscodec.format.groups import check_groups
 from gscodec.format.layout import (
     CHAN,
@@ -20,6 +21,7 @@ from gscodec.format.layout import (
     EXIF,
     FILE,
     GAUS,
+    GRAN,
     HEADER,
     ICCP,
     KNOWN_CHUNKS,
@@ -52,6 +54,7 @@ from gscodec.format.tables import pack_channels, pack_lods, pack_pages
 from gscodec.model.channels import ChannelGroup, count_channels, round_f32
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.profiles.base import FixedSizeProfile, PagedProfile, PageSource
 from gscodec.profiles.registry import F16, profile_of
@@ -84,6 +87,8 @@ def pack(contents: Contents) -> bytes:
     )
     for fourcc in (FILE, ICCP, TAGS):
         chunks += _optional(fourcc, described[fourcc])
+    if contents.grain:
+        chunks.append(_grain_chunk(contents.grain, contents.groups))
     chunks += _coarser_chunks(contents.coarser)
     tables = [StoredChunk.plain(LODS, pack_lods(contents.lods)), *([] if pages.quan is None else [pages.quan]), *index]
     chunks += sorted(tables, key=lambda chunk: SET_CHUNKS.index(chunk.fourcc))
@@ -209,6 +214,7 @@ def file_size(
     metadata: Metadata | None = None,
     coarser: Sequence[CoarserSet] = (),
     is_coarser: bool = False,
+    grain: Sequence[Grain] = (),
 ) -> int:
     """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`.
 
@@ -223,6 +229,7 @@ def file_size(
     listed = pack_files(files, _WHERE, InvalidArgument) if files else None
     optional = [*_optional(FILE, listed), *_optional(ICCP, icc), *_optional(META, _meta_bytes(meta))]
     optional += _metadata_chunks(metadata)
+    optional += [_grain_chunk(grain, groups)] if grain else []
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
     code = profile.layout.code
     tree = tree_bytes(counts, page_size, n_pages, code)
@@ -273,6 +280,10 @@ def _metadata_raw(metadata: Metadata | None) -> dict[bytes, bytes | None]:
 
 def _meta_bytes(meta: dict[str, Json] | None) -> bytes | None:
     return None if meta is None else pack_meta(meta, _WHERE, InvalidArgument)
+
+
+def _grain_chunk(grains: Sequence[Grain], groups: Sequence[ChannelGroup]) -> StoredChunk:
+    return StoredChunk.plain(GRAN, pack_grain(grains, groups, _WHERE, InvalidArgument))
 
 
 def _optional(fourcc: bytes, raw: bytes | None) -> list[StoredChunk]:

@@ -83,7 +83,7 @@ class DevicePainting:
         with self.runtime:
             if self._average is not None:
                 self._means(self._average, first, last, out)
-            elif self._output.engine == str(out.dtype) and not has_floats(self._groups):
+            elif self._output.engine == str(out.dtype) and not has_floats(self._groups) and not self._request.grain:
                 self._points(first, last, out)
             else:
                 row_bytes = 4 * self.shape[1] * self.n_channels
@@ -91,6 +91,7 @@ class DevicePainting:
                     part = out[top - first : bottom - first]
                     with self._as_floats(part) as values:
                         self._values(top, bottom, values)
+                        self._add_grain(values, top)
 
     def _means(self, average: DeviceAverage, first: int, last: int, out: Array) -> None:
         sum_bytes, cell_bytes = 8 * average.row_values, 4 * self._lattice[1] * self.n_channels
@@ -102,6 +103,7 @@ class DevicePainting:
                 average.add(sums, top, cells, begin)
             with self._as_floats(out[top - first : bottom - first]) as means:
                 average.finish(sums, means)
+                self._add_grain(means, top)
 
     def _values(self, first: int, last: int, out: Array) -> None:
         """Rows of the lattice as float32, with float groups in the source's units."""
@@ -135,6 +137,9 @@ class DevicePainting:
         scene = self._store.scene_of(lod, self._tiles, part)
         assert isinstance(scene, DeviceScene)
         return scene
+
+    def _add_grain(self, values: Array, first_row: int) -> None:
+        self._request.add_grain(values, first_row, self._groups, self.runtime.xp)
 
     def _as_floats(self, out: Array) -> "_Floats":
         return _Floats(self.runtime, out, self._output)

@@ -19,7 +19,7 @@ from gscodec.container.reader import IgsReader
 from gscodec.decoding.automatic import Bounds, Region
 from gscodec.decoding.mips import meanings_of, mip_levels
 from gscodec.decoding.one_off import stays_on_cpu
-from gscodec.decoding.paint_request import Request, output_for
+from gscodec.decoding.paint_request import Output, Request, output_for
 from gscodec.decoding.painting import paint, paint_thumbnail
 from gscodec.decoding.planning import Planner
 from gscodec.decoding.points import sample_points, sample_points_to_device
@@ -39,6 +39,7 @@ from gscodec.io.source import SourceLike
 from gscodec.material.restore import Restored, plain_files
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array
+from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.model.rendering import TooManyPairs
@@ -59,6 +60,7 @@ def open_igs(
     *,
     count_work: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    grain: bool = True,
 ) -> "IgsImage":
     """The picture in an `.igs` file. Header and tables are read now, Gaussians on demand.
 
@@ -71,11 +73,13 @@ def open_igs(
         threads: CPU threads; None means one per processor.
         count_work: whether `stats` also counts the Gaussians evaluated per point.
         limits: caps on the cost of a request, and timeouts for servers.
+        grain: whether to add the film grain that the file describes, if it does. Turn it off to measure the fidelity of
+            a file.
 
     Raises:
         GsCodecError: as `IgsReader` for the file, as `get_backend` for the device.
     """
-    return IgsImage(source, device=device, threads=threads, count_work=count_work, limits=limits)
+    return IgsImage(source, device=device, threads=threads, count_work=count_work, limits=limits, grain=grain)
 
 
 class IgsImage:
@@ -96,8 +100,10 @@ class IgsImage:
         threads: int | None = None,
         count_work: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        grain: bool = True,
     ) -> None:
-        self._opening = (source, device, threads, count_work, limits)
+        self._opening = (source, device, threads, count_work, limits, grain)
+        self._wants_grain = grain
         self._limits = limits
         own = None if isinstance(device, str) else device.threads  # an engine has its own thread count
         self._reader = IgsReader(source, limits=limits, threads=threads or own)
@@ -137,10 +143,12 @@ class IgsImage:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source, device, threads, count_work, limits = self._opening
+        source, device, threads, count_work, limits, grain = self._opening
         if not isinstance(source, str | bytes | os.PathLike) or not isinstance(device, str):
             raise TypeError(f"{self.name}: cannot be pickled; open it by path, URL or bytes, and its device by name")
-        again = functools.partial(IgsImage, device=device, threads=threads, count_work=count_work, limits=limits)
+        again = functools.partial(
+            IgsImage, device=device, threads=threads, count_work=count_work, limits=limits, grain=grain
+        )
         return again, (source,)
 
     def __repr__(self) -> str:
@@ -178,6 +186,11 @@ class IgsImage:
     def groups(self) -> tuple[ChannelGroup, ...]:
         """Channel groups: role, depth and type of the channels."""
         return self._reader.groups
+
+    @property
+    def grain(self) -> tuple[Grain, ...]:
+        """Film grain that is added to results; empty if the file has none, or if it was opened without."""
+        return self._reader.grain if self._wants_grain else ()
 
     @property
     def icc(self) -> bytes | None:
@@ -298,6 +311,12 @@ class IgsImage:
         self._render_device(level, part, shown, dtype, thumbnail=thumbnail, out=there)
         return out
 
+    def _asked(
+        self, level: int, part: Region, shown: tuple[int, int], dtype: npt.DTypeLike | None
+    ) -> tuple[Request, Output]:
+        request = Request(level, part, shown, self._budget(), self.grain)
+        return request, output_for(self.groups, dtype, has_grain=bool(request.grain))
+
     def _budget(self) -> WorkBudget:
         return WorkBudget(self._limits, self.name)
 
@@ -311,7 +330,7 @@ class IgsImage:
         thumbnail: bool,
         out: npt.NDArray[Any] | None = None,
     ) -> npt.NDArray[Any]:
-        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        request, output = self._asked(level, part, shown, dtype)
         work = paint_thumbnail if thumbnail else paint
         try:
             with self._naming():
@@ -346,7 +365,7 @@ class IgsImage:
         shown = (part[3], part[2]) if size is None else checked_size(size)
         by_caller = region is not None or size is not None
         self._planner.check_cost([(part, shown, False)], by_caller=by_caller, in_memory=False)
-        request, output = Request(self._planner.level(lod), part, shown, self._budget()), output_for(self.groups, dtype)
+        request, output = self._asked(self._planner.level(lod), part, shown, dtype)
         with self._naming():
             yield from paint_strips(self._store, request, output)
 
@@ -534,10 +553,10 @@ class IgsImage:
             there = device_target(out, self._store.runtime, shape, np.dtype(np.float32), self.name)
             if there is not None:
                 with self._naming():
-                    sample_points_to_device(self._store, level, place, budget, there)
+                    sample_points_to_device(self._store, level, place, budget, there, self.grain)
                 return out
         with self._naming():
-            values = sample_points(self._store, level, place, budget)
+            values = sample_points(self._store, level, place, budget, self.grain)
         if out is None:
             return values
         out[...] = values
@@ -584,7 +603,7 @@ class IgsImage:
         thumbnail: bool,
         out: Any | None,
     ) -> Any:
-        request, output = Request(level, part, shown, self._budget()), output_for(self.groups, dtype)
+        request, output = self._asked(level, part, shown, dtype)
         if self._store.runtime is None:
             raise BackendUnavailable(f"{self.name}: is open on {self._store.backend.name}; open it with device='cuda'")
         from gscodec.decoding.device_painting import paint_to_device

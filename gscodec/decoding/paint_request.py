@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from gscodec.decoding.work import TileRect, WorkBudget
 from gscodec.errors import InvalidArgument
+from gscodec.image.grain import GrainGrid, add_grain
 from gscodec.image.levels import full_range, has_floats, native_dtype, to_native
 from gscodec.model.channels import ChannelGroup, count_channels
 from gscodec.model.constants import TILE_SIZE
+from gscodec.model.grain import Grain
 from gscodec.model.rendering import OutputDtype
 
 Array = npt.NDArray[Any]
@@ -29,6 +31,7 @@ class Request:
     region: tuple[int, int, int, int]  # x, y, width, height in stored pixels
     size: tuple[int, int]  # (height, width)
     budget: WorkBudget
+    grain: tuple[Grain, ...] = ()  # to add to the result
 
     @property
     def steps(self) -> tuple[float, float]:
@@ -39,6 +42,11 @@ class Request:
     def shrinks(self) -> bool:
         """Whether the result is reduced along an axis."""
         return self.size[0] < self.region[3] or self.size[1] < self.region[2]
+
+    def add_grain(self, values: Any, first_row: int, groups: tuple[ChannelGroup, ...], xp: Any = np) -> None:
+        """Add grain to float32 rows (h, width, C) of the result, in place; arrays of the module xp."""
+        if self.grain:
+            add_grain(values, self.grain, groups, GrainGrid.of(self.region, self.size), first_row, xp)
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,11 @@ class Output:
     steps: tuple[int, ...]  # for each channel, the highest code of its depth
 
 
-def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) -> Output:
+def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None, *, has_grain: bool = False) -> Output:
     """Output for a sample type; None means the file's own type.
+
+    Args:
+        has_grain: whether grain is added to the engine's result, which must then be float32.
 
     Raises:
         InvalidArgument: the type is not uint8, uint16 or float32.
@@ -68,7 +79,7 @@ def output_for(groups: tuple[ChannelGroup, ...], dtype: npt.DTypeLike | None) ->
         raise InvalidArgument(f"dtype {dtype!r} is not uint8, uint16 or float32") from fault
     if wanted.name not in _DTYPES:
         raise InvalidArgument(f"dtype {wanted} is not uint8, uint16 or float32")
-    engine: OutputDtype = "float32" if has_floats(groups) else _DTYPES[wanted.name]
+    engine: OutputDtype = "float32" if has_floats(groups) or has_grain else _DTYPES[wanted.name]
     top = int(np.iinfo(wanted).max) if wanted.kind == "u" else 0
     steps = (top,) * count_channels(groups)
     return Output(engine, lambda values: full_range(values, wanted), wanted, steps)

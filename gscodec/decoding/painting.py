@@ -12,6 +12,7 @@ from gscodec.decoding.store import SceneStore, tiles_of
 from gscodec.decoding.work import TileRect
 from gscodec.image.averages import SampleAverage
 from gscodec.image.levels import to_values
+from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array, Window
 from gscodec.model.rendering import TooManyPairs
 
@@ -53,7 +54,10 @@ def _painted(store: SceneStore, request: Request, tiles: TileRect, output: Outpu
     for first, last in bands:
         window = Window(x, y + first * step_y, last - first, request.size[1], step_x, step_y)
         part = store.scene_of(request.lod, tiles, window).forward(window, output.engine, request.budget)
-        part = part if output.engine != "float32" else output.finish(to_values(part, groups))
+        if output.engine == "float32":
+            part = to_values(part, groups)
+            request.add_grain(part, first, groups)
+            part = output.finish(part)
         if len(bands) == 1:
             return part
         if result is None:
@@ -97,7 +101,7 @@ def paint_thumbnail(store: SceneStore, request: Request, output: Output, out: Ar
         return to_values(scene.forward(window, request.budget), groups)
 
     means = shrink(render, lattice, request.size, SampleAverage(groups), 0)
-    return _placed(_joined(means, request.size, output), out)
+    return _placed(_joined(means, request, groups, output), out)
 
 
 def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output) -> Array:
@@ -119,16 +123,19 @@ def _shrunk(store: SceneStore, request: Request, tiles: TileRect, output: Output
         return to_values(values, groups)
 
     strips = shrink(render, lattice, request.size, SampleAverage(groups), y if step_y == 1 else 0)
-    return _joined(strips, request.size, output)
+    return _joined(strips, request, groups, output)
 
 
-def _joined(strips: Iterator[tuple[int, Float32Array]], size: tuple[int, int], output: Output) -> Array:
-    """Strips of a picture, converted to the output's type, as one array."""
+def _joined(
+    strips: Iterator[tuple[int, Float32Array]], request: Request, groups: tuple[ChannelGroup, ...], output: Output
+) -> Array:
+    """Strips of a picture with their grain, converted to the output's type, as one array."""
     result: Array | None = None
     for row, values in strips:
+        request.add_grain(values, row, groups)
         finished = output.finish(values)
         if result is None:
-            result = np.empty((*size, values.shape[2]), finished.dtype)
+            result = np.empty((*request.size, values.shape[2]), finished.dtype)
         result[row : row + len(finished)] = finished
     assert result is not None
     return result

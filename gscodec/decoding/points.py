@@ -1,6 +1,6 @@
 """Values at many points of a level, computed cluster by cluster, so that only nearby tiles are loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -8,8 +8,10 @@ import numpy as np
 from gscodec.decoding.clusters import Which, clusters
 from gscodec.decoding.store import SceneStore
 from gscodec.decoding.work import TileRect, WorkBudget
+from gscodec.image.grain import add_grain_at
 from gscodec.image.levels import to_values
 from gscodec.model.gaussians import Float32Array, Float64Array
+from gscodec.model.grain import Grain
 
 if TYPE_CHECKING:
     from gscodec.cuda.runtime import Array
@@ -18,7 +20,9 @@ _AHEAD: Final = 64
 """Number of rectangles whose pages are fetched together."""
 
 
-def sample_points(store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget) -> Float32Array:
+def sample_points(
+    store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget, grain: Sequence[Grain] = ()
+) -> Float32Array:
     """float32 (M, C) values of a level at points (M, 2) px inside the picture; float groups in the source's units.
 
     Raises:
@@ -37,11 +41,13 @@ def sample_points(store: SceneStore, lod: int, points: Float64Array, budget: Wor
                 result[which] = store.sample(lod, rect, points[which], budget)
 
     store.with_spare(fill)
-    return to_values(result, store.reader.groups)
+    values = to_values(result, store.reader.groups)
+    add_grain_at(values, points, grain, store.reader.groups)
+    return values
 
 
 def sample_points_to_device(
-    store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget, out: "Array"
+    store: SceneStore, lod: int, points: Float64Array, budget: WorkBudget, out: "Array", grain: Sequence[Grain] = ()
 ) -> None:
     """The same, written to a contiguous float32 array (M, C) on the store's GPU."""
     from gscodec.decoding.device import values_in_place
@@ -58,6 +64,8 @@ def sample_points_to_device(
                 store.sample_to_device(lod, rect, points[which], budget, part)
                 out[runtime.upload(which)] = part
         values_in_place(runtime, out, store.reader.groups)
+        if grain:
+            add_grain_at(out, runtime.upload(points), grain, store.reader.groups, runtime.xp)
 
 
 def _fetched(store: SceneStore, lod: int, rects: list[tuple[TileRect, Which]]) -> Iterator[tuple[TileRect, Which]]:

@@ -87,8 +87,12 @@ def _host_strips(store: SceneStore, request: Request, output: Output) -> Iterato
     if request.shrinks:
         blend = functools.partial(render, kind="float32")
         for row, values in shrink(blend, lattice, request.size, SampleAverage(groups), offset):
+            request.add_grain(values, row, groups)
             yield row, output.finish(values)
         return
     for first, last in strips(height, width * n_channels, offset):
         values = render(first, last, output.engine)
-        yield first, values if output.engine != "float32" else output.finish(values)
+        if output.engine == "float32":
+            request.add_grain(values, first, groups)
+            values = output.finish(values)
+        yield first, values

@@ -115,6 +115,7 @@ def decode(
     threads: int | None = None,
     overwrite: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    grain: bool = True,
 ) -> list[Decoded]:
     """Decode an `.igs` file to a picture, or a stack to its maps; each file is written completely or not at all.
 
@@ -131,7 +132,7 @@ def decode(
         mips: also write the mip chain: `rock.png`, `rock.mip1.png` and so on (`gscodec.decoding.mips`).
         format: file type, as a suffix; None means that of `output`, or of the maps' own names.
         bits: 8, 16 or 32 bits per sample; 16 and 32 are floats for float files. None means the file's own depth.
-        device, threads, limits: as in `gscodec.open`.
+        device, threads, limits, grain: as in `gscodec.open`.
         overwrite: replace existing files, but never the source of the file unless `output` names it.
 
     Returns:
@@ -145,7 +146,7 @@ def decode(
     """
     options = DecodeOptions(only, lod, region, size, max_bytes, max_gaussians, mips, format, bits, overwrite)
     name = None if isinstance(source, bytes) else os.fspath(source)
-    with open_igs(source, device=device, threads=threads, limits=limits) as image:
+    with open_igs(source, device=device, threads=threads, limits=limits, grain=grain) as image:
         return decode_to_files(image, name, None if output is None else os.fspath(output), options)
 
 

@@ -95,7 +95,7 @@ def export(
         raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
     if bits is not None and bits not in _BITS[to]:
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
-    with open_igs(source, device=device, threads=threads, limits=limits) as image:
+    with open_igs(source, device=device, threads=threads, limits=limits, grain=False) as image:
         folder = _folder(source, output, image.source_names)
         inputs = () if isinstance(source, bytes) or is_url(os.fspath(source)) else (source,)
         job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)

@@ -13,6 +13,7 @@ from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, Unsupporte
 from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, PAGED_CODES, SMALL
 from gscodec.format.records import MAX_FIELD_BITS, MAX_PLACE_BITS, MIN_PLACE_BITS
 from gscodec.model.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_GAUSSIANS, MAX_LODS, MAX_TOP_K
+from gscodec.model.grain import MAX_CORRELATION, N_STRENGTHS
 
 _CODES: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i16": "h", "i32": "i", "f16": "e", "f32": "f"}
 
@@ -310,6 +311,16 @@ SMALL_EXTRA: Final = Table(
     ),
 )
 
+GRAIN: Final = Table(
+    "Grain",
+    (
+        Field("group", "u8", 0, MAX_CHANNELS - 1),
+        Field("correlation", "u8", 0, MAX_CORRELATION),
+        Field("independence", "u8", 0, 255),
+        Field("strength", f"u8[{N_STRENGTHS}]"),
+    ),
+)
+
 FLAG_CRITICAL: Final = 1
 CODEC_NONE: Final = 0
 CODEC_DEFLATE: Final = 1
@@ -324,6 +335,7 @@ ICCP: Final = b"ICCP"
 FILE: Final = b"FILE"
 GAUS: Final = b"GAUS"
 TAGS: Final = b"TAGS"
+GRAN: Final = b"GRAN"
 EXIF: Final = b"EXIF"
 XMP: Final = b"XMP_"
 META: Final = b"META"
@@ -333,6 +345,7 @@ KNOWN_CHUNKS: Final = {
     FILE: False,
     ICCP: False,
     TAGS: False,
+    GRAN: False,
     CSET: True,
     LODS: True,
     PAGT: False,

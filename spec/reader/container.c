@@ -53,8 +53,8 @@ static void check_count(uint64_t value, uint64_t low, uint64_t high, const char 
 
 /* ---- table of contents ---- */
 
-enum { CHAN, FILE_, ICCP, TAGS, CSET, LODS, PAGT, QUAN, PAGI, GAUS, EXIF, XMP_, META };
-static const char KNOWN[N_KNOWN][5] = {"CHAN", "FILE", "ICCP", "TAGS", "CSET", "LODS", "PAGT", "QUAN", "PAGI", "GAUS", "EXIF", "XMP_", "META"};
+enum { CHAN, FILE_, ICCP, TAGS, GRAN, CSET, LODS, PAGT, QUAN, PAGI, GAUS, EXIF, XMP_, META };
+static const char KNOWN[N_KNOWN][5] = {"CHAN", "FILE", "ICCP", "TAGS", "GRAN", "CSET", "LODS", "PAGT", "QUAN", "PAGI", "GAUS", "EXIF", "XMP_", "META"};
 
 static int is_critical(int k) { return k == CHAN || k == CSET || k == LODS || k == PAGI || k == QUAN || k == GAUS; }
 
@@ -165,7 +165,8 @@ void igs_read_channels(igs_file *file, const uint8_t *data, size_t size) {
     for (uint32_t k = 0; k < n_groups; k++) {
         check(size - at >= 16, "CorruptField", "CHAN ends early");
         const uint8_t *p = data + at;
-        igs_group g = {(int)channels, p[0], p[2], p[3], p[4], p[7], get_f32(p + 8), get_f32(p + 12)};
+        igs_group g = {(int)channels, p[0], p[2], p[3], p[4], p[7], get_f32(p + 8), get_f32(p + 12),
+                       p[1], p[0] - (p[0] > 1 && p[5]), 0, {0}};
         check(p[0] >= 1 && p[0] <= 64 && p[1] <= 10 && p[2] >= 1 && p[2] <= 32 && p[3] <= 1 && p[4] <= 3 && p[5] <= 2 &&
                   p[6] <= 2 && p[7] <= 127,
               "CorruptField", "a field of a channel group is outside its range");
@@ -329,6 +330,27 @@ void igs_open(igs_file *file, const char *path) {
     file->stored_size = (uint64_t)ftell(file->stream);
     open_set(file, NULL);
     if (!file->n_coarser) read_tables(file);
+}
+
+/* ---- film grain, which is read where it is asked for ---- */
+
+void igs_read_grain(igs_file *file) {
+    const igs_chunk *c = &file->known[GRAN];
+    size_t size;
+    if (!c->entry || c->offset + c->stored_size > file->stored_size) return;
+    uint8_t *data = load_chunk(file, c, 1 + 11 * (uint64_t)file->n_groups, 0, &size);
+    check(size && data[0] && size == 1 + 11 * (size_t)data[0], "CorruptField", "GRAN has other entries than it says");
+    for (const uint8_t *p = data + 1; p < data + size; p += 11) {
+        check(p[0] < 64 && p[1] <= 16, "CorruptField", "a field of GRAN is outside its range");
+        check(p == data + 1 || p[0] > p[-11], "CorruptField", "the groups of GRAN do not ascend");
+        check(p[0] < file->n_groups, "CorruptField", "GRAN has a group that is not there");
+        igs_group *g = &file->group[p[0]];
+        check((g->role <= 1 || g->role == 9) && !g->sample_type && (g->n_colours == 1 || g->n_colours == 3), "CorruptField",
+              "GRAN has a group that is no integer gray or RGB");
+        memcpy(g->grain, p, 11);
+        g->has_grain = 1;
+    }
+    free(data);
 }
 
 /* ---- Gaussians ---- */

@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, N_FIELDS = 2 + MAX_CHANNELS, SLOTS = 4096, N_KNOWN = 13 };
+enum { MAX_CHANNELS = 64, MAX_LODS = 16, MAX_TOP_K = 32, TILE = 16, N_TABLES = 3 + MAX_CHANNELS, N_FIELDS = 2 + MAX_CHANNELS, SLOTS = 4096, N_KNOWN = 14 };
 
 typedef struct {
     int first, n_channels, bit_depth, sample_type, transfer, knee;
     double value_min, value_max;
+    int role, n_colours, has_grain;
+    uint8_t grain[11]; /* its entry of GRAN */
 } igs_group;
 
 typedef struct {
@@ -123,6 +125,12 @@ void igs_transform(const igs_file *file, const double *transformed, float *featu
 
 /* The blend at a point, n_channels features, of a set that holds the Gaussians of the point's tile: render.c. */
 void igs_blend(const igs_file *file, const igs_set *set, double x, double y, double *features);
+
+/* The chunk GRAN, where there is one, and the grain of the pixel of the stored size that holds a point, added to its
+ * features: grain.c. */
+void igs_read_grain(igs_file *file);
+uint32_t igs_grain_hash(uint32_t x, uint32_t y, uint32_t k);
+void igs_add_grain(const igs_file *file, double x, double y, double *features);
 
 /* The source's sample that a feature stands for: a code for uint, else a value. */
 double igs_sample(const igs_group *group, double feature);

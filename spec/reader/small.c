@@ -190,7 +190,7 @@ void igs_open_small(igs_file *file, const igs_file *outer) {
     check(header[28] <= 1, "CorruptField", "colours");
 
     static const char extras[7][5] = {"CHAN", "FILE", "ICCP", "META", "TAGS", "EXIF", "XMP_"};
-    static const char others[6][5] = {"CSET", "LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
+    static const char others[7][5] = {"GRAN", "CSET", "LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
     const uint8_t *entry[7] = {NULL};
     int wrong = 0;
     for (uint32_t i = 0; i < header[24]; i++) {
@@ -206,7 +206,7 @@ void igs_open_small(igs_file *file, const igs_file *outer) {
                 wrong |= entry[k] != NULL;
                 entry[k] = p;
             }
-        for (int k = 0; k < 6; k++) wrong |= !memcmp(p, others[k], 4);
+        for (int k = 0; k < 7; k++) wrong |= !memcmp(p, others[k], 4);
         at += ENTRY + stored;
     }
     check(!wrong, "CorruptField", "an extra is there twice, or does not belong into a small file");
@@ -233,7 +233,7 @@ void igs_open_small(igs_file *file, const igs_file *outer) {
         int C = (header[15] - 1) % 4 + 1, depth = header[15] > 4 ? 16 : 8;
         file->n_groups = 1;
         file->n_channels = (uint32_t)C;
-        file->group[0] = (igs_group){0, C, depth, 0, 0, 0, 0, 1};
+        file->group[0] = (igs_group){0, C, depth, 0, 0, 0, 0, 1, 0, C - (C % 2 == 0), 0, {0}};
     }
     check(end - at >= file->n_channels, "CorruptField", "feature_step ends early");
     make_quantiser(file, header, data + at);

@@ -19,7 +19,8 @@ ROOT: Final = Path(__file__).parents[2]
 NATIVE: Final = Path(__file__).parent / "native"
 ENGINE: Final = ROOT / "gscodec" / "native"
 READER: Final = [
-    ROOT / "spec" / "reader" / f"{name}.c" for name in ("container", "coded", "packed", "small", "render", "inflate")
+    ROOT / "spec" / "reader" / f"{name}.c"
+    for name in ("container", "coded", "packed", "small", "render", "grain", "inflate")
 ]
 _HOOKS: Final = ("-Dcalloc=fuzz_calloc", "-Dfree=fuzz_free", "-Dfopen=fuzz_fopen")
 _SANITIZE: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -25,6 +25,8 @@ from gscodec.format.layout import (
     EXIF,
     FILE,
     GAUS,
+    GRAIN,
+    GRAN,
     GROUP,
     HEADER,
     ICCP,
@@ -538,6 +540,27 @@ def profile(r: Random, parts: Parts) -> None:
     parts.chunks.insert(r.randrange(len(parts.chunks) + 1), chunk)
 
 
+def grain(r: Random, parts: Parts) -> None:
+    """GRAN with another field, other bytes, or of another length; a new one where there is none."""
+    chunk = parts.find(GRAN)
+    if chunk is None:
+        rows = [bytes([number, r.choice(SMALL), r.choice(SMALL)]) + bytes(r.choices(SMALL, k=8)) for number in (0, 1)]
+        entries = rows[: r.choice((0, 1, 1, 2))]
+        chunk = Chunk(GRAN, 0, 0, bytearray(bytes([len(entries)]) + b"".join(entries)))
+        parts.chunks.insert(r.randrange(len(parts.chunks) + 1), chunk)
+        return
+    match r.randrange(4):
+        case 0:
+            chunk.raw[0] = r.choice(SMALL)
+        case 1:
+            scribble(r, chunk.raw)
+        case 2:
+            chunk.raw += bytes(r.choice((1, GRAIN.size)))
+        case _:
+            at = 1 + GRAIN.size * r.randrange(len(chunk.raw) // GRAIN.size) + r.randrange(GRAIN.size)
+            chunk.raw[at] = r.choice(SMALL)
+
+
 # ---- the whole ----
 
 
@@ -612,6 +635,7 @@ WEIGHTS: Final[dict[Mutation, int]] = {
     records: 14,
     pages: 6,
     coded_values: 8,
+    grain: 2,
     texts: 8,
     profile: 1,
     sizes: 6,

@@ -28,6 +28,7 @@ from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
 from gscodec.format.tables import pack_lods, pack_pages
 from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.grain import Grain
 from gscodec.profiles.lattice import Lattice
 from gscodec.profiles.page_heads import fitting_lattice, page_order
 from gscodec.profiles.small_codec import lattice_of
@@ -181,6 +182,17 @@ def made_ladder_cut() -> bytes:
         return data[: reader.prefix_size(3) - 7]
 
 
+def grain() -> bytes:
+    """Film grain of two groups, one with an alpha, beside data without."""
+    groups = (
+        ChannelGroup("color", n_channels=4, alpha=AlphaMode.STRAIGHT),
+        ChannelGroup("roughness", Role.ROUGHNESS, 1),
+        ChannelGroup("emissive", Role.EMISSIVE, 1, 16),
+    )
+    noise = (Grain(0, 4, 100, (0, 20, 60, 100, 255, 60, 30, 10)), Grain(2, 0, 255, (40,) * 8))
+    return pack(replace(contents_of(24, (10, 40), 6, (37, 50), 16), groups=groups, grain=noise))
+
+
 def packed_of(contents: Contents, place_bits: int, bits: tuple[int, ...], transform: np.ndarray) -> Contents:
     """The same in profile `packed`, on records that are part of the golden file."""
     ordered = contents.gaussians[
@@ -330,6 +342,7 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         coded_rgb,
         coded_stack,
         coded_sloped,
+        grain,
         packed_rgb,
         packed_stack,
         small_rgb,

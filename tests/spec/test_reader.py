@@ -135,7 +135,7 @@ def test_gaussians_are_the_same_to_the_bit(reader: Reader, files: dict[str, Path
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 @pytest.mark.parametrize("name", CASES)
 def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, Path], name: str, device: str) -> None:
-    with open_igs(files[name], device=device) as image:
+    with open_igs(files[name], device=device, grain=False) as image:
         height, width, _ = image.shape
         w, h = min(width, 12), min(height, 9)
         for lod in {image.available_lods[0], image.available_lods[-1]}:
@@ -156,6 +156,18 @@ def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, P
                         scale = np.maximum(np.abs(expected[part]), group.value_max - group.value_min)
                         assert_near(samples[part] / scale, expected[part] / scale, 5e-5)
                     at += group.n_channels
+
+
+def test_grain_is_that_of_the_main_decoder(reader: Reader) -> None:
+    path = GOLDEN / "grain.igs"
+    with open_igs(path, device="cpu") as image:
+        height, width, _ = image.shape
+        expected = image.render(dtype=np.float32).reshape(-1, 6)
+        plain = reader.table("-f", path, 0, 0, 0, width, height)
+        features = reader.table("-n", path, 0, 0, 0, width, height)
+        assert np.abs(features - plain)[:, [0, 1, 2, 5]].max() > 0.1
+        np.testing.assert_array_equal(features[:, [3, 4]], plain[:, [3, 4]])
+        assert_near(features, expected, 2e-5)
 
 
 def assert_near(found: Array, expected: npt.NDArray[np.floating], tolerance: float) -> None:

@@ -14,6 +14,7 @@ from gscodec.container.validate import validate
 from gscodec.container.writer import pack
 from gscodec.format.layout import (
     FIELD_WIDTH,
+    GRAIN,
     GROUP,
     HEADER,
     KNOWN_CHUNKS,
@@ -62,6 +63,7 @@ SECTIONS = {
     "Page fields": PAGE_FIELD,
     "Small files": SMALL_HEADER,
     "Extras of small files": SMALL_EXTRA,
+    "Grain": GRAIN,
 }
 
 

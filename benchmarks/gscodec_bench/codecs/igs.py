@@ -86,7 +86,7 @@ class Igs(Codec):
 
     def decode(self, data: bytes, height: int, width: int) -> Picture:  # noqa: ARG002
         """See `Codec.decode`."""
-        with gscodec.open(data, device=self.device, threads=self.threads) as image:
+        with gscodec.open(data, device=self.device, threads=self.threads, grain=False) as image:
             return image.render()
 
     def refuses(self, stack: ImageStack) -> str | None:  # noqa: ARG002

@@ -74,7 +74,7 @@ def measure(source: Source, codec: Igs, rate: float) -> list[dict[str, Any]]:
     options = codec.options() | {"lods": codec.lods or DEFAULT_LODS}
     data = gscodec.encode(stack, bpp=rate, **options).data
     rows = []
-    with gscodec.open(data, device=codec.device, threads=codec.threads) as image:
+    with gscodec.open(data, device=codec.device, threads=codec.threads, grain=False) as image:
         for level in describe(IgsReader(data))["lods"]:
             lod, n_bytes = level["lod"], level["bytes"]
             samples = to_unit(image.render(lod=lod), stack.groups)
