@@ -180,6 +180,13 @@ def command(
     as_stack: Annotated[
         bool, typer.Option("--stack", help="Encode several pictures as one stack, whatever their names.")
     ] = False,
+    grain: Annotated[
+        bool,
+        typer.Option(
+            help="Describe film grain and noise, where the picture has some, in 40 bytes, so that decoders add noise "
+            "like it."
+        ),
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:

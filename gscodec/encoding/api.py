@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.encoding.grain import source_grain
 from gscodec.encoding.importance import AUTO, pixel_weights
 from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.kept import kept_metadata
@@ -147,6 +148,7 @@ def encode(
             importance_origin="" if importance is None else _importance_origin(importance, wanted.importance_strength),
             source_name=recorded_name(stack_kept, budget),
             metadata=metadata,
+            grain=source_grain(stack_kept) if wanted.grain else (),
         )
         try:
             outcome = _encoded(job, wanted, budget)

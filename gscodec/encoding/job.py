@@ -16,12 +16,14 @@ from gscodec.encoding.opacity import aimed
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.fit.presets import Preset
 from gscodec.format.metadata import NO_METADATA, Metadata
+from gscodec.format.profile_table import layout_named
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.material.weights import channel_scales
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
@@ -61,6 +63,7 @@ class Job:
     importance: npt.NDArray[np.float32] | None = None  # (H, W) pixel weights, 1 on average; None means 1 everywhere
     source_name: str = ""  # bare file name that the file records; empty means none
     metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
+    grain: tuple[Grain, ...] = ()  # noise of the source; the file gets that of it which it lacks
     importance_origin: str = ""  # source of the importance map, for the file's provenance
 
     def changed(self, **settings: Unpack[EncodeOptions]) -> "Job":
@@ -121,6 +124,11 @@ class Job:
         return (replace(groups[0], source=self.source_name),) if self.source_name else groups
 
     @property
+    def stored_grain(self) -> tuple[Grain, ...]:
+        """The grain, unless the profile has no room for it."""
+        return () if layout_named(self.profile).is_one_piece else self.grain
+
+    @property
     def visible(self) -> npt.NDArray[np.bool_] | None:
         """(H, W) mask of the pixels that count; None means all."""
         return self.stack.visible if isinstance(self.stack, ImageStack) else None
@@ -144,7 +152,17 @@ class Job:
         stack = self.stack
         gaussians = self.unscaled(gaussians)
         return Contents(
-            self.grid, self.groups, lods, gaussians, stack.icc, meta, page_size, lattice, stack.files, self.metadata
+            self.grid,
+            self.groups,
+            lods,
+            gaussians,
+            stack.icc,
+            meta,
+            page_size,
+            lattice,
+            stack.files,
+            self.metadata,
+            grain=self.stored_grain,
         )
 
     @property

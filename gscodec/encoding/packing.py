@@ -9,6 +9,7 @@ from gscodec.container.contents import Contents
 from gscodec.container.writer import pack
 from gscodec.cuda.losses import code_errors
 from gscodec.decoding.image import IgsImage
+from gscodec.encoding.grain import lacking_grain
 from gscodec.encoding.job import Job
 from gscodec.encoding.profiles.encoder import ProfileEncoder
 from gscodec.image.alpha import covers
@@ -40,6 +41,9 @@ def finished(encoder: ProfileEncoder, contents: Contents, steps: int) -> Encoded
     job, budget = encoder.job, encoder.budget
     plain = pack(contents)
     psnr, importance_psnr = _decoded_psnrs(job, plain)
+    if contents.grain:
+        contents = replace(contents, grain=lacking_grain(job, plain))
+        plain = pack(contents)
     data = plain
     for meta in encoder.metas(psnr):
         data = pack(replace(contents, meta=meta))
@@ -62,7 +66,7 @@ def decoded_psnr(job: Job, data: bytes) -> float:
 def _decoded_psnrs(job: Job, data: bytes) -> tuple[float, float | None]:
     """`decoded_psnr`, and the same weighted by importance if pixels have different weights."""
     groups = job.stack.groups
-    with IgsImage(data, device=job.rasterizer) as image:
+    with IgsImage(data, device=job.rasterizer, grain=False) as image:
         device = job.rasterizer.on_device
         if device is not None and _is_measured_there(job):
             return _psnrs_there(job, image, device)

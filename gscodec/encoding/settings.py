@@ -59,6 +59,7 @@ class EncodeOptions(TypedDict, total=False):
     role: str | None
     normal: str | None
     as_stack: bool
+    grain: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ class EncodeSettings:
         normal: direction of green in a single normal map: `gl` or `dx`.
         as_stack: encode several pictures as one file, whatever their names; otherwise the names must be those of the
             maps of one material.
+        grain: if the picture has film grain or sensor noise, describe what the file lacks of it in 40 bytes, so that
+            decoders add noise like it. Colour of integer samples only; not in profile `small`.
 
     Raises:
         InvalidArgument: a value of another type or out of range, or several targets.
@@ -130,6 +133,7 @@ class EncodeSettings:
     role: str | None = None
     normal: str | None = None
     as_stack: bool = False
+    grain: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -321,5 +325,6 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "role": _text,
     "normal": _text,
     "as_stack": _flag,
+    "grain": _flag,
 }
 """Check of each setting: a function of name and value that returns the normalised value or raises InvalidArgument."""

@@ -159,6 +159,7 @@ def size_of(
         profile=profile,
         record_bytes=record_bytes,
         metadata=job.metadata,
+        grain=job.stored_grain,
     )
 
 
