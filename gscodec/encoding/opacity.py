@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.encoding.extremes import beyond_extremes, depths_of
 from gscodec.format.files import FileEntry
 from gscodec.image.alpha import covers
 from gscodec.image.hidden_texels import filled
@@ -54,12 +55,14 @@ def without_hidden(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Flo
 def aimed(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array:
     """Target of the fit for samples (H, W, C): a margin beyond each alpha of exactly 0 or 1, so that clamping is exact.
 
-    Premultiplied colour of 0 outside the covered area gets the margin too: errors there would add light.
+    Premultiplied colour of 0 outside the covered area gets the margin too: errors there would add light. Flat areas of
+    extreme colour get a smaller one (`encoding.extremes`).
     """
+    within = beyond_extremes(samples, groups)
     covering = covers(groups)
     if not covering:
-        return samples
-    result = samples.copy()
+        return within
+    result = samples.copy() if within is samples else within
     for cover in covering:
         alpha = samples[:, :, cover.alpha]
         if _is_clamped(groups[cover.holder]):
@@ -97,12 +100,7 @@ def fit_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float3
 
 def _margins(flat: npt.NDArray[np.bool_]) -> Float32Array:
     """(H, W) margins where alpha is flat: MARGIN at the edge, DEEP_MARGIN from DEPTH_PX on."""
-    depth = np.zeros(flat.shape, np.float32)
-    inside = flat
-    for _ in range(DEPTH_PX):
-        depth += inside
-        padded = np.pad(inside, 1, mode="edge")
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    depth = depths_of(flat, DEPTH_PX)
     return np.where(flat, MARGIN + (DEEP_MARGIN - MARGIN) * (depth - 1) / (DEPTH_PX - 1), 0).astype(np.float32)
 
 
