@@ -114,6 +114,22 @@ def adam_step(
     factor: float,
     threads: int,
 ) -> None: ...
+def add_grain(
+    values: npt.NDArray[np.float32],
+    settings: tuple[int, int, int, int],
+    factors: npt.NDArray[np.float32],
+    column: int,
+    row: int,
+    threads: int,
+) -> None: ...
+def add_grain_at(
+    values: npt.NDArray[np.float32],
+    settings: tuple[int, int, int, int],
+    factors: npt.NDArray[np.float32],
+    columns: npt.NDArray[np.uint32],
+    rows: npt.NDArray[np.uint32],
+    threads: int,
+) -> None: ...
 
 class CodedLattice:
     def __init__(

@@ -33,10 +33,11 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "upkeep": ("device.cuh",),
     "growth": ("device.cuh", "partial_sums.cuh"),
     "averages": (),
+    "grain": ("grain_noise.h",),
 }
 """Families, one .cu file each, and the headers inserted before it, in order."""
 
-SHARED: Final = frozenset({"adam_update.h", "gaussian_math.h", "loss_terms.h"})
+SHARED: Final = frozenset({"adam_update.h", "gaussian_math.h", "grain_noise.h", "loss_terms.h"})
 """Headers of native/shared, which the C++ engine includes too."""
 
 _OPTIONS: Final = {

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gscodec.cuda.averages import DeviceAverage, to_codes
 from gscodec.cuda.estimates import check_room
+from gscodec.cuda.grain import add_grain
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.transfer import row_strips, to_host, travelling
 from gscodec.decoding.automatic import thumbnail_lattice
@@ -139,7 +140,8 @@ class DevicePainting:
         return scene
 
     def _add_grain(self, values: Array, first_row: int) -> None:
-        self._request.add_grain(values, first_row, self._groups, self.runtime.xp)
+        if self._request.grain:
+            add_grain(self.runtime, values, self._request.grain, self._groups, self._request.grain_grid, first_row)
 
     def _as_floats(self, out: Array) -> "_Floats":
         return _Floats(self.runtime, out, self._output)

@@ -314,7 +314,7 @@ class IgsImage:
     def _asked(
         self, level: int, part: Region, shown: tuple[int, int], dtype: npt.DTypeLike | None
     ) -> tuple[Request, Output]:
-        request = Request(level, part, shown, self._budget(), self.grain)
+        request = Request(level, part, shown, self._budget(), self.grain, self._store.backend.threads)
         return request, output_for(self.groups, dtype, has_grain=bool(request.grain))
 
     def _budget(self) -> WorkBudget:

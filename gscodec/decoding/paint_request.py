@@ -32,6 +32,7 @@ class Request:
     size: tuple[int, int]  # (height, width)
     budget: WorkBudget
     grain: tuple[Grain, ...] = ()  # to add to the result
+    threads: int = 0  # CPU threads that add it; 0 means one per processor
 
     @property
     def steps(self) -> tuple[float, float]:
@@ -43,10 +44,15 @@ class Request:
         """Whether the result is reduced along an axis."""
         return self.size[0] < self.region[3] or self.size[1] < self.region[2]
 
-    def add_grain(self, values: Any, first_row: int, groups: tuple[ChannelGroup, ...], xp: Any = np) -> None:
-        """Add grain to float32 rows (h, width, C) of the result, in place; arrays of the module xp."""
+    @property
+    def grain_grid(self) -> GrainGrid:
+        """Place of the result among the pixels of the whole picture at that size."""
+        return GrainGrid.of(self.region, self.size)
+
+    def add_grain(self, values: Array, first_row: int, groups: tuple[ChannelGroup, ...]) -> None:
+        """Add grain to float32 rows (h, width, C) of the result, in place."""
         if self.grain:
-            add_grain(values, self.grain, groups, GrainGrid.of(self.region, self.size), first_row, xp)
+            add_grain(values, self.grain, groups, self.grain_grid, first_row, self.threads)
 
 
 @dataclass(frozen=True)

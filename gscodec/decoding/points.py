@@ -42,7 +42,7 @@ def sample_points(
 
     store.with_spare(fill)
     values = to_values(result, store.reader.groups)
-    add_grain_at(values, points, grain, store.reader.groups)
+    add_grain_at(values, points, grain, store.reader.groups, store.backend.threads)
     return values
 
 
@@ -65,7 +65,9 @@ def sample_points_to_device(
                 out[runtime.upload(which)] = part
         values_in_place(runtime, out, store.reader.groups)
         if grain:
-            add_grain_at(out, runtime.upload(points), grain, store.reader.groups, runtime.xp)
+            from gscodec.cuda import grain as device_grain
+
+            device_grain.add_grain_at(runtime, out, runtime.upload(points), grain, store.reader.groups)
 
 
 def _fetched(store: SceneStore, lod: int, rects: list[tuple[TileRect, Which]]) -> Iterator[tuple[TileRect, Which]]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.cuda import averages, binning, blending, fitting, growth, sources, unpacking, upkeep
+from gscodec.cuda import averages, binning, blending, fitting, grain, growth, sources, unpacking, upkeep
 from gscodec.cuda.blending import Real, Strides
 from gscodec.cuda.nvrtc import ARCHITECTURES, KernelRefused, Nvrtc, Usage, compile_usage, installed
 from gscodec.cuda.runtime import Array, Define, Kernel, PlainStaging, PlainStep
@@ -168,6 +168,8 @@ def _noted(shapes: Iterable[tuple[int, int, Real]], codes: tuple[int, int] = (3,
         notes.kernel("upkeep", entry, **upkeep.DEFINES)
     for entry in sources.entries("growth"):
         notes.kernel("growth", entry, **growth.DEFINES)
+    for entry in sources.entries("grain"):
+        notes.kernel("grain", entry, **grain.DEFINES)
     for macros in averages.CODES.values():
         for entry in sources.entries("averages"):
             notes.kernel("averages", entry, **averages.DEFINES, **macros)

@@ -15,7 +15,7 @@ class CReader:
     def __init__(self, library: Path) -> None:
         self._library = lib = ctypes.CDLL(str(library))
         lib.fuzz_open.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-        lib.fuzz_open.restype = lib.fuzz_read.restype = ctypes.c_char_p
+        lib.fuzz_open.restype = lib.fuzz_read.restype = lib.fuzz_grain.restype = ctypes.c_char_p
         lib.fuzz_read.argtypes = [ctypes.c_uint32]
         lib.fuzz_blend.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p]
         lib.fuzz_blend.restype = lib.fuzz_close.restype = None
@@ -33,6 +33,10 @@ class CReader:
     def n_lods(self) -> int:
         """Levels of detail of the open file."""
         return int(self._library.fuzz_lods())
+
+    def grain(self) -> str:
+        """The chunk GRAN, where there is one."""
+        return str(self._library.fuzz_grain().decode())
 
     def read(self, lod: int) -> str:
         """All Gaussians of a level."""

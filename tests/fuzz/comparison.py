@@ -141,6 +141,9 @@ class ReaderComparison:
         if found.opened != in_c:
             facts = f"{found.opened or 'no error'}, in C {in_c or 'none'}"
             report.findings.append(f"disagreement: opens with {facts}")
+        grain, in_c_grain = next(iter(found.beside), ""), "" if in_c else self._c.grain()
+        if not in_c and grain != in_c_grain:
+            report.findings.append(f"disagreement: grain with {grain or 'no error'}, in C {in_c_grain or 'none'}")
         for lod, fault in found.levels.items():
             if not in_c and (of_level := self._c.read(lod)) != fault:
                 facts = f"{fault or 'no error'}, in C {of_level or 'none'}"
@@ -252,7 +255,7 @@ class _Reading:
     """Errors of the Python reader, "" for what goes well."""
 
     opened: str
-    beside: tuple[str, ...] = ()  # of profile, texts and metadata
+    beside: tuple[str, ...] = ()  # of grain, profile, texts and metadata
     levels: dict[int, str] = field(default_factory=dict)  # of the finest level, the coarsest, and one between
     truncated: bool = False
     available: tuple[int, ...] = ()
@@ -278,7 +281,13 @@ def _read(data: bytes, *, deep: bool = False) -> _Reading:
 
 def _beside(reader: IgsReader) -> list[Callable[[], object]]:
     """What is read of a file beside its Gaussians."""
-    return [lambda: reader.icc, lambda: reader.meta, lambda: reader.files, lambda: reader.metadata]
+    return [
+        lambda: reader.grain,
+        lambda: reader.icc,
+        lambda: reader.meta,
+        lambda: reader.files,
+        lambda: reader.metadata,
+    ]
 
 
 def _in_set(where: str) -> str:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grain_oracle import grained as expected_of
+from grain_oracle import hash_noise
 
-from gscodec.image.grain import GrainGrid, add_grain, add_grain_at, hash_noise
-from gscodec.model.channels import AlphaMode, ChannelGroup
+from gscodec.image.grain import GrainGrid, add_grain, add_grain_at
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 from gscodec.model.grain import Grain
 
 SPEC = Path(__file__).parents[2] / "spec" / "igs.md"
@@ -86,6 +88,34 @@ def test_parts_have_the_noise_of_the_whole() -> None:
     there = values[rows, columns]
     add_grain_at(there, points, [grain], RGB)
     assert np.array_equal(there, whole[rows, columns])
+
+
+@pytest.mark.parametrize("side", [0, 5, 16])
+@pytest.mark.parametrize("independence", [0, 90, 255])
+@pytest.mark.parametrize("steps", [(1.0, 1.0), (0.4, 1.0), (3.0, 1.5)])
+def test_grain_is_the_oracle_s(side: int, independence: int, steps: tuple[float, float]) -> None:
+    groups = (ChannelGroup("data", Role.DATA, 1), ChannelGroup("color", n_channels=4, alpha=AlphaMode.STRAIGHT))
+    draw = np.random.default_rng(side)
+    grain = Grain(1, side, independence, (0, 255, 30, 90, 10, 160, 40, 80))
+    values = draw.uniform(-0.1, 1.1, (70, 45, 5)).astype(np.float32)
+    grid = GrainGrid(-3, 2**32 - 30, *steps)
+    found = grained(grain, values, grid, groups)
+    rows, columns = np.mgrid[:70, :45].reshape(2, -1)
+    expected = expected_of(
+        values.reshape(-1, 5).astype(float), columns + grid.column, rows + grid.row, grain, [1, 2, 3], steps
+    )
+    np.testing.assert_allclose(found.reshape(-1, 5), expected, atol=2e-6)
+    strided = np.repeat(values, 2, axis=1)[:, ::2]
+    add_grain(strided, [grain], groups, grid, 0)
+    assert np.array_equal(strided, found)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_do_not_matter(threads: int) -> None:
+    values = flat(0.4, 130, 33)
+    result = values.copy()
+    add_grain(result, [Grain(0, 3, 90, (60,) * 8)], RGB, GrainGrid(), 0, threads)
+    assert np.array_equal(result, grained(Grain(0, 3, 90, (60,) * 8), values))
 
 
 def test_regions_of_other_sizes_lie_on_the_grid_of_the_whole() -> None:

@@ -10,5 +10,6 @@ void bind_fit(nanobind::module_& m);
 void bind_feature_system(nanobind::module_& m);
 void bind_pages(nanobind::module_& m);
 void bind_records(nanobind::module_& m);
+void bind_grain(nanobind::module_& m);
 
 }  // namespace gscodec

@@ -31,4 +31,5 @@ NB_MODULE(_engine, m) {
     bind_feature_system(m);
     bind_pages(m);
     bind_records(m);
+    bind_grain(m);
 }

@@ -16,6 +16,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static double features[3 * MAX_CHANNELS];
     if (!*fuzz_open(data, size)) {
+        fuzz_grain();
         const double w = fuzz_width(), h = fuzz_height(), points[6] = {w * 0.3, h * 0.7, w, h, 0.5, 0.5};
         for (uint32_t lod = 0; lod < fuzz_lods(); lod++) {
             if (*fuzz_read(lod) || fuzz_gaussians() > MAX_BLENDED) continue;

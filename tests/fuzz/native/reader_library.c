@@ -82,6 +82,12 @@ const char *fuzz_open(const uint8_t *data, size_t size) {
     return error_name;
 }
 
+const char *fuzz_grain(void) {
+    memset(error_name, 0, sizeof error_name);
+    if (!setjmp(escape)) igs_read_grain(&file);
+    return error_name;
+}
+
 const char *fuzz_read(uint32_t lod) {
     memset(error_name, 0, sizeof error_name);
     fuzz_free(set.gaussian);
