@@ -1,16 +1,20 @@
 """Noise of a source, and the part of it that a finished file lacks and stores as grain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.decoding.image import IgsImage
 from gscodec.encoding.grain_estimate import BLOCK_PX, GrainEstimate
 from gscodec.encoding.job import Job
+from gscodec.image.alpha import covers
 from gscodec.image.levels import to_unit
 from gscodec.image.regions import Rect, RegionSource
 from gscodec.image.stack import ImageStack
+from gscodec.model.channels import ChannelGroup
+from gscodec.model.gaussians import Float32Array
 from gscodec.model.grain import Grain
 
 AREAS: Final = 4
@@ -25,12 +29,8 @@ def source_grain(stack: ImageStack | RegionSource) -> tuple[Grain, ...]:
     estimate = GrainEstimate(stack.groups)
     if estimate.applies:
         for area in measured_areas(*_size(stack)):
-            if isinstance(stack, ImageStack):
-                samples = stack.samples[area.slices()]
-                estimate.add(samples, samples, None if stack.visible is None else stack.visible[area.slices()])
-            else:
-                samples = stack.read(area)
-                estimate.add(samples, samples)
+            samples, mask = _source_part(stack, area)
+            estimate.add(samples, samples, _seen(samples, stack.groups, mask))
     return estimate.grains
 
 
@@ -43,15 +43,32 @@ def lacking_grain(job: Job, data: bytes) -> tuple[Grain, ...]:
             region = (area.x0, area.y0, area.width, area.height)
             decoded = np.clip(to_unit(image.render(region=region), groups), 0, 1)
             samples = job.samples[area.slices()] if job.regions is None else job.regions.read(area)
-            shown = None if job.visible is None else job.visible[area.slices()]
-            estimate.add(samples - decoded, decoded, shown)
+            mask = None if job.visible is None else job.visible[area.slices()]
+            estimate.add(samples - decoded, decoded, _seen(samples, groups, mask))
     return estimate.grains
+
+
+def _source_part(stack: ImageStack | RegionSource, area: Rect) -> tuple[Float32Array, npt.NDArray[np.bool_] | None]:
+    """Samples of an area, and its pixels that a mask shows; None means all."""
+    if not isinstance(stack, ImageStack):
+        return stack.read(area), None
+    return stack.samples[area.slices()], None if stack.visible is None else stack.visible[area.slices()]
 
 
 def measured_areas(height: int, width: int) -> Iterator[Rect]:
     """Areas that stand for a picture: evenly spread, or all of it where it is small."""
     rows, columns = _spread(height), _spread(width)
     return (Rect(x0, y0, x1, y1) for y0, y1 in rows for x0, x1 in columns)
+
+
+def _seen(
+    samples: Float32Array, groups: Sequence[ChannelGroup], mask: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_] | None:
+    """Bool (h, w), pixels that a mask shows and no alpha hides; None means all."""
+    for cover in covers(groups):
+        opaque = samples[..., cover.alpha] > 0
+        mask = opaque if mask is None else mask & opaque
+    return mask
 
 
 def _spread(length: int) -> list[tuple[int, int]]:

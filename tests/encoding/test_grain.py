@@ -1,5 +1,7 @@
 """The encoder finds the noise of a picture, and takes neither texture nor a clean picture for noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -121,6 +123,30 @@ def test_fixed_size_profiles_reserve_its_bytes(noisy: Pixels) -> None:
         assert result.target_met
         with gscodec.open(result.data) as image:
             assert len(image.grain) == 1
+
+
+def test_what_an_alpha_or_a_mask_hides_does_not_count(noisy: Pixels) -> None:
+    opaque = np.full((128, 192, 1), 255, np.uint8)
+    opaque[:, 100:] = 0
+    covered = np.where(opaque > 0, noisy, 77)
+    (grain,) = source_grain(from_array(np.concatenate([covered, opaque], axis=2)))
+    assert np.mean(grain.strengths) * STRENGTH_UNIT == pytest.approx(0.04, rel=0.15)
+    (masked,) = source_grain(replace(from_array(covered), visible=opaque[..., 0] > 0))
+    assert masked == grain
+
+
+def test_pictures_in_blocks_and_stacks_have_grain(noisy: Pixels) -> None:
+    blocks = encode(noisy, size=6000, preset="fast", steps=4, block=64)
+    groups = (ChannelGroup("ao", Role.AO, 1), ChannelGroup("albedo", Role.ALBEDO, 3))
+    samples = np.concatenate([np.full((128, 192, 1), 0.5), noisy / 255], axis=2).astype(np.float32)
+    stack = encode(ImageStack(samples, groups), size=6000, preset="fast", steps=4)
+    for result, group in ((blocks, 0), (stack, 1)):
+        with gscodec.open(result.data) as image:
+            (grain,) = image.grain
+            assert grain.group == group
+            assert np.mean(grain.strengths) * STRENGTH_UNIT == pytest.approx(0.04, rel=0.2)
+    with gscodec.open(stack.data) as image, gscodec.open(stack.data, grain=False) as plain:
+        assert np.array_equal(image.render()[..., 0], plain.render()[..., 0])
 
 
 def test_large_pictures_are_measured_in_areas_all_over_them() -> None:
