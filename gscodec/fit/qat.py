@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.fit.features import Features, features_of
+from gscodec.fit.holes import without_holes
 from gscodec.fit.lattices import (
     TYPICAL_SHARE,
     Steps,
@@ -171,6 +172,9 @@ def _shaped(
         training.run(first, last, on_step)
     trained = training.gaussians()
     shapes = task.snap(trained, lattice, generations_of(task.lods.counts))
+    if task.around is None:  # the tiles of a block may be its neighbours'
+        filled = without_holes(task.rasterizer, shapes, task.grid)
+        shapes = shapes if filled is shapes else task.snap(filled, lattice, generations_of(task.lods.counts))
     return features_of(task, replace(shapes, features=trained.features))
 
 
