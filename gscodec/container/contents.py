@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CoarserSet:
-    """A coarser set of a file, encoded for itself."""
-
-    data: bytes  # chunk CSET: of `pack` with `is_coarser`
-    n_lods: int
-    scale_log2: int  # binary logarithm of the side of its pixels, px of the picture
-
-
-@dataclass(frozen=True)
 class Contents:
     """Input of `pack`. Gaussians are ordered by generation; pack sorts them within each generation."""
 
@@ -38,6 +29,4 @@ class Contents:
     lattice: Lattice | None = None  # quantiser steps of the quantised profiles; None is profile `f16`
     files: "tuple[FileEntry, ...]" = ()  # source files; empty for a single plain picture
     metadata: "Metadata | None" = None  # metadata of the source
-    coarser: tuple[CoarserSet, ...] = ()  # coarsest first
-    is_coarser: bool = False  # of a coarser set itself; `grid` has then the size of its own pixels
     grain: tuple[Grain, ...] = ()  # film grain to add when decoding; not stored in profile `small`

@@ -94,6 +94,17 @@ def pack_small(contents: Contents, described: Mapping[bytes, bytes | None]) -> t
     return data + crc32c(data).to_bytes(CRC_BYTES, "little"), dequantize(codes, lattice, np.zeros(n, np.int64))
 
 
+def without_shared(data: bytes) -> bytes:
+    """A small file as a coarser set: without channel groups and everything else that is not of its Gaussians."""
+    values, at = SMALL_HEADER.unpack(data), SMALL_HEADER.size
+    for _ in range(values["n_extras"]):
+        at += SMALL_EXTRA.size + SMALL_EXTRA.unpack(data, at)["stored_size"]
+    body = data[at:-CRC_BYTES]
+    values.update(layout=0, n_extras=0, file_size=SMALL_HEADER.size + len(body) + CRC_BYTES)
+    kept = SMALL_HEADER.pack(values) + body
+    return kept + crc32c(kept).to_bytes(CRC_BYTES, "little")
+
+
 def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
     """Size in bytes of the file of `pack_small`, even if it is above MAX_SMALL_BYTES."""
     return int(_parts(contents, described)[0]["file_size"])
@@ -108,8 +119,8 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     lattice = lattice_of(steps, grid, n, contents.groups)
     codes = quantize(contents.gaussians, lattice, grid, np.zeros(n, np.int64))
     codes = codes[np.argsort(codes.cells, kind="stable")]
-    layout = 0 if contents.is_coarser else layout_of(contents.groups)
-    channels = None if layout or contents.is_coarser else pack_channels(contents.groups, grid.background)
+    layout = layout_of(contents.groups)
+    channels = None if layout else pack_channels(contents.groups, grid.background)
     raw = {CHAN: channels, **described}
     extras = [StoredChunk.deflated(fourcc, data) for fourcc in EXTRAS if (data := raw.get(fourcc))]
     body = b"".join(map(_packed_extra, extras)) + bytes(steps.feature_step)

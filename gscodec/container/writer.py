@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.container.contents import CoarserSet, Contents
+from gscodec.container.contents import Contents
 from gscodec.container.small import pack_small, small_size
 from gscodec.errors import InvalidArgument
 from gscodec.format.chunks import StoredChunk, assemble
@@ -16,15 +16,12 @@ from gscodec.format.grain import pack_grain
 from gscodec.format.groups import check_groups
 from gscodec.format.layout import (
     CHAN,
-    CODEC_NONE,
-    CSET,
     EXIF,
     FILE,
     GAUS,
     GRAN,
     HEADER,
     ICCP,
-    KNOWN_CHUNKS,
     LOD_ROW,
     LODS,
     META,
@@ -80,44 +77,17 @@ def pack(contents: Contents) -> bytes:
     boxes = page_boxes(pages.gaussians, contents.lods, contents.grid, source.starts)
     index = _index_chunks(contents, profile.layout, boxes, crcs, pages.lengths)
     described = _described(contents)
-    chunks = (
-        []
-        if contents.is_coarser
-        else [StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background))]
-    )
+    chunks = [StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background))]
     for fourcc in (FILE, ICCP, TAGS):
         chunks += _optional(fourcc, described[fourcc])
     if contents.grain:
         chunks.append(_grain_chunk(contents.grain, contents.groups))
-    chunks += _coarser_chunks(contents.coarser)
     tables = [StoredChunk.plain(LODS, pack_lods(contents.lods)), *([] if pages.quan is None else [pages.quan]), *index]
     chunks += sorted(tables, key=lambda chunk: SET_CHUNKS.index(chunk.fourcc))
     chunks.append(StoredChunk.plain(GAUS, pages.data))
     for fourcc in (EXIF, XMP, META):
         chunks += _optional(fourcc, described[fourcc])
     return _assemble(contents, profile.layout, chunks)
-
-
-def pack_coarser(contents: Contents, scale_log2: int) -> CoarserSet:
-    """A coarser set for a file, of contents on the grid of its own pixels, with nothing beside Gaussians.
-
-    Raises:
-        InvalidArgument: as `pack`.
-    """
-    return CoarserSet(pack(replace(contents, is_coarser=True)), len(contents.lods), scale_log2)
-
-
-def _coarser_chunks(sets: Sequence[CoarserSet]) -> list[StoredChunk]:
-    critical = int(KNOWN_CHUNKS[CSET])
-    return [
-        StoredChunk(CSET, critical, CODEC_NONE, part.data, len(part.data), part.n_lods, part.scale_log2)
-        for part in sets
-    ]
-
-
-def coarser_bytes(sets: Sequence[CoarserSet]) -> int:
-    """Bytes that coarser sets add to a file, including their entries in the table of contents."""
-    return sum(TOC_ENTRY.size + len(part.data) for part in sets)
 
 
 def _described(contents: Contents) -> dict[bytes, bytes | None]:
@@ -212,8 +182,6 @@ def file_size(
     profile: FixedSizeProfile = F16,
     record_bytes: int | None = None,
     metadata: Metadata | None = None,
-    coarser: Sequence[CoarserSet] = (),
-    is_coarser: bool = False,
     grain: Sequence[Grain] = (),
 ) -> int:
     """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`.
@@ -235,9 +203,8 @@ def file_size(
     tree = tree_bytes(counts, page_size, n_pages, code)
     return (
         HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(code, coarser=is_coarser)) + len(optional) + bool(tree))
-        + (0 if is_coarser else len(pack_channels(groups, grid.background)))
-        + coarser_bytes(coarser)
+        + TOC_ENTRY.size * (len(required_chunks(code)) + len(optional) + bool(tree))
+        + len(pack_channels(groups, grid.background))
         + lods_bytes(len(counts))
         + tree
         + pagi_bytes(n_pages, code)

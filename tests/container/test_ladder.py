@@ -9,11 +9,12 @@ from random_contents import MakeContents
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
+from gscodec.container.rewrite import CoarserSet, chunks_of, coarser_set, with_coarser
 from gscodec.container.validate import Severity, validate
-from gscodec.container.writer import file_size, pack, pack_coarser
+from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, TruncatedStream, UnsupportedVersion
-from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.chunks import assemble
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import CHAN, CSET, HEADER, LODS
 from gscodec.model.gaussians import LodTable, Window
@@ -41,27 +42,32 @@ def parts_(make_contents: MakeContents) -> tuple[Contents, Contents, Contents]:
     return finest, middle, least
 
 
-@pytest.fixture(name="whole")
-def whole_(parts: tuple[Contents, Contents, Contents]) -> Contents:
+@pytest.fixture(name="sets")
+def sets_(parts: tuple[Contents, Contents, Contents]) -> list[CoarserSet]:
+    """The coarser sets."""
+    return [coarser_set(pack(parts[2]), 3), coarser_set(pack(parts[1]), 1)]
+
+
+@pytest.fixture(name="data")
+def data_(parts: tuple[Contents, Contents, Contents], sets: list[CoarserSet]) -> bytes:
     """A file of all three."""
-    finest, middle, least = parts
-    return replace(finest, coarser=(pack_coarser(least, 3), pack_coarser(middle, 1)), meta={"a": 1})
+    return with_coarser(pack(replace(parts[0], meta={"a": 1})), sets)
 
 
 def test_each_level_is_that_of_its_set_on_the_grid_of_the_file(
-    parts: tuple[Contents, Contents, Contents], whole: Contents
+    parts: tuple[Contents, Contents, Contents], sets: list[CoarserSet], data: bytes
 ) -> None:
-    data = pack(whole)
-    counts = whole.lods.counts
-    size = file_size(whole.grid, whole.groups, counts, None, whole.meta, whole.page_size, coarser=whole.coarser)
-    assert size == len(data)
+    alone = pack(replace(parts[0], meta={"a": 1}))
+    assert len(data) == len(alone) + sum(part.n_bytes for part in sets)
+    assert with_coarser(data, []) == alone
+    assert with_coarser(alone, []) == alone
     assert validate(data) == []
     reader = IgsReader(data)
     assert (reader.n_lods, reader.available_lods, reader.n_sets) == (6, tuple(range(6)), 3)
     assert [reader.count(lod) for lod in range(6)] == [300, 150, 75, 60, 30, 14]
-    alone = [IgsReader(pack(part)) for part in parts]
+    readers = [IgsReader(pack(part)) for part in parts]
     for lod, (number, own, scale) in enumerate([(0, 0, 1), (0, 1, 1), (0, 2, 1), (1, 0, 2), (1, 1, 2), (2, 0, 8)]):
-        found, expected = reader.read(lod), alone[number].read(own)
+        found, expected = reader.read(lod), readers[number].read(own)
         np.testing.assert_array_equal(found.means, expected.means * scale)
         np.testing.assert_array_equal(found.inv_scales, expected.inv_scales / scale)
         np.testing.assert_array_equal(found.features, expected.features)
@@ -76,8 +82,7 @@ def test_each_level_is_that_of_its_set_on_the_grid_of_the_file(
     ]
 
 
-def test_a_region_is_that_of_the_whole_and_reads_one_set(whole: Contents) -> None:
-    data = pack(whole)
+def test_a_region_is_that_of_the_whole_and_reads_one_set(data: bytes) -> None:
     oracle = ReferenceRasterizer()
     for lod in range(6):
         with open_igs(data, device="reference") as image:
@@ -90,8 +95,7 @@ def test_a_region_is_that_of_the_whole_and_reads_one_set(whole: Contents) -> Non
         np.testing.assert_allclose(region, expected[50:80, 70:110], rtol=0, atol=1e-5)
 
 
-def test_every_cut_shows_the_levels_that_have_arrived(whole: Contents) -> None:
-    data = pack(whole)
+def test_every_cut_shows_the_levels_that_have_arrived(data: bytes) -> None:
     reader = IgsReader(data)
     ends = [reader.prefix_size(lod) for lod in range(6)]
     first = next(chunk.offset for chunk in reader.chunks if chunk.fourcc == CSET)
@@ -111,36 +115,18 @@ def test_every_cut_shows_the_levels_that_have_arrived(whole: Contents) -> None:
                     cut.read(lod)
 
 
-def test_faults_of_a_coarser_set_are_its_own(whole: Contents) -> None:
-    data = bytearray(pack(whole))
-    reader = IgsReader(bytes(data))
+def test_faults_of_a_coarser_set_are_its_own(data: bytes) -> None:
+    reader = IgsReader(data)
     chunk = [chunk for chunk in reader.chunks if chunk.fourcc == CSET][1]
-    data[chunk.offset + chunk.stored_size - 1] ^= 1  # the last page of LOD 3
-    damaged = IgsReader(bytes(data))
+    changed = bytearray(data)
+    changed[chunk.offset + chunk.stored_size - 1] ^= 1  # the last page of LOD 3
+    damaged = IgsReader(bytes(changed))
     np.testing.assert_array_equal(damaged.read(0).means, reader.read(0).means)
     np.testing.assert_array_equal(damaged.read(4).means, reader.read(4).means)
     with pytest.raises(GsCodecError, match="coarser set 1: page 11 does not match"):
         damaged.read(3)
-    issues = validate(bytes(data))
+    issues = validate(bytes(changed))
     assert [(issue.severity, issue.where) for issue in issues] == [(Severity.ERROR, "set 1 page 11")]
-
-
-def chunks_of(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
-    """Header values and chunks of a file."""
-    reader = IgsReader(data)
-    values = {field.name: getattr(reader.header, field.name) for field in HEADER.fields}
-    return values, [
-        StoredChunk(
-            c.fourcc,
-            c.flags,
-            c.codec,
-            data[c.offset : c.offset + c.stored_size],
-            c.raw_size,
-            c.n_lods,
-            c.scale_log2,
-        )
-        for c in reader.chunks
-    ]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +144,10 @@ def chunks_of(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
     ],
 )
 def test_sets_that_do_not_fit_are_refused(
-    parts: tuple[Contents, Contents, Contents], whole: Contents, fault: str, error: type[GsCodecError]
+    parts: tuple[Contents, Contents, Contents], data: bytes, fault: str, error: type[GsCodecError]
 ) -> None:
-    values, chunks = chunks_of(pack(whole))
+    values, chunks = chunks_of(data)
+    own, inner = chunks_of(pack(parts[1]))
     kinds = [chunk.fourcc for chunk in chunks]
     at = len(kinds) - 1 - kinds[::-1].index(CSET)
     match fault:
@@ -178,26 +165,26 @@ def test_sets_that_do_not_fit_are_refused(
             stored = pack(parts[1])
             chunks[at] = replace(chunks[at], stored=stored, raw_size=len(stored))
         case "in itself":
-            stored = pack(replace(parts[1], is_coarser=True, coarser=whole.coarser[:1]))
+            stored = assemble(own, [chunks[at], *inner[1:]])
             chunks[at] = replace(chunks[at], stored=stored, raw_size=len(stored))
         case "short":
             stored = chunks[at].stored + b"x"
             chunks[at] = replace(chunks[at], stored=stored, raw_size=len(stored))
         case "another profile":
-            changed = bytearray(pack(replace(parts[1], is_coarser=True)))
+            changed = bytearray(chunks[at].stored)
             changed[HEADER.offsets["profile"]] = 1
             n = HEADER.size + 28 * changed[HEADER.offsets["chunk_count"]]
             changed[60:64] = crc32c(bytes(changed[:60] + changed[64:n])).to_bytes(4, "little")
             chunks[at] = replace(chunks[at], stored=bytes(changed))
-    data = assemble(values, chunks)
+    made = assemble(values, chunks)
     with pytest.raises(error):
-        IgsReader(data).read(3)
-    assert any(issue.severity is Severity.ERROR for issue in validate(data))
+        IgsReader(made).read(3)
+    assert any(issue.severity is Severity.ERROR for issue in validate(made))
 
 
-def test_drafts_are_refused_by_name(whole: Contents) -> None:
-    for contents in (replace(whole, coarser=()), whole):
-        data = bytearray(pack(contents))
-        data[HEADER.offsets["version_minor"]] = 5
+def test_drafts_are_refused_by_name(data: bytes) -> None:
+    for whole in (with_coarser(data, []), data):
+        draft = bytearray(whole)
+        draft[HEADER.offsets["version_minor"]] = 5
         with pytest.raises(UnsupportedVersion, match=r"old\.igs: version 1\.5 is a draft .* encode the picture again"):
-            IgsReader(bytes(data), "old.igs")
+            IgsReader(bytes(draft), "old.igs")

@@ -20,7 +20,8 @@ from PIL import Image
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
-from gscodec.container.writer import pack, pack_coarser
+from gscodec.container.rewrite import coarser_set, with_coarser
+from gscodec.container.writer import pack
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
@@ -138,8 +139,8 @@ def coded_sloped() -> bytes:
     return pack(replace(contents, lattice=replace(contents.lattice, feature_slope=24)))
 
 
-def ladder(contents: Contents) -> Contents:
-    """With two coarser sets: one of profile `small`, and one of the profile and the groups of the file."""
+def ladder(contents: Contents) -> bytes:
+    """A file with two coarser sets: one of profile `small`, and one of the profile and the groups of the file."""
     height, width = contents.grid.height, contents.grid.width
     n_channels, background = contents.gaussians.n_channels, contents.grid.background
     sets = []
@@ -154,25 +155,25 @@ def ladder(contents: Contents) -> Contents:
             part = packed_of(part, 22, (5, 4, *(6,) * n_channels), np.eye(n_channels))
         elif contents.lattice is not None:
             part = coded_of(part, 3, np.eye(n_channels))
-        sets.append(pack_coarser(part, scale_log2))
-    return replace(contents, coarser=tuple(sets))
+        sets.append(coarser_set(pack(part), scale_log2))
+    return with_coarser(pack(contents), sets)
 
 
 def ladder_coded() -> bytes:
     """Profile `coded`: five levels in three sets, with metadata on both sides of them."""
-    contents = ladder(coded_of(contents_of(33, (40, 110), 3, (90, 70), 32), 4, np.eye(3)))
-    return pack(replace(contents, icc=b"not a real profile " * 9, meta={"encoder": "golden"}))
+    contents = coded_of(contents_of(33, (40, 110), 3, (90, 70), 32), 4, np.eye(3))
+    return ladder(replace(contents, icc=b"not a real profile " * 9, meta={"encoder": "golden"}))
 
 
 def ladder_f16() -> bytes:
     """Profile `f16`: several groups, pages of one Gaussian."""
     groups = (ChannelGroup("color", n_channels=3, source="a.png"), ChannelGroup("height", Role.HEIGHT, 1))
-    return pack(ladder(replace(contents_of(34, (60,), 4, (33, 200), 1), groups=groups)))
+    return ladder(replace(contents_of(34, (60,), 4, (33, 200), 1), groups=groups))
 
 
 def ladder_packed() -> bytes:
     """Profile `packed`."""
-    return pack(ladder(packed_of(contents_of(35, (30, 80), 3, (64, 48), 20), 24, (6, 5, 7, 7, 7), np.eye(3))))
+    return ladder(packed_of(contents_of(35, (30, 80), 3, (64, 48), 20), 24, (6, 5, 7, 7, 7), np.eye(3)))
 
 
 def made_ladder_cut() -> bytes:
