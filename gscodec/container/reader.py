@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from gscodec.container.one_piece import Shared
 from gscodec.container.small import open_preamble
@@ -33,6 +36,9 @@ from gscodec.model.grain import Grain
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 from gscodec.profiles.base import StoredPages
+
+_TILE_BYTES: Final = 40
+"""Peak bytes of memory per tile of which it is found out which levels have arrived."""
 
 
 class IgsReader:
@@ -144,6 +150,14 @@ class IgsReader:
         first = 0 if number == 0 else self.header.lod_count + sum(c.n_lods for c in self._coarser[: number - 1])
         n = self._coarser[number - 1].n_lods if number else self.header.lod_count
         return range(first, first + n)
+
+    def is_prefix(self, lod: int) -> bool:
+        """Whether a LOD is a part of its set.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+        """
+        return self._place(lod)[1] > 0
 
     def scale_of(self, number: int) -> int:
         """Side of the pixels that a set was made of, px of the picture."""
@@ -370,6 +384,41 @@ class IgsReader:
         """
         part, own = self._complete(lod)
         return part.stored_pages(own, tile_rect)
+
+    def read_arrived(self, lod: int, tile_rect: TileRect) -> GaussianSet:
+        """`read_region` of a LOD that may be incomplete, without pages that have not arrived.
+
+        Tiles that `arrived_lods` has at this LOD have all of their Gaussians.
+
+        Raises:
+            GsCodecError: as `read_region`; TruncatedStream if not even the tables of its set have arrived.
+        """
+        number, own = self._place(lod)
+        return self.stored_set(number).stored_pages(own, tile_rect, only_arrived=True).unpack()
+
+    def arrived_lods(self, tile_rect: TileRect) -> npt.NDArray[np.int64]:
+        """(rows, columns) finest LOD of each tile of a half-open rectangle all of whose pages there have arrived.
+
+        A tile that has not even the coarsest has `n_lods`.
+
+        Raises:
+            LimitExceeded: the tiles take more memory than the limit.
+            GsCodecError: a set is damaged.
+        """
+        x0, y0, x1, y1 = tile_rect
+        self.limits.check_memory(
+            _TILE_BYTES * (y1 - y0) * (x1 - x0), f"{self.name}: levels of {x1 - x0}x{y1 - y0} tiles"
+        )
+        lods = np.full((y1 - y0, x1 - x0), self.n_lods, np.int64)
+        for number in reversed(range(self.n_sets)):
+            if not self.has_tables(number):
+                break
+            for lod in reversed(self.lods_of(number)):
+                arrived = self.stored_set(number).arrived(lod - self.lods_of(number)[0], tile_rect)
+                lods[arrived] = lod
+                if not arrived.any():
+                    break
+        return lods
 
     def read_region(self, lod: int, tile_rect: TileRect) -> GaussianSet:
         """A superset of the Gaussians of a LOD that reach a half-open tile rectangle (tx0, ty0, tx1, ty1).

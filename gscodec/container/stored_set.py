@@ -230,13 +230,37 @@ class StoredSet:
         s, (x0, y0, x1, y1) = self._scale_log2, tile_rect
         return x0 >> s, y0 >> s, -(-x1 >> s), -(-y1 >> s)
 
-    def stored_pages(self, lod: int, tile_rect: TileRect | None) -> StoredPages:
-        """As `IgsReader.stored_pages`, for a LOD of the set that is there."""
+    def arrived(self, lod: int, tile_rect: TileRect) -> npt.NDArray[np.bool_]:
+        """(rows, columns) tiles of the picture in a half-open rectangle all of whose pages of a LOD are there."""
+        x0, y0, x1, y1 = self._inner(tile_rect)
+        n_pages = self._pages.until(self.lods.count(lod))
+        ends = self._preamble.header.data_offset + self.pages.edges[1 : n_pages + 1]
+        missing = self.pages.boxes[:n_pages][ends > self._source.size] - np.array([x0, y0, x0, y0])
+        inside = (missing[:, :2] < [x1 - x0, y1 - y0]).all(axis=1) & (missing[:, 2:] >= 0).all(axis=1)
+        boxes = np.clip(missing[inside], 0, np.array([x1 - x0 - 1, y1 - y0 - 1] * 2))
+        counts = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.int64)  # differences along both axes
+        for rows, columns, step in ((1, 0, 1), (1, 2, -1), (3, 0, -1), (3, 2, 1)):
+            at = boxes[:, rows] + (rows == 3), boxes[:, columns] + (columns == 2)
+            np.add.at(counts, at, step)
+        whole: npt.NDArray[np.bool_] = counts.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] == 0
+        s = self._scale_log2
+        rows_of = (np.arange(tile_rect[1], tile_rect[3]) >> s) - y0
+        columns_of = (np.arange(tile_rect[0], tile_rect[2]) >> s) - x0
+        return np.asarray(whole[rows_of[:, None], columns_of], np.bool_)
+
+    def stored_pages(self, lod: int, tile_rect: TileRect | None, *, only_arrived: bool = False) -> StoredPages:
+        """As `IgsReader.stored_pages`, for a LOD of the set that is there.
+
+        Args:
+            only_arrived: whether pages that are not there are left out.
+        """
         n_pages = self._pages.until(self.lods.count(lod))
         if tile_rect is None:
             pages = self._pages.leading(n_pages)
         else:
             pages = self._pages.meeting(self._inner(tile_rect), n_pages)
+        if only_arrived:
+            pages = pages.ending_by(self._source.size - self._preamble.header.data_offset)
         n_gaussians = int(pages.sizes.sum())
         n_channels = self._preamble.header.n_channels
         need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * n_channels) + int(pages.lengths.sum())

@@ -18,6 +18,9 @@ GAUSSIANS_PER_PIXEL: Final = 0.5
 """Thumbnails of six pictures at an eighth of the sides have 33 to 61 dB against the average of all stored pixels, both
 at 0.5 and at 1, and 1 to 6 dB less at 0.25; at a sixteenth 31 to 53 dB, up to 2 dB more at 1, and some 2 less at
 0.25."""
+GAUSSIANS_PER_PIXEL_OF_SET: Final = 0.25
+"""The same of a level that is a whole set: as good as a prefix of twice as many Gaussians."""
+
 OVERSAMPLING: Final = 4
 
 Region = tuple[int, int, int, int]
@@ -71,8 +74,15 @@ def lod_for_size(reader: IgsReader, lods: Sequence[int], region: Region, size: t
     if not _is_smaller(region, size, 2):
         return lods[0]
     share = region_width * region_height / (reader.grid.width * reader.grid.height)
-    wanted = GAUSSIANS_PER_PIXEL * size[0] * size[1]
-    return next((lod for lod in reversed(lods) if _count(reader, lod) * share >= wanted), lods[0])
+    pixels = size[0] * size[1]
+    return next(
+        (lod for lod in reversed(lods) if _count(reader, lod) * share >= _wanted(reader, lod) * pixels), lods[0]
+    )
+
+
+def _wanted(reader: IgsReader, lod: int) -> float:
+    """Gaussians per pixel that a level needs."""
+    return GAUSSIANS_PER_PIXEL if reader.is_prefix(lod) else GAUSSIANS_PER_PIXEL_OF_SET
 
 
 def thumbnail_lattice(region: Region, size: tuple[int, int]) -> tuple[int, int]:

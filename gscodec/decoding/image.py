@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
+from gscodec.decoding.arrived import ArrivedStore
 from gscodec.decoding.automatic import Bounds, Region
 from gscodec.decoding.mips import meanings_of, mip_levels
 from gscodec.decoding.one_off import stays_on_cpu
@@ -237,6 +238,7 @@ class IgsImage:
         *,
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
+        available: bool = False,
         out: None = None,
     ) -> npt.NDArray[Any]: ...
 
@@ -250,6 +252,7 @@ class IgsImage:
         *,
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
+        available: bool = False,
         out: _Out,
     ) -> _Out: ...
 
@@ -262,6 +265,7 @@ class IgsImage:
         *,
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
+        available: bool = False,
         out: Any = None,
     ) -> Any:
         """The picture, or a region of it, at the stored or another size.
@@ -278,6 +282,9 @@ class IgsImage:
             size: (height, width) of the result in px; None means the region's own size.
             max_bytes: if lod is None, maximum number of bytes from the start of the file that the level may need.
             max_gaussians: if lod is None, maximum number of Gaussians of the level.
+            available: of a truncated file, such as one that is still arriving, show each tile of 16 x 16 px at the
+                finest level that has arrived there, and the background where none has. Not with `lod` or bounds, and
+                computed on the CPU.
             dtype: uint8 or uint16, over their full range, or float32: the unclamped blend, with float groups in the
                 source's units. None means the source's type: uint8 up to 8 bits, else uint16 or float32; depths other
                 than 8 and 16 then use only the values of that depth (`gscodec.image.to_native`).
@@ -300,6 +307,12 @@ class IgsImage:
         bounds = _bounds(lod, max_bytes, max_gaussians)
         part = checked_region(region, self._reader.grid, self.name)
         shown = (part[3], part[2]) if size is None else checked_size(size)
+        if available and not (lod is None and not bounds.any and isinstance(out, np.ndarray | None)):
+            raise InvalidArgument(f"{self.name}: `available` chooses the level of each tile itself, on the CPU")
+        if available and 0 not in self._reader.available_lods:
+            by_caller = region is not None or size is not None
+            self._planner.check_cost([(part, shown, False)], by_caller=by_caller)
+            return self._render(0, part, shown, dtype, thumbnail=False, out=out, store=self._arrived_store)
         there = None
         if out is not None:
             shape, kind = (*shown, self.shape[2]), output_for(self.groups, dtype).dtype
@@ -317,6 +330,28 @@ class IgsImage:
         request = Request(level, part, shown, self._budget(), self.grain, self._store.backend.threads)
         return request, output_for(self.groups, dtype, has_grain=bool(request.grain))
 
+    @cached_property
+    def _arrived_store(self) -> SceneStore:
+        """Scenes of what a truncated file shows, in host memory."""
+        engine = self._store.backend
+        engine = cpu_backend(None) if engine.on_device is not None else engine
+        return ArrivedStore(self._reader, engine, None, self._tally)
+
+    def arrived(self, region: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+        """(rows, columns) finest level that has arrived of each tile of 16 x 16 px: what `render` shows if `available`.
+
+        Args:
+            region: (x, y, width, height) in stored pixels; None means the whole picture. Tiles that it meets count.
+
+        Returns:
+            Levels of detail, 0 the finest; `lods` where none has arrived.
+
+        Raises:
+            GsCodecError: invalid region, or damaged data.
+        """
+        self._check_open()
+        return self._reader.arrived_lods(tiles_of(checked_region(region, self._reader.grid, self.name)))
+
     def _budget(self) -> WorkBudget:
         return WorkBudget(self._limits, self.name)
 
@@ -329,12 +364,14 @@ class IgsImage:
         *,
         thumbnail: bool,
         out: npt.NDArray[Any] | None = None,
+        store: SceneStore | None = None,
     ) -> npt.NDArray[Any]:
+        used = store or self._store
         request, output = self._asked(level, part, shown, dtype)
         work = paint_thumbnail if thumbnail else paint
         try:
             with self._naming():
-                return self._store.with_spare(lambda: work(self._store, request, output, out))
+                return used.with_spare(lambda: work(used, request, output, out))
         except MemoryError as fault:
             height, width = request.size
             raise LimitExceeded(

@@ -33,6 +33,9 @@ class Scene(Protocol):
 class HostScene:
     """`Scene` in host memory, rendered by any engine.
 
+    Args:
+        only_arrived: whether pages that a truncated file does not have are left out.
+
     Raises:
         GsCodecError: as `IgsReader.read`.
         TooManyPairs: as `Rasterizer.bin`.
@@ -46,12 +49,14 @@ class HostScene:
         tiles: TileRect,
         tally: WorkTally | None,
         max_pairs: int,
+        *,
+        only_arrived: bool = False,
     ) -> None:
         self.tiles = tiles
         self._tally = tally
         self._backend = backend
         self._grid = reader.grid
-        self._gaussians = read_tiles(reader, lod, tiles)
+        self._gaussians = reader.read_arrived(lod, tiles) if only_arrived else read_tiles(reader, lod, tiles)
         self._index = backend.bin(self._gaussians, self._grid, tiles, max_pairs)
         self._lengths = TileLengths(self._index, tiles)
 

@@ -38,6 +38,11 @@ class PageRefs:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def ending_by(self, n_bytes: int) -> "PageRefs":
+        """The pages that end within the first n_bytes of GAUS."""
+        kept = self.offsets + self.lengths <= n_bytes
+        return PageRefs(*(getattr(self, name)[kept] for name in PageRefs.__dataclass_fields__))
+
     @staticmethod
     def join(parts: Sequence["PageRefs"]) -> "PageRefs":
         """The pages of all parts, which must be in ascending order."""
