@@ -90,7 +90,9 @@ def command(
             min=1,
             max=MAX_LODS,
             metavar="N",
-            help=f"Number of levels of detail. Default: {DEFAULT_LODS}, fewer in small files, 1 in preset paper.",
+            help="Number of levels of detail; 1 is none. Up to three are prefixes of the finest set of Gaussians, the "
+            "others are coarser sets, each a sixteenth of the bytes of the next, made of a quarter of the sides. "
+            f"Default: {DEFAULT_LODS}, more in files above 16 KiB, fewer below 2 KiB, 1 in preset paper.",
         ),
     ] = None,
     steps: Annotated[

@@ -65,6 +65,7 @@ class Job:
     metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
     grain: tuple[Grain, ...] = ()  # noise of the source; the file gets that of it which it lacks
     importance_origin: str = ""  # source of the importance map, for the file's provenance
+    has_provenance: bool = True  # whether the file says how it was made, where that fits
 
     def changed(self, **settings: Unpack[EncodeOptions]) -> "Job":
         """A copy of the job with other settings."""
@@ -77,7 +78,7 @@ class Job:
 
     @property
     def lods(self) -> int:
-        """Number of levels of detail."""
+        """Number of levels of detail, of a fit those of the finest set."""
         return self.settings.chosen_lods
 
     @property

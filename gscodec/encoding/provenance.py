@@ -45,6 +45,8 @@ def rounded_psnr(psnr: float) -> float:
 
 def provenance_fits(job: Job, budget: int | None) -> bool:
     """Whether a file of at most `budget` bytes has provenance: up to META_SHARE of them, or more if there are notes."""
+    if not job.has_provenance:
+        return False
     return budget is None or bool(job.notes) or meta_bytes(provenance(job, 0.0)) <= META_SHARE * budget
 
 

@@ -1,20 +1,24 @@
 """From a target to a file, and whether the file meets it: a missed target is always reported."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gscodec.container.rewrite import CoarserSet, with_coarser
 from gscodec.container.writer import icc_bytes
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
 from gscodec.encoding.job import Job, Progress
+from gscodec.encoding.ladder import SET_RATIO, Ladder, encode_coarser, may_have_sets
 from gscodec.encoding.packing import Encoded
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for, suited
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.whole import encode_whole
+from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE
+from gscodec.profiles.registry import SMALL
 
 LOD_BYTES: Final = 512
 """Bytes of a file per level of detail if the settings leave their number open: a level takes 40 bytes plus the loss for
@@ -51,10 +55,69 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
 
     Args:
         tiny_profile: profile to use for files of up to TINY_BYTES; None means none.
-        any_lods: whether the settings leave the number of levels of detail open, so that small files may have fewer.
+        any_lods: whether the settings leave the number of levels of detail open.
     """
     tiny = None if tiny_profile is None else suited(job.changed(profile=tiny_profile))
     job = suited(job)
+    colour = constant_colour(job) if target.count is None else None
+    is_tiny = tiny is not None and target.budget is not None and target.budget <= TINY_BYTES
+    if colour is not None or is_tiny or encoder_for(job).profile.layout.is_one_piece:
+        return _encode_finest(job.changed(lods=1), tiny, target, target.budget)
+    if target.budget is None:
+        ladder = Ladder.for_bytes(1) if any_lods else Ladder.of(job.lods)
+        return _with_sets_after(job, tiny, target, ladder, any_lods=any_lods)
+    if not any_lods:
+        ladder = Ladder.of(job.lods)
+    elif job.lods == 1:  # of a preset without levels
+        ladder = Ladder.of(1)
+    else:
+        n_lods = max(1, target.budget // LOD_BYTES)
+        ladder = Ladder.for_bytes(target.budget)
+        if n_lods < ladder.generations + ladder.n_coarser:
+            ladder = Ladder.of(n_lods)
+    sets = encode_coarser(job, target.budget, ladder.n_coarser, _encode_set)
+    own = target.budget - sum(part.n_bytes for part in sets)
+    outcome = _encode_finest(job.changed(lods=ladder.generations), None, target, own)
+    return _with_sets(outcome, sets)
+
+
+def _with_sets_after(job: Job, tiny: Job | None, target: Target, ladder: Ladder, *, any_lods: bool) -> Outcome:
+    """A file whose size is known when its finest set is finished, and which then gets its coarser sets."""
+    if any_lods and job.lods == 1:
+        ladder = Ladder.of(1)
+    outcome = _encode_finest(job.changed(lods=ladder.generations), tiny, target, None)
+    data = outcome.encoded.data
+    if not may_have_sets(data) or ladder.n_coarser == 0:
+        return outcome
+    if any_lods and len(data) <= TINY_BYTES:
+        return outcome
+    n_bytes = len(data) * SET_RATIO // (SET_RATIO - 1)
+    n_coarser = Ladder.for_bytes(n_bytes).n_coarser if any_lods else ladder.n_coarser
+    return _with_sets(outcome, encode_coarser(job, n_bytes, n_coarser, _encode_set))
+
+
+def _with_sets(outcome: Outcome, sets: Sequence[CoarserSet]) -> Outcome:
+    encoded = outcome.encoded
+    if not sets or not may_have_sets(encoded.data):
+        return outcome
+    data = with_coarser(encoded.data, sets)
+    return replace(outcome, encoded=replace(encoded, data=data, lods=encoded.lods + sum(part.n_lods for part in sets)))
+
+
+def _encode_set(job: Job, n_bytes: int) -> Encoded:
+    """The file of a coarser set of at most n_bytes."""
+    if n_bytes <= MAX_SMALL_BYTES and job.regions is None and not SMALL.size_fault(job.grid.height, job.grid.width):
+        job = job.changed(profile=SMALL.layout.name)
+    return _encode_finest(suited(job), None, Target(budget=n_bytes), n_bytes).encoded
+
+
+def _encode_finest(job: Job, tiny: Job | None, target: Target, budget: int | None) -> Outcome:
+    """The file of one set nearest to a target.
+
+    Args:
+        tiny: the job in the profile for files of up to TINY_BYTES, or None.
+        budget: maximum bytes of the set, of a target size.
+    """
     encoder = encoder_for(job)
     if target.count is not None:
         most = min(encoder.max_gaussians, max(job.n_pixels, FREE_COUNT))
@@ -72,12 +135,11 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
                 encoded = other
         return _with_psnr(encoded, target.psnr, met)
     assert target.budget is not None
-    if tiny is not None and target.budget <= TINY_BYTES:
+    assert budget is not None
+    if tiny is not None and budget <= TINY_BYTES:
         job = tiny
-    if any_lods:
-        job = job.changed(lods=max(1, min(job.lods, target.budget // LOD_BYTES)))
     encoder = encoder_for(job)
-    budget = min(target.budget, encoder.profile.layout.max_file_bytes or target.budget)
+    whole, budget = budget, min(budget, encoder.profile.layout.max_file_bytes or budget)
     if colour is not None:
         encoded = flat_file(job, colour, budget)
     elif encoder.restarts:
@@ -87,7 +149,7 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
     if len(encoded.data) > budget:
         least = flat_file(job, job.grid.background if colour is None else colour, budget)
         encoded = least if len(least.data) < len(encoded.data) else encoded
-    return _with_size(job, encoded, target.budget, most)
+    return _with_size(job, encoded, whole, most)
 
 
 def _with_count(encoded: Encoded, count: int) -> Outcome:

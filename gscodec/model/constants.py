@@ -53,8 +53,8 @@ DEFAULT_STRENGTH: Final = 4.0
 MAX_STRENGTH: Final = 1000.0
 """Maximum strength: beyond it, unimportant areas would hardly be fitted at all."""
 
-DEFAULT_LODS: Final = 5
-"""Default number of levels of detail that an encode writes."""
+DEFAULT_LODS: Final = 4
+"""Default number of levels of detail that an encode writes, at least."""
 
 LEAST_SHARE: Final = 0.95
 """Minimum share of a size target that a file uses, unless more bytes would not improve it."""

@@ -69,7 +69,7 @@ def test_bounds_choose_the_level(run: Run, igs: Path, tmp_path: Path) -> None:
             [
                 ("--max-bytes", reader.prefix_size(1), 1),
                 ("--max-bytes", reader.prefix_size(1) - 1, 2),
-                ("--max-gaussians", reader.lods.counts[1], 1),
+                ("--max-gaussians", reader.count(1), 1),
                 ("--max-gaussians", 10_000, 0),
             ]
         ):

@@ -81,7 +81,7 @@ def test_levels_and_seed(run: Run, picture: Path, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.igs", "b.igs", "c.igs")]
     for path, seed in zip(paths, (7, 7, 8), strict=True):
         assert run("encode", picture, path, "--gaussians", 40, "--lods", 2, "--seed", seed, *QUICK).code == 0
-    assert [len(read(path).lods) for path in paths] == [2, 2, 2]
+    assert [read(path).n_lods for path in paths] == [2, 2, 2]
     first, second, third = (read(path).read() for path in paths)
     np.testing.assert_array_equal(first.means, second.means)
     assert not np.array_equal(first.means, third.means)

@@ -73,7 +73,7 @@ def test_values_are_kept_in_one_form() -> None:
 
 
 def test_defaults_follow_the_preset_and_the_profile() -> None:
-    assert (EncodeSettings().chosen_profile, EncodeSettings().chosen_lods) == ("coded", 5)
+    assert (EncodeSettings().chosen_profile, EncodeSettings().chosen_lods) == ("coded", 4)
     paper = EncodeSettings(preset="paper")
     assert (paper.chosen_profile, paper.chosen_lods) == ("f16", 1)
     assert EncodeSettings(profile="small").chosen_lods == 1
