@@ -183,7 +183,7 @@ def kernels(machine: Machine, preset: str, count: int, sizes: Sizes, speed: Spee
 def trainee_of(
     runtime: Runtime, target: Float32Array, preset: str, count: int, sizes: Sizes
 ) -> tuple[DeviceTrainee, list[Step], Grid]:
-    """A set that is complete from the start, and the steps of the end of its growth."""
+    """A set that is complete from the start, and the first passes after that."""
     p = PRESETS[preset]
     height, width, channels = target.shape
     n_steps = sizes.warm_up + sizes.steps
@@ -191,7 +191,7 @@ def trainee_of(
     grid = Grid(height, width, target.mean(axis=(0, 1)), p.top_k, p.support_q)
     trainee = DeviceTrainee(plan, target, grid, runtime)
     trainee.grow(count)
-    return trainee, plan.steps(Segment(count, 0, n_steps), np.random.default_rng(0)), grid
+    return trainee, plan.steps(Segment(count, 0, n_steps))[:n_steps], grid
 
 
 def render(machine: Machine, side: int, count: int, sizes: Sizes) -> Iterator[Row]:

@@ -108,7 +108,7 @@ class _Fit:
         best, best_mse = self.adam.values, math.inf
         for segment in self.plan.segments:
             self._grow(segment.n_gaussians)
-            for step in self.plan.steps(segment, self.rng):
+            for step in self.plan.steps(segment):
                 grad, mse = self._gradient()
                 if step.may_be_best and mse < best_mse:
                     best, best_mse = self.adam.values.clone(), mse

@@ -14,9 +14,9 @@ PAIRS_PER_TILE: Final = 64
 """Pairs per tile, including the spare capacity of a fit: finished fits have 35 at 10,000 Gaussians of 2048 x 2048 px,
 83 at 200,000."""
 
-ROW_COPIES: Final = 10
-"""Copies of a fit's parameters: moments, gradients, units, the best state, and the snapshot for undoing a batch of
-steps."""
+ROW_COPIES: Final = 12
+"""Copies of a fit's parameters: moments, gradients, those kept of coarser levels, units, the best state, and the
+snapshot for undoing a batch of steps."""
 
 GEOMETRY_BYTES: Final = 200
 """Bytes per Gaussian shown: float64 geometry, axes, ellipse, counts."""

@@ -5,10 +5,11 @@
 //                                     and the first part of their tile lists (binning.cuh); may take the decisions
 //                                     itself
 //   finish_loss   one block           partial sums -> loss, mean squared error; whether this state is the best so far;
-//                                     how much the step's gradients weigh
+//                                     how much the gradients of coarser levels weigh
 //   finish_step   warp a Gaussian     moments -> gradients (gather.cuh); one more block does what finish_loss does, and
 //                                     moves the cursor where `show` took the decisions
-//   adam_rows     block of ADAM_ROWS  gradients of the Gaussians -> of the parameters, Adam, widening, valid ranges
+//   adam_rows     block of ADAM_ROWS  gradients of the Gaussians -> of the parameters; those of a coarser level are kept,
+//                                     those of all go, with the ones kept, into Adam, widening, valid ranges
 //   step_gains    block a generation  the log gains of a coarse level
 //
 // A step is the same launches every time, so that it can be a CUDA graph: whatever changes from step to step lies in
@@ -20,6 +21,9 @@
 //   units (N, D) f32             unit of each value's learning rate; 0 holds it
 //   generation (N,) i32, counts (L,) i32    generation of a Gaussian; Gaussians up to and with a generation
 //   log_gains, gain_mean, gain_square (L, L) f32      row m: the gains of level step m
+//   coarse_grads (sum of all counts but the last, D) f32    kept gradients of coarser levels, one level after another
+//   coarse_losses, coarse_weights (L,) f32    their losses, infinite where none is kept; factors on their gradients
+//   coarse_worths (L,) f32       of the next coarser level, of the one after it, and so on
 //   best_rows (N, D), best_gains (L, L) f32           the state with the least error
 //   gain_terms (N,) f32          a row's share of the gradient to its generation's gain
 //   plan_ints (S, PLAN_INTS) i32 n_shown, level, shows_all, may_be_best; plan_factors (S,) f32 factor on all rates
@@ -117,7 +121,8 @@ extern "C" __global__ void __launch_bounds__(BIN_GAUSSIANS* ROW_LANES)
 // the number of samples. The best state is the one of the least error, or, `by_loss`, of the least loss.
 __device__ inline void finish_block(const float* partials, int n, int width, int square,
                                     const gscodec::LossTerms<double>& weights, double per_sample, int by_loss,
-                                    float prefix_power, int n_gains, const float* log_gains, float* best_gains,
+                                    float renewed, int n_levels, const float* log_gains, float* best_gains,
+                                    const float* coarse_worths, float* coarse_losses, float* coarse_weights,
                                     int* now_ints, float* now_floats) {
     double sums[LOSS_COLUMNS];
     sum_rows<FINISH_THREADS>(partials, n, width, sums);
@@ -128,14 +133,23 @@ __device__ inline void finish_block(const float* partials, int n, int width, int
     const bool shows_all = now_ints[NOW_SHOWS_ALL] != 0;
     __syncthreads();
     if (improved)
-        for (int k = threadIdx.x; k < n_gains; k += FINISH_THREADS) best_gains[k] = log_gains[k];
+        for (int k = threadIdx.x; k < n_levels * n_levels; k += FINISH_THREADS) best_gains[k] = log_gains[k];
     if (threadIdx.x != 0) return;
     now_floats[NOW_LOSS] = loss;
     now_floats[NOW_MSE] = mse;
-    const float whole = now_floats[NOW_WHOLE_MSE];
-    const float share = fminf(whole / fmaxf(mse, 1e-30f), 1.0f);
-    now_floats[NOW_WEIGHT] = shows_all || !is_finite(whole) ? 1.0f : powf(share, prefix_power);
-    if (shows_all) now_floats[NOW_WHOLE_MSE] = mse;
+    if (shows_all) {
+        now_floats[NOW_WHOLE_MSE] = mse;
+        const int finest = now_ints[NOW_LEVEL];
+        // The loss is infinite where no gradient is kept, and the weight then 0.
+        for (int level = 0; level < finest; ++level)
+            coarse_weights[level] =
+                coarse_worths[finest - 1 - level] * fminf(loss / fmaxf(coarse_losses[level], 1e-30f), 1.0f);
+    } else if (now_ints[NOW_SHOWN] > 0) {
+        float& kept = coarse_losses[now_ints[NOW_LEVEL]];
+        const bool is_first = !is_finite(kept);
+        now_floats[NOW_RENEWED] = is_first ? 1.0f : renewed;
+        kept = is_first ? loss : multiply_add(renewed, loss - kept, kept);
+    }
     if (improved) {
         now_floats[NOW_BEST_MSE] = mse;
         now_floats[NOW_BEST_SCORE] = score;
@@ -145,22 +159,24 @@ __device__ inline void finish_block(const float* partials, int n, int width, int
 
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     finish_loss(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
-                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
-                float* best_gains, int* now_ints, float* now_floats) {
-    finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains, best_gains,
-                 now_ints, now_floats);
+                double per_sample, int by_loss, float renewed, int n_levels, const float* log_gains, float* best_gains,
+                const float* coarse_worths, float* coarse_losses, float* coarse_weights, int* now_ints,
+                float* now_floats) {
+    finish_block(partials, n, width, square, weights, per_sample, by_loss, renewed, n_levels, log_gains, best_gains,
+                 coarse_worths, coarse_losses, coarse_weights, now_ints, now_floats);
 }
 
 // Block 0 comes first and has the most to do. The rest reads nothing that it writes.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS)
     finish_step(const float* partials, int n, int width, int square, gscodec::LossTerms<double> weights,
-                double per_sample, int by_loss, float prefix_power, int n_gains, const float* log_gains,
-                float* best_gains, int* now_ints, float* now_floats, int n_present, const int* starts, const int* slots,
-                const real* moments, int n_channels, const double* inv_scales, const double* axes, real* grads) {
+                double per_sample, int by_loss, float renewed, int n_levels, const float* log_gains, float* best_gains,
+                const float* coarse_worths, float* coarse_losses, float* coarse_weights, int* now_ints,
+                float* now_floats, int n_present, const int* starts, const int* slots, const real* moments,
+                int n_channels, const double* inv_scales, const double* axes, real* grads) {
     static_assert(FINISH_THREADS == GATHER_THREADS, "both parts have the same blocks");
     if (blockIdx.x == 0) {
-        finish_block(partials, n, width, square, weights, per_sample, by_loss, prefix_power, n_gains, log_gains,
-                     best_gains, now_ints, now_floats);
+        finish_block(partials, n, width, square, weights, per_sample, by_loss, renewed, n_levels, log_gains, best_gains,
+                     coarse_worths, coarse_losses, coarse_weights, now_ints, now_floats);
         if (threadIdx.x == 0) now_ints[NOW_CURSOR] += 1;
         return;
     }
@@ -189,13 +205,23 @@ struct Expm1 {
     __device__ float operator()(float x) const { return expm1f(x); }
 };
 
+// The part of the levels coarser than `finest` in a gradient (fit/coarse.py): value k of row i of those kept, weighted.
+__device__ inline float coarse_part(int i, int k, int n_columns, int finest, const int* counts,
+                                    const float* coarse_weights, const float* coarse_grads) {
+    float sum = 0;
+    for (int level = 0, start = 0; level < finest; start += counts[level++])
+        if (i < counts[level])
+            sum = multiply_add(coarse_weights[level], coarse_grads[(long long)(start + i) * n_columns + k], sum);
+    return sum;
+}
+
 // Adam as fit/optimizer.py has it. Rows that are not shown rest, but for clamping, since a new row may begin out of
 // range. A value whose unit is 0 stands still, out of range too.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     adam_rows(int n_present, int n_columns, int n_levels, const int* now_ints, const float* now_floats,
-              const real* grads, const float* units, const int* generation, const float* log_gains,
-              RowConstants constants, float* rows, float* mean, float* square, int* row_steps, float* gain_terms,
-              float* best_rows) {
+              const real* grads, const float* units, const int* generation, const int* counts, const float* log_gains,
+              const float* coarse_weights, RowConstants constants, float* rows, float* mean, float* square,
+              int* row_steps, float* gain_terms, float* coarse_grads, float* best_rows) {
     __shared__ gscodec::AdamCorrections corrections[ADAM_ROWS];
     __shared__ float gains[ADAM_ROWS];
     __shared__ float terms[ADAM_ROWS][2];
@@ -203,15 +229,17 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
     const int count = n_present - first < ADAM_ROWS ? n_present - first : ADAM_ROWS;
     const gscodec::AdamFactors factors = {constants.mean_weight, constants.square_weight, constants.beta2,
                                           constants.epsilon};
-    const int n_shown = now_ints[NOW_SHOWN];
-    const bool improved = now_ints[NOW_IMPROVED] != 0;
-    const float factor = now_floats[NOW_FACTOR], grad_weight = constants.grad_scale * now_floats[NOW_WEIGHT];
+    const int n_shown = now_ints[NOW_SHOWN], shown_level = now_ints[NOW_LEVEL];
+    const bool improved = now_ints[NOW_IMPROVED] != 0, shows_all = now_ints[NOW_SHOWS_ALL] != 0;
+    const float factor = now_floats[NOW_FACTOR];
+    int start = 0;  // of the level's kept gradients
+    for (int level = 0; level < shown_level; ++level) start += counts[level];
     if (thread < count && first + thread < n_shown) {
-        const int i = first + thread, steps = row_steps[i] + 1;
+        const int i = first + thread, steps = row_steps[i] + shows_all;
         row_steps[i] = steps;
         corrections[thread] = {gscodec::adam_correction<float>(steps, constants.log_beta1, Expm1()),
                                gscodec::adam_correction<float>(steps, constants.log_beta2, Expm1())};
-        gains[thread] = expf(log_gains[now_ints[NOW_LEVEL] * n_levels + generation[i]]);
+        gains[thread] = expf(log_gains[shown_level * n_levels + generation[i]]);
     }
     __syncthreads();
     for (int e = thread; e < count * n_columns; e += ADAM_THREADS) {
@@ -228,7 +256,13 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS)
                 grad *= gains[j];
                 if (LOG_SCALES) grad *= inverse;
             }
-            grad *= grad_weight;
+            if (!shows_all) {
+                float& kept = coarse_grads[(long long)start * n_columns + place];
+                kept = multiply_add(now_floats[NOW_RENEWED], grad - kept, kept);
+                continue;
+            }
+            grad += coarse_part(first + j, k, n_columns, shown_level, counts, coarse_weights, coarse_grads);
+            grad *= constants.grad_scale;
             const float update =
                 gscodec::adam_update(grad, factors, corrections[j], Fused(), mean[place], square[place]);
             const float rate =

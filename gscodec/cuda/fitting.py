@@ -69,7 +69,7 @@ class NowFloat(IntEnum):
     MSE = 2
     WHOLE_MSE = 3  # of the last step that showed all Gaussians
     BEST_MSE = 4
-    WEIGHT = 5  # weight of the step's gradients
+    RENEWED = 5  # part of the pass's gradients in those kept of its level, if it is a coarser one
     BEST_SCORE = 6  # value by which the best state is chosen
 
 
@@ -106,7 +106,8 @@ class FitSettings:
     rate_feature: float
     rate_gain: float
     adam: AdamConstants
-    prefix_power: float  # gradients of coarse levels have weight (error of the whole / their own)^prefix_power
+    coarse_worths: tuple[float, ...]  # worth of one dB of the next coarser level, of the one after it, and so on
+    coarse_renewed: float  # part of a coarser level's new gradient in the one that is kept
     widening: float  # fraction of rate_scale by which Gaussians widen each step
     grad_scale: float  # factor on all gradients
     scale_range: tuple[float, float]  # minimum and maximum of a scale parameter
@@ -148,6 +149,10 @@ class FitState:
     gain_mean: Array  # float32 (L, L)
     gain_square: Array  # float32 (L, L)
     gain_terms: Array  # float32 (N,)
+    coarse_grads: Array  # float32 (sum of counts[:-1], D) gradients kept of coarser levels
+    coarse_losses: Array  # float32 (L,) their losses; infinite where none is kept
+    coarse_weights: Array  # float32 (L,) factors on coarse_grads
+    coarse_worths: Array  # float32 (L,) settings.coarse_worths
     best_rows: Array  # float32 (N, D)
     best_gains: Array  # float32 (L, L)
     plan_ints: Array  # int32 (S, PLAN_INTS)
@@ -190,6 +195,10 @@ class FitState:
             gain_mean=xp.zeros(gains.shape, np.float32),
             gain_square=xp.zeros(gains.shape, np.float32),
             gain_terms=xp.zeros(n, np.float32),
+            coarse_grads=xp.zeros((max(sum(settings.counts[:-1]), 1), d), np.float32),
+            coarse_losses=up(np.full(levels, np.inf, np.float32)),
+            coarse_weights=xp.zeros(levels, np.float32),
+            coarse_worths=up(np.asarray(settings.coarse_worths, np.float32)),
             best_rows=xp.zeros((n, d), np.float32),
             best_gains=up(gains),
             plan_ints=xp.zeros((n_steps, PLAN_INTS), np.int32),
@@ -219,7 +228,9 @@ class FitState:
         n = self.n_present
         for name in ("rows", "mean", "square", "row_steps", "units", "best_rows"):
             getattr(larger, name)[:n] = getattr(self, name)[:n]
-        for name in ("gain_mean", "gain_square", "best_gains", "plan_ints", "plan_factors", "now"):
+        for name in ("gain_mean", "gain_square", "coarse_grads", "coarse_losses", "best_gains", "now"):
+            getattr(larger, name)[...] = getattr(self, name)
+        for name in ("plan_ints", "plan_factors"):
             getattr(larger, name)[...] = getattr(self, name)
         larger.n_present, larger.n_planned = n, self.n_planned
         return larger
@@ -274,6 +285,10 @@ class FitState:
         self.units[self.n_present : end] = units
         self.n_present = end
 
+    def forget_coarse(self, runtime: Runtime) -> None:
+        """Forget the gradients kept of coarser levels, because another level has become the finest."""
+        self.coarse_losses[...] = runtime.upload(np.full(len(self.settings.counts), np.inf, np.float32))
+
     def plan(self, runtime: Runtime, ints: npt.NDArray[np.int32], factors: Float32Array) -> None:
         """Append steps to the plan, which are run in order.
 
@@ -308,6 +323,8 @@ _MOVED: Final = (
     "log_gains",
     "gain_mean",
     "gain_square",
+    "coarse_grads",
+    "coarse_losses",
     "best_rows",
     "best_gains",
     "now",
@@ -458,17 +475,20 @@ def _finish_arguments(state: FitState, partials: Array) -> tuple[Any, ...]:
         packed(asdict(weights.per_sample(n_samples)), np.float64),
         np.float64(1.0 / n_samples),
         np.int32(state.settings.best_by_loss),
-        np.float32(state.settings.prefix_power),
-        np.int32(state.log_gains.size),
+        np.float32(state.settings.coarse_renewed),
+        np.int32(len(state.settings.counts)),
         state.log_gains,
         state.best_gains,
+        state.coarse_worths,
+        state.coarse_losses,
+        state.coarse_weights,
         state.now_ints,
         state.now_floats,
     )
 
 
 def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
-    """Update the parameters of the Gaussians shown, after copying the present state if it is the best.
+    """Update all Gaussians, after copying the present state if it is the best; or keep gradients of a coarser level.
 
     Args:
         grads: float32 (at least n_present, D), from `blending.gather`: gradients for means, inverse scales as shown,
@@ -490,13 +510,16 @@ def adam_rows(runtime: Runtime, state: FitState, grads: Array) -> None:
         grads,
         state.units,
         state.generation,
+        state.counts,
         state.log_gains,
+        state.coarse_weights,
         packed(row_constants(state.settings)),
         state.rows,
         state.mean,
         state.square,
         state.row_steps,
         state.gain_terms,
+        state.coarse_grads,
         state.best_rows,
     )
 

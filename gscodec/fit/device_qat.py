@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from gscodec.cuda.fitting import FitSettings
 from gscodec.cuda.upkeep import put_rows, take_rows
+from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.device_steps import DeviceSteps
-from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, Step
+from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, Step
 from gscodec.fit.qat_task import QAT_ADAM, QAT_RATES, QatTask
 from gscodec.model.gaussians import Float32Array
 from gscodec.render.base import DeviceEngine
@@ -32,8 +33,9 @@ class DeviceQatRows:
             target = engine.pictures.planes(task.target)
             importance = None if task.importance is None else engine.pictures.as_it_is(task.importance)
             settings, log_gains = _settings(task), _log_gains(task)
-            # One list build more than there are steps: room for tile lists is measured first.
-            self._steps = DeviceSteps(runtime, task.grid, target, importance, settings, log_gains, n_steps + 1)
+            # One list build more than there are passes: room for tile lists is measured first.
+            n_passes = MOST_PASSES * n_steps + 1
+            self._steps = DeviceSteps(runtime, task.grid, target, importance, settings, log_gains, n_passes)
             self._steps.append(runtime.upload(rows), runtime.upload(units), level)
 
     def rows(self, which: npt.NDArray[np.int64]) -> Float32Array:
@@ -72,7 +74,8 @@ def _settings(task: QatTask) -> FitSettings:
         rate_feature=feature,
         rate_gain=0.0,
         adam=QAT_ADAM,
-        prefix_power=preset.prefix_power,
+        coarse_worths=tuple(worth_of(preset, n + 1) for n in range(len(task.lods.counts))),
+        coarse_renewed=RENEWED,
         widening=0.0,
         grad_scale=float(plan.shape[0] * plan.shape[1]),
         scale_range=plan.log_scale_range,

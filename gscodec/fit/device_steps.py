@@ -64,6 +64,7 @@ class DeviceSteps:
         self._pass = LossPass(runtime, grid, target, settings.weights, importance)
         self.state = FitState.of(runtime, settings, log_gains, n_steps)
         self._snapshot = FitSnapshot(self.state)
+        self._level = 0
         self._make_room(0)
 
     def __len__(self) -> int:
@@ -82,7 +83,10 @@ class DeviceSteps:
             self.graph = None
 
     def append(self, rows: Array, units: Array, level: int) -> None:
-        """Add Gaussians, as `FitState.append`, and enlarge tile lists for all of them at `level`."""
+        """Add Gaussians, as `FitState.append`, and enlarge tile lists for all of them at `level`, now the finest."""
+        if level != self._level:
+            self.state.forget_coarse(self._runtime)
+        self._level = level
         self.state.append(rows, units)
         self._geometry = Geometry(self._runtime, len(self))
         self._grads = self._runtime.xp.empty(self.state.rows[: len(self)].shape, np.float32)

@@ -12,9 +12,10 @@ from gscodec.cuda.growth import Growth
 from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.upkeep import Reach, put_rows, removal_sums
+from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.device_steps import DeviceSteps
 from gscodec.fit.growth import growth_terms
-from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, FitPlan, Step
 from gscodec.fit.schedule import step_shown
 from gscodec.fit.trainee import least_needed, lod_table, start_log_gains, stored_gaussians
 from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, cost_of_sums
@@ -57,7 +58,7 @@ class DeviceTrainee:
             self._importance = None if importance is None else held.as_it_is(importance)
             self._growth = Growth(runtime, self._target, self._importance, where, seed)
             # Besides its steps, every segment is measured up to five times, and the finished set once.
-            n_steps = plan.n_steps + 5 * len(plan.segments) + 1
+            n_steps = MOST_PASSES * plan.n_steps + 5 * len(plan.segments) + 1
             settings = fit_settings(plan, has_importance=importance is not None)
             log_gains = start_log_gains(plan).numpy()
             self._steps = DeviceSteps(runtime, grid, self._target, self._importance, settings, log_gains, n_steps)
@@ -160,7 +161,8 @@ def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitS
         rate_feature=p.rate_feature,
         rate_gain=p.rate_gain,
         adam=p.adam,
-        prefix_power=p.prefix_power,
+        coarse_worths=tuple(worth_of(p, n + 1) for n in range(len(plan.counts))),
+        coarse_renewed=RENEWED,
         widening=p.widening,
         grad_scale=plan.grad_scale,
         scale_range=plan.scale_range,

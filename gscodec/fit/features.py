@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec import _engine
+from gscodec.fit.coarse import weight_of, worth_of
 from gscodec.fit.lattices import with_features, with_slope
 from gscodec.fit.qat_task import QatTask
 from gscodec.fit.surroundings import joined
-from gscodec.fit.trainee import prefix_weight
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
 from gscodec.model.rendering import TileIndex
@@ -150,7 +150,7 @@ def features_of(task: QatTask, gaussians: GaussianSet) -> Features:
     n, last = len(gaussians), len(task.lods) - 1
     target = np.ascontiguousarray(np.moveaxis(task.target, 2, 0), np.float32)
     importance = importance_planes(task.importance, task.target.shape)
-    levels = [level for level in range(last + 1) if level == last or _share(task, level) > 0]
+    levels = [level for level in range(last + 1) if level == last or task.preset.joint_lods]
     beside = [_neighbours(task, level) for level in levels]
     starts = n + np.cumsum([0, *(len(part) for part in beside)])
     n_planes = 1 if importance is None else len(importance)
@@ -158,7 +158,8 @@ def features_of(task: QatTask, gaussians: GaussianSet) -> Features:
     scenes = [_Scene.of(task, engine, gaussians, level, part) for level, part in zip(levels, beside, strict=True)]
     errors = [1.0] if len(levels) == 1 else [_error(task, engine, scene) for scene in scenes]
     for level, scene, error, start in zip(levels, scenes, errors, starts, strict=False):
-        weight = _share(task, level) * prefix_weight(task.preset, errors[-1], error)
+        worth = 1.0 if level == last else worth_of(task.preset, last - level)
+        weight = weight_of(worth, errors[-1], error)
         everything = joined([scene.own, *beside])
         indices = np.where(
             scene.index.indices < scene.n_shown,
@@ -238,17 +239,6 @@ def _neighbours(task: QatTask, level: int) -> GaussianSet:
     return GaussianSet(
         means.astype(np.float64), scales.astype(np.float64), rotations.astype(np.float64), np.asarray(features)
     )
-
-
-def _share(task: QatTask, level: int) -> float:
-    """The share of the steps that a fit spends on a level: see `_Training` in `fit.qat`."""
-    last = len(task.lods) - 1
-    if not last:
-        return 1.0
-    coarser = task.preset.prefix_share
-    if level == last:
-        return 1.0 - coarser
-    return coarser * 0.5 ** (last - level if level else last - 1)
 
 
 def _error(task: QatTask, engine: CpuRasterizer, scene: _Scene) -> float:

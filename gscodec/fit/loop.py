@@ -103,12 +103,13 @@ def fit(
             trainee.relocate(segment.n_moved)
         if segment.widens:
             trainee.widen()
-        decided = plan.steps(segment, rng)
+        decided = plan.steps(segment)
+        step = segment.first
         for done in trainee.run(decided):
-            if on_step is not None:
-                n_shown = decided[done - 1].n_shown
+            reported, step = step, segment.first + sum(each.shows_all for each in decided[:done])
+            if on_step is not None and step > reported:
                 seconds = time.perf_counter() - started
-                on_step(StepReport(segment.first + done, plan.n_steps, n_shown, _psnr(trainee.mse), seconds))
+                on_step(StepReport(step, plan.n_steps, segment.n_gaussians, _psnr(trainee.mse), seconds))
     mse, score = trainee.measure()
     if score > trainee.best_score:
         mse = trainee.best_mse

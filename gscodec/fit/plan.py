@@ -33,18 +33,25 @@ holes."""
 WIDEN_EVERY: Final = 20
 """Steps between two searches for Gaussians that barely reach the tiles they contribute to."""
 
+MOST_PASSES: Final = 2
+"""Maximum number of passes of one step: of a coarser level, and of all Gaussians."""
+
 BEST_FROM: Final = 0.7
 """Fraction of the steps after which the best state is kept."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimisation step."""
+    """One pass over the picture.
 
-    n_shown: int  # the first n_shown Gaussians are rendered and updated
+    A pass of all Gaussians updates them. A pass of a coarser level renews the gradient that this level adds to the
+    updates after it (`fit.coarse`).
+    """
+
+    n_shown: int  # the first n_shown Gaussians are rendered
     level: int  # level step whose gains are applied
     factor: float  # on all learning rates
-    shows_all: bool  # whether all Gaussians are rendered, so that the error is that of the whole fit
+    shows_all: bool  # whether all Gaussians are rendered, and then updated
     may_be_best: bool  # whether the set is complete and the step late enough for this state to be kept
     subset: Subset = WHOLE  # pixels in the loss
 
@@ -58,6 +65,7 @@ class Segment:
     last: int
     n_moved: int = 0  # Gaussians that are relocated and reset
     widens: bool = False  # whether Gaussians that barely reach their tiles are widened
+    level_from: int = 0  # first step at which the finest level shown is that of this segment
 
 
 @dataclass(frozen=True)
@@ -95,40 +103,69 @@ class FitPlan:
         moves = relocation_schedule(self.preset, self.n_steps)
         widens = set(range(WIDEN_EVERY, self.n_steps, WIDEN_EVERY)) if self.preset.reach else set()
         events = sorted({*growth, *moves, *widens})
-        present = 0
+        present = level = level_from = 0
         for first, last in zip(events, [*events[1:], self.n_steps], strict=True):
             present = max(present, growth.get(first, 0))
             n_moved = round(self.preset.relocated_share * present) if first in moves else 0
-            yield Segment(present, first, last, n_moved, first in widens)
+            if step_shown(self.counts, present) > level:
+                level, level_from = step_shown(self.counts, present), first
+            yield Segment(present, first, last, n_moved, first in widens, level_from)
 
-    def steps(self, segment: Segment, rng: np.random.Generator) -> list[Step]:
-        """The steps of a segment. Which of them train a coarser level is drawn from `rng`, after the growth's draws."""
+    def steps(self, segment: Segment) -> list[Step]:
+        """The passes of a segment: one of all Gaussians for each of its steps, and those of coarser levels between."""
         p = self.preset
-        finest = step_shown(self.counts, segment.n_gaussians)
-        stride = self.stride(segment.n_gaussians)
+        n, finest = segment.n_gaussians, step_shown(self.counts, segment.n_gaussians)
+        stride = self.stride(n)
         steps = []
         for step in range(segment.first, segment.last):
-            n, level = segment.n_gaussians, finest
-            if p.joint_lods and level > 0 and rng.random() < p.prefix_share:
-                # Half of these steps go to the next coarser level, a quarter to the one below it, and so on.
-                level = max(0, level - int(rng.geometric(0.5)))
-                n = self.counts[level]
-            shows_all = n == segment.n_gaussians
+            factor = rate_factor(p, step / self.n_steps)
+            steps += self.coarse_pass(step - segment.level_from, finest, factor)
             late = n == self.n_gaussians and step >= BEST_FROM * self.n_steps
             # Errors of different pixels do not tell which state is better.
-            may_be_best = shows_all and late and stride == 1
-            factor = rate_factor(p, step / self.n_steps)
-            steps.append(Step(n, level, factor, shows_all, may_be_best, subset_of(step, stride)))
+            may_be_best = late and stride == 1
+            steps.append(Step(n, finest, factor, True, may_be_best, subset_of(step, stride)))
         return steps
+
+    def coarse_pass(self, age: int, finest: int, factor: float) -> list[Step]:
+        """The pass of a coarser level before a step, or none.
+
+        At first one a step, until every level has been seen; then one in `coarse_every` steps, half of these of the
+        next coarser level, a quarter of the one below it, and so on.
+
+        Args:
+            age: steps since `finest` is the finest level shown.
+            factor: as in `Step`.
+        """
+        p = self.preset
+        if not p.joint_lods or not finest:
+            return []
+        turn, n_coarser = 0, age + 1
+        if age >= finest:
+            turn, rest = divmod(age - finest + 1, p.coarse_every)
+            if rest or not turn:
+                return []
+            n_coarser = min(_trailing_zeros(turn) + 1, finest)
+        n, level = self.counts[finest - n_coarser], finest - n_coarser
+        return [Step(n, level, factor, False, False, subset_of(turn >> n_coarser, self.coarse_stride(n)))]
 
     def stride(self, n_gaussians: int) -> int:
         """Distance, in both directions, between the pixels that n_gaussians are trained on; 1 means all pixels."""
         height, width, _ = self.shape
         samples = self.preset.samples_per_gaussian
-        if not self.takes_subsets or not samples or self.preset.loss.compares_neighbours:
-            return 1
-        enough = [s for s in SUBSET_STEPS if s * s * samples * n_gaussians <= height * width]
-        return max([1, *(s for s in enough if s * TILE_SIZE <= min(height, width))])
+        return max((s for s in self._strides if s * s * samples * n_gaussians <= height * width), default=1)
+
+    def coarse_stride(self, n_gaussians: int) -> int:
+        """`stride` of a coarser level: 2 at least where it may be, since its gradients add up over several passes."""
+        return max([self.stride(n_gaussians), *self._strides[:1]])
+
+    @cached_property
+    def _strides(self) -> list[int]:
+        """Strides greater than 1 that the engine, the picture and the loss permit, in order."""
+        height, width, _ = self.shape
+        p = self.preset
+        if not self.takes_subsets or not p.samples_per_gaussian or p.loss.compares_neighbours:
+            return []
+        return [s for s in SUBSET_STEPS if s > 1 and s * TILE_SIZE <= min(height, width)]
 
     def learns_gains(self, step: Step) -> bool:
         """Whether the step also updates its level's gains; those of the finest level are 1."""
@@ -176,3 +213,8 @@ class FitPlan:
     def grad_scale(self) -> float:
         """Factor that keeps gradients above Adam's epsilon at any picture size; Adam is otherwise invariant to it."""
         return float(self.shape[0] * self.shape[1]) if self.preset.scale_parameter == "log" else 1.0
+
+
+def _trailing_zeros(number: int) -> int:
+    """Number of zero bits below the lowest set bit of a positive number."""
+    return (number & -number).bit_length() - 1

@@ -87,11 +87,10 @@ class Preset:
 
     joint_lods: bool
     """Train prefixes together with the whole set; otherwise levels of detail are slices of the finished fit."""
-    prefix_share: float
-    """Fraction of the steps that train a coarser level of detail."""
-    prefix_power: float
-    """Exponent: gradients of a coarser level are weighted by (error of the whole / its own)^prefix_power. At 0 the
-    larger errors of coarse levels dominate; at 1 all levels gain the same in dB."""
+    coarse_worth: float
+    """What one dB of the next coarser level is worth in training, in dB of the whole; see `fit.coarse`."""
+    coarse_every: int
+    """Steps between two passes of a coarser level, which renew the gradient that it adds to every step."""
     gain_exponent: float
     """Gains start at (n_l / N)^exponent on the inverse scales (reasons in spec/rationale.md)."""
     rate_gain: float
@@ -135,8 +134,8 @@ PAPER: Final = Preset(
     widening=0.0,
     reach=0.0,
     joint_lods=False,
-    prefix_share=0.0,
-    prefix_power=0.0,
+    coarse_worth=0.0,
+    coarse_every=1,
     gain_exponent=0.0,
     rate_gain=0.0,
 )
@@ -179,8 +178,8 @@ BALANCED: Final = Preset(
     widening=0.025,
     reach=0.95,
     joint_lods=True,
-    prefix_share=0.08,
-    prefix_power=0.5,
+    coarse_worth=0.1,
+    coarse_every=8,
     gain_exponent=0.35,
     rate_gain=0.02,
 )

@@ -333,9 +333,12 @@ class _Training:
 
     def run(self, first: int, last: int, on_step: Callable[[int, float], None] | None) -> None:
         """Train the free values for steps `first` to `last` - 1."""
-        for done, mse in self._rows.run([self._step(number) for number in range(first, last)]):
-            if on_step is not None:
-                on_step(first + done, mse)
+        steps = [step for number in range(first, last) for step in self._passes(number)]
+        number = first
+        for done, mse in self._rows.run(steps):
+            reported, number = number, first + sum(step.shows_all for step in steps[:done])
+            if on_step is not None and number > reported:
+                on_step(number, mse)
 
     def gaussians(self) -> GaussianSet:
         """All Gaussians; fixed values have their exact lattice value."""
@@ -344,13 +347,11 @@ class _Training:
     def _present(self, which: npt.NDArray[np.int64]) -> Float64Array:
         return np.where(self._fixed[which], self._exact[which], self._rows.rows(which).astype(np.float64))
 
-    def _step(self, number: int) -> Step:
-        counts, preset = self._task.lods.counts, self._task.preset
-        level = finest = len(counts) - 1
-        if level and self._rng.random() < preset.prefix_share:
-            level = max(0, level - int(self._rng.geometric(0.5)))
+    def _passes(self, number: int) -> list[Step]:
+        counts, finest = self._task.lods.counts, len(self._task.lods) - 1
         subset = subset_of(number, self._stride)
-        return Step(counts[level], level, 1.0, shows_all=level == finest, may_be_best=False, subset=subset)
+        whole = Step(counts[finest], finest, 1.0, shows_all=True, may_be_best=False, subset=subset)
+        return [*self._task.plan.coarse_pass(number, finest, 1.0), whole]
 
 
 def _rows(gaussians: GaussianSet) -> Float64Array:

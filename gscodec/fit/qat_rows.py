@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from gscodec.errors import BackendUnavailable
+from gscodec.fit.coarse import CoarseGradients
 from gscodec.fit.device_qat import DeviceQatRows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import Step
 from gscodec.fit.qat_task import QAT_ADAM, QAT_RATES, QatTask
-from gscodec.fit.trainee import prefix_weight, with_neighbours
+from gscodec.fit.trainee import with_neighbours
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array
 from gscodec.render.autograd import HostBridge
@@ -81,6 +82,7 @@ class HostQatRows:
         self._units = torch.from_numpy(units)
         self._held = torch.zeros(self._units.shape, dtype=torch.bool)
         self._mse = math.nan
+        self._coarse = CoarseGradients(task.preset)
 
     def rows(self, which: Indices) -> Float32Array:
         """See `QatRows.rows`."""
@@ -105,7 +107,7 @@ class HostQatRows:
         values = self._adam.values[:n]
         gains = torch.tensor(task.lods.gains[step.level], dtype=torch.float32)[self._generations[:n]]
         inverse = values[:, 2:4].exp() * gains[:, None]
-        _, mse, grads = HostBridge(task.rasterizer).fit_step(
+        loss, mse, grads = HostBridge(task.rasterizer).fit_step(
             with_neighbours(task.around, step.level, values, inverse),
             task.grid,
             self._planes,
@@ -115,12 +117,14 @@ class HostQatRows:
         )
         means, inverses, rotations, features = (part[:n].float() for part in grads)
         grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)
-        weight = 1.0 if step.shows_all else prefix_weight(task.preset, self._mse, float(mse))
-        grad_scale = weight * float(self._planes[0].numel())
+        if not step.shows_all:
+            self._coarse.renew(step.level, grad, float(loss))
+            return
+        self._mse = float(mse)
+        self._coarse.add_to(grad, step.level, float(loss))
+        grad_scale = float(self._planes[0].numel())
         rest = self._adam.values[self._held]
         self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
         if task.around is not None:
             task.around.confine(self._adam.values[:, :2])
         self._adam.values[self._held] = rest  # a lattice may have values outside the training range
-        if step.shows_all:
-            self._mse = float(mse)

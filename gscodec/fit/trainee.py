@@ -1,6 +1,5 @@
 """Gaussians in training: the interface of the engines of a fit, and the CPU engine, which uses torch."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -8,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gscodec.fit.coarse import CoarseGradients
 from gscodec.fit.growth import new_rows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import LOG_GAIN_RANGE, FitPlan, Step
-from gscodec.fit.presets import Preset
 from gscodec.fit.schedule import step_shown
 from gscodec.fit.surroundings import Surroundings, joined
 from gscodec.fit.upkeep import missing_reach, removal_cost
@@ -117,6 +116,7 @@ class CpuTrainee:
         self._gain_mean = torch.zeros_like(self._log_gains)
         self._gain_square = torch.zeros_like(self._log_gains)
         self._best = self._adam.values, self._log_gains
+        self._coarse = CoarseGradients(p)
 
     def __len__(self) -> int:
         return len(self._adam.values)
@@ -143,6 +143,8 @@ class CpuTrainee:
             allowed=self._allowed,
             importance=self._importance,
         )
+        if present and step_shown(self._plan.counts, present) < step_shown(self._plan.counts, n_gaussians):
+            self._coarse.clear()
         self._adam.append(torch.from_numpy(rows))
         self._units = torch.cat([self._units, torch.from_numpy(units)])
         self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
@@ -179,17 +181,21 @@ class CpuTrainee:
         for done, step in enumerate(steps, start=1):
             grad, grad_gains, mse, loss = self._gradients(step.n_shown, step.level, step.subset)
             if step.shows_all:
-                self.mse = mse
+                self._take(step, grad, mse, loss)
             else:
-                grad *= prefix_weight(self._plan.preset, self.mse, mse)
-            score = self._score(mse, loss)
-            if step.may_be_best and score < self.best_score:
-                self.best_mse, self.best_score = mse, score
-                self._best = self._adam.values.clone(), self._log_gains.clone()
-            self._update(step, grad)
+                self._coarse.renew(step.level, grad, loss)
             if self._plan.learns_gains(step) and self._around is None:
                 self._step_gains(step, grad_gains * self._plan.grad_scale)
             yield done
+
+    def _take(self, step: Step, grad: torch.Tensor, mse: float, loss: float) -> None:
+        """Update all Gaussians, by the gradient of all and those kept of coarser levels."""
+        self.mse, score = mse, self._score(mse, loss)
+        if step.may_be_best and score < self.best_score:
+            self.best_mse, self.best_score = mse, score
+            self._best = self._adam.values.clone(), self._log_gains.clone()
+        self._coarse.add_to(grad, step.level, loss)
+        self._update(step, grad)
 
     def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
@@ -299,13 +305,6 @@ def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray
     """Indices of the n_moved Gaussians with the lowest cost that no coarser level shows."""
     first = plan.n_before_finest if len(plan.counts) > 1 else 0
     return first + np.argsort(cost[first:], kind="stable")[:n_moved]
-
-
-def prefix_weight(preset: Preset, whole_mse: float, mse: float) -> float:
-    """Weight, at most 1, of a coarser level's gradients, from the last errors of the whole set and of the level."""
-    if not math.isfinite(whole_mse):
-        return 1.0
-    return float(min(whole_mse / max(mse, 1e-30), 1.0) ** preset.prefix_power)
 
 
 def start_log_gains(plan: FitPlan) -> torch.Tensor:

@@ -34,7 +34,8 @@ ODD = dataclasses.replace(
     name="odd",
     loss=LossWeights(l1=0.3, l2=0.7),
     joint_lods=True,
-    prefix_share=0.4,
+    coarse_worth=0.4,
+    coarse_every=2,
     gain_exponent=0.35,
     rate_gain=0.02,
     widening=0.06,
@@ -64,7 +65,7 @@ def grid_of(picture: Float32Array, preset: Preset) -> Grid:
 Outcome = tuple[GaussianSet, LodTable, float]
 
 
-def train(trainee: Trainee, plan: FitPlan, rng: np.random.Generator, stop: int | None = None) -> Outcome:
+def train(trainee: Trainee, plan: FitPlan, stop: int | None = None) -> Outcome:
     """What `fit` does, or its first `stop` steps."""
     for segment in plan.segments:
         last = segment.last if stop is None else min(segment.last, stop)
@@ -74,7 +75,7 @@ def train(trainee: Trainee, plan: FitPlan, rng: np.random.Generator, stop: int |
                 trainee.relocate(segment.n_moved)
             if segment.widens:
                 trainee.widen()
-            steps = plan.steps(segment, rng)[: last - segment.first]
+            steps = plan.steps(dataclasses.replace(segment, last=last))
             assert list(trainee.run(steps))[-1] == len(steps)
     mse, score = trainee.measure()
     if score > trainee.best_score:
@@ -95,9 +96,9 @@ def on_device(
     stop: int | None = None,
     importance: Float32Array | None = None,
 ) -> Outcome:
-    plan, rng = plan_of(preset, steps), np.random.default_rng(9)
+    plan = plan_of(preset, steps)
     trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), runtime, SEED, importance=importance)
-    return train(trainee, plan, rng, stop)
+    return train(trainee, plan, stop)
 
 
 def on_cpu(
@@ -107,10 +108,10 @@ def on_cpu(
     stop: int | None = None,
     importance: Float32Array | None = None,
 ) -> Outcome:
-    plan, rng = plan_of(preset, steps), np.random.default_rng(9)
+    plan = plan_of(preset, steps)
     draws: Any = CounterDraws(SEED)
     trainee = CpuTrainee(plan, picture, grid_of(picture, preset), CpuRasterizer(1), draws, importance=importance)
-    return train(trainee, plan, rng, stop)
+    return train(trainee, plan, stop)
 
 
 def fields(gaussians: GaussianSet) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -294,11 +295,11 @@ def test_more_room_changes_no_step(device_runtime: Runtime, picture: Float32Arra
     outcomes = []
     for makes_room in (False, True):
         preset = dataclasses.replace(ODD, relocations=0)
-        plan, rng = plan_of(preset, 40), np.random.default_rng(4)
+        plan = plan_of(preset, 40)
         trainee = DeviceTrainee(plan, picture, grid_of(picture, preset), device_runtime, SEED)
         trainee.grow(N_GAUSSIANS)
         last = plan.segments[-1]
-        steps = plan.steps(dataclasses.replace(last, first=30, last=40), rng)
+        steps = plan.steps(dataclasses.replace(last, first=30, last=40))
         list(trainee.run(steps[:6]))
         if makes_room:
             trainee.replan(plan.resized(2 * N_GAUSSIANS))
@@ -371,11 +372,11 @@ def test_a_step_is_few_launches(
 
 @pytest.mark.parametrize("name", ["paper", "balanced"])
 def test_a_step_is_one_graph(device_runtime: Runtime, picture: Float32Array, name: str) -> None:
-    plan, rng = plan_of(PRESETS[name], 30), np.random.default_rng(0)
+    plan = plan_of(PRESETS[name], 30)
     trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), device_runtime, SEED)
     segment = plan.segments[-1]
     trainee.grow(segment.n_gaussians)
-    list(trainee.run(plan.steps(segment, rng)))
+    list(trainee.run(plan.steps(segment)))
     assert trainee._steps.graph is not None
     assert trainee._steps.graph.is_graph
 
@@ -411,7 +412,6 @@ def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
     monkeypatch.setattr(device_steps, "BATCH", 10)
     monkeypatch.setattr(device_steps, "ROOM", 5.0)
     plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (30,), 60)
-    rng = np.random.default_rng(0)
     trainee = DeviceTrainee(plan, picture, grid_of(picture, plan.preset), runtime, SEED)
     for segment in plan.segments:
         grows = segment.n_gaussians > len(trainee)
@@ -420,7 +420,7 @@ def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
             trainee.widen()
         recorded.clear()
         read.clear()
-        steps = plan.steps(segment, rng)
+        steps = plan.steps(segment)
         batches = len(list(trainee.run(steps)))
         assert batches == -(-len(steps) // 10)
         assert len(read) == batches

@@ -101,9 +101,17 @@ def test_a_gpu_fine_tunes_as_well_as_the_cpu(
     weights = left_counts() if importance else None
     theirs = task_of(picture, finished, recipe, CPU, weights)
     ours = replace(theirs, rasterizer=CudaRasterizer(device_runtime))
-    expected, found = fine_tuned(theirs, finished, budget=budget), fine_tuned(ours, finished, budget=budget)
     grid = theirs.grid
-    assert psnr_of(picture, found.gaussians, grid) > psnr_of(picture, expected.gaussians, grid) - 0.1
+
+    def tuned(task: QatTask) -> list[FineTuned]:
+        return [fine_tuned(replace(task, seed=seed), finished, budget=budget) for seed in (3, 4)]
+
+    def quality(made: list[FineTuned]) -> float:
+        return float(np.mean([psnr_of(picture, one.gaussians, grid) for one in made]))
+
+    expected, made = tuned(theirs), tuned(ours)
+    assert quality(made) > quality(expected) - 0.1
+    found = made[0]
     if budget is not None:
         assert 0.95 * budget < size_of(ours)(found.gaussians, found.lattice) <= budget
     generations = generations_of(theirs.lods.ending_at(len(found.gaussians)).counts)
@@ -146,7 +154,7 @@ def test_steps_move_what_is_free_alike_and_nothing_that_is_held(
     first, every = np.arange(0, N, 3), np.arange(N)
     held = np.zeros((len(first), 8), np.bool_)
     held[::2, 2:4] = held[1::2, :2] = held[::3, 6] = True
-    steps = [Step(count, level, 1.0, level == 2, False) for level, count in enumerate(finished.lods.counts)][::-1]
+    steps = 2 * [Step(count, level, 1.0, level == 2, False) for level, count in enumerate(finished.lods.counts)]
     results, errors = [], []
     for each in engines:
         rows = rows_of(each, finished.gaussians)
@@ -200,11 +208,13 @@ class Watched(HostRuntime):
 PLANE = 4 * HEIGHT * WIDTH  # bytes; what crosses the bus is far below one
 
 
-def test_every_step_is_one_recorded_step(picture: Float32Array, finished: Fit) -> None:
+def test_every_pass_is_one_recorded_step(picture: Float32Array, finished: Fit) -> None:
     runtime = Watched()
     task = task_of(picture, finished, PRESETS["balanced"], CudaRasterizer(runtime))
     fine_tuned(task, finished, 60)
-    assert (runtime.recorded, runtime.repeated) == (1, 60)
+    coarse = sum(len(task.plan.coarse_pass(step, 2, 1.0)) for step in range(60))
+    assert coarse > 6
+    assert (runtime.recorded, runtime.repeated) == (1, 60 + coarse)
 
 
 def test_no_picture_crosses_the_bus_between_the_first_step_and_the_last(picture: Float32Array) -> None:

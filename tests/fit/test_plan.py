@@ -13,9 +13,8 @@ def plan_of(name: str, n_gaussians: int, lods: int, steps: int) -> FitPlan:
     return FitPlan(PRESETS[name], (40, 60, 3), lod_counts(n_gaussians, lods), steps)
 
 
-def all_steps(plan: FitPlan, seed: int = 0) -> list[Step]:
-    rng = np.random.default_rng(seed)
-    return [step for segment in plan.segments for step in plan.steps(segment, rng)]
+def all_steps(plan: FitPlan) -> list[Step]:
+    return [step for segment in plan.segments for step in plan.steps(segment)]
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -39,24 +38,53 @@ def test_a_fit_without_joint_levels_shows_all_at_every_step() -> None:
     assert not any(plan.learns_gains(step) for step in steps)
 
 
-def test_coarser_levels_get_their_share_and_their_gains() -> None:
+def test_coarser_levels_take_turns_and_learn_their_gains() -> None:
     plan = plan_of("balanced", 512, 5, 4000)
     steps = all_steps(plan)
     coarse = [step for step in steps if not step.shows_all]
-    assert 0.06 < len(coarse) / len(steps) < 0.09, "prefix_share is 0.08, level 0 has no coarser one"
+    assert len(steps) - len(coarse) == 4000, "every step updates all Gaussians"
     for step in coarse:
         assert step.n_shown == plan.counts[step.level]
         assert plan.learns_gains(step)
         assert not step.may_be_best
     whole = [step for step in steps if step.n_shown == 512]
     assert not any(plan.learns_gains(step) for step in whole)
+    last = [step for step in steps[-1000:] if step.factor < 0.5]
+    passes = [step.level for step in last if not step.shows_all]
+    assert len(passes) == pytest.approx((len(last) - len(passes)) / plan.preset.coarse_every, abs=1)
+    parts = [passes.count(level) / len(passes) for level in range(4)]
+    np.testing.assert_allclose(parts, [1 / 8, 1 / 8, 1 / 4, 1 / 2], atol=0.02)
+
+
+def test_every_coarser_level_is_seen_soon_after_another_has_become_the_finest() -> None:
+    plan = plan_of("balanced", 512, 5, 4000)
+    finest = 0
+    for segment in plan.segments:
+        steps = plan.steps(segment)
+        level = steps[-1].level
+        if level > finest:
+            passes = [step.level for step in steps if not step.shows_all]
+            assert passes[:level] == [*range(level - 1, -1, -1)]
+            assert [step.shows_all for step in steps[: 2 * level]] == [False, True] * level
+        finest = level
+    assert finest == 4
+
+
+def test_a_coarser_level_sees_every_pixel_in_turn_but_not_all_at_once() -> None:
+    plan = FitPlan(PRESETS["balanced"], (100, 120, 3), lod_counts(256, 3), 2000, takes_subsets=True)
+    steps = [step for step in all_steps(plan)[-500:] if not step.shows_all and step.level == 1]
+    assert {step.subset.step for step in steps} == {2}
+    assert {(step.subset.x, step.subset.y) for step in steps} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    needs_all = FitPlan(PRESETS["balanced"], (100, 120, 3), lod_counts(256, 3), 2000)
+    assert {step.subset.step for step in all_steps(needs_all)} == {1}
 
 
 def test_only_the_whole_set_late_in_the_fit_may_be_best() -> None:
     plan = plan_of("fast", 100, 3, 50)
     steps = all_steps(plan)
-    for number, step in enumerate(steps):
+    for number, step in enumerate(step for step in steps if step.shows_all):
         assert step.may_be_best == (step.n_shown == 100 and number >= BEST_FROM * 50)
+    assert not any(step.may_be_best for step in steps if not step.shows_all)
 
 
 def test_generations_change_at_the_counts() -> None:
@@ -87,7 +115,7 @@ def test_steps_see_enough_pixels_a_gaussian(n_gaussians: int, shape: tuple[int, 
     plan = FitPlan(PRESETS["balanced"], shape, (n_gaussians,), 30, takes_subsets=True)
     assert plan.stride(n_gaussians) == stride
     *_, last = plan.segments
-    for step in plan.steps(last, np.random.default_rng(0)):
+    for step in plan.steps(last):
         assert step.subset.step == stride
         assert not (step.may_be_best and stride > 1)
 
