@@ -131,12 +131,12 @@ class IgsReader:
         Raises:
             GsCodecError: there is no such LOD, or its set is damaged or not there.
         """
-        number, own = self._place(lod)
+        number, own = self.place(lod)
         return self.stored_set(number).lods.count(own)
 
     def gains(self, lod: int) -> tuple[float, ...]:
         """Factors on the inverse scales of each generation that a LOD shows, coarsest first; raises as `count`."""
-        number, own = self._place(lod)
+        number, own = self.place(lod)
         lods = self.stored_set(number).lods
         return lods.gains[lods.step_of(own)]
 
@@ -151,13 +151,17 @@ class IgsReader:
         n = self._coarser[number - 1].n_lods if number else self.header.lod_count
         return range(first, first + n)
 
+    def coarser_chunk(self, number: int) -> ChunkEntry:
+        """The chunk of coarser set `number`, from 1."""
+        return self._coarser[number - 1]
+
     def is_prefix(self, lod: int) -> bool:
         """Whether a LOD is a part of its set.
 
         Raises:
             InvalidArgument: there is no such LOD.
         """
-        return self._place(lod)[1] > 0
+        return self.place(lod)[1] > 0
 
     def scale_of(self, number: int) -> int:
         """Side of the pixels that a set was made of, px of the picture."""
@@ -175,7 +179,7 @@ class IgsReader:
             return False
         return True
 
-    def _place(self, lod: int) -> tuple[int, int]:
+    def place(self, lod: int) -> tuple[int, int]:
         """Number of the set of a LOD, and the LOD of it.
 
         Raises:
@@ -280,7 +284,7 @@ class IgsReader:
 
     def _is_complete(self, lod: int) -> bool:
         """Whether a LOD is complete. Of a set that is there as a whole, nothing is read to find out."""
-        whole = self._end_of_set(self._place(lod)[0])
+        whole = self._end_of_set(self.place(lod)[0])
         return whole <= self._source.size or self.prefix_size(lod) <= self._source.size
 
     def _end_of_set(self, number: int) -> int:
@@ -298,7 +302,7 @@ class IgsReader:
         Raises:
             InvalidArgument: there is no such LOD.
         """
-        number, own = self._place(lod)
+        number, own = self.place(lod)
         try:
             return self._start_of_set(number) + self.stored_set(number).end_of(own)
         except TruncatedStream:
@@ -393,7 +397,7 @@ class IgsReader:
         Raises:
             GsCodecError: as `read_region`; TruncatedStream if not even the tables of its set have arrived.
         """
-        number, own = self._place(lod)
+        number, own = self.place(lod)
         return self.stored_set(number).stored_pages(own, tile_rect, only_arrived=True).unpack()
 
     def arrived_lods(self, tile_rect: TileRect) -> npt.NDArray[np.int64]:
@@ -437,7 +441,7 @@ class IgsReader:
         Raises:
             InvalidArgument: there is no such LOD. TruncatedStream: the file is truncated before its end.
         """
-        number, own = self._place(lod)
+        number, own = self.place(lod)
         if not self._is_complete(lod):
             raise self._cut(lod, self.prefix_size(lod))
         return self.stored_set(number), own

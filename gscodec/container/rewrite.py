@@ -39,13 +39,13 @@ def is_one_piece(data: bytes) -> bool:
     return LAYOUTS[data[SMALL_HEADER.offsets["profile"]]].is_one_piece
 
 
-def chunks_of(data: bytes) -> tuple[dict[str, Any], list[StoredChunk]]:
-    """Header values and chunks of a whole file that has chunks.
+def chunks_of(data: bytes, *, coarser: bool = False) -> tuple[dict[str, Any], list[StoredChunk]]:
+    """Header values and chunks of a whole file that has chunks, or of a coarser set in one.
 
     Raises:
         GsCodecError: as `read_preamble`.
     """
-    preamble = read_preamble(MemorySource(data), _WHERE)
+    preamble = read_preamble(MemorySource(data), _WHERE, coarser=coarser)
     values = {field.name: getattr(preamble.header, field.name) for field in HEADER.fields}
     return values, [
         StoredChunk(

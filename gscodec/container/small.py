@@ -105,6 +105,23 @@ def without_shared(data: bytes) -> bytes:
     return kept + crc32c(kept).to_bytes(CRC_BYTES, "little")
 
 
+def with_shared(data: bytes, chunks: Sequence[StoredChunk]) -> bytes:
+    """A coarser set as a small file, with these chunks as extras, CHAN among them.
+
+    Raises:
+        InvalidArgument: it is then larger than such a file may be.
+    """
+    values = SMALL_HEADER.unpack(data)
+    body = b"".join(map(_packed_extra, chunks)) + data[SMALL_HEADER.size : -CRC_BYTES]
+    size = SMALL_HEADER.size + len(body) + CRC_BYTES
+    if size > MAX_SMALL_BYTES:
+        fact = f"{size} bytes with what describes the picture, a file of profile small has at most {MAX_SMALL_BYTES}"
+        raise InvalidArgument(f"{_WHERE}: {fact}; choose a finer level")
+    values.update(n_extras=len(chunks), file_size=size)
+    kept = SMALL_HEADER.pack(values) + body
+    return kept + crc32c(kept).to_bytes(CRC_BYTES, "little")
+
+
 def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
     """Size in bytes of the file of `pack_small`, even if it is above MAX_SMALL_BYTES."""
     return int(_parts(contents, described)[0]["file_size"])

@@ -196,8 +196,8 @@ class StoredSet:
         self.pages_read = self.gaussians_read = 0
         header = preamble.header
         self.lods = load_lods(source, preamble, name)
-        self._grid = Grid(header.height, header.width, shared.background, header.top_k, header.support_q)
-        self.decoder = load_decoder(source, preamble, shared.groups, self._grid, self.lods.counts, name, threads)
+        self.grid = Grid(header.height, header.width, shared.background, header.top_k, header.support_q)
+        self.decoder = load_decoder(source, preamble, shared.groups, self.grid, self.lods.counts, name, threads)
         known = (source, preamble, self.lods, self.decoder, name)
         self._pages: Pages = load_tree(*known) or load_pages(*known)
 
@@ -207,6 +207,11 @@ class StoredSet:
         if isinstance(self._pages, PageIndex):
             return self._pages
         return load_pages(self._source, self._preamble, self.lods, self.decoder, self._name)
+
+    @property
+    def is_one_piece(self) -> bool:
+        """Whether it has neither tables nor pages, as those of profile `small`."""
+        return isinstance(self._preamble, OnePiecePreamble)
 
     @property
     def n_pages(self) -> int:
@@ -268,7 +273,7 @@ class StoredSet:
         generations = np.searchsorted(np.asarray(self.lods.counts), pages.starts, side="right")
         gains = np.asarray(self.lods.gains[self.lods.step_of(lod)], np.float64) * 0.5**self._scale_log2
         data, scale = self._read_pages(pages), 1 << self._scale_log2
-        return StoredPages(self.decoder, data, pages, generations, gains[generations], self._grid, scale)
+        return StoredPages(self.decoder, data, pages, generations, gains[generations], self.grid, scale)
 
     def prepare(self, lod: int, tile_rects: Sequence[TileRect]) -> None:
         """As `IgsReader.prepare`, for a LOD of the set that is there."""

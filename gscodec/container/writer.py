@@ -75,7 +75,8 @@ def pack(contents: Contents) -> bytes:
     pages = profile.encode_pages(source)
     crcs = crc32c_runs(np.frombuffer(pages.data, np.uint8), pages.lengths)
     boxes = page_boxes(pages.gaussians, contents.lods, contents.grid, source.starts)
-    index = _index_chunks(contents, profile.layout, boxes, crcs, pages.lengths)
+    counts, page_size = contents.lods.counts, contents.page_size
+    index = index_chunks(counts, page_size, profile.layout, boxes, crcs, pages.lengths)
     described = _described(contents)
     chunks = [StoredChunk.plain(CHAN, pack_channels(contents.groups, contents.grid.background))]
     for fourcc in (FILE, ICCP, TAGS):
@@ -109,8 +110,9 @@ def _page_source(contents: Contents) -> PageSource:
     )
 
 
-def _index_chunks(
-    contents: Contents,
+def index_chunks(
+    counts: Sequence[int],
+    page_size: int,
     layout: ProfileLayout,
     boxes: npt.NDArray[np.int64],
     crcs: npt.NDArray[np.uint32],
@@ -120,7 +122,7 @@ def _index_chunks(
     sized = lengths if layout.has_page_lengths else None
     pagi = pack_pages(boxes, crcs, sized)
     if len(pagi) >= TREE_FROM_BYTES:
-        tree = make_tree(pagi, boxes, sized, contents.lods.counts, contents.page_size)
+        tree = make_tree(pagi, boxes, sized, counts, page_size)
         return [StoredChunk.plain(PAGT, tree), StoredChunk.plain(PAGI, pagi)]
     return [StoredChunk.plain(PAGI, pagi) if sized is None else StoredChunk.deflated(PAGI, pagi)]
 

@@ -88,8 +88,8 @@ class EncodeSettings:
         lods: number of levels of detail, 1 for none. Up to three are the whole, a half and a quarter of the finest set
             of Gaussians; the others are coarser sets, each with a sixteenth of the bytes of the next finer one, made of
             the picture at a quarter of its sides: two levels are the whole and a coarser set. None means four, more if
-            the coarsest is then above 1024 bytes, and one per 512 bytes of smaller files; 1 for preset `paper`, and for
-            files of up to 2048 bytes that may have profile `small`.
+            the coarsest is then above 1024 bytes; 1 for preset `paper`. Files of up to 2048 bytes have one set, by
+            default of one level, or of one per 512 bytes where they may not have profile `small`.
         steps: number of optimisation steps, replacing the preset's.
         seed: seed of the random placement; the same settings on the same engine give the same bytes.
         block: side of the blocks in which the picture is encoded on the CPU, in px, a multiple of 64. None means a

@@ -67,14 +67,14 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
         ladder = Ladder.for_bytes(1) if any_lods else Ladder.of(job.lods)
         return _with_sets_after(job, tiny, target, ladder, any_lods=any_lods)
     if not any_lods:
-        ladder = Ladder.of(job.lods)
+        ladder = Ladder.of(job.lods) if target.budget > TINY_BYTES else Ladder(job.lods, 0)
     elif job.lods == 1:  # of a preset without levels
         ladder = Ladder.of(1)
     else:
         n_lods = max(1, target.budget // LOD_BYTES)
         ladder = Ladder.for_bytes(target.budget)
         if n_lods < ladder.generations + ladder.n_coarser:
-            ladder = Ladder.of(n_lods)
+            ladder = Ladder(n_lods, 0)
     sets = encode_coarser(job, target.budget, ladder.n_coarser, _encode_set)
     own = target.budget - sum(part.n_bytes for part in sets)
     outcome = _encode_finest(job.changed(lods=ladder.generations), None, target, own)

@@ -99,6 +99,14 @@ class StoredChunk:
     n_lods: int = 0  # as in ChunkEntry
     scale_log2: int = 0
 
+    def raw(self, name: str) -> bytes:
+        """The bytes after undoing the codec of a valid chunk.
+
+        Raises:
+            CorruptField: it does not inflate; `name` begins the message.
+        """
+        return self.stored if self.codec == CODEC_NONE else inflate(self.stored, self.raw_size, name)
+
     @staticmethod
     def plain(fourcc: bytes, raw: bytes) -> "StoredChunk":
         """A known chunk without compression."""
