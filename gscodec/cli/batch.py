@@ -53,7 +53,7 @@ def command(
         ),
     ] = None,
     preset: Annotated[PresetName | None, typer.Option(help="Encoder effort. [default: balanced]")] = None,
-    tune: Annotated[TuneName | None, typer.Option(help="What the fit optimises. [default: psnr]")] = None,
+    tune: Annotated[TuneName | None, typer.Option(help="What errors count. [default: visual]")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps per file.")
     ] = None,

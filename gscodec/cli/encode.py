@@ -54,9 +54,12 @@ def command(
         PresetName, typer.Option(help="Encoder effort; paper is the published Image-GS recipe.")
     ] = "balanced",
     tune: Annotated[
-        TuneName,
-        typer.Option(help="What the fit optimises: psnr, or visual, errors by how well they are seen."),
-    ] = "psnr",
+        TuneName | None,
+        typer.Option(
+            help="What errors count: visual, how well they are seen; psnr, the same everywhere. [default: visual; psnr "
+            "with --psnr and preset paper]"
+        ),
+    ] = None,
     importance: Annotated[
         str | None,
         typer.Option(

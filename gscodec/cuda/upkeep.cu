@@ -4,6 +4,7 @@
 //   owned_reach      warp a tile       for each pair of a tile and a Gaussian that is the nearest of one of the tile's
 //                                      points: where the tile begins for it
 //   widen_rows       warp a Gaussian   the farthest of those, and by how much it has to widen to keep that tile
+//   limit_elongation thread a Gaussian what is too elongated for its place gets rounder
 //   put_rows         thread a value    parameters and units of some Gaussians become others
 //   take_rows        thread a value    parameters of some Gaussians, one after the other
 //
@@ -133,6 +134,22 @@ extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
     const double steepness = 2 * (a * a + b * b);
     const double move = excess / (steepness > 1e-12 ? steepness : 1e-12) * (lane == 0 ? a : b);
     rows[(long long)i * n_columns + 2 + lane] -= (float)(move < most ? move : most);
+}
+
+// fit/elongation.py, `limited`: limits (n_rows, n_cells) f32 of square cells.
+extern "C" __global__ void __launch_bounds__(UPKEEP_THREADS)
+    limit_elongation(int n, int n_columns, int n_rows, int n_cells, int cell, const float* limits, float* rows) {
+    const int i = blockIdx.x * UPKEEP_THREADS + threadIdx.x;
+    if (i >= n) return;
+    float* row = rows + (long long)i * n_columns;
+    const float x = row[0] / (float)cell, y = row[1] / (float)cell;
+    const int column = x<0 ? 0 : x>(float)(n_cells - 1) ? n_cells - 1 : (int)x;
+    const int line = y<0 ? 0 : y>(float)(n_rows - 1) ? n_rows - 1 : (int)y;
+    const float most = limits[(long long)line * n_cells + column], ratio = row[2] - row[3];
+    if (!(fabsf(ratio) > most)) return;
+    const float middle = 0.5f * (row[2] + row[3]), half = ratio > 0 ? 0.5f * most : -0.5f * most;
+    row[2] = middle + half;
+    row[3] = middle - half;
 }
 
 // Row where[i] of `rows` and `units` becomes row i of the new ones; the moments and steps of those are cleared if any

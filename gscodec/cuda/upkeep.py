@@ -165,6 +165,21 @@ class Reach:
         )
 
 
+def limit_elongation(runtime: Runtime, state: FitState, limits: Array, cell: int) -> None:
+    """Bring the elongation of all present Gaussians of a fit within limits; fit/elongation.py has the method.
+
+    Args:
+        limits: float32 (rows, columns), greatest logarithm of the ratio of widths in each cell.
+        cell: side of a cell, px.
+    """
+    n, d = state.n_present, state.settings.n_columns
+    if n:
+        sizes = (n, d, *limits.shape, cell)
+        _kernel(runtime, "limit_elongation")(
+            -(-n // UPKEEP_THREADS), UPKEEP_THREADS, *map(np.int32, sizes), limits, state.rows
+        )
+
+
 def put_rows(
     runtime: Runtime, state: FitState, where: Array, rows: Array, units: Array, *, has_fresh_moments: bool
 ) -> None:

@@ -67,6 +67,7 @@ class BlockTask:
 
     source: Regions
     weights_of: Callable[[Float32Array], Float32Array | None]  # importance of samples, as in `Rasterizer.loss`
+    limits_elongation: bool  # as in `fit.loop.fit`
     grid: Grid  # its background is ignored
     preset: Preset
     rasterizer: Rasterizer
@@ -374,6 +375,7 @@ class _Encoder:
             on_step=on_fit,
             around=around,
             importance=weights,
+            limits_elongation=task.limits_elongation,
         )
         gaussians, of = fitted.gaussians, generations_of(fitted.lods.counts)
         kept = around.in_core(gaussians.means)

@@ -54,8 +54,9 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
         BlockTask(
             source=source,
             weights_of=lambda samples: error_weights(
-                samples if job.scales is None else samples / job.scales, job.stack.groups, job.settings.tune
+                samples if job.scales is None else samples / job.scales, job.stack.groups, job.settings.chosen_tune
             ),
+            limits_elongation=job.settings.chosen_tune == "visual",
             grid=job.grid,
             preset=job.preset,
             rasterizer=job.rasterizer,

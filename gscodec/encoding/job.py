@@ -107,7 +107,7 @@ class Job:
     @cached_property
     def counts(self) -> npt.NDArray[np.float32] | None:
         """Weights of samples in the fit, as in `Rasterizer.loss`: importance times those of `error_weights`."""
-        weights = error_weights(self.samples, self.stack.groups, self.settings.tune)
+        weights = error_weights(self.samples, self.stack.groups, self.settings.chosen_tune)
         if weights is None or self.importance is None:
             return self.importance if weights is None else weights
         weights = weights * self.importance

@@ -31,7 +31,7 @@ def provenance(job: Job, psnr: float) -> dict[str, Json]:
         "seed": job.settings.seed,
         "psnr": rounded_psnr(psnr),
     }
-    if job.settings.tune != "psnr":
+    if job.settings.tune is not None:  # a choice; the default follows from the preset and the target
         entries["tune"] = job.settings.tune
     if job.importance is not None:
         entries["importance"] = job.importance_origin

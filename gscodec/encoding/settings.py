@@ -43,7 +43,7 @@ class EncodeOptions(TypedDict, total=False):
     gaussians: int | None
     psnr: float | None
     preset: str
-    tune: str
+    tune: str | None
     importance_strength: float
     profile: str | None
     record_bytes: int | None
@@ -73,8 +73,9 @@ class EncodeSettings:
         gaussians: target number of Gaussians.
         psnr: target PSNR of the decoded file, dB.
         preset: `fast`, `balanced`, `best`, or `paper`, the published method.
-        tune: quality measure to optimise: `psnr`; `visual`, errors weighted by how well they are seen, which texture
-            hides. Preset `paper` has its published loss and takes `psnr` alone.
+        tune: what errors count: `visual`, how well they are seen; or `psnr`, the same everywhere. None means `psnr` for
+            a target PSNR and for preset `paper`, whose published loss takes no other, and `visual` otherwise. Pictures
+            of floating-point light, and stacks with maps that are not looked at, such as normals, have no weights.
         importance: path of a map of the picture's size (white: important, black: unimportant), or `auto` for the
             picture's own saliency. Not for pictures encoded in blocks.
         importance_strength: ratio of the error weights at map values 1 and 0.
@@ -119,7 +120,7 @@ class EncodeSettings:
     gaussians: int | None = None
     psnr: float | None = None
     preset: str = "balanced"
-    tune: str = "psnr"
+    tune: str | None = None
     importance: str | None = None
     importance_strength: float = DEFAULT_STRENGTH
     profile: str | None = None
@@ -171,6 +172,11 @@ class EncodeSettings:
         return min(DEFAULT_LODS if self.recipe.joint_lods else 1, layout_named(self.chosen_profile).max_lods)
 
     @property
+    def chosen_tune(self) -> str:
+        """What errors count, or its default."""
+        return self.tune or ("psnr" if self.preset == "paper" or self.psnr is not None else "visual")
+
+    @property
     def overrides(self) -> Overrides:
         """Overrides of the interpretation of the sources."""
         return Overrides.parsed(self.role, self.normal, self.as_stack, "settings")
@@ -216,7 +222,7 @@ class EncodeSettings:
         """
         if self.target is None:
             raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
-        if self.preset == "paper" and self.tune != "psnr":
+        if self.preset == "paper" and self.chosen_tune != "psnr":
             raise InvalidArgument(f"preset paper uses the published loss; tune {self.tune} needs another preset")
         layout = layout_named(self.chosen_profile)
         if layout.is_one_piece and ((self.lods or 1) > 1 or self.block is not None):

@@ -128,6 +128,7 @@ def _train(
         allowed=job.visible,
         recount=recount,
         importance=job.counts,
+        limits_elongation=job.settings.chosen_tune == "visual",
     )
 
 

@@ -11,14 +11,15 @@ from gscodec.cuda.fitting import FitStatus
 from gscodec.cuda.growth import Growth
 from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
-from gscodec.cuda.upkeep import Reach, put_rows, removal_sums
+from gscodec.cuda.upkeep import Reach, limit_elongation, put_rows, removal_sums
 from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.device_steps import DeviceSteps
 from gscodec.fit.growth import growth_terms
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, FitPlan, Step
 from gscodec.fit.schedule import step_shown
-from gscodec.fit.trainee import least_needed, lod_table, start_log_gains, stored_gaussians
+from gscodec.fit.trainee import least_needed, lod_table, start_log_gains, stored_gaussians, within_limits
 from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, cost_of_sums
+from gscodec.material.noise import CELL
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
 
 
@@ -30,6 +31,7 @@ class DeviceTrainee:
         seed: for the positions of new Gaussians.
         allowed: bool (H, W), pixels in which Gaussians may be placed; None means all.
         importance: float32 (H, W) or (C, H, W), weight of each sample, 1 on average; None means 1 everywhere.
+        limits: of the elongation, as `fit.elongation.limits_of` returns them; None means none.
         pictures: pictures that are in device memory already; None means none.
 
     Raises:
@@ -45,6 +47,7 @@ class DeviceTrainee:
         seed: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
         importance: Float32Array | None = None,
+        limits: Float32Array | None = None,
         pictures: DevicePictures | None = None,
     ) -> None:
         self.mse = self.best_mse = self.best_score = np.inf
@@ -63,6 +66,8 @@ class DeviceTrainee:
             log_gains = start_log_gains(plan).numpy()
             self._steps = DeviceSteps(runtime, grid, self._target, self._importance, settings, log_gains, n_steps)
             self._reach = Reach(runtime, grid, SEARCH, MOST_AT_ONCE)
+            self._device_limits = None if limits is None else runtime.upload(limits)
+        self._limits = limits
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -100,6 +105,8 @@ class DeviceTrainee:
         with self._runtime:
             shown = self._steps.activate_all(self._level)
             self._reach.widen(shown, self._steps.state.rows, self._plan.preset.reach)
+            if self._device_limits is not None:
+                limit_elongation(self._runtime, self._steps.state, self._device_limits, CELL)
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
@@ -119,7 +126,7 @@ class DeviceTrainee:
 
     def gaussians(self) -> GaussianSet:
         """See `Trainee.gaussians`."""
-        return stored_gaussians(self._plan, self._download()[0])
+        return stored_gaussians(self._plan, within_limits(self._download()[0], self._limits))
 
     def lod_table(self) -> LodTable:
         """See `Trainee.lod_table`."""

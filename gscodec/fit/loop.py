@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gscodec.errors import BackendUnavailable, InvalidArgument
 from gscodec.fit.device_trainee import DeviceTrainee
+from gscodec.fit.elongation import limits_of
 from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import Preset
 from gscodec.fit.schedule import lod_counts
@@ -57,6 +58,7 @@ def fit(
     around: Surroundings | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
     importance: Float32Array | None = None,
+    limits_elongation: bool = False,
 ) -> Fit:
     """Gaussians fitted to `target`.
 
@@ -76,6 +78,7 @@ def fit(
         around: finished neighbours of the target, if it is a block of a larger picture. CPU only.
         importance: float32 (H, W) or (C, H, W), weight of each pixel, or of each of its channels, in the loss and for
             new Gaussians; at least 0 and 1 on average; None means 1 everywhere.
+        limits_elongation: keep Gaussians in noise from becoming needles (`fit.elongation`).
     Raises:
         InvalidArgument: a count is below 1.
         BackendUnavailable: the engine cannot train.
@@ -87,7 +90,8 @@ def fit(
         preset = replace(preset, best_by="loss")
     plan = plan_of(target.shape, n_gaussians, preset, rasterizer, lods, steps)
     rng = np.random.default_rng(seed)
-    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around, importance)
+    limits = limits_of(target) if limits_elongation and preset.scale_parameter == "log" else None
+    trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around, importance, limits)
     started = time.perf_counter()
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
@@ -145,6 +149,7 @@ def _trainee(
     allowed: npt.NDArray[np.bool_] | None,
     around: Surroundings | None,
     importance: Float32Array | None,
+    limits: Float32Array | None,
 ) -> Trainee:
     if not rasterizer.trains:
         raise BackendUnavailable(f"device {rasterizer.name} cannot train; use --device cpu or cuda")
@@ -152,7 +157,7 @@ def _trainee(
         raise BackendUnavailable(f"device {rasterizer.name} does not fit blocks of a picture; use --device cpu")
     device = rasterizer.on_device
     if device is None:
-        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance)
+        return CpuTrainee(plan, target, grid, rasterizer, rng, around, allowed, importance, limits)
     from gscodec.cuda.estimates import check_room, fit_bytes
     from gscodec.render.kernel_report import fit_variants
 
@@ -160,7 +165,7 @@ def _trainee(
     need = fit_bytes(plan.shape, plan.n_gaussians, compares_neighbours=p.loss.compares_neighbours)
     check_room(device.runtime, need, f"a fit of {grid.width}x{grid.height} px", "use --device cpu")
     device.compile_ahead(fit_variants(plan.shape[2], grid.top_k, log_scales=p.scale_parameter == "log"))
-    return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, pictures=device.pictures)
+    return DeviceTrainee(plan, target, grid, device.runtime, seed, allowed, importance, limits, device.pictures)
 
 
 def _psnr(mse: float) -> float:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from gscodec.fit.coarse import CoarseGradients
+from gscodec.fit.elongation import limited
 from gscodec.fit.growth import new_rows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import LOG_GAIN_RANGE, FitPlan, Step
@@ -80,6 +81,7 @@ class CpuTrainee:
         allowed: bool (H, W), pixels in which Gaussians may be placed; None means all, or those that the neighbours
             leave.
         importance: float32 (H, W) or (C, H, W), weight of each sample, 1 on average; None means 1 everywhere.
+        limits: of the elongation, as `fit.elongation.limits_of` returns them; None means none.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class CpuTrainee:
         around: Surroundings | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
         importance: Float32Array | None = None,
+        limits: Float32Array | None = None,
     ) -> None:
         p, n_columns = plan.preset, 5 + target.shape[2]
         self.mse = self.best_mse = self.best_score = np.inf
@@ -104,6 +107,7 @@ class CpuTrainee:
         self._around = around
         self._allowed = around.allowed if around is not None and allowed is None else allowed
         self._importance = importance
+        self._limits = limits
         self._adam = RowAdam(
             torch.zeros(0, n_columns),
             torch.tensor(plan.rates),
@@ -175,6 +179,7 @@ class CpuTrainee:
             return
         moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
         self._adam.values[:, 2:4] -= torch.from_numpy(moves[: len(self)])
+        self._adam.values = within_limits(self._adam.values, self._limits)
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
@@ -208,7 +213,7 @@ class CpuTrainee:
 
     def gaussians(self) -> GaussianSet:
         """See `Trainee.gaussians`."""
-        return stored_gaussians(self._plan, self._adam.values)
+        return stored_gaussians(self._plan, within_limits(self._adam.values, self._limits))
 
     def lod_table(self) -> LodTable:
         """See `Trainee.lod_table`."""
@@ -287,6 +292,15 @@ def with_neighbours(
 def inverse_scales(plan: FitPlan, values: torch.Tensor) -> torch.Tensor:
     """(n, 2) inverse scales in 1/px, gains not applied, of parameter rows (n, 5 + C)."""
     return values[:, 2:4].exp() if plan.preset.scale_parameter == "log" else values[:, 2:4]
+
+
+def within_limits(values: torch.Tensor, limits: Float32Array | None) -> torch.Tensor:
+    """Rows (n, 5 + C) of logarithms with an elongation within limits, or the rows themselves if there are none."""
+    if limits is None:
+        return values
+    result = values.clone()
+    result[:, 2:4] = torch.from_numpy(limited(values[:, :2].numpy(), values[:, 2:4].numpy(), limits))
+    return result
 
 
 def stored_gaussians(plan: FitPlan, values: torch.Tensor) -> GaussianSet:

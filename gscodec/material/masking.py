@@ -1,70 +1,64 @@
-"""Weights of errors by what texture hides: errors in flat areas are seen, in texture they are not.
+"""Weights of errors by how well they are seen: errors in flat areas are, errors among other detail are not.
 
-The function of the variance, 67 (1 - exp(-0.0021 v)) + 17.5 with v of luma in 0..255, is that of libaom's tune for
-SSIMULACRA2, which prices the bits of a block by it and computes no metric. An edge is not texture: what counts here is
-a low quantile of the variance around a pixel, so that one flat side is enough.
+The structural term of SSIMULACRA2, on which its score depends at low rates, is the squared error of a band over the
+variance of the picture in the band: at a quarter of the size, luma in windows of about 20 px. Its weights are
+1 / (v + C), with v this variance and C the term's constant. A power below one keeps enough of the edges, whose errors
+Butteraugli sees. What is noise at full size is flat at a quarter of it; the error that stays there whatever is coded
+would count most, so noise counts less (`material.noise`).
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from gscodec.model.channels import AlphaMode, ChannelGroup, Role, channel_spans
+from gscodec.material.noise import CELL, noise_of, variance_of_cells
+from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, channel_spans
 from gscodec.model.gaussians import Float32Array
 
 SEEN_ROLES: Final = frozenset({Role.COLOR, Role.ALBEDO, Role.EMISSIVE})
-"""Roles of groups that are looked at as pictures; errors of others are not masked."""
+"""Roles of groups that are looked at as pictures."""
 
-BLOCK: Final = 8
-"""Side of a block, px."""
+VARIANCE: Final = 0.0009
+"""Variance of luma in 0..1, at a quarter of the size, beside which errors begin to hide: SSIMULACRA2's constant."""
 
-RADIUS: Final = 2
-"""Blocks around a block among which the quantile is taken."""
+EXPONENT: Final = 0.3
+"""Exponent of the weights: the flattest areas count 5 times what the strongest contrast counts."""
 
-QUANTILE: Final = 0.35
-
-EXPONENT: Final = 0.6
-"""Exponent of the weights: the flattest areas count 2.6 times what the busiest texture counts."""
+NOISE: Final = 0.7
+"""Fraction of the weight that noise loses."""
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def masking_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
-    """float32 (H, W) weights of the errors of pixels, from 0.39 in texture to 1 in flat areas.
+    """float32 (H, W) weights of the errors of pixels, above 0 and at most 1, which is that of flat areas.
 
-    None for samples without a group that is looked at.
+    None unless all groups are looked at, as displays show them: maps that a shader computes with hide nothing, and what
+    floating-point light hides depends on the exposure.
     """
-    height, width, _ = samples.shape
-    lumas = [
-        _luma(samples[:, :, span.start : span.stop - (group.alpha != AlphaMode.NONE)])
-        for group, span in channel_spans(groups)
-        if group.role in SEEN_ROLES
-    ]
-    if not lumas:
+    if any(group.role not in SEEN_ROLES or group.sample_type is not SampleType.UINT for group in groups):
         return None
-    variance = np.max([_low_variance(luma) for luma in lumas], axis=0)
-    factor = 67.035434 * (1 - np.exp(-0.0021489 * variance)) + 17.492222
-    weights = ((17.492222 / factor) ** EXPONENT).astype(np.float32)
-    smooth = Image.fromarray(weights).resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(smooth, np.float32)
+    height, width, _ = samples.shape
+    weights = np.max([_of_luma(luma) for luma in _lumas(samples, groups)], axis=0)
+    size = CELL * weights.shape[1], CELL * weights.shape[0]
+    smooth = Image.fromarray(weights).resize(size, Image.Resampling.BILINEAR)
+    return np.array(np.asarray(smooth, np.float32)[:height, :width], order="C")
 
 
-def _luma(colours: Float32Array) -> Float32Array:
-    """(H, W) luma in 0..255 of one or three channels."""
-    plane = colours @ _LUMA if colours.shape[2] == 3 else colours.mean(axis=2)
-    return np.asarray(255 * np.clip(plane, 0, 1), np.float32)
+def _lumas(samples: Float32Array, groups: Sequence[ChannelGroup]) -> list[Float32Array]:
+    """(H, W) luma in 0..1 of each group of one or three channels, without its alpha."""
+    lumas = []
+    for group, span in channel_spans(groups):
+        colours = samples[:, :, span.start : span.stop - (group.alpha != AlphaMode.NONE)]
+        plane = colours @ _LUMA if colours.shape[2] == 3 else colours.mean(axis=2)
+        lumas.append(np.asarray(np.clip(plane, 0, 1), np.float32))
+    return lumas
 
 
-def _low_variance(luma: Float32Array) -> npt.NDArray[np.float64]:
-    """Low quantile of the variance of blocks around each block, (ceil(H / BLOCK), ceil(W / BLOCK))."""
-    height, width = luma.shape
-    padded = np.pad(luma, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge").astype(np.float64)
-    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
-    variance = padded.reshape(rows, BLOCK, columns, BLOCK).var(axis=(1, 3))
-    around = np.pad(variance, RADIUS, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(around, (2 * RADIUS + 1, 2 * RADIUS + 1))
-    low: npt.NDArray[np.float64] = np.quantile(windows, QUANTILE, axis=(2, 3))
-    return low
+def _of_luma(luma: Float32Array) -> Float32Array:
+    """Weights of cells of CELL x CELL px."""
+    contrast = (VARIANCE / (variance_of_cells(luma) + VARIANCE)) ** EXPONENT
+    weights: Float32Array = (contrast * (1 - NOISE * noise_of(luma))).astype(np.float32)
+    return weights

@@ -133,6 +133,8 @@ def test_our_names_say_what_differs() -> None:
         assert get_codec(name).name == name
     assert get_codec("gscodec").name == "gscodec:balanced"
     assert get_codec("gscodec:fast:lods1", "cpu", 2) == Igs("fast", lods=1, device="cpu", threads=2)
+    assert get_codec("gscodec:fast:psnr") == Igs("fast", tune="psnr")
+    assert get_codec("gscodec:fast:psnr").name == "gscodec:fast:psnr"
     assert get_codec("gscodec:fast:maps").name == "gscodec:fast:maps"
     for name in ("gscodec:quick", "gscodec:fast:lod1", "gif"):
         with pytest.raises(InvalidArgument, match=name.rpartition(":")[2]):

@@ -13,10 +13,12 @@ from gscodec.cuda.scenes import bin_scene, upload_gaussians
 from gscodec.cuda.upkeep import Reach
 from gscodec.errors import InvalidArgument
 from gscodec.fit.device_trainee import fit_settings
+from gscodec.fit.elongation import limited
 from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import PRESETS
 from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, missing_reach, removal_cost
+from gscodec.material.noise import CELL
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, Window
 from gscodec.model.rendering import TooManyPairs
@@ -163,3 +165,21 @@ def test_rows_are_put_and_taken(device_runtime: Runtime, has_fresh_moments: bool
         for wrong in (new_rows[:170], new_rows[:, :7], new_rows.astype(float)):
             with pytest.raises(InvalidArgument, match="rows: "):
                 upkeep.put_rows(runtime, state, up(where), up(wrong), up(new_units), has_fresh_moments=False)
+
+
+def test_elongation_is_limited_as_on_the_host(device_runtime: Runtime) -> None:
+    rng = np.random.default_rng(8)
+    plan = FitPlan(PRESETS["fast"], (HEIGHT, WIDTH, 3), (500,), 10)
+    rows, units = (rng.normal(0, 2, (480, 8)).astype(np.float32) for _ in range(2))
+    rows[:, :2] = rng.uniform((-3, -3), (WIDTH + 3, HEIGHT + 3), (480, 2))
+    limits = rng.uniform(0.5, 4, (-(-HEIGHT // CELL), -(-WIDTH // CELL))).astype(np.float32)
+    with device_runtime as runtime:
+        state = FitState.of(runtime, fit_settings(plan), np.zeros((1, 1), np.float32), 10)
+        upkeep.limit_elongation(runtime, state, runtime.upload(limits), CELL)  # no Gaussians yet
+        state.append(runtime.upload(rows), runtime.upload(units))
+        upkeep.limit_elongation(runtime, state, runtime.upload(limits), CELL)
+        found = runtime.download(state.rows)[:480]
+    expected = rows.copy()
+    expected[:, 2:4] = limited(rows[:, :2], rows[:, 2:4], limits)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert 50 < np.count_nonzero((found != rows).any(axis=1)) < 430

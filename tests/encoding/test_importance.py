@@ -71,7 +71,7 @@ def test_what_a_gaussian_carries_is_weighted() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"profile": "coded"}, {"profile": "packed"}, {"profile": "f16"}, {"preset": "paper"}, {"tune": "visual"}],
+    [{"profile": "coded"}, {"profile": "packed"}, {"profile": "f16"}, {"preset": "paper"}, {"tune": "psnr"}],
     ids=str,
 )
 def test_the_important_half_gains_and_the_other_pays(options: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ STAGES: Final[dict[str, dict[str, Any]]] = {
     "packed": {"profile": "packed"},
     "coded": {"profile": "coded"},
     "small": {"profile": "small", "lods": 1},
-    "visual": {"tune": "visual"},
+    "psnr": {"tune": "psnr"},
     "importance": {"importance": "auto"},
     "levels": {"lods": 3},
     "bytes": {"size": 900, "gaussians": None},

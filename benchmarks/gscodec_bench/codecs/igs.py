@@ -11,6 +11,7 @@ import gscodec
 from gscodec.encoding.fingerprint import fingerprint
 from gscodec.errors import InvalidArgument
 from gscodec.image.stack import ImageStack
+from gscodec.model.choices import TUNE_NAMES
 from gscodec_bench.codecs.base import Codec, Layout, Picture
 
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
@@ -21,14 +22,15 @@ class Igs(Codec):
     """gscodec with a preset; a setting is a rate, in bits per pixel, for stacks per pixel and channel.
 
     The name says what differs from the preset: `gscodec:balanced`, `gscodec:balanced:lods1`,
-    `gscodec:fast:steps200:seed3`. `gscodec:fast:maps` gives every map of a stack a file of its own, at the same rate
-    per channel.
+    `gscodec:fast:steps200:seed3`, `gscodec:fast:psnr` with that tune. `gscodec:fast:maps` gives every map of a stack a
+    file of its own, at the same rate per channel.
     """
 
     preset: str = "balanced"
     lods: int | None = None
     steps: int | None = None
     seed: int = 0
+    tune: str | None = None
     device: str = "auto"
     threads: int | None = None
     maps: bool = False
@@ -47,6 +49,7 @@ class Igs(Codec):
         parts += [f"lods{self.lods}"] if self.lods is not None else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []
+        parts += [self.tune] if self.tune else []
         parts += ["maps"] if self.maps else []
         return ":".join(parts)
 
@@ -79,6 +82,7 @@ class Igs(Codec):
             "lods": self.lods,
             "steps": self.steps,
             "seed": self.seed,
+            "tune": self.tune,
             "device": self.device,
             "threads": self.threads,
             "metadata": "none",  # rivals keep none either
@@ -106,14 +110,17 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
         raise InvalidArgument(f"codec {name}: there is no preset {preset!r}: use {', '.join(PRESET_NAMES)}")
     options: dict[str, int] = {}
     maps = "maps" in parts[1:]
+    tune = next((part for part in parts[1:] if part in TUNE_NAMES), None)
     for part in parts[1:]:
-        if part == "maps":
+        if part == "maps" or part in TUNE_NAMES:
             continue
         found = re.fullmatch(r"(lods|steps|seed)(\d+)", part)
         if not found:
-            raise InvalidArgument(f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps")
+            raise InvalidArgument(
+                f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps, {', '.join(TUNE_NAMES)}"
+            )
         options[found[1]] = int(found[2])
-    return Igs(preset, device=device, threads=threads, maps=maps, **options)
+    return Igs(preset, tune=tune, device=device, threads=threads, maps=maps, **options)
 
 
 @cache

@@ -1,0 +1,80 @@
+"""Noise of a picture: fine variation without direction, which no file of a low rate holds.
+
+Gravel, grain and foliage from afar vary from pixel to pixel and in all directions; edges and shapes vary over longer
+ways, or along one direction. Hence two signs: the share of the variance that a filter of 3x3 px removes, and the
+coherence of the structure tensor (Bigun and Granlund 1987).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from gscodec.model.gaussians import Float32Array
+
+CELL: Final = 4
+"""Side of the squares over whose pixels statistics are averaged, px."""
+
+_FINE: Final = (0.2, 0.45)
+"""Shares of fine variance from which variation begins to be noise, and is noise entirely."""
+
+_COHERENT: Final = (0.25, 0.7)
+"""Coherences up to which variation may be noise, and from which it is none."""
+
+_FAINT: Final = 2e-3
+"""Variance of luma in 0..1 well below which an area is flat and shows its tint, whatever grain lies over it."""
+
+
+def noise_of(luma: Float32Array) -> Float32Array:
+    """Noise of each cell in 0..1: float32 (ceil(H / CELL), ceil(W / CELL)).
+
+    Args:
+        luma: float32 (H, W), in 0..1.
+    """
+    fine = luma - _mean_of_nine(luma)
+    total = np.maximum(_around(luma * luma) - np.square(_around(luma)), 0)
+    share = np.asarray(_around(fine * fine) / (total + np.float32(_FAINT)), np.float32)
+    return np.asarray(_step(share, *_FINE) * (1 - _step(_coherence(luma), *_COHERENT)), np.float32)
+
+
+def variance_of_cells(luma: Float32Array) -> Float32Array:
+    """Variance of the means of cells in a window of about 20 px around each: float32 (rows, columns)."""
+    cells = _cells(luma)
+    return np.maximum(_smooth(cells * cells) - np.square(_smooth(cells)), 0)
+
+
+def _around(plane: Float32Array) -> Float32Array:
+    """Means of (H, W) around each cell, in a window of about 20 px."""
+    return _smooth(_cells(plane))
+
+
+def _cells(plane: Float32Array) -> Float32Array:
+    """Means of the cells of (H, W); the last row and column are repeated where a cell is cut off."""
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
+    cells = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL)
+    return np.asarray(cells.mean(axis=(1, 3)), np.float32)
+
+
+def _coherence(luma: Float32Array) -> Float32Array:
+    """Coherence of the structure tensor around each cell, 0 to 1."""
+    down, across = (np.gradient(luma, axis=a) if luma.shape[a] > 1 else np.zeros_like(luma) for a in (0, 1))
+    xx, yy, xy = _around(across * across), _around(down * down), _around(across * down)
+    return np.asarray(np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(1e-6)), np.float32)
+
+
+def _smooth(plane: Float32Array) -> Float32Array:
+    return _mean_of_nine(_mean_of_nine(plane))
+
+
+def _mean_of_nine(plane: Float32Array) -> Float32Array:
+    """Means over 3x3 values, edges repeated."""
+    rows = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
+    sums = rows[:-2] + rows[1:-1] + rows[2:]
+    columns = np.pad(sums, ((0, 0), (1, 1)), mode="edge")
+    return np.asarray((columns[:, :-2] + columns[:, 1:-1] + columns[:, 2:]) / np.float32(9), np.float32)
+
+
+def _step(values: Float32Array, low: float, high: float) -> Float32Array:
+    """Smooth step from 0 at `low` to 1 at `high`."""
+    t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
