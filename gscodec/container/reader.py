@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gscodec.container.one_piece import Shared
 from gscodec.container.small import open_preamble
 from gscodec.container.stored_set import StoredSet, load_channels, open_coarser, require_chunk
-from gscodec.errors import CorruptField, InvalidArgument, TruncatedStream
+from gscodec.errors import CorruptField, FileAccessError, GsCodecError, InvalidArgument, TruncatedStream
 from gscodec.format.chunks import ChunkEntry, load_chunk
 from gscodec.format.files import FileEntry, unpack_files
 from gscodec.format.grain import grain_bytes, unpack_grain
@@ -284,8 +284,14 @@ class IgsReader:
 
     def _is_complete(self, lod: int) -> bool:
         """Whether a LOD is complete. Of a set that is there as a whole, nothing is read to find out."""
-        whole = self._end_of_set(self.place(lod)[0])
-        return whole <= self._source.size or self.prefix_size(lod) <= self._source.size
+        if self._end_of_set(self.place(lod)[0]) <= self._source.size:
+            return True
+        try:
+            return self.prefix_size(lod) <= self._source.size
+        except FileAccessError:
+            raise
+        except GsCodecError:  # a damaged set, of which a truncated file does not have all
+            return False
 
     def _end_of_set(self, number: int) -> int:
         chunk = self._coarser[number - 1] if number else require_chunk(self._preamble, GAUS)
@@ -442,8 +448,9 @@ class IgsReader:
             InvalidArgument: there is no such LOD. TruncatedStream: the file is truncated before its end.
         """
         number, own = self.place(lod)
-        if not self._is_complete(lod):
-            raise self._cut(lod, self.prefix_size(lod))
+        needed = self._end_of_set(number)
+        if needed > self._source.size and (needed := self.prefix_size(lod)) > self._source.size:
+            raise self._cut(lod, needed)
         return self.stored_set(number), own
 
     def _cut(self, lod: int, needed: int) -> TruncatedStream:

@@ -188,3 +188,15 @@ def test_drafts_are_refused_by_name(data: bytes) -> None:
         draft[HEADER.offsets["version_minor"]] = 5
         with pytest.raises(UnsupportedVersion, match=r"old\.igs: version 1\.5 is a draft .* encode the picture again"):
             IgsReader(bytes(draft), "old.igs")
+
+
+def test_a_truncated_file_with_a_damaged_set_shows_the_others(data: bytes) -> None:
+    whole = IgsReader(data)
+    chunk = [chunk for chunk in whole.chunks if chunk.fourcc == CSET][1]
+    changed = bytearray(data[: whole.prefix_size(4)])
+    changed[chunk.offset + HEADER.offsets["header_crc"]] ^= 1
+    damaged = IgsReader(bytes(changed))
+    assert damaged.available_lods == (5,)
+    np.testing.assert_array_equal(damaged.read(5).means, whole.read(5).means)
+    with pytest.raises(GsCodecError, match="coarser set 1: the header does not match"):
+        damaged.read(4)

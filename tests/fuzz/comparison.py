@@ -88,8 +88,8 @@ def _attempt(action: Callable[[], _Result], *, of_bytes: bool = True) -> tuple[s
 class ReaderComparison:
     """Holds the readers against each other, file by file.
 
-    Of the levels of a file it reads the finest, the coarsest and one between; of every third good file it compares
-    values of one level.
+    Of the levels of a file it reads the finest, the coarsest, one between and the finest of each set; of every third
+    good file it compares values of one level.
     """
 
     def __init__(self, c_reader: CReader) -> None:
@@ -256,14 +256,17 @@ class _Reading:
 
     opened: str
     beside: tuple[str, ...] = ()  # of grain, profile, texts and metadata
-    levels: dict[int, str] = field(default_factory=dict)  # of the finest level, the coarsest, and one between
+    levels: dict[int, str] = field(
+        default_factory=dict
+    )  # of the finest level, the coarsest, one between and the finest of each set
     truncated: bool = False
     available: tuple[int, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
         """All of them, without those that say that a file is cut."""
-        return self.opened, *self.beside, *(fault for lod, fault in self.levels.items() if lod in self.available)
+        levels = self.levels.items()
+        return self.opened, *self.beside, *(f for lod, f in levels if lod in self.available or f != "TruncatedStream")
 
 
 def _read(data: bytes, *, deep: bool = False) -> _Reading:
@@ -275,7 +278,8 @@ def _read(data: bytes, *, deep: bool = False) -> _Reading:
         if not any(beside) and deep:
             _attempt(lambda: describe(reader))
         last = reader.n_lods - 1
-        levels = {lod: _attempt(lambda lod=lod: reader.read(lod))[0] for lod in sorted({0, last // 2, last})}  # type: ignore[misc]
+        chosen = {0, last // 2, last} | {reader.lods_of(number)[0] for number in range(reader.n_sets)}
+        levels = {lod: _attempt(lambda lod=lod: reader.read(lod))[0] for lod in sorted(chosen)}  # type: ignore[misc]
         return _Reading(opened, beside, levels, reader.truncated, reader.available_lods)
 
 
