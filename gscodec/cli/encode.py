@@ -191,7 +191,7 @@ def command(
             help="Describe film grain and noise, where the picture has some, in 40 bytes, so that decoders add noise "
             "like it."
         ),
-    ] = True,
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:

@@ -107,8 +107,8 @@ class EncodeSettings:
         normal: direction of green in a single normal map: `gl` or `dx`.
         as_stack: encode several pictures as one file, whatever their names; otherwise the names must be those of the
             maps of one material.
-        grain: if the picture has film grain or sensor noise, describe what the file lacks of it in 40 bytes, so that
-            decoders add noise like it. Colour of integer samples only; not in profile `small`.
+        grain: look for film grain and sensor noise, and describe what the file lacks of it in 40 bytes, so
+            that decoders add noise like it. Colour of integer samples only; not in profile `small`.
 
     Raises:
         InvalidArgument: a value of another type or out of range, or several targets.
@@ -137,7 +137,7 @@ class EncodeSettings:
     role: str | None = None
     normal: str | None = None
     as_stack: bool = False
-    grain: bool = True
+    grain: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

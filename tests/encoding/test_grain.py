@@ -10,6 +10,7 @@ import gscodec
 from gscodec.encoding.api import encode
 from gscodec.encoding.grain import measured_areas, source_grain
 from gscodec.encoding.grain_estimate import GrainEstimate
+from gscodec.encoding.settings import EncodeSettings
 from gscodec.image.arrays import from_array
 from gscodec.image.stack import ImageStack
 from gscodec.metrics import psnr
@@ -85,7 +86,7 @@ def test_texture_is_no_noise(name: str) -> None:
 
 
 def test_a_noisy_picture_gets_grain_like_its_noise(noisy: Pixels) -> None:
-    result = encode(noisy, size=2600, preset="fast", steps=60, lods=1)
+    result = encode(noisy, size=2600, preset="fast", grain=True, steps=60, lods=1)
     assert result.target_met
     with gscodec.open(result.data) as image, gscodec.open(result.data, grain=False) as plain:
         (grain,) = image.grain
@@ -94,24 +95,26 @@ def test_a_noisy_picture_gets_grain_like_its_noise(noisy: Pixels) -> None:
     assert psnr(clean, noisy) == pytest.approx(result.psnr, abs=1e-3)
     assert shown.mean() == pytest.approx(clean.mean(), abs=0.3)
     assert (shown.astype(float) - clean).std() / 255 == pytest.approx(0.04, rel=0.15)
-    assert encode(noisy, size=2600, preset="fast", steps=60, lods=1).data == result.data
+    assert encode(noisy, size=2600, preset="fast", grain=True, steps=60, lods=1).data == result.data
 
 
-def test_grain_can_be_turned_off_and_clean_pictures_have_none(noisy: Pixels) -> None:
+def test_grain_is_stored_on_request_where_there_is_noise(noisy: Pixels) -> None:
+    assert EncodeSettings().grain is False
     clean = codes(ramp())
-    for pixels, grain in ((noisy, False), (clean, True)):
-        result = encode(pixels, size=2600, preset="fast", steps=5, grain=grain)
+    by_default = encode(noisy, size=2600, preset="fast", steps=5)
+    on, off = (encode(clean, size=2600, preset="fast", steps=5, grain=grain) for grain in (True, False))
+    assert on.n_gaussians == off.n_gaussians
+    for result in (by_default, on, off):
         with gscodec.open(result.data) as image:
             assert image.grain == ()
-    on = encode(clean, size=2600, preset="fast", steps=5, grain=True)
-    off = encode(clean, size=2600, preset="fast", steps=5, grain=False)
-    assert on.n_gaussians == off.n_gaussians
 
 
 def test_small_files_and_data_have_none(noisy: Pixels) -> None:
-    small = encode(noisy, size=1500, preset="fast", steps=5)
+    small = encode(noisy, size=1500, preset="fast", grain=True, steps=5)
     assert small.profile == "small"
-    data = encode(ImageStack(np.asarray(noisy / 255, np.float32), ROUGHNESS), size=2600, preset="fast", steps=5)
+    data = encode(
+        ImageStack(np.asarray(noisy / 255, np.float32), ROUGHNESS), size=2600, preset="fast", grain=True, steps=5
+    )
     for result in (small, data):
         with gscodec.open(result.data) as image:
             assert image.grain == ()
@@ -119,7 +122,7 @@ def test_small_files_and_data_have_none(noisy: Pixels) -> None:
 
 def test_fixed_size_profiles_reserve_its_bytes(noisy: Pixels) -> None:
     for profile in ("f16", "packed"):
-        result = encode(noisy, size=6000, preset="fast", steps=20, profile=profile, lods=1)
+        result = encode(noisy, size=6000, preset="fast", grain=True, steps=20, profile=profile, lods=1)
         assert result.target_met
         with gscodec.open(result.data) as image:
             assert len(image.grain) == 1
@@ -136,10 +139,10 @@ def test_what_an_alpha_or_a_mask_hides_does_not_count(noisy: Pixels) -> None:
 
 
 def test_pictures_in_blocks_and_stacks_have_grain(noisy: Pixels) -> None:
-    blocks = encode(noisy, size=6000, preset="fast", steps=4, block=64)
+    blocks = encode(noisy, size=6000, preset="fast", grain=True, steps=4, block=64)
     groups = (ChannelGroup("ao", Role.AO, 1), ChannelGroup("albedo", Role.ALBEDO, 3))
     samples = np.concatenate([np.full((128, 192, 1), 0.5), noisy / 255], axis=2).astype(np.float32)
-    stack = encode(ImageStack(samples, groups), size=6000, preset="fast", steps=4)
+    stack = encode(ImageStack(samples, groups), size=6000, preset="fast", grain=True, steps=4)
     for result, group in ((blocks, 0), (stack, 1)):
         with gscodec.open(result.data) as image:
             (grain,) = image.grain

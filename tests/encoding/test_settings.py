@@ -102,7 +102,7 @@ def test_the_fingerprint_changes_with_every_setting_and_with_the_code(monkeypatc
         "role": "normal",
         "normal": "dx",
         "as_stack": True,
-        "grain": False,
+        "grain": True,
     }
     assert set(others) == {field.name for field in fields(EncodeSettings)}
     plain = EncodeSettings()
