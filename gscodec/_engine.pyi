@@ -53,6 +53,17 @@ def backward(
 def loss(
     image: _F32, target: _F32, importance: _F32 | None, weights: _F32, isa: str, threads: int
 ) -> tuple[float, float, _F32]: ...
+def error_peaks(
+    errors: _F32,
+    boxes: _I32,
+    factors: _F32,
+    allowed: npt.NDArray[np.bool_] | None,
+    n_most: int,
+    threads: int,
+) -> tuple[_I64, _I32]: ...
+def keep_apart(
+    pixels: _I64, indices: _I32, height: int, width: int, boxes: _I32, factors: _F32, n_most: int
+) -> _I64: ...
 
 class FeatureSystem:
     def __init__(self, n: int, n_channels: int, n_planes: int) -> None: ...

@@ -10,6 +10,11 @@
 //   choose_digit      one block            that one's next digit
 //   count_drawn       block a chunk        greater keys than the least drawn, and equal ones
 //   list_drawn        block a chunk        pixels of the greatest keys in ascending order; of equal ones the first
+//   weighted_error    thread a pixel       signed, times the root of what pixels count
+//   add_gain          thread a pixel       what a blob gains there: a blurred error squared, of one more channel
+//   keep_most         thread a pixel       the greatest gain of all sizes so far, and its size
+//   peak_keys         thread a few pixels  gains that no neighbour exceeds, as keys, and how many; 0 elsewhere
+//   gather_peaks      thread a peak        its gain and size
 //   start_rows        warp a Gaussian      parameters and units
 //
 // Random numbers are Philox4x32-10 of (index, draw) under a seed (Salmon et al. 2011): the same on every device, in any
@@ -19,7 +24,8 @@
 //   target, image (C, H, W) f32; each (C, H, W) f32 or null; counts (H, W) f32 or null; allowed (H, W) bool or null
 //   density, other (H, W) f32; sums (SUM_BLOCKS,) f64; keys (H, W) u32
 //   select (2 + DIGITS,) i32     what is known of the least key drawn, how many of its like are drawn, histogram
-//   drawn (m,) i64; rows, units (m, D) f32
+//   errors (C, H, W) f32; gain, most (H, W) f32; size (H, W) i32
+//   drawn (m,) i64; scales (p,) f32 of the first p, which are placed; rows, units (m, D) f32
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -46,6 +52,7 @@ __device__ inline Words philox(u64 index, u32 draw, u64 seed) {
 __device__ inline double bits53(u32 high, u32 low) { return (double)(((u64)high << 21) | (low >> 11)); }
 constexpr double kUnit = 1.0 / 9007199254740992.0;  // 2^-53
 constexpr double kLargest = 1.7976931348623157e308;
+constexpr float kLargestFloat = 3.402823466e38f;
 
 // Central difference along an axis of n values, as numpy.gradient has it; 0 where there is one.
 __device__ inline float slope(const float* at, int i, int n, long long stride) {
@@ -228,6 +235,65 @@ extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
     }
 }
 
+extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
+    weighted_error(const float* image, const float* target, const float* each, const float* counts, int n_channels,
+                   long long n, float* errors) {
+    const long long pixel = blockIdx.x * (long long)GROWTH_THREADS + threadIdx.x;
+    if (pixel >= n) return;
+    for (int c = 0; c < n_channels; ++c) {
+        const float error = image[c * n + pixel] - target[c * n + pixel];
+        errors[c * n + pixel] = each ? error * sqrtf(each[c * n + pixel]) : counts ? error * sqrtf(counts[pixel]) : error;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
+    add_gain(const float* blurred, long long n, float factor, int is_first, float* gain) {
+    const long long pixel = blockIdx.x * (long long)GROWTH_THREADS + threadIdx.x;
+    if (pixel >= n) return;
+    const float own = factor * blurred[pixel] * blurred[pixel];
+    gain[pixel] = is_first ? own : gain[pixel] + own;
+}
+
+extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
+    keep_most(const float* gain, long long n, int index, float* most, int* size) {
+    const long long pixel = blockIdx.x * (long long)GROWTH_THREADS + threadIdx.x;
+    if (pixel >= n || (index > 0 && !(gain[pixel] > most[pixel]))) return;
+    most[pixel] = gain[pixel];
+    size[pixel] = index;
+}
+
+// Of equal neighbours the first is the peak. Gains above 0 are in the order of their bits.
+extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
+    peak_keys(const float* most, const bool* allowed, int height, int width, u32* keys, int* possible) {
+    const long long n = (long long)height * width;
+    const long long first = (long long)blockIdx.x * (GROWTH_THREADS * KEYS_EACH) + threadIdx.x;
+    int some[1] = {0};
+    for (int k = 0; k < KEYS_EACH; ++k) {
+        const long long pixel = first + k * GROWTH_THREADS;
+        if (pixel >= n) continue;
+        const int x = (int)(pixel % width), y = (int)(pixel / width);
+        const float own = most[pixel];
+        bool is_peak = own > 0 && own <= kLargestFloat && (!allowed || allowed[pixel]);
+        for (int v = y > 0 ? y - 1 : 0; is_peak && v <= y + 1 && v < height; ++v)
+            for (int u = x > 0 ? x - 1 : 0; u <= x + 1 && u < width; ++u) {
+                const long long at = (long long)v * width + u;
+                if (most[at] > own || (most[at] == own && at < pixel)) is_peak = false;
+            }
+        keys[pixel] = is_peak ? __float_as_uint(own) : 0;
+        some[0] += is_peak;
+    }
+    block_sum<GROWTH_THREADS>(some);
+    if (threadIdx.x == 0 && some[0]) atomicAdd(possible, some[0]);
+}
+
+extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
+    gather_peaks(const long long* drawn, int n_drawn, const float* most, const int* size, float* gains, int* sizes) {
+    const int k = blockIdx.x * GROWTH_THREADS + threadIdx.x;
+    if (k >= n_drawn) return;
+    gains[k] = most[drawn[k]];
+    sizes[k] = size[drawn[k]];
+}
+
 __device__ inline float gray(const float* target, int n_channels, long long n, long long pixel) {
     float sum = 0;
     for (int c = 0; c < n_channels; ++c) sum += target[c * n + pixel];
@@ -246,7 +312,7 @@ __device__ inline double gray_slope(const float* target, int n_channels, long lo
 
 extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
     start_rows(const float* target, int n_channels, int height, int width, const long long* drawn, int n_drawn,
-               int jitter, u64 seed, u32 draw, float scale, float unit_x, float unit_y, double stretch, int radius,
+               const float* scales, int n_placed, int jitter, u64 seed, u32 draw, float scale, float unit_x, float unit_y, double stretch, int radius,
                float* rows, float* units) {
     const int i = blockIdx.x * (GROWTH_THREADS / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
     if (i >= n_drawn) return;  // all of a warp
@@ -275,8 +341,10 @@ extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
         angle = 0.5 * atan2(2 * xy, xx - yy);
     }
     double at[2] = {0.5, 0.5};
-    if (jitter) {
-        const Words words = philox((u64)i, draw, seed);
+    if (i < n_placed) {
+        scale = scales[i];
+    } else if (jitter) {
+        const Words words = philox((u64)(i - n_placed), draw, seed);
         for (int k = 0; k < 2; ++k) at[k] = bits53(words.w[2 * k], words.w[2 * k + 1]) * kUnit;
     }
     for (int k = lane; k < columns; k += WARP) {

@@ -1,12 +1,18 @@
 """Draws and initialises new Gaussians of a fit on a GPU: launches of growth.cu. fit/growth.py has the method."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gscodec.cuda.binning import WARP
 from gscodec.cuda.runtime import Array, Define, Kernel, Runtime
+
+Float32Array = npt.NDArray[np.float32]
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
 
 GROWTH_THREADS: Final = 256
 KEYS_EACH: Final = 16
@@ -43,6 +49,14 @@ class GrowthTerms:
     structure_px: int  # radius of the window over which the structure is averaged
 
 
+@dataclass(frozen=True)
+class Placed:
+    """New Gaussians whose places are known: the centres of pixels."""
+
+    pixels: Int64Array  # (n,) counted row by row
+    scales: Float32Array  # (n,) initial value of both scale parameters
+
+
 class Growth:
     """Draws new Gaussians for a picture. The caller has entered the runtime.
 
@@ -65,21 +79,65 @@ class Growth:
         self._seed = np.uint64(seed % (1 << 64))
         self._draw = 0
 
-    def rows(self, terms: GrowthTerms, image: Array | None, n_new: int) -> tuple[Array, Array]:
+    def rows(
+        self, terms: GrowthTerms, image: Array | None, n_new: int, placed: Placed | None = None
+    ) -> tuple[Array, Array]:
         """Parameters of n_new Gaussians and the units of their learning rates, float32 (n_new, 5 + C) each.
 
         Args:
             image: float32 (C, H, W) picture of the present Gaussians; None places by the target's gradient.
+            placed: the first ones, at most n_new; the others are drawn. None draws all.
         """
         density, sums = self._density(terms, image)
         drawn = self._runtime.xp.empty(n_new, np.int64)
         done = 0
+        if placed is not None and len(placed.pixels):
+            done = len(placed.pixels)
+            drawn[:done] = self._runtime.upload(placed.pixels)
         while done < n_new:  # repeated if too few pixels have a probability above 0
             keys, possible = self._keys(terms, density, sums)
             take = min(n_new - done, possible)
             self._list(keys, take, drawn[done:])
             done += take
-        return self._start(terms, drawn)
+        return self._start(terms, drawn, placed)
+
+    def candidates(
+        self, image: Array, radii: Sequence[int], factors: Float32Array, n_most: int
+    ) -> tuple[Int64Array, Int32Array, Float32Array]:
+        """(n,) pixels, sizes and gains of the n_most local maxima that gain most, in ascending order of the pixels.
+
+        What a blob gains is `factor` times the square of the error after two passes of a box filter, the greatest of
+        all sizes (`fit.peaks`).
+
+        Args:
+            image: float32 (C, H, W) picture of the present Gaussians.
+            radii, factors: (S,) radius of the box of each size, px, and its factor.
+        """
+        xp, (c, height, width) = self._runtime.xp, self._target.shape
+        n = height * width
+        blocks, chunks = -(-n // GROWTH_THREADS), -(-n // (GROWTH_THREADS * KEYS_EACH))
+        errors, blurred, other = xp.empty((c, n), np.float32), xp.empty(n, np.float32), xp.empty(n, np.float32)
+        gain, most, size = xp.empty(n, np.float32), xp.empty(n, np.float32), xp.empty(n, np.int32)
+        weights = self._each, self._counts
+        self._launch("weighted_error", blocks, image, self._target, *weights, np.int32(c), np.int64(n), errors)
+        for index, (radius, factor) in enumerate(zip(radii, factors, strict=True)):
+            for channel in range(c):
+                plane = errors[channel]
+                for _ in range(2 if radius else 0):
+                    self._blur(plane, blurred, other, height, width, radius)
+                    plane = blurred
+                self._launch("add_gain", blocks, plane, np.int64(n), np.float32(factor), np.int32(channel == 0), gain)
+            self._launch("keep_most", blocks, gain, np.int64(n), np.int32(index), most, size)
+        keys, possible = xp.empty(n, np.uint32), xp.zeros(1, np.int32)
+        self._launch("peak_keys", chunks, most, self._allowed, np.int32(height), np.int32(width), keys, possible)
+        take = min(int(self._runtime.download(possible)[0]), n_most)
+        pixels, gains, sizes = xp.empty(take, np.int64), xp.empty(take, np.float32), xp.empty(take, np.int32)
+        if take:
+            self._list(keys, take, pixels)
+            blocks = -(-take // GROWTH_THREADS)
+            self._launch("gather_peaks", blocks, pixels, np.int32(take), most, size, gains, sizes)
+        download = self._runtime.download
+        return download(pixels), download(sizes), download(gains)
 
     def _density(self, terms: GrowthTerms, image: Array | None) -> tuple[Array, Array]:
         """float32 (H, W) unnormalised density, and its partial sums."""
@@ -106,25 +164,29 @@ class Growth:
             radius = round(terms.blur_px)
             if radius >= 1:
                 other = xp.empty((height, width), np.float32)
-                for lines, length, line_step, step, to in (
-                    (width, height, 1, width, other),
-                    (height, width, width, 1, density),
-                ):
-                    runs = lines * -(-length // BLUR_RUN)
-                    self._launch(
-                        "blur_along",
-                        -(-runs // GROWTH_THREADS),
-                        density if to is other else other,
-                        np.int32(lines),
-                        np.int32(length),
-                        np.int64(line_step),
-                        np.int64(step),
-                        np.int32(radius),
-                        to,
-                    )
+                self._blur(density, density, other, height, width, radius)
         sums = xp.empty(SUM_BLOCKS, np.float64)
         self._launch("weigh_density", SUM_BLOCKS, density, self._counts, np.int64(n), sums)
         return density, sums
+
+    def _blur(self, plane: Array, to: Array, other: Array, height: int, width: int, radius: int) -> None:
+        """Write the means of the boxes around the pixels of a plane, which may be `to`; `other` holds the halves."""
+        for lines, length, line_step, step, source, target in (
+            (width, height, 1, width, plane, other),
+            (height, width, width, 1, other, to),
+        ):
+            runs = lines * -(-length // BLUR_RUN)
+            self._launch(
+                "blur_along",
+                -(-runs // GROWTH_THREADS),
+                source,
+                np.int32(lines),
+                np.int32(length),
+                np.int64(line_step),
+                np.int64(step),
+                np.int32(radius),
+                target,
+            )
 
     def _keys(self, terms: GrowthTerms, density: Array, sums: Array) -> tuple[Array, int]:
         """uint32 (H, W) random keys, 0 for pixels with probability 0, and the number of others. Waits for both."""
@@ -158,7 +220,9 @@ class Growth:
         self._launch("count_drawn", blocks, keys, np.int64(n), select, chunks)
         self._launch("list_drawn", blocks, keys, np.int64(n), select, chunks, drawn)
 
-    def _start(self, terms: GrowthTerms, drawn: Array) -> tuple[Array, Array]:
+    def _start(self, terms: GrowthTerms, drawn: Array, placed: Placed | None) -> tuple[Array, Array]:
+        n_placed = 0 if placed is None else len(placed.pixels)
+        scales = None if placed is None or not n_placed else self._runtime.upload(placed.scales)
         c, height, width = self._target.shape
         n = len(drawn)
         rows, units = (self._runtime.xp.empty((n, 5 + c), np.float32) for _ in range(2))
@@ -169,6 +233,8 @@ class Growth:
             *map(np.int32, (c, height, width)),
             drawn,
             np.int32(n),
+            scales,
+            np.int32(n_placed),
             np.int32(terms.jitter),
             self._seed,
             self._next_draw() if terms.jitter else np.uint32(0),

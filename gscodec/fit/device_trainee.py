@@ -1,6 +1,7 @@
 """Training on a GPU: picture, error and Gaussians stay in device memory from the first step to the last."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,19 +9,23 @@ import torch
 
 from gscodec.cuda import fitting
 from gscodec.cuda.fitting import FitStatus
-from gscodec.cuda.growth import Growth
+from gscodec.cuda.growth import Growth, Placed
 from gscodec.cuda.pictures import DevicePictures
 from gscodec.cuda.runtime import Array, Runtime
 from gscodec.cuda.upkeep import Reach, limit_elongation, put_rows, removal_sums
 from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.device_steps import DeviceSteps
-from gscodec.fit.growth import growth_terms
+from gscodec.fit.growth import blob_scales, growth_blobs, growth_terms
+from gscodec.fit.peaks import keep_apart
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, FitPlan, Step
 from gscodec.fit.schedule import step_shown
 from gscodec.fit.trainee import least_needed, lod_table, start_log_gains, stored_gaussians, within_limits
 from gscodec.fit.upkeep import MOST_AT_ONCE, SEARCH, cost_of_sums
 from gscodec.material.noise import CELL
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+
+CANDIDATES: Final = 8
+"""Local maxima of the gain, per new Gaussian, among which those that lie apart are chosen."""
 
 
 class DeviceTrainee:
@@ -141,10 +146,17 @@ class DeviceTrainee:
         self.mse, self.best_mse, self.best_score = status.mse, status.best_mse, status.best_score
 
     def _new_rows(self, image: Array | None, n_present: int, n_wanted: int) -> tuple[Array, Array]:
-        """`new_rows` against an image (C, H, W), or None for the first ones; only a count is copied to the host."""
+        """`new_rows` against an image (C, H, W), or None for the first; a count and peaks are copied to the host."""
         has_map = self._importance is not None and self._importance.ndim == 2
         terms = growth_terms(self._plan, n_wanted, is_first=image is None, has_map=has_map)
-        return self._growth.rows(terms, image, n_wanted - n_present)
+        n_new = n_wanted - n_present
+        placed = None
+        if image is not None and self._plan.preset.blob_sizes:
+            blobs = growth_blobs(self._plan, n_wanted)
+            near = self._growth.candidates(image, blobs.boxes[:, 0].tolist(), blobs.factors, CANDIDATES * n_new)
+            pixels, sizes = keep_apart(*near, blobs, self._plan.shape[:2], n_new)
+            placed = Placed(pixels, blob_scales(self._plan, blobs)[sizes])
+        return self._growth.rows(terms, image, n_new, placed)
 
     def _download(self) -> tuple[torch.Tensor, torch.Tensor]:
         with self._runtime:

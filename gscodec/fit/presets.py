@@ -63,6 +63,13 @@ class Preset:
     """Fraction of the Gaussians that is moved each time."""
     relocation_until: float
 
+    blob_sizes: tuple[float, ...]
+    """Standard deviations, in mean spacings, of the blobs that are placed at peaks of their gain (`fit.peaks`). Without
+    any, and where peaks run out, Gaussians are drawn by the error, with growth_sigma."""
+    blob_exponent: float
+    """Exponent: blobs are ranked by their gain over their area at 0, by their gain at 1."""
+    blob_reach: float
+    """Half the side, in standard deviations, of the square around a new blob without another."""
     error_power: float
     """Exponent: new positions are drawn with probability proportional to |error|^power (1 in Eq. 7)."""
     error_blur: float
@@ -123,6 +130,9 @@ PAPER: Final = Preset(
     relocations=0,  # not in the paper, as the next two
     relocated_share=0.0,
     relocation_until=0.4,
+    blob_sizes=(),  # Eq. 7 draws by the error of pixels
+    blob_exponent=0.0,
+    blob_reach=0.0,
     error_power=1.0,  # Eq. 7
     error_blur=0.0,
     jitter=False,  # Section 3.3: only pixel centres are sampled
@@ -167,6 +177,9 @@ BALANCED: Final = Preset(
     relocations=3,
     relocated_share=0.06,
     relocation_until=0.6,
+    blob_sizes=(0.15, 0.3, 0.6, 1.2),
+    blob_exponent=0.25,
+    blob_reach=1.5,
     error_power=2.0,
     error_blur=0.2,
     jitter=True,

@@ -146,6 +146,7 @@ class CpuTrainee:
             stride=stride,
             allowed=self._allowed,
             importance=self._importance,
+            threads=self._rasterizer.threads,
         )
         if present and step_shown(self._plan.counts, present) < step_shown(self._plan.counts, n_gaussians):
             self._coarse.clear()
@@ -169,6 +170,7 @@ class CpuTrainee:
             stride=stride,
             allowed=self._allowed,
             importance=self._importance,
+            threads=self._rasterizer.threads,
         )
         self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
         self._units[torch.from_numpy(where)] = torch.from_numpy(units)

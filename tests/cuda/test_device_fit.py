@@ -431,7 +431,7 @@ def test_steps_are_recorded_once_a_growth_and_looked_at_once_a_batch(
 def test_pictures_of_any_shape_fit(device_runtime: Runtime, shape: tuple[int, int, int]) -> None:
     flat = np.full(shape, 0.25, np.float32)
     grid = Grid(shape[0], shape[1], np.zeros(shape[2], np.float32))
-    result = fit(flat, 5, PRESETS["fast"], rasterizer=CudaRasterizer(device_runtime), grid=grid, lods=5, steps=12)
+    result = fit(flat, 5, PRESETS["fast"], rasterizer=CudaRasterizer(device_runtime), grid=grid, lods=5, steps=16)
     assert len(result.gaussians) == 5
     assert result.psnr > 40
 

@@ -1,15 +1,18 @@
 """growth.cu beside the CPU's growth, with the same random numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from counter_draws import CounterDraws, philox4x32
 from host_runtime import SCHEDULES, HostRuntime
 
-from gscodec.cuda.growth import Growth, GrowthTerms
+from gscodec.cuda.growth import Growth, GrowthTerms, Placed
 from gscodec.cuda.runtime import Runtime
-from gscodec.fit.growth import growth_terms, new_rows
+from gscodec.fit.growth import blob_scales, growth_blobs, growth_terms, new_rows
+from gscodec.fit.peaks import keep_apart
 from gscodec.fit.plan import FitPlan
-from gscodec.fit.presets import PRESETS
+from gscodec.fit.presets import PRESETS, Preset
 from gscodec.model.gaussians import Float32Array
 
 SEED = (5 << 40) + 3
@@ -27,6 +30,11 @@ def planes(runtime: Runtime, picture: Float32Array | None) -> Float32Array | Non
     return None if picture is None else runtime.upload(np.moveaxis(picture, 2, 0))
 
 
+def drawn(name: str) -> Preset:
+    """A preset that draws all new Gaussians."""
+    return replace(PRESETS[name], blob_sizes=())
+
+
 @pytest.mark.parametrize("preset", ["paper", "fast", "balanced"])
 @pytest.mark.parametrize("counts", [None, "map", "channels"])
 @pytest.mark.parametrize("grows", [False, True])
@@ -34,7 +42,7 @@ def test_new_gaussians_are_those_of_the_cpu(
     device_runtime: Runtime, preset: str, counts: str | None, *, grows: bool
 ) -> None:
     """At the same places, and alike; one after the other, so that draws do not come twice."""
-    plan = FitPlan(PRESETS[preset], SHAPE, (120,), 100)
+    plan = FitPlan(drawn(preset), SHAPE, (120,), 100)
     target, shown = pictures()
     image = shown if grows else None
     rng = np.random.default_rng(2)
@@ -55,11 +63,42 @@ def test_new_gaussians_are_those_of_the_cpu(
                 np.testing.assert_allclose(device_runtime.download(a), b, rtol=2e-6, atol=2e-6)
 
 
+@pytest.mark.parametrize("counts", [None, "map", "channels"])
+@pytest.mark.parametrize("shape", [(53, 70, 3), (1, 90, 2), (90, 1, 1)])
+def test_gaussians_at_peaks_are_those_of_the_cpu(
+    device_runtime: Runtime, shape: tuple[int, int, int], counts: str | None
+) -> None:
+    """The ones at peaks come first, then the drawn ones."""
+    preset = replace(PRESETS["fast"], blob_sizes=(0.2, 0.5, 1.0))
+    plan = FitPlan(preset, shape, (150,), 100)
+    target, image = pictures(shape)
+    rng = np.random.default_rng(2)
+    allowed = rng.random(shape[:2]) < 0.7
+    weights = None
+    if counts is not None:
+        weights = rng.random(shape[:2] if counts == "map" else (shape[2], *shape[:2]), np.float32)
+    expected = new_rows(plan, target, image, 30, 150, CounterDraws(SEED), allowed=allowed, importance=weights)
+    with device_runtime:
+        up = device_runtime.upload
+        growth = Growth(
+            device_runtime, planes(device_runtime, target), None if weights is None else up(weights), up(allowed), SEED
+        )
+        terms = growth_terms(plan, 150, is_first=False, has_map=counts == "map")
+        blobs = growth_blobs(plan, 150)
+        shown = planes(device_runtime, image)
+        near = growth.candidates(shown, blobs.boxes[:, 0].tolist(), blobs.factors, 10_000)
+        pixels, sizes = keep_apart(*near, blobs, shape[:2], 120)
+        found = growth.rows(terms, shown, 120, Placed(pixels, blob_scales(plan, blobs)[sizes]))
+        assert 10 < len(pixels) <= 120
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(device_runtime.download(a), b, rtol=2e-6, atol=2e-6)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 90, 2), (90, 1, 1), (70, 130, 4)])
 def test_pictures_of_any_shape_grow(device_runtime: Runtime, shape: tuple[int, int, int]) -> None:
     """Radii beyond the picture's sides; as many Gaussians as there are pixels, and more."""
     target, image = pictures(shape)
-    plan = FitPlan(PRESETS["fast"], shape, (7,), 100)
+    plan = FitPlan(drawn("fast"), shape, (7,), 100)
     n_pixels = shape[0] * shape[1]
     for n_new in {1, n_pixels, n_pixels + 5}:
         expected = new_rows(plan, target, image, 0, n_new, CounterDraws(SEED))[0]
