@@ -16,8 +16,8 @@ from gscodec.model.gaussians import Float32Array
 IN_NOISE: Final = 4.0
 """Greatest ratio of the widths in noise."""
 
-ELSEWHERE: Final = 60.0
-"""Greatest ratio where nothing is noise."""
+ELSEWHERE: Final = 1e4
+"""Greatest ratio where nothing is noise: none that a fit comes to. 60 costs thin lines."""
 
 _MIXED: Final = (0.3, 0.75)
 """Noise from which the limit falls, and at which it has its least value."""
