@@ -140,7 +140,8 @@ __device__ inline void finish_block(const float* partials, int n, int width, int
     if (shows_all) {
         now_floats[NOW_WHOLE_MSE] = mse;
         const int finest = now_ints[NOW_LEVEL];
-        // The loss is infinite where no gradient is kept, and the weight then 0.
+        // The loss is infinite where no gradient is kept, and the weight then 0. Unrolled, it would spill registers.
+#pragma unroll 1
         for (int level = 0; level < finest; ++level)
             coarse_weights[level] =
                 coarse_worths[finest - 1 - level] * fminf(loss / fmaxf(coarse_losses[level], 1e-30f), 1.0f);
