@@ -157,5 +157,9 @@ class DeviceWarning(UserWarning):
     """A GPU works, but more slowly than expected; the text gives the reason."""
 
 
+class TargetWarning(UserWarning):
+    """A target is expected to be missed; said before the fit, which takes long."""
+
+
 class SourceWarning(UserWarning):
     """Something in a source picture is not kept, or is interpreted in a way that may be unexpected; one line."""

@@ -19,10 +19,11 @@ from gscodec.errors import (
     FileAccessError,
     GsCodecError,
     SourceWarning,
+    TargetWarning,
     file_access_error,
 )
 
-_OUR_WARNINGS = (DeviceFallback, DeviceWarning, SourceWarning)
+_OUR_WARNINGS = (DeviceFallback, DeviceWarning, SourceWarning, TargetWarning)
 
 
 def new_program(name: str, **options: Any) -> typer.Typer:

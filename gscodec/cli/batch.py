@@ -12,6 +12,7 @@ from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.exit import ExitCode
+from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
 from gscodec.errors import InvalidArgument
 from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
 
@@ -37,13 +38,23 @@ def command(
     bpp: Annotated[float | None, typer.Option(metavar="BITS", help="Target of each file, in bits per pixel.")] = None,
     bppc: Annotated[
         float | None,
-        typer.Option(metavar="BITS", help="Target of each file, in bits per pixel and channel. [default: 0.1]"),
+        typer.Option(metavar="BITS", help="Target of each file, in bits per pixel and channel."),
     ] = None,
     size: Annotated[
         int | None, typer.Option(parser=parse_byte_size, metavar="BYTES", help="Target size of each file: 10k, 1.5MB.")
     ] = None,
     gaussians: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of Gaussians in each file.")] = None,
     psnr: Annotated[float | None, typer.Option(metavar="DB", help="Target PSNR of each file.")] = None,
+    quality: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=MAX_QUALITY,
+            metavar="Q",
+            help="Quality of all files, 0..100, as in encode: bytes go where they gain most. "
+            f"[default: {DEFAULT_QUALITY:g}]",
+        ),
+    ] = None,
     total_size: Annotated[
         int | None,
         typer.Option(
@@ -145,9 +156,10 @@ def command(
     if engine != "dask" and (scheduler is not None or gpus):
         raise InvalidArgument("--scheduler and --gpus go with --engine dask")
     targets: dict[str, Any] = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
+    targets["quality"] = quality
     chosen = {name: value for name, value in targets.items() if value is not None}
     if len(chosen) + (total_size is not None) > 1:
-        raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr and --total-size")
+        raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr, --quality and --total-size")
     started = time.perf_counter()
     if emit is not None:
         _emit(emit, source, target, shards, threads)
@@ -218,7 +230,7 @@ def _plan(
             raise InvalidArgument(f"{source}: total_size {fault}") from fault
     if total is not None:
         refuse_targets(manifest, settings)
-    return make_plan(manifest, EncodeSettings(bppc=0.1), settings), total
+    return make_plan(manifest, EncodeSettings(), settings), total
 
 
 class _Work:
@@ -372,7 +384,7 @@ def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
             continue
         planned = state.current(item) or Outcome(item.name, Status.WAITING, str(item.output))
         sources = " ".join(path.name for path in item.sources)
-        target = f"{item.settings.target} {getattr(item.settings, item.settings.target or 'preset')}"
+        target = f"{item.settings.target} {item.settings.target_value:g}"
         _console.emit(f"{planned.status:8s} {item.name}: {sources} ({target}, {item.settings.preset})")
         outcomes.append(planned)
     return outcomes

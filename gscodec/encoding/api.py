@@ -74,9 +74,10 @@ def encode(
 ) -> EncodeResult:
     """The `.igs` file of a picture, also written to `output` if a path is passed.
 
-    Exactly one target, in `settings` or as a keyword: `bpp` (bits of the file per pixel), `bppc` (per pixel and
-    channel), `size` (bytes), `gaussians` (count) or `psnr` (dB, of the decoded file). If it cannot be met, the nearest
-    file is written and `target_met` is False, unless more bytes would not change the result; `note` gives the reason.
+    At most one target, in `settings` or as a keyword: `bpp` (bits of the file per pixel), `bppc` (per pixel and
+    channel), `size` (bytes), `gaussians` (count), `psnr` (dB, of the decoded file) or `quality` (0..100); none is
+    `quality` at its default. If it cannot be met, the nearest file is written and `target_met` is False, unless more
+    bytes would not change the result; `note` gives the reason.
 
     Errors of straight colour are weighted by its alpha, in the fit and in the PSNR; colour under an alpha of 0 is not
     kept.
@@ -101,7 +102,7 @@ def encode(
         progress: called after every step, on a GPU once per batch of steps.
 
     Raises:
-        InvalidArgument: no target or several, or a value out of range; or output or checkpoint is one of the inputs.
+        InvalidArgument: several targets, or a value out of range; or output or checkpoint is one of the inputs.
         BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be read.
         OutputExists: output exists and overwrite is False.
         MissingExtra: torch, or cupy for a GPU, is not installed. BackendUnavailable: the device is not available.
@@ -289,7 +290,7 @@ def _encoded(job: Job, wanted: EncodeSettings, budget: int | None) -> "Outcome":
 
     return encode_target(
         job,
-        Target(budget, wanted.gaussians, wanted.psnr),
+        Target(budget, wanted.gaussians, wanted.psnr, wanted.chosen_quality),
         tiny_profile=None if job.regions is not None else tiny_profile(wanted, job.grid.height, job.grid.width),
         any_lods=wanted.lods is None,
     )

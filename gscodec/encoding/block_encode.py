@@ -17,12 +17,14 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.encoding.aims import SlopeAim
 from gscodec.encoding.block_sizes import Counts, Start, common_start, within_budget
 from gscodec.encoding.checkpoint import Arrays, Checkpoint
 from gscodec.encoding.fingerprint import fingerprint
 from gscodec.encoding.pace import LEAST_STEPS, Pace
 from gscodec.errors import InvalidArgument
 from gscodec.fit.blocks import CELL_PX, Block, block_side, halo_width, split, survey
+from gscodec.fit.forecast import Detail, Forecast, Growth
 from gscodec.fit.loop import Fit, StepReport, fit, plan_of
 from gscodec.fit.presets import Preset
 from gscodec.fit.qat import fine_tune_on
@@ -81,6 +83,8 @@ class BlockTask:
     side: int | None  # side of the blocks, px; None chooses it by the count
     size_of: Callable[[GaussianSet, LodTable, Lattice | None], int]  # bytes of a file of Gaussians
     overhead: int  # bytes of a file without Gaussians
+    slope: float | None = None  # squared error per byte at which each block ends; `count` is then an estimate
+    gaussian_bits: float = 40.0  # of profiles without a lattice, to compare with the slope
     checkpoint: Path | None = None
     deadline: float | None = None  # in the time of time.perf_counter
     recounts: bool = True  # whether the budget, instead of `count`, decides the number of Gaussians block by block
@@ -214,7 +218,7 @@ class _Encoder:
             self._survey.digest,
             [repr(group) for group in t.groups],
             repr(t.preset),
-            (t.grid.top_k, t.grid.support_q, t.lods, t.seed, t.steps, t.qat_steps, t.count, t.budget, side),
+            (t.grid.top_k, t.grid.support_q, t.lods, t.seed, t.steps, t.qat_steps, t.count, t.budget, t.slope, side),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -230,7 +234,7 @@ class _Encoder:
             if counts.wants_size(block.number):
                 counts.measured(done.n_gaussians, self._size(done, start))
             n = counts.of(block.number, done.n_gaussians)
-            likely = counts.likely_total(done.n_gaussians)
+            likely = max(counts.likely_total(done.n_gaussians), done.n_gaussians + n)
             part, of, steps = self._recall(
                 functools.partial(self._fit, block, n, likely, done, start),
                 functools.partial(_unpacked_block, n_levels=len(start.lods), n_channels=task.source.shape[2]),
@@ -284,6 +288,7 @@ class _Encoder:
                 task.rasterizer,
                 task.seed,
                 importance=task.weights_of(target),
+                slope=task.slope,
             )
             samples.append((qat_task, sample.gaussians))
             rows.append([np.log(row) for row in sample.lods.gains])
@@ -344,6 +349,11 @@ class _Encoder:
         target = task.source.read(block.window)
         weights = task.weights_of(target)
         n_fitted = max(n, round(n * self._open_share(block)))
+        wanted = (
+            None if task.slope is None else _Wanted.of(task.slope, target, near[0], start.bits or task.gaussian_bits)
+        )
+        if wanted is not None:
+            n_fitted = max(self._least, wanted())
         steps = self._steps(n_fitted, block.window, block.number)
         qat_steps = math.ceil(task.qat_steps * steps / self._wanted_steps(n_fitted, block.window))
         began = time.perf_counter()
@@ -360,6 +370,8 @@ class _Encoder:
                 )
 
         def on_fit(state: StepReport) -> None:
+            if wanted is not None:
+                wanted.growth.note(state.n_gaussians + wanted.n_beside, state.psnr)
             report(state.step, min(state.n_gaussians, n), state.psnr)
 
         seed = int(np.random.SeedSequence([task.seed, block.number]).generate_state(1)[0])
@@ -373,6 +385,7 @@ class _Encoder:
             seed=seed,
             steps=steps,
             on_step=on_fit,
+            recount=None if wanted is None else wanted,
             around=around,
             importance=weights,
             limits_elongation=task.limits_elongation,
@@ -385,7 +398,16 @@ class _Encoder:
             lods = LodTable(counts, start.lods.gains)
             around = around.beside(gaussians[np.flatnonzero(~kept)], of[~kept])
             qat_task = QatTask(
-                target, around.window_grid, task.groups, task.preset, lods, task.rasterizer, seed, around, weights
+                target,
+                around.window_grid,
+                task.groups,
+                task.preset,
+                lods,
+                task.rasterizer,
+                seed,
+                around,
+                weights,
+                slope=task.slope,
             )
             own = fine_tune_on(
                 qat_task,
@@ -416,6 +438,25 @@ class _Encoder:
         n_channels = self._task.source.shape[2]
         empty = GaussianSet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros((0, n_channels), np.float32))
         return empty, np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Number of Gaussians of a block at a slope; called while it grows, it goes by the errors so far."""
+
+    aim: SlopeAim
+    n_beside: int  # finished Gaussians of neighbours in its window
+    bits: float  # per Gaussian
+    growth: Growth = field(default_factory=Growth)
+
+    @classmethod
+    def of(cls, slope: float, target: Float32Array, near: GaussianSet, bits: float) -> "_Wanted":
+        height, width, _ = target.shape
+        n_beside = int(((near.means >= 0) & (near.means < (width, height))).all(axis=1).sum())
+        return cls(SlopeAim(Forecast(Detail.of(target)), height * width, slope, target.size), n_beside, bits)
+
+    def __call__(self, *_: object) -> int:
+        return max(1, self.aim.after(self.growth).count(self.bits) - self.n_beside)
 
 
 def _unpacked_block(record: Arrays, n_levels: int, n_channels: int) -> tuple[GaussianSet, tuple[int, ...], int]:

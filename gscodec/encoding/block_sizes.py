@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from gscodec.fit.lattices import (
-    TYPICAL_SHARE,
     Steps,
     balance,
     bits_of,
@@ -16,7 +15,7 @@ from gscodec.fit.lattices import (
     snap,
     typical_step,
 )
-from gscodec.fit.qat import fitting_features
+from gscodec.fit.qat import fitting_features, typical_share
 from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.format.limits import generations_of
 from gscodec.model.channels import ChannelGroup
@@ -55,7 +54,7 @@ def common_start(
     features = np.concatenate([gaussians.features for _, gaussians in samples]).astype(np.float64)
     transform = choose_transform(features, groups, Steps().feature)
     each = [
-        balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))(TYPICAL_SHARE)
+        balance(gaussians, transform, task.grid, task.lods.counts, error_of(task))(typical_share(task, gaussians))
         for task, gaussians in samples
     ]
     fields = ("scale", "rotation", "position", "feature")

@@ -14,10 +14,14 @@ from gscodec.image.regions import Regions, StackRegions
 from gscodec.image.stack import ImageStack
 
 
-def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
-    """File of a picture in regions with n_gaussians Gaussians, or as many as fit into `budget` bytes.
+def encode_in_blocks(
+    job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True, slope: float | None = None
+) -> Encoded:
+    """File of a picture in regions with n_gaussians Gaussians, or as many as a budget or a slope decides.
 
     Args:
+        budget: maximum bytes of the file; None means no limit.
+        slope: squared error per byte at which each block ends; n_gaussians is then an estimate.
         recounts: whether the measured sizes of finished blocks decide how many Gaussians fit into the budget; otherwise
             n_gaussians are fitted, and the steps of their features are chosen to meet it.
 
@@ -71,6 +75,8 @@ def encode_in_blocks(job: Job, n_gaussians: int, budget: int | None, *, recounts
             side=job.settings.block,
             size_of=encoder.size_of_blocks,
             overhead=encoder.overhead,
+            slope=slope,
+            gaussian_bits=encoder.gaussian_bits,
             checkpoint=job.checkpoint,
             deadline=job.deadline,
             on_step=report,

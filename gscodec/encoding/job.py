@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.encoding.error_weights import error_weights
 from gscodec.encoding.opacity import aimed
+from gscodec.encoding.quality import slope_of
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.fit.presets import Preset
 from gscodec.format.metadata import NO_METADATA, Metadata
@@ -80,6 +81,12 @@ class Job:
     def lods(self) -> int:
         """Number of levels of detail, of a fit those of the finest set."""
         return self.settings.chosen_lods
+
+    @property
+    def slope(self) -> float | None:
+        """Squared error per byte at which growth and precision end; None if bytes, a count or a PSNR decide."""
+        quality = self.settings.chosen_quality
+        return None if quality is None else slope_of(quality)
 
     @property
     def deadline(self) -> float | None:
@@ -190,4 +197,5 @@ def qat_task(job: Job, lods: LodTable) -> "QatTask":
         job.rasterizer,
         job.settings.seed,
         importance=job.counts,
+        slope=job.slope,
     )

@@ -13,6 +13,7 @@ from typing import Final, TypedDict
 
 from gscodec.encoding.fingerprint import fingerprint
 from gscodec.encoding.profile_choice import default_profile
+from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
 from gscodec.errors import InvalidArgument
 from gscodec.fit.presets import Preset, get_preset
 from gscodec.format.profile_table import LAYOUTS, PROFILE_NAMES, layout_named
@@ -27,8 +28,8 @@ from gscodec.model.choices import (
 )
 from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS
 
-TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr")
-"""Names of the target settings; an encode needs exactly one of them."""
+TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr", "quality")
+"""Names of the target settings; an encode has at most one of them, none is DEFAULT_QUALITY."""
 
 FINGERPRINT_DIGITS: Final = 32
 """Hexadecimal digits of a fingerprint: 128 bits of SHA-256."""
@@ -42,6 +43,7 @@ class EncodeOptions(TypedDict, total=False):
     size: int | None
     gaussians: int | None
     psnr: float | None
+    quality: float | None
     preset: str
     tune: str | None
     importance_strength: float
@@ -64,7 +66,7 @@ class EncodeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """Settings of an encode. At most one of the five targets is not None; `gscodec.encode` needs one.
+    """Settings of an encode. At most one of the six targets is not None.
 
     Attributes:
         bpp: target bits of the whole file per pixel. Never exceeded; the file has at least 95 % of it.
@@ -72,6 +74,8 @@ class EncodeSettings:
         size: target size of the file in bytes, with the same bounds.
         gaussians: target number of Gaussians.
         psnr: target PSNR of the decoded file, dB.
+        quality: 0, tiny, to 100, nearly every pixel: bytes are spent as long as each lowers the error by a fixed
+            amount, the same for all pictures (`encoding.quality`). The target if there is no other, at DEFAULT_QUALITY.
         preset: `fast`, `balanced`, `best`, or `paper`, the published method.
         tune: what errors count: `visual`, how well they are seen; or `psnr`, the same everywhere. None means `psnr` for
             a target PSNR and for preset `paper`, whose published loss takes no other, and `visual` otherwise. Pictures
@@ -119,6 +123,7 @@ class EncodeSettings:
     size: int | None = None
     gaussians: int | None = None
     psnr: float | None = None
+    quality: float | None = None
     preset: str = "balanced"
     tune: str | None = None
     importance: str | None = None
@@ -146,13 +151,26 @@ class EncodeSettings:
                 object.__setattr__(self, field.name, _CHECKS[field.name](field.name, value))
         targets = [name for name in TARGETS if getattr(self, name) is not None]
         if len(targets) > 1:
-            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
+            raise InvalidArgument(f"give at most one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
         _ = self.overrides  # raises for unknown roles and conventions
 
     @property
-    def target(self) -> str | None:
-        """Name of the target that is set, or None."""
-        return next((name for name in TARGETS if getattr(self, name) is not None), None)
+    def target(self) -> str:
+        """Name of the target: the one that is set, or `quality`."""
+        return next((name for name in TARGETS if getattr(self, name) is not None), "quality")
+
+    @property
+    def target_value(self) -> float:
+        """Value of the target."""
+        quality = self.chosen_quality
+        return float(getattr(self, self.target)) if quality is None else quality
+
+    @property
+    def chosen_quality(self) -> float | None:
+        """The quality, or its default; None if there is another target."""
+        if self.target != "quality":
+            return None
+        return DEFAULT_QUALITY if self.quality is None else self.quality
 
     @property
     def recipe(self) -> Preset:
@@ -206,7 +224,7 @@ class EncodeSettings:
                 raise InvalidArgument(f"{unknown[0]!r} is not a setting; there are {', '.join(_CHECKS)}")
             targets = [name for name in TARGETS if values.get(name) is not None]
             if len(targets) > 1:
-                raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
+                raise InvalidArgument(f"give at most one of {', '.join(TARGETS)}, not {' and '.join(targets)}")
             others: dict[str, object] = dict.fromkeys(TARGETS if targets else ())
             return replace(self, **(others | dict(values)))  # type: ignore[arg-type]  # `_CHECKS` has their types
         except InvalidArgument as fault:
@@ -218,10 +236,8 @@ class EncodeSettings:
         """Check combinations of settings. Layers of rules may pass through invalid ones; an encode may not.
 
         Raises:
-            InvalidArgument: no target, or settings that exclude each other.
+            InvalidArgument: settings that exclude each other.
         """
-        if self.target is None:
-            raise InvalidArgument(f"give exactly one of {', '.join(TARGETS)}")
         if self.preset == "paper" and self.chosen_tune != "psnr":
             raise InvalidArgument(f"preset paper uses the published loss; tune {self.tune} needs another preset")
         layout = layout_named(self.chosen_profile)
@@ -273,6 +289,12 @@ def _whole(low: int, high: int | None = None) -> Callable[[str, object], int]:
     return check
 
 
+def _quality(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= MAX_QUALITY:
+        raise InvalidArgument(f"{name} {value!r} is not a number 0..{MAX_QUALITY:g}")
+    return float(value)
+
+
 def _choice(names: tuple[str, ...]) -> _Check:
     def check(name: str, value: object) -> str:
         if value not in names:
@@ -316,6 +338,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "size": _bytes,
     "gaussians": _whole(1),
     "psnr": _number(),
+    "quality": _quality,
     "preset": _choice(PRESET_NAMES),
     "tune": _choice(TUNE_NAMES),
     "importance": _text,

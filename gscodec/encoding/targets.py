@@ -15,6 +15,7 @@ from gscodec.encoding.packing import Encoded
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for, suited
 from gscodec.encoding.to_psnr import encode_to_psnr
+from gscodec.encoding.to_quality import encode_to_quality
 from gscodec.encoding.whole import encode_whole
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE
@@ -39,6 +40,7 @@ class Target:
     budget: int | None = None  # maximum bytes of the file
     count: int | None = None  # number of Gaussians
     psnr: float | None = None  # dB of the decoded file
+    quality: float | None = None  # 0..100, see `encoding.quality`
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _encode_set(job: Job, n_bytes: int) -> Encoded:
     """The file of a coarser set of at most n_bytes."""
     if n_bytes <= MAX_SMALL_BYTES and job.regions is None and not SMALL.size_fault(job.grid.height, job.grid.width):
         job = job.changed(profile=SMALL.layout.name)
+    job = job.changed(size=n_bytes, tune=job.settings.chosen_tune)  # whatever the target of the file
     return _encode_finest(suited(job), None, Target(budget=n_bytes), n_bytes).encoded
 
 
@@ -124,15 +127,15 @@ def _encode_finest(job: Job, tiny: Job | None, target: Target, budget: int | Non
         return _with_count(_encode(job)(job, min(target.count, most), None), target.count)
     most = min(encoder.max_gaussians, job.n_pixels)
     colour = constant_colour(job)
+    if target.quality is not None:
+        if colour is not None:
+            return Outcome(flat_file(tiny or job, colour, None), True)
+        return Outcome(encode_to_quality(job, tiny, most), True)
     if target.psnr is not None:
         if colour is not None:
             encoded = flat_file(tiny or job, colour, None)
             return _with_psnr(encoded, target.psnr, encoded.psnr >= target.psnr)
-        encoded, met = encode_to_psnr(job, target.psnr, most)
-        if tiny is not None and met and len(encoded.data) <= TINY_BYTES:
-            other, other_met = encode_to_psnr(tiny, target.psnr, most)
-            if other_met and len(other.data) < len(encoded.data):
-                encoded = other
+        encoded, met = encode_to_psnr(job, tiny, target.psnr, most)
         return _with_psnr(encoded, target.psnr, met)
     assert target.budget is not None
     assert budget is not None

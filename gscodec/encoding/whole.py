@@ -9,11 +9,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from gscodec.container.contents import Contents
+from gscodec.encoding.aims import Aim
 from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.pace import LEAST_STEPS, Pace
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.profiles.encoder import QAT_SHARE, ProfileEncoder
 from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.fit.forecast import Growth
 from gscodec.fit.loop import Fit, StepReport, plan_of
 from gscodec.fit.loop import fit as fit_planes
 from gscodec.metrics.seen import SquareErrors
@@ -34,18 +37,28 @@ class Fitted:
     fit: Fit
     encoder: ProfileEncoder  # that packs the file
     psnr: float  # dB, before quantisation
+    slope: float  # estimated gain in dB per doubling of the count
 
 
-def encode_whole(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Encoded:
-    """File with n_gaussians Gaussians, or, if `recounts`, as many as fit into `budget` bytes."""
-    return finish(fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts))
+def encode_whole(
+    job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True, aim: Aim | None = None
+) -> Encoded:
+    """File with n_gaussians Gaussians, or as `fit` counts them."""
+    return finish(fit(_hurried(job, n_gaussians), n_gaussians, budget, recounts=recounts, aim=aim))
 
 
-def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True) -> Fitted:
-    """Fit with n_gaussians Gaussians, or as many as fit into `budget` bytes."""
+def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True, aim: Aim | None = None) -> Fitted:
+    """Fit with n_gaussians Gaussians or, if `recounts`, as many as fit into `budget` bytes or reach an aim."""
     encoder = encoder_for(job, budget)
+    growth = Growth()
+
+    def aimed(gaussians: GaussianSet, lods: LodTable) -> int:
+        assert aim is not None
+        encoder.measure(gaussians, lods)
+        return aim.after(growth).count(encoder.gaussian_bits)
 
     def report(state: StepReport) -> None:
+        growth.note(state.n_gaussians, state.psnr)
         if job.progress is None:
             return
         if encoder.count is not None and budget is not None:
@@ -55,8 +68,10 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
         _report(job, state.step, state.total_steps + encoder.qat_steps, state.n_gaussians, state.psnr, n_bytes)
 
     recount = encoder.recount if encoder.can_recount and budget is not None and recounts else None
+    recount = recount if aim is None else aimed
     fitted = _train(job, n_gaussians, job.settings.steps, report, recount)
-    return Fitted(fitted, encoder, _psnr(job, fitted))
+    psnr = _psnr(job, fitted)
+    return Fitted(fitted, encoder, psnr, growth.slope_after(len(fitted.gaussians), fitted.psnr))
 
 
 def _psnr(job: Job, fitted: Fit) -> float:
@@ -71,8 +86,8 @@ def _psnr(job: Job, fitted: Fit) -> float:
     return errors.psnr
 
 
-def finish(fitted: Fitted, share: float | None = None) -> Encoded:
-    """The file of a fit; `share` as in `ProfileEncoder.fine_tuned`."""
+def finish(fitted: Fitted, share: float | None = None, excess: Callable[[Contents], float] | None = None) -> Encoded:
+    """The file of a fit; `share` and `excess` as in `ProfileEncoder.fine_tuned`."""
     fit, encoder = fitted.fit, fitted.encoder
     job, qat_steps, n_gaussians = encoder.job, encoder.qat_steps, len(fit.gaussians)
     n_bytes = encoder.likely_size(n_gaussians) if encoder.budget is None else encoder.budget
@@ -81,7 +96,7 @@ def finish(fitted: Fitted, share: float | None = None) -> Encoded:
         psnr = -10 * math.log10(max(mse, 1e-12))
         _report(job, fit.steps + done, fit.steps + qat_steps, n_gaussians, psnr, n_bytes)
 
-    contents = encoder.fine_tuned(fit, qat_steps, report, share)
+    contents = encoder.fine_tuned(fit, qat_steps, report, share, excess)
     return finished(encoder, contents, fit.steps + qat_steps)
 
 

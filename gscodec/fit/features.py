@@ -99,6 +99,8 @@ class Features:
 
     def _price(self, gaussians: GaussianSet, n_bits: float) -> float:
         """Squared error that a bit is worth: the slope of the error over the rate."""
+        if self.task.slope is not None:
+            return self.task.slope / 8.0
         error = self.system.error(self._all(gaussians.features))
         return max(error, 0.0) * (DB_PER_OCTAVE / 10.0 * math.log2(10.0)) / max(n_bits, 1.0)
 

@@ -6,6 +6,7 @@ all shapes fixed they are a problem of least squares (`fit.features`). A straigh
 values in every step, does worse: it does not converge.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -65,6 +66,9 @@ Gaussians."""
 BITS_PER_GAUSSIAN: Final = 40.0
 """What a Gaussian of three channels takes, roughly, where no budget says it."""
 
+BIT_HALVES: Final = 2.0 * math.log(2.0)
+"""Relative fall of a value's squared error with each further bit: a bit halves the step."""
+
 MADE_UP_FOR: Final = 0.5
 """Share of the error that rounding adds that the free values compensate. Measured on three pictures, shares
 from 0.006 to 0.1: 0.4 to 0.7."""
@@ -74,6 +78,18 @@ WITHIN_SHARE: Final = 0.001
 
 VALUE_SHARE: Final = 0.01
 """Relative difference below which two step factors count as equal."""
+
+FEATURE_OCTAVES: Final = (-4.0, 2.0)
+"""Range of the logarithm of factors on feature steps that are tried for a target PSNR."""
+
+EXCESS_DB: Final = 0.1
+"""Distance above a target PSNR, in dB, that is near enough."""
+
+MOST_EXCESS_DB: Final = 60.0
+"""Excess in dB that stands for an exact result, so that differences stay finite."""
+
+MOST_EXCESSES: Final = 8
+"""Maximum number of factors tried for a target PSNR."""
 
 TURNS: Final = 50
 """Minimum number of turns in which values are fixed; between two turns, steps run without the host."""
@@ -116,6 +132,7 @@ def fine_tune(
     size_of: Callable[[GaussianSet, Lattice], int],
     budget: int | None,
     share: float | None = None,
+    excess: Callable[[GaussianSet, Lattice], float] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> FineTuned:
     """A fit quantised on a lattice chosen for it.
@@ -125,11 +142,13 @@ def fine_tune(
         size_of: returns the bytes of the file of a set on a lattice; the set may lack part of its finest generation.
         budget: maximum bytes of the file; None uses `share`.
         share: error that quantisation adds per value before fine-tuning, as a fraction of the picture's own; None means
-            TYPICAL_SHARE, where more Gaussians would gain as much as finer values.
+            `typical_share`.
+        excess: returns by how many dB a quantised set is above its target; without a budget the feature steps are then
+            the coarsest at which it is not below, as far as possible.
         on_step: called whenever results are known, with the number of the step, from 1, and the mean squared error.
     """
     lattice_at = lattices_for(task, gaussians)
-    share = TYPICAL_SHARE if share is None else share
+    share = typical_share(task, gaussians) if share is None else share
     if budget is not None:
         aim = int(BUDGET_SHARE * budget)
         share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0)
@@ -146,6 +165,8 @@ def fine_tune(
             lambda steps: size_of(features.rounded(solved, steps, n_bits), steps),
             budget,
         )
+    elif excess is not None:
+        lattice = just_enough(lattice, lambda steps: excess(features.rounded(solved, steps, n_bits), steps))
     tuned = features.rounded(solved, lattice, n_bits)
     if budget is not None:
         kept = _affordable(task, tuned, budget, lambda part: size_of(part, lattice), MOST_PRUNED)
@@ -222,6 +243,18 @@ def share_of(loss_db: float, n_channels: int) -> float:
     return float(10.0 ** (loss_db / 10.0) - 1.0) / ((1.0 - MADE_UP_FOR) * (5 + n_channels))
 
 
+def typical_share(task: QatTask, gaussians: GaussianSet) -> float:
+    """The `share` of `fine_tune` at which a byte spent on finer values lowers the squared error by the task's slope.
+
+    Another bit of a value that adds the error e saves BIT_HALVES * e, of which the free values would have made up for a
+    part, and costs an eighth of a byte. Without a slope it is TYPICAL_SHARE, where more Gaussians would gain as much.
+    """
+    if task.slope is None:
+        return TYPICAL_SHARE
+    own = error_of(task)(gaussians) * task.target.size
+    return task.slope / 8.0 / (BIT_HALVES * (1.0 - MADE_UP_FOR)) * len(gaussians) / max(own, 1e-9)
+
+
 def lattices_for(task: QatTask, gaussians: GaussianSet) -> Callable[[float], Lattice]:
     """Lattice as a function of the error that each value may add, as a fraction of the picture's own."""
     features = gaussians.features.astype(np.float64)
@@ -241,12 +274,23 @@ def count_for(
     """Estimated number of Gaussians that fit into `budget` bytes, extrapolated from the present ones.
 
     Args:
+        gaussians, size_of: as in `bits_for`.
+    """
+    bits, rest = bits_for(task, gaussians, size_of)
+    return max(1, int(8 * (BUDGET_SHARE * budget - rest) / bits))
+
+
+def bits_for(
+    task: QatTask, gaussians: GaussianSet, size_of: Callable[[GaussianSet, Lattice], tuple[int, int]]
+) -> tuple[float, int]:
+    """Estimated bits per Gaussian of the finished set, extrapolated from the present ones; and bytes of all else.
+
+    Args:
         gaussians: present Gaussians, shown by the levels of task.lods.
         size_of: returns the bytes of the file of a set on a lattice, and those of its pages.
     """
     whole, payload = size_of(gaussians, lattices_for(task, gaussians)(RECOUNT_SHARE))
-    bits = 8 * payload / len(gaussians) + LATER_BITS
-    return max(1, int(8 * (BUDGET_SHARE * budget - (whole - payload)) / bits))
+    return 8 * payload / len(gaussians) + LATER_BITS, whole - payload
 
 
 def fitting_features(lattice: Lattice, typical_step: float, size_on: Callable[[Lattice], int], budget: int) -> Lattice:
@@ -259,6 +303,35 @@ def fitting_features(lattice: Lattice, typical_step: float, size_on: Callable[[L
     coarsest = max(1.0, COARSEST_FEATURES / typical_step)
     best = _least(lambda factor: size_on(with_features(lattice, factor)), budget, 1 / 64, min(16.0, coarsest))
     return with_features(lattice, best)
+
+
+def just_enough(lattice: Lattice, excess_on: Callable[[Lattice], float]) -> Lattice:
+    """The lattice with the coarsest feature steps at which the excess is 0 to EXCESS_DB, or nearly so.
+
+    Found by false position in the logarithm of a factor on the steps; if no steps between FEATURE_OCTAVES give an
+    excess, the finest.
+
+    Args:
+        excess_on: dB above the target on a lattice that differs from `lattice` in its feature steps alone.
+    """
+    low, high = FEATURE_OCTAVES
+    known: dict[float, float] = {}
+    octaves = 0.0
+    while octaves not in known and len(known) < MOST_EXCESSES:
+        known[octaves] = min(excess_on(with_features(lattice, 2.0**octaves)), MOST_EXCESS_DB)
+        if 0.0 <= known[octaves] <= EXCESS_DB:
+            break
+        enough = max((at for at, db in known.items() if db >= 0), default=None)
+        short = min((at for at, db in known.items() if db < 0), default=None)
+        if short is None:
+            octaves = min(high, octaves + 1.0)
+        elif enough is None:
+            octaves = max(low, octaves - 1.0)
+        else:
+            part = (known[enough] - 0.5 * EXCESS_DB) / (known[enough] - known[short])
+            octaves = enough + (short - enough) * min(max(part, 0.1), 0.9)
+    best = max((at for at, db in known.items() if db >= 0), default=min(known))
+    return with_features(lattice, 2.0**best)
 
 
 def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:

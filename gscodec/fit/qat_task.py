@@ -43,6 +43,7 @@ class QatTask:
     importance: Float32Array | None = None  # as in `Rasterizer.loss`; None is 1 for all
     small: bool = False  # whether the lattice must be one of profile `small`
     scales: Float32Array | None = None  # (C,) factor from the file's features to the fit's; None means 1
+    slope: float | None = None  # summed squared error that a byte must save; None follows from the bytes of the file
 
     @property
     def plan(self) -> FitPlan:

@@ -47,7 +47,6 @@ def test_wrong_values_are_refused_where_they_come_from(values: dict[str, Any], t
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        (EncodeSettings(), "exactly one"),
         (EncodeSettings(bpp=1, tune="visual", preset="paper"), "published loss"),
         (EncodeSettings(bpp=1, record_bytes=6), "need profile packed"),
         (EncodeSettings(bpp=1, profile="small", lods=2), "single level"),

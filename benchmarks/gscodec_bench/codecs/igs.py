@@ -14,12 +14,17 @@ from gscodec.image.stack import ImageStack
 from gscodec.model.choices import TUNE_NAMES
 from gscodec_bench.codecs.base import Codec, Layout, Picture
 
+QUALITIES: Final = (20, 40, 60, 80)
+"""Settings of a codec that encodes at qualities."""
+
 PRESET_NAMES: Final = ("paper", "fast", "balanced", "best")
 
 
 @dataclass(frozen=True)
 class Igs(Codec):
     """gscodec with a preset; a setting is a rate, in bits per pixel, for stacks per pixel and channel.
+
+    `gscodec:fast:quality` encodes at qualities instead, which settings such as `q60` name.
 
     The name says what differs from the preset: `gscodec:balanced`, `gscodec:balanced:lods1`,
     `gscodec:fast:steps200:seed3`, `gscodec:fast:psnr` with that tune. `gscodec:fast:maps` gives every map of a stack a
@@ -34,6 +39,7 @@ class Igs(Codec):
     device: str = "auto"
     threads: int | None = None
     maps: bool = False
+    quality: bool = False
 
     suffix = ".igs"
 
@@ -51,6 +57,7 @@ class Igs(Codec):
         parts += [f"seed{self.seed}"] if self.seed else []
         parts += [self.tune] if self.tune else []
         parts += ["maps"] if self.maps else []
+        parts += ["quality"] if self.quality else []
         return ":".join(parts)
 
     def available(self) -> str | None:
@@ -62,11 +69,15 @@ class Igs(Codec):
         return f"{gscodec.__version__}+{fingerprint()} {_engine(self.device)}"
 
     def settings(self, rates: Sequence[float]) -> list[str]:
-        """The rates asked for."""
+        """The rates asked for, or the qualities that span them."""
+        if self.quality:
+            return [f"q{quality}" for quality in QUALITIES]
         return [f"{rate:g}" for rate in rates]
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
+        if setting.startswith("q"):
+            return gscodec.encode(stack, quality=float(setting[1:]), **self.options()).data
         by_channel = self.maps or len(stack.groups) > 1
         rate: dict[str, Any] = {"bppc" if by_channel else "bpp": float(setting)}
         return gscodec.encode(stack, **rate, **self.options()).data
@@ -109,18 +120,18 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
     if preset not in PRESET_NAMES:
         raise InvalidArgument(f"codec {name}: there is no preset {preset!r}: use {', '.join(PRESET_NAMES)}")
     options: dict[str, int] = {}
-    maps = "maps" in parts[1:]
+    maps, quality = "maps" in parts[1:], "quality" in parts[1:]
     tune = next((part for part in parts[1:] if part in TUNE_NAMES), None)
     for part in parts[1:]:
-        if part == "maps" or part in TUNE_NAMES:
+        if part in {"maps", "quality", *TUNE_NAMES}:
             continue
         found = re.fullmatch(r"(lods|steps|seed)(\d+)", part)
         if not found:
             raise InvalidArgument(
-                f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps, {', '.join(TUNE_NAMES)}"
+                f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps, quality, {', '.join(TUNE_NAMES)}"
             )
         options[found[1]] = int(found[2])
-    return Igs(preset, tune=tune, device=device, threads=threads, maps=maps, **options)
+    return Igs(preset, tune=tune, device=device, threads=threads, maps=maps, quality=quality, **options)
 
 
 @cache

@@ -16,7 +16,7 @@ from gscodec.encoding.profiles.encoder import EntropyCodedEncoder, size_of
 from gscodec.encoding.provenance import META_SLACK
 from gscodec.fit.lattices import plain_lattice
 from gscodec.fit.loop import Fit
-from gscodec.fit.qat import count_for, fine_tune
+from gscodec.fit.qat import bits_for, count_for, fine_tune
 from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.model.json_value import Json
 from gscodec.profiles.lattice import Lattice
@@ -59,20 +59,38 @@ class CodedEncoder(EntropyCodedEncoder):
 
     def recount(self, gaussians: GaussianSet, lods: LodTable) -> int:
         """See `ProfileEncoder.recount`."""
+        assert self.block_budget is not None
+        self.count = count_for(qat_task(self.job, lods), gaussians, self._sizes(lods), self.block_budget)
+        return self.count
+
+    def measure(self, gaussians: GaussianSet, lods: LodTable) -> None:
+        """See `ProfileEncoder.measure`."""
+        self.measured_bits, _ = bits_for(qat_task(self.job, lods), gaussians, self._sizes(lods))
+
+    def _sizes(self, lods: LodTable) -> Callable[[GaussianSet, Lattice], tuple[int, int]]:
+        """Function that returns the bytes of the file of a set on a lattice, and those of its pages."""
 
         def sizes(shown: GaussianSet, lattice: Lattice) -> tuple[int, int]:
             data = pack(self._contents(shown, lods, lattice))
             with IgsReader(data) as reader:
                 return len(data), int(reader.pages.edges[-1])
 
-        assert self.block_budget is not None
-        self.count = count_for(qat_task(self.job, lods), gaussians, sizes, self.block_budget)
-        return self.count
+        return sizes
 
     def fine_tuned(
-        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], share: float | None
+        self,
+        fit: Fit,
+        n_steps: int,
+        on_step: Callable[[int, float], None],
+        share: float | None,
+        excess: Callable[[Contents], float] | None = None,
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
+
+        def excess_of(shown: GaussianSet, lattice: Lattice) -> float:
+            assert excess is not None
+            return excess(self.of_blocks(shown, fit.lods.ending_at(len(shown)), lattice))
+
         tuned = fine_tune(
             qat_task(self.job, fit.lods),
             fit.gaussians,
@@ -80,6 +98,7 @@ class CodedEncoder(EntropyCodedEncoder):
             size_of=lambda shown, lattice: self.size_of_blocks(shown, fit.lods.ending_at(len(shown)), lattice),
             budget=self.block_budget,
             share=share,
+            excess=None if excess is None else excess_of,
             on_step=on_step,
         )
         return self.of_blocks(tuned.gaussians, fit.lods.ending_at(len(tuned.gaussians)), tuned.lattice)

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from gscodec.container.contents import Contents
 from gscodec.encoding.profiles.encoder import FixedSizeEncoder, size_of
-from gscodec.encoding.psnr_search import LossRange
 from gscodec.fit.loop import Fit
 from gscodec.model.gaussians import GaussianSet, LodTable
 from gscodec.model.json_value import Json
@@ -19,8 +18,9 @@ class F16Encoder(FixedSizeEncoder):
     """See `ProfileEncoder`."""
 
     profile = F16
-    losses = LossRange((0.0, 0.4), (0.0, 20.0))
+    room = (0.0, 0.6)
     """PSNR loss of pruning Gaussians."""
+    aimed_room = 0.2
 
     @property
     def qat_steps(self) -> int:
@@ -37,6 +37,7 @@ class F16Encoder(FixedSizeEncoder):
         n_steps: int,  # noqa: ARG002  # no fine-tuning
         on_step: Callable[[int, float], None],  # noqa: ARG002  # no fine-tuning
         share: float | None,  # noqa: ARG002  # no fine-tuning
+        excess: Callable[[Contents], float] | None = None,  # noqa: ARG002  # no steps to choose
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
         return self.job.contents(fit.gaussians, fit.lods)

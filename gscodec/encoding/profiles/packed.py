@@ -8,7 +8,6 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.encoding.job import qat_task
 from gscodec.encoding.profiles.encoder import FixedSizeEncoder, size_of
-from gscodec.encoding.psnr_search import LossRange
 from gscodec.fit.loop import Fit
 from gscodec.fit.packed import fine_tune_packed, typical_lattice
 from gscodec.model.gaussians import GaussianSet, LodTable
@@ -22,8 +21,9 @@ class PackedEncoder(FixedSizeEncoder):
     """See `ProfileEncoder`."""
 
     profile = PACKED
-    losses = LossRange((0.2, 1.0), (0.0, 20.0))
+    room = (0.2, 1.4)
     """PSNR loss of fine-tuning on fixed-size records, and of pruning before it."""
+    aimed_room = 0.7
 
     page_size = 64
     """Records per page; the head of a page stores their ranges. Pages twice as long lose 0.5 dB on kodim23 at 48-bit
@@ -57,6 +57,7 @@ class PackedEncoder(FixedSizeEncoder):
         n_steps: int,
         on_step: Callable[[int, float], None],
         share: float | None,  # noqa: ARG002  # record size is fixed
+        excess: Callable[[Contents], float] | None = None,  # noqa: ARG002  # as are its steps
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`."""
         tuned = fine_tune_packed(

@@ -58,17 +58,32 @@ class SmallEncoder(EntropyCodedEncoder):
         return self.overhead
 
     def fine_tuned(
-        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], share: float | None
+        self,
+        fit: Fit,
+        n_steps: int,
+        on_step: Callable[[int, float], None],
+        share: float | None,
+        excess: Callable[[Contents], float] | None = None,
     ) -> Contents:
         """See `ProfileEncoder.fine_tuned`; `share` counts as long as such a file can have the bytes."""
-        contents = self._fine_tuned(fit, n_steps, on_step, self.budget, share)
+        contents = self._fine_tuned(fit, n_steps, on_step, self.budget, share, excess)
         if packed_size(contents) > MAX_SMALL_BYTES and self.budget is None:
-            contents = self._fine_tuned(fit, n_steps, on_step, MAX_SMALL_BYTES, None)
+            contents = self._fine_tuned(fit, n_steps, on_step, MAX_SMALL_BYTES, None, None)
         return contents
 
     def _fine_tuned(
-        self, fit: Fit, n_steps: int, on_step: Callable[[int, float], None], budget: int | None, share: float | None
+        self,
+        fit: Fit,
+        n_steps: int,
+        on_step: Callable[[int, float], None],
+        budget: int | None,
+        share: float | None,
+        excess: Callable[[Contents], float] | None,
     ) -> Contents:
+        def excess_of(shown: GaussianSet, lattice: Lattice) -> float:
+            assert excess is not None
+            return excess(self._contents(shown, lattice, TYPICAL_DB))
+
         tuned = fine_tune(
             replace(qat_task(self.job, fit.lods), small=True, scales=self.job.scales),
             fit.gaussians,
@@ -76,6 +91,7 @@ class SmallEncoder(EntropyCodedEncoder):
             size_of=lambda shown, lattice: packed_size(self._contents(shown, lattice, TYPICAL_DB)),
             budget=budget,
             share=share,
+            excess=None if excess is None else excess_of,
             on_step=on_step,
         )
         return self._contents(tuned.gaussians, tuned.lattice, TYPICAL_DB)
