@@ -36,7 +36,7 @@ from gscodec.format.layout import (
     XMP,
     Header,
 )
-from gscodec.format.limits import MAX_CHAN_BYTES
+from gscodec.format.limits import MAX_CHAN_BYTES, MAX_GAUSSIANS_PER_BYTE
 from gscodec.format.pages import PageIndex, PageRefs
 from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, SMALL
 from gscodec.format.tables import check_density, pack_channels, unpack_channels
@@ -141,7 +141,9 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     raw = {CHAN: channels, **described}
     extras = [StoredChunk.deflated(fourcc, data) for fourcc in EXTRAS if (data := raw.get(fourcc))]
     body = b"".join(map(_packed_extra, extras)) + bytes(steps.feature_step)
-    body += encode_codes(codes, lattice, _centres(codes, grid, lattice))
+    bits = encode_codes(codes, lattice, _centres(codes, grid, lattice))
+    # Zeros after the last byte that is needed change nothing; every page has as many bytes for its Gaussians.
+    body += bits.ljust(-(-n // MAX_GAUSSIANS_PER_BYTE), b"\0")
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],

@@ -102,6 +102,14 @@ def test_a_kilobyte_is_a_picture(picture: Float32Array) -> None:
     assert encode(pixels, size=450, preset="fast", steps=150).data == icon.data
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_single_pixel_is_a_file(value: int) -> None:
+    pixel = np.full((1, 1, 3), value, np.uint8)
+    result = encode(pixel, size=200)
+    with gscodec.open(result.data) as image:
+        np.testing.assert_array_equal(image.render(), pixel)
+
+
 def test_a_constant_picture_takes_the_smallest_file_at_any_target() -> None:
     flat = ODD["flat"]
     for target in ({"psnr": 36.0}, {"bpp": 2.0}, {"size": 450}, {"size": 100}):
