@@ -242,7 +242,9 @@ extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
     if (pixel >= n) return;
     for (int c = 0; c < n_channels; ++c) {
         const float error = image[c * n + pixel] - target[c * n + pixel];
-        errors[c * n + pixel] = each ? error * sqrtf(each[c * n + pixel]) : counts ? error * sqrtf(counts[pixel]) : error;
+        errors[c * n + pixel] = each     ? error * sqrtf(each[c * n + pixel])
+                                : counts ? error * sqrtf(counts[pixel])
+                                         : error;
     }
 }
 
@@ -312,8 +314,8 @@ __device__ inline double gray_slope(const float* target, int n_channels, long lo
 
 extern "C" __global__ void __launch_bounds__(GROWTH_THREADS)
     start_rows(const float* target, int n_channels, int height, int width, const long long* drawn, int n_drawn,
-               const float* scales, int n_placed, int jitter, u64 seed, u32 draw, float scale, float unit_x, float unit_y, double stretch, int radius,
-               float* rows, float* units) {
+               const float* scales, int n_placed, int jitter, u64 seed, u32 draw, float scale, float unit_x,
+               float unit_y, double stretch, int radius, float* rows, float* units) {
     const int i = blockIdx.x * (GROWTH_THREADS / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
     if (i >= n_drawn) return;  // all of a warp
     const long long n = (long long)height * width, pixel = drawn[i];
