@@ -167,6 +167,7 @@ def test_a_damaged_cache_entry_is_not_copied_and_is_replaced(tmp_path: Path, pai
     assert encode(tmp_path / "s", tmp_path / "d3", how) == {"a": "copied"}
 
 
+@pytest.mark.filterwarnings("ignore::gscodec.errors.TargetWarning")
 @pytest.mark.parametrize("target", [{"size": 60}, {"psnr": 90.0}])
 def test_a_missed_target_is_told_every_time(tmp_path: Path, paint: Painter, target: dict[str, Any]) -> None:
     source, packed, how = tmp_path / "s", tmp_path / "d", replace(OPTIONS, cache=tmp_path / "cache")

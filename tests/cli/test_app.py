@@ -15,7 +15,7 @@ from program import Run
 import gscodec.format
 from gscodec.cli.app import app
 
-COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "sample", "compare")
+COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 
@@ -73,7 +73,7 @@ def test_commands_have_help_of_their_own(run: Run, name: str) -> None:
         ["decode", "x.igs", "--size", "4x4", "--scale", "2"],
         ["decode", "x.igs", "--scale", "0"],
         ["decode", "x.igs", "--scale", "nan"],
-        ["encode", "x.png"],
+        ["encode", "x.png", "--quality", "101"],
         ["encode", "x.png", "--bpp", "1", "--size", "10k"],
         ["encode", "x.png", "--bpp", "much"],
         ["encode", "x.png", "--size", "-1"],

@@ -56,10 +56,10 @@ def test_a_fit_takes_what_its_planes_and_lists_take() -> None:
     assert odd[1] - odd[0] == 4 * 2047 * 2033 + 12 * pixels, "whole tiles of it"
     assert 85 * pixels < ssim < 110 * pixels
     more = fit_bytes(shape, 1_010_000, compares_neighbours=True)
-    assert more - ssim == 1_000_000 * (40 * 8 + 200)
+    assert more - ssim == 1_000_000 * (48 * 8 + 200)
     assert fit_bytes((4096, 2048, 3), 10_000, compares_neighbours=True) == pytest.approx(2 * ssim, rel=0.02)
     huge = fit_bytes((1 << 20, 1 << 20, 1), 1, compares_neighbours=False)
-    assert huge - (8 + 16 << 40) == MAX_TILE_PAIRS * 40 + 440
+    assert huge - (8 + 16 << 40) == MAX_TILE_PAIRS * 40 + 488
 
 
 def test_what_does_not_fit_is_one_line(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.encoding.api import Progress, encode
-from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.errors import InvalidArgument, OutputExists, TargetWarning
 from gscodec.image.arrays import from_array
 from gscodec.metrics import psnr
 from gscodec.model.gaussians import Float32Array
@@ -65,7 +65,8 @@ def test_a_psnr_target_is_met_by_a_file_not_much_better(pixels: Pixels, profile:
 
 def test_a_psnr_target_out_of_reach_says_so() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    result = encode(noise, psnr=90.0, preset="fast", steps=5)
+    with pytest.warns(TargetWarning, match="90 dB are out of reach"):
+        result = encode(noise, psnr=90.0, preset="fast", steps=5)
     assert not result.target_met
     assert result.data
 
@@ -184,8 +185,9 @@ def test_a_failed_encode_leaves_the_old_file(pixels: Pixels, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({}, "exactly one"),
-        ({"bpp": 1.0, "size": 100}, "exactly one"),
+        ({"bpp": 1.0, "size": 100}, "at most one"),
+        ({"bpp": 1.0, "quality": 50.0}, "at most one"),
+        ({"quality": 101.0}, "quality"),
         ({"bpp": 0.0}, "positive"),
         ({"bpp": float("nan")}, "positive"),
         ({"gaussians": -3}, "at least 1"),

@@ -58,7 +58,7 @@ CASES: Final = (
         (64, 64, 96, 96),
         {"bppc": 0.25, "preset": "fast"},
     ),
-    Case("studio", ("hdr_studio.exr",), (40, 40, 96, 96), {"bpp": 1.5, "preset": "fast"}),
+    Case("studio", ("hdr_studio.exr",), (140, 40, 96, 96), {"bpp": 1.5, "preset": "fast"}),
 )
 
 
