@@ -51,7 +51,7 @@ class Usage:
 class Nvrtc:
     """A loaded version of the compiler."""
 
-    library: Any
+    handle: Any
     version: tuple[int, int]
     architectures: tuple[str, ...]
     """Supported members of ARCHITECTURES: 12.8 was the first version with sm_120."""
@@ -90,7 +90,7 @@ def compile_usage(
         KernelRefused: compilation fails or gives a warning.
         MissingExtra: NVRTC is not installed.
     """
-    library = (nvrtc or installed()[0]).library
+    library = (nvrtc or installed()[0]).handle
     all_options = (*options, _CUPY_ADDS, f"-arch={architecture}", "--ptxas-options=-v")
     code, log, _ = _compile(library, text, all_options)
     complaints = [line for line in log.splitlines() if line.strip() and not line.startswith(("ptxas info", "ptxas  "))]
@@ -109,7 +109,7 @@ def compile_cubin(text: str, options: Sequence[str], architecture: str, nvrtc: N
         KernelRefused: compilation fails.
         MissingExtra: NVRTC is not installed.
     """
-    library = (nvrtc or installed()[0]).library
+    library = (nvrtc or installed()[0]).handle
     code, log, cubin = _compile(library, text, (*options, _CUPY_ADDS, f"-arch={architecture}"))
     if code:
         raise KernelRefused(f"{architecture}: {log}")

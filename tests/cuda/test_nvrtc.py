@@ -140,7 +140,7 @@ def test_compilers_stand_side_by_side() -> None:
 
 def test_one_compiler_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     oldest = installed()[-1]
-    monkeypatch.setenv("GSCODEC_NVRTC", oldest.library._name)
+    monkeypatch.setenv("GSCODEC_NVRTC", oldest.handle._name)
     assert [compiler.version for compiler in installed.__wrapped__()] == [oldest.version]
     other = tmp_path / "libnvrtc.so.12"
     other.write_bytes(b"no library")
