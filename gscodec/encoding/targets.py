@@ -111,15 +111,18 @@ def _encode_set(job: Job, n_bytes: int) -> Encoded:
     if n_bytes <= MAX_SMALL_BYTES and job.regions is None and not SMALL.size_fault(job.grid.height, job.grid.width):
         job = job.changed(profile=SMALL.layout.name)
     job = job.changed(size=n_bytes, tune=job.settings.chosen_tune)  # whatever the target of the file
-    return _encode_finest(suited(job), None, Target(budget=n_bytes), n_bytes).encoded
+    return _encode_finest(suited(job), None, Target(budget=n_bytes), n_bytes, n_tries=1).encoded
 
 
-def _encode_finest(job: Job, tiny: Job | None, target: Target, budget: int | None) -> Outcome:
+def _encode_finest(
+    job: Job, tiny: Job | None, target: Target, budget: int | None, n_tries: int | None = None
+) -> Outcome:
     """The file of one set nearest to a target.
 
     Args:
         tiny: the job in the profile for files of up to TINY_BYTES, or None.
         budget: maximum bytes of the set, of a target size.
+        n_tries: maximum number of fits of a profile that `restarts`, of a target size; None means all.
     """
     encoder = encoder_for(job)
     if target.count is not None:
@@ -146,7 +149,7 @@ def _encode_finest(job: Job, tiny: Job | None, target: Target, budget: int | Non
     if colour is not None:
         encoded = flat_file(job, colour, budget)
     elif encoder.restarts:
-        encoded = _best_of(job, budget, most)
+        encoded = _best_of(job, budget, most, n_tries)
     else:
         encoded = _within(job, budget, most)
     if len(encoded.data) > budget:
@@ -199,13 +202,13 @@ def _encode(job: Job) -> Callable[[Job, int, int | None], Encoded]:
     return encode_whole if job.regions is None else encode_in_blocks
 
 
-def _best_of(job: Job, budget: int, most: int) -> Encoded:
+def _best_of(job: Job, budget: int, most: int, n_tries: int | None) -> Encoded:
     """The best of several files of at most `budget` bytes, if there is one; else the smallest."""
     encoder = encoder_for(job, budget)
     likely = encoder.count_for(most)
     tries = dict.fromkeys((max(1, min(most, round(factor * likely))), seed) for factor, seed in encoder.restarts)
     files: list[Encoded] = []
-    taken = list(tries)[: None if job.deadline is None else 1]
+    taken = list(tries)[: n_tries if job.deadline is None else 1]
     for number, (count, seed) in enumerate(taken):
         shown = _one_of(job.progress, number, len(taken))
         files.append(encode_whole(replace(job.changed(seed=job.settings.seed + seed), progress=shown), count, budget))

@@ -11,7 +11,11 @@ import gscodec
 from gscodec import encode
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
+from gscodec.encoding import targets
+from gscodec.encoding.job import Job
 from gscodec.encoding.ladder import LEAST_BYTES, MOST_SETS, PLACEHOLDER_BYTES, SET_RATIO, Ladder, share_of
+from gscodec.encoding.packing import Encoded
+from gscodec.encoding.whole import encode_whole
 from gscodec.image.regions import RegionSource, StackRegions
 from gscodec.image.stack import ImageStack
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role, SampleType, Transfer
@@ -50,6 +54,18 @@ def test_ladders_have_the_levels_that_are_asked_for() -> None:
         assert ladder.n_coarser == 1 or share_of(n_bytes, ladder.n_coarser - 1) > PLACEHOLDER_BYTES
     assert share_of(100_000, 1) == 100_000 // SET_RATIO
     assert share_of(2100, 1) == LEAST_BYTES
+
+
+def test_a_set_takes_one_fit(pixels: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles: list[str] = []
+
+    def counted(job: Job, *rest: Any, **named: Any) -> Encoded:
+        profiles.append(job.profile)
+        return encode_whole(job, *rest, **named)
+
+    monkeypatch.setattr(targets, "encode_whole", counted)
+    assert encode(pixels, size=6000, lods=2, **QUICK).target_met
+    assert profiles.count("small") == 1
 
 
 @pytest.mark.parametrize("lods", [1, 2, 3, 4, 6])
