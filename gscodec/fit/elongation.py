@@ -25,7 +25,7 @@ _MIXED: Final = (0.3, 0.75)
 
 def limits_of(target: Float32Array) -> Float32Array:
     """float32 (ceil(H / CELL), ceil(W / CELL)) greatest logarithm of the ratio of widths, of (H, W, C) samples."""
-    noise = noise_of(np.clip(target.mean(axis=2, dtype=np.float32), 0, 1))
+    noise = noise_of(*np.clip(target.transpose(2, 0, 1), 0, 1))
     t = np.clip((noise - _MIXED[0]) / (_MIXED[1] - _MIXED[0]), 0, 1)
     t = t * t * (3 - 2 * t)
     return np.asarray(math.log(ELSEWHERE) + t * math.log(IN_NOISE / ELSEWHERE), np.float32)

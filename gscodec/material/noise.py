@@ -5,6 +5,7 @@ ways, or along one direction. Hence two signs: the share of the variance that a 
 coherence of the structure tensor (Bigun and Granlund 1987).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -24,16 +25,18 @@ _FAINT: Final = 2e-3
 """Variance of luma in 0..1 well below which an area is flat and shows its tint, whatever grain lies over it."""
 
 
-def noise_of(luma: Float32Array) -> Float32Array:
+def noise_of(*planes: Float32Array) -> Float32Array:
     """Noise of each cell in 0..1: float32 (ceil(H / CELL), ceil(W / CELL)).
 
     Args:
-        luma: float32 (H, W), in 0..1.
+        planes: float32 (H, W) each, in 0..1. Of several the variances and structure tensors are averaged (Di Zenzo
+            1986): noise that differs from channel to channel is noise, which it hardly is in their mean.
     """
-    fine = luma - _mean_of_nine(luma)
-    total = np.maximum(_around(luma * luma) - np.square(_around(luma)), 0)
-    share = np.asarray(_around(fine * fine) / (total + np.float32(_FAINT)), np.float32)
-    return np.asarray(_step(share, *_FINE) * (1 - _step(_coherence(luma), *_COHERENT)), np.float32)
+    fines = [plane - _mean_of_nine(plane) for plane in planes]
+    fine = _mean([_around(fine * fine) for fine in fines])
+    total = _mean([np.maximum(_around(plane * plane) - np.square(_around(plane)), 0) for plane in planes])
+    share = np.asarray(fine / (total + np.float32(_FAINT)), np.float32)
+    return np.asarray(_step(share, *_FINE) * (1 - _step(_coherence(planes), *_COHERENT)), np.float32)
 
 
 def variance_of_cells(luma: Float32Array) -> Float32Array:
@@ -55,10 +58,18 @@ def _cells(plane: Float32Array) -> Float32Array:
     return np.asarray(cells.mean(axis=(1, 3)), np.float32)
 
 
-def _coherence(luma: Float32Array) -> Float32Array:
-    """Coherence of the structure tensor around each cell, 0 to 1."""
-    down, across = (np.gradient(luma, axis=a) if luma.shape[a] > 1 else np.zeros_like(luma) for a in (0, 1))
-    xx, yy, xy = _around(across * across), _around(down * down), _around(across * down)
+def _mean(planes: Sequence[Float32Array]) -> Float32Array:
+    return np.asarray(sum(planes[1:], planes[0]) / np.float32(len(planes)), np.float32)
+
+
+def _coherence(planes: Sequence[Float32Array]) -> Float32Array:
+    """Coherence of the mean structure tensor around each cell, 0 to 1."""
+    slopes = [
+        [np.gradient(plane, axis=a) if plane.shape[a] > 1 else np.zeros_like(plane) for a in (0, 1)] for plane in planes
+    ]
+    xx = _mean([_around(across * across) for _, across in slopes])
+    yy = _mean([_around(down * down) for down, _ in slopes])
+    xy = _mean([_around(across * down) for down, across in slopes])
     return np.asarray(np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(1e-6)), np.float32)
 
 

@@ -51,3 +51,13 @@ def test_small_and_odd_pictures_have_cells_too(shape: tuple[int, int]) -> None:
         assert values.shape == cells
         assert np.isfinite(values).all()
         assert values.min() >= 0
+
+
+def test_noise_that_differs_from_channel_to_channel_is_noise() -> None:
+    rng = np.random.default_rng(6)
+    planes = [np.asarray(0.5 + 0.06 * rng.normal(size=(SIDE, SIDE)), np.float32) for _ in range(3)]
+    mean = np.asarray(sum(planes) / 3, np.float32)
+    assert noise_of(*planes).mean() > 0.9
+    assert noise_of(mean).mean() < 0.8, "which the mean of the channels shows less"
+    edge = gray("edge")
+    assert noise_of(edge, edge, edge).max() < 0.1
