@@ -76,16 +76,18 @@ class DecodeState:
         self._root = root
         self._notes = Journal(root / NAME, _KIND, warn).read(tidy=not dry)
 
-    def current(self, item: DecodeItem, *, trust: bool = False) -> Outcome | None:
+    def current(self, item: DecodeItem, *, trust: bool = False, grain: bool = True) -> Outcome | None:
         """The outcome of an item whose `.igs` file and pictures are unchanged since the last run, or None.
 
         Args:
             trust: compare only the pictures' sizes and modification times, not their bytes.
+            grain: whether the pictures are to have the film grain that the file describes.
         """
         notes = [self._notes.get(_below(picture.path, self._root), [{}])[-1] for picture in item.pictures]
         igs = digest_of(item.source)
         for picture, note in zip(item.pictures, notes, strict=True):
-            if (note.get("item"), note.get("igs"), note.get("build")) != (item.identity, igs, fingerprint()):
+            made_of = tuple(note.get(member) for member in ("item", "igs", "build", "grain"))
+            if made_of != (item.identity, igs, fingerprint(), grain):
                 return None
             known, seen = (note.get("stat"), stat_of(picture.path)) if trust else (None, None)
             if (known is None or known != seen) and note.get("digest") != digest_of(picture.path):
@@ -210,7 +212,9 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
     igs = digest_of(item.source)
     for picture in item.pictures:
         _check(item, picture, options, None)  # before decoding; an existing file may still prove identical
-    with open_igs(item.source, device=options.device, threads=options.threads, limits=options.limits) as image:
+    with open_igs(
+        item.source, device=options.device, threads=options.threads, limits=options.limits, grain=options.grain
+    ) as image:
         rendered = list(image.render_files().values())
         if len(rendered) != len(item.pictures) or digest_of(item.source) != igs:
             raise FileAccessError(f"{item.source}: changed while it was decoded; run the batch again")
@@ -230,6 +234,7 @@ def _decode(item: DecodeItem, options: Options) -> Outcome:
             "item": item.identity,
             "igs": igs,
             "build": fingerprint(),
+            "grain": options.grain,
             "digest": digest,
         }
         if was != digest:

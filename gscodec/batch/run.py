@@ -166,7 +166,7 @@ def decode_all(
     """Outcomes in the order of the items; arguments as `encode_all`."""
     for folder in dict.fromkeys(path for item in items for path in (item.root, *_folders(item))):
         sweep(folder)
-    outcomes = _known(items, lambda item: state.current(item, trust=trust), watch)
+    outcomes = _known(items, lambda item: state.current(item, trust=trust, grain=options.grain), watch)
     left = [number for number, known in enumerate(outcomes) if known is None]
     tasks = [DecodeTask(items[number], options) for number in left]
     for number, outcome in _outcomes(tasks, dispatch, watch):

@@ -30,13 +30,14 @@ READS: Final = 5
 
 @dataclass(frozen=True)
 class Options:
-    """Options of processing; none changes the bytes of a file."""
+    """Options of processing; none changes the bytes of an `.igs` file."""
 
     threads: int | None = None
     device: str = "auto"
     cache: Path | None = None
     overwrite: bool = False  # replace outputs that no batch wrote
     limits: Limits = DEFAULT_LIMITS  # of what is read and decoded
+    grain: bool = True  # of decodes: whether pictures get the film grain that their files describe
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,14 @@ def command(
         MetadataPolicy | None,
         typer.Option(help="Keep Exif, XMP and other metadata, as in encode, or drop them. [default: all]"),
     ] = None,
+    grain: Annotated[
+        bool | None,
+        typer.Option(
+            "--grain/--no-grain",
+            help="Describe film grain, as in encode [default: no]; with --decode, add what files describe "
+            "[default: yes].",
+        ),
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only matching paths below SRC; repeatable.")
     ] = None,
@@ -166,8 +174,13 @@ def command(
         return
     wanted = {"preset": preset, "tune": tune, "steps": steps, "metadata": metadata}
     settings = chosen | {name: value for name, value in wanted.items() if value}
+    has_grain = decode if grain is None else grain
+    if grain is not None and not decode:
+        settings["grain"] = grain
     limits = limits_of(max_pixels, max_memory, max_candidates)
-    work = _Work(jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits)
+    work = _Work(
+        jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits, has_grain
+    )
     patterns = tuple(include or ()), tuple(exclude or ())
     if decode:
         useless = [f"--{name}" for name in settings] + ["--total-size"] * (total_size is not None)
@@ -250,6 +263,7 @@ class _Work:
         resume: bool,
         quiet: bool,
         limits: "Limits",
+        grain: bool,
     ) -> None:
         from gscodec.render.engines import parse_device
 
@@ -257,7 +271,7 @@ class _Work:
         self._engine, self._scheduler, self._gpus = engine, scheduler, gpus
         self._device, self._cache, self._overwrite = parse_device(device), cache, overwrite
         self._fail_fast, self._resume, self._quiet = fail_fast, resume, quiet
-        self._limits = limits
+        self._limits, self._grain = limits, grain
 
     def encode(self, plan: "Plan", total: int | None, shard: Shard | None, dry_run: bool) -> "list[Outcome]":
         from gscodec.batch import plan as plans
@@ -304,7 +318,7 @@ class _Work:
         _warn_of(plan.left_out, plan.unused)
         items = [item for item in plan.items if shard is None or in_shard(item.name, *shard)]
         if dry_run:
-            return _planned_back(items, state), plan.unused
+            return _planned_back(items, state, self._grain), plan.unused
         options, dispatch = self._prepare(len(items), decodes=True)
         with _watching(len(items), self._quiet) as watch:
             outcomes = decode_all(
@@ -325,12 +339,12 @@ class _Work:
 
             assert self._scheduler is not None
             address, use_gpus = self._scheduler, self._gpus
-            options = Options(self._threads, str(name), self._cache, self._overwrite, self._limits)
+            options = Options(self._threads, str(name), self._cache, self._overwrite, self._limits, self._grain)
             return options, lambda tasks: run_tasks_on_dask(tasks, address, use_gpus)
         gpus = usable_gpus(name)
         most = most_workers(name, gpus, decodes=decodes)
         jobs, threads = share_threads(self._jobs, self._threads, max(n_items, 1), most)
-        options = Options(threads, str(name), self._cache, self._overwrite, self._limits)
+        options = Options(threads, str(name), self._cache, self._overwrite, self._limits, self._grain)
         return options, lambda tasks: run_tasks(tasks, jobs, threads, worker_devices(name, gpus))
 
     def _budgeted(self, items: "list[Item]", total: int) -> "tuple[list[Item], list[Outcome]]":
@@ -390,7 +404,7 @@ def _planned(items: "list[Item]", state: Any) -> "list[Outcome]":
     return outcomes
 
 
-def _planned_back(items: "Sequence[DecodeItem]", state: Any) -> "list[Outcome]":
+def _planned_back(items: "Sequence[DecodeItem]", state: Any, grain: bool) -> "list[Outcome]":
     """Outcomes of a dry run of a decode."""
     from gscodec.batch.outcome import Outcome, Status
 
@@ -399,7 +413,7 @@ def _planned_back(items: "Sequence[DecodeItem]", state: Any) -> "list[Outcome]":
         if item.fault:
             planned = Outcome(item.name, Status.FAILED, message=item.fault)
         else:
-            planned = state.current(item) or Outcome(item.name, Status.WAITING)
+            planned = state.current(item, grain=grain) or Outcome(item.name, Status.WAITING)
         result = item.fault or " ".join(str(picture.path) for picture in item.pictures)
         _console.emit(f"{planned.status:8s} {item.name}: {result}")
         outcomes.append(planned)

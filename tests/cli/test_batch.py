@@ -1,12 +1,16 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from program import Run
+from random_contents import random_contents
 
 import gscodec
+from gscodec.container.writer import pack
+from gscodec.model.grain import Grain
 
 QUICK = ("--gaussians", 20, "--preset", "fast", "--steps", 5, "--jobs", 1)
 
@@ -87,6 +91,21 @@ def test_shards_go_both_ways(run: Run, tree: Path, tmp_path: Path) -> None:
         assert run("batch", "--decode", packed, target, "--jobs", 1, "--shard", f"{number}/3").code == 0
     assert "2 current" in run("batch", "--decode", packed, target, "--jobs", 1).stderr
     assert sorted(path.name for path in target.rglob("*.png")) == ["x.png", "y.png"]
+
+
+def test_grain_is_left_out_on_request(run: Run, tmp_path: Path) -> None:
+    """What was decoded with grain is not current without it, and the other way round."""
+    contents = random_contents(60, 3, (40, 50), (60,))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.igs").write_bytes(pack(replace(contents, grain=(Grain(0, 5, 120, (80,) * 8),))))
+    pixels = {}
+    for way, status in ((), "decoded"), (("--no-grain",), "decoded"), (("--no-grain",), "current"), ((), "decoded"):
+        outcome = run("batch", "--decode", tmp_path / "in", tmp_path / "out", "--jobs", 1, *way)
+        assert (outcome.code, f"1 {status}" in outcome.stderr) == (0, True)
+        pixels[way] = np.asarray(Image.open(tmp_path / "out" / "x.png"))
+        with gscodec.open(tmp_path / "in" / "x.igs", grain=not way) as image:
+            np.testing.assert_array_equal(pixels[way], image.render())
+    assert (pixels[()] != pixels["--no-grain",]).any()
 
 
 def test_a_missed_target_has_its_exit_code_every_time(run: Run, tree: Path, tmp_path: Path) -> None:
