@@ -228,6 +228,11 @@ class IgsReader:
         return self._finest.pages
 
     @property
+    def block_size(self) -> int:
+        """Most pages of a block of the finest set's page tree; 1 without one."""
+        return self._finest.block_size
+
+    @property
     def n_pages(self) -> int:
         """Number of pages of the sets that have been used so far."""
         return sum(part.n_pages for part in self._sets.values())

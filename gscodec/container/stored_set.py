@@ -219,6 +219,11 @@ class StoredSet:
         return len(self._pages)
 
     @property
+    def block_size(self) -> int:
+        """Most pages of a block of the page tree; 1 without one."""
+        return self._pages.block_size if isinstance(self._pages, PageTree) else 1
+
+    @property
     def payload_size(self) -> int:
         """Bytes of all pages."""
         return require_chunk(self._preamble, GAUS).stored_size

@@ -16,6 +16,7 @@ from gscodec.encoding.job import Job, Progress
 from gscodec.encoding.kept import kept_metadata
 from gscodec.encoding.profile_choice import profile_for_size, tiny_profile
 from gscodec.encoding.provenance import recorded_name
+from gscodec.encoding.send_order import in_send_order
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.encoding.sources import in_memory, load_samples, refuse_to_replace_inputs, regions_of
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
@@ -288,9 +289,11 @@ def _encoded(job: Job, wanted: EncodeSettings, budget: int | None) -> "Outcome":
     """The file nearest to the target; chooses profile and number of levels of detail if the settings do not."""
     from gscodec.encoding.targets import Target, encode_target  # loads torch
 
-    return encode_target(
+    outcome = encode_target(
         job,
         Target(budget, wanted.gaussians, wanted.psnr, wanted.chosen_quality),
         tiny_profile=None if job.regions is not None else tiny_profile(wanted, job.grid.height, job.grid.width),
         any_lods=wanted.lods is None,
     )
+    data = in_send_order(outcome.encoded.data, job.rasterizer, budget)
+    return replace(outcome, encoded=replace(outcome.encoded, data=data))

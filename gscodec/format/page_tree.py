@@ -86,6 +86,7 @@ class PageTree:
     load: Callable[[Sequence[tuple[int, int]]], Sequence[bytes | memoryview]]  # (first byte, length) pairs of raw PAGI
     header: Header
     name: str
+    block_size: int  # most pages of a block
     held: dict[int, PageIndex] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -194,4 +195,4 @@ def unpack_tree(
     edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     if edges[-1] != data_size:
         raise CorruptField(f"{where} has blocks of {edges[-1]} bytes, GAUS has {data_size}")
-    return PageTree(starts, blocks, boxes, crcs, edges, fixed, load, header, name)
+    return PageTree(starts, blocks, boxes, crcs, edges, fixed, load, header, name, values["block_size"])

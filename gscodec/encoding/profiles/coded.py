@@ -31,7 +31,9 @@ class CodedEncoder(EntropyCodedEncoder):
 
     profile = CODED
     can_recount = True
-    page_size = 512  # about as many bytes as 160 records of RGB in `f16`
+    page_size = 384
+    """Records per page. Of two pictures of 0.7 and 1 MP at 1 bpp, pages of 512 save 0.2 % of bytes, and a tile meets
+    a quarter more of them; pages of 256 cost 0.6 % more and save a fifth."""
 
     def __init__(self, job: Job, budget: int | None) -> None:
         super().__init__(job, budget)
