@@ -138,11 +138,11 @@ $(VENV)/pip:
 
 $(VENV)/installed: $(VENV)/pip $(SOURCES)
 	@echo "building and installing gscodec (the first time takes minutes)"
-	@$(PIP) install --constraint constraints.txt --editable ".[encode]"
+	@$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --group dev
+	@$(PIP) install --constraint constraints.txt --editable ".[torch]" --group dev
 	@touch $@
 
 $(VENV)/sanitize: $(VENV)/dev
@@ -150,9 +150,9 @@ $(VENV)/sanitize: $(VENV)/dev
 	@touch $@
 
 $(VENV)/bench: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --group bench
+	@$(PIP) install --constraint constraints.txt --editable ".[torch]" --group bench
 	@touch $@
 
 $(VENV)/cuda12 $(VENV)/cuda13: $(VENV)/cuda%: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --editable ".[encode,cuda$*]"
+	@$(PIP) install --constraint constraints.txt --editable ".[cuda$*]"
 	@touch $@

@@ -95,15 +95,15 @@ class _Fit:
         self.rng = np.random.default_rng(seed)
         self.colours = np.random.default_rng([seed, 1])  # apart, so that positions are those of the whole recipe
         self.adam = RowAdam(
-            torch.zeros(0, 5 + channels),
-            torch.tensor(self.plan.rates),
+            np.zeros((0, 5 + channels), np.float32),
+            self.plan.rates,
             preset.adam,
             threads=self.rasterizer.threads,
         )
-        self.units = torch.zeros(0, 5 + channels)
+        self.units = np.zeros((0, 5 + channels), np.float32)
         self.planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))
 
-    def run(self) -> tuple[torch.Tensor, float]:
+    def run(self) -> tuple[Float32Array, float]:
         """The best parameters, and their mean squared error."""
         best, best_mse = self.adam.values, math.inf
         for segment in self.plan.segments:
@@ -111,15 +111,16 @@ class _Fit:
             for step in self.plan.steps(segment):
                 grad, mse = self._gradient()
                 if step.may_be_best and mse < best_mse:
-                    best, best_mse = self.adam.values.clone(), mse
+                    best, best_mse = self.adam.values.copy(), mse
                 self.adam.step(grad * self.plan.grad_scale, step.factor, self.units)
                 self._clamp()
         mse = self._gradient()[1]
         return (self.adam.values, mse) if mse <= best_mse else (best, best_mse)
 
-    def gaussians(self, values: torch.Tensor) -> GaussianSet:
+    def gaussians(self, values: Float32Array) -> GaussianSet:
         """What rows of parameters stand for."""
-        return to_gaussians(values[:, :2], self._inverse_scales(values), values[:, 4], values[:, 5:])
+        inverse = 1.0 / values[:, 2:4] if "inverse" in self.parts else values[:, 2:4]
+        return GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:])
 
     def image(self, gaussians: GaussianSet) -> Float32Array:
         """(H, W, C) of a set, blended as this fit trains it."""
@@ -143,11 +144,11 @@ class _Fit:
             rows[:, 5:] = self.colours.random(rows[:, 5:].shape)
         if "inverse" in self.parts:
             rows[:, 2:4] = 1.0 / rows[:, 2:4]
-        self.adam.append(torch.from_numpy(rows))
-        self.units = torch.cat([self.units, torch.from_numpy(units)])
+        self.adam.append(rows)
+        self.units = np.concatenate([self.units, units])
 
-    def _gradient(self) -> tuple[torch.Tensor, float]:
-        values = self.adam.values.detach().requires_grad_()
+    def _gradient(self) -> tuple[Float32Array, float]:
+        values = torch.from_numpy(self.adam.values).requires_grad_()
         fields = (values[:, :2], self._inverse_scales(values), values[:, 4], values[:, 5:])
         weights = self.plan.preset.loss
         if "top-k" not in self.parts:
@@ -161,16 +162,18 @@ class _Fit:
             image.backward(torch.from_numpy(np.ascontiguousarray(grad_image)))  # type: ignore[no-untyped-call]
             mse = torch.tensor(float(np.mean(np.square(samples - self.target, dtype=np.float64))))
         assert values.grad is not None
-        return values.grad, float(mse)
+        grad: Float32Array = values.grad.numpy()
+        return grad, float(mse)
 
     def _clamp(self) -> None:
         values = self.adam.values
         height, width, _ = self.plan.shape
-        values[:, 0].clamp_(0, width)
-        values[:, 1].clamp_(0, height)
+        np.clip(values[:, 0], 0, width, out=values[:, 0])
+        np.clip(values[:, 1], 0, height, out=values[:, 1])
         inverse = "inverse" in self.parts
-        values[:, 2:4].clamp_(*((MIN_SIGMA_PX, self.plan.max_sigma_px) if inverse else self.plan.scale_range))
-        values[:, 5:].clamp_(*FEATURE_RANGE)
+        scales = (MIN_SIGMA_PX, self.plan.max_sigma_px) if inverse else self.plan.scale_range
+        np.clip(values[:, 2:4], *scales, out=values[:, 2:4])
+        np.clip(values[:, 5:], *FEATURE_RANGE, out=values[:, 5:])
 
 
 @contextmanager

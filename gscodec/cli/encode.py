@@ -235,7 +235,7 @@ def command(
         refuse_inputs([checkpoint], inputs)
 
     limits = limits_of(max_pixels, max_memory)
-    # before torch is imported, so that a wrong path is reported at once
+    # before anything is computed, so that a wrong path is reported at once
     stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=settings.overrides)
 
     from gscodec.encoding.api import encode

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,7 +19,7 @@ from gscodec.encoding.provenance import recorded_name
 from gscodec.encoding.send_order import in_send_order
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.encoding.sources import in_memory, load_samples, refuse_to_replace_inputs, regions_of
-from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra, OutOfDeviceMemory
+from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
 from gscodec.format.groups import check_groups
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
@@ -42,7 +42,7 @@ __all__ = ["EncodeResult", "EncodeSettings", "Progress", "encode"]
 class EncodeResult:
     """Result of an encode: the file and its measurements."""
 
-    data: bytes  # contents of the file
+    data: bytes = field(repr=False)  # contents of the file
     path: Path | None  # path it was written to, if any
     n_gaussians: int
     lods: int
@@ -106,7 +106,7 @@ def encode(
         InvalidArgument: several targets, or a value out of range; or output or checkpoint is one of the inputs.
         BadImage, UnsupportedImage, LimitExceeded, FileAccessError: the source cannot be read.
         OutputExists: output exists and overwrite is False.
-        MissingExtra: torch, or cupy for a GPU, is not installed. BackendUnavailable: the device is not available.
+        MissingExtra: cupy is not installed and the device is a GPU. BackendUnavailable: the device is not available.
         OutOfDeviceMemory: the named GPU has too little memory.
 
     Warns:
@@ -117,7 +117,6 @@ def encode(
     wanted = (settings or EncodeSettings()).changed(overrides)
     importance = wanted.importance if importance is None else importance
     wanted.check_together()
-    _check_torch()
     refuse_to_replace_inputs(source, output, checkpoint, mask, importance)
     stack = load_samples(source, wanted, limits, mask, output)
     try:
@@ -198,20 +197,6 @@ def _compile_ahead(backend: Rasterizer, grid: Grid, settings: EncodeSettings) ->
     engine.compile_ahead(fit_variants(len(grid.background), grid.top_k, log_scales=log_scales, profile=profile))
 
 
-def _check_torch() -> None:
-    """Raise early if torch is not installed.
-
-    Raises:
-        MissingExtra: torch is not installed.
-    """
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name == "torch":
-            raise MissingExtra("encoding needs torch: pip install 'gscodec[encode]'") from error
-        raise
-
-
 def _shape(stack: ImageStack | RegionSource) -> tuple[int, int, int]:
     """Height, width and channels."""
     height, width, channels = stack.samples.shape if isinstance(stack, ImageStack) else stack.shape
@@ -287,7 +272,7 @@ def _budget_bytes(settings: EncodeSettings, stack: ImageStack | RegionSource) ->
 
 def _encoded(job: Job, wanted: EncodeSettings, budget: int | None) -> "Outcome":
     """The file nearest to the target; chooses profile and number of levels of detail if the settings do not."""
-    from gscodec.encoding.targets import Target, encode_target  # loads torch
+    from gscodec.encoding.targets import Target, encode_target
 
     outcome = encode_target(
         job,

@@ -186,7 +186,7 @@ class Job:
 
 def qat_task(job: Job, lods: LodTable) -> "QatTask":
     """Input of quantisation-aware fine-tuning after a fit with these levels of detail, of a picture in memory."""
-    from gscodec.fit.qat_task import QatTask  # needs torch
+    from gscodec.fit.qat_task import QatTask
 
     return QatTask(
         job.target,

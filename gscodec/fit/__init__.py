@@ -1,1 +1,1 @@
-"""The optimiser: turns the samples of a picture into Gaussians. Needs torch."""
+"""The optimiser: turns the samples of a picture into Gaussians."""

@@ -8,9 +8,8 @@ and blended with those before it; every step adds what there is.
 
 from typing import Final
 
-import torch
-
 from gscodec.fit.presets import Preset
+from gscodec.model.gaussians import Float32Array
 
 RENEWED: Final = 0.6
 """Part of a new gradient, and of a new loss, in the blend with those before it."""
@@ -35,22 +34,23 @@ class CoarseGradients:
 
     def __init__(self, preset: Preset) -> None:
         self._preset = preset
-        self._kept: dict[int, tuple[torch.Tensor, float]] = {}
+        self._kept: dict[int, tuple[Float32Array, float]] = {}
 
     def clear(self) -> None:
         """Forget all, because another level has become the finest."""
         self._kept.clear()
 
-    def renew(self, level: int, grad: torch.Tensor, loss: float) -> None:
+    def renew(self, level: int, grad: Float32Array, loss: float) -> None:
         """Blend in a gradient (n, D) of the level's n Gaussians; the first one stays as it is."""
         if level not in self._kept:
-            self._kept[level] = grad.clone(), loss
+            self._kept[level] = grad.copy(), loss
             return
         kept, kept_loss = self._kept[level]
-        self._kept[level] = kept.lerp_(grad, RENEWED), kept_loss + RENEWED * (loss - kept_loss)
+        kept += RENEWED * (grad - kept)
+        self._kept[level] = kept, kept_loss + RENEWED * (loss - kept_loss)
 
-    def add_to(self, grad: torch.Tensor, finest: int, loss: float) -> None:
+    def add_to(self, grad: Float32Array, finest: int, loss: float) -> None:
         """Add the coarser levels' part to the gradient (N, D) and loss of all Gaussians, the level step `finest`."""
         for level, (kept, kept_loss) in self._kept.items():
             weight = weight_of(worth_of(self._preset, finest - level), loss, kept_loss)
-            grad[: len(kept)].add_(kept, alpha=weight)
+            grad[: len(kept)] += weight * kept

@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gscodec.cuda import fitting
 from gscodec.cuda.fitting import FitStatus
@@ -68,7 +67,7 @@ class DeviceTrainee:
             # Besides its steps, every segment is measured up to five times, and the finished set once.
             n_steps = MOST_PASSES * plan.n_steps + 5 * len(plan.segments) + 1
             settings = fit_settings(plan, has_importance=importance is not None)
-            log_gains = start_log_gains(plan).numpy()
+            log_gains = start_log_gains(plan)
             self._steps = DeviceSteps(runtime, grid, self._target, self._importance, settings, log_gains, n_steps)
             self._reach = Reach(runtime, grid, SEARCH, MOST_AT_ONCE)
             self._device_limits = None if limits is None else runtime.upload(limits)
@@ -158,10 +157,9 @@ class DeviceTrainee:
             placed = Placed(pixels, blob_scales(self._plan, blobs)[sizes])
         return self._growth.rows(terms, image, n_new, placed)
 
-    def _download(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _download(self) -> tuple[Float32Array, Float32Array]:
         with self._runtime:
-            rows, log_gains = fitting.download_fit(self._runtime, self._steps.state, best=self._takes_best)
-        return torch.from_numpy(rows), torch.from_numpy(log_gains)
+            return fitting.download_fit(self._runtime, self._steps.state, best=self._takes_best)
 
 
 def fit_settings(plan: FitPlan, *, has_importance: bool = False) -> fitting.FitSettings:

@@ -237,10 +237,7 @@ def _neighbours(task: QatTask, level: int) -> GaussianSet:
     if task.around is None:
         none = np.zeros((0, 2))
         return GaussianSet(none, none, np.zeros(0), np.zeros((0, task.target.shape[2]), np.float32))
-    means, scales, rotations, features = (part.numpy() for part in task.around.shown[level])
-    return GaussianSet(
-        means.astype(np.float64), scales.astype(np.float64), rotations.astype(np.float64), np.asarray(features)
-    )
+    return task.around.shown[level]
 
 
 def _error(task: QatTask, engine: CpuRasterizer, scene: _Scene) -> float:

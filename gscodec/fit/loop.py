@@ -15,7 +15,6 @@ from gscodec.fit.plan import FitPlan
 from gscodec.fit.presets import Preset
 from gscodec.fit.schedule import lod_counts
 from gscodec.fit.surroundings import Surroundings
-from gscodec.fit.threads import one_torch_thread
 from gscodec.fit.trainee import CpuTrainee, Trainee
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
 from gscodec.render.base import Rasterizer
@@ -42,7 +41,6 @@ class Fit:
     steps: int
 
 
-@one_torch_thread()
 def fit(
     target: Float32Array,
     n_gaussians: int,

@@ -7,7 +7,7 @@ prefixes train separately, and positions move in units of each Gaussian's own si
 from dataclasses import astuple
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from gscodec import _engine
 from gscodec.model.adam import AdamConstants
@@ -15,39 +15,39 @@ from gscodec.model.gaussians import Float32Array
 
 
 class RowAdam:
-    """Adam over the rows of one (N, D) tensor.
+    """Adam over the rows of one (N, D) array.
 
     Args:
-        values: (N, D) parameters, updated in place.
+        values: float32 (N, D) parameters, updated in place.
         rates: (D,) learning rate of each column.
         threads: of the engine; 0 means one per processor.
     """
 
     def __init__(
         self,
-        values: torch.Tensor,
-        rates: torch.Tensor,
+        values: Float32Array,
+        rates: npt.ArrayLike,
         constants: AdamConstants,
         *,
         threads: int = 0,
     ) -> None:
         self.values = values
-        self.rates = rates
+        self.rates = np.asarray(rates, np.float32)
         self._constants = np.array(astuple(constants))
         self._threads = threads
-        self._mean = torch.zeros_like(values)
-        self._square = torch.zeros_like(values)
-        self._steps = torch.zeros(len(values), 1, dtype=values.dtype)
+        self._mean = np.zeros_like(values)
+        self._square = np.zeros_like(values)
+        self._steps = np.zeros(len(values), np.float32)
 
-    def append(self, rows: torch.Tensor) -> None:
+    def append(self, rows: Float32Array) -> None:
         """Append rows with fresh state; the state of present rows is kept."""
-        empty = torch.zeros_like(rows)
-        self.values = torch.cat([self.values, rows])
-        self._mean = torch.cat([self._mean, empty])
-        self._square = torch.cat([self._square, empty])
-        self._steps = torch.cat([self._steps, empty[:, :1]])
+        empty = np.zeros_like(rows)
+        self.values = np.concatenate([self.values, rows])
+        self._mean = np.concatenate([self._mean, empty])
+        self._square = np.concatenate([self._square, empty])
+        self._steps = np.concatenate([self._steps, empty[:, 0]])
 
-    def replace(self, where: torch.Tensor, rows: torch.Tensor) -> None:
+    def replace(self, where: npt.NDArray[np.int64], rows: Float32Array) -> None:
         """Overwrite rows `where` (k,) and reset their state."""
         self.values[where] = rows
         for state in (self._mean, self._square, self._steps):
@@ -55,9 +55,9 @@ class RowAdam:
 
     def step(
         self,
-        grad: torch.Tensor,
+        grad: Float32Array,
         factor: float,
-        row_units: torch.Tensor,
+        row_units: Float32Array,
         *,
         grad_scale: float = 1.0,
         drift: Float32Array | None = None,
@@ -74,16 +74,16 @@ class RowAdam:
         """
         n_columns = self.values.shape[1]
         columns = np.empty((4, n_columns), np.float32)
-        columns[0] = self.rates.numpy()
+        columns[0] = self.rates
         columns[1] = 0.0 if drift is None else drift
         columns[2:] = [[-np.inf], [np.inf]] if limits is None else limits
         _engine.adam_step(
-            self.values.numpy(),
-            self._mean.numpy(),
-            self._square.numpy(),
-            self._steps.numpy()[:, 0],
-            np.ascontiguousarray(row_units.numpy()),
-            np.ascontiguousarray(grad.numpy()),
+            self.values,
+            self._mean,
+            self._square,
+            self._steps,
+            np.ascontiguousarray(row_units),
+            np.ascontiguousarray(grad),
             columns,
             self._constants,
             grad_scale,

@@ -33,7 +33,6 @@ from gscodec.fit.plan import Step
 from gscodec.fit.qat_rows import qat_rows
 from gscodec.fit.qat_task import QatTask, error_of
 from gscodec.fit.schedule import subset_of
-from gscodec.fit.threads import one_torch_thread
 from gscodec.fit.upkeep import removal_cost
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid
@@ -105,7 +104,6 @@ class FineTuned:
     lattice: Lattice
 
 
-@one_torch_thread()
 def fine_tune_on(
     task: QatTask,
     gaussians: GaussianSet,
@@ -123,7 +121,6 @@ def fine_tune_on(
     return features.rounded(features.solved(), lattice, BITS_PER_GAUSSIAN * len(gaussians))
 
 
-@one_torch_thread()
 def fine_tune(
     task: QatTask,
     gaussians: GaussianSet,

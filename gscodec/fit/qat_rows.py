@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gscodec.errors import BackendUnavailable
 from gscodec.fit.coarse import CoarseGradients
@@ -17,10 +16,9 @@ from gscodec.fit.device_qat import DeviceQatRows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import Step
 from gscodec.fit.qat_task import QAT_ADAM, QAT_RATES, QatTask
-from gscodec.fit.trainee import with_neighbours
+from gscodec.fit.row_gradients import rounded_exp, row_gradients
 from gscodec.format.limits import generations_of
 from gscodec.model.gaussians import Float32Array, Float64Array
-from gscodec.render.autograd import HostBridge
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -64,36 +62,34 @@ def qat_rows(task: QatTask, rows: Float64Array, inv_scales: Float64Array, n_step
 
 
 class HostQatRows:
-    """`QatRows` on torch and a CPU engine. Results are known after every step."""
+    """`QatRows` on an engine of the host. Results are known after every step."""
 
     def __init__(self, task: QatTask, rows: Float32Array, units: Float32Array) -> None:
         self._task = task
-        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(task.target, 2, 0)))
-        self._importance = None if task.importance is None else torch.from_numpy(task.importance)
+        self._planes = np.ascontiguousarray(np.moveaxis(task.target, 2, 0))
         self._limits = task.plan.limits(task.plan.log_scale_range)
-        self._generations = torch.from_numpy(generations_of(task.lods.counts))
+        self._generations = generations_of(task.lods.counts)
         mean, scale, rotation, feature = QAT_RATES
         self._adam = RowAdam(
-            torch.from_numpy(rows),
-            torch.tensor([mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2]),
+            rows,
+            [mean] * 2 + [scale] * 2 + [rotation] + [feature] * task.target.shape[2],
             QAT_ADAM,
             threads=task.rasterizer.threads,
         )
-        self._units = torch.from_numpy(units)
-        self._held = torch.zeros(self._units.shape, dtype=torch.bool)
+        self._units = units
+        self._held = np.zeros(units.shape, np.bool_)
         self._mse = math.nan
         self._coarse = CoarseGradients(task.preset)
 
     def rows(self, which: Indices) -> Float32Array:
         """See `QatRows.rows`."""
-        values: Float32Array = self._adam.values.numpy()[which]
+        values: Float32Array = self._adam.values[which]
         return values
 
     def hold(self, which: Indices, rows: Float32Array, held: Mask) -> None:
         """See `QatRows.hold`."""
-        where = torch.from_numpy(which)
-        self._adam.values[where] = torch.from_numpy(rows)
-        self._held[where] |= torch.from_numpy(held)
+        self._adam.values[which] = rows
+        self._held[which] |= held
         self._units[self._held] = 0.0
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
@@ -105,24 +101,28 @@ class HostQatRows:
     def _step(self, step: Step) -> None:
         task, n = self._task, step.n_shown
         values = self._adam.values[:n]
-        gains = torch.tensor(task.lods.gains[step.level], dtype=torch.float32)[self._generations[:n]]
-        inverse = values[:, 2:4].exp() * gains[:, None]
-        loss, mse, grads = HostBridge(task.rasterizer).fit_step(
-            with_neighbours(task.around, step.level, values, inverse),
+        gains = np.asarray(task.lods.gains[step.level], np.float32)[self._generations[:n]]
+        inverse = rounded_exp(values[:, 2:4]) * gains[:, None]
+        done = row_gradients(
+            task.rasterizer,
+            values,
+            inverse,
+            task.around,
+            step.level,
             task.grid,
             self._planes,
             task.preset.loss,
             step.subset,
-            self._importance,
+            task.importance,
         )
-        means, inverses, rotations, features = (part[:n].float() for part in grads)
-        grad = torch.cat([means, inverses * inverse, rotations[:, None], features], dim=1)
+        grad = done.rows
+        grad[:, 2:4] *= inverse
         if not step.shows_all:
-            self._coarse.renew(step.level, grad, float(loss))
+            self._coarse.renew(step.level, grad, done.loss)
             return
-        self._mse = float(mse)
-        self._coarse.add_to(grad, step.level, float(loss))
-        grad_scale = float(self._planes[0].numel())
+        self._mse = done.mse
+        self._coarse.add_to(grad, step.level, done.loss)
+        grad_scale = float(self._planes[0].size)
         rest = self._adam.values[self._held]
         self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
         if task.around is not None:

@@ -5,12 +5,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gscodec.image.regions import Rect
-from gscodec.model.gaussians import Float64Array, GaussianSet, Grid, LodTable
-
-Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,13 @@ class Surroundings:
         mask[: inner.y1, : inner.x0] = False
         return mask
 
-    def confine(self, means: torch.Tensor) -> None:
+    def confine(self, means: Float32Array) -> None:
         """Move means (n, 2), in place, out of finished cores and into the window."""
         inner = self._inner
         x, y = means[:, 0], means[:, 1]
-        x.clamp_(0, self.window.width)
-        y.clamp_(inner.y0, self.window.height)
-        x.copy_(torch.where(y < inner.y1, x.clamp(min=inner.x0), x))
+        np.clip(x, 0, self.window.width, out=x)
+        np.clip(y, inner.y0, self.window.height, out=y)
+        np.maximum(x, inner.x0, out=x, where=y < inner.y1)
 
     def in_core(self, means: Float64Array) -> npt.NDArray[np.bool_]:
         """(n,) whether means lie in the core; edges of the picture belong to it."""
@@ -77,19 +74,19 @@ class Surroundings:
         return np.asarray((x >= inner.x0) & (x < right) & (y >= inner.y0) & (y < bottom))
 
     @cached_property
-    def log_gains(self) -> torch.Tensor:
+    def log_gains(self) -> Float32Array:
         """(L, L) logarithms of the gains; 0 for generations that a level does not show."""
-        rows = torch.zeros(len(self.lods), len(self.lods))
+        rows = np.zeros((len(self.lods), len(self.lods)), np.float32)
         for m, row in enumerate(self.lods.gains):
-            rows[m, : m + 1] = torch.tensor(row).log()
+            rows[m, : m + 1] = np.log(np.asarray(row, np.float32))
         return rows
 
     @cached_property
-    def shown(self) -> tuple[Tensors, ...]:
-        """Per level step: means, inverse scales, rotations, features of the neighbours visible in the window."""
+    def shown(self) -> tuple[GaussianSet, ...]:
+        """Per level step: the neighbours visible in the window, gains applied, with the values of float32."""
         return tuple(self._shown(m) for m in range(len(self.lods)))
 
-    def _shown(self, level: int) -> Tensors:
+    def _shown(self, level: int) -> GaussianSet:
         which = np.flatnonzero(self.generations <= level)
         gains = np.asarray(self.lods.gains[level])[self.generations[which]]
         part = self.neighbours[which]
@@ -97,8 +94,7 @@ class Surroundings:
         size = np.array([self.window.width, self.window.height])
         reach = half_extents(part, self.grid.support_q)
         part = part[np.flatnonzero(((part.means + reach >= 0) & (part.means - reach <= size)).all(axis=1))]
-        fields = part.means, part.inv_scales, part.rotations, part.features
-        return tuple(torch.from_numpy(np.ascontiguousarray(field, np.float32)) for field in fields)  # type: ignore[return-value]  # four of them
+        return GaussianSet.of_float32(part.means, part.inv_scales, part.rotations, part.features)
 
 
 def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:

@@ -1,24 +1,23 @@
-"""Gaussians in training: the interface of the engines of a fit, and the CPU engine, which uses torch."""
+"""Gaussians in training: the interface of the engines of a fit, and the CPU engine."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gscodec.fit.coarse import CoarseGradients
 from gscodec.fit.elongation import limited
 from gscodec.fit.growth import new_rows
 from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import LOG_GAIN_RANGE, FitPlan, Step
+from gscodec.fit.row_gradients import rounded_exp, row_gradients, with_neighbours
 from gscodec.fit.schedule import step_shown
-from gscodec.fit.surroundings import Surroundings, joined
+from gscodec.fit.surroundings import Surroundings
 from gscodec.fit.upkeep import missing_reach, removal_cost
 from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, Window
 from gscodec.model.rendering import WHOLE, Subset
-from gscodec.render.autograd import HostBridge, to_gaussians
 from gscodec.render.base import Rasterizer
 
 
@@ -72,7 +71,7 @@ class Trainee(Protocol):
 
 
 class CpuTrainee:
-    """`Trainee` on torch and an engine of the host. Results are known after every step.
+    """`Trainee` on an engine of the host. Results are known after every step.
 
     Args:
         target: float32 (H, W, C).
@@ -100,7 +99,7 @@ class CpuTrainee:
         self.mse = self.best_mse = self.best_score = np.inf
         self._plan = plan
         self._target = target
-        self._planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, 2, 0)))
+        self._planes = np.ascontiguousarray(np.moveaxis(target, 2, 0))
         self._grid = grid
         self._rasterizer = rasterizer
         self._rng = rng
@@ -108,17 +107,12 @@ class CpuTrainee:
         self._allowed = around.allowed if around is not None and allowed is None else allowed
         self._importance = importance
         self._limits = limits
-        self._adam = RowAdam(
-            torch.zeros(0, n_columns),
-            torch.tensor(plan.rates),
-            p.adam,
-            threads=rasterizer.threads,
-        )
-        self._units = torch.zeros(0, n_columns)
-        self._generation = torch.zeros(0, dtype=torch.long)
-        self._log_gains = start_log_gains(plan) if around is None else around.log_gains.clone()
-        self._gain_mean = torch.zeros_like(self._log_gains)
-        self._gain_square = torch.zeros_like(self._log_gains)
+        self._adam = RowAdam(np.zeros((0, n_columns), np.float32), plan.rates, p.adam, threads=rasterizer.threads)
+        self._units = np.zeros((0, n_columns), np.float32)
+        self._generation = np.zeros(0, np.int64)
+        self._log_gains = start_log_gains(plan) if around is None else around.log_gains.copy()
+        self._gain_mean = np.zeros_like(self._log_gains)
+        self._gain_square = np.zeros_like(self._log_gains)
         self._best = self._adam.values, self._log_gains
         self._coarse = CoarseGradients(p)
 
@@ -150,9 +144,9 @@ class CpuTrainee:
         )
         if present and step_shown(self._plan.counts, present) < step_shown(self._plan.counts, n_gaussians):
             self._coarse.clear()
-        self._adam.append(torch.from_numpy(rows))
-        self._units = torch.cat([self._units, torch.from_numpy(units)])
-        self._generation = torch.from_numpy(self._plan.generations(n_gaussians))
+        self._adam.append(rows)
+        self._units = np.concatenate([self._units, units])
+        self._generation = self._plan.generations(n_gaussians)
 
     def relocate(self, n_moved: int) -> None:
         """See `Trainee.relocate`."""
@@ -172,15 +166,15 @@ class CpuTrainee:
             importance=self._importance,
             threads=self._rasterizer.threads,
         )
-        self._adam.replace(torch.from_numpy(where), torch.from_numpy(rows))
-        self._units[torch.from_numpy(where)] = torch.from_numpy(units)
+        self._adam.replace(where, rows)
+        self._units[where] = units
 
     def widen(self) -> None:
         """See `Trainee.widen`; an engine that does not find owners leaves all as they are."""
         if not self._rasterizer.finds_owners:
             return
         moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
-        self._adam.values[:, 2:4] -= torch.from_numpy(moves[: len(self)])
+        self._adam.values[:, 2:4] -= moves[: len(self)]
         self._adam.values = within_limits(self._adam.values, self._limits)
 
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
@@ -195,12 +189,12 @@ class CpuTrainee:
                 self._step_gains(step, grad_gains * self._plan.grad_scale)
             yield done
 
-    def _take(self, step: Step, grad: torch.Tensor, mse: float, loss: float) -> None:
+    def _take(self, step: Step, grad: Float32Array, mse: float, loss: float) -> None:
         """Update all Gaussians, by the gradient of all and those kept of coarser levels."""
         self.mse, score = mse, self._score(mse, loss)
         if step.may_be_best and score < self.best_score:
             self.best_mse, self.best_score = mse, score
-            self._best = self._adam.values.clone(), self._log_gains.clone()
+            self._best = self._adam.values.copy(), self._log_gains.copy()
         self._coarse.add_to(grad, step.level, loss)
         self._update(step, grad)
 
@@ -224,9 +218,7 @@ class CpuTrainee:
     def _shown(self) -> GaussianSet:
         """All Gaussians with the gains of the level they complete, followed by the neighbours visible at that level."""
         own = shown_gaussians(self._plan, self._adam.values, self._log_gains)
-        if self._around is None:
-            return own
-        return joined([own, to_gaussians(*self._around.shown[step_shown(self._plan.counts, len(self))])])
+        return with_neighbours(own, self._around, step_shown(self._plan.counts, len(self)))
 
     def _image(self, stride: int) -> Float32Array:
         """float32 (h, w, C) every stride-th pixel of all Gaussians with the gains of the level they complete."""
@@ -242,25 +234,33 @@ class CpuTrainee:
     def _score(self, mse: float, loss: float) -> float:
         return loss if self._plan.preset.best_by == "loss" else mse
 
-    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[torch.Tensor, torch.Tensor, float, float]:
+    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[Float32Array, Float32Array, float, float]:
         """Gradients of the loss for the first n rows and for the log gains of their level; MSE and loss."""
         values, generation = self._adam.values[:n], self._generation[:n]
-        gains = self._log_gains[level].exp()[generation, None]
+        gains = rounded_exp(self._log_gains[level])[generation, None]
         inverse = inverse_scales(self._plan, values) * gains
-        tensors = with_neighbours(self._around, level, values, inverse)
-        # The chain rule by hand: torch's graph would double the cost outside the engine.
-        each = None if self._importance is None else torch.from_numpy(self._importance)
-        loss, mse, grads = HostBridge(self._rasterizer).fit_step(
-            tensors, self._grid, self._planes, self._plan.preset.loss, subset, each
+        step = row_gradients(
+            self._rasterizer,
+            values,
+            inverse,
+            self._around,
+            level,
+            self._grid,
+            self._planes,
+            self._plan.preset.loss,
+            subset,
+            self._importance,
         )
-        means, inverses, rotations, features = (part[:n].float() for part in grads)
-        to_logs = inverses * inverse  # an inverse scale's logarithm is the scale's and the gain's, summed
-        to_scales = to_logs if self._plan.preset.scale_parameter == "log" else inverses * gains
-        grad = torch.cat([means, to_scales, rotations[:, None], features], dim=1)
-        grad_gains = torch.zeros_like(self._log_gains[level]).index_add_(0, generation, to_logs.sum(dim=1))
-        return grad, grad_gains, float(mse), float(loss)
+        # The logarithm of an inverse scale shown is that of the scale and that of the gain, summed.
+        to_logs = step.rows[:, 2:4] * inverse
+        grad_gains = np.bincount(generation, to_logs.sum(axis=1), len(self._log_gains)).astype(np.float32)
+        if self._plan.preset.scale_parameter == "log":
+            step.rows[:, 2:4] = to_logs
+        else:
+            step.rows[:, 2:4] *= gains
+        return step.rows, grad_gains, step.mse, step.loss
 
-    def _update(self, step: Step, grad: torch.Tensor) -> None:
+    def _update(self, step: Step, grad: Float32Array) -> None:
         """Run one optimiser step, then clamp every parameter to its valid range (paper, Section 3.1)."""
         plan, p = self._plan, self._plan.preset
         drift = np.zeros(self._adam.values.shape[1], np.float32)
@@ -270,51 +270,39 @@ class CpuTrainee:
         if self._around is not None:
             self._around.confine(self._adam.values[:, :2])
 
-    def _step_gains(self, step: Step, grad: torch.Tensor) -> None:
+    def _step_gains(self, step: Step, grad: Float32Array) -> None:
         """Run a sign-like step of one level's log gains: they are few, and the gradient's scale says little."""
-        level = step.level
-        self._gain_mean[level].lerp_(grad, 0.1)
-        self._gain_square[level].lerp_(grad * grad, 0.01)
-        move = self._gain_mean[level] / (self._gain_square[level].sqrt() + 1e-12)
-        self._log_gains[level] -= step.factor * self._plan.preset.rate_gain * move
-        self._log_gains[level].clamp_(*LOG_GAIN_RANGE)
+        mean, square, gains = (kept[step.level] for kept in (self._gain_mean, self._gain_square, self._log_gains))
+        mean += 0.1 * (grad - mean)
+        square += 0.01 * (grad * grad - square)
+        gains -= step.factor * self._plan.preset.rate_gain * mean / (np.sqrt(square) + 1e-12)
+        np.clip(gains, *LOG_GAIN_RANGE, out=gains)
 
 
-def with_neighbours(
-    around: Surroundings | None, level: int, values: torch.Tensor, inverse: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Means, inverse scales, rotations and features of rows (n, 5 + C), followed by those of the neighbours."""
-    own = values[:, :2], inverse, values[:, 4], values[:, 5:]
-    if around is None:
-        return own
-    means, scales, rotations, features = (torch.cat(pair) for pair in zip(own, around.shown[level], strict=True))
-    return means, scales, rotations, features
-
-
-def inverse_scales(plan: FitPlan, values: torch.Tensor) -> torch.Tensor:
+def inverse_scales(plan: FitPlan, values: Float32Array) -> Float32Array:
     """(n, 2) inverse scales in 1/px, gains not applied, of parameter rows (n, 5 + C)."""
-    return values[:, 2:4].exp() if plan.preset.scale_parameter == "log" else values[:, 2:4]
+    return rounded_exp(values[:, 2:4]) if plan.preset.scale_parameter == "log" else values[:, 2:4]
 
 
-def within_limits(values: torch.Tensor, limits: Float32Array | None) -> torch.Tensor:
+def within_limits(values: Float32Array, limits: Float32Array | None) -> Float32Array:
     """Rows (n, 5 + C) of logarithms with an elongation within limits, or the rows themselves if there are none."""
     if limits is None:
         return values
-    result = values.clone()
-    result[:, 2:4] = torch.from_numpy(limited(values[:, :2].numpy(), values[:, 2:4].numpy(), limits))
+    result = values.copy()
+    result[:, 2:4] = limited(values[:, :2], values[:, 2:4], limits)
     return result
 
 
-def stored_gaussians(plan: FitPlan, values: torch.Tensor) -> GaussianSet:
+def stored_gaussians(plan: FitPlan, values: Float32Array) -> GaussianSet:
     """The Gaussians of parameter rows (n, 5 + C), clamped to the container's limits."""
-    inverse = inverse_scales(plan, values).clamp(MIN_INV_SCALE, MAX_INV_SCALE)
-    return to_gaussians(values[:, :2], inverse, values[:, 4], values[:, 5:])
+    inverse = np.clip(inverse_scales(plan, values), MIN_INV_SCALE, MAX_INV_SCALE)
+    return GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:])
 
 
-def shown_gaussians(plan: FitPlan, values: torch.Tensor, log_gains: torch.Tensor) -> GaussianSet:
+def shown_gaussians(plan: FitPlan, values: Float32Array, log_gains: Float32Array) -> GaussianSet:
     """The Gaussians of rows (n, 5 + C) with the gains of the level they complete."""
-    gains = log_gains[step_shown(plan.counts, len(values))][torch.from_numpy(plan.generations(len(values))), None].exp()
-    return to_gaussians(values[:, :2], inverse_scales(plan, values) * gains, values[:, 4], values[:, 5:])
+    gains = rounded_exp(log_gains[step_shown(plan.counts, len(values))])[plan.generations(len(values)), None]
+    return GaussianSet.of_float32(values[:, :2], inverse_scales(plan, values) * gains, values[:, 4], values[:, 5:])
 
 
 def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray[np.int64]:
@@ -323,13 +311,14 @@ def least_needed(plan: FitPlan, cost: Float64Array, n_moved: int) -> npt.NDArray
     return first + np.argsort(cost[first:], kind="stable")[:n_moved]
 
 
-def start_log_gains(plan: FitPlan) -> torch.Tensor:
+def start_log_gains(plan: FitPlan) -> Float32Array:
     """float32 (L, L) initial logarithms of the gains of level m (row) on generation g (column)."""
-    shares = torch.tensor(plan.counts, dtype=torch.float32) / plan.n_gaussians
-    return (plan.preset.gain_exponent * shares.log())[:, None].repeat(1, len(plan.counts))
+    shares = np.asarray(plan.counts, np.float32) / np.float32(plan.n_gaussians)
+    logs = np.float32(plan.preset.gain_exponent) * np.log(shares)
+    return np.repeat(logs[:, None], len(plan.counts), axis=1)
 
 
-def lod_table(counts: tuple[int, ...], log_gains: torch.Tensor) -> LodTable:
+def lod_table(counts: tuple[int, ...], log_gains: Float32Array) -> LodTable:
     """The file's table for cumulative counts and (L, L) logarithms of gains."""
-    rows = log_gains.exp().tolist()
+    rows = rounded_exp(log_gains).tolist()
     return LodTable(counts, tuple(tuple(row[: m + 1]) for m, row in enumerate(rows)))

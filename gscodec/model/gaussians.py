@@ -41,6 +41,16 @@ class GaussianSet:
         if shapes[:3] != ((n, 2), (n, 2), (n,)) or len(shapes[3]) != 2 or shapes[3][0] != n:
             raise InvalidArgument(f"GaussianSet: shapes {shapes} are not (N, 2), (N, 2), (N,), (N, C)")
 
+    @classmethod
+    def of_float32(
+        cls, means: npt.ArrayLike, inv_scales: npt.ArrayLike, rotations: npt.ArrayLike, features: npt.ArrayLike
+    ) -> "GaussianSet":
+        """A copy of (N, 2), (N, 2), (N,) and (N, C) arrays, rounded to float32 as values in training are."""
+        where, widths, angles = (
+            np.array(np.asarray(field, np.float32), np.float64, order="C") for field in (means, inv_scales, rotations)
+        )
+        return cls(where, widths, angles, np.array(features, np.float32, order="C"))
+
     def __len__(self) -> int:
         return int(self.means.shape[0])
 

@@ -45,7 +45,7 @@ def test_the_whole_recipe_is_the_encoders(stack: ImageStack) -> None:
     ours = fit_without(stack, 30, frozenset(), steps=40, threads=1)
     assert np.array_equal(ours.image, image)
     assert ours.n_bytes == len(pack(Contents(grid, stack.groups, expected.lods, expected.gaussians)))
-    assert -10 * np.log10(ours.mse) == pytest.approx(expected.psnr, abs=1e-9)
+    assert -10 * np.log10(ours.mse) == pytest.approx(expected.psnr, abs=1e-6)  # torch's error is a float32
 
 
 @pytest.mark.parametrize("parts", list(variants()), ids=names_of)

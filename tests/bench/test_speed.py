@@ -66,7 +66,7 @@ def test_memory_is_that_of_processes_of_their_own() -> None:
         ballast = np.ones(30_000_000)  # 240 MB here, none of it theirs
         assert peak["import"] == pytest.approx(STAGES["memory"](TINY)["import"].peak_mb, rel=0.3)
         assert ballast.sum() > 0
-        assert (peak["import"] or 0) < (peak["encode"] or 0)  # torch
+        assert (peak["import"] or 0) < (peak["encode"] or 0)  # the fit
 
 
 def test_the_suite_writes_tables_and_growth(

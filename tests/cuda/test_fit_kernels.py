@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from host_runtime import SCHEDULES, HostRuntime
 
 from gscodec.cuda import fitting
@@ -18,11 +17,11 @@ from gscodec.errors import InvalidArgument
 from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, FitPlan, Step
 from gscodec.fit.presets import BALANCED, PAPER, Preset
+from gscodec.fit.row_gradients import RowGradients
 from gscodec.fit.schedule import step_shown
 from gscodec.fit.trainee import CpuTrainee, start_log_gains
 from gscodec.model.gaussians import Float32Array, Grid
 from gscodec.model.rendering import LossWeights
-from gscodec.render.bridge import Tensors
 from gscodec.render.cpu import CpuRasterizer
 
 HEIGHT, WIDTH = 40, 56
@@ -74,7 +73,7 @@ def state_of(
     runtime: Runtime, plan: FitPlan, n_present: int = 0, seed: int = 0, n_passes: int | None = None
 ) -> FitState:
     """A state with some random Gaussians, and room for as many passes as the plan has steps unless said."""
-    state = FitState.of(runtime, settings_of(plan), start_log_gains(plan).numpy(), n_passes or plan.n_steps)
+    state = FitState.of(runtime, settings_of(plan), start_log_gains(plan), n_passes or plan.n_steps)
     rng = np.random.default_rng(seed)
     rows = rng.uniform(0.1, 1.0, (n_present, state.settings.n_columns)).astype(np.float32)
     rows[:, :2] *= 20
@@ -122,7 +121,7 @@ class Twins:
         up = self.runtime.upload
         if before and step_shown(self.plan.counts, before) < step_shown(self.plan.counts, n_gaussians):
             self.state.forget_coarse(self.runtime)
-        self.state.append(up(self.cpu._adam.values[before:].numpy()), up(self.cpu._units[before:].numpy()))
+        self.state.append(up(self.cpu._adam.values[before:]), up(self.cpu._units[before:]))
 
     def step(self, step: Step) -> None:
         """One step of both with the same random gradients and error, and the same Gaussians shown."""
@@ -136,17 +135,14 @@ class Twins:
         do_step(self.runtime, self.state, self.runtime.upload(padded), partials_of(self.runtime, self.state, self.mse))
         assert list(self.cpu.run([step])) == [1]
 
-    def fit_step(self, parts: Tensors, *_: Any) -> tuple[float, float, Tensors]:
-        """`Bridge.fit_step` with the gradients of the step at hand. Also holds what the device shows to the CPU's."""
+    def row_gradients(self, _: Any, values: Float32Array, inverse: Float32Array, *__: Any) -> RowGradients:
+        """Gradients of the step at hand. Also holds what the device shows to the CPU's."""
         n = len(self.grads)
-        shown = (self.state.means, self.state.inv_scales, self.state.rotations, self.state.rows[:, 5:])
-        for k, (ours, theirs) in enumerate(zip(shown, parts, strict=True)):
-            if k < 3:  # features have moved on already
-                there = self.runtime.download(ours[:n])
-                np.testing.assert_allclose(there, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
-        g = torch.from_numpy(self.grads)
+        shown = (self.state.means, self.state.inv_scales, self.state.rotations)  # features have moved on already
+        for ours, theirs in zip(shown, (values[:, :2], inverse, values[:, 4]), strict=True):
+            np.testing.assert_allclose(self.runtime.download(ours[:n]), theirs, rtol=1e-4, atol=1e-5)
         loss = fitting.read_status(self.runtime, self.state).loss  # of partial sums at random
-        return loss, self.mse, (g[:, :2], g[:, 2:4], g[:, 4], g[:, 5:])
+        return RowGradients(loss, self.mse, self.grads.copy())
 
     def assert_alike(self) -> None:
         state, adam = self.state, self.cpu._adam
@@ -155,25 +151,25 @@ class Twins:
             return self.runtime.download(array[: len(self.cpu)])
 
         # Where gradients of up to 1e-2 cancel, their own rounding is what is left.
-        np.testing.assert_allclose(down(state.mean), adam._mean.numpy(), rtol=2e-5, atol=1e-8)
-        square = adam._square.numpy()
+        np.testing.assert_allclose(down(state.mean), adam._mean, rtol=2e-5, atol=1e-8)
+        square = adam._square
         left = 1e-20 + 2e-11 * np.sqrt(square)  # of the square, where the gradient is off by 1e-10
         assert (np.abs(down(state.square) - square) <= 2e-5 * square + left).all()
-        np.testing.assert_array_equal(down(state.row_steps), adam._steps[:, 0].numpy())
+        np.testing.assert_array_equal(down(state.row_steps), adam._steps)
         # What float32 leaves of 1 - 0.999^t is off by 6e-5 at first on the CPU; the device has it exactly.
-        np.testing.assert_allclose(down(state.rows), adam.values.numpy(), rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(down(state.rows), adam.values, rtol=2e-4, atol=2e-5)
         for level, (grad, loss) in self.cpu._coarse._kept.items():
             start = sum(self.plan.counts[:level])
             kept = self.runtime.download(state.coarse_grads)[start : start + len(grad)]
-            np.testing.assert_allclose(kept, grad.numpy(), rtol=2e-4, atol=1e-9)
+            np.testing.assert_allclose(kept, grad, rtol=2e-4, atol=1e-9)
             assert self.runtime.download(state.coarse_losses)[level] == pytest.approx(loss, rel=1e-5)
         assert np.isfinite(self.runtime.download(state.coarse_losses)).sum() == len(self.cpu._coarse._kept)
         gains = self.runtime.download(state.log_gains)
-        np.testing.assert_allclose(gains, self.cpu._log_gains.numpy(), rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(gains, self.cpu._log_gains, rtol=2e-4, atol=2e-5)
         best_rows, best_gains = fitting.download_fit(self.runtime, state, best=True)
         if math.isfinite(self.cpu.best_mse):
-            np.testing.assert_allclose(best_rows, self.cpu._best[0].numpy(), rtol=2e-4, atol=2e-5)
-            np.testing.assert_allclose(best_gains, self.cpu._best[1].numpy(), rtol=2e-4, atol=2e-5)
+            np.testing.assert_allclose(best_rows, self.cpu._best[0], rtol=2e-4, atol=2e-5)
+            np.testing.assert_allclose(best_gains, self.cpu._best[1], rtol=2e-4, atol=2e-5)
         status = fitting.read_status(self.runtime, state)
         assert status.mse == pytest.approx(self.cpu.mse, rel=1e-5)
         assert status.best_mse == pytest.approx(self.cpu.best_mse, rel=1e-5)
@@ -188,7 +184,7 @@ def twins(monkeypatch: pytest.MonkeyPatch, device_runtime: Runtime) -> Callable[
         cpu = CpuTrainee(plan, target, grid, CpuRasterizer(1), np.random.default_rng(8))
         state = state_of(device_runtime, plan, n_passes=MOST_PASSES * plan.n_steps)
         made = Twins(device_runtime, plan, cpu, state, rng, np.zeros((0, 0), np.float32), 0.0)
-        monkeypatch.setattr("gscodec.fit.trainee.HostBridge", lambda _: made)
+        monkeypatch.setattr("gscodec.fit.trainee.row_gradients", made.row_gradients)
         return made
 
     return make

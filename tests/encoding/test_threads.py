@@ -92,7 +92,7 @@ def test_the_default_is_a_thread_for_each_processor(picture: npt.NDArray[np.uint
 def test_a_process_has_no_more_threads_than_that() -> None:
     """Not those of the libraries that an encode uses either, but for what they start when they are imported."""
     code = (
-        "import os, numpy as np, torch, gscodec\n"
+        "import os, numpy as np, gscodec\n"
         "import gscodec.fit.loop\n"
         "before = len(os.listdir('/proc/self/task'))\n"
         "x = np.linspace(0, 255, 96 * 96 * 3).reshape(96, 96, 3).astype(np.uint8)\n"

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from gscodec.fit.blocks import CELL_PX, block_side, halo_width, split, survey, variance_missed
 from gscodec.fit.surroundings import Surroundings, half_extents
@@ -60,14 +59,14 @@ def _gaussians(means: list[list[float]], sigma: float) -> GaussianSet:
 
 def test_gaussians_stay_out_of_finished_blocks_and_inside_the_window() -> None:
     around = _around(Rect(128, 128, 256, 256), Rect(64, 64, 320, 320), _gaussians([[0.0, 0.0]], 1), [0])
-    means = torch.tensor([[10.0, 10.0], [70.0, 70.0], [10.0, 100.0], [10.0, 200.0], [300.0, -5.0]])
+    means = np.array([[10, 10], [70, 70], [10, 100], [10, 200], [300, -5]], np.float32)
     around.confine(means)
     assert means.tolist() == [[64, 64], [70, 70], [64, 100], [10, 200], [256, 64]]
     allowed = around.allowed
     assert not allowed[:64].any()
     assert not allowed[:192, :64].any()
     assert allowed[192:, :64].all()
-    assert around.in_core(means.double().numpy()).tolist() == [True, True, True, False, False]
+    assert around.in_core(means.astype(np.float64)).tolist() == [True, True, True, False, False]
 
 
 def test_neighbours_show_where_their_support_at_a_level_reaches() -> None:
@@ -75,6 +74,6 @@ def test_neighbours_show_where_their_support_at_a_level_reaches() -> None:
     around = _around(Rect(0, 0, 128, 128), Rect(0, 0, 192, 192), neighbours, [0, 1, 0])
     coarse, fine = around.shown
     assert half_extents(neighbours, 25.0) == pytest.approx(15.0)
-    assert len(coarse[0]) == 1, "twice as wide at the coarse level, and its own generation alone"
-    assert coarse[1].numpy() == pytest.approx(0.5 / 3)
-    assert len(fine[0]) == 0
+    assert len(coarse) == 1, "twice as wide at the coarse level, and its own generation alone"
+    assert coarse.inv_scales == pytest.approx(0.5 / 3)
+    assert len(fine) == 0
