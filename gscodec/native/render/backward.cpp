@@ -21,7 +21,7 @@ void backward(const Context& context, const Model& model, const float* grad_imag
         if (task.args.n == 0) return;
         task.load_pixels(kWholeTile);
         task.blend(kBatch, true);
-        tile_from_planes(grad_image, model.n_channels, model, task, nullptr, task.ws().grad);
+        tile_from_planes(grad_image, model.n_channels, model, task, kWholeTile, nullptr, task.ws().grad);
         context.kernels.accumulate(task.ws(), task.args, slots.data() + task.first_pair(), moments.data());
     });
     gather_grads(context, model, records, ends, moments.data(), grads);

@@ -48,18 +48,12 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
-            const auto load_planes = [&](const float* planes, int n_planes, const float* outside, float* to) {
-                if (n == kBatch)
-                    tile_from_planes(planes, n_planes, model, task, outside, to);
-                else
-                    subset_from_planes(planes, n_planes, model, task, subset, outside, to);
-            };
-            load_planes(target, model.n_channels, ws.out, ws.grad);
+            tile_from_planes(target, model.n_channels, model, task, subset, ws.out, ws.grad);
             std::vector<float>& weights = task.worker().importance;
             const int weight_planes = importance.stride ? model.n_channels : 1;
             if (importance) {
                 fit_size(weights, static_cast<int64_t>(weight_planes) * kBatch);
-                load_planes(importance.data, weight_planes, nullptr, weights.data());
+                tile_from_planes(importance.data, weight_planes, model, task, subset, nullptr, weights.data());
             }
             for (int c = 0; c < model.n_channels; ++c) {
                 const float* const out = ws.out + c * kBatch;
@@ -94,7 +88,7 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             task.load_pixels(kWholeTile);
             std::copy_n(thresholds + tile * kBatch, kBatch, task.ws().threshold);
             task.blend(kBatch, true, true);
-            tile_from_planes(grad, model.n_channels, model, task, nullptr, task.ws().grad);
+            tile_from_planes(grad, model.n_channels, model, task, kWholeTile, nullptr, task.ws().grad);
             context.kernels.accumulate(task.ws(), task.args, slots + task.first_pair(), moments);
         });
     }

@@ -29,7 +29,7 @@ void gather_grads(const Context& context, const Model& m, const Records& records
                 const float* row = moments + at * width;
                 for (int k = 0; k < width; ++k) sum[k] += row[k];
             }
-            const Axes a = records.at(i).axes;
+            const Record a = records.at(i);
             const double hu = a.u_x * sum[0] + a.u_y * sum[1], hv = a.v_x * sum[0] + a.v_y * sum[1];
             const double huu = a.u_x * a.u_x * sum[2] + 2 * a.u_x * a.u_y * sum[3] + a.u_y * a.u_y * sum[4];
             const double hvv = a.v_x * a.v_x * sum[2] + 2 * a.v_x * a.v_y * sum[3] + a.v_y * a.v_y * sum[4];

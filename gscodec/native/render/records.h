@@ -4,20 +4,13 @@
 #include <cstring>
 #include <vector>
 
+#include "render/isa/kernels.h"
 #include "render/model.h"
-#include "shared/gaussian_math.h"
 
 namespace gscodec {
 
 // exp(-q / 2) = 2^-(k^2 q) with this k, so the kernels' axes carry the change of base.
 extern const double kAxisScale;
-
-// What tiles need of a Gaussian, its features behind it: up to four share a cache line with the rest, so that a list
-// costs one miss a Gaussian.
-struct Record {
-    Axes axes;
-    double mean_x, mean_y;
-};
 
 class Records {
 public:
@@ -26,23 +19,14 @@ public:
 
     Record at(int64_t i) const {
         Record record;
-        std::memcpy(&record, first_ + i * stride_, sizeof record);
+        std::memcpy(&record, table_.first + i * table_.stride, kRecordFeatures);
         return record;
     }
-    void features(int64_t i, float* to) const {
-        const unsigned char* from = first_ + i * stride_ + sizeof(Record);
-        if (channels_ == 3)  // a size that is known costs no call
-            std::memcpy(to, from, 12);
-        else
-            std::memcpy(to, from, 4 * channels_);
-    }
-    void prefetch(int64_t i) const { __builtin_prefetch(first_ + i * stride_); }
+    const RecordTable& table() const { return table_; }
 
 private:
     std::vector<unsigned char> bytes_;
-    unsigned char* first_ = nullptr;
-    int64_t stride_ = 0;
-    int channels_ = 0;
+    RecordTable table_ = {nullptr, 0, 0};
 };
 
 }  // namespace gscodec

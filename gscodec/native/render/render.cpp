@@ -48,7 +48,7 @@ void render(const Context& context, const Model& model, const Lattice& lattice, 
         }
         int64_t pixels[kBatch];
         int n = 0;
-        // Blocks of 8 x 4 points, so that each shares one shortlist.
+        // Blocks of 4 x 4 points, so that each shares one shortlist.
         for (int64_t top = r0; top < r1; top += kGroup / kRun) {
             for (int64_t left = c0; left < c1; left += kRun) {
                 for (int64_t r = top; r < std::min(top + kGroup / kRun, r1); ++r) {

@@ -11,15 +11,16 @@
 namespace gscodec {
 namespace {
 
-// Puts a tile's points into the order of the blocks of 8 x 4 px they lie in, so that those that share a shortlist are
+// Puts a tile's points into the order of the blocks of 4 x 4 px they lie in, so that those that share a shortlist are
 // near each other. Values do not depend on it.
 void gather_neighbours(const double* points, int64_t* order, int64_t n, const TileTask& task) {
     if (n <= kGroup) return;
     std::vector<int64_t> sorted(n);
+    constexpr int kColumns = static_cast<int>(kTile) / kRun;  // of blocks
     const auto block = [&](int64_t p) {
         const int column = static_cast<int>((points[2 * p] - task.origin_x) / kRun);
         const int row = static_cast<int>((points[2 * p + 1] - task.origin_y) / (kGroup / kRun));
-        return std::clamp(row, 0, kGroups / 2 - 1) * 2 + std::clamp(column, 0, 1);
+        return std::clamp(row, 0, kColumns - 1) * kColumns + std::clamp(column, 0, kColumns - 1);
     };
     int64_t ends[kGroups] = {};
     for (int64_t k = 0; k < n; ++k) ++ends[block(order[k])];

@@ -15,21 +15,8 @@ TileTask::TileTask(const Context& context, const Model& model, const Records& re
     const int64_t first = model.offsets[tile], n = model.offsets[tile + 1] - first;
     args = {n, model.n_channels, kBatch, model.top_k, false};
     Workspace& ws = worker_.memory.view;
-    const int channels = model.n_channels;
-    worker_.memory.reserve(n, channels);
-    if (static_cast<int>(worker_.codes.size()) < channels * kBatch) worker_.codes.resize(channels * kBatch);
-    for (int64_t k = 0; k < n; ++k) {
-        constexpr int64_t kAhead = 8;
-        if (k + kAhead < n) records.prefetch(model.indices[first + k + kAhead]);
-        const int64_t i = model.indices[first + k];
-        const Record record = records.at(i);
-        const Axes& a = record.axes;
-        const double dx = origin_x - record.mean_x, dy = origin_y - record.mean_y;
-        ws.axes[k] = {static_cast<float>(a.u_x), static_cast<float>(a.u_y), static_cast<float>(a.u_x * dx + a.u_y * dy),
-                      static_cast<float>(a.v_x), static_cast<float>(a.v_y), static_cast<float>(a.v_x * dx + a.v_y * dy),
-                      static_cast<float>(-dx),   static_cast<float>(-dy)};
-        records.features(i, ws.features + k * channels);
-    }
+    worker_.memory.reserve(n, model.n_channels);
+    context.kernels.localize(ws, records.table(), model.indices + first, n, origin_x, origin_y);
 }
 
 void TileTask::blend(int n, bool keep_weights, bool have_threshold) {
@@ -51,13 +38,12 @@ int TileTask::load_pixels(const Subset& subset) {
     const int layout = 1 + static_cast<int>((subset.step * kTile + subset.y) * kTile + subset.x);
     if (w.layout == layout) return count;
     for (int p = 0; p < count; ++p) {
-        const int column = side == kTile ? run_x(p / kRun) + p % kRun : p % side;
-        const int row = side == kTile ? run_y(p / kRun) : p / side;
+        const int column = run_x(p / kRun, side) + p % kRun, row = run_y(p / kRun, side);
         w.x[p] = static_cast<float>(subset.x + column * subset.step) + 0.5f;
         w.y[p] = static_cast<float>(subset.y + row * subset.step) + 0.5f;
     }
     w.layout = layout;
-    w.have_boxes = false;
+    w.have_boxes = w.have_moments = false;
     return count;
 }
 

@@ -43,8 +43,9 @@ public:
 
     // For points of their own.
     void forget_layout() {
-        worker_.memory.view.layout = 0;
-        worker_.memory.view.have_boxes = false;
+        Workspace& ws = worker_.memory.view;
+        ws.layout = 0;
+        ws.have_boxes = ws.have_moments = false;
     }
 
     // Part of the tile that lies in the image.

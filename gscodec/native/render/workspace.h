@@ -18,10 +18,14 @@ public:
     void trim();
 
 private:
-    std::vector<float> weights_, features_, out_, grad_, lower_, upper_, feature_sums_;
+    int64_t room_ = 0;
+    int channels_ = 0;
+    std::vector<float> weights_, features_, radii_, out_, grad_, centres_, farthest_, feature_sums_;
     std::vector<LocalAxes> axes_;
-    std::vector<int32_t> members_, places_, active_;
-    std::vector<uint64_t> touched_;
+    std::vector<uint8_t> within_;
+    std::vector<uint64_t> listed_;
+    std::vector<int32_t> members_, places_;
+    std::vector<uint32_t> touched_;
 };
 
 }  // namespace gscodec

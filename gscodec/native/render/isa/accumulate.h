@@ -8,11 +8,18 @@ namespace gscodec {
 namespace GSCODEC_ISA {
 namespace {
 
-// Per point what accumulate multiplies weights with, x and y about the tile's centre.
-struct PointTerms {
-    alignas(64) float along[kBatch];  // minus the dot product of gradient and blend, by total
-    alignas(64) float x[kBatch], y[kBatch], xx[kBatch], xy[kBatch], yy[kBatch];
-};
+void find_moments(Workspace& ws) {
+    const Vec middle = splat(kTileSide / 2);
+    for (int p = 0; p < kBatch; p += kLanes) {
+        const Vec x = load(ws.x + p) - middle, y = load(ws.y + p) - middle;
+        store(ws.mid_x + p, x);
+        store(ws.mid_y + p, y);
+        store(ws.mid_xx + p, x * x);
+        store(ws.mid_xy + p, x * y);
+        store(ws.mid_yy + p, y * y);
+    }
+    ws.have_moments = true;
+}
 
 // The moments about the tile's centre that gradients need, lane by lane, and what they are about a Gaussian's mean.
 struct LaneSums {
@@ -34,9 +41,9 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
     const int n_channels = C ? C : args.n_channels;
     const int width = kMoments + n_channels;
     float* const grads = ws.grad;
-    const Vec middle = splat(kTileSide / 2);
-    PointTerms terms;
-    // Gradients by total, so that unnormalised weights serve.
+    if (!ws.have_moments) find_moments(ws);
+    // Gradients by total, so that unnormalised weights serve, and minus their dot product with the blend.
+    alignas(64) float along[kBatch];
     for (int p = 0; p < args.n_points; p += kLanes) {
         const Vec inverse = splat(1) / load(ws.total + p);
         Vec sum = splat(0);
@@ -45,49 +52,50 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
             sum = fma(g, load(ws.out + c * kBatch + p), sum);
             store(grads + c * kBatch + p, g);
         }
-        store(terms.along + p, splat(0) - sum);
-        const Vec x = load(ws.x + p) - middle, y = load(ws.y + p) - middle;
-        store(terms.x + p, x);
-        store(terms.y + p, y);
-        store(terms.xx + p, x * x);
-        store(terms.xy + p, x * y);
-        store(terms.yy + p, y * y);
+        store(along + p, splat(0) - sum);
     }
-    const int64_t stride = row_stride(args.n_points), group_size = args.n * stride;
+    const int64_t group_size = args.n * kGroup;
     float* const feature_sums = ws.feature_sums;
     for (int64_t i = 0; i < args.n; ++i) {
+        float* const row = moments + slots[i] * int64_t{width};
+        if (!ws.touched[i]) {
+            fill(row, width, 0.0f);
+            continue;
+        }
         const int32_t* const places = ws.places + i * kGroups;
         const float* const feature = ws.features + i * n_channels;
         LaneSums sums;
         Vec f[C ? C : 1];
         for (int c = 0; c < (C ? C : 1); ++c) f[c] = splat(0);
         if (!C) fill(feature_sums, (n_channels + kSumBlock) * kLanes, 0.0f);
-        for (uint64_t left = ws.touched[i]; left; left &= left - 1) {
-            const int p = __builtin_ctzll(left) * kLanes, g = p / kGroup;
-            const int64_t place = ws.shortlisted ? places[g] : i;
-            const Vec w = load(ws.weights + g * group_size + place * stride + p % kGroup);
-            Vec h = load(terms.along + p);
-            for (int c = 0; c < n_channels; ++c) {
-                const Vec g_c = load(grads + c * kBatch + p);
-                h = fma(g_c, splat(feature[c]), h);
-                if (C) {
-                    f[C ? c : 0] = fma(w, g_c, f[C ? c : 0]);
-                } else {
-                    float* sum = feature_sums + c * kLanes;
-                    store(sum, fma(w, g_c, load(sum)));
+        for (uint32_t left = ws.touched[i]; left; left &= left - 1) {
+            const int g = __builtin_ctz(left);
+            const float* const weights = ws.weights + g * group_size + places[g] * int64_t{kGroup};
+            for (int v = 0; v < kVectors; ++v) {
+                const int p = g * kGroup + v * kLanes;
+                const Vec w = load(weights + v * kLanes);
+                Vec h = load(along + p);
+                for (int c = 0; c < n_channels; ++c) {
+                    const Vec g_c = load(grads + c * kBatch + p);
+                    h = fma(g_c, splat(feature[c]), h);
+                    if (C) {
+                        f[C ? c : 0] = fma(w, g_c, f[C ? c : 0]);
+                    } else {
+                        float* sum = feature_sums + c * kLanes;
+                        store(sum, fma(w, g_c, load(sum)));
+                    }
                 }
+                h = h * w;
+                sums.h = sums.h + h;
+                sums.hx = fma(h, load(ws.mid_x + p), sums.hx);
+                sums.hy = fma(h, load(ws.mid_y + p), sums.hy);
+                sums.hxx = fma(h, load(ws.mid_xx + p), sums.hxx);
+                sums.hxy = fma(h, load(ws.mid_xy + p), sums.hxy);
+                sums.hyy = fma(h, load(ws.mid_yy + p), sums.hyy);
             }
-            h = h * w;
-            sums.h = sums.h + h;
-            sums.hx = fma(h, load(terms.x + p), sums.hx);
-            sums.hy = fma(h, load(terms.y + p), sums.hy);
-            sums.hxx = fma(h, load(terms.xx + p), sums.hxx);
-            sums.hxy = fma(h, load(terms.xy + p), sums.hxy);
-            sums.hyy = fma(h, load(terms.yy + p), sums.hyy);
         }
         Vec about[kMoments], block[kSumBlock];
         sums.about(ws.axes[i].mean_x - kTileSide / 2, ws.axes[i].mean_y - kTileSide / 2, about);
-        float* const row = moments + slots[i] * int64_t{width};
         float sum[kSumBlock];
         constexpr int kFirst = kSumBlock - kMoments;  // channels in the first block
         for (int k = 0; k < kMoments; ++k) block[k] = about[k];

@@ -13,30 +13,25 @@ namespace {
 constexpr float kTileSide = 16;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
+constexpr int kVectors = kGroup / kLanes;  // of a whole group
+
+// Words that have a bit for each of n Gaussians.
+constexpr int64_t words_of(int64_t n) { return (n + 63) / 64; }
 
 // A range of points and the Gaussians that they choose from.
 struct Group {
-    int first, last;         // points
-    const int32_t* members;  // places in the tile's list, ascending
-    int64_t n;
-    float* q;  // of point p and member j: q[j * stride + p - first]; later the weight
-    int64_t stride;
+    int index;
+    int first, last;  // points
+    int64_t n;        // members of the shortlist
+    float* q;         // of point p and member j: q[j * kGroup + p - first]; later the weight
+
+    float* column(int p) const { return q + p - first; }
 };
 
-// Rows of a batch lie as close as its groups allow: a group then works within the first-level cache, where rows a full
-// tile apart would share a few of its sets.
-inline int64_t row_stride(int n_points) { return smaller(n_points, kGroup); }
-
+// The group's points; its members are those that `distances` finds.
 inline Group group_at(Workspace& ws, const BlendArgs& args, int g) {
-    const int64_t stride = row_stride(args.n_points);
     const int first = g * kGroup;
-    const bool own = ws.shortlisted;
-    return {first,
-            smaller(first + kGroup, args.n_points),
-            ws.members + (own ? g * args.n : 0),
-            own ? ws.n_members[g] : args.n,
-            ws.weights + g * args.n * stride,
-            stride};
+    return {g, first, smaller(first + kGroup, args.n_points), 0, ws.weights + g * args.n * kGroup};
 }
 
 }  // namespace

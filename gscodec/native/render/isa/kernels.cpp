@@ -1,14 +1,14 @@
 // The inner loops, compiled once per instruction set (simd.h).
 //
 // A batch is up to 256 points of one tile and the list of the n Gaussians whose support meets that tile. Stages:
-//   shortlists  per group of 32 points, the Gaussians that may be among the K nearest of one of them. sqrt(q) is a
+//   localize    the list's Gaussians about the tile's corner
+//   shortlists  per group of 4 x 4 points, the Gaussians that may be among the K nearest of one of them. sqrt(q) is a
 //               distance in (U, V), so over the box around the points it stays within the box's reach of its value at
 //               the centre; whoever's least is above the K-th smallest of the largest is out. Lanes are groups
 //   distances   q_i(p) for the members of p's shortlist, scaled so that a weight is 2^-q
-//   thresholds  the K-th smallest q of each point. With n > K lists only a little longer than K are the rule, so the
-//               cheaper of two equal searches runs: keep the K smallest, or keep the n - K + 1 largest
-//   mix         per vector of points, which members are within the threshold of one of them; of those 2^(q_min - q_i),
-//               or 0 at points whose threshold is nearer, in place of q_i; their sum; the blend
+//   thresholds  the K-th smallest q of each point, by networks that sort ten values; for another K, the cheaper of two
+//               equal searches: keep the K smallest, or keep the n - K + 1 largest
+//   mix         2^(q_min - q_i), or 0 at points whose threshold is nearer, in place of q_i; their sum; the blend
 //   accumulate  per Gaussian, the moments that its gradient needs (render/reference.py, backward)
 // Every point goes through the same operations in the same order whatever batch it is in, but for terms that are
 // exactly zero: that is what makes a sample equal its pixel to the bit.
@@ -16,6 +16,7 @@
 
 #include "render/isa/accumulate.h"
 #include "render/isa/distances.h"
+#include "render/isa/localize.h"
 #include "render/isa/mix.h"
 #include "render/isa/pointwise.h"
 #include "render/isa/quantize.h"
@@ -29,24 +30,23 @@ namespace {
 
 void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
     shortlists(ws, args);
-    if (keep_weights) fill(ws.touched, args.n, uint64_t{0});
+    if (keep_weights) fill(ws.touched, args.n, uint32_t{0});
     for (int g = 0; g * kGroup < args.n_points; ++g) {
-        const Group group = group_at(ws, args, g);
-        distances(ws, group, group.first, group.last);
+        Group group = group_at(ws, args, g);
+        distances(ws, args, group);
         thresholds(ws, args, group);
-        switch (args.n_channels) {
-            case 1: mix<1>(ws, args, group, keep_weights); break;
-            case 3: mix<3>(ws, args, group, keep_weights); break;
-            case 4: mix<4>(ws, args, group, keep_weights); break;
-            default: mix<0>(ws, args, group, keep_weights); break;
-        }
+        if (keep_weights)
+            mix<true>(ws, args, group);
+        else
+            mix<false>(ws, args, group);
     }
 }
 
 const KernelTable table = {
 #define GSCODEC_STRING_(x) #x
 #define GSCODEC_STRING(x) GSCODEC_STRING_(x)
-    GSCODEC_STRING(GSCODEC_ISA), kLanes, blend, accumulate, quantize, pointwise, pointwise_weighted, ssim_block,
+    GSCODEC_STRING(GSCODEC_ISA), kLanes,     localize, blend, accumulate, quantize, pointwise,
+    pointwise_weighted,          ssim_block,
 };
 
 }  // namespace

@@ -7,26 +7,42 @@
 namespace gscodec {
 
 constexpr int kBatch = 256;  // points worked on together: one full tile
-constexpr int kGroup = 32;   // points that share a shortlist
+constexpr int kGroup = 16;   // points that share a shortlist
 constexpr int kGroups = kBatch / kGroup;
-constexpr int kGroupLanes = 16;  // kGroups, rounded up to the widest vector
 
-// Of a full tile's points, run r of eight neighbours starts at (run_x(r), run_y(r)): a group is 8 x 4 pixels, so that
-// its shortlist is short.
-constexpr int kRun = 8;
-constexpr int run_x(int run) { return run / 4 % 2 * kRun; }
-constexpr int run_y(int run) { return run / 8 * 4 + run % 4; }
+// Of a square of side x side points of a tile, run r of four neighbours in a row starts at (run_x(r, side),
+// run_y(r, side)): a group is 4 x 4 points, so that its shortlist is short.
+constexpr int kRun = 4;
+constexpr int run_x(int run, int side) { return run / kRun % (side / kRun) * kRun; }
+constexpr int run_y(int run, int side) { return run / side * kRun + run % kRun; }
 
-// A Gaussian's affine map (x, y) -> (U, V) in coordinates relative to a tile's corner. Scaled by sqrt(log2(e) / 2), so
-// that exp(-q / 2) = 2^-(U^2 + V^2).
+// What tiles need of a Gaussian, its features behind it: up to three share a cache line with the rest, so that a list
+// costs one miss a Gaussian. The axes are scaled by sqrt(log2(e) / 2), so that exp(-q / 2) = 2^-(U^2 + V^2).
+struct Record {
+    double u_x, u_y, v_x, v_y;
+    double mean_x, mean_y;
+    float radius;  // the largest change of (U, V) from the centre of a square to its corners, of half a side of 1 px
+};
+constexpr int64_t kRecordFeatures =
+    6 * sizeof(double) + sizeof(float);  // bytes from the record's start to its features
+
+struct RecordTable {
+    const unsigned char* first;
+    int64_t stride;  // bytes
+    int n_channels;
+};
+
+// A Gaussian's affine map (x, y) -> (U, V) in coordinates relative to a tile's corner; axes as in Record.
 struct LocalAxes {
-    float u_x, u_y, u_0, v_x, v_y, v_0;
+    float u_x, u_y, v_x, v_y, u_0, v_0;
     float mean_x, mean_y;
 };
 
-// Boxes around the points of each group: centres and half sides. Lanes without points repeat the first group's.
+// Boxes around the points of each group: their centres, and half the longest of their sides. Lanes without points repeat
+// the first group's.
 struct Boxes {
-    alignas(64) float x[kGroupLanes], y[kGroupLanes], half_x[kGroupLanes], half_y[kGroupLanes];
+    alignas(64) float x[kGroups], y[kGroups];
+    float half;
 };
 
 // Scratch memory of one worker, for lists of up to n Gaussians (render/workspace.h). No containers: their functions
@@ -34,27 +50,32 @@ struct Boxes {
 struct Workspace {
     float* weights = nullptr;  // (kGroups, n, kGroup) q, then blending weights; a row is a place in a group's shortlist
     float* features = nullptr;      // (n, C)
+    float* radii = nullptr;         // (n,) of the records
     LocalAxes* axes = nullptr;      // (n,)
     float* out = nullptr;           // (C, kBatch)
     float* grad = nullptr;          // (C, kBatch)
-    float* lower = nullptr;         // (n, kGroupLanes) bounds of sqrt(q) over a group's points
-    float* upper = nullptr;         // (n, kGroupLanes)
-    int32_t* members = nullptr;     // (kGroups, n) shortlists: places in the list, ascending
-    int32_t* places = nullptr;      // (n, kGroups) where a Gaussian stands in a shortlist, -1: not there
-    int32_t* active = nullptr;      // (n,) of a vector of points, the members near one of them
-    uint64_t* touched = nullptr;    // (n,) vectors of points, a bit each, that a Gaussian has weights at
-    float* feature_sums = nullptr;  // (C + kSumBlock, kGroupLanes)
-    int64_t n_members[kGroups];
-    bool shortlisted = false;  // false: members holds the whole list, for all groups
+    float* centres = nullptr;       // (n, kGroups) q at the centre of a group's box
+    float* farthest = nullptr;      // (n, kGroups) bounds of sqrt(q) over a group's points
+    uint8_t* within = nullptr;      // (kGroups / 8, 64 n64) bit g % 8 of g / 8: a Gaussian is in group g's shortlist
+    uint64_t* listed = nullptr;     // (kGroups, n64) the same by group: shortlists as bits, n64 = ceil(n / 64)
+    int32_t* members = nullptr;     // (n,) of one group: places in the list, ascending
+    int32_t* places = nullptr;      // (n, kGroups) where a Gaussian stands in a shortlist, if it has weights there
+    uint32_t* touched = nullptr;    // (n,) groups, a bit each, at whose points a Gaussian has weights
+    float* feature_sums = nullptr;  // (C + kSumBlock, kMostLanes)
+    bool shortlisted = false;       // false: all groups share the first one's bits, the whole list
     Boxes boxes;
-    bool have_boxes = false;  // boxes are those of x and y
-    int layout = 0;           // what x and y hold: 0 points of their own, else a pattern that many tiles share
+    bool have_boxes = false;    // boxes are those of x and y
+    bool have_moments = false;  // and so are the moments
+    int layout = 0;             // what x and y hold: 0 points of their own, else a pattern that many tiles share
     alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], nearest[kBatch], total[kBatch];
+    // x and y about the tile's centre, and their products.
+    alignas(64) float mid_x[kBatch], mid_y[kBatch], mid_xx[kBatch], mid_xy[kBatch], mid_yy[kBatch];
 };
 
 // Gradient sums of one (tile, Gaussian) pair: h dx, h dy, h dx^2, h dx dy, h dy^2 in px, then C feature gradients.
 constexpr int kMoments = 5;
-constexpr int kSumBlock = 8;  // sums over lanes that are made at once
+constexpr int kSumBlock = 8;    // sums over lanes that are made at once
+constexpr int kMostLanes = 16;  // of the widest vector
 
 struct BlendArgs {
     int64_t n;  // Gaussians in the list; axes and features of the workspace are filled
@@ -82,10 +103,13 @@ struct SsimArgs {
 struct KernelTable {
     const char* name;
     int lanes;
+    // Fills axes, radii and features with those of n records, about a tile's corner in px.
+    void (*localize)(Workspace&, const RecordTable&, const int32_t* indices, int64_t n, double origin_x,
+                     double origin_y);
     // Fills out (C, kBatch), total, threshold and, if keep_weights, leaves the unnormalised weights in the workspace.
     void (*blend)(Workspace&, const BlendArgs&, bool keep_weights);
     // After blend with keep_weights: sums from grad (C, kBatch) to out. Row slots[k] of moments (.., kMoments + C) gets
-    // those of the list's k-th Gaussian.
+    // those of the list's k-th Gaussian. Points fill groups.
     void (*accumulate)(Workspace&, const BlendArgs&, const int32_t* slots, float* moments);
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);

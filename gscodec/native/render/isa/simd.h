@@ -30,7 +30,11 @@ inline Mask less_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_O
 inline bool any(Mask m) { return m != 0; }
 inline unsigned bits(Mask m) { return m; }
 inline Vec keep(Mask m, Vec v) { return _mm512_maskz_mov_ps(m, v); }
-inline Vec root(Vec v) { return _mm512_sqrt_ps(v); }
+// At least the square root, and at most 1.001 times it.
+inline Vec root_from_above(Vec v) {
+    const Vec inverse = _mm512_rsqrt14_ps(_mm512_max_ps(v, _mm512_set1_ps(1e-30f)));
+    return _mm512_mul_ps(_mm512_mul_ps(v, _mm512_set1_ps(1.0005f)), inverse);
+}
 inline Vec round_even(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale_by_power(Vec v, Vec n) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23)));
@@ -53,7 +57,10 @@ inline Mask less_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
 inline unsigned bits(Mask m) { return static_cast<unsigned>(_mm256_movemask_ps(m)); }
 inline Vec keep(Mask m, Vec v) { return _mm256_and_ps(m, v); }
-inline Vec root(Vec v) { return _mm256_sqrt_ps(v); }
+inline Vec root_from_above(Vec v) {
+    const Vec inverse = _mm256_rsqrt_ps(_mm256_max_ps(v, _mm256_set1_ps(1e-30f)));
+    return _mm256_mul_ps(_mm256_mul_ps(v, _mm256_set1_ps(1.0005f)), inverse);
+}
 inline Vec round_even(Vec v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale_by_power(Vec v, Vec n) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)));
@@ -86,7 +93,7 @@ inline bool any(Mask m) {
 }
 inline unsigned bits(Mask m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
 inline Vec keep(Mask m, Vec v) { return reinterpret_cast<Vec>(m & reinterpret_cast<Mask>(v)); }
-inline Vec root(Vec v) { return Vec{sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])}; }
+inline Vec root_from_above(Vec v) { return Vec{sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])} * splat(1.0005f); }
 // Nearest integer, ties to even, for |v| < 2^22: the sum's own rounding does it.
 inline Vec round_even(Vec v) {
     const Vec magic = splat(12582912.0f);
@@ -99,6 +106,41 @@ inline Vec scale_by_power(Vec v, Vec n) {
 inline void store_truncated(int32_t* p, Vec v) {
     const Mask bits = __builtin_convertvector(v, Mask);
     std::memcpy(p, &bits, sizeof bits);
+}
+
+#endif
+
+// The columns of 64 bytes, as words some stride apart: bit k of word b is bit b of byte k.
+#if defined(GSCODEC_ISA_avx512)
+
+inline void words_of_bits(const uint8_t* bytes, uint64_t* words, int64_t stride) {
+    __m512i v = _mm512_loadu_si512(bytes);
+    for (int b = 7; b >= 0; --b) {
+        words[b * stride] = _mm512_movepi8_mask(v);
+        v = _mm512_add_epi8(v, v);
+    }
+}
+
+#elif defined(GSCODEC_ISA_avx2)
+
+inline void words_of_bits(const uint8_t* bytes, uint64_t* words, int64_t stride) {
+    __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+    __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32));
+    for (int b = 7; b >= 0; --b) {
+        const uint64_t first = static_cast<uint32_t>(_mm256_movemask_epi8(low));
+        words[b * stride] = first | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(high))) << 32;
+        low = _mm256_add_epi8(low, low);
+        high = _mm256_add_epi8(high, high);
+    }
+}
+
+#else
+
+inline void words_of_bits(const uint8_t* bytes, uint64_t* words, int64_t stride) {
+    uint64_t sums[8] = {};
+    for (int k = 0; k < 64; ++k)
+        for (int b = 0; b < 8; ++b) sums[b] |= static_cast<uint64_t>(bytes[k] >> b & 1) << k;
+    for (int b = 0; b < 8; ++b) words[b * stride] = sums[b];
 }
 
 #endif
