@@ -1,4 +1,4 @@
-"""Files of profile `small`: pictures of a few hundred bytes (spec/igs.md, "Small files").
+"""Files of profile `small`: pictures of a few hundred bytes (spec/igs.md, section 10).
 
 A short header, then the Gaussians in one block. What other profiles store in chunks follows from header fields or is
 stored as an extra.

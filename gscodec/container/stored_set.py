@@ -1,7 +1,7 @@
 """`StoredSet`: one set of Gaussians of an open file, with tables, levels of detail and pages of its own.
 
 A file has one or several. The chunks of the finest are chunks of the file; a coarser one is a file of a smaller picture
-inside of a chunk, without the chunks that all sets share (spec/igs.md, "Coarser sets").
+inside of a chunk, without the chunks that all sets share (spec/igs.md, section 6.2).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 // Which tiles a Gaussian meets, and the counting of them: shared by tile_bin.cu, whose Gaussians lie in memory, and by
-// fit.cu, which makes them first (spec/igs.md, "Tiles").
+// fit.cu, which makes them first (spec/igs.md, section 3.4).
 //
 // A block owns BIN_GAUSSIANS Gaussians. One warp derives their axes and ellipses, a lane each, which is the float64
 // work; then ROW_LANES lanes share a Gaussian, a row of tiles each.

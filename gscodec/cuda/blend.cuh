@@ -1,4 +1,4 @@
-// Blending at the points of one tile, shared by the forward and the backward kernel (spec/igs.md, "Blending").
+// Blending at the points of one tile, shared by the forward and the backward kernel (spec/igs.md, section 3.5).
 //
 // A block of THREADS threads works on a 16 x 16 lattice of points, PIXELS neighbours of a row a thread: each warp has
 // an 8 x 8 part, so that its points are near to the same Gaussians. The tile's list goes through shared memory in

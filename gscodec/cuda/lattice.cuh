@@ -1,4 +1,4 @@
-// Quantised Gaussians: their shapes, features and ranges from integers (spec/igs.md, "Quantised Gaussians"; CPU:
+// Quantised Gaussians: their shapes, features and ranges from integers (spec/igs.md, section 6.7; CPU:
 // native/codec/lattice_math.h, profiles/lattice.py). The kernels of profiles `packed` and `coded` share it.
 //
 // All that decides how many bits a value has is integer arithmetic. What is left are products of binary64 that are

@@ -1,4 +1,4 @@
-// Tile lists: for each tile, by ascending index, the Gaussians whose support ellipse meets it (spec/igs.md, "Tiles";
+// Tile lists: for each tile, by ascending index, the Gaussians whose support ellipse meets it (spec/igs.md, section 3.4;
 // oracle: render/reference.py, bin; CPU: native/render/binning.cpp).
 //
 //   count_pairs             block of 32 Gaussians   axes, support ellipse, rows of tiles; how many tiles each meets,

@@ -1,4 +1,4 @@
-// Records of a file's GAUS chunk -> Gaussians (spec/igs.md, "Gaussian records"; CPU: profiles/f16.py).
+// Records of a file's GAUS chunk -> Gaussians (spec/igs.md, section 7; CPU: profiles/f16.py).
 //
 //   unpack_f16   thread a 16-bit word   profile f16: x, y, two inverse scales, rotation, C features
 //

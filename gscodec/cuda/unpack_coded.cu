@@ -1,4 +1,4 @@
-// Pages of profile `coded` -> Gaussians (spec/igs.md, "Coded pages"; CPU: native/codec/page_codec.cpp).
+// Pages of profile `coded` -> Gaussians (spec/igs.md, section 9; CPU: native/codec/page_codec.cpp).
 //
 //   decode_pages   thread a page      bytes to the integers of its Gaussians, one after the other
 //   place_codes    block a page       integers to Gaussians, a thread each

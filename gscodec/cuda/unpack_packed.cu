@@ -1,4 +1,4 @@
-// Pages of profile `packed` -> Gaussians (spec/igs.md, "Packed pages"; CPU: native/codec/record_codec.cpp).
+// Pages of profile `packed` -> Gaussians (spec/igs.md, section 8; CPU: native/codec/record_codec.cpp).
 //
 //   unpack_records   block a page, thread a record
 //

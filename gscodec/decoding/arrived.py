@@ -1,6 +1,6 @@
 """What a truncated file shows: each tile at the finest level all of whose pages that meet it have arrived.
 
-Such a picture is made of the same values as those of whole levels, tile by tile (spec/igs.md, "Cut files").
+Such a picture is made of the same values as those of whole levels, tile by tile (spec/igs.md, section 11.2).
 """
 
 from typing import Any

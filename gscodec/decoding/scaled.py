@@ -1,6 +1,6 @@
 """Shrinking: exact area averages of a picture that is rendered strip by strip and never held as a whole.
 
-An output pixel is the mean over its footprint, a rectangle with fractional edges (spec/igs.md, "Other sizes"). The
+An output pixel is the mean over its footprint, a rectangle with fractional edges (spec/igs.md, section 3.9). The
 filter is separable. Along an axis of n cells shrunk to m <= n outputs, output i covers the cells from i n / m to
 (i + 1) n / m, so that cell k meets output k m // n and at most the next one. In units of 1/m of a cell all edges are
 integers, hence the weights are exact before the one division by n.

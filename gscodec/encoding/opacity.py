@@ -105,7 +105,7 @@ def _margins(flat: npt.NDArray[np.bool_]) -> Float32Array:
 
 
 def _is_clamped(group: ChannelGroup) -> bool:
-    """Whether features beyond 0 and 1 are samples of 0 and 1 (spec/igs.md, "From features to samples")."""
+    """Whether features beyond 0 and 1 are samples of 0 and 1 (spec/igs.md, section 3.7)."""
     return group.sample_type is SampleType.UINT or group.transfer in {Transfer.ASINH, Transfer.LOG}
 
 

@@ -1,6 +1,6 @@
 """The order of a file's pages: those first that take most error from the picture of a file that is still arriving.
 
-Such a picture has each tile at the finest level all of whose pages there have arrived (spec/igs.md, "Cut files"), so a
+Such a picture has each tile at the finest level all of whose pages there have arrived (spec/igs.md, section 11.2), so a
 tile gains at once what a level removes of its error, with the last page that meets it. The gain is estimated from the
 decoded levels alone: the square of what changes. Between generations pages never move, and within one only in runs, so
 that regions take about as many reads as before (benchmarks/notes/levels.md).

@@ -44,7 +44,7 @@ def empty_tiles(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) -> n
 
 
 def _squared_distances(gaussians: GaussianSet, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(n,) squared Mahalanobis distances of a point (spec/igs.md, "Blending")."""
+    """(n,) squared Mahalanobis distances of a point (spec/igs.md, section 3.5)."""
     x, y = (point - gaussians.means).T
     cosine, sine = np.cos(gaussians.rotations), np.sin(gaussians.rotations)
     u = gaussians.inv_scales[:, 0] * (cosine * x + sine * y)

@@ -98,7 +98,7 @@ class Surroundings:
 
 
 def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:
-    """(n, 2) half extents in px of the support ellipses' bounding boxes (spec/igs.md, "Tiles")."""
+    """(n, 2) half extents in px of the support ellipses' bounding boxes (spec/igs.md, section 3.4)."""
     first, second = 1.0 / gaussians.inv_scales.T
     cos, sin = np.cos(gaussians.rotations), np.sin(gaussians.rotations)
     half = np.stack([np.hypot(cos * first, sin * second), np.hypot(sin * first, cos * second)], axis=1)

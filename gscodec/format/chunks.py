@@ -167,7 +167,7 @@ def check_version(values: Mapping[str, Any], table: Table, name: str) -> None:
 
 
 def read_preamble(source: ByteSource, name: str, *, coarser: bool = False) -> Preamble:
-    """The header and table of contents, checked in the order of spec/igs.md, "Order of checks".
+    """The header and table of contents, checked in the order of spec/igs.md, section 13.2.
 
     Args:
         coarser: whether it is a coarser set inside of a file, which has no chunks of its own for what all sets share.

@@ -98,7 +98,7 @@ def unpack_files(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tupl
     """Entries of a FILE chunk.
 
     Raises:
-        CorruptField: the chunk violates spec/igs.md, "Source files", or names a group that does not exist.
+        CorruptField: the chunk violates spec/igs.md, section 5.3, or names a group that does not exist.
     """
     files = _parse(unpack_meta(data, name, "FILE"), name)
     known = {group.name: group for group in groups}

@@ -38,7 +38,7 @@ def unpack_grain(data: bytes, groups: Sequence[ChannelGroup], name: str) -> tupl
     """The grain of each group that has some, in the order of the groups.
 
     Raises:
-        CorruptField: the chunk violates spec/igs.md, "Grain".
+        CorruptField: the chunk violates spec/igs.md, section 5.6.
     """
     if not data or not data[0] or len(data) != grain_bytes(data[0]):
         raise CorruptField(f"{name}: chunk GRAN of {len(data)} bytes does not hold as many entries as it says")

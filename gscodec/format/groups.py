@@ -1,4 +1,4 @@
-"""The rules between the fields of the GROUP table (spec/igs.md, "CHAN")."""
+"""The rules between the fields of the GROUP table (spec/igs.md, section 5.1)."""
 
 import math
 from collections.abc import Sequence

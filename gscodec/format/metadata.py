@@ -60,7 +60,7 @@ def unpack_tags(data: bytes, name: str) -> Metadata:
     """The metadata in a TAGS chunk; unknown members are ignored.
 
     Raises:
-        CorruptField: the chunk violates spec/igs.md, "Metadata of the source".
+        CorruptField: the chunk violates spec/igs.md, sections 5.5 and 5.7.
     """
     values = unpack_meta(data, name, "TAGS")
     tags: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """The page tree: an index of the page index, so that sampling a point of a large file reads little of either.
 
-The entries of PAGI are grouped in blocks; PAGT has an entry per block as PAGI has one per page (spec/igs.md, "Page
-tree").
+The entries of PAGI are grouped in blocks; PAGT has an entry per block as PAGI has one per page (spec/igs.md,
+section 6.4).
 """
 
 import math

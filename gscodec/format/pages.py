@@ -136,7 +136,8 @@ def support_boxes(
     """(N, 4) inclusive tile boxes of the support ellipses at inverse scales times gains.
 
     The ellipse extends hx = sqrt(Q d / det), hy = sqrt(Q a / det) from its mean, in the notation of spec/igs.md,
-    "Tiles". Tiles are closed sets, so those only touched are included: hence the slack (px, and relative to hx, hy).
+    section 3.4. Tiles are closed sets, so those only touched are included: hence the slack (px, and relative to hx,
+    hy).
     """
     first, second = (gaussians.inv_scales * gains[:, None]).T
     cos2 = np.cos(gaussians.rotations) ** 2

@@ -1,7 +1,7 @@
 """Properties of the files of each profile: one row per profile, used by readers and writers.
 
-A profile is a way to store Gaussians (spec/igs.md, "Profiles"). How each turns Gaussians into bytes and back is a class
-of `gscodec.profiles`, and how a picture is encoded for it one of `gscodec.encoding.profiles`.
+A profile is a way to store Gaussians (spec/igs.md, section 4.2). How each turns Gaussians into bytes and back is a
+class of `gscodec.profiles`, and how a picture is encoded for it one of `gscodec.encoding.profiles`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Records of profile `packed`: fixed-size bit fields, so that any record can be read alone.
 
-Every width is stored once per file (spec/igs.md, "Packed pages"). A record is one little-endian number, its values
+Every width is stored once per file (spec/igs.md, section 8). A record is one little-endian number, its values
 from the least significant bit on: narrow, elongation, place, features.
 """
 

@@ -1,4 +1,4 @@
-"""Film grain added to decoded samples (spec/igs.md, "Grain").
+"""Film grain added to decoded samples (spec/igs.md, section 3.10).
 
 The noise is a hash of the pixel's place in the output picture, so that a region, a tile or a point has the same noise
 as that part of the whole picture, whatever the order and number of threads.

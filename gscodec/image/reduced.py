@@ -1,6 +1,6 @@
 """Pictures averaged over squares of pixels, from which the coarser sets of a file are made.
 
-Averages are those of a decoder that shrinks a picture (spec/igs.md, "Other sizes"): codes of integer groups, samples of
+Averages are those of a decoder that shrinks a picture (spec/igs.md, section 3.9): codes of integer groups, samples of
 float groups, straight colour by its alpha. So a coarser set shows what the finest would at its size.
 """
 

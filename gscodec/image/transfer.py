@@ -1,4 +1,4 @@
-"""Conversions between float samples and the model's domain (spec/igs.md, "From features to samples"), and sRGB."""
+"""Conversions between float samples and the model's domain (spec/igs.md, section 3.7), and sRGB."""
 
 from typing import Any
 

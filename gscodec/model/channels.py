@@ -1,6 +1,6 @@
 """Description of a picture's channels: groups with a role, a sample type, a transfer and their conventions.
 
-The numeric code of an enum member is its position; spec/igs.md, "Channel groups" lists them.
+The numeric code of an enum member is its position; spec/igs.md, section 5.1 lists them.
 """
 
 from collections.abc import Sequence

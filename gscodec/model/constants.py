@@ -1,12 +1,12 @@
 """Constants shared by the model, the container and the engines.
 
-The rendering constants are defaults of the encoder; every file states its own values (spec/igs.md, "Header").
+The rendering constants are defaults of the encoder; every file states its own values (spec/igs.md, section 4.2).
 """
 
 from typing import Final
 
 TILE_SIZE: Final = 16
-"""Side of a tile in stored pixels. Part of the model, not of an engine (spec/igs.md, "Tiles")."""
+"""Side of a tile in stored pixels. Part of the model, not of an engine (spec/igs.md, section 3.3)."""
 
 TOP_K: Final = 10
 """Gaussians blended per point (paper, Section 3.2: K = 10)."""

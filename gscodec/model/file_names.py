@@ -1,6 +1,6 @@
 """File names stored in `.igs` files: untrusted data, checked before they become paths.
 
-`name_fault` is the rule of the format (spec/igs.md, "Names"); `safe_file_name` turns any text, legal or not, into a
+`name_fault` is the rule of the format (spec/igs.md, section 5.2); `safe_file_name` turns any text, legal or not, into a
 name that may be joined to a folder. Sources: Microsoft, "Naming Files, Paths, and Namespaces"; Unicode 16,
 property Default_Ignorable_Code_Point; Boucher and Anderson, "Trojan Source", 2021.
 """

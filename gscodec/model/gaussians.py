@@ -6,7 +6,7 @@ theta. With (dx, dy) = point - m,
 
     U = s[0] * ( cos(theta) * dx + sin(theta) * dy)
     V = s[1] * (-sin(theta) * dx + cos(theta) * dy)
-    q = U * U + V * V                                    (paper, Eq. 1-2; spec/igs.md, "Gaussians")
+    q = U * U + V * V                                    (paper, Eq. 1-2; spec/igs.md, section 3.2)
 
 so theta turns the first axis from +x towards +y. The weight is exp(-q / 2); there is no opacity.
 """
@@ -66,7 +66,7 @@ class GaussianSet:
 
 @dataclass(frozen=True)
 class Grid:
-    """The stored image and the constants of its rendering model (spec/igs.md, "Rendering model")."""
+    """The stored image and the constants of its rendering model (spec/igs.md, section 3)."""
 
     height: int  # px
     width: int  # px
@@ -106,7 +106,7 @@ class LodTable:
 
     `counts` are cumulative and increasing, coarsest step first: step m shows the first counts[m] Gaussians. LOD 0 is
     the finest, so LOD l is step len(counts) - 1 - l. Generation g holds Gaussians counts[g-1] .. counts[g] - 1, and
-    gains[m][g] multiplies their inverse scales when step m is shown (spec/igs.md, "Levels of detail").
+    gains[m][g] multiplies their inverse scales when step m is shown (spec/igs.md, section 3.6).
     """
 
     counts: tuple[int, ...]

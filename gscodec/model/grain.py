@@ -17,7 +17,7 @@ MAX_CORRELATION: Final = 16
 
 @dataclass(frozen=True)
 class Grain:
-    """Noise of one channel group (spec/igs.md, "Grain")."""
+    """Noise of one channel group (spec/igs.md, section 3.10)."""
 
     group: int  # number of the channel group
     correlation: int  # weight of the neighbouring pixels along each axis, 0 (white) to MAX_CORRELATION

@@ -1,6 +1,6 @@
 """Resource limits for reading and decoding untrusted files; users may raise them.
 
-The format has limits of its own (spec/igs.md, "Limits"). These are the program's: a valid file beyond them is refused
+The format has limits of its own (spec/igs.md, section 12). These are the program's: a valid file beyond them is refused
 before memory is allocated, with an error that names the limit, the need and the option that raises it.
 """
 

@@ -1,7 +1,7 @@
 """Frequency tables of profile `coded`: from values to tokens, and from a histogram to counts that add up to 4096.
 
 A table is stored as one weight a token, in quarter octaves, which smooth histograms turn into a few bits a token once
-they are deflated (spec/igs.md, "Token tables").
+they are deflated (spec/igs.md, section 9.1).
 """
 
 from dataclasses import dataclass

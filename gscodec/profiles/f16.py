@@ -1,4 +1,4 @@
-"""Profile `f16`: GaussianSet <-> records of 16-bit words (spec/igs.md, "Gaussian records")."""
+"""Profile `f16`: GaussianSet <-> records of 16-bit words (spec/igs.md, section 7)."""
 
 from collections.abc import Sequence
 from typing import Final

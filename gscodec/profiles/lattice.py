@@ -1,7 +1,7 @@
 """Quantised Gaussians: GaussianSet <-> integers on lattices that fit each Gaussian's own shape.
 
 All that decides how many bits a value has is integer arithmetic on values that come before it, the same on every
-machine (spec/igs.md, "Quantised Gaussians"). Lengths of one Gaussian are powers of two of 1/32 octave.
+machine (spec/igs.md, section 6.7). Lengths of one Gaussian are powers of two of 1/32 octave.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def cell_sizes(height: int, width: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Lattice:
-    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, "Quantiser").
+    """The steps of a file: everything the integers need to become Gaussians again (spec/igs.md, section 6.6).
 
     Without `records` it is that of profile `coded`: means lie in cells of a grid, in steps of their own widths. With
     them it is that of `packed`: means lie in the boxes of their pages, in as many steps as a record has bits for.

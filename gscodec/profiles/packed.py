@@ -1,4 +1,4 @@
-"""Profile `packed`: quantised Gaussians <-> pages of fixed-size records (spec/igs.md, "Packed pages").
+"""Profile `packed`: quantised Gaussians <-> pages of fixed-size records (spec/igs.md, section 8).
 
 A page is a head with the values that its records share, then the records. The positions of a record and of its values
 follow by arithmetic, so a shader can read them in place.

@@ -1,4 +1,4 @@
-"""The Gaussians of a file of profile `small`: integers <-> a string of bits (spec/igs.md, "Bits of small files")."""
+"""The Gaussians of a file of profile `small`: integers <-> a string of bits (spec/igs.md, section 10.4)."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -12,7 +12,7 @@ MAX_SCALE_STEP: Final = 64
 
 @dataclass(frozen=True)
 class SmallSteps:
-    """Values of the header's fields of the same names (spec/igs.md, "Small files")."""
+    """Values of the header's fields of the same names (spec/igs.md, section 10.1)."""
 
     scale_step: int  # 1..64, units of 1/32 octave
     position_offset: int  # 0..255, units

@@ -98,7 +98,7 @@ class Rasterizer(ABC):
         tiles: tuple[int, int, int, int] | None = None,
         max_pairs: int = MAX_TILE_PAIRS,
     ) -> TileIndex:
-        """Tile lists by the exact ellipse-tile test of spec/igs.md, "Tiles", for all tiles or a rectangle of them.
+        """Tile lists by the exact ellipse-tile test of spec/igs.md, section 3.4, for all tiles or a rectangle of them.
 
         Raises:
             TooManyPairs: the lists have more than max_pairs entries; `reference` accepts any number.

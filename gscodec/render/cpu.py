@@ -77,7 +77,7 @@ class CpuRasterizer(Rasterizer):
         tiles: tuple[int, int, int, int] | None = None,
         max_pairs: int = MAX_TILE_PAIRS,
     ) -> TileIndex:
-        """Tile lists of spec/igs.md, "Tiles", for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
+        """Tile lists of spec/igs.md, section 3.4, for all tiles or the half-open rectangle (tx0, ty0, tx1, ty1).
 
         Raises:
             InvalidArgument: a parameter is not finite, an inverse scale is not positive, or grid or tiles are invalid.

@@ -2,7 +2,7 @@
 
 This file deliberately avoids optimisations. Where an engine derives tile lists from the extent of an ellipse inside a
 row of tiles, this one computes the smallest q inside every tile; where an engine keeps the K best while it scans, this
-one sorts. The formulas are those of `gscodec.model.gaussians` and spec/igs.md, "Rendering model".
+one sorts. The formulas are those of `gscodec.model.gaussians` and spec/igs.md, section 3.
 """
 
 import math

@@ -1,4 +1,4 @@
-/* Records of profile `f16`, and sections "Quantiser", "Quantised Gaussians" and "Coded pages". */
+/* Records of profile `f16`, and sections 6.6, 6.7 and 9. */
 #include "igs.h"
 
 #include <math.h>

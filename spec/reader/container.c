@@ -1,4 +1,4 @@
-/* Header, table of contents, CHAN, LODS, PAGI, in the order of section "Order of checks". */
+/* Header, table of contents, CHAN, LODS, PAGI, in the order of section 13.2. */
 #include "igs.h"
 
 #include <math.h>
@@ -121,7 +121,7 @@ static uint8_t *load_chunk(igs_file *file, const igs_chunk *c, uint64_t cap, int
 
 /* ---- tables ---- */
 
-/* Controls and characters that do not show: the table of section "Names". */
+/* Controls and characters that do not show: the table of section 5.2. */
 static int is_hidden(uint32_t code) {
     static const uint32_t ranges[][2] = {
         {0x0, 0x1F},        {0x7F, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x115F, 0x1160},   {0x17B4, 0x17B5},
@@ -387,7 +387,7 @@ static igs_set read_set(igs_file *file, uint32_t lod, uint32_t x0, uint32_t y0, 
     return set;
 }
 
-/* The same of a coarser set, whose pixels are `side` px wide: section "Coarser sets". */
+/* The same of a coarser set, whose pixels are `side` px wide: section 6.2. */
 static igs_set read_coarser(const igs_file *file, const igs_chunk *c, uint32_t lod, uint32_t x0, uint32_t y0, uint32_t x1, uint32_t y1) {
     igs_file *own = igs_alloc(1, sizeof *own);
     uint32_t scale_log2 = c->entry[7], side = 1u << scale_log2;

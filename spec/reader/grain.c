@@ -1,4 +1,4 @@
-/* Section "Grain", at the stored size, in binary64. */
+/* Section 3.10, at the stored size, in binary64. */
 #include "igs.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Section "Packed pages". */
+/* Section 8. */
 #include "igs.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Section "Rendering model", in binary64, and "From features to samples". */
+/* Section 3, in binary64. */
 #include "igs.h"
 
 #include <float.h>

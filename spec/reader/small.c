@@ -1,4 +1,4 @@
-/* Section "Small files". */
+/* Section 10. */
 #include "igs.h"
 
 #include <math.h>

@@ -330,7 +330,7 @@ def named(name: bytes, source: bytes) -> bytes:
 def edges_of_hidden() -> Iterator[str]:
     """First and last code point of each range that names must not have, and their neighbours, from the spec's table."""
     text = (ROOT / "spec" / "igs.md").read_text(encoding="utf-8")
-    table = text[text.index("### 5.1 Names") : text.index("### 5.3 ")]
+    table = text[text.index("### 5.2 Names") : text.index("### 5.3 ")]
     for cell in re.findall(r"^\| (U\+[^|]*) \|", table, re.MULTILINE):
         for part in cell.split(", "):
             codes = [int(code, 16) for code in re.findall(r"U\+([0-9A-F]+)", part)]

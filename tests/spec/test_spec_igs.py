@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coded_example import blended, decode, dump, example_file, written
 
 from gscodec import errors
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.container.writer import pack
+from gscodec.decoding.image import open_igs
 from gscodec.format.layout import (
     FIELD_WIDTH,
     GRAIN,
@@ -48,30 +50,30 @@ SPEC = Path(__file__).parents[2] / "spec"
 TEXT = (SPEC / "igs.md").read_text(encoding="utf-8")
 
 SECTIONS = {
-    "Header": HEADER,
-    "Table of contents": TOC_ENTRY,
-    "Channel groups": GROUP,
-    "Levels of detail": LOD_ROW,
-    "Pages": PAGE_ENTRY,
-    "Page tree": PAGE_TREE,
-    "Gaussian records": RECORD,
-    "Quantiser": QUANTISER,
-    "Token tables": TOKEN_TABLE,
-    "Record widths": RECORD_WIDTHS,
-    "Field widths": FIELD_WIDTH,
-    "Page heads": PAGE_HEAD,
-    "Page fields": PAGE_FIELD,
-    "Small files": SMALL_HEADER,
-    "Extras of small files": SMALL_EXTRA,
-    "Grain": GRAIN,
+    "4.2": HEADER,
+    "4.3": TOC_ENTRY,
+    "5.1": GROUP,
+    "6.1": LOD_ROW,
+    "6.3": PAGE_ENTRY,
+    "6.4": PAGE_TREE,
+    "7": RECORD,
+    "6.6": QUANTISER,
+    "9.1": TOKEN_TABLE,
+    "8.1": RECORD_WIDTHS,
+    "8.2": FIELD_WIDTH,
+    "8.3": PAGE_HEAD,
+    "8.4": PAGE_FIELD,
+    "10.1": SMALL_HEADER,
+    "10.2": SMALL_EXTRA,
+    "5.6": GRAIN,
 }
 
 
-def section(title: str) -> str:
-    """Text from a heading, whose number is left out of `title`, to the next of its rank or above."""
-    found = re.search(rf"^(#+) [\d.]+ {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.DOTALL | re.MULTILINE)
-    assert found, title
-    return found[2]
+def section(number: str) -> str:
+    """Text of a section, without its subsections."""
+    found = re.search(rf"^##+ {re.escape(number)}\.? [^\n]*\n(.*?)(?=^##|\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert found, number
+    return found[1]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -92,10 +94,10 @@ def number(text: str) -> float:
     return float(base) ** float(power) if power else float(base)
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_field_tables_are_the_code_s(title: str) -> None:
-    table: Table = SECTIONS[title]
-    head, *rows = tables(section(title))[0]
+@pytest.mark.parametrize("place", SECTIONS)
+def test_field_tables_are_the_code_s(place: str) -> None:
+    table: Table = SECTIONS[place]
+    head, *rows = tables(section(place))[0]
     assert head == ["Offset", "Size", "Type", "Name", "Meaning", "Valid range", "Error when not"]
     assert [(row[3], row[2]) for row in rows] == [(field.name, field.type) for field in table.fields]
     for row, field in zip(rows, table.fields, strict=True):
@@ -114,20 +116,20 @@ def test_field_tables_are_the_code_s(title: str) -> None:
 
 
 def test_sizes_in_the_text() -> None:
-    layout = section("The whole file")
+    layout = section("4.1")
     assert re.search(rf"header; +// +{HEADER.size} bytes", layout)
     assert re.search(rf"toc\[header.chunk_count\]; +// +{TOC_ENTRY.size} bytes each", layout)
-    assert f"{PAGE_ENTRY.size} P bytes" in section("Pages")
-    assert f"{SIZED_PAGE_ENTRY.size} P bytes" in section("Pages")
-    assert "10 + 2 C" in section("Gaussian records")
-    assert f"{PAGE_HEAD.size} + {PAGE_FIELD.size} (2 + C) + n R" in section("Packed pages")
-    assert "27 + L + 9 C + 2 T bytes" in section("Field widths")
+    assert f"{PAGE_ENTRY.size} P bytes" in section("6.3")
+    assert f"{SIZED_PAGE_ENTRY.size} P bytes" in section("6.3")
+    assert "10 + 2 C" in section("7")
+    assert f"{PAGE_HEAD.size} + {PAGE_FIELD.size} (2 + C) + n R" in section("8")
+    assert "27 + L + 9 C + 2 T bytes" in section("8.2")
     assert quan_bytes(3, (ChannelGroup("a", n_channels=4),)) == 27 + 3 + 9 * 4 + 2 * 16
-    small = section("Small files")
+    small = section("10.1")
     assert re.search(rf"header; +// +{SMALL_HEADER.size} bytes", small)
     assert f"each {SMALL_EXTRA.size} bytes and its data" in small
     assert record_size(5) == RECORD.size + 2 * 5 == 20
-    assert "4 L + 2 L (L + 1) bytes" in section("Levels of detail")
+    assert "4 L + 2 L (L + 1) bytes" in section("6.1")
     assert [lods_bytes(n) for n in (1, 2, 16)] == [4 * n + 2 * n * (n + 1) for n in (1, 2, 16)]
 
 
@@ -136,13 +138,13 @@ def test_header_class_has_the_fields_of_the_table() -> None:
 
 
 def test_signature() -> None:
-    written = re.search(r"`((?:[0-9A-F]{2} ){11}[0-9A-F]{2})`", section("Header"))
+    written = re.search(r"`((?:[0-9A-F]{2} ){11}[0-9A-F]{2})`", section("4.2"))
     assert written
     assert bytes.fromhex(written[1]) == SIGNATURE
 
 
 def test_chunks() -> None:
-    written = re.findall(r"^([A-Z_]{4})  (critical|ancillary) ", section("The whole file"), re.MULTILINE)
+    written = re.findall(r"^([A-Z_]{4})  (critical|ancillary) ", section("4.1"), re.MULTILINE)
     assert {name.encode(): kind == "critical" for name, kind in written} == KNOWN_CHUNKS
     assert [name.encode() for name, _ in written] == list(KNOWN_CHUNKS)
 
@@ -158,7 +160,7 @@ def test_chunks() -> None:
     ],
 )
 def test_enum_codes(field: str, kind: type[StrEnum]) -> None:
-    codes = tables(section("Channel groups"))[1]
+    codes = tables(section("5.1"))[1]
     row = next(row for row in codes if row[0] == field)
     assert [cell for cell in row[1:] if cell] == [member.value for member in kind]
     entry = next(entry for entry in GROUP.fields if entry.name == field)
@@ -167,7 +169,7 @@ def test_enum_codes(field: str, kind: type[StrEnum]) -> None:
 
 def test_limits() -> None:
     header = {field.name: field.high for field in HEADER.fields}
-    written = {row[0]: row[1] for row in tables(section("Limits"))[0][1:]}
+    written = {row[0]: row[1] for row in tables(section("12"))[0][1:]}
 
     def leading(name: str) -> float:
         return number(written[name].split()[0].rstrip(",").replace(",", ""))
@@ -187,7 +189,7 @@ def test_limits() -> None:
 
 
 def test_errors_are_classes() -> None:
-    named = [row[0].strip("`") for row in tables(section("Errors"))[0][1:]]
+    named = [row[0].strip("`") for row in tables(section("13.1"))[0][1:]]
     mentioned = set(re.findall(r"`([A-Z]\w+[a-z]\w*)`", TEXT))
     assert mentioned <= set(named)
     for name in named:
@@ -254,9 +256,42 @@ def test_the_example_is_what_the_writer_writes() -> None:
 
 def test_the_example_s_map_is_right() -> None:
     reader = IgsReader(example())
-    text = section("Example")
+    text = section("17.1")
     assert f"file_size {reader.file_size}" in text
     assert f"data_offset {reader.header.data_offset:#x}" in text
     for chunk in reader.chunks:
         line = f"| {chunk.offset:03x} - {chunk.offset + chunk.stored_size - 1:03x} | {chunk.label}:"
         assert line in text
+
+
+def coded_example_bytes() -> bytes:
+    """The bytes of the annotated dump."""
+    dump = re.search(r"```annotated\n(.*?)```", TEXT, re.DOTALL)
+    assert dump
+    data = bytearray()
+    for line in dump[1].splitlines():
+        if found := re.match(r"([0-9a-f]{3})  ((?:[0-9a-f]{2} ?)+)", line):
+            assert int(found[1], 16) == len(data)
+            data += bytes.fromhex(found[2])
+    return bytes(data)
+
+
+def test_the_coded_example_is_what_its_script_writes() -> None:
+    assert written(TEXT) == TEXT
+
+
+def test_the_coded_example_decodes_to_what_it_says() -> None:
+    data = coded_example_bytes()
+    assert data == example_file()
+    assert validate(data) == []
+    _, values, tables = dump(data)
+    listed = np.array(decode(values, tables).gaussians)
+    with open_igs(data, device="reference") as image:
+        gaussians = IgsReader(data).read(0)
+        np.testing.assert_array_equal(gaussians.means, listed[:, :2])
+        np.testing.assert_array_equal(gaussians.inv_scales, listed[:, 2:4])
+        np.testing.assert_array_equal(gaussians.rotations, listed[:, 4])
+        np.testing.assert_array_equal(gaussians.features[:, 0], listed[:, 5])
+        (value,) = image.sample(np.array([[12.5, 6.5]]))[0]
+        assert abs(value - blended([tuple(row) for row in listed.tolist()], 12.5, 6.5)) < 1e-6
+        assert f"the feature {value:.6f}, and the code {image.render(dtype=np.uint8)[6, 12, 0]}." in TEXT

@@ -1,5 +1,5 @@
 // Scales, rotations and the steps of means from the integers of a quantised Gaussian: profiles/lattice.py for one of
-// them, in the same integers (spec/igs.md, "Quantised Gaussians"). Profiles `coded` and `packed` share it.
+// them, in the same integers (spec/igs.md, section 6.7). Profiles `coded` and `packed` share it.
 #pragma once
 #include <algorithm>
 #include <array>

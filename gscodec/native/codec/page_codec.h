@@ -1,4 +1,4 @@
-// Pages of profile `coded`: integers of quantised Gaussians <-> bytes (spec/igs.md, "Coded pages"). Mirrors
+// Pages of profile `coded`: integers of quantised Gaussians <-> bytes (spec/igs.md, section 9). Mirrors
 // profiles/lattice.py, which says what the integers mean; tests hold both to a coder in plain Python.
 #pragma once
 #include <cstdint>

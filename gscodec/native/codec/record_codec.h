@@ -1,4 +1,4 @@
-// Pages of profile `packed` to Gaussians (spec/igs.md, "Packed pages"). What profiles/packed.py writes, tests hold to a
+// Pages of profile `packed` to Gaussians (spec/igs.md, section 8). What profiles/packed.py writes, tests hold to a
 // decoder in plain Python.
 #pragma once
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Tile lists: which Gaussians' support ellipses meet which tiles (spec/igs.md, "Tiles"), in float64.
+// Tile lists: which Gaussians' support ellipses meet which tiles (spec/igs.md, section 3.4), in float64.
 #pragma once
 #include <cstdint>
 #include <vector>

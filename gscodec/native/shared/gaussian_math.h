@@ -1,4 +1,4 @@
-// Formulas of the rendering model, written once for every compiled engine (spec/igs.md, "Gaussians" and "Tiles").
+// Formulas of the rendering model, written once for every compiled engine (spec/igs.md, sections 3.2 and 3.4).
 // No includes: NVRTC compiles this text as it stands. The oracle, render/reference.py, judges what comes out.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Film grain of a pixel (spec/igs.md, "Grain"), for the engines: the hash, the noise made of it, and what it adds.
+// Film grain of a pixel (spec/igs.md, section 3.10), for the engines: the hash, the noise made of it, and what it adds.
 // No includes: NVRTC compiles this text as it stands.
 #pragma once
 
