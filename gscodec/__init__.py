@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gscodec.container.validate import Issue, validate
     from gscodec.decoding.image import IgsImage
     from gscodec.decoding.image import open_igs as open  # noqa: A004  # named like gzip.open
+    from gscodec.decoding.progressive import ProgressiveImage, ProgressivePicture, progressive
     from gscodec.decoding.to_files import Decoded, decode
     from gscodec.encoding.api import EncodeResult, Progress, encode
     from gscodec.encoding.settings import EncodeSettings
@@ -41,12 +42,15 @@ __all__ = [
     "Issue",
     "Limits",
     "Progress",
+    "ProgressiveImage",
+    "ProgressivePicture",
     "__version__",
     "decode",
     "encode",
     "export",
     "info",
     "open",
+    "progressive",
     "validate",
 ]
 
@@ -62,11 +66,14 @@ _HOMES = {
     "Issue": ("gscodec.container.validate", "Issue"),
     "Limits": ("gscodec.model.limits", "Limits"),
     "Progress": ("gscodec.encoding.api", "Progress"),
+    "ProgressiveImage": ("gscodec.decoding.progressive", "ProgressiveImage"),
+    "ProgressivePicture": ("gscodec.decoding.progressive", "ProgressivePicture"),
     "decode": ("gscodec.decoding.to_files", "decode"),
     "encode": ("gscodec.encoding.api", "encode"),
     "export": ("gscodec.exporting", "export"),
     "info": ("gscodec.container.describe", "info"),
     "open": ("gscodec.decoding", "open_igs"),
+    "progressive": ("gscodec.decoding.progressive", "progressive"),
     "validate": ("gscodec.container.validate", "validate"),
 }
 

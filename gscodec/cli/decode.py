@@ -1,7 +1,10 @@
 """`gscodec decode`: decodes an `.igs` file, or a part of it, to a picture."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,7 +14,11 @@ from gscodec.cli._lods import LAST_LOD, chosen_lod
 from gscodec.cli._paths import igs_source
 from gscodec.cli._values import Dimensions, Region, parse_byte_size, parse_dimensions, parse_region
 from gscodec.errors import InvalidArgument
-from gscodec.material.outputs import display_name
+from gscodec.material.outputs import display_name, is_url
+
+if TYPE_CHECKING:
+    from gscodec.decoding.image import IgsImage
+    from gscodec.decoding.to_files import DecodeOptions
 
 
 def command(
@@ -71,6 +78,21 @@ def command(
             "--format", metavar="NAME", help="File type: png, webp, tiff ... Default: from OUT's suffix, or png."
         ),
     ] = None,
+    available: Annotated[
+        bool,
+        typer.Option(
+            "--available",
+            help="Of a truncated file, show each tile of 16x16 px at the finest level that has arrived there. Default: "
+            "the finest level that is complete.",
+        ),
+    ] = False,
+    progressive: Annotated[
+        bool,
+        typer.Option(
+            "--progressive",
+            help="While IN arrives, write a picture whenever it shows more: OUT.001.png, OUT.002.png and so on.",
+        ),
+    ] = False,
     grain: Annotated[bool, typer.Option(help="Add the grain that IN describes, if it does.")] = True,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
@@ -101,29 +123,66 @@ def command(
     if mips and any(value is not None for value in (size, scale, region, max_bytes, max_gaussians)):
         raise InvalidArgument("--mips makes mips of the whole picture: give no size, region or bound")
 
-    from gscodec.decoding.image import open_igs
     from gscodec.decoding.to_files import DecodeOptions, decode_to_files
 
-    limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
-    opened = open_igs(igs_source(source), device=device, threads=threads, count_work=stats, limits=limits, grain=grain)
-    with opened as image:
-        if scale is not None:
-            height, width = image.shape[:2] if region is None else (region.height, region.width)
-            size = Dimensions(max(1, round(height * scale)), max(1, round(width * scale)))
-        options = DecodeOptions(
-            only=None if only is None else [name.strip() for name in only.split(",") if name.strip()],
-            lod=chosen_lod(lod, image, display_name(source)),
-            region=region,
-            size=size,
-            max_bytes=max_bytes,
-            max_gaussians=max_gaussians,
-            mips=mips,
-            format=format_name,
-            bits=None if bits is None else int(bits),
-            overwrite=overwrite,
-        )
-        decode_to_files(image, source, output, options, _console.say, _console.refuse_terminal)
+    options = DecodeOptions(
+        only=None if only is None else [name.strip() for name in only.split(",") if name.strip()],
+        lod=lod,
+        region=region,
+        size=size,
+        max_bytes=max_bytes,
+        max_gaussians=max_gaussians,
+        mips=mips,
+        format=format_name,
+        bits=None if bits is None else int(bits),
+        overwrite=overwrite,
+        available=available or progressive,
+    )
+    how: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "limits": limits_of(max_pixels, max_memory, max_candidates, timeout),
+        "grain": grain,
+    }
+
+    def sized(image: "IgsImage") -> DecodeOptions:
+        if scale is None:
+            return options
+        height, width = image.shape[:2] if region is None else (region.height, region.width)
+        return replace(options, size=(max(1, round(height * scale)), max(1, round(width * scale))))
+
+    if progressive:
+        if output is None or output == _console.STREAM:
+            raise InvalidArgument("--progressive writes several pictures: name OUT")
+        _write_arriving(source, Path(output), sized, how | {"region": region})
+        return
+    from gscodec.decoding.image import open_igs
+
+    with open_igs(igs_source(source), count_work=stats, **how) as image:
+        level = lod if available else chosen_lod(lod, image, display_name(source))
+        chosen = replace(sized(image), lod=level)
+        decode_to_files(image, source, output, chosen, _console.say, _console.refuse_terminal)
         if stats:
             from gscodec.cli._stats import say_stats
 
             say_stats(image.stats)
+
+
+def _write_arriving(
+    source: str, output: Path, options: "Callable[[IgsImage], DecodeOptions]", how: dict[str, Any]
+) -> None:
+    """Write a numbered picture, or folder of maps, whenever a file that is arriving shows more.
+
+    Args:
+        options: of an open file. how: arguments of `arrivals`.
+    """
+    from gscodec.decoding.progressive import arrivals
+    from gscodec.decoding.to_files import decode_to_files
+    from gscodec.io.streams import open_stdin
+
+    opened = open_stdin() if source == _console.STREAM else source if is_url(source) else Path(source)
+    for number, (image, n_bytes) in enumerate(arrivals(opened, **how), 1):
+        chosen = options(image)
+        path = output.with_name(f"{output.stem}.{number:03d}{output.suffix}")
+        decode_to_files(image, source, str(path), chosen, _console.say)
+        _console.say(f"{path}: {n_bytes} of {image.stats.file_bytes} bytes")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
 from gscodec.decoding.arrived import ArrivedStore
-from gscodec.decoding.automatic import Bounds, Region
+from gscodec.decoding.automatic import Bounds, Region, lod_for_size
 from gscodec.decoding.mips import meanings_of, mip_levels
 from gscodec.decoding.one_off import stays_on_cpu
 from gscodec.decoding.paint_request import Output, Request, output_for
@@ -102,12 +102,13 @@ class IgsImage:
         count_work: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         grain: bool = True,
+        name: str | None = None,
     ) -> None:
-        self._opening = (source, device, threads, count_work, limits, grain)
+        self._opening = (source, device, threads, count_work, limits, grain, name)
         self._wants_grain = grain
         self._limits = limits
         own = None if isinstance(device, str) else device.threads  # an engine has its own thread count
-        self._reader = IgsReader(source, limits=limits, threads=threads or own)
+        self._reader = IgsReader(source, name, limits, threads=threads or own)
         try:
             backend, spare = self._engine(device, threads)
         except BaseException:
@@ -144,11 +145,11 @@ class IgsImage:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source, device, threads, count_work, limits, grain = self._opening
+        source, device, threads, count_work, limits, grain, name = self._opening
         if not isinstance(source, str | bytes | os.PathLike) or not isinstance(device, str):
             raise TypeError(f"{self.name}: cannot be pickled; open it by path, URL or bytes, and its device by name")
         again = functools.partial(
-            IgsImage, device=device, threads=threads, count_work=count_work, limits=limits, grain=grain
+            IgsImage, device=device, threads=threads, count_work=count_work, limits=limits, grain=grain, name=name
         )
         return again, (source,)
 
@@ -182,6 +183,17 @@ class IgsImage:
     def available_lods(self) -> tuple[int, ...]:
         """Levels of detail that can be decoded, finest first: all, unless the file is truncated."""
         return self._reader.available_lods
+
+    def prefix_size(self, lod: int) -> int:
+        """Bytes from the start of the file that suffice for a level of detail.
+
+        Of a file that is still arriving, without the tables of that level, it is the number for all levels of its set.
+
+        Raises:
+            InvalidArgument: there is no such LOD.
+        """
+        self._check_open()
+        return self._reader.prefix_size(lod)
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
@@ -283,8 +295,8 @@ class IgsImage:
             max_bytes: if lod is None, maximum number of bytes from the start of the file that the level may need.
             max_gaussians: if lod is None, maximum number of Gaussians of the level.
             available: of a truncated file, such as one that is still arriving, show each tile of 16 x 16 px at the
-                finest level that has arrived there, and the background where none has. Not with `lod` or bounds, and
-                computed on the CPU.
+                finest level that has arrived there, and the background where none has. A result so small that a
+                complete level suffices is made of it. Not with `lod` or bounds, and computed on the CPU.
             dtype: uint8 or uint16, over their full range, or float32: the unclamped blend, with float groups in the
                 source's units. None means the source's type: uint8 up to 8 bits, else uint16 or float32; depths other
                 than 8 and 16 then use only the values of that depth (`gscodec.image.to_native`).
@@ -309,7 +321,7 @@ class IgsImage:
         shown = (part[3], part[2]) if size is None else checked_size(size)
         if available and not (lod is None and not bounds.any and isinstance(out, np.ndarray | None)):
             raise InvalidArgument(f"{self.name}: `available` chooses the level of each tile itself, on the CPU")
-        if available and 0 not in self._reader.available_lods:
+        if available and 0 not in self._reader.available_lods and not self._suffices(part, shown):
             by_caller = region is not None or size is not None
             self._planner.check_cost([(part, shown, False)], by_caller=by_caller)
             return self._render(0, part, shown, dtype, thumbnail=False, out=out, store=self._arrived_store)
@@ -351,6 +363,12 @@ class IgsImage:
         """
         self._check_open()
         return self._reader.arrived_lods(tiles_of(checked_region(region, self._reader.grid, self.name)))
+
+    def _suffices(self, part: Region, shown: tuple[int, int]) -> bool:
+        """Whether a level that is complete has as much detail as a result of that size would get of the whole file."""
+        reader = self._reader
+        known = [lod for number in range(reader.n_sets) if reader.has_tables(number) for lod in reader.lods_of(number)]
+        return bool(known) and lod_for_size(reader, known, part, shown) in reader.available_lods
 
     def _budget(self) -> WorkBudget:
         return WorkBudget(self._limits, self.name)
@@ -442,6 +460,7 @@ class IgsImage:
         max_bytes: int | None = None,
         max_gaussians: int | None = None,
         dtype: npt.DTypeLike | None = None,
+        available: bool = False,
     ) -> dict[str, Restored]:
         """Pictures of the source files by file name, each at its own size, depth and number of channels.
 
@@ -450,23 +469,28 @@ class IgsImage:
             lod, region, size: as in `render`; an explicit region or size applies to all pictures. At their own sizes,
                 lod None means the finest in the file, and pictures with at most a sixteenth of the stored sides are
                 computed from the means of 4 x 4 points per pixel.
-            max_bytes, max_gaussians: as in `render`.
+            max_bytes, max_gaussians, available: as in `render`.
             dtype: uint8 or uint16, replacing the own type of integer pictures.
 
         Raises:
             InvalidArgument: a name matches nothing.
             GsCodecError: as `render`.
         """
-        sources, bounds = self._source_files(), _bounds(lod, max_bytes, max_gaussians)
+        bounds = _bounds(lod, max_bytes, max_gaussians)
+        if available and not (lod is None and not bounds.any):
+            raise InvalidArgument(f"{self.name}: `available` chooses the level of each tile itself")
+        partly = available and 0 not in self._reader.available_lods
+        lod, store = (0, self._arrived_store) if partly else (lod, None)
+        sources = self._source_files(store)
         sources.select(only)
         part = checked_region(region, self._reader.grid, self.name)
         shown = None if size is None else checked_size(size)
         own_sizes = region is None and size is None
         return sources.render(only, lod, part, shown, bounds, dtype, own_sizes=own_sizes)
 
-    def _source_files(self) -> SourceFiles:
+    def _source_files(self, store: SceneStore | None = None) -> SourceFiles:
         def render(level: int, part: Region, shown: tuple[int, int], thumbnail: bool) -> Float32Array:
-            return self._render(level, part, shown, np.float32, thumbnail=thumbnail)
+            return self._render(level, part, shown, np.float32, thumbnail=thumbnail, store=store)
 
         return SourceFiles(self.name, self.files, self.groups, self.icc, self._planner, render)
 

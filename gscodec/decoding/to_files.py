@@ -77,12 +77,15 @@ class DecodeOptions:
     format: str | None = None
     bits: int | None = None
     overwrite: bool = False
+    available: bool = False
 
     def __post_init__(self) -> None:
         if self.bits not in {None, *BITS}:
             raise InvalidArgument(f"pictures have {', '.join(map(str, BITS))} bits per sample, not {self.bits}")
         if self.mips and (self.is_bounded or self.region is not None or self.size is not None):
             raise InvalidArgument("mips are made of the whole picture: give no size, region or bound")
+        if self.available and (self.mips or self.is_bounded or self.lod is not None):
+            raise InvalidArgument("what has arrived is shown at a level for each tile: give no level, bound or mips")
 
     @property
     def is_bounded(self) -> bool:
@@ -95,7 +98,7 @@ class DecodeOptions:
         if self.mips:
             return {"lod": self.lod}
         bounds = {"max_bytes": self.max_bytes, "max_gaussians": self.max_gaussians}
-        return {"lod": self.lod, "region": self.region, "size": self.size, **bounds}
+        return {"lod": self.lod, "region": self.region, "size": self.size, **bounds, "available": self.available}
 
 
 def decode(
@@ -114,6 +117,7 @@ def decode(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
+    available: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     grain: bool = True,
 ) -> list[Decoded]:
@@ -134,6 +138,7 @@ def decode(
         bits: 8, 16 or 32 bits per sample; 16 and 32 are floats for float files. None means the file's own depth.
         device, threads, limits, grain: as in `gscodec.open`.
         overwrite: replace existing files, but never the source of the file unless `output` names it.
+        available: of a truncated file, show each tile at the finest level that has arrived there.
 
     Returns:
         Files written, level by level, in the order of the file's maps.
@@ -144,7 +149,7 @@ def decode(
         FileAccessError: a path cannot be written.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
-    options = DecodeOptions(only, lod, region, size, max_bytes, max_gaussians, mips, format, bits, overwrite)
+    options = DecodeOptions(only, lod, region, size, max_bytes, max_gaussians, mips, format, bits, overwrite, available)
     name = None if isinstance(source, bytes) else os.fspath(source)
     with open_igs(source, device=device, threads=threads, limits=limits, grain=grain) as image:
         return decode_to_files(image, name, None if output is None else os.fspath(output), options)
@@ -224,7 +229,7 @@ def _write_picture(targets: "_Targets") -> Iterator[Decoded]:
     image, options, entry = targets.image, targets.options, targets.image.files[0]
     path, suffix = targets.picture(entry)
     place = options.region, options.size
-    may_stream = path is not None and not options.mips and not options.is_bounded
+    may_stream = path is not None and not (options.mips or options.is_bounded or options.available)
     if path is not None and may_stream and is_streamed(image, path, options.format, options.bits, *place):
         height, width = stream_picture(image, path, options.bits, options.lod, *place, options.overwrite)
         yield Decoded(path, entry.name, 0, width, height)

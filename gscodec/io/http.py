@@ -7,7 +7,7 @@ the file's size, so that sampling one point of a large file would need a dozen r
 import asyncio
 import os
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -109,6 +109,56 @@ class HttpFetcher:
             received[span[0]] = data
         return [received.get(offset, b"")[:n_bytes] for offset, n_bytes in ranges]
 
+    def stream(self) -> Iterator[bytes]:
+        """Yields pieces of the whole file as they arrive, in one request that ends when the iterator is closed.
+
+        Raises:
+            FileAccessError: the server sent an error, or is slower than the pace allows.
+        """
+        with access_errors(self._name):
+            system = self._open()
+            self.n_requests += 1
+            response = self._timed(system, self._begin(system))
+            try:
+                if response.status != 200:
+                    raise FileAccessError(f"{self._name}: the server answered with status {response.status}")
+                while piece := self._timed(system, response.content.readany()):
+                    self.pace.receive(len(piece))
+                    yield piece
+            finally:
+                system.loop.call_soon_threadsafe(response.close)
+
+    async def _begin(self, system: Any) -> Any:
+        """The response to a request for the whole file; its body is still to be read."""
+        session = await system.set_session()
+        options, headers = self._options(system)
+        return await session.get(system.encode_url(self._url), headers=headers, **options)
+
+    def _timed(self, system: Any, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of a coroutine, within the time that the pace leaves."""
+
+        async def within() -> _T:
+            async with asyncio.timeout(max(self.pace.left, 0.0)):
+                return await work
+
+        with self.pace.running():
+            try:
+                return _run(system, within())
+            except TimeoutError as fault:
+                if self.pace.left <= 0:
+                    raise self.pace.fault() from fault
+                raise FileAccessError(f"{self._name}: the server sent nothing for {_STALL_S} s; try again") from fault
+
+    def _options(self, system: Any) -> tuple[dict[str, Any], dict[str, str]]:
+        """Options of a request, and its headers without a range."""
+        import aiohttp
+
+        options = dict(system.kwargs)
+        headers = dict(options.pop("headers", {}))
+        headers["Accept-Encoding"] = "identity"
+        options.setdefault("timeout", aiohttp.ClientTimeout(total=None, sock_connect=_STALL_S, sock_read=_STALL_S))
+        return options, headers
+
     def _ask(self, groups: list[list[tuple[int, int]]]) -> list[Response]:
         """Responses to concurrent requests, one per group of ranges."""
         if not groups:
@@ -136,13 +186,8 @@ class HttpFetcher:
         return answers
 
     async def _get(self, system: Any, session: Any, group: Ranges, turn: asyncio.Semaphore) -> Response:
-        import aiohttp
-
-        options = dict(system.kwargs)
-        headers = dict(options.pop("headers", {}))
+        options, headers = self._options(system)
         headers["Range"] = "bytes=" + ",".join(f"{offset}-{offset + n_bytes - 1}" for offset, n_bytes in group)
-        headers["Accept-Encoding"] = "identity"
-        options.setdefault("timeout", aiohttp.ClientTimeout(total=None, sock_connect=_STALL_S, sock_read=_STALL_S))
         url = system.encode_url(self._url)
         async with (
             turn,

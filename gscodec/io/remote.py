@@ -49,6 +49,15 @@ class Pace:
         """Stop the time of a read."""
         self._spent += time.monotonic() - self._began
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Context of a read, whose time counts."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
     def receive(self, n_bytes: int) -> None:
         """Count received bytes."""
         self._received += n_bytes
@@ -99,7 +108,7 @@ class RemoteSource:
         self._lock = Lock()
         self._held: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._held_bytes = 0
-        with self._in_time():
+        with fetcher.pace.running():
             self._head, self.size = fetcher.first(PREFETCH_BYTES)
         self.traffic = Traffic(len(self._head), fetcher.n_requests)
 
@@ -132,15 +141,6 @@ class RemoteSource:
         """Start a new request, which has its own time limit."""
         self._fetcher.pace.restart()
 
-    @contextmanager
-    def _in_time(self) -> Iterator[None]:
-        pace = self._fetcher.pace
-        pace.begin()
-        try:
-            yield
-        finally:
-            pace.end()
-
     def close(self) -> None:
         """Release the cache. Connections belong to fsspec, which shares them among files."""
         with self._lock:
@@ -168,7 +168,7 @@ class RemoteSource:
     def _fetch(self, spans: Ranges) -> dict[tuple[int, int], bytes]:
         joined = coalesce(spans, self._fetcher.gap_bytes, close_gaps=self._fetcher.few_requests)
         before = self._fetcher.n_requests
-        with self._in_time():
+        with self._fetcher.pace.running():
             parts = self._fetcher.fetch(joined)
         self.traffic.add(sum(len(part) for part in parts), self._fetcher.n_requests - before)
         received, at = {}, 0
