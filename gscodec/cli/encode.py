@@ -17,7 +17,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.format.profile_table import PROFILE_NAMES
 from gscodec.material.outputs import display_name
 from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, TuneName
-from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS, MAX_STRENGTH
+from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_HALVES, MAX_LODS, MAX_STRENGTH
 
 if TYPE_CHECKING:
     from gscodec.model.channels import ChannelGroup
@@ -104,11 +104,22 @@ def command(
             min=1,
             max=MAX_LODS,
             metavar="N",
-            help="Number of levels of detail; 1 is none. Up to three are prefixes of the finest set of Gaussians, the "
-            "others are coarser sets, each a sixteenth of the bytes of the next, made of a quarter of the sides. "
-            f"Default: {DEFAULT_LODS}, more in files above 16 KiB, fewer below 2 KiB, 1 in preset paper.",
+            help="Number of levels of detail; 1 is none. All but the whole and --halves are sets of their own: the "
+            "first has a ninety-sixth of the bytes and is made of the picture at an eighth of its sides, each next one "
+            f"has a quarter of the bytes and half of the sides. Default: {DEFAULT_LODS}, more in files above 1.5 MiB, "
+            "2 below 8 KiB, 1 up to 2 KiB and in preset paper.",
         ),
     ] = None,
+    halves: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAX_HALVES,
+            metavar="N",
+            help="Levels of detail between the whole and the others: each shows half of the Gaussians of the next "
+            "finer one. A half costs the whole about 0.2 dB.",
+        ),
+    ] = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
     ] = None,

@@ -1,7 +1,8 @@
 """The levels of detail of a file: nested generations of its finest set, and coarser sets made of smaller pictures.
 
 A coarser set is encoded as a file of its own of the picture averaged over squares, of a share of the bytes. So each is
-as good as a file of its size, and the finest set pays for the bytes alone (benchmarks/notes/levels.md).
+as good as a file of its size, and the finest set pays for the bytes alone. Nested generations cost it more, and are
+there on request (benchmarks/notes/levels.md).
 """
 
 import time
@@ -12,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from gscodec.container.rewrite import CoarserSet, coarser_set, is_one_piece
+from gscodec.container.small import layout_of
 from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded
 from gscodec.format.profile_table import MAX_SMALL_BYTES
@@ -22,26 +24,44 @@ from gscodec.image.stack import ImageStack
 from gscodec.model.constants import LARGE_PIXELS
 from gscodec.model.gaussians import Grid
 
-SET_RATIO: Final = 16
-"""Bytes of a set, or of the file, for each byte of the next coarser set."""
+SMALLER: Final = 96
+"""Bytes of a file for each byte of its first coarser set, whose pixels are 64 px large."""
 
-SIDE_LOG2: Final = 2
-"""Binary logarithm of the ratio of the sides of the pixels of neighbouring sets: as many bytes per pixel in each."""
+SET_RATIO: Final = 4
+"""Bytes, and pixels, of a coarser set for each of the next one: as many bytes per pixel in each."""
 
-GENERATIONS: Final = 3
-"""Most levels of the finest set: the whole, a half and a quarter of its Gaussians."""
+SIDE_LOG2: Final = 3
+"""Binary logarithm of the side of the pixels of the first coarser set, px; of the next ones one more each."""
+
+LEVELS_SHARE: Final = SET_RATIO / (SET_RATIO - 1) / SMALLER
+"""Share of the bytes of a large file that its coarser sets take."""
+
+ALONE_RATIO: Final = 48
+ALONE_BYTES: Final = 256
+"""A coarser set that is the only one of a file has one of ALONE_RATIO bytes, but ALONE_BYTES at most, or its share."""
+
+N_SETS: Final = 3
+"""Coarser sets, at least, of files of FOUR_LEVELS bytes and more, where the number of levels is open."""
+
+FOUR_LEVELS: Final = 8192
+"""Bytes of a file from which LOD 3 is there. Three coarser sets take 4 % of them, of smaller files more."""
 
 PLACEHOLDER_BYTES: Final = 1024
 """Bytes of the coarsest set, at most, where the number of levels is open."""
 
-MOST_SETS: Final = 5
+COARSEST_RATIO: Final = 112
+COARSEST_BYTES: Final = 112
+"""The coarsest of several sets has one of COARSEST_RATIO bytes, but COARSEST_BYTES at most, or its share."""
+
+MOST_SETS: Final = 8
 """Most coarser sets: the pixels of the last are 1024 px wide."""
 
-LEAST_BYTES: Final = 160
-"""Bytes of a coarser set, at least, but no more than an eighth of the file: some twenty Gaussians beside its header."""
+LEAST_GAUSSIANS: Final = 5
+HEAD_BYTES: Final = 33
+"""Gaussians of a coarser set, at least, and its bytes besides those and its quantiser steps."""
 
-TIME_SHARE: Final = 0.08
-"""Share of a time budget for each coarser set."""
+TIME_SHARE: Final = 0.03
+"""Share of a time budget for each coarser set that takes long."""
 
 
 @dataclass(frozen=True)
@@ -52,24 +72,29 @@ class Ladder:
     n_coarser: int
 
     @staticmethod
-    def of(n_lods: int) -> "Ladder":
-        """The default ladder of n_lods levels: one coarser set from two levels on, several from five on."""
-        n_coarser = min(MOST_SETS, n_lods - 1, max(1, n_lods - GENERATIONS))
+    def of(n_lods: int, halves: int = 0) -> "Ladder":
+        """The ladder of n_lods levels, of which `halves` are nested in the finest set, or more where sets run out."""
+        n_coarser = min(MOST_SETS, n_lods - 1 - min(halves, n_lods - 1))
         return Ladder(n_lods - n_coarser, n_coarser)
 
     @staticmethod
-    def for_bytes(n_bytes: int) -> "Ladder":
+    def for_bytes(n_bytes: int, halves: int = 0) -> "Ladder":
         """The default ladder of a file of that size: the coarsest set is a placeholder."""
-        n_coarser = 1
-        while n_bytes // SET_RATIO**n_coarser > PLACEHOLDER_BYTES and n_coarser < MOST_SETS:
+        n_coarser = N_SETS if n_bytes >= FOUR_LEVELS else 1
+        while n_bytes // (SMALLER * SET_RATIO ** (n_coarser - 1)) > PLACEHOLDER_BYTES and n_coarser < MOST_SETS:
             n_coarser += 1
-        return Ladder(GENERATIONS, n_coarser)
+        return Ladder(1 + halves, n_coarser)
 
 
-def share_of(n_bytes: int, number: int) -> int:
-    """Bytes of the chunk of coarser set `number`, from 1, and of its entry in the table of contents."""
-    share: int = n_bytes // SET_RATIO**number
-    return max(min(LEAST_BYTES, n_bytes // 8), share)
+def shares_of(n_bytes: int, n_coarser: int, n_channels: int = 3) -> list[int]:
+    """Bytes of the chunks of coarser sets of a file of n_bytes, the finest first."""
+    least = HEAD_BYTES + n_channels + LEAST_GAUSSIANS * (28 + 4 * n_channels) // 8
+    first = max(least, n_bytes // SMALLER)
+    if n_coarser == 1:
+        return [max(first, min(n_bytes // ALONE_RATIO, ALONE_BYTES))]
+    share: int = n_bytes // (SMALLER * SET_RATIO ** (n_coarser - 1))
+    last = min(first, max(least, share, min(n_bytes // COARSEST_RATIO, COARSEST_BYTES)))
+    return [round(first * (last / first) ** (number / (n_coarser - 1))) for number in range(n_coarser)]
 
 
 def encode_coarser(
@@ -82,12 +107,12 @@ def encode_coarser(
         encode: makes the file of a job that has at most a number of bytes.
     """
     sets: list[CoarserSet] = []
-    for number in range(1, n_coarser + 1):
-        side_log2 = SIDE_LOG2 * number
-        share = share_of(n_bytes, number)
+    if not n_coarser:
+        return ()
+    for number, share in enumerate(shares_of(n_bytes, n_coarser, len(job.grid.background))):
+        side_log2 = SIDE_LOG2 + number
         reduced = _reduced(job, 1 << side_log2, is_timed=share > MAX_SMALL_BYTES)
-        channels = len(pack_channels(reduced.groups, reduced.grid.background))
-        file = encode(reduced, share + channels)  # which the file has, and its set has not
+        file = encode(reduced, share + _channel_bytes(reduced, share))
         sets.insert(0, coarser_set(file.data, side_log2))
     return tuple(sets)
 
@@ -95,6 +120,13 @@ def encode_coarser(
 def may_have_sets(data: bytes) -> bool:
     """Whether a file can have coarser sets."""
     return not is_one_piece(data)
+
+
+def _channel_bytes(job: Job, share: int) -> int:
+    """Bytes of the channel groups in the file of a set, which the set leaves out; few files of `small` have any."""
+    if share <= MAX_SMALL_BYTES and layout_of(job.groups):
+        return 0
+    return len(pack_channels(job.groups, job.grid.background))
 
 
 def _reduced(job: Job, side: int, *, is_timed: bool) -> Job:
@@ -120,7 +152,7 @@ def _reduced(job: Job, side: int, *, is_timed: bool) -> Job:
         settings = settings.changed({"time_budget": max(0.01, TIME_SHARE * (job.deadline - now))})
     return Job(
         stack=stack,
-        grid=Grid(height, width, background, job.grid.top_k, job.grid.support_q),
+        grid=Grid(height, width, background, job.grid.top_k, job.grid.support_q, side.bit_length() - 1),
         settings=settings,
         rasterizer=job.rasterizer,
         started=now,

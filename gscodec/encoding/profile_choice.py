@@ -34,5 +34,6 @@ def profile_for_size(settings: "EncodeSettings", height: int, width: int) -> str
 
 def tiny_profile(settings: "EncodeSettings", height: int, width: int) -> str | None:
     """The profile for files of up to TINY_BYTES; None if the settings name another or it cannot store the size."""
-    is_free = settings.profile is None and settings.lods in {None, 1} and settings.preset != "paper"
+    is_free = settings.profile is None and settings.lods in {None, 1} and not settings.halves
+    is_free = is_free and settings.preset != "paper"
     return SMALL.name if is_free and not BY_NAME[SMALL.name].size_fault(height, width) else None

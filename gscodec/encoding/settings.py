@@ -26,7 +26,7 @@ from gscodec.model.choices import (
     PRESET_NAMES,
     TUNE_NAMES,
 )
-from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_LODS
+from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_HALVES, MAX_LODS
 
 TARGETS: Final = ("bpp", "bppc", "size", "gaussians", "psnr", "quality")
 """Names of the target settings; an encode has at most one of them, none is DEFAULT_QUALITY."""
@@ -51,6 +51,7 @@ class EncodeOptions(TypedDict, total=False):
     record_bytes: int | None
     weights: Mapping[str, float] | tuple[tuple[str, float], ...] | None
     lods: int | None
+    halves: int
     steps: int | None
     seed: int
     block: int | None
@@ -90,11 +91,13 @@ class EncodeSettings:
         record_bytes: bytes per record of profile `packed`; None means 6 for RGB, and about 5 bits more or less per
             additional or missing channel.
         weights: weight of each map's errors relative to the others, 0.01 to 100, by map name or role. Stored as pairs.
-        lods: number of levels of detail, 1 for none. Up to three are the whole, a half and a quarter of the finest set
-            of Gaussians; the others are coarser sets, each with a sixteenth of the bytes of the next finer one, made of
-            the picture at a quarter of its sides: two levels are the whole and a coarser set. None means four, more if
-            the coarsest is then above 1024 bytes; 1 for preset `paper`. Files of up to 2048 bytes have one set, by
-            default of one level, or of one per 512 bytes where they may not have profile `small`.
+        lods: number of levels of detail, 1 for none: the whole, `halves`, and coarser sets. The first of these has a
+            ninety-sixth of the bytes, each next one a quarter of the bytes of the one before; they are made of the
+            picture at an eighth of its sides, a sixteenth, and so on. None means as many as it takes for the coarsest
+            to have at most 1024 bytes, and four at least, but in files of less than 8 KiB two, and in those of up to
+            2048 bytes, as in preset `paper`, one. Small files have smaller ratios.
+        halves: levels nested in the finest set: half of its Gaussians, a quarter, and so on. A half costs the whole
+            about 0.2 dB, and is coarser than a file of its bytes. Not in profile `small`.
         steps: number of optimisation steps, replacing the preset's.
         seed: seed of the random placement; the same settings on the same engine give the same bytes.
         block: side of the blocks in which the picture is encoded on the CPU, in px, a multiple of 64. None means a
@@ -132,6 +135,7 @@ class EncodeSettings:
     record_bytes: int | None = None
     weights: Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
     lods: int | None = None
+    halves: int = 0
     steps: int | None = None
     seed: int = 0
     block: int | None = None
@@ -241,7 +245,10 @@ class EncodeSettings:
         if self.preset == "paper" and self.chosen_tune != "psnr":
             raise InvalidArgument(f"preset paper uses the published loss; tune {self.tune} needs another preset")
         layout = layout_named(self.chosen_profile)
-        if layout.is_one_piece and ((self.lods or 1) > 1 or self.block is not None):
+        if self.lods is not None and self.halves >= self.lods:
+            fact = f"{self.halves} of {self.lods} levels of detail cannot be halves"
+            raise InvalidArgument(f"{fact}: the whole is a level, too")
+        if layout.is_one_piece and ((self.lods or 1) > 1 or self.halves or self.block is not None):
             raise InvalidArgument(f"profile {layout.name} has a single level of detail and cannot encode in blocks")
         if self.record_bytes is not None and not layout.has_record_bytes:
             able = " and ".join(other.name for other in LAYOUTS.values() if other.has_record_bytes)
@@ -347,6 +354,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "record_bytes": _whole(1),
     "weights": _weights,
     "lods": _whole(1, MAX_LODS),
+    "halves": _whole(0, MAX_HALVES),
     "steps": _whole(1),
     "seed": _whole(0),
     "block": _whole(1),

@@ -10,7 +10,7 @@ from gscodec.container.writer import icc_bytes
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
 from gscodec.encoding.job import Job, Progress
-from gscodec.encoding.ladder import SET_RATIO, Ladder, encode_coarser, may_have_sets
+from gscodec.encoding.ladder import LEVELS_SHARE, Ladder, encode_coarser, may_have_sets
 from gscodec.encoding.packing import Encoded
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for, suited
@@ -20,11 +20,6 @@ from gscodec.encoding.whole import encode_whole
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.constants import LARGE_PIXELS, LEAST_SHARE
 from gscodec.profiles.registry import SMALL
-
-LOD_BYTES: Final = 512
-"""Bytes of a file per level of detail if the settings leave their number open: a level takes 40 bytes plus the loss for
-the whole. Files above TINY_BYTES have at least four, so that the same level can be decoded from all files of a
-folder."""
 
 MORE_TRIES: Final = 4
 """Number of counts tried beyond the estimate if a file misses its bounds."""
@@ -66,35 +61,34 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
     if colour is not None or is_tiny or encoder_for(job).profile.layout.is_one_piece:
         return _encode_finest(job.changed(lods=1), tiny, target, target.budget)
     if target.budget is None:
-        ladder = Ladder.for_bytes(1) if any_lods else Ladder.of(job.lods)
-        return _with_sets_after(job, tiny, target, ladder, any_lods=any_lods)
-    if not any_lods:
-        ladder = Ladder.of(job.lods) if target.budget > TINY_BYTES else Ladder(job.lods, 0)
-    elif job.lods == 1:  # of a preset without levels
-        ladder = Ladder.of(1)
-    else:
-        n_lods = max(1, target.budget // LOD_BYTES)
-        ladder = Ladder.for_bytes(target.budget)
-        if n_lods < ladder.generations + ladder.n_coarser:
-            ladder = Ladder(n_lods, 0)
+        return _with_sets_after(job, tiny, target, any_lods=any_lods)
+    ladder = _ladder(job, target.budget, any_lods=any_lods)
     sets = encode_coarser(job, target.budget, ladder.n_coarser, _encode_set)
     own = target.budget - sum(part.n_bytes for part in sets)
     outcome = _encode_finest(job.changed(lods=ladder.generations), None, target, own)
     return _with_sets(outcome, sets)
 
 
-def _with_sets_after(job: Job, tiny: Job | None, target: Target, ladder: Ladder, *, any_lods: bool) -> Outcome:
+def _ladder(job: Job, n_bytes: int | None, *, any_lods: bool) -> Ladder:
+    """The levels of a file of n_bytes; None stands for one whose size is not known before its finest set is there."""
+    halves = job.settings.halves
+    if any_lods and job.lods == 1:  # of a preset without levels
+        return Ladder(1 + halves, 0)
+    is_tiny = n_bytes is not None and n_bytes <= TINY_BYTES
+    if not any_lods:
+        return Ladder(job.lods, 0) if is_tiny else Ladder.of(job.lods, halves)
+    return Ladder(1 + halves, 0) if is_tiny else Ladder.for_bytes(n_bytes or TINY_BYTES + 1, halves)
+
+
+def _with_sets_after(job: Job, tiny: Job | None, target: Target, *, any_lods: bool) -> Outcome:
     """A file whose size is known when its finest set is finished, and which then gets its coarser sets."""
-    if any_lods and job.lods == 1:
-        ladder = Ladder.of(1)
+    ladder = _ladder(job, None, any_lods=any_lods)
     outcome = _encode_finest(job.changed(lods=ladder.generations), tiny, target, None)
     data = outcome.encoded.data
     if not may_have_sets(data) or ladder.n_coarser == 0:
         return outcome
-    if any_lods and len(data) <= TINY_BYTES:
-        return outcome
-    n_bytes = len(data) * SET_RATIO // (SET_RATIO - 1)
-    n_coarser = Ladder.for_bytes(n_bytes).n_coarser if any_lods else ladder.n_coarser
+    n_bytes = round(len(data) / (1 - LEVELS_SHARE))
+    n_coarser = _ladder(job, n_bytes, any_lods=True).n_coarser if any_lods else ladder.n_coarser
     return _with_sets(outcome, encode_coarser(job, n_bytes, n_coarser, _encode_set))
 
 

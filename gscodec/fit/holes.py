@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec.fit.shown_tiles import on_shown_tiles
 from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid
 from gscodec.render.base import Rasterizer
@@ -35,12 +36,13 @@ def without_holes(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) ->
 
 
 def empty_tiles(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) -> npt.NDArray[np.float64]:
-    """(m, 2) centres, px, of the tiles whose list is empty."""
-    columns = -(-grid.width // TILE_SIZE)
-    empty = np.flatnonzero(np.diff(rasterizer.bin(gaussians, grid).offsets) == 0)
+    """(m, 2) centres, px, of the tiles of the file whose list is empty, or those of single pixels of a coarser set."""
+    shown, there = on_shown_tiles(gaussians, grid, TILE_SIZE.bit_length() - 1)
+    columns = -(-there.width // TILE_SIZE)
+    empty = np.flatnonzero(np.diff(rasterizer.bin(shown, there).offsets) == 0)
     corners = TILE_SIZE * np.stack([empty % columns, empty // columns], axis=1)
-    ends = np.minimum(corners + TILE_SIZE, (grid.width, grid.height))
-    return (corners + ends) / 2
+    ends = np.minimum(corners + TILE_SIZE, (there.width, there.height))
+    return (corners + ends) / 2 / (there.width / grid.width)
 
 
 def _squared_distances(gaussians: GaussianSet, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Gaussians in training: the interface of the engines of a fit, and the CPU engine."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,20 @@ from gscodec.fit.optimizer import RowAdam
 from gscodec.fit.plan import LOG_GAIN_RANGE, FitPlan, Step
 from gscodec.fit.row_gradients import rounded_exp, row_gradients, with_neighbours
 from gscodec.fit.schedule import step_shown
+from gscodec.fit.shown_tiles import on_shown_tiles
 from gscodec.fit.surroundings import Surroundings
 from gscodec.fit.upkeep import missing_reach, removal_cost
 from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, Window
 from gscodec.model.rendering import WHOLE, Subset
 from gscodec.render.base import Rasterizer
+
+COARSER_REACH: Final = 0.5
+"""`reach` in coarser sets, whose tiles are small: where the nearest Gaussian is farther away, it is seen that some
+tiles list the one behind it and some do not."""
+
+WIDENED_LOG2: Final = 2
+"""Most binary logarithm of the px per pixel of a coarser set at which its tiles are looked at during a fit."""
 
 
 class Trainee(Protocol):
@@ -173,7 +181,9 @@ class CpuTrainee:
         """See `Trainee.widen`; an engine that does not find owners leaves all as they are."""
         if not self._rasterizer.finds_owners:
             return
-        moves = missing_reach(self._rasterizer, self._shown(), self._grid, self._plan.preset.reach)
+        shown, grid = on_shown_tiles(self._shown(), self._grid, WIDENED_LOG2)
+        limit = COARSER_REACH if self._grid.scale_log2 else self._plan.preset.reach
+        moves = missing_reach(self._rasterizer, shown, grid, limit)
         self._adam.values[:, 2:4] -= moves[: len(self)]
         self._adam.values = within_limits(self._adam.values, self._limits)
 

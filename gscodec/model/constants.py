@@ -54,7 +54,10 @@ MAX_STRENGTH: Final = 1000.0
 """Maximum strength: beyond it, unimportant areas would hardly be fitted at all."""
 
 DEFAULT_LODS: Final = 4
-"""Default number of levels of detail that an encode writes, at least."""
+"""Default number of levels of detail that an encode writes, at least, of files of 8 KiB and more."""
+
+MAX_HALVES: Final = 7
+"""Most levels of detail that an encode nests in the finest set, besides the whole."""
 
 LEAST_SHARE: Final = 0.95
 """Minimum share of a size target that a file uses, unless more bytes would not improve it."""

@@ -73,6 +73,7 @@ class Grid:
     background: Float32Array  # (C,) colour of points in tiles without Gaussians
     top_k: int = TOP_K
     support_q: float = SUPPORT_Q
+    scale_log2: int = 0  # of a coarser set in the making: binary logarithm of the side of its pixels, px of the file
 
     @property
     def tiles_shape(self) -> tuple[int, int]:

@@ -91,6 +91,7 @@ def test_the_fingerprint_changes_with_every_setting_and_with_the_code(monkeypatc
         "record_bytes": 7,
         "weights": {"ao": 2},
         "lods": 2,
+        "halves": 1,
         "steps": 5,
         "seed": 1,
         "block": 64,

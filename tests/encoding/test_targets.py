@@ -206,9 +206,14 @@ def test_a_list_of_levels_has_its_say(picture: Float32Array) -> None:
     pixels = np.round(picture * 255).astype(np.uint8)
     asked = encode(pixels, size=1500, lods=5, **QUICK)  # type: ignore[arg-type]
     assert (asked.profile, asked.lods) == ("coded", 5)
-    assert encode(pixels, size=1200, profile="coded", **QUICK).lods == 2  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="single level"):
-        encode(pixels, size=450, profile="small", lods=2)
+    assert encode(pixels, size=1200, profile="coded", **QUICK).lods == 1  # type: ignore[arg-type]
+    halved = encode(pixels, size=1500, halves=2, **QUICK)  # type: ignore[arg-type]
+    assert (halved.profile, halved.lods) == ("coded", 3)
+    for levels in ({"lods": 2}, {"halves": 1}):
+        with pytest.raises(InvalidArgument, match="single level"):
+            encode(pixels, size=450, profile="small", **levels)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="2 of 2 levels"):
+        encode(pixels, size=4500, lods=2, halves=2)
     with pytest.raises(InvalidArgument, match="cannot encode in blocks"):
         encode(pixels, size=450, profile="small", block=64)
 

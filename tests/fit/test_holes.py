@@ -41,6 +41,20 @@ def test_a_set_without_holes_is_the_same_object() -> None:
     assert without_holes(CpuRasterizer(1), gaussians, GRID) is gaussians
 
 
+def test_coarser_sets_have_no_holes_in_the_tiles_of_the_file() -> None:
+    engine, gaussians = CpuRasterizer(1), grid_of_gaussians(1.0)[:1]
+    own = Grid(10, 12, np.zeros(1, np.float32))
+    assert not len(empty_tiles(engine, gaussians, own)), "its own only tile"
+    for scale_log2, side in ((3, 2), (4, 1), (6, 1)):
+        grid = replace(own, scale_log2=scale_log2)
+        centres = empty_tiles(engine, gaussians, grid)
+        assert len(centres)
+        assert np.abs(centres - gaussians.means).max(axis=1).min() > 5 - side
+        assert (np.mod(centres, side) == side / 2).all()
+        filled = without_holes(engine, gaussians, grid)
+        assert not len(empty_tiles(engine, filled, grid))
+
+
 def test_fine_tuned_sets_have_no_holes() -> None:
     engine, gaussians = CpuRasterizer(1), grid_of_gaussians(1.0)
     target = np.full((GRID.height, GRID.width, 1), 0.5, np.float32)
