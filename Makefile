@@ -27,7 +27,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update docs wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update docs wasm wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares f
 
 docs: $(VENV)/dev ## write docs/cli.md from the commands' help
 	$(BIN)/python docs/make_cli_reference.py
+
+wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang and lld)
+	libigs/wasm/build.sh $(CURDIR)/gscodec/viewer/igs.wasm
 
 wheel: $(VENV)/pip ## build an installable wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .

@@ -1,4 +1,4 @@
-"""The C reader of spec/reader, called in this process."""
+"""libigs, the reader in C, called in this process."""
 
 import ctypes
 from pathlib import Path

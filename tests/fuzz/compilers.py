@@ -18,11 +18,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 NATIVE: Final = Path(__file__).parent / "native"
 ENGINE: Final = ROOT / "gscodec" / "native"
-READER: Final = [
-    ROOT / "spec" / "reader" / f"{name}.c"
-    for name in ("container", "coded", "packed", "small", "render", "grain", "inflate")
-]
-_HOOKS: Final = ("-Dcalloc=fuzz_calloc", "-Dfree=fuzz_free", "-Dfopen=fuzz_fopen")
+READER: Final = sorted((ROOT / "libigs" / "src").glob("*.c"))
 _SANITIZE: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _HARDEN: Final = ("-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra")
 
@@ -94,10 +90,10 @@ def _run(*command: str | Path) -> None:
 
 
 def reader_library(folder: Path) -> Path:
-    """The C reader as a shared library that Python can call."""
+    """libigs as a shared library that Python can call."""
     folder.mkdir(parents=True, exist_ok=True)
     flags = ("-std=c11", "-O2", "-fPIC")
-    objects = [_object(_cc(), source, folder, (*flags, *_HOOKS)) for source in READER]
+    objects = [_object(_cc(), source, folder, flags) for source in READER]
     library = folder / f"libreader{sysconfig.get_config_var('SHLIB_SUFFIX') or '.so'}"
     _run(_cc(), *flags, "-shared", "-o", library, NATIVE / "reader_library.c", *objects, "-lm")
     return library
@@ -109,7 +105,7 @@ def fuzz_target(name: str, folder: Path, compiler: Compiler) -> Path:
     flags = (*_HARDEN, *compiler.flags, *(("-fsanitize=fuzzer-no-link",) if compiler.guided else ()))
     c, cxx = ("-std=c11", *flags), ("-std=c++17", f"-I{ENGINE}", *flags)
     if name == "fuzz_reader":
-        objects = [_object(compiler.c, source, folder, (*c, *_HOOKS)) for source in READER]
+        objects = [_object(compiler.c, source, folder, c) for source in READER]
         own = [NATIVE / "fuzz_reader.c", NATIVE / "reader_library.c"]
         objects += [_object(compiler.c, source, folder, c) for source in own]
     else:

@@ -53,10 +53,10 @@ class Reader:
 
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    program = tmp_path_factory.mktemp("reader") / "igs_render"
-    sources = sorted(str(path) for path in (ROOT / "spec" / "reader").glob("*.c"))
+    program, library = tmp_path_factory.mktemp("reader") / "igs", ROOT / "libigs"
+    sources = [str(library / "program" / "igs.c"), *sorted(str(path) for path in (library / "src").glob("*.c"))]
     compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
-    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"]
+    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", f"-I{library / 'include'}"]
     subprocess.run([compiler, *flags, "-o", str(program), *sources, "-lm"], check=True)
     return Reader(program)
 

@@ -1,30 +1,44 @@
-/* libFuzzer target: the C reader of spec/reader with the bytes of a file. LLVMFuzzerCustomMutator makes sizes and checksums
+/* libFuzzer target: libigs with the bytes of a file, once more with an allocation that fails. LLVMFuzzerCustomMutator makes sizes and checksums
  * right after most mutations, so that mutated fields are reached; some are left wrong. */
 #include "reader_library.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../spec/reader/igs.h"
+#include "../../../libigs/src/internal.h"
 
 enum { HEADER = 64, SMALL_HEADER = 33, ENTRY = 28, MAX_BLENDED = 100000 };
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void use(const uint8_t *data, size_t size, uint32_t draw) {
     static double features[3 * MAX_CHANNELS];
+    int few = 1; /* Gaussians: what is blended takes time */
     if (!*fuzz_open(data, size)) {
         fuzz_grain();
         const double w = fuzz_width(), h = fuzz_height(), points[6] = {w * 0.3, h * 0.7, w, h, 0.5, 0.5};
         for (uint32_t lod = 0; lod < fuzz_lods(); lod++) {
-            if (*fuzz_read(lod) || fuzz_gaussians() > MAX_BLENDED) continue;
+            const char *error = fuzz_read(lod);
+            few &= fuzz_gaussians() <= MAX_BLENDED / 16;
+            if (*error || fuzz_gaussians() > MAX_BLENDED) continue;
             fuzz_blend(points, 3, 1, features);
             for (uint32_t c = 0; c < fuzz_channels(); c++) fuzz_sample(c, features[c]);
         }
     }
     fuzz_close();
+    if (few) fuzz_all(data, size, draw);
+    fuzz_expect_nothing_left();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    uint32_t draw = crc32c(0, data, size);
+    fuzz_fail_at(0);
+    use(data, size, draw);
+    fuzz_fail_at(1 + (draw >> 7) % 40);
+    use(data, size, draw);
     return 0;
 }
 

@@ -1,120 +1,190 @@
-#define _GNU_SOURCE /* fmemopen */
 #include "reader_library.h"
 
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../spec/reader/igs.h"
+#include "../../../libigs/src/internal.h"
 
-enum { CAP = 256 << 20 };
+enum { CAP = 256 << 20, PIECE = 256, MOST_PIXELS = 48 };
 
-/* Blocks hang in a ring, so that all of them can be freed after a fault. */
-typedef union block {
-    struct {
-        union block *before, *after;
-        size_t size;
-    };
-    max_align_t align;
-} block;
+static size_t in_use, most, countdown;
 
-static block ring = {{&ring, &ring, 0}};
-static size_t in_use, most;
-
-void *fuzz_calloc(size_t n, size_t size);
-void fuzz_free(void *memory);
-FILE *fuzz_fopen(const char *path, const char *mode);
-
-void *fuzz_calloc(size_t n, size_t size) {
-    if (size && n > (CAP - in_use) / size) return NULL;
-    block *b = calloc(1, sizeof *b + n * size);
-    if (!b) return NULL;
-    b->size = n * size;
-    b->before = &ring;
-    b->after = ring.after;
-    ring.after->before = b;
-    ring.after = b;
-    in_use += b->size;
+static void *allocate(void *user, size_t size) {
+    (void)user;
+    if (countdown && !--countdown) return NULL;
+    void *memory = malloc(size);
+    if (!memory) return NULL;
+    memset(memory, 0xA5, size); /* whoever relies on zeros is found */
+    in_use += size;
     if (in_use > most) most = in_use;
-    return b + 1;
+    return memory;
 }
 
-void fuzz_free(void *memory) {
-    if (!memory) return;
-    block *b = (block *)memory - 1;
-    b->before->after = b->after;
-    b->after->before = b->before;
-    in_use -= b->size;
-    free(b);
+static void release(void *user, void *memory, size_t size) {
+    (void)user;
+    in_use -= size;
+    free(memory);
 }
 
-static const uint8_t *bytes;
-static size_t n_bytes;
-static igs_file file;
-static igs_set set;
-static jmp_buf escape;
-static char error_name[32];
+void fuzz_fail_at(size_t n) { countdown = n; }
 
-FILE *fuzz_fopen(const char *path, const char *mode) {
-    (void)path;
-    return n_bytes ? fmemopen((void *)(uintptr_t)bytes, n_bytes, mode) : fopen("/dev/null", mode);
+void fuzz_expect_nothing_left(void) {
+    if (in_use) abort();
 }
 
-void igs_fail(const char *error, const char *fact, ...) {
-    (void)fact;
-    strncpy(error_name, error, sizeof error_name - 1);
-    longjmp(escape, 1);
+static igs_file *file;
+static igs_scene *scene;
+static igs_info info;
+
+static const char *name_of(igs_status status) { return status ? igs_name(status) : ""; }
+
+static igs_status create(int use_page_tree, igs_file **out) {
+    igs_options options = {{allocate, release, NULL}, CAP, use_page_tree};
+    return igs_create(&options, out);
 }
 
 void fuzz_close(void) {
-    if (file.stream) fclose(file.stream);
-    while (ring.after != &ring) fuzz_free(ring.after + 1);
-    memset(&file, 0, sizeof file);
-    memset(&set, 0, sizeof set);
+    igs_scene_close(scene);
+    igs_close(file);
+    scene = NULL;
+    file = NULL;
+    memset(&info, 0, sizeof info);
 }
 
 const char *fuzz_open(const uint8_t *data, size_t size) {
     fuzz_close();
-    bytes = data;
-    n_bytes = size;
-    memset(error_name, 0, sizeof error_name);
-    if (!setjmp(escape)) igs_open(&file, "");
-    return error_name;
+    igs_status status = create(0, &file);
+    if (!status) status = igs_open_memory(file, data, size);
+    if (!status) status = igs_get_info(file, &info);
+    return name_of(status);
 }
 
 const char *fuzz_grain(void) {
-    memset(error_name, 0, sizeof error_name);
-    if (!setjmp(escape)) igs_read_grain(&file);
-    return error_name;
+    igs_group group;
+    return name_of(igs_get_group(file, 0, &group));
 }
 
 const char *fuzz_read(uint32_t lod) {
-    memset(error_name, 0, sizeof error_name);
-    fuzz_free(set.gaussian);
-    fuzz_free(set.features);
-    memset(&set, 0, sizeof set);
-    if (!setjmp(escape)) set = igs_read(&file, lod, 0, 0, (file.width - 1) / TILE, (file.height - 1) / TILE);
-    return error_name;
+    igs_scene_close(scene);
+    igs_status status = igs_scene_create(file, lod, &scene);
+    if (!status) status = igs_scene_read(scene, (igs_tiles){0, 0, UINT32_MAX, UINT32_MAX});
+    return name_of(status);
+}
+
+static uint32_t tile_of(double v, uint32_t side) {
+    uint32_t last = (side - 1) / TILE;
+    return v / TILE >= last ? last : (uint32_t)(v / TILE);
 }
 
 void fuzz_blend(const double *points, size_t n, double q_scale, double *features) {
-    double support_q = file.support_q;
-    file.support_q *= q_scale;
-    for (size_t i = 0; i < n; i++)
-        igs_blend(&file, &set, points[2 * i], points[2 * i + 1], features + i * file.n_channels);
-    file.support_q = support_q;
+    double support_q = scene->support_q;
+    scene->support_q *= q_scale;
+    for (size_t i = 0; i < n; i++) {
+        igs_tile tile;
+        uint32_t tx = tile_of(points[2 * i], info.width), ty = tile_of(points[2 * i + 1], info.height);
+        igs_status status = igs_make_lists(scene, (igs_tiles){tx, ty, tx, ty});
+        if (!status) status = igs_make_tile(file, &scene->lists_ring, igs_longest_list(scene), &tile);
+        if (status) continue;
+        igs_enter_tile(scene, tx, ty, &tile);
+        igs_blend(scene, &tile, points[2 * i], points[2 * i + 1], features + i * info.n_channels);
+    }
+    scene->support_q = support_q;
 }
 
 double fuzz_sample(uint32_t channel, double feature) {
-    uint32_t group = 0;
-    while (channel >= (uint32_t)(file.group[group].first + file.group[group].n_channels)) group++;
-    return igs_sample(&file.group[group], feature);
+    igs_group group = {0};
+    for (uint32_t g = 0; !igs_get_group(file, g, &group) && channel >= group.first + group.n_channels;) g++;
+    return igs_to_sample(&group, feature);
 }
 
-uint32_t fuzz_width(void) { return file.width; }
-uint32_t fuzz_height(void) { return file.height; }
-uint32_t fuzz_lods(void) { return file.n_lods; }
-uint32_t fuzz_channels(void) { return file.n_channels; }
-uint32_t fuzz_groups(void) { return file.n_groups; }
-size_t fuzz_gaussians(void) { return set.n; }
+uint32_t fuzz_width(void) { return info.width; }
+uint32_t fuzz_height(void) { return info.height; }
+uint32_t fuzz_lods(void) { return info.n_levels; }
+uint32_t fuzz_channels(void) { return info.n_channels; }
+uint32_t fuzz_groups(void) { return info.n_groups; }
+size_t fuzz_gaussians(void) { return scene ? scene->n : 0; }
 size_t fuzz_most_bytes(void) { return most; }
+
+/* ---- everything else ---- */
+
+typedef struct { /* bytes that arrive in pieces, once they have been asked for */
+    const uint8_t *data;
+    uint8_t *arrived;
+    uint64_t wanted, wanted_size;
+} stream;
+
+static igs_status read_stream(void *user, uint64_t offset, void *to, size_t size) {
+    stream *s = user;
+    for (uint64_t piece = offset / PIECE; piece <= (offset + size - 1) / PIECE; piece++)
+        if (!s->arrived[piece]) {
+            s->wanted = offset;
+            s->wanted_size = size;
+            return IGS_NEED_BYTES;
+        }
+    memcpy(to, s->data + offset, size);
+    return IGS_OK;
+}
+
+static int has_arrived(stream *s, igs_status status) {
+    if (status != IGS_NEED_BYTES) return 1;
+    for (uint64_t piece = s->wanted / PIECE; piece <= (s->wanted + s->wanted_size - 1) / PIECE; piece++) s->arrived[piece] = 1;
+    return 0;
+}
+
+static void look_at(igs_file *f, stream *s, uint32_t draw) {
+    igs_info about;
+    igs_status status;
+    igs_source source = {s->wanted_size, read_stream, NULL, s};
+    do status = igs_open(f, &source);
+    while (!has_arrived(s, status));
+    if (status || igs_get_info(f, &about)) return;
+    uint32_t lod = draw % about.n_levels, columns = (about.width - 1) / TILE + 1, rows = (about.height - 1) / TILE + 1;
+    uint32_t x = (draw >> 4) % about.width, y = (draw >> 12) % about.height, ids[8];
+    igs_tiles tiles = {x / TILE, y / TILE, x / TILE + draw % 3, y / TILE + draw % 2};
+    igs_level level;
+    igs_page page;
+    size_t n = 0;
+    uint32_t best = 0;
+    do status = igs_get_level(f, lod, &level);
+    while (!has_arrived(s, status));
+    do status = igs_find_pages(f, lod, tiles, ids, 8, &n);
+    while (!has_arrived(s, status));
+    for (size_t i = 0; !status && i < n && i < 8; i++) {
+        do status = igs_get_page(f, lod, ids[i], &page);
+        while (!has_arrived(s, status));
+        if (status) break;
+        igs_gaussian *g = malloc(page.n_gaussians * sizeof *g);
+        float *features = malloc((size_t)page.n_gaussians * about.n_channels * sizeof *features);
+        do status = g && features ? igs_decode_page(f, lod, ids[i], g, features) : IGS_OUT_OF_MEMORY;
+        while (!has_arrived(s, status));
+        free(g);
+        free(features);
+    }
+    do status = igs_best_level(f, 0, draw % columns, (draw >> 8) % rows, &best);
+    while (!has_arrived(s, status));
+    if (!status && best > about.n_levels) abort();
+    if (n > 64) return; /* pages; rendering them is for larger machines */
+    igs_request request = {lod, x, y, MOST_PIXELS, MOST_PIXELS, 0, 0, (igs_format)(draw % 5), draw & 1, draw >> 1 & 1, 0};
+    if (request.width > about.width - x) request.width = about.width - x;
+    if (request.height > about.height - y) request.height = about.height - y;
+    if (draw & 4) request.out_width = 1 + (draw >> 5) % MOST_PIXELS;
+    if (draw & 8) request.out_height = 1 + (draw >> 9) % MOST_PIXELS;
+    void *out = malloc((size_t)MOST_PIXELS * MOST_PIXELS * about.n_channels * 8);
+    do status = out ? igs_render(f, &request, out) : IGS_OUT_OF_MEMORY;
+    while (!has_arrived(s, status));
+    free(out);
+    double points[4] = {x + 0.25, y + 0.75, about.width, 0}, *features = malloc(2 * sizeof(double) * about.n_channels);
+    do status = features ? igs_sample(f, lod, points, 2, draw & 1, features) : IGS_OUT_OF_MEMORY;
+    while (!has_arrived(s, status));
+    free(features);
+}
+
+void fuzz_all(const uint8_t *data, size_t size, uint32_t draw) {
+    igs_file *f;
+    stream s = {data, calloc(size / PIECE + 1, 1), 0, size};
+    if (s.arrived && !create(draw >> 3 & 1, &f)) {
+        look_at(f, &s, draw);
+        igs_close(f);
+    }
+    free(s.arrived);
+}

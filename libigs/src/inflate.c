@@ -1,5 +1,5 @@
 /* RFC 1950 and 1951, one bit at a time. */
-#include "igs.h"
+#include "internal.h"
 
 typedef struct {
     const uint8_t *data;

@@ -1,0 +1,270 @@
+/* Section 10. */
+#include "internal.h"
+
+enum { HEADER = 29, ENTRY = 9, MOST = 4096, MAX_ORDER = 30, N_EXTRAS = 7 };
+
+/* ---- bits ---- */
+
+typedef struct {
+    uint32_t zeros, ones;
+} context;
+
+typedef struct {
+    context more[MAX_ORDER + 1], upper[MAX_ORDER + 1];
+} stream;
+
+typedef struct {
+    const uint8_t *data;
+    size_t size, at;
+    uint32_t span, code;
+    int bad;
+} decoder;
+
+static uint32_t next_byte(decoder *d) {
+    uint32_t byte = d->at < d->size ? d->data[d->at] : 0;
+    d->at++;
+    return byte;
+}
+
+static uint32_t narrow(decoder *d, uint32_t split) {
+    uint32_t bit = d->code >= split;
+    if (bit) {
+        d->code -= split;
+        d->span -= split;
+    } else {
+        d->span = split;
+    }
+    while (d->span < 1u << 24) {
+        d->span <<= 8;
+        d->code = d->code << 8 | next_byte(d);
+    }
+    return bit;
+}
+
+static uint32_t learned(decoder *d, context *c) {
+    uint32_t bit = narrow(d, (d->span >> 12) * ((c->zeros << 12) / (c->zeros + c->ones)));
+    if (bit) c->ones += 2;
+    else c->zeros += 2;
+    if (c->zeros + c->ones > 512) {
+        c->zeros = (c->zeros + 1) >> 1;
+        c->ones = (c->ones + 1) >> 1;
+    }
+    return bit;
+}
+
+static int64_t plain(decoder *d, uint32_t n_bits) {
+    int64_t value = 0;
+    while (n_bits--) value = value << 1 | narrow(d, d->span >> 1);
+    return value;
+}
+
+/* 0 after an error. */
+static int64_t magnitude(decoder *d, stream *s) {
+    uint32_t o = 0;
+    while (!d->bad && learned(d, &s->more[o])) d->bad |= ++o > MAX_ORDER;
+    if (!o || d->bad) return 0;
+    int64_t top = 2 | learned(d, &s->upper[o]);
+    return (top << (o - 1) | plain(d, o - 1)) - 1;
+}
+
+static int64_t number(decoder *d, stream *s) {
+    int64_t value = magnitude(d, s);
+    return value && plain(d, 1) ? -value : value;
+}
+
+/* ---- the header ---- */
+
+static igs_status make_quantiser(igs_file *file, igs_set *set, const uint8_t *header, const uint8_t *steps) {
+    igs_quantiser *quan;
+    TAKE(quan, &set->ring, 1);
+    uint64_t area = (uint64_t)set->width * set->height, T = 0, at = 0;
+    uint32_t shorter = set->width < set->height ? set->width : set->height;
+    uint32_t longer = set->width < set->height ? set->height : set->width, cell = 0, most = 0;
+    quan->scale_step = header[25];
+    quan->position_offset = header[26];
+    for (uint32_t k = 1, e = 1; k <= 12; k++) {
+        double t = igs_pow2(-(int64_t)header[27]) * (double)(1u << k);
+        for (; e < 255; e++) {
+            double r = igs_pow2(-(int64_t)e * header[25]);
+            if (1.0 - r * r >= t * r) break;
+        }
+        quan->rotation_from[k - 1] = (uint8_t)e;
+    }
+    while (((uint64_t)set->n_gaussians << (2 * cell + 3)) <= area && cell < 16) cell++;
+    while (2 * (uint64_t)shorter >> (most + 1)) most++;
+    cell = cell < most ? cell : most;
+    quan->cell_log2[0] = (uint8_t)(longer > 1u << 15 && !cell ? 1 : cell);
+    for (uint32_t g = 0; g < file->n_groups; g++) T += file->group[g].n_channels * file->group[g].n_channels;
+    TAKE(quan->transform, &set->ring, T);
+    for (uint32_t g = 0; g < file->n_groups; g++) {
+        static const int colours[3][3] = {{1182, 1182, 1182}, {1448, 0, -1448}, {-836, 1672, -836}};
+        uint32_t n = file->group[g].n_channels, mixed = header[28] && (n == 3 || n == 4);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t j = 0; j < n; j++, at++)
+                quan->transform[at] = mixed && i < 3 && j < 3 ? colours[i][j] / 2048.0 : i == j;
+    }
+    for (uint32_t c = 0; c < file->n_channels; c++) quan->feature_step[c] = (float)igs_pow2(-4 * (int64_t)steps[c]);
+    set->quantiser = quan;
+    return IGS_OK;
+}
+
+/* ---- the Gaussians ---- */
+
+typedef struct {
+    int64_t n, e, r;
+    uint32_t z;
+} shape_row;
+
+static igs_status decode(igs_file *file, igs_set *set, const uint8_t *data, size_t size, float *background) {
+    const igs_quantiser *quan = set->quantiser;
+    uint32_t n = set->n_gaussians, C = file->n_channels;
+    decoder d = {data, size, 0, 0xFFFFFFFFu, 0, 0};
+    stream *s;
+    shape_row *rows;
+    int64_t centre[1 + MAX_CHANNELS], z = 0;
+    int outside = 0, beyond = 0;
+    double transformed[MAX_CHANNELS];
+    TAKE(s, &file->scratch, 4 + C);
+    TAKE(rows, &file->scratch, n);
+    TAKE(set->gaussians, &set->ring, n);
+    TAKE(set->features, &set->ring, (uint64_t)n * C);
+    for (int i = 0; i < 4; i++) d.code = d.code << 8 | next_byte(&d);
+    for (uint32_t i = 0; i < 4 + C; i++)
+        for (uint32_t o = 0; o <= MAX_ORDER; o++) s[i].more[o] = s[i].upper[o] = (context){1, 1};
+    for (uint32_t i = 0; i <= C; i++) centre[i] = number(&d, &s[0]);
+    for (uint32_t c = 0; c < C; c++) transformed[c] = (double)centre[1 + c] * quan->feature_step[c];
+    igs_transform(file, quan, transformed, background);
+    for (uint32_t i = 0; i < n; i++) {
+        shape_row *row = rows + i;
+        z += magnitude(&d, &s[1]);
+        row->n = centre[0] + number(&d, &s[2]);
+        row->e = magnitude(&d, &s[3]);
+        row->z = (uint32_t)z;
+        outside |= z >= 1 << 30;
+        beyond |= (row->n - row->e) * quan->scale_step < -448 || row->n * quan->scale_step > 192;
+        for (uint32_t c = 0; c < C; c++)
+            transformed[c] = (double)(centre[1 + c] + number(&d, &s[4 + c])) * quan->feature_step[c];
+        igs_transform(file, quan, transformed, set->features + (size_t)i * C);
+    }
+    CHECK(!d.bad, IGS_CORRUPT_FIELD, "a value is too large");
+    CHECK(!outside, IGS_CORRUPT_FIELD, "a cell lies outside the grid");
+    CHECK(!beyond, IGS_CORRUPT_FIELD, "an inverse scale is outside its range");
+    for (uint32_t i = 0; i < n; i++) rows[i].r = plain(&d, igs_rotation_bits(quan, rows[i].e));
+    for (uint32_t i = 0; i < n; i++) {
+        const shape_row *row = rows + i;
+        igs_shape shape = igs_shape_of(quan, row->n, row->e, row->r, igs_rotation_bits(quan, row->e));
+        uint32_t x_bits = igs_place_bits(quan, 0, shape.low + shape.leading);
+        uint32_t y_bits = igs_place_bits(quan, 0, shape.high - shape.leading);
+        uint64_t x_o = (uint64_t)plain(&d, x_bits), y_o = (uint64_t)plain(&d, y_bits);
+        igs_set_place(quan, 0, &shape, row->z, x_bits, x_o, y_bits, y_o, &set->gaussians[i]);
+    }
+    CHECK(d.at >= size, IGS_CORRUPT_FIELD, "bytes follow the last Gaussian");
+    return IGS_OK;
+}
+
+/* Extras from `at` on; `chan` is NULL where there is none. */
+static igs_status read_extras(igs_file *file, const igs_set *set, const uint8_t *header, const uint8_t *data, size_t end,
+                              size_t *at, const uint8_t **chan) {
+    static const char extras[N_EXTRAS][5] = {"CHAN", "FILE", "ICCP", "META", "TAGS", "EXIF", "XMP_"};
+    static const char others[7][5] = {"GRAN", "CSET", "LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
+    int seen[N_EXTRAS] = {0}, wrong = 0, any = 0;
+    *chan = NULL;
+    for (uint32_t i = 0; i < header[24]; i++) {
+        const uint8_t *p = data + *at;
+        CHECK(end - *at >= ENTRY, IGS_CORRUPT_FIELD, "an extra ends early");
+        for (int c = 0; c < 4; c++) CHECK(p[c] >= 0x20 && p[c] <= 0x7E, IGS_CORRUPT_FIELD, "a fourcc is not text");
+        uint32_t stored = get16(p + 5), raw = get16(p + 7);
+        CHECK(p[4] <= 1, IGS_CORRUPT_FIELD, "a codec is not known");
+        CHECK(end - *at - ENTRY >= stored, IGS_CORRUPT_FIELD, "an extra ends early");
+        CHECK(p[4] ? raw > stored : raw == stored, IGS_CORRUPT_FIELD, "a raw_size does not fit the codec");
+        for (int k = 0; k < N_EXTRAS; k++)
+            if (!memcmp(p, extras[k], 4)) {
+                wrong |= seen[k];
+                seen[k] = any = 1;
+                if (!k) *chan = p;
+            }
+        for (int k = 0; k < 7; k++) wrong |= !memcmp(p, others[k], 4);
+        *at += ENTRY + stored;
+    }
+    CHECK(!wrong, IGS_CORRUPT_FIELD, "an extra is there twice, or does not belong into a small file");
+    if (set == file->set) CHECK((*chan != NULL) == !header[15], IGS_CORRUPT_FIELD, "layout and CHAN do not agree");
+    else CHECK(!any && !header[15], IGS_CORRUPT_FIELD, "layout or an extra does not belong into a coarser set");
+    return IGS_OK;
+}
+
+static igs_status read_layout(igs_file *file, const uint8_t *header, const uint8_t *chan) {
+    if (chan) {
+        uint32_t stored = get16(chan + 5), raw = get16(chan + 7);
+        CHECK(raw <= 34049, IGS_LIMIT_EXCEEDED, "CHAN is too long");
+        if (!chan[4]) return igs_read_channels(file, chan + ENTRY, raw);
+        uint8_t *data;
+        TAKE(data, &file->scratch, raw);
+        CHECK(igs_inflate(chan + ENTRY, stored, data, raw), IGS_CORRUPT_FIELD, "CHAN does not inflate");
+        return igs_read_channels(file, data, raw);
+    }
+    igs_group *g = &file->group[0];
+    g->name = "color";
+    g->source = "";
+    g->n_channels = (header[15] - 1u) % 4 + 1;
+    g->bit_depth = header[15] > 4 ? 16 : 8;
+    g->alpha = g->n_channels % 2 == 0;
+    g->value_max = 1;
+    file->n_groups = 1;
+    file->n_channels = g->n_channels;
+    return IGS_OK;
+}
+
+igs_status igs_open_small(igs_file *file, igs_set *set) {
+    uint8_t header[HEADER], *data;
+    CHECK(set->there >= HEADER, IGS_TRUNCATED_STREAM, "the header is cut");
+    TRY(igs_read(file, set, 0, header, HEADER));
+    TRY(igs_check_version(file, header));
+    set->file_size = get16(header + 16);
+    CHECK_N(set->file_size <= MOST, IGS_LIMIT_EXCEEDED, "file_size is #", set->file_size);
+    CHECK(set->file_size >= HEADER + 4, IGS_CORRUPT_FIELD, "the file has no room for its header");
+    CHECK(set->there >= set->file_size, IGS_TRUNCATED_STREAM, "the file is cut");
+    CHECK(set->there == set->file_size, IGS_CORRUPT_FIELD, "bytes follow the end of the file");
+    size_t at = HEADER, end = (size_t)set->file_size - 4;
+    TRY(igs_load(file, set, 0, set->file_size, &data));
+    CHECK(igs_crc32c(file, 0, data, end) == get32(data + end), IGS_CHECKSUM_MISMATCH, "the file is damaged");
+
+    set->profile = SMALL;
+    set->lod_count = 1;
+    set->width = get16(header + 18);
+    set->height = get16(header + 20);
+    set->n_gaussians = set->counts[0] = get16(header + 22);
+    set->page_size = MOST;
+    set->top_k = 10;
+    set->support_q = 25;
+    set->gain[0][0] = 1;
+    CHECK_N(header[15] <= 8, IGS_CORRUPT_FIELD, "layout is #", header[15]);
+    CHECK(set->width && set->height, IGS_CORRUPT_FIELD, "width or height is 0");
+    CHECK_N(set->n_gaussians <= 4096, IGS_LIMIT_EXCEEDED, "n_gaussians is #", set->n_gaussians);
+    CHECK_N(header[24] <= 8, IGS_CORRUPT_FIELD, "n_extras is #", header[24]);
+    CHECK_N(header[25] >= 1 && header[25] <= 64, IGS_CORRUPT_FIELD, "scale_step is #", header[25]);
+    CHECK_N(header[28] <= 1, IGS_CORRUPT_FIELD, "colours is #", header[28]);
+    const uint8_t *chan;
+    TRY(read_extras(file, set, header, data, end, &at, &chan));
+    if (set == file->set) {
+        TRY(read_layout(file, header, chan));
+        file->n_levels = 1;
+    }
+    set->n_channels = file->n_channels;
+    CHECK(end - at >= file->n_channels, IGS_CORRUPT_FIELD, "feature_step ends early");
+    TRY(make_quantiser(file, set, header, data + at));
+    at += file->n_channels;
+    CHECK(set->n_gaussians <= 8 * (end - at), IGS_CORRUPT_FIELD, "there are more Gaussians than bits");
+    float background[MAX_CHANNELS];
+    TRY(decode(file, set, data + at, end - at, background));
+    for (uint32_t c = 0; c < file->n_channels && header[15]; c++) {
+        CHECK(fabs(background[c]) <= 65504, IGS_CORRUPT_FIELD, "the background is outside its range");
+        file->background[c] = file->group[0].background[c] = background[c];
+    }
+    set->n_pages = set->n_gaussians > 0;
+    TAKE(set->page, &set->ring, 1);
+    /* the page is the whole set: its Gaussians are here already */
+    set->page[0] = (igs_entry){0, 0, 0, (set->width - 1) / TILE, (set->height - 1) / TILE, 0, (uint32_t)set->file_size,
+                               set->n_gaussians, 0, 0, 0};
+    set->is_open = set->has_tables = 1;
+    return IGS_OK;
+}
