@@ -50,7 +50,7 @@ lint: $(VENV)/dev ## check style (ruff, clang-format)
 types: $(VENV)/dev ## check types (mypy --strict)
 	$(BIN)/mypy
 
-unit: $(VENV)/dev ## run the tests alone (pytest)
+unit: $(VENV)/dev $(VENV)/chromium ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
 
 fuzz: $(VENV)/dev ## fuzz all readers with mutated files for SECONDS (600); clang adds coverage guidance
@@ -146,6 +146,13 @@ $(VENV)/installed: $(VENV)/pip $(SOURCES)
 
 $(VENV)/dev: $(VENV)/installed
 	@$(PIP) install --constraint constraints.txt --editable ".[torch]" --group dev
+	@touch $@
+
+# The tests of the viewer fail without a browser, and say so; where apt-get may install one, it does.
+$(VENV)/chromium: $(VENV)/pip
+	@PYTHONPATH=tests/support $(BIN)/python -c "import chromium; chromium.chromium_path()" 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 || \
+		echo "Chromium cannot be installed: the tests of the viewer will fail; set CHROMIUM to the path of a browser" >&2
 	@touch $@
 
 $(VENV)/sanitize: $(VENV)/dev

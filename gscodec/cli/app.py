@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gscodec.cli import _console, batch, compare, decode, encode, export, info, sample, transcode, validate
+from gscodec.cli import _console, batch, compare, decode, encode, export, info, sample, transcode, validate, view
 from gscodec.cli.exit import ExitCode, code_of, message_of
 from gscodec.errors import (
     DeviceFallback,
@@ -48,7 +48,7 @@ app = new_program(
     "9 some batch items failed, 130 interrupted.",
 )
 
-for module in (encode, decode, export, batch, info, validate, transcode, sample, compare):
+for module in (encode, decode, export, batch, info, validate, transcode, sample, compare, view):
     app.command(name=module.__name__.rpartition(".")[2])(module.command)
 
 

@@ -11,7 +11,7 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli.exit import ExitCode
-from gscodec.errors import GsCodecError, InvalidArgument, file_access_error
+from gscodec.errors import GsCodecError, InvalidArgument, OutputExists, file_access_error
 from gscodec.io.streams import Rejoined, is_stream, open_stdin
 from gscodec.material.outputs import display_name
 
@@ -57,6 +57,13 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Also write a page that shows both along a wipe, and an error map."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare two pictures.
@@ -69,6 +76,8 @@ def command(
     """
     if first == second == _console.STREAM:
         raise InvalidArgument("stdin cannot be both pictures: name a file for one")
+    if html is not None:
+        _check_page(html, (first, second), overwrite)
     from gscodec import metrics
 
     limits = limits_of(max_pixels, max_memory, max_candidates)
@@ -87,6 +96,9 @@ def command(
     figures = {name: metrics.METRICS[name].measure(a.samples, samples_of_b, a.groups) for name in ("psnr", *_LIKENESS)}
     if floats:
         figures |= _light_figures(a, b)
+    shown = [_FORMATS[name].format(value) for name, value in figures.items() if value is not None]
+    if html is not None:
+        _write_page(html, (first, a), (second, b), "  ".join(shown), overwrite)
     if as_json:
         _console.emit_json(
             {"a": a.name, "b": b.name, "width": width, "height": height, "channels": n_channels}
@@ -94,7 +106,6 @@ def command(
             | {name: None if value is None or math.isinf(value) else value for name, value in figures.items()}
         )
     else:
-        shown = [_FORMATS[name].format(value) for name, value in figures.items() if value is not None]
         _console.emit("  ".join(shown))
     minima = {"psnr": min_psnr, "ssim": min_ssim, "ms_ssim": min_ms_ssim, "ssimulacra2": min_ssimulacra2}
     for name, minimum in minima.items():
@@ -107,6 +118,43 @@ def command(
     ]
     if missed:
         raise _console.fail(ExitCode.DIFFERS, "; ".join(missed))
+
+
+def _check_page(path: Path, inputs: "Sequence[str]", overwrite: bool) -> None:
+    """Whether a page can be written, before anything is decoded.
+
+    Raises:
+        InvalidArgument: a picture comes from a stream, or the page is one of the pictures.
+        OutputExists: it is there.
+    """
+    from gscodec.material.outputs import refuse_inputs
+
+    if any(source == _console.STREAM or is_stream(source) for source in inputs):
+        raise InvalidArgument("--html needs two files: a stream cannot be read again")
+    refuse_inputs([path], inputs)
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+
+
+def _write_page(
+    path: Path, first: tuple[str, _Picture], second: tuple[str, _Picture], figures: str, overwrite: bool
+) -> None:
+    """Write a page that holds both pictures, atomically."""
+    from gscodec.format.layout import SIGNATURE
+    from gscodec.io.atomic import write_atomic
+    from gscodec.viewer.embedding import embedded_igs, embedded_picture
+    from gscodec.viewer.page import viewer_page
+
+    embedded = []
+    for source, picture in (first, second):
+        with _opened(source, len(SIGNATURE)) as (_, head):
+            is_igs = head == SIGNATURE
+        name = Path(source)
+        embedded.append(
+            embedded_igs(name, source) if is_igs else embedded_picture(name, picture.samples, picture.groups)
+        )
+    page = viewer_page(embedded[:1], second=embedded[1], figures=figures)
+    write_atomic(path, page.encode(), overwrite)
 
 
 _LIKENESS = ("ssim", "ms_ssim", "ssimulacra2")

@@ -1,4 +1,4 @@
-"""`gscodec export`: exports the maps of an `.igs` file as textures for game engines."""
+"""`gscodec export`: exports the maps of an `.igs` file as textures for engines, or the file as a page."""
 
 from typing import Annotated, Literal
 
@@ -7,20 +7,21 @@ import typer
 from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
 from gscodec.cli._lods import LAST_LOD, shown_lod
-from gscodec.cli._paths import igs_source
+from gscodec.cli._paths import igs_source, output_path
 from gscodec.cli._values import human_bytes
+from gscodec.errors import InvalidArgument
 from gscodec.material.outputs import display_name
 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
-    to: Annotated[Literal["dds", "ktx2", "png", "exr"], typer.Option("--to", help="File type.")],
+    to: Annotated[Literal["dds", "ktx2", "png", "exr", "html"], typer.Option("--to", help="File type.")],
     output: Annotated[
         str | None,
         typer.Argument(
-            metavar="[OUT_DIR]",
+            metavar="[OUT]",
             help="Folder for the textures. Default: IN without suffix; .exported is added where that folder could hold "
-            "the sources of IN.",
+            "the sources of IN. Of html, the page. Default: IN with suffix .html.",
         ),
     ] = None,
     only: Annotated[
@@ -63,11 +64,18 @@ def command(
     timeout: Timeout = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
-    """Write the maps of an .igs file as textures for an engine.
+    """Write the maps of an .igs file as textures for an engine, or the file as a page for browsers.
 
-    The compression follows the role of each map. Mips average colour as light and normals as vectors. Prints one line
-    per file.
+    The compression follows the role of each map. Mips average colour as light and normals as vectors. html is one page
+    that holds the file and a viewer, and needs no network; only --overwrite goes with it. Prints one line per file.
     """
+    if to == "html":
+        if any(option is not None for option in (only, mips, bits, lod)) or format_name != "auto":
+            raise InvalidArgument(
+                "--to html keeps the file as it is: --only, --lod, --mips, --bits and --format have no use"
+            )
+        _write_page(source, output, overwrite)
+        return
     from gscodec.decoding.image import open_igs
     from gscodec.exporting import export
 
@@ -92,3 +100,19 @@ def command(
     for one in written:
         levels = f", {one.levels} levels" if one.levels > 1 else ""
         _console.emit(f"{one.path}: {one.format}, {one.width}x{one.height}{levels}, {human_bytes(one.n_bytes)}")
+
+
+def _write_page(source: str, output: str | None, overwrite: bool) -> None:
+    """Write a page that holds the file and the viewer, atomically; without an output, of stdin, to stdout."""
+    from gscodec.io.atomic import write_atomic
+    from gscodec.viewer.embedding import embedded_igs
+    from gscodec.viewer.page import viewer_page
+
+    path = output_path(source, output, ".html", overwrite)
+    file = embedded_igs(igs_source(source), display_name(source))
+    page = viewer_page([file]).encode()
+    if path is None:
+        _console.emit_bytes(page)
+        return
+    write_atomic(path, page, overwrite)
+    _console.emit(f"{path}: html, {human_bytes(len(page))}")

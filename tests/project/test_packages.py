@@ -26,6 +26,7 @@ ORDER: Final = (
     "exporting",
     "encoding",
     "batch",
+    "viewer",
     "cli",
 )
 """From the lowest to the highest; docs/architecture.md says what each is for."""

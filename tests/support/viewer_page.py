@@ -1,0 +1,74 @@
+"""The viewer in a browser, for tests: opens pages and files, reads what is drawn."""
+
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from chromium import PATIENCE, Chromium
+
+from gscodec.viewer.server import ViewerServer, files_of
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class Viewer:
+    """The viewer in a browser, and what tests look at."""
+
+    def __init__(self, browser: Chromium) -> None:
+        self.browser = browser
+
+    def open(self, url: str) -> None:
+        """Load a page, and wait for its file."""
+        self.browser.errors.clear()
+        self.browser.open(url)
+        self.run("await app.ready")
+
+    def run(self, code: str) -> Any:
+        """Value that a piece of JavaScript returns; `app` is the viewer."""
+        return self.browser.evaluate(f"(async () => {{ const app = window.igsViewer; {code} }})()")
+
+    def still(self) -> None:
+        """Stop drawing to the screen, which software does slowly; values can be read all the same."""
+        self.run("app.frame = () => {}")
+
+    def idle(self) -> None:
+        """Wait until the picture is as fine as it becomes."""
+        end = time.monotonic() + PATIENCE
+        while self.run("return app.scheduled || app.working"):
+            assert time.monotonic() < end, "the viewer does not come to rest"
+            time.sleep(0.05)
+
+    def show(self, number: int) -> None:
+        """Open another file of the list."""
+        self.run(f"await app.open(app.files[{number}])")
+
+    def values(self, lod: int, size: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> Float32Array:
+        """Samples (height, width, 4) of the first file at a level: features of integers."""
+        height, width = size
+        x, y = corner
+        text = self.run(
+            f"const v = await app.first.values({{x: {x}, y: {y}, zoom: 1, width: {width}, height: {height}}}, {lod});"
+            "const bytes = new Uint8Array(v.buffer); let text = '';"
+            "for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));"
+            "return btoa(text)"
+        )
+        return np.frombuffer(base64.b64decode(text), np.float32).reshape(height, width, 4)
+
+    def text(self, name: str) -> str:
+        """Text of an element of the page."""
+        return str(self.run(f"return document.getElementById('{name}').textContent"))
+
+
+@contextmanager
+def running(source: Path, *, without_ranges: bool = False) -> Iterator[ViewerServer]:
+    """A server that serves."""
+    with ViewerServer(files_of(source), without_ranges=without_ranges) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
