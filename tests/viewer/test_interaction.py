@@ -71,6 +71,7 @@ def test_two_fingers_zoom_about_the_point_between_them(viewer: Viewer, tmp_path:
     viewer.still()
     viewer.browser.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
     viewer.browser.press("h")
+    viewer.run("while (app.canvas.height !== innerHeight) await new Promise(requestAnimationFrame)")
     viewer.run("app.view.set(40, 40, 2)")
     before = viewer.run("return app.view.point([180, 100])")
     box = viewer.run("const b = app.canvas.getBoundingClientRect(); return [b.left, b.top]")

@@ -3,6 +3,7 @@
 
 const NEED_BYTES = 1;
 const PAGE_ENTRY = 48;
+const LONG_FILE = 4e6; // bytes
 
 /** A fault of the file, in one line. */
 export class FileFault extends Error {}
@@ -56,9 +57,12 @@ export class Decoder {
     await this.until(() => this.wasm.igsw_level(lod));
   }
 
-  /** Gaussians that a level shows, whose tables have been read; 0 where that is not known. */
-  size(lod) {
-    return this.wasm.igsw_level_size?.(lod) ?? 0;
+  /** Gaussians that a level shows; 0, for unknown, of a file whose page index is too long to be read for it. */
+  async size(lod) {
+    if (this.source.size < 0 || this.source.size > LONG_FILE) return 0;
+    const last = (side) => Math.ceil(side / 16) - 1, { width, height } = this.info;
+    const pages = await this.pages(lod, 0, 0, last(width), last(height));
+    return pages.reduce((sum, page) => sum + page.n, 0);
   }
 
   /** Pages, in file order, that hold what tiles x0..x1, y0..y1 of the file show at a level. */

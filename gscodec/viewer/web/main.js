@@ -198,7 +198,7 @@ class App {
     on("files", "change", (event) => this.open(this.files[event.target.selectedIndex]));
     on("exposure", "input", (event) => this.expose(Number(event.target.value)));
     click("soft", () => this.soften());
-    on("gain", "input", (event) => { this.gain = 2 ** Number(event.target.value); this.redraw(); });
+    on("gain", "input", (event) => { this.gain = 2 ** Number(event.target.value); element("gain_text").textContent = `${this.gain} ×`; this.redraw(); });
     for (const button of element("compare_box").querySelectorAll("[data-mode]"))
       button.addEventListener("click", () => this.setMode(Number(button.dataset.mode)));
     on("file", "change", (event) => this.dropped([...event.target.files], event.target.dataset.place));
@@ -284,7 +284,7 @@ class App {
     this.mode = this.second ? mode : 0;
     element("compare_box").hidden = !this.second;
     element("figures").hidden = !this.second;
-    element("gain_box").hidden = this.mode !== 3;
+    element("gain").disabled = this.mode !== 3;
     element("divider").hidden = this.mode !== 2;
     element("names").hidden = this.mode !== 2;
     element("name_a").textContent = this.first?.name ?? "";

@@ -154,7 +154,7 @@ export class Scene {
   async open(lod) {
     await this.decoder.level(lod);
     const { set } = this.levels[lod];
-    for (const level of this.levels) if (level.set === set) this.sizes.set(level.lod, this.decoder.size(level.lod));
+    for (const level of this.levels) if (level.set === set) this.sizes.set(level.lod, await this.decoder.size(level.lod));
   }
 
   /** Pages of a level that a rectangle of tiles of grid k needs, in file order. */
