@@ -1,9 +1,9 @@
-"""Files made of other files without their source: fewer levels of detail, or 16-bit records.
+"""Files made of other files without their source: fewer levels of detail, or another profile.
 
 Where no profile changes, Gaussians are the same bit for bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -113,8 +113,13 @@ def _leading_generations(
     return [tables[0], *trees, *tables[1:], *pages, gaus]
 
 
-def to_f16(data: bytes, name: str = "(bytes)") -> bytes:
-    """A file of any profile as one of profile `f16`: values are rounded to 16 bits, sets of profile `small` are kept.
+def in_profile(data: bytes, rounded: Callable[[Contents], Contents], name: str = "(bytes)") -> bytes:
+    """A file of any profile in another one: values are rounded to it, sets of profile `small` are kept.
+
+    Args:
+        rounded: gives the contents of a set, which come without a lattice, the lattice and page size of the profile;
+            without a lattice it is `f16`.
+        name: of the file, in messages.
 
     Raises:
         GsCodecError: the file is damaged.
@@ -128,9 +133,9 @@ def to_f16(data: bytes, name: str = "(bytes)") -> bytes:
                 sets.append(CoarserSet(data[chunk.offset : chunk.offset + chunk.stored_size], 1, chunk.scale_log2))
             else:
                 scale_log2 = reader.scale_of(number).bit_length() - 1
-                sets.append(coarser_set(pack(_contents(reader, part)), scale_log2))
+                sets.append(coarser_set(pack(rounded(_contents(reader, part))), scale_log2))
         finest = replace(
-            _contents(reader, reader.stored_set(0)),
+            rounded(_contents(reader, reader.stored_set(0))),
             icc=reader.icc,
             meta=reader.meta,
             files=reader.files,
@@ -147,16 +152,13 @@ def _contents(reader: IgsReader, part: StoredSet) -> Contents:
     return Contents(part.grid, reader.groups, part.lods, stored)
 
 
-def transcoded(
-    data: bytes, name: str = "(bytes)", *, finest: int = 0, coarsest: int | None = None, f16: bool = False
-) -> bytes:
-    """A file with fewer levels of detail, or of profile `f16`.
+def transcoded(data: bytes, name: str = "(bytes)", *, finest: int = 0, coarsest: int | None = None) -> bytes:
+    """A file with fewer levels of detail, of the same Gaussians.
 
     Args:
         name: of the file, in messages.
         finest: LOD that becomes LOD 0.
         coarsest: LOD whose set becomes the coarsest; None keeps all.
-        f16: whether the file gets profile `f16`; otherwise it keeps its own.
 
     Raises:
         InvalidArgument: there is no such LOD, or coarsest is finer than finest.
@@ -170,5 +172,4 @@ def transcoded(
     if coarsest is not None and coarsest < finest:
         raise InvalidArgument(f"the coarsest level, {coarsest}, is finer than the finest, {finest}")
     data = data if coarsest is None else without_coarser(data, coarsest, name)
-    data = without_finer(data, finest, name)
-    return to_f16(data, name) if f16 else data
+    return without_finer(data, finest, name)

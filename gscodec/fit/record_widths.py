@@ -62,7 +62,7 @@ class RecordWidths:
         for share in ROTATION_SHARES:
             thresholds = rotation_from(1, share)
             turns = np.searchsorted(thresholds, elongations, side="right")
-            cells = float(np.mean(np.exp2(turns) * self._areas))
+            cells = float(np.mean(np.exp2(turns) * self._areas)) if len(turns) else 1.0
             turned = balance.errors[1] * (share / balance.steps.rotation) ** 2
             for bits, error in choices:
                 left = min(8 * record_bytes - sum(bits), MAX_PLACE_BITS)

@@ -26,3 +26,14 @@ def test_what_contradicts_is_refused(run: Run, igs: Path, tmp_path: Path) -> Non
     assert run("transcode", igs, out, "--finest", 9).code == 1
     assert run("transcode", igs, igs, "--finest", 1, "--overwrite").code == 1
     assert not out.exists()
+
+
+def test_another_profile_says_what_it_costs(run: Run, igs: Path, tmp_path: Path) -> None:
+    for profile in ("packed", "f16", "coded"):
+        out = tmp_path / f"{profile}.igs"
+        outcome = run("transcode", igs, out, "--profile", profile)
+        assert outcome.code == 0
+        assert gscodec.info(out)["profile"] == profile
+        assert ("dB from IN" in outcome.stderr) == (gscodec.info(igs)["profile"] != profile)
+    assert run("transcode", igs, tmp_path / "x.igs", "--profile", "coded", "--record-bytes", 8).code == 1
+    assert run("transcode", igs, tmp_path / "x.igs", "--record-bytes", 8).code == 0

@@ -17,6 +17,11 @@ from gscodec.profiles.packed import head_bytes
 from gscodec.profiles.registry import PACKED
 
 
+def typical_record_bytes(n_channels: int, *, is_tuned: bool) -> int:
+    """Bytes per record if the settings leave them open: 6 for RGB, and one more where values are not fine-tuned."""
+    return -(-(21 + 5 * n_channels) // 6) + (not is_tuned)
+
+
 class PackedEncoder(FixedSizeEncoder):
     """See `ProfileEncoder`."""
 
@@ -40,7 +45,7 @@ class PackedEncoder(FixedSizeEncoder):
         job = self.job
         if job.settings.record_bytes is not None:
             return job.settings.record_bytes
-        return -(-(21 + 5 * len(job.grid.background)) // 6) + (job.regions is not None)
+        return typical_record_bytes(len(job.grid.background), is_tuned=job.regions is None)
 
     @property
     def page_bytes(self) -> int:
