@@ -249,7 +249,7 @@ static igs_status page_of(igs_file *file, uint32_t lod, uint32_t id, igs_set **s
 
 igs_status igs_get_page(igs_file *file, uint32_t lod, uint32_t id, igs_page *out) {
     igs_set *set;
-    const igs_entry *page;
+    const igs_entry *page = NULL; /* set where the status is 0 */
     uint32_t row, before = 0, count = 0; /* pages and Gaussians of the generations before */
     TRY(end(file, page_of(file, lod, id, &set, &row, &page)));
     for (uint32_t g = 0, n; g < page->generation; g++, count += n) {
@@ -307,7 +307,7 @@ igs_status igs_unpack_page(igs_file *file, const igs_set *set, uint32_t row, con
 
 static igs_status decode_page(igs_file *file, uint32_t lod, uint32_t id, igs_gaussian *gaussians, float *features) {
     igs_set *set;
-    const igs_entry *page;
+    const igs_entry *page = NULL; /* set where the status is 0 */
     uint32_t row;
     uint8_t *data;
     TRY(page_of(file, lod, id, &set, &row, &page));
