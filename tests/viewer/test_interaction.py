@@ -206,3 +206,15 @@ def test_light_and_dark(viewer: Viewer, tmp_path: Path) -> None:
     dark = viewer.run("return app.colours.paper[0]")
     assert light > 0.8
     assert dark < 0.2
+
+
+def test_of_a_cut_file_the_finest_level_that_is_there_is_shown(viewer: Viewer, tmp_path: Path) -> None:
+    viewer.open(page_of(tmp_path, GOLDEN / "made_cut.igs", GOLDEN / "made_ladder_cut.igs"))
+    for number, finest in enumerate((1, 4)):
+        viewer.show(number)
+        viewer.idle()
+        assert viewer.text("fault") == ""
+        assert viewer.text("level_text").startswith(f"LOD {finest} (cut)")
+        viewer.run("app.level(0)")
+        viewer.idle()
+        assert viewer.run("return app.first.lod") == finest

@@ -5,8 +5,13 @@ const NEED_BYTES = 1;
 const PAGE_ENTRY = 48;
 const LONG_FILE = 4e6; // bytes
 
-/** A fault of the file, in one line. */
-export class FileFault extends Error {}
+/** A fault of the file, in one line; `truncated` where it ends too early. */
+export class FileFault extends Error {
+  constructor(text) {
+    super(text);
+    this.truncated = text.includes(": TruncatedStream: ");
+  }
+}
 
 export class Decoder {
   /** An opened file. @param module a WebAssembly.Module @param source a Source whose `open` is done */

@@ -26,7 +26,8 @@ export class SceneLayer {
 
   /** Level that a view shows: the chosen one, or that for its zoom. */
   level(view, chosen) {
-    return chosen === null ? this.scene.levelFor(view.zoom) : Math.min(chosen, this.scene.coarsest);
+    const lod = chosen === null ? this.scene.levelFor(view.zoom) : Math.min(chosen, this.scene.coarsest);
+    return Math.max(lod, this.scene.finest);
   }
 
   /** One step towards the picture of a view; true while there is more to do. */

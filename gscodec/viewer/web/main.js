@@ -152,6 +152,7 @@ class App {
       return;
     }
     const { info, coarsest, selections } = first.scene;
+    this.canvas.onwebglcontextlost = () => this.fault("The GPU has dropped this page: reload it");
     element("level").max = coarsest;
     element("level_box").hidden = coarsest === 0;
     element("map").replaceChildren(...selections.map((one, i) => new Option(one.name, i)));
@@ -418,7 +419,7 @@ class App {
     element("level").value = scene.coarsest - lod;
     element("level").setAttribute("aria-valuetext", `level ${lod} of 0 to ${scene.coarsest}`);
     element("auto").setAttribute("aria-pressed", this.chosen === null);
-    element("level_text").textContent = `LOD ${lod}${!n ? "" : ` · ${counted(n)} Gaussians`}`;
+    element("level_text").textContent = `LOD ${lod}${scene.finest ? " (cut)" : ""}${!n ? "" : ` · ${counted(n)} Gaussians`}`;
     const whole = source.size >= 0 ? ` of ${size_text(source.size)}` : "", requests = source.requests, stats = element("stats");
     const asked = requests ? ` · ${requests} request${requests > 1 ? "s" : ""}` : "", seconds = (ms) => `${(Math.max(0, ms) / 1000).toFixed(2)} s`;
     const all = source.ended - source.began;

@@ -73,6 +73,7 @@ export class Scene {
     this.request = null;
     this.busy = false;
     this.closed = false;
+    this.finest = 0; // level that a cut file still has
   }
 
   /** Level for a zoom, in px of the screen per px of the picture: the coarsest that loses nothing there. */
@@ -83,7 +84,7 @@ export class Scene {
     const share = Math.min(1, (zoom * 2 ** finest.scale_log2) ** 2), n = this.sizes.get(finest.lod);
     let lod = finest.lod;
     if (n) for (const level of members) if (this.sizes.get(level.lod) >= 1.5 * share * n) lod = level.lod;
-    return lod;
+    return Math.max(lod, this.finest);
   }
 
   /** Tiles of a view, in units of 16 * 2^k px; k makes them 8 px of the screen or more. */
@@ -127,13 +128,26 @@ export class Scene {
     try {
       for (let done = null; done !== this.request && !this.closed; ) {
         done = this.request;
-        await this.bringRequest(done);
+        try {
+          await this.bringRequest(done);
+        } catch (error) {
+          if (!this.coarsen(error)) throw error;
+        }
       }
     } catch (error) {
       if (!this.closed) this.failed(error);
     }
     this.busy = false;
     this.changed();
+  }
+
+  /** Whether a fault is that the file was cut before the level that is wanted, and a coarser one can be shown in its place. */
+  coarsen(error) {
+    const { lod } = this.request;
+    if (!error.truncated || lod >= this.coarsest) return false;
+    this.finest = Math.max(this.finest, lod + 1);
+    this.request = { ...this.request, lod: this.finest };
+    return true;
   }
 
   /** Levels on the way to one: the coarsest of all, then those of its set. */
