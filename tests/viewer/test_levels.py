@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from viewer_page import Viewer, running
-from viewer_reference import available_lods, features, in_codes
+from viewer_reference import Float32Array, available_lods, features, in_codes
 
 import gscodec
+from gscodec.model.channels import channel_spans
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 
@@ -59,7 +60,7 @@ def test_every_sample(viewer: Viewer, sample_files: Path) -> None:
 
 def test_the_canvas_shows_the_codes_of_decode(viewer: Viewer) -> None:
     path = GOLDEN / "ladder_coded.igs"
-    with gscodec.open(path, grain=False) as image:
+    with gscodec.open(path) as image:
         decoded = [np.asarray(image.render(lod=lod)) for lod in image.available_lods]
     with running(path) as server:
         viewer.open(server.url)
@@ -98,3 +99,38 @@ def test_other_zooms_sample_and_average_as_the_specification_says(viewer: Viewer
         )
     shown = np.clip(np.array(text).reshape(12, 12, 4)[:, :, :3], 0, 1)
     assert abs(shown - expected).max() < 1.5 / 255
+
+
+@pytest.mark.parametrize(("zoom", "name"), [(1, "color"), (1, "emissive"), (0.5, "color"), (2, "color")])
+def test_grain_is_that_of_decode(viewer: Viewer, zoom: float, name: str) -> None:
+    path = GOLDEN / "grain.igs"
+    with gscodec.open(path) as image:
+        height, width, _ = image.shape
+        size = round(height // 2 * 2 * zoom), round(width * zoom)
+        decoded = np.asarray(image.render(region=(0, 0, width, height // 2 * 2), size=size)).astype(float) / 257
+        (channels,) = [span for group, span in channel_spans(image.groups) if group.name == name]
+    with running(path) as server:
+        viewer.open(server.url)
+        viewer.browser.press("h")
+        viewer.run(f"app.select(app.first.scene.selections.findIndex((s) => s.name === '{name}'))")
+        viewer.run(f"app.level(0); app.view.set({width} / 2, {height} / 2, {zoom})")
+        viewer.idle()
+        assert viewer.run("return document.getElementById('grain').hidden") is False
+
+        def shown() -> Float32Array:
+            text = viewer.run(
+                "const { gl } = app.gpu, { framebuffer } = app.first.painter.display, w = app.view.window;"
+                f"const codes = new Uint8Array(4 * {size[0] * size[1]});"
+                "gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);"
+                "const at = (v) => Math.round(-v * w.zoom);"
+                f"gl.readPixels(at(w.x), at(w.y), {size[1]}, {size[0]}, gl.RGBA, gl.UNSIGNED_BYTE, codes);"
+                "return [...codes]"
+            )
+            return np.array(text, np.float32).reshape(*size, 4)
+
+        expected = decoded[:, :, channels]
+        kept = [0, 1, 2, 3] if name == "color" else [0]
+        assert abs(shown()[:, :, kept] - expected).max() <= 1.01
+        viewer.browser.press("g")
+        viewer.idle()
+        assert abs(shown()[:, :, kept] - expected).max() > 2

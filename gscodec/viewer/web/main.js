@@ -39,7 +39,7 @@ class App {
     this.mode = 0;
     this.wipe = 0.5;
     this.gain = 8;
-    this.look = { exposure: 0, soft: false };
+    this.look = { exposure: 0, soft: false, grain: true };
     this.outlined = false;
     this.scheduled = false;
     this.opening = 0;
@@ -146,7 +146,7 @@ class App {
     this.canvas.setAttribute("aria-label", `Picture ${first.name}, ${first.width} by ${first.height} pixels`);
     element("level_box").hidden = !igs;
     element("ellipses").hidden = !igs;
-    element("map_box").hidden = element("light_box").hidden = true;
+    element("map_box").hidden = element("light_box").hidden = element("grain").hidden = true;
     if (!igs) {
       element("facts").textContent = `${first.width} × ${first.height}`;
       return;
@@ -166,6 +166,7 @@ class App {
   lookOf() {
     const { group } = this.first.scene.selection;
     element("light_box").hidden = group.sample_type !== "float";
+    element("grain").hidden = !this.first.scene.info.grain?.length;
   }
 
   select(i) {
@@ -199,6 +200,7 @@ class App {
     on("files", "change", (event) => this.open(this.files[event.target.selectedIndex]));
     on("exposure", "input", (event) => this.expose(Number(event.target.value)));
     click("soft", () => this.soften());
+    click("grain", () => this.grain());
     on("gain", "input", (event) => { this.gain = 2 ** Number(event.target.value); element("gain_text").textContent = `${this.gain} ×`; this.redraw(); });
     for (const button of element("compare_box").querySelectorAll("[data-mode]"))
       button.addEventListener("click", () => this.setMode(Number(button.dataset.mode)));
@@ -281,6 +283,12 @@ class App {
     this.redraw();
   }
 
+  grain() {
+    this.look.grain = !this.look.grain;
+    element("grain").setAttribute("aria-pressed", this.look.grain);
+    this.redraw();
+  }
+
   setMode(mode) {
     this.mode = this.second ? mode : 0;
     element("compare_box").hidden = !this.second;
@@ -323,7 +331,7 @@ class App {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
     const acts = {
       "[": () => this.level((this.chosen ?? this.first?.lod ?? 0) + 1), "]": () => this.level((this.chosen ?? this.first?.lod ?? 0) - 1),
-      a: () => this.level(null), m: () => this.select(element("map").selectedIndex + 1), e: () => this.outline(), c: () => this.pick("second"),
+      a: () => this.level(null), m: () => this.select(element("map").selectedIndex + 1), e: () => this.outline(), g: () => this.grain(), c: () => this.pick("second"),
       x: () => this.setMode(MODES[(MODES.indexOf(this.mode) + 1) % MODES.length]), n: () => this.step(1), p: () => this.step(-1), t: () => this.theme(),
       h: () => document.body.classList.toggle("bare"), "?": () => this.keys(), Escape: () => { element("keys").hidden = true; },
     };

@@ -40,6 +40,16 @@ function sampleRule(selection, info) {
   return { kind, knee, range, background, premultiplied: !selection.part && group.alpha === "premultiplied" ? 1 : 0 };
 }
 
+/** What the shader needs to add the grain of section "Grain" to what is shown, or null. */
+function grainRule(selection, info, zoom) {
+  const number = info.groups.indexOf(selection.group), entry = info.grain?.find(({ group }) => group === number);
+  if (!entry || selection.part || selection.channels.every((c, i) => i === 3 || c < 0)) return null;
+  const a = entry.correlation, ratio = Math.max(1, 1 / zoom), G = (16 + 2 * a) ** 2 / (256 + 2 * a * a);
+  const side = ratio > 1 ? 0 : a, unit = 1 / (1 + (ratio - 1) / G) / 1024 / (147.8 * (256 + 2 * side * side)), m = entry.independence / 255;
+  const colours = selection.channels.slice(0, 3).filter((c) => c >= 0).length;
+  return { colours, side, field: 128 * number, units: [Math.sqrt(1 - m) * unit, Math.sqrt(m) * unit], strength: entry.strength };
+}
+
 const LIGHT_ROLES = ["color", "albedo", "emissive"];
 
 export class Painter {
@@ -244,6 +254,15 @@ export class Painter {
     gl.uniform1i(uniforms.premultiplied, rule.premultiplied);
     gl.uniform1i(uniforms.smoothly, this.front.view.zoom === view.zoom && this.front.view.width === view.width ? 0 : 1);
     gl.uniform1f(uniforms.exposure, 2 ** look.exposure);
+    const grain = look.grain ? grainRule(selection, scene.info, view.zoom) : null;
+    gl.uniform1i(uniforms.grain, grain ? grain.colours : 0);
+    if (grain) {
+      gl.uniform2i(uniforms.grain_at, Math.round(view.x * view.zoom), Math.round(view.y * view.zoom));
+      gl.uniform1i(uniforms.grain_side, grain.side);
+      gl.uniform1ui(uniforms.grain_field, grain.field);
+      gl.uniform2fv(uniforms.grain_unit, grain.units);
+      gl.uniform1fv(uniforms["grain_strength[0]"], grain.strength);
+    }
     gl.uniform2f(uniforms.span, group.value_min, group.value_max);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     gl.bindVertexArray(null);

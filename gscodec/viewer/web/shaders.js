@@ -116,7 +116,44 @@ uniform float fade;                   // 1: only now
 uniform int kind, shown, light, tone, premultiplied, smoothly; // shown: 0 colour, 1 gray, 2 normals of x and y
 uniform float exposure;
 uniform vec2 span;                    // values shown as black and white, of maps
+uniform int grain;                    // colours that get grain: 0, 1 or 3
+uniform ivec2 grain_at;               // column and row, in the whole picture at this zoom, of pixel 0, 0
+uniform int grain_side;               // weight of the neighbours
+uniform uint grain_field;
+uniform vec2 grain_unit;              // of the shared field and of a channel's own
+uniform float grain_strength[8];
 out vec4 color;
+
+int noise(uint x, uint y, uint field) {
+  uint v = x * 0x9E3779B1u + y * 0x85EBCA77u + field * 0xC2B2AE3Du + 0x165667B1u;
+  v = (v ^ (v >> 16)) * 0x7FEB352Du;
+  v = (v ^ (v >> 15)) * 0x846CA68Bu;
+  v = v ^ (v >> 16);
+  v = (v & 0x00FF00FFu) + ((v >> 8) & 0x00FF00FFu);
+  return int((v & 0xFFFFu) + (v >> 16)) - 510;
+}
+
+float noise_sum(uvec2 p, uint field) {
+  if (grain_side == 0) return float(256 * noise(p.x, p.y, field));
+  int total = 0;
+  for (int j = -1; j <= 1; j++)
+    for (int i = -1; i <= 1; i++)
+      total += (i == 0 ? 16 : grain_side) * (j == 0 ? 16 : grain_side) * noise(p.x + uint(i), p.y + uint(j), field);
+  return float(total);
+}
+
+vec3 grained(vec3 v) {
+  float place = 7.0 * clamp(grain == 3 ? (v.r + 2.0 * v.g + v.b) / 4.0 : v.r, 0.0, 1.0);
+  int i = min(int(place), 6);
+  float strength = grain_strength[i] + (place - float(i)) * (grain_strength[i + 1] - grain_strength[i]);
+  uvec2 p = uvec2(ivec2(gl_FragCoord.xy) + grain_at);
+  float shared_noise = grain_unit.x * noise_sum(p, grain_field);
+  for (int c = 0; c < grain; c++) {
+    float room = max(0.0, min(v[c], 1.0 - v[c])), d = strength * (shared_noise + grain_unit.y * noise_sum(p, grain_field + 1u + uint(c)));
+    v[c] += clamp(d, -room, room);
+  }
+  return v;
+}
 
 vec4 texel(sampler2D frame, ivec2 at) { return texelFetch(frame, clamp(at, ivec2(0), textureSize(frame, 0) - 1), 0); }
 
@@ -136,6 +173,7 @@ float encode(float v) { return v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1.0 /
 vec4 develop(vec4 s) {
   float a = clamp(s.a, 0.0, 1.0);
   vec3 v = s.rgb;
+  if (grain != 0) v = grained(v);
   if (kind != 0) {
     if (premultiplied == 1 && a > 0.0) v /= a;
     if (light == 1) {
