@@ -13,14 +13,14 @@ from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
 from gscodec.container.small import standard_groups
 from gscodec.container.validate import validate
-from gscodec.container.writer import pack, packed_size, quantize
+from gscodec.container.writer import most_packed_size, pack, packed_size, quantize
 from gscodec.errors import InvalidArgument, TruncatedStream
 from gscodec.fit.lattices import rotation_from as thresholds
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
-from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context
+from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context, cost_of
 from gscodec.profiles.small_codec import lattice_of, rotation_from
 from gscodec.profiles.small_steps import SmallSteps
 
@@ -55,6 +55,16 @@ def test_bits_come_back(parts: list[tuple[int, int, int]]) -> None:
     assert decoder.at_end
 
 
+@pytest.mark.parametrize("one_in", [2, 7, 100])
+def test_the_cost_of_a_context_is_its_length(one_in: int) -> None:
+    bits = np.random.default_rng(one_in).random(5000) < 1 / one_in
+    encoder, context = BitEncoder(), Context()
+    for bit in bits.tolist():
+        encoder.bit(context, int(bit))
+    assert -0.0004 * len(bits) <= 8 * len(encoder.bytes()) - cost_of(bits) < 8 + 0.0004 * len(bits)
+    assert cost_of(bits[:0]) == 0
+
+
 def test_what_is_likely_takes_few_bits() -> None:
     encoder, context = BitEncoder(), Context()
     for k in range(1000):
@@ -67,6 +77,7 @@ def test_gaussians_come_back_on_their_lattice(layout: int) -> None:
     contents = contents_of(40, standard_groups(layout))
     data = pack(contents)
     assert len(data) == packed_size(contents) < 37 + 8 * 40
+    assert len(data) <= most_packed_size(contents) <= len(data) + 1
     assert validate(data) == []
     expected = quantize(contents).gaussians
     with IgsReader(data) as reader:
