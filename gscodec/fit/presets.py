@@ -209,9 +209,18 @@ FAST: Final = replace(
     rate_feature=0.025,
     stretch=0.6,
 )
+DRAFT: Final = replace(
+    FAST,
+    name="draft",
+    steps=100,
+    qat_steps=20,
+    growth_until=0.3,
+    relocations=1,
+    relocation_until=0.5,
+)
 BEST: Final = replace(BALANCED, name="best", steps=6000, qat_steps=600)
 
-PRESETS: Final = {preset.name: preset for preset in (PAPER, FAST, BALANCED, BEST)}
+PRESETS: Final = {preset.name: preset for preset in (PAPER, DRAFT, FAST, BALANCED, BEST)}
 
 
 def get_preset(name: str) -> Preset:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-PresetName = Literal["paper", "fast", "balanced", "best"]
+PresetName = Literal["paper", "draft", "fast", "balanced", "best"]
 TuneName = Literal["psnr", "visual"]
 NanPolicy = Literal["error", "zero", "hole"]
 MetadataPolicy = Literal["all", "none"]
