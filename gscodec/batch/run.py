@@ -45,7 +45,7 @@ class EncodeTask:
             nonlocal last
             if now.seconds - last >= PROGRESS_SECONDS:
                 last = now.seconds
-                report((now.step, now.total_steps, now.psnr))
+                report((now.phase, now.fraction, now.psnr))
 
         return guarded(
             self.name,

@@ -278,20 +278,20 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(bar_width=None),
-        progress.TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[figures]}"),
+        progress.TextColumn("{task.fields[figures]}"),
         progress.TimeElapsedColumn(),
         progress.TextColumn("{task.fields[left]}"),
     )
     with progress.Progress(*columns, console=rich_console(), transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task(escape(shown(label)), total=1, figures="", left="")
+        task = bar.add_task(escape(shown(label)), total=1, figures="reading", left="")
 
         def show(now: "Progress") -> None:
             of_blocks = f"block {now.block}/{now.n_blocks}  " if now.n_blocks > 1 else ""
             bar.update(
                 task,
-                completed=now.step,
-                total=max(now.total_steps, 1),
-                figures=f"{of_blocks}{now.n_gaussians} Gaussians  {now.psnr:.2f} dB  {now.bpp:.3f} bpp",
+                completed=now.fraction,
+                figures=f"{of_blocks}{now.phase} {now.step}/{now.total_steps}  {now.n_gaussians} Gaussians  "
+                f"{now.psnr:.2f} dB  {now.bpp:.3f} bpp",
                 left=f"{duration(now.seconds_left)} left",
             )
 

@@ -498,24 +498,35 @@ def _live_table(n_items: int) -> "Iterator[Watcher]":
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
-        progress.TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         progress.TextColumn("{task.fields[figures]}"),
         progress.TimeElapsedColumn(),
     )
     with progress.Progress(*columns, console=console, transient=True, refresh_per_second=4) as table:
-        whole = table.add_task("all items", total=n_items, figures="")
+        whole = table.add_task("all items", total=n_items, figures=f"0/{n_items}")
         rows: dict[str, Any] = {}
+        begun: dict[str, float] = {}
+        n_done, started = 0, time.perf_counter()
+
+        def show_whole() -> None:
+            done = n_done + sum(begun.values())
+            left = (time.perf_counter() - started) * (n_items - done) / done if done else None
+            text = "" if left is None else f"  {_console.duration(left)} left"
+            table.update(whole, completed=done, figures=f"{n_done}/{n_items}{text}")
 
         def watch(kind: str, name: str, value: Any) -> None:
+            nonlocal n_done
             if kind == "begin":
                 rows[name] = table.add_task(escape(_console.shown(name)), total=1, figures="")
             elif kind == "report" and name in rows:
-                step, of, psnr = value
-                table.update(rows[name], completed=step, total=of, figures=f"{psnr:.2f} dB")
+                phase, begun[name], psnr = value
+                table.update(rows[name], completed=begun[name], figures=f"{phase}  {psnr:.2f} dB")
+                show_whole()
             elif kind == "end":
                 if name in rows:
                     table.remove_task(rows.pop(name))
-                table.advance(whole)
+                begun.pop(name, None)
+                n_done += 1
+                show_whole()
                 if value.message:
                     table.console.print(escape(_console.shown(f"{value.status}: {value.message}")))
 

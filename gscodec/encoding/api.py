@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from gscodec.encoding.grain import source_grain
 from gscodec.encoding.importance import AUTO, pixel_weights
-from gscodec.encoding.job import Job, Progress
+from gscodec.encoding.job import Job
 from gscodec.encoding.kept import kept_metadata
 from gscodec.encoding.profile_choice import profile_for_size, tiny_profile
+from gscodec.encoding.progress import Progress, Timed
 from gscodec.encoding.provenance import recorded_name
 from gscodec.encoding.send_order import in_send_order
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
@@ -100,7 +101,7 @@ def encode(
         checkpoint: path of a file that keeps finished blocks: after an interruption, the same call resumes from it with
             the same result. Removed when the encode is complete.
         overwrite: replace `output` if it exists.
-        progress: called after every step, on a GPU once per batch of steps.
+        progress: called after every step, on a GPU once per batch of steps, and at the end.
 
     Raises:
         InvalidArgument: several targets, or a value out of range; or output or checkpoint is one of the inputs.
@@ -135,12 +136,13 @@ def encode(
         _compile_ahead(engine, grid, fitting)
         budget = _budget_bytes(wanted, stack)
         stack_kept, metadata = kept_metadata(stack, wanted.metadata, budget)
+        timer = None if progress is None else Timed(progress, started)
         job = Job(
             stack=stack_kept,
             grid=grid,
             settings=fitting,
             rasterizer=engine,
-            progress=progress,
+            progress=timer,
             started=started,
             notes=meta or {},
             regions=regions,
@@ -167,6 +169,8 @@ def encode(
     if output is not None:
         path = Path(output)
         write_atomic(path, result.data, overwrite)
+    if timer is not None:
+        timer.finish()
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
     return EncodeResult(

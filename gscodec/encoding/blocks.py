@@ -1,14 +1,14 @@
 """Encodes a picture block by block, in memory that does not grow with its size."""
 
-import time
 from dataclasses import replace
 
 from gscodec.encoding.block_encode import BlockProgress, BlockTask, encode_blocks
 from gscodec.encoding.error_weights import error_weights
-from gscodec.encoding.job import Job, Progress
+from gscodec.encoding.job import Job
 from gscodec.encoding.opacity import AimedRegions
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.encoding.progress import Progress
 from gscodec.errors import InvalidArgument
 from gscodec.image.regions import Regions, StackRegions
 from gscodec.image.stack import ImageStack
@@ -38,7 +38,6 @@ def encode_in_blocks(
 
     def report(state: BlockProgress) -> None:
         if job.progress is not None:
-            elapsed = time.perf_counter() - job.started
             likely = encoder.likely_size(state.likely_gaussians) if budget is None else budget
             job.progress(
                 Progress(
@@ -47,8 +46,8 @@ def encode_in_blocks(
                     n_gaussians=state.n_gaussians,
                     psnr=state.psnr,
                     bpp=8 * likely * state.n_gaussians / state.likely_gaussians / job.n_pixels,
-                    seconds=elapsed,
-                    seconds_left=elapsed * (state.total_steps - state.step) / state.step,
+                    phase="fit",
+                    fraction=state.step / state.total_steps,
                     block=state.block,
                     n_blocks=state.n_blocks,
                 )

@@ -1,7 +1,7 @@
-"""Picture and settings of an encode, and the progress reports while it runs."""
+"""Picture and settings of an encode."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.encoding.error_weights import error_weights
 from gscodec.encoding.opacity import aimed
+from gscodec.encoding.progress import Show
 from gscodec.encoding.quality import slope_of
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
 from gscodec.fit.presets import Preset
@@ -34,21 +35,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """State of an encode, for a progress display."""
-
-    step: int
-    total_steps: int
-    n_gaussians: int
-    psnr: float  # dB, of the fit so far, before quantisation
-    bpp: float  # estimated, of a file with the present Gaussians
-    seconds: float
-    seconds_left: float
-    block: int = 1  # current block of a large picture, from 1
-    n_blocks: int = 1
-
-
-@dataclass(frozen=True)
 class Job:
     """A picture and the settings of its encode."""
 
@@ -56,7 +42,7 @@ class Job:
     grid: Grid
     settings: EncodeSettings
     rasterizer: Rasterizer
-    progress: Callable[[Progress], None] | None = None
+    progress: Show | None = None
     started: float = field(default_factory=time.perf_counter)
     notes: Mapping[str, Json] = field(default_factory=dict)  # entries of the file's metadata besides provenance
     regions: Regions | None = None  # of a picture that is encoded block by block

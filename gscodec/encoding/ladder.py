@@ -7,7 +7,7 @@ there on request (benchmarks/notes/levels.md).
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from gscodec.container.rewrite import CoarserSet, coarser_set, is_one_piece
 from gscodec.container.small import layout_of
 from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded
+from gscodec.encoding.progress import part_of
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.format.tables import pack_channels
 from gscodec.image.reduced import ReducedRegions, reduced_size, reduced_stack, square_means
@@ -59,6 +60,9 @@ MOST_SETS: Final = 8
 LEAST_GAUSSIANS: Final = 5
 HEAD_BYTES: Final = 33
 """Gaussians of a coarser set, at least, and its bytes besides those and its quantiser steps."""
+
+LEAST_WORK: Final = 0.02
+"""Share of the work of an encode that a set takes at least, however small."""
 
 TIME_SHARE: Final = 0.03
 """Share of a time budget for each coarser set that takes long."""
@@ -109,12 +113,21 @@ def encode_coarser(
     sets: list[CoarserSet] = []
     if not n_coarser:
         return ()
+    works, done = work_shares(n_coarser), 0.0
     for number, share in enumerate(shares_of(n_bytes, n_coarser, len(job.grid.background))):
+        part = works[number] / sum(works)
+        progress = part_of(job.progress, done, part, f"level {number + 1} of {n_coarser}")
+        done += part
         side_log2 = SIDE_LOG2 + number
-        reduced = _reduced(job, 1 << side_log2, is_timed=share > MAX_SMALL_BYTES)
+        reduced = replace(_reduced(job, 1 << side_log2, is_timed=share > MAX_SMALL_BYTES), progress=progress)
         file = encode(reduced, share + _channel_bytes(reduced, share))
         sets.insert(0, coarser_set(file.data, side_log2))
     return tuple(sets)
+
+
+def work_shares(n_coarser: int) -> list[float]:
+    """Share of the work of an encode that each coarser set takes, the finest of them first."""
+    return [max(4.0 ** -(SIDE_LOG2 + number), LEAST_WORK) for number in range(n_coarser)]
 
 
 def may_have_sets(data: bytes) -> bool:

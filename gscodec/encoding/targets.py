@@ -9,11 +9,12 @@ from gscodec.container.rewrite import CoarserSet, with_coarser
 from gscodec.container.writer import icc_bytes
 from gscodec.encoding.blocks import encode_in_blocks
 from gscodec.encoding.flat import constant_colour, flat_file
-from gscodec.encoding.job import Job, Progress
-from gscodec.encoding.ladder import LEVELS_SHARE, Ladder, encode_coarser, may_have_sets
+from gscodec.encoding.job import Job
+from gscodec.encoding.ladder import LEVELS_SHARE, Ladder, encode_coarser, may_have_sets, work_shares
 from gscodec.encoding.packing import Encoded
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for, suited
+from gscodec.encoding.progress import Show, part_of
 from gscodec.encoding.to_psnr import encode_to_psnr
 from gscodec.encoding.to_quality import encode_to_quality
 from gscodec.encoding.whole import encode_whole
@@ -63,9 +64,12 @@ def encode_target(job: Job, target: Target, *, tiny_profile: str | None, any_lod
     if target.budget is None:
         return _with_sets_after(job, tiny, target, any_lods=any_lods)
     ladder = _ladder(job, target.budget, any_lods=any_lods)
-    sets = encode_coarser(job, target.budget, ladder.n_coarser, _encode_set)
+    share = 1.0 - sum(work_shares(ladder.n_coarser))
+    first = replace(job, progress=part_of(job.progress, 0.0, 1.0 - share))
+    sets = encode_coarser(first, target.budget, ladder.n_coarser, _encode_set)
     own = target.budget - sum(part.n_bytes for part in sets)
-    outcome = _encode_finest(job.changed(lods=ladder.generations), None, target, own)
+    finest = replace(job.changed(lods=ladder.generations), progress=part_of(job.progress, 1.0 - share, share))
+    outcome = _encode_finest(finest, None, target, own)
     return _with_sets(outcome, sets)
 
 
@@ -83,13 +87,16 @@ def _ladder(job: Job, n_bytes: int | None, *, any_lods: bool) -> Ladder:
 def _with_sets_after(job: Job, tiny: Job | None, target: Target, *, any_lods: bool) -> Outcome:
     """A file whose size is known when its finest set is finished, and which then gets its coarser sets."""
     ladder = _ladder(job, None, any_lods=any_lods)
-    outcome = _encode_finest(job.changed(lods=ladder.generations), tiny, target, None)
+    share = 1.0 - sum(work_shares(ladder.n_coarser))
+    finest = replace(job.changed(lods=ladder.generations), progress=part_of(job.progress, 0.0, share))
+    outcome = _encode_finest(finest, tiny, target, None)
     data = outcome.encoded.data
     if not may_have_sets(data) or ladder.n_coarser == 0:
         return outcome
     n_bytes = round(len(data) / (1 - LEVELS_SHARE))
     n_coarser = _ladder(job, n_bytes, any_lods=True).n_coarser if any_lods else ladder.n_coarser
-    return _with_sets(outcome, encode_coarser(job, n_bytes, n_coarser, _encode_set))
+    last = replace(job, progress=part_of(job.progress, share, 1.0 - share))
+    return _with_sets(outcome, encode_coarser(last, n_bytes, n_coarser, _encode_set))
 
 
 def _with_sets(outcome: Outcome, sets: Sequence[CoarserSet]) -> Outcome:
@@ -211,18 +218,14 @@ def _best_of(job: Job, budget: int, most: int, n_tries: int | None) -> Encoded:
     return min(files, key=lambda file: _rank(file, budget))
 
 
-def _one_of(
-    progress: Callable[[Progress], None] | None, number: int, n_tries: int
-) -> Callable[[Progress], None] | None:
+def _one_of(progress: Show | None, number: int, n_tries: int) -> Show | None:
     """Progress of one of several fits as part of the total."""
-    if progress is None:
+    part = part_of(progress, number / n_tries, 1.0 / n_tries)
+    if part is None:
         return None
-
-    def show(state: Progress) -> None:
-        step, total = state.step + number * state.total_steps, n_tries * state.total_steps
-        progress(replace(state, step=step, total_steps=total, seconds_left=state.seconds * (total - step) / step))
-
-    return show
+    return lambda state: part(
+        replace(state, step=state.step + number * state.total_steps, total_steps=n_tries * state.total_steps)
+    )
 
 
 def _rank(file: Encoded, budget: int) -> tuple[bool, bool, float]:

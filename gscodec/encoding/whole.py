@@ -11,11 +11,12 @@ import numpy as np
 
 from gscodec.container.contents import Contents
 from gscodec.encoding.aims import Aim
-from gscodec.encoding.job import Job, Progress
+from gscodec.encoding.job import Job
 from gscodec.encoding.pace import LEAST_STEPS, Pace
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.profiles.encoder import QAT_SHARE, ProfileEncoder
 from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.encoding.progress import Progress
 from gscodec.fit.forecast import Growth
 from gscodec.fit.loop import Fit, StepReport, plan_of
 from gscodec.fit.loop import fit as fit_planes
@@ -23,8 +24,11 @@ from gscodec.metrics.seen import SquareErrors
 from gscodec.model.gaussians import GaussianSet, LodTable, Window
 
 AFTER_STEPS = 40
-"""Time reserved from a time budget, in steps, for the work after the last step: choosing a lattice renders about twenty
-candidates, and packing takes about as long."""
+"""Work after the last step, in steps: choosing a lattice renders about twenty candidates, and packing takes about as
+long."""
+
+PACK_STEPS = 4
+"""The same without a lattice."""
 
 GROWTHS = 2.0
 """Duration of growth in a fit relative to a fit of LEAST_STEPS: relocations add to it."""
@@ -65,7 +69,9 @@ def fit(job: Job, n_gaussians: int, budget: int | None, *, recounts: bool = True
             n_bytes = budget * state.n_gaussians // encoder.count
         else:
             n_bytes = encoder.likely_size(state.n_gaussians)
-        _report(job, state.step, state.total_steps + encoder.qat_steps, state.n_gaussians, state.psnr, n_bytes)
+        fraction = state.work / (state.total_work + _after(encoder))
+        of = state.total_steps + encoder.qat_steps
+        _report(job, "fit", fraction, state.step, of, state.n_gaussians, state.psnr, n_bytes)
 
     recount = encoder.recount if encoder.can_recount and budget is not None and recounts else None
     recount = recount if aim is None else aimed
@@ -92,12 +98,22 @@ def finish(fitted: Fitted, share: float | None = None, excess: Callable[[Content
     job, qat_steps, n_gaussians = encoder.job, encoder.qat_steps, len(fit.gaussians)
     n_bytes = encoder.likely_size(n_gaussians) if encoder.budget is None else encoder.budget
 
+    steps = fit.steps + qat_steps
+
     def report(done: int, mse: float) -> None:
         psnr = -10 * math.log10(max(mse, 1e-12))
-        _report(job, fit.steps + done, fit.steps + qat_steps, n_gaussians, psnr, n_bytes)
+        fraction = (fit.work + done) / (fit.work + _after(encoder))
+        _report(job, "quantise", fraction, fit.steps + done, steps, n_gaussians, psnr, n_bytes)
 
     contents = encoder.fine_tuned(fit, qat_steps, report, share, excess)
-    return finished(encoder, contents, fit.steps + qat_steps)
+    encoded = finished(encoder, contents, steps)
+    _report(job, "pack", 1.0, steps, steps, encoded.n_gaussians, encoded.psnr, len(encoded.data))
+    return encoded
+
+
+def _after(encoder: ProfileEncoder) -> float:
+    """Work after a fit, in steps of the whole set."""
+    return encoder.qat_steps + AFTER_STEPS if encoder.qat_steps else PACK_STEPS
 
 
 def _hurried(job: Job, n_gaussians: int) -> Job:
@@ -147,9 +163,6 @@ def _train(
     )
 
 
-def _report(job: Job, step: int, of: int, present: int, psnr: float, n_bytes: int) -> None:
+def _report(job: Job, phase: str, fraction: float, step: int, of: int, present: int, psnr: float, n_bytes: int) -> None:
     if job.progress is not None:
-        elapsed = time.perf_counter() - job.started
-        job.progress(
-            Progress(step, of, present, psnr, 8 * n_bytes / job.n_pixels, elapsed, elapsed * (of - step) / step)
-        )
+        job.progress(Progress(step, of, present, psnr, 8 * n_bytes / job.n_pixels, phase, fraction))

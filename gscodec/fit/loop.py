@@ -29,6 +29,8 @@ class StepReport:
     n_gaussians: int
     psnr: float  # dB, of the unquantised blend at the last step that showed all Gaussians
     seconds: float
+    work: float  # of the steps so far, in steps of the whole set
+    total_work: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Fit:
     lods: LodTable
     psnr: float  # dB, of the unquantised blend
     steps: int
+    work: float  # in steps of the whole set
 
 
 def fit(
@@ -106,17 +109,22 @@ def fit(
         if segment.widens:
             trainee.widen()
         decided = plan.steps(segment)
+        whole = plan.step_work(plan.n_gaussians)
+        before, total = plan.work(segment.first) / whole, plan.work(plan.n_steps) / whole
+        each = plan.step_work(segment.n_gaussians) / whole
         step = segment.first
         for done in trainee.run(decided):
             reported, step = step, segment.first + sum(each.shows_all for each in decided[:done])
             if on_step is not None and step > reported:
                 seconds = time.perf_counter() - started
-                on_step(StepReport(step, plan.n_steps, segment.n_gaussians, _psnr(trainee.mse), seconds))
+                work = before + (step - segment.first) * each
+                on_step(StepReport(step, plan.n_steps, segment.n_gaussians, _psnr(trainee.mse), seconds, work, total))
     mse, score = trainee.measure()
     if score > trainee.best_score:
         mse = trainee.best_mse
         trainee.restore_best()
-    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps)
+    work = plan.work(plan.n_steps) / plan.step_work(plan.n_gaussians)
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps, work)
 
 
 def plan_of(

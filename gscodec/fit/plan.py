@@ -36,6 +36,9 @@ WIDEN_EVERY: Final = 20
 MOST_PASSES: Final = 2
 """Maximum number of passes of one step: of a coarser level, and of all Gaussians."""
 
+PAIR_WORK: Final = 20.0
+"""Cost of a Gaussian in a step of the CPU engine, in sampled pixels: its lists, and its part in short ones."""
+
 BEST_FROM: Final = 0.7
 """Fraction of the steps after which the best state is kept."""
 
@@ -92,6 +95,16 @@ class FitPlan:
         """The plan with another finest generation: n_gaussians in total, but at most four times those before it."""
         most = max(4 * self.n_before_finest, 1)
         return replace(self, counts=(*self.counts[:-1], max(min(n_gaussians, most), self.n_before_finest, 1)))
+
+    def step_work(self, n_gaussians: int) -> float:
+        """Cost of a step of n_gaussians, in sampled pixels: for estimates of the time that is left."""
+        return self.shape[0] * self.shape[1] / self.stride(n_gaussians) ** 2 + PAIR_WORK * n_gaussians
+
+    def work(self, step: int) -> float:
+        """Cost of the first `step` steps."""
+        return sum(
+            max(0, min(step, part.last) - part.first) * self.step_work(part.n_gaussians) for part in self.segments
+        )
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

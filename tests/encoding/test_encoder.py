@@ -81,24 +81,38 @@ def test_the_same_arguments_give_the_same_bytes(pixels: Pixels) -> None:
 def test_progress_tells_steps_rate_and_time(pixels: Pixels) -> None:
     seen: list[Progress] = []
     result = encode(pixels, gaussians=40, preset="fast", steps=12, profile="f16", progress=seen.append)
-    assert [p.step for p in seen] == list(range(1, 13))
+    assert [p.step for p in seen if p.phase == "fit"] == list(range(1, 13))
+    assert {p.phase for p in seen} == {"fit", "pack"}
     assert seen[-1].bpp <= result.bpp
-    assert seen[-1].seconds_left == 0
+    assert (seen[-1].fraction, seen[-1].seconds_left) == (1, 0)
     assert all(np.isfinite(p.psnr) or p.step == 1 for p in seen)
 
 
 def test_progress_counts_all_fits_of_a_small_file(pixels: Pixels) -> None:
     seen: list[Progress] = []
     encode(pixels, size=300, preset="fast", steps=12, progress=seen.append)
-    assert [p.step for p in seen] == list(range(1, 4 * 14 + 1))
+    assert [p.step for p in seen if p.phase != "pack"] == list(range(1, 4 * 14 + 1))
     assert {p.total_steps for p in seen} == {4 * 14}
     assert seen[-1].seconds_left == 0
+
+
+def test_progress_names_its_phases_and_never_falls(pixels: Pixels) -> None:
+    seen: list[Progress] = []
+    encode(pixels, size=4000, lods=3, preset="fast", steps=12, progress=seen.append)
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < 0.1
+    assert fractions[-1] == 1
+    own = ["fit", "quantise", "pack"]
+    levels = [f"level {k} of 2: {phase}" for k in (1, 2) for phase in own]
+    assert list(dict.fromkeys(p.phase for p in seen)) == levels + own
+    assert all(p.seconds_left >= 0 for p in seen)
 
 
 def test_progress_counts_the_steps_on_the_lattice(pixels: Pixels) -> None:
     seen: list[Progress] = []
     result = encode(pixels, bpp=3.0, profile="coded", preset="fast", steps=12, progress=seen.append)
-    assert [p.step for p in seen] == list(range(1, 15))
+    assert [p.step for p in seen] == [*range(1, 15), 14]
     assert {p.total_steps for p in seen} == {14}
     assert result.steps == 14
     assert seen[-1].n_gaussians == result.n_gaussians
