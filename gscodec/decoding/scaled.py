@@ -111,6 +111,24 @@ def average_columns(values: npt.NDArray[Any], n_outputs: int) -> Float32Array:
     return np.ascontiguousarray(means.swapaxes(0, 1), np.float32)
 
 
+def _block_means(
+    values: Float32Array, first: int, side: int, lattice: tuple[int, int], size: tuple[int, int]
+) -> Float32Array | None:
+    """Means over blocks of side x side cells, a power of two, of whole rows from `first` on; None of anything else.
+
+    The sum over rows comes first: its memory is contiguous. Weights are powers of two, so that only sums are rounded.
+    """
+    rows, columns, n_channels = values.shape
+    if lattice != (size[0] * side, size[1] * side) or side & (side - 1) or first % side or rows % side or side < 2:
+        return None
+    sums = values.reshape(rows // side, side, columns * n_channels).sum(axis=1, dtype=np.float64)
+    cells = sums.reshape(-1, side, n_channels)
+    total = cells[:, 0] + cells[:, 1]
+    for cell in range(2, side):
+        total += cells[:, cell]
+    return np.asarray(total.reshape(rows // side, -1, n_channels) / side**2, np.float32)
+
+
 def strips(n_rows: int, row_samples: int, offset: int) -> Iterator[tuple[int, int]]:
     """First and one-past-last row of strips of bounded size, which end at tile edges where possible.
 
@@ -172,6 +190,9 @@ def _means(
     (n_rows, n_columns), (height, width) = lattice, size
     carried: Float64Array | None = None
     for first, strip in parts:
+        if (block := _block_means(strip, first, n_rows // height, lattice, size)) is not None:
+            yield first * height // n_rows, block
+            continue
         values = average_columns(strip, width) if width < n_columns else strip
         if height == n_rows:
             yield first, values
