@@ -105,8 +105,8 @@ def command(
             max=MAX_LODS,
             metavar="N",
             help="Number of levels of detail; 1 is none. All but the whole and --halves are sets of their own: the "
-            "first has a ninety-sixth of the bytes and is made of the picture at an eighth of its sides, each next one "
-            f"has a quarter of the bytes and half of the sides. Default: {DEFAULT_LODS}, more in files above 1.5 MiB, "
+            "first has a sixty-fourth of the bytes and is made of the picture at an eighth of its sides, each next one "
+            f"has a quarter of the bytes and half of the sides. Default: {DEFAULT_LODS}, more in files above 1 MiB, "
             "2 below 8 KiB, 1 up to 2 KiB and in preset paper.",
         ),
     ] = None,

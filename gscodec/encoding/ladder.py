@@ -25,8 +25,8 @@ from gscodec.image.stack import ImageStack
 from gscodec.model.constants import LARGE_PIXELS
 from gscodec.model.gaussians import Grid
 
-SMALLER: Final = 96
-"""Bytes of a file for each byte of its first coarser set, whose pixels are 64 px large."""
+SMALLER: Final = 64
+"""Bytes of a file for each byte of its first coarser set; as many pixels for each of this set's."""
 
 SET_RATIO: Final = 4
 """Bytes, and pixels, of a coarser set for each of the next one: as many bytes per pixel in each."""
@@ -50,7 +50,7 @@ FOUR_LEVELS: Final = 8192
 PLACEHOLDER_BYTES: Final = 1024
 """Bytes of the coarsest set, at most, where the number of levels is open."""
 
-COARSEST_RATIO: Final = 112
+COARSEST_RATIO: Final = 160
 COARSEST_BYTES: Final = 112
 """The coarsest of several sets has one of COARSEST_RATIO bytes, but COARSEST_BYTES at most, or its share."""
 

@@ -92,7 +92,7 @@ class EncodeSettings:
             additional or missing channel.
         weights: weight of each map's errors relative to the others, 0.01 to 100, by map name or role. Stored as pairs.
         lods: number of levels of detail, 1 for none: the whole, `halves`, and coarser sets. The first of these has a
-            ninety-sixth of the bytes, each next one a quarter of the bytes of the one before; they are made of the
+            sixty-fourth of the bytes, each next one a quarter of the bytes of the one before; they are made of the
             picture at an eighth of its sides, a sixteenth, and so on. None means as many as it takes for the coarsest
             to have at most 1024 bytes, and four at least, but in files of less than 8 KiB two, and in those of up to
             2048 bytes, as in preset `paper`, one. Small files have smaller ratios.
