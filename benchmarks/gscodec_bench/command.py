@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = new_program("gscodec_bench")
 
-SUITE_NAMES = ("rd", "visual", "crops", "stacks", "lod", "ablation", "restoration", "speed", "check")
+SUITE_NAMES = ("rd", "visual", "crops", "stacks", "lod", "arriving", "ablation", "restoration", "speed", "check")
 """Kept here too, for --help to load nothing; a test compares them with the suites."""
 
 

@@ -128,11 +128,27 @@ def test_what_eight_bits_without_alpha_cannot_hold_is_refused() -> None:
     assert get_codec("gscodec:fast").refuses(from_array(np.zeros((4, 4, 4), np.uint16))) is None
 
 
+def test_progressive_jpeg_xl_is_as_far_as_its_bytes(waves: Waves) -> None:
+    codec = get_codec("jxl-progressive")
+    reason = codec.available()
+    if shutil.which("cjxl") is None or shutil.which("djxl") is None:
+        assert reason is not None
+        assert "apt-get install libjxl-tools" in reason
+        return
+    assert reason is None
+    stack = from_array(waves(200, 300, 3))
+    data = codec.encode(stack, "1")
+    assert psnr(stack.samples, to_unit(codec.decode(data, 200, 300), stack.groups)) > 30
+    assert codec.decode_partial(data[:20], 200, 300) is None
+    assert codec.decode_partial(data[: len(data) - 5], 200, 300) is not None
+
+
 def test_our_names_say_what_differs() -> None:
     for name in ("gscodec:balanced", "gscodec:paper:lods3:steps20:seed4"):
         assert get_codec(name).name == name
     assert get_codec("gscodec").name == "gscodec:balanced"
     assert get_codec("gscodec:fast:lods1", "cpu", 2) == Igs("fast", lods=1, device="cpu", threads=2)
+    assert get_codec("gscodec:fast:halves2").name == "gscodec:fast:halves2"
     assert get_codec("gscodec:fast:psnr") == Igs("fast", tune="psnr")
     assert get_codec("gscodec:fast:psnr").name == "gscodec:fast:psnr"
     assert get_codec("gscodec:fast:maps").name == "gscodec:fast:maps"

@@ -35,6 +35,19 @@ def test_levels_stand_beside_files_of_their_bytes(gallery: Path, tmp_path: Path)
     assert (tmp_path / "lod-psnr.svg").exists()
 
 
+def test_what_has_arrived_of_a_file_is_shown(gallery: Path, tmp_path: Path) -> None:
+    ours = "gscodec:fast:lods3:halves1:steps8"
+    rows = run("arriving", gallery, tmp_path, "--codecs", f"{ours},jpeg,webp", "--rates", "2")
+    for name in (ours, "jpeg", "webp"):
+        mine = [row for row in rows if row["codec"] == name]
+        assert [row["percent"] for row in mine] == ["1.562", "3.125", "6.25", "12.5", "25", "50", "75", "100"]
+        quality = [float(row["psnr"]) for row in mine]
+        assert quality[-1] == max(quality)
+        assert (quality[-2] != quality[0]) == (name != "webp"), "shows nothing before it is complete"
+    assert "| 12.5 % |" in (tmp_path / "arriving.md").read_text()
+    assert (tmp_path / "arriving-curves.svg").exists()
+
+
 def test_restoration_is_measured_against_the_clean_picture(gallery: Path, tmp_path: Path) -> None:
     rows = run("restoration", gallery, tmp_path, "--codecs", "gscodec:fast:lods1:steps8", "--rates", "2")
     assert [row["damage"] for row in rows] == ["jpeg10", "noise25"]

@@ -36,6 +36,6 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def igs(picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The picture encoded with 80 Gaussians in three levels. Read only: copy it before writing beside it."""
     path = tmp_path_factory.mktemp("igs") / "picture.igs"
-    options = ["--gaussians", "80", "--preset", "fast", "--steps", "40", "--lods", "3", "--quiet"]
+    options = ["--gaussians", "80", "--preset", "fast", "--steps", "40", "--lods", "3", "--halves", "1", "--quiet"]
     assert main(["encode", str(picture), str(path), *options]) == 0
     return path

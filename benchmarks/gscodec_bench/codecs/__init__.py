@@ -10,6 +10,7 @@ from gscodec_bench.codecs.igs import PRESET_NAMES, Igs, parse
 from gscodec_bench.codecs.jpegxl import JpegXl
 from gscodec_bench.codecs.pillow import Avif, Jpeg, WebP
 from gscodec_bench.codecs.programs import Astc, Basis
+from gscodec_bench.codecs.progressive_jxl import ProgressiveJxl
 
 __all__ = [
     "PICTURE_RIVALS",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _RIVALS: Final[dict[str, Callable[[], Codec]]] = {
-    rival().name: rival for rival in (Jpeg, WebP, Avif, JpegXl, Astc, Bc1, Bc7, Basis)
+    rival().name: rival for rival in (Jpeg, WebP, Avif, JpegXl, ProgressiveJxl, Astc, Bc1, Bc7, Basis)
 }
 PICTURE_RIVALS: Final = ("jpeg", "webp", "avif", "jxl")
 """Codecs for pictures on disk."""

@@ -63,6 +63,10 @@ class Codec(ABC):
     def decode(self, data: bytes, height: int, width: int) -> Picture:
         """(height, width, C) samples at the file's depth; size as a renderer knows it, though the file holds less."""
 
+    def decode_partial(self, data: bytes, height: int, width: int) -> Picture | None:  # noqa: ARG002 - for those that can
+        """As `decode`, of the first bytes of a file; None as long as they show nothing, or if the codec needs all."""
+        return None
+
     def prepare(self) -> None:
         """Load what the first encode would otherwise load, and be timed with."""
         return

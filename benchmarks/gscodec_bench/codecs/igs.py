@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import gscodec
 from gscodec.encoding.fingerprint import fingerprint
-from gscodec.errors import InvalidArgument
+from gscodec.errors import InvalidArgument, TruncatedStream
 from gscodec.image.stack import ImageStack
 from gscodec.model.choices import TUNE_NAMES
 from gscodec_bench.codecs.base import Codec, Layout, Picture
@@ -33,6 +33,7 @@ class Igs(Codec):
 
     preset: str = "balanced"
     lods: int | None = None
+    halves: int = 0
     steps: int | None = None
     seed: int = 0
     tune: str | None = None
@@ -53,6 +54,7 @@ class Igs(Codec):
         """See the class."""
         parts = [f"gscodec:{self.preset}"]
         parts += [f"lods{self.lods}"] if self.lods is not None else []
+        parts += [f"halves{self.halves}"] if self.halves else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []
         parts += [self.tune] if self.tune else []
@@ -91,6 +93,7 @@ class Igs(Codec):
         return {
             "preset": self.preset,
             "lods": self.lods,
+            "halves": self.halves,
             "steps": self.steps,
             "seed": self.seed,
             "tune": self.tune,
@@ -103,6 +106,14 @@ class Igs(Codec):
         """See `Codec.decode`."""
         with gscodec.open(data, device=self.device, threads=self.threads, grain=False) as image:
             return image.render()
+
+    def decode_partial(self, data: bytes, height: int, width: int) -> Picture | None:  # noqa: ARG002
+        """See `Codec.decode_partial`: each tile at the finest level that has arrived."""
+        try:
+            with gscodec.open(data, device="cpu", threads=self.threads, grain=False) as image:
+                return image.render(available=True)
+        except TruncatedStream:
+            return None
 
     def refuses(self, stack: ImageStack) -> str | None:  # noqa: ARG002
         """Nothing that a source can hold."""
@@ -125,11 +136,10 @@ def parse(name: str, device: str = "auto", threads: int | None = None) -> Igs:
     for part in parts[1:]:
         if part in {"maps", "quality", *TUNE_NAMES}:
             continue
-        found = re.fullmatch(r"(lods|steps|seed)(\d+)", part)
+        found = re.fullmatch(r"(lods|halves|steps|seed)(\d+)", part)
         if not found:
-            raise InvalidArgument(
-                f"codec {name}: {part!r} is not one of lodsN, stepsN, seedN, maps, quality, {', '.join(TUNE_NAMES)}"
-            )
+            known = f"lodsN, halvesN, stepsN, seedN, maps, quality, {', '.join(TUNE_NAMES)}"
+            raise InvalidArgument(f"codec {name}: {part!r} is not one of {known}")
         options[found[1]] = int(found[2])
     return Igs(preset, tune=tune, device=device, threads=threads, maps=maps, quality=quality, **options)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from gscodec.image.stack import ImageStack
 from gscodec_bench.codecs.base import Codec, Picture, bytes_of, is_normal_map, rgb_of
@@ -66,6 +66,17 @@ class Jpeg(PillowCodec):
     format = "JPEG"
     feature = "jpg"
     grid = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 80)
+
+    def decode_partial(self, data: bytes, height: int, width: int) -> Picture | None:  # noqa: ARG002
+        """See `Codec.decode_partial`: the scans, and rows of the last one, that have arrived."""
+        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                return np.asarray(image)
+        except (UnidentifiedImageError, OSError, SyntaxError):
+            return None
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
     def _picture(self, stack: ImageStack) -> Image.Image:
         samples = bytes_of(stack)

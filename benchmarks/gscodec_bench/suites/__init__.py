@@ -4,7 +4,7 @@ from typing import Final
 
 from gscodec.errors import InvalidArgument
 from gscodec_bench.plan import Suite
-from gscodec_bench.suites import ablation, check, crops, lod, rd, restoration, speed, stacks, visual
+from gscodec_bench.suites import ablation, arriving, check, crops, lod, rd, restoration, speed, stacks, visual
 
 SUITES: Final = {
     suite.name: suite
@@ -14,6 +14,7 @@ SUITES: Final = {
         crops.SUITE,
         stacks.SUITE,
         lod.SUITE,
+        arriving.SUITE,
         ablation.SUITE,
         restoration.SUITE,
         speed.SUITE,
