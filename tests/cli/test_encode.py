@@ -149,7 +149,7 @@ def test_other_kinds_of_pixels(run: Run, picture: Path, tmp_path: Path, mode: st
 def test_mask_and_weights(run: Run, picture: Path, tmp_path: Path) -> None:
     Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 2, axis=0)).save(tmp_path / "mask.png")
     output = tmp_path / "out.igs"
-    outcome = run("encode", picture, output, "--gaussians", 60, *QUICK, "--mask", tmp_path / "mask.png")
+    outcome = run("encode", picture, output, "--gaussians", 60, "--halves", 2, *QUICK, "--mask", tmp_path / "mask.png")
     assert outcome.code == 0, outcome.stderr
     assert (read(output).read(0).means[:, 0] > 16).mean() > 0.8, "the left half is hidden"
     outcome = run("encode", picture, output, "--overwrite", "--gaussians", 60, *QUICK, "--weights", "height=2")

@@ -57,9 +57,9 @@ def tasks(plan: Plan, notes: Notes) -> list[Task]:
     for source, stack in load_all(plan.sources, notes):
         stamps = {"source_sha256": source.sha256()}
         for codec in codecs:
-            reason = codec.refuses(stack) or (None if can_search(codec) else "takes no size")
-            if reason:
-                notes.skip(f"{codec.name} {source.name}", reason)
+            refusal = codec.refuses(stack) or (None if can_search(codec) else "takes no size")
+            if refusal:
+                notes.skip(f"{codec.name} {source.name}", refusal)
                 continue
             for rate in plan.rates or RATES:
                 keys = tuple(_key(source, codec, rate, share) for share in SHARES)
