@@ -79,6 +79,7 @@ static igs_status read_pages(igs_file *file, igs_set *set, const uint8_t *data, 
 static igs_status read_tree(igs_file *file, igs_set *set) {
     const igs_chunk *tree = &set->known[PAGT], *gaus = &set->known[GAUS];
     CHECK(!set->known[PAGI].codec, IGS_CORRUPT_FIELD, "PAGI is compressed beside PAGT");
+    CHECK(tree->offset < gaus->offset, IGS_CORRUPT_FIELD, "PAGT follows GAUS");
     uint64_t cap = 4 + entry_size(set) * (uint64_t)set->n_pages, offset = set->data_offset;
     uint8_t *data;
     size_t size;
@@ -145,7 +146,7 @@ static igs_status announce(igs_file *file, const igs_set *set, int with_tree) {
     uint8_t *data;
     for (int k = LODS; k <= PAGI; k++) {
         const igs_chunk *c = &set->known[k];
-        if (!c->present || k == (with_tree ? PAGI : PAGT)) continue;
+        if (!c->present || k == (with_tree ? PAGI : PAGT) || c->offset > set->data_offset) continue;
         if (c->offset < first) first = c->offset;
         if (c->offset + c->stored_size > end) end = c->offset + c->stored_size;
     }

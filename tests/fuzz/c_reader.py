@@ -14,7 +14,7 @@ class CReader:
 
     def __init__(self, library: Path) -> None:
         self._library = lib = ctypes.CDLL(str(library))
-        lib.fuzz_open.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        lib.fuzz_open.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
         lib.fuzz_open.restype = lib.fuzz_read.restype = lib.fuzz_grain.restype = ctypes.c_char_p
         lib.fuzz_read.argtypes = [ctypes.c_uint32]
         lib.fuzz_blend.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p]
@@ -24,10 +24,14 @@ class CReader:
         lib.fuzz_gaussians.restype = lib.fuzz_most_bytes.restype = ctypes.c_size_t
         self._data = b""
 
-    def open(self, data: bytes) -> str:
-        """Everything before the Gaussians."""
+    def open(self, data: bytes, *, tree: bool = False) -> str:
+        """Everything before the Gaussians.
+
+        Args:
+            tree: whether a page tree is used, where there is one.
+        """
         self._data = data  # looked at until the next file comes
-        return str(self._library.fuzz_open(data, len(data)).decode())
+        return str(self._library.fuzz_open(data, len(data), tree).decode())
 
     @property
     def n_lods(self) -> int:

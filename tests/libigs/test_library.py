@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from synthetic import packed_contents, synthetic_gaussians, synthetic_grid
 
+from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
+from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs
-from gscodec.model.channels import SampleType
+from gscodec.model.channels import ChannelGroup, SampleType
+from gscodec.model.gaussians import LodTable
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "libigs"
@@ -184,6 +188,39 @@ def test_bytes_may_arrive_one_request_after_the_other(built: Built) -> None:
         assert len(asked) == n_asked
 
 
+@pytest.mark.parametrize("profile", ["f16", "packed"])
+def test_with_a_page_tree_less_of_the_index_is_read(built: Built, profile: str) -> None:
+    height, width, n = 400, 3000, 1500
+    contents = Contents(
+        synthetic_grid(height, width, 3),
+        (ChannelGroup("color", n_channels=3),),
+        LodTable((n // 3, n), ((0.5,), (1.0, 0.9))),
+        synthetic_gaussians(height, width, n, 3, 4),
+        page_size=1,
+    )
+    data = pack(packed_contents(contents) if profile == "packed" else contents)
+    assert b"PAGT" in data[:400]
+    asked = 0
+
+    def read(offset: int, size: int) -> bytes:
+        nonlocal asked
+        asked += size
+        return data[offset : offset + size]
+
+    sizes, region = [], (700, 100, 30, 20)
+    for use in (0, 1):
+        asked = 0
+        with built.open((len(data), read), built.module.Options(use_page_tree=use)) as file, built.open(data) as other:
+            for lod in (1, 0):
+                assert bytes(file.render(lod, region)[2]) == bytes(other.render(lod, region)[2])
+            sizes.append(asked)
+            pages = file.pages(0)
+            assert [(page.offset, page.n_bytes) for page in pages] == [(p.offset, p.n_bytes) for p in other.pages(0)]
+            assert [page.first for page in pages] == list(range(n))
+            assert file.level(1).end == other.level(1).end
+    assert sizes[1] < 0.6 * sizes[0]
+
+
 @pytest.mark.parametrize("name", ["ladder_coded", "packed_stack", "small_rgb", "grain"])
 def test_memory_is_freed_wherever_an_allocation_fails(built: Built, name: str) -> None:
     """Every allocation in turn."""
@@ -268,6 +305,13 @@ def test_other_projects_find_the_installed_library(built: Built, tmp_path: Path)
     assert "Libs: -L${libdir} -ligs" in text
     assert "Version: 1.0.0" in text
     assert (built.prefix / "bin" / "igs").exists()
+
+
+@pytest.mark.parametrize("compiler", ["c++", "cc"])
+def test_the_header_is_complete(compiler: str, tmp_path: Path) -> None:
+    source = tmp_path / ("header.c" if compiler == "cc" else "header.cpp")
+    source.write_text("#include <igs.h>\nint main() { return igs_name(IGS_OK) == 0; }\n")
+    run(compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", f"-I{LIBRARY / 'include'}", source)
 
 
 def test_only_the_interface_is_exported(built: Built) -> None:

@@ -17,7 +17,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 static void use(const uint8_t *data, size_t size, uint32_t draw) {
     static double features[3 * MAX_CHANNELS];
     int few = 1; /* Gaussians: what is blended takes time */
-    if (!*fuzz_open(data, size)) {
+    if (!*fuzz_open(data, size, draw & 1)) {
         fuzz_grain();
         const double w = fuzz_width(), h = fuzz_height(), points[6] = {w * 0.3, h * 0.7, w, h, 0.5, 0.5};
         for (uint32_t lod = 0; lod < fuzz_lods(); lod++) {

@@ -51,9 +51,9 @@ void fuzz_close(void) {
     memset(&info, 0, sizeof info);
 }
 
-const char *fuzz_open(const uint8_t *data, size_t size) {
+const char *fuzz_open(const uint8_t *data, size_t size, int use_page_tree) {
     fuzz_close();
-    igs_status status = create(0, &file);
+    igs_status status = create(use_page_tree, &file);
     if (!status) status = igs_open_memory(file, data, size);
     if (!status) status = igs_get_info(file, &info);
     return name_of(status);

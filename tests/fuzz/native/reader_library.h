@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* The name of the error, or "" for none. */
-const char* fuzz_open(const uint8_t* data, size_t size);
+const char* fuzz_open(const uint8_t* data, size_t size, int use_page_tree);
 const char* fuzz_grain(void);        /* after fuzz_open: the chunk GRAN, where there is one */
 const char* fuzz_read(uint32_t lod); /* after fuzz_open: the Gaussians of a whole LOD, kept for fuzz_blend */
 void fuzz_blend(const double* points, size_t n, double q_scale, double* features); /* (n, 2) px; (n, n_channels) */
