@@ -265,6 +265,11 @@ def backward(
             raise InvalidArgument(f"importance: {importance.shape} is not one plane, or one for each channel")
     _need(moments, scene.lists.capacity * (MOMENTS + scene.gaussians.n_channels), "moments", scene.real)
     entry = "backward_tiles" if importance is None else "weighted_backward_tiles"
+    takes_weight = importance is not None
+    if weights.means:
+        if target is None:
+            raise InvalidArgument(f"{weights}: the means of blocks need a target")
+        entry, takes_weight = "means_backward_tiles", True
     _backward_kernel(runtime, scene, entry)(
         scene.lists.n_tiles,
         THREADS,
@@ -275,7 +280,7 @@ def backward(
         target,
         *strides.arguments(),
         packed(asdict(weights.per_sample(n_values))),
-        *(() if importance is None else (importance, weight_stride(importance, size))),
+        *((importance, weight_stride(importance, size)) if takes_weight else ()),
         loss_partials,
         moments,
     )

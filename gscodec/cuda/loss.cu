@@ -1,6 +1,7 @@
 // The photometric loss of planes and its gradient (oracle: render/reference_loss.py; CPU: native/render/isa/ssim.h).
 //
 //   pointwise_loss   thread a few samples    L1 and L2
+//   block_loss       thread a few samples    L1, L2 and the means of blocks
 //   ssim_loss        block a strip           L1, L2 and SSIM: the gradient of all three in one sweep over the picture
 //   weighted_ssim_loss                       the same where pixels count differently: apart, since registers are short
 //   compare_bytes, compare_words             d^2 alone, of codes of 8 and of 16 bits
@@ -63,6 +64,48 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     const int columns = POINTWISE_TERMS + (weight ? 1 : 0);
     if (threadIdx.x == 0)
         for (int k = 0; k < columns; ++k) partials[(long long)columns * blockIdx.x + k] = sums[k];
+}
+
+// The same with the squared mean errors of blocks of MEAN_SIDE x MEAN_SIDE px, a block of one channel a thread.
+extern "C" __global__ void __launch_bounds__(POINT_THREADS)
+    block_loss(const float* image, const float* target, const float* weight, long long weight_stride, int n_channels,
+               int height, int width, gscodec::LossWeights weights, float* grad, float* partials) {
+    const int rows = (height + MEAN_SIDE - 1) / MEAN_SIDE, columns = (width + MEAN_SIDE - 1) / MEAN_SIDE;
+    const long long i = (long long)blockIdx.x * POINT_THREADS + threadIdx.x;
+    float sums[POINTWISE_TERMS + 1] = {};
+    if (i < (long long)n_channels * rows * columns) {
+        const int channel = (int)(i / ((long long)rows * columns));
+        const int y0 = (int)(i / columns % rows) * MEAN_SIDE, x0 = (int)(i % columns) * MEAN_SIDE;
+        const int y1 = y0 + MEAN_SIDE < height ? y0 + MEAN_SIDE : height;
+        const int x1 = x0 + MEAN_SIDE < width ? x0 + MEAN_SIDE : width;
+        const long long plane = (long long)channel * height * width, shared = channel * weight_stride;
+        const float n = (float)((y1 - y0) * (x1 - x0));
+        float error = 0, total = 0;
+        for (int y = y0; y < y1; ++y) {
+            for (int x = x0; x < x1; ++x) {
+                const long long pixel = (long long)y * width + x;
+                error += image[plane + pixel] - target[plane + pixel];
+                total += weight ? weight[shared + pixel] : 1.0f;
+            }
+        }
+        const float slope = error / n * (total / n);
+        Pointwise<float> loss;
+        for (int y = y0; y < y1; ++y) {
+            for (int x = x0; x < x1; ++x) {
+                const long long pixel = (long long)y * width + x;
+                const float d = image[plane + pixel] - target[plane + pixel];
+                const float counts = weight ? weight[shared + pixel] : 1.0f;
+                grad[plane + pixel] = multiply_add(counts, loss.add(d, counts, weights), 2 * weights.means * slope);
+            }
+        }
+        for (int k = 0; k < POINTWISE_TERMS; ++k) sums[k] = loss.sums[k];
+        sums[MEANS_TERM] = slope * error;
+        sums[POINTWISE_TERMS] = loss.plain_square;
+    }
+    block_sum<POINT_THREADS>(sums);
+    const int n_sums = POINTWISE_TERMS + (weight ? 1 : 0);
+    if (threadIdx.x == 0)
+        for (int k = 0; k < n_sums; ++k) partials[(long long)n_sums * blockIdx.x + k] = sums[k];
 }
 
 // partials (blocks, 1) of d^2 between codes (H, W, C), which stand for code / peak, and target (C, H, W); a second

@@ -5,7 +5,7 @@ A training step with an SSIM term uses `launch_loss` on the rendered planes, the
 partial sums in the same form.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -43,8 +43,16 @@ SSIM_C2: Final = 9e-4
 
 _REACH: Final = SSIM_TAPS // 2
 
-TERM_DEFINES: Final[dict[str, Define]] = {"LOSS_TERMS": N_TERMS, "POINTWISE_TERMS": N_POINTWISE_TERMS}
-"""Numbers of terms, for kernels that take `LossWeights`."""
+MEAN_SIDE: Final = 4
+"""Side, px, of the blocks whose mean errors count (`LossWeights.means`)."""
+
+TERM_DEFINES: Final[dict[str, Define]] = {
+    "LOSS_TERMS": N_TERMS,
+    "POINTWISE_TERMS": N_POINTWISE_TERMS,
+    "MEANS_TERM": [term.name for term in fields(LossWeights)].index("means"),
+    "MEAN_SIDE": MEAN_SIDE,
+}
+"""Numbers of terms and the place of one, for kernels that take `LossWeights`."""
 
 DEFINES: Final[dict[str, Define]] = {
     **TERM_DEFINES,
@@ -70,6 +78,7 @@ class LossBuffers:
     partials: Array  # float32 (blocks, loss_columns) partial sums, for `finish_loss` of fitting.py
     sums: Array  # float64 (LOSS_COLUMNS,)
     rows: int  # rows per block of ssim_loss; 0 without SSIM
+    has_means: bool  # whether blocks of pixels are compared
 
     @staticmethod
     def of(
@@ -89,12 +98,18 @@ class LossBuffers:
         rows = ssim_rows(shape) if weights.compares_neighbours else 0
         if rows:
             n_blocks = int(np.prod(_ssim_grid(shape, rows)))
+        elif weights.means:
+            n_blocks = -(-n_channels * -(-height // MEAN_SIDE) * -(-width // MEAN_SIDE) // POINT_THREADS)
         else:
             n_blocks = -(-n_channels * height * width // (POINT_THREADS * POINT_EACH))
         partials = (n_blocks, loss_columns(weights, has_importance=has_importance))
         xp = runtime.xp
         return LossBuffers(
-            xp.empty(shape, np.float32), xp.empty(partials, np.float32), xp.empty(LOSS_COLUMNS, np.float64), rows
+            xp.empty(shape, np.float32),
+            xp.empty(partials, np.float32),
+            xp.empty(LOSS_COLUMNS, np.float64),
+            rows,
+            bool(weights.means),
         )
 
 
@@ -139,6 +154,9 @@ def launch_loss(
     if weights.compares_neighbours != bool(buffers.rows):
         kind = "with" if buffers.rows else "without"
         raise InvalidArgument(f"{weights}: the buffers are for a loss {kind} SSIM")
+    if bool(weights.means) != buffers.has_means:
+        kind = "with" if buffers.has_means else "without"
+        raise InvalidArgument(f"{weights}: the buffers are for a loss {kind} block means")
     if buffers.partials.shape[1] != loss_columns(weights, has_importance=importance is not None):
         raise InvalidArgument("importance: required exactly if the buffers are for one")
     n_channels, height, width = shape
@@ -155,6 +173,21 @@ def launch_loss(
             np.int32(height),
             np.int32(width),
             np.int32(buffers.rows),
+            scaled,
+            buffers.grad,
+            buffers.partials,
+        )
+    elif buffers.has_means:
+        runtime.kernel("loss", "block_loss", **DEFINES)(
+            len(buffers.partials),
+            POINT_THREADS,
+            image,
+            target,
+            importance,
+            weight_stride(importance, shape[1:]),
+            np.int32(n_channels),
+            np.int32(height),
+            np.int32(width),
             scaled,
             buffers.grad,
             buffers.partials,

@@ -4,6 +4,8 @@
 //                                          of the L1 and L2 loss to a target, or both), and sums for every Gaussian of
 //                                          the list the moments that its gradient needs
 //   weighted_backward_tiles             the same where pixels count differently: apart, since registers are short
+//   means_backward_tiles                the same of a loss with the means of blocks, whether pixels count differently
+//                                       or not
 //   chosen_backward_tiles               the same from the picture and the choices that blend_tiles left, and a
 //                                       gradient:
 //                                          nothing is selected or blended again
@@ -21,7 +23,7 @@
 // Buffers as in raster_forward.cu, and: grad_image, target, picture f32 at row * row_stride + column * pixel_stride +
 // channel * channel_stride, either of the first two may be null; weight (1 or C, H, W) f32, what each sample's loss
 // counts, or null, whose planes are weight_stride apart, 0 where there is one for all channels; loss_partials (T,
-// POINTWISE_TERMS) f32 sums of |v - target| and its square over the tile, with weights (T, 3), see partial_sums.cuh, or
+// POINTWISE_TERMS) f32 sums of the terms over the tile, with weights one more, see partial_sums.cuh, or
 // null; moments (P, MOMENTS + C) real; starts (N + 1,), slots (P,) i32 from tile_bin.cu; grads (N, MOMENTS + C) real:
 // mean x, y (per px), inverse scales, rotation, features.
 //
@@ -36,6 +38,15 @@ constexpr int kValues = MOMENTS + PASS;
 #define GROUPS (WARP / CHUNK)
 
 static_assert(BLOCK_SIDE % GROUPS == 0, "a lane's pixels are in every row, or in every other");
+
+// Sum over the lanes whose pixels lie in the same block of MEAN_SIDE x MEAN_SIDE px.
+__device__ inline real block_sum_of_lanes(real value) {
+#pragma unroll
+    for (int apart = 1; apart < MEAN_SIDE / PIXELS; apart *= 2) value += __shfl_xor_sync(FULL_MASK, value, apart);
+#pragma unroll
+    for (int apart = 1; apart < MEAN_SIDE; apart *= 2) value += __shfl_xor_sync(FULL_MASK, value, apart * ROW_LANES);
+    return value;
+}
 
 // The gradient to a pixel's values, and its product with these.
 struct alignas(16) Slope {
@@ -154,7 +165,39 @@ __device__ inline void sum_moments(TileList& list, const Box& box, const Points&
     }
 }
 
-template <bool WEIGHTED>
+// Of each channel of the pass, the mean error of the block of MEAN_SIDE x MEAN_SIDE px around this lane's pixels, times
+// the block's mean weight: w e. Returns the lane's share of the term of the loss, the sum of w e^2 over its pixels.
+__device__ inline real sum_blocks(int tile_x, int tile_y, int height, int width, const real (&values)[PIXELS][PASS],
+                                  int n_channels, const float* target, long long row_stride, long long pixel_stride,
+                                  long long channel_stride, const float* weight, long long weight_stride,
+                                  real (&slopes)[PASS]) {
+    static_assert(MEAN_SIDE % PIXELS == 0 && BLOCK_SIDE % MEAN_SIDE == 0, "a lane's pixels lie in one block");
+    const long long row = (long long)tile_y * TILE_SIZE + point_row();
+    real n = 0, share = 0;
+#pragma unroll
+    for (int p = 0; p < PIXELS; ++p)
+        n += row < height && (long long)tile_x * TILE_SIZE + point_column(p) < width ? real(1) : real(0);
+    const real own = n;
+    n = larger(block_sum_of_lanes(n), real(1));
+#pragma unroll
+    for (int c = 0; c < PASS; ++c) {
+        real error = 0, counts = 0;
+#pragma unroll
+        for (int p = 0; p < PIXELS; ++p) {
+            const long long column = (long long)tile_x * TILE_SIZE + point_column(p);
+            if (column < width && row < height && c < n_channels) {
+                error += values[p][c] - (real)target[row * row_stride + column * pixel_stride + c * channel_stride];
+                counts += weight ? (real)weight[c * weight_stride + row * width + column] : real(1);
+            }
+        }
+        const real mean = block_sum_of_lanes(error) / n;
+        slopes[c] = mean * (block_sum_of_lanes(counts) / n);
+        share = multiply_add(own * slopes[c], mean, share);
+    }
+    return share;
+}
+
+template <bool WEIGHTED, bool MEANS = false>
 __device__ inline void backward_tile(const int* offsets, const int* indices, const double* means, const double* axes,
                                      const float* features, int feature_stride, const float* background, int n_channels,
                                      int tile_x0, int tile_y0, int tile_columns, int height, int width,
@@ -205,6 +248,11 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
         else
             fill(background, n_channels, channel, values);
         Slope* slopes = workspace.slopes[warp] + lane * PIXELS;
+        real mean_slopes[PASS];
+        if (MEANS)
+            loss.sums[MEANS_TERM] += sum_blocks(
+                tile_x, tile_y, height, width, values, n_channels - channel, target + channel * channel_stride,
+                row_stride, pixel_stride, channel_stride, weight + channel * weight_stride, weight_stride, mean_slopes);
 #pragma unroll
         for (int p = 0; p < PIXELS; ++p) {
             const long long column = (long long)tile_x * TILE_SIZE + point_column(p);
@@ -222,11 +270,13 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
                     if (target) {
                         const real d = values[p][c] - (real)target[place];
                         if (WEIGHTED) {
-                            const real counts = (real)weight[(channel + c) * weight_stride + row * width + column];
+                            const long long where = (channel + c) * weight_stride + row * width + column;
+                            const real counts = MEANS && !weight ? real(1) : (real)weight[where];
                             g = multiply_add(counts, loss.add(d, counts, weights), g);
                         } else {
                             g += loss.add(d, weights);
                         }
+                        if (MEANS) g = multiply_add((real)(2 * weights.means), mean_slopes[c], g);
                     }
                 }
                 made.grad[c] = g;
@@ -244,10 +294,11 @@ __device__ inline void backward_tile(const int* offsets, const int* indices, con
         if (lane == 0) warp_losses[warp][k] = sum;
     }
     __syncthreads();
-    if (thread < kSums) {
+    const int n_sums = MEANS && !weight ? POINTWISE_TERMS : kSums;
+    if (thread < n_sums) {
         real sum = 0;
         for (int w = 0; w < WARPS; ++w) sum += warp_losses[w][thread];
-        loss_partials[(long long)kSums * tile + thread] = (float)sum;
+        loss_partials[(long long)n_sums * tile + thread] = (float)sum;
     }
 }
 
@@ -272,6 +323,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     backward_tile<true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
                         tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
                         channel_stride, weights, weight, weight_stride, loss_partials, moments);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    means_backward_tiles(const int* offsets, const int* indices, const double* means, const double* axes,
+                         const float* features, int feature_stride, const float* background, int n_channels,
+                         int tile_x0, int tile_y0, int tile_columns, int height, int width, const float* grad_image,
+                         const float* target, long long row_stride, long long pixel_stride, long long channel_stride,
+                         gscodec::LossWeights weights, const float* weight, long long weight_stride,
+                         float* loss_partials, real* moments) {
+    backward_tile<true, true>(offsets, indices, means, axes, features, feature_stride, background, n_channels, tile_x0,
+                              tile_y0, tile_columns, height, width, grad_image, target, row_stride, pixel_stride,
+                              channel_stride, weights, weight, weight_stride, loss_partials, moments);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)

@@ -1,6 +1,7 @@
 """Weights of the errors of samples in a fit: what alpha shows of them, and what texture hides."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -8,6 +9,11 @@ from gscodec.encoding.opacity import fit_weights
 from gscodec.material.masking import masking_weights
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float32Array
+
+MEANS: Final = 2.0
+"""Weight of the squared mean errors of blocks beside those of pixels, where errors count as they are seen. The score of
+SSIMULACRA2 depends most on errors at a quarter of the size; and what is missing from a picture changes means, where a
+texture that is only different does not."""
 
 
 def error_weights(samples: Float32Array, groups: Sequence[ChannelGroup], tune: str) -> Float32Array | None:

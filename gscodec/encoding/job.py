@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.encoding.error_weights import error_weights
+from gscodec.encoding.error_weights import MEANS, error_weights
 from gscodec.encoding.opacity import aimed
 from gscodec.encoding.progress import Show
 from gscodec.encoding.quality import slope_of
@@ -21,6 +21,7 @@ from gscodec.format.metadata import NO_METADATA, Metadata
 from gscodec.format.profile_table import layout_named
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
+from gscodec.material.masking import all_seen
 from gscodec.material.weights import channel_scales
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
@@ -167,7 +168,10 @@ class Job:
     @property
     def preset(self) -> Preset:
         """All constants of the fit."""
-        return self.settings.recipe
+        recipe = self.settings.recipe
+        if self.settings.chosen_tune != "visual" or not all_seen(self.stack.groups):
+            return recipe
+        return replace(recipe, loss=replace(recipe.loss, means=MEANS))
 
 
 def qat_task(job: Job, lods: LodTable) -> "QatTask":

@@ -29,8 +29,8 @@ from gscodec.render.cpu import CpuRasterizer, scene_arguments
 Int32Array = npt.NDArray[np.int32]
 
 MEAN_WEIGHT: Final = 1.0
-"""Weight of the squared mean errors of 4x4 px beside those of single pixels. A mean that is off is seen as a tint or a
-patch; details that cancel out are not. Rounding then moves errors from means into details."""
+"""Least weight of the squared mean errors of 4x4 px beside those of single pixels. A mean that is off is seen as a tint
+or a patch; details that cancel out are not. Rounding then moves errors from means into details."""
 
 DAMPING: Final = 1e-3
 """Pixels that hold a feature where it is: Gaussians that hardly any pixel sees keep what the fit gave them."""
@@ -173,7 +173,7 @@ def features_of(task: QatTask, gaussians: GaussianSet) -> Features:
             target,
             importance,
             weight,
-            MEAN_WEIGHT,
+            max(MEAN_WEIGHT, task.preset.loss.means),
             engine.threads,
         )
     return Features(task, gaussians, system, np.concatenate([part.features for part in beside]).astype(np.float64))

@@ -63,7 +63,8 @@ class Surroundings:
         x, y = means[:, 0], means[:, 1]
         np.clip(x, 0, self.window.width, out=x)
         np.clip(y, inner.y0, self.window.height, out=y)
-        np.maximum(x, inner.x0, out=x, where=y < inner.y1)
+        bottom = np.inf if self.core.y1 == self.grid.height else inner.y1  # as in `in_core`
+        np.maximum(x, inner.x0, out=x, where=y < bottom)
 
     def in_core(self, means: Float64Array) -> npt.NDArray[np.bool_]:
         """(n,) whether means lie in the core; edges of the picture belong to it."""

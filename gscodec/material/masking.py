@@ -32,13 +32,20 @@ NOISE: Final = 0.7
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+def all_seen(groups: Sequence[ChannelGroup]) -> bool:
+    """Whether all groups are looked at, as displays show them.
+
+    Maps that a shader computes with hide nothing, and what floating-point light hides depends on the exposure.
+    """
+    return all(group.role in SEEN_ROLES and group.sample_type is SampleType.UINT for group in groups)
+
+
 def masking_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float32Array | None:
     """float32 (H, W) weights of the errors of pixels, above 0 and at most 1, which is that of flat areas.
 
-    None unless all groups are looked at, as displays show them: maps that a shader computes with hide nothing, and what
-    floating-point light hides depends on the exposure.
+    None unless all groups are looked at.
     """
-    if any(group.role not in SEEN_ROLES or group.sample_type is not SampleType.UINT for group in groups):
+    if not all_seen(groups):
         return None
     height, width, _ = samples.shape
     weights = np.max([_of_luma(luma) for luma in _lumas(samples, groups)], axis=0)

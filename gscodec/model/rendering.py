@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import LimitExceeded
+from gscodec.errors import InvalidArgument, LimitExceeded
 from gscodec.model.gaussians import Float32Array, Float64Array, Grid
 
 OutputDtype = Literal["float32", "uint8", "uint16"]
@@ -49,20 +49,30 @@ class GaussianGrads:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the photometric loss l1 * mean|d| + l2 * mean d^2 + ssim * (1 - mean SSIM), d = image - target.
+    """Weights of the photometric loss l1 * mean|d| + l2 * mean d^2 + means * mean m^2 + ssim * (1 - mean SSIM).
+
+    d is image - target, and m the mean of d over a block of 4x4 px, at each of its pixels; blocks begin at pixel 0,
+    and at the right and at the bottom they may have fewer pixels. Of a subset of the pixels, a block has those in it;
+    if that is one, there is no such term, which would be d^2. A loss has no SSIM beside this term.
 
     SSIM is taken per channel with an 11-tap Gaussian window of sigma 1.5 px, zero padding, dynamic range 1,
     C1 = 0.01^2 and C2 = 0.03^2 (Wang et al. 2004), and averaged over pixels and channels.
 
-    If a loss has an `importance` map, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value before averaging;
-    a map of mean 1 preserves the scale of the loss. The map may have one plane per channel.
+    If a loss has an `importance` map, each pixel's |d|, d^2 and 1 - SSIM are multiplied by its value before averaging,
+    and m^2 by the mean of the map over the block; a map of mean 1 preserves the scale of the loss. The map may have one
+    plane per channel.
 
-    A term is a field here, with the same field in native/shared/loss_terms.h. Terms of single samples come first.
+    A term is a field here, with the same field in native/shared/loss_terms.h. Terms within tiles come first.
     """
 
     l1: float = 0.0
     l2: float = 0.0
+    means: float = 0.0
     ssim: float = field(default=0.0, metadata={"compares_neighbours": True})
+
+    def __post_init__(self) -> None:
+        if self.means and self.ssim:
+            raise InvalidArgument(f"a loss has block means ({self.means:g}) or SSIM ({self.ssim:g}), not both")
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -71,12 +81,12 @@ class LossWeights:
 
     @property
     def compares_neighbours(self) -> bool:
-        """Whether a term of the loss looks at more than one sample at a time."""
+        """Whether a term of the loss looks beyond a sample's tile."""
         return any(self.values[N_POINTWISE_TERMS:])
 
     @property
     def n_sums(self) -> int:
-        """Number of terms whose sums make up the loss: all, or those of single samples if the rest have no weight."""
+        """Number of terms whose sums make up the loss: all, or those within tiles if the rest have no weight."""
         return N_TERMS if self.compares_neighbours else N_POINTWISE_TERMS
 
     def per_sample(self, n_samples: int) -> "LossWeights":
@@ -88,7 +98,7 @@ N_TERMS = len(fields(LossWeights))
 """Terms of the loss."""
 
 N_POINTWISE_TERMS = sum("compares_neighbours" not in term.metadata for term in fields(LossWeights))
-"""Terms of single samples, which come before those that compare neighbours."""
+"""Terms within tiles, which come before those that compare neighbours."""
 
 
 @dataclass(frozen=True)

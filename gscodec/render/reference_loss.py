@@ -1,4 +1,4 @@
-"""The oracle's photometric loss: L1, L2 and SSIM in float64, with the gradient written out.
+"""The oracle's photometric loss: L1, L2, block means and SSIM in float64, with the gradient written out.
 
 SSIM follows Wang et al. 2004 with the weighted (population) variances of an 11-tap Gaussian window, sigma 1.5 px.
 """
@@ -8,6 +8,7 @@ import numpy as np
 from gscodec.model.gaussians import Float64Array
 from gscodec.model.rendering import LossWeights
 
+MEAN_SIDE_PX = 4
 SSIM_TAPS = 11
 SSIM_SIGMA_PX = 1.5
 SSIM_C1 = 0.01**2
@@ -48,6 +49,23 @@ def ssim_map(x: Float64Array, y: Float64Array, each: Float64Array | float = 1.0)
     return s, grad
 
 
+def block_means(difference: Float64Array, each: Float64Array) -> tuple[Float64Array, float]:
+    """(H, W, C) mean difference of each sample's block times its mean weight, and the sum of that times the mean.
+
+    Args:
+        difference, each: (H, W, C).
+    """
+    height, width, _ = difference.shape
+    slope, total = np.empty_like(difference), 0.0
+    for y in range(0, height, MEAN_SIDE_PX):
+        for x in range(0, width, MEAN_SIDE_PX):
+            block = np.s_[y : y + MEAN_SIDE_PX, x : x + MEAN_SIDE_PX]
+            mean = difference[block].mean(axis=(0, 1))
+            slope[block] = mean * each[block].mean(axis=(0, 1))
+            total += float((slope[block] * mean).sum())
+    return slope, total
+
+
 def photometric_loss(
     x: Float64Array, y: Float64Array, weights: LossWeights, each: Float64Array | float = 1.0
 ) -> tuple[float, Float64Array]:
@@ -59,6 +77,10 @@ def photometric_loss(
     difference = x - y
     value = weights.l1 * float((each * np.abs(difference)).mean()) + weights.l2 * float((each * difference**2).mean())
     grad = each * (weights.l1 * np.sign(difference) + 2.0 * weights.l2 * difference) / x.size
+    if weights.means:
+        slope, total = block_means(difference, np.broadcast_to(each, x.shape))
+        value += weights.means * total / x.size
+        grad = grad + 2.0 * weights.means * slope / x.size
     if weights.ssim:
         s, grad_s = ssim_map(x, y, each)
         value += weights.ssim * float((each * (1.0 - s)).mean())

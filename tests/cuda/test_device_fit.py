@@ -44,7 +44,9 @@ ODD = dataclasses.replace(
 )
 """What no preset of its own has together: plain scales and image units, with levels that learn."""
 
-EVERY = [*PRESETS.values(), ODD]
+WITH_MEANS = dataclasses.replace(PRESETS["fast"], name="means", loss=LossWeights(l2=1.0, means=2.0), best_by="loss")
+
+EVERY = [*PRESETS.values(), ODD, WITH_MEANS]
 
 WITH_SSIM = dataclasses.replace(PRESETS["fast"], name="ssim", loss=LossWeights(l2=1.0, ssim=0.1), best_by="loss")
 

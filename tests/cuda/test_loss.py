@@ -1,5 +1,6 @@
 """loss.cu against the oracle's loss, at every size of edge and in every order of threads."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from gscodec.render.reference_loss import photometric_loss
 SSIM_ONLY = LossWeights(ssim=1.0)
 PAPER = LossWeights(l1=1.0, ssim=0.1)
 MIXED = LossWeights(l1=0.3, l2=0.6, ssim=0.5)
-WEIGHTS = [LossWeights(), LossWeights(l1=1.0), LossWeights(l2=1.0), SSIM_ONLY, PAPER, MIXED]
+MEANS = LossWeights(l1=0.3, l2=0.6, means=0.5)
+WEIGHTS = [LossWeights(), LossWeights(l1=1.0), LossWeights(l2=1.0), MEANS, SSIM_ONLY, PAPER, MIXED]
 
 # (C, H, W): no neighbours along an axis; as many columns as a strip has, one less and one more; rows likewise.
 SHAPES = [
@@ -122,12 +124,12 @@ def test_where_blocks_begin_does_not_show_in_the_gradient(device_runtime: Runtim
     for rows in SSIM_ROWS:
         made = LossBuffers.of(device_runtime, image.shape, PAPER)
         blocks = 2 * -(-300 // rows)
-        buffers = LossBuffers(made.grad, device_runtime.xp.empty((blocks, 3), np.float32), made.sums, rows)
+        buffers = replace(made, partials=device_runtime.xp.empty((blocks, 4), np.float32), rows=rows)
         launch_loss(device_runtime, image, target, PAPER, buffers)
         grads.append(device_runtime.download(buffers.grad).tobytes())
         sums.append(device_runtime.download(buffers.partials).sum(axis=0, dtype=np.float64))
     assert len(set(grads)) == 1
-    np.testing.assert_allclose(sums, np.broadcast_to(sums[0], (len(sums), 3)), rtol=1e-6)
+    np.testing.assert_allclose(sums, np.broadcast_to(sums[0], (len(sums), 4)), rtol=1e-6)
 
 
 def test_large_pictures_get_longer_strips() -> None:

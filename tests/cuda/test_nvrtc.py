@@ -22,6 +22,7 @@ SPILL_BYTES = {
     "blend_tiles": 64,
     "backward_tiles": 24,
     "weighted_backward_tiles": 32,
+    "means_backward_tiles": 60,
     "chosen_backward_tiles": 16,
     "ssim_loss": 28,
     "adam_rows": 4,

@@ -143,11 +143,20 @@ def test_a_prefix_is_the_set_of_its_gaussians(runtime: Runtime) -> None:
         assert np.array_equal(images[0], images[1]), n
 
 
+FUSED = [LossWeights(l1=0.3, l2=0.7), LossWeights(l2=0.7, means=1.5)]
+
+
+def value_of(partials: npt.NDArray[np.float32], weights: LossWeights, n_samples: int) -> float:
+    """The loss of per-tile sums."""
+    sums = partials.sum(axis=0, dtype=np.float64)[:N_POINTWISE_TERMS]
+    return float(np.dot(weights.values[:N_POINTWISE_TERMS], sums)) / n_samples
+
+
+@pytest.mark.parametrize("weights", FUSED)
 @pytest.mark.parametrize("channels", [1, 3, 8, 11])
-def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels: int) -> None:
+def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels: int, weights: LossWeights) -> None:
     """And planes are interleaved pixels: the same gradients to the bit."""
     gaussians, grid = picture(7, channels=channels)
-    weights = LossWeights(l1=0.3, l2=0.7)
     target = np.random.default_rng(8).random((HEIGHT, WIDTH, channels), dtype=np.float32)
     oracle = ReferenceRasterizer()
     index = oracle.bin(gaussians, grid)
@@ -156,8 +165,7 @@ def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels:
     wanted = oracle.backward(gaussians, grid, index, grad_image)
     scene = bin_scene(runtime, on(runtime, gaussians), grid)
     grads, partials = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights)
-    sums = partials.sum(axis=0, dtype=np.float64) / target.size
-    assert 0.3 * sums[0] + 0.7 * sums[1] == pytest.approx(value, rel=1e-5)
+    assert value_of(partials, weights, target.size) == pytest.approx(value, rel=1e-5)
     columns: dict[str, Any] = {
         "means": np.s_[:, :2],
         "inv_scales": np.s_[:, 2:4],
@@ -174,11 +182,14 @@ def test_the_fused_loss_is_the_loss_and_its_gradient(runtime: Runtime, channels:
     assert partials.tobytes() == sums_again.tobytes()
 
 
+@pytest.mark.parametrize("weights", FUSED)
 @pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize("channels", [3, 11])
-def test_pixels_of_the_fused_loss_may_count_differently(runtime: Runtime, channels: int, *, each: bool) -> None:
+def test_pixels_of_the_fused_loss_may_count_differently(
+    runtime: Runtime, channels: int, weights: LossWeights, *, each: bool
+) -> None:
     gaussians, grid = picture(7, channels=channels)
-    weights, rng = LossWeights(l1=0.3, l2=0.7), np.random.default_rng(8)
+    rng = np.random.default_rng(8)
     target = rng.random((HEIGHT, WIDTH, channels), dtype=np.float32)
     importance = 3 * rng.random((channels, HEIGHT, WIDTH) if each else (HEIGHT, WIDTH), dtype=np.float32)
     oracle = ReferenceRasterizer()
@@ -188,9 +199,9 @@ def test_pixels_of_the_fused_loss_may_count_differently(runtime: Runtime, channe
     wanted = oracle.backward(gaussians, grid, index, grad_image)
     scene = bin_scene(runtime, on(runtime, gaussians), grid)
     grads, partials = step(runtime, scene, target, Strides.interleaved(WIDTH, channels), weights, importance)
-    sums = partials.sum(axis=0, dtype=np.float64) / target.size
-    assert 0.3 * sums[0] + 0.7 * sums[1] == pytest.approx(value, rel=1e-5)
-    assert sums[2] == pytest.approx(np.square(image - target).mean(dtype=np.float64), rel=1e-5), "plain"
+    assert value_of(partials, weights, target.size) == pytest.approx(value, rel=1e-5)
+    plain_square = partials[:, -1].sum(dtype=np.float64) / target.size
+    assert plain_square == pytest.approx(np.square(image - target).mean(dtype=np.float64), rel=1e-5)
     expected = np.concatenate(
         [wanted.means, wanted.inv_scales, wanted.rotations[:, None], wanted.features.astype(np.float64)], axis=1
     )

@@ -58,19 +58,24 @@ def test_profile_f16_and_counts_are_exact(scene: Float32Array) -> None:
 
 
 def test_borders_are_as_good_as_the_rest(scene: Float32Array) -> None:
-    result = _encode(scene, steps=150, bpp=0.5)
-    with gscodec.open(result.data) as image:
-        error = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
-        assert psnr(image.render(), np.round(scene * 65535).astype(np.uint16)) == pytest.approx(result.psnr, abs=0.01)
-    near = np.zeros(error.shape, np.bool_)
+    near = np.zeros(scene.shape[:2], np.bool_)
     near[128 - 4 : 128 + 4] = near[:, 128 - 4 : 128 + 4] = near[:, 192 - 4 : 192 + 4] = True
-    whole = encode(scene, preset="fast", steps=150, bpp=0.5)
-    with gscodec.open(whole.data) as image:
-        reference = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
+    beside_rest, beside_whole = [], []
+    for seed in (0, 1):  # seeds move either by a decibel
+        result = _encode(scene, steps=150, bpp=0.5, seed=seed)
+        whole = encode(scene, preset="fast", steps=150, bpp=0.5, seed=seed)
+        with gscodec.open(result.data) as image:
+            error = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
+            found = psnr(image.render(), np.round(scene * 65535).astype(np.uint16))
+        with gscodec.open(whole.data) as image:
+            reference = np.square(image.render(dtype=np.float32) - scene).mean(axis=2)
+        assert found == pytest.approx(result.psnr, abs=0.01)
+        beside_rest.append(10 * np.log10(error[near].mean() / error[~near].mean()))
+        beside_whole.append(10 * np.log10(error[~near].mean() / reference[~near].mean()))
     # Blocks that know nothing of each other lose 9 to 12 dB at their borders. One fit of so small a scene, whose
     # features are solved for all of it at once, is up to 1.5 dB better everywhere.
-    assert 10 * np.log10(error[near].mean() / error[~near].mean()) < 0.0
-    assert 10 * np.log10(error[~near].mean() / reference[~near].mean()) < 1.5
+    assert np.mean(beside_rest) < 0.0
+    assert np.mean(beside_whole) < 1.5
 
 
 def test_levels_of_detail_span_all_blocks(scene: Float32Array) -> None:

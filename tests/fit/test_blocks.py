@@ -69,6 +69,14 @@ def test_gaussians_stay_out_of_finished_blocks_and_inside_the_window() -> None:
     assert around.in_core(means.astype(np.float64)).tolist() == [True, True, True, False, False]
 
 
+def test_gaussians_on_the_lower_edge_of_the_picture_stay_in_their_core() -> None:
+    around = _around(Rect(128, 384, 512, 512), Rect(64, 320, 512, 512), _gaussians([[0.0, 0.0]], 1), [0])
+    means = np.array([[10, 300], [500, 192]], np.float32)
+    around.confine(means)
+    assert means.tolist() == [[64, 192], [448, 192]]
+    assert around.in_core(means.astype(np.float64)).all()
+
+
 def test_neighbours_show_where_their_support_at_a_level_reaches() -> None:
     neighbours = _gaussians([[-20.0, 10.0], [-20.0, 10.0], [-60.0, 10.0]], 3.0)
     around = _around(Rect(0, 0, 128, 128), Rect(0, 0, 192, 192), neighbours, [0, 1, 0])

@@ -79,5 +79,5 @@ def test_constants_of_rows() -> None:
 
 def test_a_packed_struct_is_its_numbers() -> None:
     struct = packed(asdict(LossWeights(1.0, 2.0, 3.0)))
-    assert struct.tobytes() == np.array([1.0, 2.0, 3.0], np.float32).tobytes()
+    assert struct.tobytes() == np.array([1.0, 2.0, 3.0, 0.0], np.float32).tobytes()
     assert packed({"a": 0.1}, np.float64).tobytes() == np.array([0.1]).tobytes()

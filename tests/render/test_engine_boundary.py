@@ -17,7 +17,7 @@ from gscodec.model.rendering import LossWeights
 from gscodec.render.cpu import CpuRasterizer
 
 HEIGHT, WIDTH, CHANNELS = 24, 40, 3
-WEIGHTS = np.array([1.0, 0.0, 0.0], np.float32)
+WEIGHTS = np.array([1.0, 0.0, 0.0, 0.0], np.float32)
 
 
 def scene() -> tuple[Any, tuple[int, int], Any, int]:
@@ -65,13 +65,13 @@ def test_an_importance_of_another_shape_is_refused(shape: tuple[int, int, int]) 
     ("subset", "ssim"), [((3, 0, 0), 0.0), ((2, 2, 0), 0.0), ((2, 0, -1), 0.0), ((0, 0, 0), 0.0), ((2, 0, 0), 0.2)]
 )
 def test_a_subset_that_is_none_is_refused(subset: tuple[int, int, int], ssim: float) -> None:
-    weights = np.array([1.0, 0.0, ssim], np.float32)
+    weights = np.array([1.0, 0.0, 0.0, ssim], np.float32)
     with pytest.raises(ValueError, match="no such subset"):
         _engine.fit_step(*scene(), planes(*GOOD), None, weights, subset, _engine.StepScratch(), "", 1)
 
 
 def test_weights_of_other_terms_are_refused() -> None:
-    for n in (0, 2, 4):
+    for n in (0, 3, 5):
         terms = np.ones(n, np.float32)
         with pytest.raises(ValueError, match="the loss has other terms"):
             _engine.loss(planes(*GOOD), planes(*GOOD), None, terms, "", 1)
@@ -99,7 +99,7 @@ def test_buffers_of_training_steps_go_with_the_rasterizer() -> None:
     engine = CpuRasterizer(1)
     gaussians, grid = synthetic_gaussians(HEIGHT, WIDTH, 20, CHANNELS), synthetic_grid(HEIGHT, WIDTH, CHANNELS)
     index = engine.bin(gaussians, grid)
-    engine.fit_step(gaussians, grid, index, planes(*GOOD), LossWeights(1.0, 0.0, 0.0))
+    engine.fit_step(gaussians, grid, index, planes(*GOOD), LossWeights(l1=1.0))
     local = weakref.ref(engine._local)
     assert hasattr(engine._local, "scratch")
     del engine

@@ -126,7 +126,10 @@ def test_calls_leave_their_arguments_alone(isa: str, scene_of: Callable[..., Sce
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
 
 
-@pytest.mark.parametrize("weights", [LossWeights(l2=1.0), LossWeights(l1=0.6, l2=0.4), LossWeights(l1=0.9, ssim=0.1)])
+@pytest.mark.parametrize(
+    "weights",
+    [LossWeights(l2=1.0), LossWeights(l1=0.6, l2=0.4), LossWeights(l2=0.4, means=2.0), LossWeights(l1=0.9, ssim=0.1)],
+)
 def test_a_fit_step_is_forward_loss_and_backward(
     isa: str, scene_of: Callable[..., Scene], weights: LossWeights
 ) -> None:
@@ -147,6 +150,40 @@ def test_a_fit_step_is_forward_loss_and_backward(
             np.testing.assert_allclose(
                 getattr(step.grads, kind), wanted, rtol=1e-4, atol=1e-5 * scale, err_msg=f"{isa}, N {n}: {kind}"
             )
+
+
+@pytest.mark.parametrize("has_importance", [False, True])
+@pytest.mark.parametrize("subset", [Subset(1), Subset(2), Subset(2, 1, 0), Subset(4, 3, 2)])
+@pytest.mark.parametrize("size", [(35, 43), (16, 16), (5, 4)])
+def test_block_means_are_of_the_pixels_of_the_subset(
+    isa: str, scene_of: Callable[..., Scene], subset: Subset, size: tuple[int, int], has_importance: bool
+) -> None:
+    gaussians, grid = scene_of(6, 70, *size, 3)
+    rng = np.random.default_rng(6)
+    engine = CpuRasterizer(threads=2, isa=isa)
+    index = engine.bin(gaussians, grid)
+    target = rng.random((*size, 3), dtype=np.float32)
+    importance = rng.random(size, dtype=np.float32) if has_importance else None
+    planes = np.ascontiguousarray(np.moveaxis(target, 2, 0))
+    step = engine.fit_step(gaussians, grid, index, planes, LossWeights(means=2.0), subset, importance)
+    image = np.asarray(engine.forward(gaussians, grid, index, Window.whole(grid)), np.float64)
+    slope, total, count = np.zeros(image.shape), 0.0, 0
+    for y in range(0, size[0], 4):
+        for x in range(0, size[1], 4):
+            there = np.s_[y + subset.y : y + 4 : subset.step, x + subset.x : x + 4 : subset.step]
+            errors = (image - target)[there]
+            count += errors.size
+            if errors.size and subset.step < 4:
+                weight = 1.0 if importance is None else float(importance[there].mean())
+                mean = errors.mean(axis=(0, 1))
+                slope[there] = weight * mean
+                total += errors[:, :, 0].size * weight * float((mean**2).sum())
+    assert step.loss == pytest.approx(2.0 * total / count, rel=1e-5)
+    wanted = engine.backward(gaussians, grid, index, (4.0 * slope / count).astype(np.float32))
+    for kind in ("means", "inv_scales", "rotations", "features"):
+        expected = getattr(wanted, kind)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(getattr(step.grads, kind), expected, rtol=1e-4, atol=1e-5 * scale, err_msg=kind)
 
 
 @pytest.mark.parametrize("subset", [Subset(2), Subset(2, 1, 0), Subset(2, 0, 1), Subset(4, 3, 2)])

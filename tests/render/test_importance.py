@@ -15,7 +15,14 @@ from gscodec.render.cpu import CpuRasterizer
 from gscodec.render.reference import ReferenceRasterizer
 
 Scene = tuple[GaussianSet, Grid]
-LOSSES = [LossWeights(l1=0.7), LossWeights(l2=1.0), LossWeights(ssim=1.0), LossWeights(l1=0.3, l2=0.6, ssim=0.5)]
+LOSSES = [
+    LossWeights(l1=0.7),
+    LossWeights(l2=1.0),
+    LossWeights(means=1.0),
+    LossWeights(ssim=1.0),
+    LossWeights(l1=0.3, l2=0.6, means=0.5),
+    LossWeights(l1=0.3, l2=0.6, ssim=0.5),
+]
 SIZES = [(1, 1), (33, 47), (21, 300)]
 
 
@@ -72,7 +79,9 @@ def test_a_map_of_ones_changes_nothing(engine: Rasterizer, weights: LossWeights,
 
 
 @pytest.mark.parametrize("planes", [0, 3])
-@pytest.mark.parametrize("weights", [LossWeights(l2=1.0), LossWeights(l1=0.9, l2=0.5, ssim=0.1)])
+@pytest.mark.parametrize(
+    "weights", [LossWeights(l2=1.0), LossWeights(l2=0.5, means=2.0), LossWeights(l1=0.9, l2=0.5, ssim=0.1)]
+)
 def test_a_weighted_step_is_forward_loss_and_backward(
     isa: str, scene_of: Callable[..., Scene], weights: LossWeights, planes: int
 ) -> None:
@@ -117,7 +126,9 @@ def test_a_subset_s_pixels_count_as_the_map_has_them(
 
 
 @pytest.mark.parametrize("maps", [0, 3])
-@pytest.mark.parametrize("weights", [LossWeights(l2=1.0), LossWeights(l2=1.0, ssim=0.1)])
+@pytest.mark.parametrize(
+    "weights", [LossWeights(l2=1.0), LossWeights(l2=1.0, means=2.0), LossWeights(l2=1.0, ssim=0.1)]
+)
 def test_torch_takes_the_same_step_through_every_engine(
     engine: Rasterizer, oracle: Rasterizer, scene_of: Callable[..., Scene], weights: LossWeights, maps: int
 ) -> None:

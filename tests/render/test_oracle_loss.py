@@ -9,7 +9,14 @@ from gscodec.model.rendering import LossWeights
 from gscodec.render.base import Rasterizer
 from gscodec.render.reference_loss import blur, photometric_loss, ssim_map, ssim_window
 
-WEIGHTS = [LossWeights(l1=1.0), LossWeights(l2=1.0), LossWeights(ssim=1.0), LossWeights(l1=0.7, l2=0.2, ssim=0.1)]
+WEIGHTS = [
+    LossWeights(l1=1.0),
+    LossWeights(l2=1.0),
+    LossWeights(means=1.0),
+    LossWeights(ssim=1.0),
+    LossWeights(l1=0.7, l2=0.2, means=0.4),
+    LossWeights(l1=0.7, l2=0.2, ssim=0.1),
+]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (9, 14, 2), (24, 5, 3)])

@@ -11,6 +11,8 @@ WEIGHTS = [
     LossWeights(),
     LossWeights(l1=1.0),
     LossWeights(l2=1.0),
+    LossWeights(means=1.0),
+    LossWeights(l1=0.3, l2=0.6, means=0.5),
     LossWeights(ssim=1.0),
     LossWeights(l1=1.0, ssim=0.1),
     LossWeights(l1=0.3, l2=0.6, ssim=0.5),

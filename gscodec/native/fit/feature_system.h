@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "render/block_means.h"
 #include "render/loss.h"
 #include "render/model.h"
 
@@ -23,9 +24,6 @@ struct FeatureLattice {
     const float* bits;        // cost of the integers low .. high of all channels, one after the other; null: 0
     double price;             // squared error that a bit is worth
 };
-
-// Side of the blocks of pixels whose mean errors count too, px; a divisor of the tile's.
-constexpr int64_t kMeanSide = 4;
 
 class FeatureSystem {
 public:

@@ -1,8 +1,10 @@
 #include "render/fit_step.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
+#include "render/block_means.h"
 #include "render/tile_planes.h"
 #include "render/tile_task.h"
 #include "threads/thread_pool.h"
@@ -59,11 +61,16 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 const float* const out = ws.out + c * kBatch;
                 float* const grad = ws.grad + c * kBatch;
                 double* const sums = parts[tile].pointwise;
-                const float* const weight = weights.data() + (weight_planes > 1 ? c * kBatch : 0);
+                const float* const weight =
+                    importance ? weights.data() + (weight_planes > 1 ? c * kBatch : 0) : nullptr;
+                std::optional<BlockMeans> means;
+                if (w.means != 0 && subset.step < kMeanSide)
+                    means.emplace(out, grad, weight, subset, task.rows(), task.columns());
                 if (importance)
                     context.kernels.pointwise_weighted(out, grad, weight, n, scaled, grad, sums);
                 else
                     context.kernels.pointwise(out, grad, n, scaled, grad, sums);
+                if (means) parts[tile].means += means->add_gradient(scaled.means, grad);
             }
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "render/block_means.h"
 #include "render/tile_task.h"
 #include "threads/thread_pool.h"
 
@@ -12,13 +13,14 @@ LossValue finish(const std::vector<Sums>& parts, const LossWeights& w, double co
     Sums all;
     for (const Sums& part : parts) {
         for (int k = 0; k < 3; ++k) all.pointwise[k] += part.pointwise[k];
+        all.means += part.means;
         all.ssim += part.ssim;
         all.weight += part.weight;
     }
     const double whole = is_weighted ? all.weight / count : 1;
     const double ssim_term = w.ssim != 0 ? w.ssim * (whole - all.ssim / count) : 0;
     const double square = all.pointwise[1] / count;
-    return {w.l1 * all.pointwise[0] / count + w.l2 * square + ssim_term,
+    return {w.l1 * all.pointwise[0] / count + w.l2 * square + w.means * all.means / count + ssim_term,
             is_weighted ? all.pointwise[2] / count : square};
 }
 
@@ -46,6 +48,9 @@ LossValue photometric_loss(const Context& context, const float* image, const flo
             context.kernels.pointwise_weighted(image + i, target + i, weight, width, scaled, grad + i, sums.pointwise);
             if (w.compares_neighbours()) sums.weight = std::accumulate(weight, weight + width, sums.weight);
         }
+        if (w.means != 0)
+            sums.means = add_block_means(image + offset, target + offset, weights, width, row0, row1, scaled.means,
+                                         grad + offset);
         if (!w.compares_neighbours()) return;
         std::vector<float>& scratch = this_worker().ssim;
         fit_size(scratch, kSsimScratch);

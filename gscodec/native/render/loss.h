@@ -29,6 +29,7 @@ LossValue photometric_loss(const Context&, const float* image, const float* targ
 // What the loss is a mean of, over some of the samples.
 struct Sums {
     double pointwise[3] = {0, 0, 0};  // |d|, d^2; where pixels have weights, these by them, and d^2 plain
+    double means = 0;                 // of blocks, see block_means.h
     double ssim = 0;
     double weight = 0;  // of all samples, where SSIM has weights
 };

@@ -15,18 +15,20 @@ namespace gscodec {
 
 template <class T>
 struct LossTerms {
-    T l1;    // |d|, d = image - target
-    T l2;    // d^2
-    T ssim;  // 1 - SSIM
+    T l1;     // |d|, d = image - target
+    T l2;     // d^2
+    T means;  // squared means of d over blocks of 4x4 px, a block's as many times as it has pixels
+    T ssim;   // 1 - SSIM
 
     // Of the mean over `count` samples, where these are of the sum.
     GSCODEC_FN LossTerms per_sample(double count) const {
-        return {static_cast<T>(l1 / count), static_cast<T>(l2 / count), static_cast<T>(ssim / count)};
+        return {static_cast<T>(l1 / count), static_cast<T>(l2 / count), static_cast<T>(means / count),
+                static_cast<T>(ssim / count)};
     }
-    // Whether a term looks at more than one sample at a time.
+    // Whether a term looks beyond a sample's tile.
     GSCODEC_FN bool compares_neighbours() const { return ssim != 0; }
     // The loss, of the sums of its terms in the fields' order.
-    GSCODEC_FN T of(const T* sums) const { return l1 * sums[0] + l2 * sums[1] + ssim * sums[2]; }
+    GSCODEC_FN T of(const T* sums) const { return l1 * sums[0] + l2 * sums[1] + means * sums[2] + ssim * sums[3]; }
 };
 
 typedef LossTerms<float> LossWeights;
