@@ -36,6 +36,7 @@ class Options(c.Structure):
         ("release", Release),
         ("user", c.c_void_p),
         ("max_bytes", c.c_uint64),
+        ("max_work", c.c_uint64),
         ("use_page_tree", c.c_int),
     ]
 

@@ -56,7 +56,7 @@ typedef enum {
     IGS_UNSUPPORTED_VERSION = -3,
     IGS_UNSUPPORTED_CHUNK = -4,
     IGS_CHECKSUM_MISMATCH = -5,
-    IGS_LIMIT_EXCEEDED = -6,      /* also: more than max_bytes of the options */
+    IGS_LIMIT_EXCEEDED = -6,      /* also: more than max_bytes or max_work of the options */
     IGS_CORRUPT_FIELD = -7,
     IGS_INVALID_ARGUMENT = -8,    /* the call asks for what the file does not have; a fault of the caller */
     IGS_OUT_OF_MEMORY = -9,       /* the allocator returned NULL */
@@ -86,6 +86,8 @@ typedef struct {
 typedef struct {
     igs_allocator allocator; /* {NULL, NULL, NULL}: malloc and free */
     uint64_t max_bytes;      /* allocated at a time by this handle; 0: 1 GiB. More is IGS_LIMIT_EXCEEDED */
+    uint64_t max_work;       /* Gaussians looked at by one call, each once for a point; 0: 2^38, some minutes. More is
+                                IGS_LIMIT_EXCEEDED: a few kilobytes may describe pictures that take days */
     int use_page_tree;       /* not 0: of a file with PAGT, only those blocks of PAGI are read that a request needs */
 } igs_options;
 

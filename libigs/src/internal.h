@@ -89,7 +89,7 @@ typedef struct { /* the finest set, with what the file has beside it, or a coars
 
 struct igs_file {
     igs_allocator allocator;
-    uint64_t max_bytes, in_use, most_bytes;
+    uint64_t max_bytes, in_use, most_bytes, max_work;
     int use_page_tree;
     igs_source source;
     const uint8_t *memory; /* the source of igs_open_memory */

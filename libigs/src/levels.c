@@ -23,7 +23,7 @@ static const igs_allocator plain = {NULL, NULL, NULL};
 /* ---- the handle ---- */
 
 igs_status igs_create(const igs_options *options, igs_file **out) {
-    igs_options own = {{NULL, NULL, NULL}, 0, 0};
+    igs_options own = {{NULL, NULL, NULL}, 0, 0, 0};
     if (options) own = *options;
     if (!own.allocator.allocate || !own.allocator.release) own.allocator = plain;
     igs_file *file = *out = own.allocator.allocate ? own.allocator.allocate(own.allocator.user, sizeof *file) : NULL;
@@ -31,6 +31,7 @@ igs_status igs_create(const igs_options *options, igs_file **out) {
     memset(file, 0, sizeof *file);
     file->allocator = own.allocator;
     file->max_bytes = own.max_bytes ? own.max_bytes : UINT64_C(1) << 30;
+    file->max_work = own.max_work ? own.max_work : UINT64_C(1) << 38;
     file->use_page_tree = own.use_page_tree;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t word = i;

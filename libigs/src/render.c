@@ -23,6 +23,7 @@ typedef struct {
     uint32_t lod, n_levels;
     igs_scene *scene[MAX_LODS];
     igs_tile tile;
+    uint64_t work; /* so far */
 } view;
 
 /* The finest level that has arrived of each tile. */
@@ -83,14 +84,19 @@ static igs_status make_view(view *v, int available) {
     return igs_make_tile(file, &v->ring, room, &v->tile);
 }
 
-/* Makes a tile the one that is looked at; its scene, or NULL for the background. */
-static const igs_scene *enter(view *v, uint32_t tx, uint32_t ty) {
+/* Makes a tile the one of which n points are looked at; its scene, or NULL for the background. */
+static igs_status enter(view *v, uint32_t tx, uint32_t ty, uint64_t n, const igs_scene **scene) {
     igs_tiles t = v->tiles;
+    igs_file *file = v->file;
     uint32_t lod = v->lod;
     if (v->level) lod = v->level[(size_t)(ty - t.y_first) * (t.x_last - t.x_first + 1) + (tx - t.x_first)];
-    if (lod >= v->n_levels) return NULL;
-    igs_enter_tile(v->scene[lod], tx, ty, &v->tile);
-    return v->scene[lod];
+    *scene = NULL;
+    if (lod >= v->n_levels) return IGS_OK;
+    *scene = v->scene[lod];
+    igs_enter_tile(*scene, tx, ty, &v->tile);
+    v->work += n * v->tile.n;
+    CHECK_N(v->work <= file->max_work, IGS_LIMIT_EXCEEDED, "more than # Gaussians would be looked at", file->max_work);
+    return IGS_OK;
 }
 
 static void close_view(view *v) {
@@ -257,7 +263,7 @@ static void finish_means(const igs_file *file, const job *j, uint8_t *out) {
 }
 
 /* All points, tile by tile, so that a tile's Gaussians are gathered once. */
-static void blend_points(view *v, job *j, uint8_t *out) {
+static igs_status blend_points(view *v, job *j, uint8_t *out) {
     double features[MAX_CHANNELS];
     const igs_file *file = v->file;
     for (uint32_t row = 0, row_end; row < j->y.n_points; row = row_end) {
@@ -268,7 +274,8 @@ static void blend_points(view *v, job *j, uint8_t *out) {
             uint32_t tx = tile_of(point_of(&j->x, column), j->x.side);
             end = column + 1;
             while (end < j->x.n_points && tile_of(point_of(&j->x, end), j->x.side) == tx) end++;
-            const igs_scene *scene = enter(v, tx, ty);
+            const igs_scene *scene;
+            TRY(enter(v, tx, ty, (uint64_t)(row_end - row) * (end - column), &scene));
             for (uint32_t r = row; r < row_end; r++)
                 for (uint32_t c = column; c < end; c++) {
                     if (scene) igs_blend(scene, &v->tile, point_of(&j->x, c), point_of(&j->y, r), features);
@@ -277,6 +284,7 @@ static void blend_points(view *v, job *j, uint8_t *out) {
                 }
         }
     }
+    return IGS_OK;
 }
 
 static igs_status make_axis(igs_file *file, axis *a, uint32_t from, uint32_t length, uint32_t n, uint32_t side) {
@@ -312,7 +320,7 @@ static igs_status render(view *v, const igs_request *request, uint8_t *out) {
         TAKE(j.means.sums, &v->ring, 3 * (uint64_t)C * j.x.n * j.y.n);
     }
     TRY(make_view(v, request->available));
-    blend_points(v, &j, out);
+    TRY(blend_points(v, &j, out));
     if (j.reduced) finish_means(file, &j, out);
     return IGS_OK;
 }
@@ -344,7 +352,8 @@ static igs_status sample(view *v, const double *points, size_t n, int grain, dou
             end++;
         v->tiles = (igs_tiles){tx, ty, tx, ty};
         TRY(make_view(v, 0));
-        const igs_scene *scene = enter(v, tx, ty);
+        const igs_scene *scene;
+        TRY(enter(v, tx, ty, end - i, &scene));
         for (size_t k = i; k < end; k++) {
             double *f = features + k * file->n_channels;
             igs_blend(scene, &v->tile, points[2 * k], points[2 * k + 1], f);

@@ -102,7 +102,7 @@ static void meeting(double u, double v, uint32_t low, uint32_t high, uint32_t *f
 }
 
 /* For each tile in whose list a Gaussian stands, counts it, or enters its number at the place `at` of the tile; how many
- * there are. */
+ * rows and tiles were looked at. */
 static uint64_t list_gaussian(const igs_scene *scene, uint32_t i, igs_tiles t, uint32_t *at, uint32_t *entries) {
     const igs_gaussian *g = &scene->gaussians[i];
     double c = scene->turns[2 * (size_t)i], s = scene->turns[2 * (size_t)i + 1], s0 = g->s0, s1 = g->s1, Q = scene->support_q;
@@ -128,7 +128,7 @@ static uint64_t list_gaussian(const igs_scene *scene, uint32_t i, igs_tiles t, u
             if (entries) entries[*place] = i;
             ++*place;
         }
-        n += x_first <= x_last ? x_last - x_first + 1 : 0;
+        n += x_first <= x_last ? x_last - x_first + 2 : 1; /* the row, too, for the limit of work */
     }
     return n;
 }

@@ -57,7 +57,7 @@ static igs_status read_import(void *user, uint64_t offset, void *to, size_t size
 /* file_size: bytes that are there; below 0: as many as the header says. Reads header, table of contents and CHAN; of a file
  * without coarser sets its tables. */
 EXPORT(igsw_open) int32_t igsw_open(double file_size) {
-    static const igs_options options = {{allocate, release, NULL}, 0, 1};
+    static const igs_options options = {{allocate, release, NULL}, 0, 0, 1};
     uint8_t head[24];
     if (!file && igs_create(&options, &file)) return IGS_OUT_OF_MEMORY;
     if (file_size < 0) {

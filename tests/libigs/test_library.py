@@ -240,7 +240,7 @@ def test_memory_is_freed_wherever_an_allocation_fails(built: Built, name: str) -
     def release(_: int, memory: int, size: int) -> None:
         assert len(held.pop(memory)) == size
 
-    options = built.module.Options(built.module.Allocate(allocate), built.module.Release(release), None, 0, 1)
+    options = built.module.Options(built.module.Allocate(allocate), built.module.Release(release), None, 0, 0, 1)
     for nth in range(1, 200):
         left = nth
         try:
@@ -259,6 +259,14 @@ def test_memory_has_a_limit(built: Built) -> None:
     options = built.module.Options(max_bytes=3000)
     with pytest.raises(built.module.IgsError, match="LimitExceeded: more than 3000 bytes"):
         built.open(GOLDEN / "coded_rgb.igs", options)
+
+
+def test_work_has_a_limit(built: Built) -> None:
+    with built.open(GOLDEN / "coded_rgb.igs", built.module.Options(max_work=20_000)) as file:
+        file.render(0, (0, 0, 10, 10))
+        file.sample(0, [(5.0, 5.0)])
+        with pytest.raises(built.module.IgsError, match="LimitExceeded: more than 20000 Gaussians"):
+            file.render(0)
 
 
 def test_what_is_no_request_is_an_error(built: Built) -> None:

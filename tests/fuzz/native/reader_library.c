@@ -5,7 +5,7 @@
 
 #include "../../../libigs/src/internal.h"
 
-enum { CAP = 256 << 20, PIECE = 256, MOST_PIXELS = 48 };
+enum { CAP = 256 << 20, MOST_WORK = 1 << 24, PIECE = 256, MOST_PIXELS = 48 };
 
 static size_t in_use, most, countdown;
 
@@ -39,7 +39,7 @@ static igs_info info;
 static const char *name_of(igs_status status) { return status ? igs_name(status) : ""; }
 
 static igs_status create(int use_page_tree, igs_file **out) {
-    igs_options options = {{allocate, release, NULL}, CAP, use_page_tree};
+    igs_options options = {{allocate, release, NULL}, CAP, MOST_WORK, use_page_tree};
     return igs_create(&options, out);
 }
 
