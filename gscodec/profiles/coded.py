@@ -159,7 +159,7 @@ def quantize_in_order(
 ) -> Codes:
     """`quantize`, page by page, and by cell within each; counts are those up to the end of each generation."""
     codes = quantize(gaussians, lattice, grid, generations_of(counts))
-    return codes[file_order(codes.cells, counts, page_size)]
+    return codes[file_order(codes.cells, counts, page_size, codes.elongation - codes.narrow)]
 
 
 def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:

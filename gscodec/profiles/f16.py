@@ -130,7 +130,9 @@ class F16Profile(FixedSizeProfile):
         """See `PagedProfile.encode_pages`."""
         height, width = source.grid.height, source.grid.width
         records = quantize_records(source.gaussians, height, width)
-        records = records[file_order(record_codes(records, height, width), source.counts, source.page_size)]
+        widths = -records[:, 2:4].min(axis=1).astype(np.int64)  # bits of positive floats are in their order
+        order = file_order(record_codes(records, height, width), source.counts, source.page_size, widths)
+        records = records[order]
         stored = dequantize_records(records, height, width)
         lengths = page_lengths(source.counts, source.page_size) * record_size(stored.n_channels)
         return EncodedPages(stored, records.astype("<u2").tobytes(), lengths)

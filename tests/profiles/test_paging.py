@@ -41,3 +41,20 @@ def test_pages_are_cells_of_a_tree_that_halves_the_longer_side() -> None:
 def test_equal_points_keep_their_order() -> None:
     codes = np.full(50, 77)
     assert file_order(codes, (50,), 8).tolist() == list(range(50))
+
+
+def test_the_widest_have_pages_of_their_own() -> None:
+    """Gaussians that are the widest of a generation fill its first page, where it has 40."""
+    rng = np.random.default_rng(3)
+    points, widths = rng.integers(0, 1 << 16, (700, 2)), rng.integers(0, 5, 700)
+    codes = interleave(points[:, 0], points[:, 1])
+    order = file_order(codes, (60, 700), 16, widths)
+    assert sorted(order[:60].tolist()) == list(range(60))  # four pages, none for wide ones
+    assert sorted(order.tolist()) == list(range(700))
+    wide = np.argsort(-widths[60:], kind="stable")[:16] + 60
+    assert set(order[60:76].tolist()) == set(wide.tolist())
+    assert (np.diff(codes[order[60:76]]) >= 0).all()
+    same = file_order(codes, (60, 700), 16)
+    rest = file_order(np.delete(codes[60:], wide - 60), (624,), 16)
+    assert codes[order[76:]].tolist() == np.delete(codes[60:], wide - 60)[rest].tolist()
+    assert same.tolist() != order.tolist()
