@@ -1,66 +1,20 @@
 #include "fit/feature_system.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
-#include "shared/gaussian_math.h"
+#include "render/dispatch.h"
+#include "render/records.h"
+#include "render/tile_planes.h"
+#include "render/tile_task.h"
 #include "threads/thread_pool.h"
 
 namespace gscodec {
 namespace {
 
-// The Gaussians that one point blends: their places in the tile's list, and weights that add up to one.
-struct Blend {
-    std::vector<int32_t> places;
-    std::vector<double> weights;
-};
-
-// Blends of the points of one tile, computed plainly in double precision: this runs once a file, not once a step.
-class TileBlender {
-public:
-    TileBlender(const Model& model, int64_t tile) : model_(model), first_(model.offsets[tile]) {
-        const Geometry& g = model.geometry;
-        n_ = static_cast<int32_t>(model.offsets[tile + 1] - first_);
-        axes_.resize(n_);
-        q_.resize(n_);
-        order_.resize(n_);
-        for (int32_t k = 0; k < n_; ++k) {
-            const int64_t i = model.indices[first_ + k];
-            axes_[k] = make_axes(g.inv_scales[2 * i], g.inv_scales[2 * i + 1], std::cos(g.rotations[i]),
-                                 std::sin(g.rotations[i]));
-        }
-    }
-
-    void at(double x, double y, Blend& out) {
-        const Geometry& g = model_.geometry;
-        for (int32_t k = 0; k < n_; ++k) {
-            const int64_t i = model_.indices[first_ + k];
-            const double dx = x - g.means[2 * i], dy = y - g.means[2 * i + 1];
-            const double u = axes_[k].u_x * dx + axes_[k].u_y * dy, v = axes_[k].v_x * dx + axes_[k].v_y * dy;
-            q_[k] = u * u + v * v;
-            order_[k] = k;
-        }
-        const int32_t kept = std::min<int32_t>(n_, model_.top_k);
-        const auto nearer = [&](int32_t a, int32_t b) { return q_[a] < q_[b] || (q_[a] == q_[b] && a < b); };
-        if (kept < n_) std::nth_element(order_.begin(), order_.begin() + kept, order_.end(), nearer);
-        out.places.assign(order_.begin(), order_.begin() + kept);
-        std::sort(out.places.begin(), out.places.end());
-        double least = q_[out.places[0]], total = 0;
-        for (const int32_t k : out.places) least = std::min(least, q_[k]);
-        out.weights.resize(kept);
-        for (int32_t j = 0; j < kept; ++j) total += out.weights[j] = std::exp(-0.5 * (q_[out.places[j]] - least));
-        for (double& w : out.weights) w /= total;
-    }
-
-private:
-    const Model& model_;
-    int64_t first_;
-    int32_t n_;
-    std::vector<Axes> axes_;
-    std::vector<double> q_;
-    std::vector<int32_t> order_;
-};
+static_assert(kMeanSide == kRun && kMeanSide * kMeanSide == kGroup, "a group of points is a block of pixels");
 
 // One tile's share of the form, dense over the Gaussians of its list.
 struct TileSums {
@@ -69,78 +23,99 @@ struct TileSums {
     double energy = 0;
 };
 
-// Sums over the pixels of a block of kMeanSide x kMeanSide px: the mean of its error is linear in them.
-struct BlockSums {
-    std::vector<double> weights;  // (n,) of the tile's Gaussians
-    std::vector<double> target;   // (C,)
-    std::vector<double> counts;   // (C,) importance
-    double n_pixels = 0;
+using Points = std::array<float, kGroup>;
 
-    BlockSums(int64_t n, int channels) : weights(n, 0.0), target(channels, 0.0), counts(channels, 0.0) {}
+float dot(const Points& x, const Points& y) {
+    float sums[kRun] = {};
+    for (int p = 0; p < kGroup; p += kRun)
+        for (int k = 0; k < kRun; ++k) sums[k] += x[p + k] * y[p + k];
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+Points product(const Points& x, const Points& y) {
+    Points result;
+    for (int p = 0; p < kGroup; ++p) result[p] = x[p] * y[p];
+    return result;
+}
+
+Points points_at(const float* values) {
+    Points result;
+    std::copy_n(values, kGroup, result.begin());
+    return result;
+}
+
+// The blends of a group of points: the Gaussians with weights there, by their places in the list, and the weights. They
+// add up to one at a point of the image and are zero elsewhere.
+struct GroupBlend {
+    Points inside;  // 1 at points of the image, 0 elsewhere
+    float n_points;
+    std::vector<int64_t> places;
+    std::vector<Points> weights;
+    std::vector<float> means;  // of the weights, over the points of the image
+
+    void take(const Workspace& ws, int64_t n, int group) {
+        places.clear();
+        weights.clear();
+        means.clear();
+        n_points = dot(inside, inside);
+        Points scale;
+        for (int p = 0; p < kGroup; ++p) scale[p] = inside[p] / ws.total[group * kGroup + p];
+        for (int64_t i = 0; i < n; ++i) {
+            if (!(ws.touched[i] >> group & 1)) continue;
+            const float* const own = ws.weights + (group * n + ws.places[i * kGroups + group]) * kGroup;
+            places.push_back(i);
+            weights.push_back(product(scale, points_at(own)));
+            means.push_back(dot(inside, weights.back()) / n_points);
+        }
+    }
 };
 
-// Adds `weight` times the squared mean of a block's error, once for each of its pixels, to a tile's share of the form.
-void sum_block(const BlockSums& block, double weight, int planes, TileSums& sums) {
-    const int64_t n = static_cast<int64_t>(block.weights.size()), channels = static_cast<int64_t>(block.target.size());
-    std::vector<int64_t> seen;
-    for (int64_t a = 0; a < n; ++a)
-        if (block.weights[a] != 0) seen.push_back(a);
-    for (int64_t c = 0; c < channels; ++c) {
-        const double counts = weight * block.counts[c] / (block.n_pixels * block.n_pixels);
-        sums.energy += counts * block.target[c] * block.target[c];
-        for (const int64_t a : seen) sums.rhs[a * channels + c] += counts * block.target[c] * block.weights[a];
-        if (c >= planes) continue;
-        for (size_t a = 0; a < seen.size(); ++a) {
-            double* row = sums.products.data() + (c * n + seen[a]) * n;
-            for (size_t b = a; b < seen.size(); ++b)
-                row[seen[b]] += counts * block.weights[seen[a]] * block.weights[seen[b]];
-        }
+// Adds one channel's squared errors at a group's points, and mean_weight times that of their mean, once for each of
+// them, to a tile's share of the form.
+void add_channel(const GroupBlend& blend, const Points& target, const Points& counts, double mean_weight, int64_t n,
+                 double* products, double* rhs, int64_t rhs_stride, double& energy) {
+    const Points weighted = product(counts, target);
+    const double mean = dot(blend.inside, target) / blend.n_points;
+    const double of_mean = mean_weight * dot(blend.inside, counts);
+    energy += dot(weighted, target) + of_mean * mean * mean;
+    const size_t kept = blend.places.size();
+    for (size_t a = 0; a < kept; ++a) {
+        const double mean_a = of_mean * blend.means[a];
+        rhs[blend.places[a] * rhs_stride] += dot(weighted, blend.weights[a]) + mean_a * mean;
+        if (!products) continue;
+        const Points own = product(counts, blend.weights[a]);
+        double* const row = products + blend.places[a] * n;
+        for (size_t b = a; b < kept; ++b) row[blend.places[b]] += dot(own, blend.weights[b]) + mean_a * blend.means[b];
     }
 }
 
-void sum_tile(const Model& model, int64_t tile, const float* target, const Importance& importance, int planes,
-              double mean_weight, TileSums& sums) {
-    const int64_t n = model.offsets[tile + 1] - model.offsets[tile], columns = model.rect.x1 - model.rect.x0;
-    const int64_t x0 = (model.rect.x0 + tile % columns) * kTile, y0 = (model.rect.y0 + tile / columns) * kTile;
-    const int64_t x1 = std::min<int64_t>(x0 + kTile, model.width), y1 = std::min<int64_t>(y0 + kTile, model.height);
-    const int64_t area = model.height * model.width;
+void sum_tile(const Context& context, const Model& model, const Records& records, int64_t tile, const float* target,
+              const Importance& importance, int planes, double mean_weight, TileSums& sums) {
     const int channels = model.n_channels;
+    TileTask task(context, model, records, tile);
+    const int64_t n = task.args.n;
     sums.products.assign(planes * n * n, 0.0);
     sums.rhs.assign(n * channels, 0.0);
-    TileBlender blender(model, tile);
-    Blend blend;
-    constexpr int64_t kBlocks = kTile / kMeanSide;  // in a row
-    std::vector<BlockSums> blocks(kBlocks * kBlocks, BlockSums(n, channels));
-    for (int64_t y = y0; y < y1; ++y) {
-        for (int64_t x = x0; x < x1; ++x) {
-            blender.at(static_cast<double>(x) + 0.5, static_cast<double>(y) + 0.5, blend);
-            const int64_t pixel = y * model.width + x;
-            const size_t kept = blend.places.size();
-            BlockSums& block = blocks[(y - y0) / kMeanSide * kBlocks + (x - x0) / kMeanSide];
-            block.n_pixels += 1;
-            for (size_t a = 0; a < kept; ++a) block.weights[blend.places[a]] += blend.weights[a];
-            for (int p = 0; p < planes; ++p) {
-                const double counts = importance ? importance.plane(p)[pixel] : 1.0;
-                double* products = sums.products.data() + p * n * n;
-                for (size_t a = 0; a < kept; ++a) {
-                    const double scaled = counts * blend.weights[a];
-                    double* row = products + blend.places[a] * n;
-                    for (size_t b = a; b < kept; ++b) row[blend.places[b]] += scaled * blend.weights[b];
-                }
-            }
-            for (int c = 0; c < channels; ++c) {
-                const double value = target[c * area + pixel];
-                const double counts = importance ? importance.plane(c)[pixel] : 1.0;
-                sums.energy += counts * value * value;
-                block.target[c] += value;
-                block.counts[c] += counts;
-                for (size_t a = 0; a < kept; ++a)
-                    sums.rhs[blend.places[a] * channels + c] += counts * value * blend.weights[a];
-            }
+    task.load_pixels(kWholeTile);
+    task.blend(kBatch, true);
+    std::vector<float> samples(channels * kBatch), counts(planes * kBatch, 1.0f);
+    tile_from_planes(target, channels, model, task, kWholeTile, nullptr, samples.data());
+    if (importance) tile_from_planes(importance.data, planes, model, task, kWholeTile, nullptr, counts.data());
+    GroupBlend blend;
+    for (int g = 0; g < kGroups; ++g) {
+        const int run = g * kRun;  // the group's first
+        const int64_t rows = task.rows() - run_y(run, kTile), columns = task.columns() - run_x(run, kTile);
+        if (rows <= 0 || columns <= 0) continue;
+        for (int p = 0; p < kGroup; ++p) blend.inside[p] = p / kRun < rows && p % kRun < columns ? 1.0f : 0.0f;
+        blend.take(task.ws(), n, g);
+        for (int c = 0; c < channels; ++c) {
+            const int plane = planes > 1 ? c : 0;
+            const Points count = product(blend.inside, points_at(counts.data() + plane * kBatch + g * kGroup));
+            double* const products = c < planes ? sums.products.data() + c * n * n : nullptr;
+            add_channel(blend, points_at(samples.data() + c * kBatch + g * kGroup), count, mean_weight, n, products,
+                        sums.rhs.data() + c, channels, sums.energy);
         }
     }
-    for (const BlockSums& block : blocks)
-        if (mean_weight > 0 && block.n_pixels > 0) sum_block(block, mean_weight, planes, sums);
 }
 
 }  // namespace
@@ -153,6 +128,9 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
     if (model.geometry.n > n_ || model.n_channels != channels_ || (importance.stride != 0) != (planes_ > 1))
         throw std::invalid_argument("the scene does not match the system");
     const int64_t n_tiles = model.rect.count();
+    const Context context{kernels_for(""), threads};
+    Records records;
+    records.fill(model, threads);
     std::vector<std::vector<Entry>> parts(n_tiles * planes_);
     std::vector<std::vector<double>> rhs(n_tiles);
     std::vector<double> energy(n_tiles, 0.0);
@@ -160,7 +138,7 @@ void FeatureSystem::add(const Model& model, const float* target, const Importanc
         const int64_t first = model.offsets[tile], n = model.offsets[tile + 1] - first;
         if (n == 0) return;
         TileSums sums;
-        sum_tile(model, tile, target, importance, planes_, mean_weight, sums);
+        sum_tile(context, model, records, tile, target, importance, planes_, mean_weight, sums);
         for (int p = 0; p < planes_; ++p) {
             std::vector<Entry>& part = parts[tile * planes_ + p];
             const double* products = sums.products.data() + p * n * n;
