@@ -46,13 +46,14 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         const LossWeights scaled = w.per_sample(count);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
-            prefetch_planes(target, model, task, subset);
+            const int weight_planes = importance.stride ? model.n_channels : 1;
+            prefetch_planes(target, model.n_channels, model, task, subset);
+            if (importance) prefetch_planes(importance.data, weight_planes, model, task, subset);
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
             tile_from_planes(target, model.n_channels, model, task, subset, ws.out, ws.grad);
             std::vector<float>& weights = task.worker().importance;
-            const int weight_planes = importance.stride ? model.n_channels : 1;
             if (importance) {
                 fit_size(weights, static_cast<int64_t>(weight_planes) * kBatch);
                 tile_from_planes(importance.data, weight_planes, model, task, subset, nullptr, weights.data());

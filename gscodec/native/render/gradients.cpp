@@ -5,6 +5,19 @@
 #include "threads/thread_pool.h"
 
 namespace gscodec {
+namespace {
+
+// Sums of n rows of a width that is known at compile time, if it is not 0.
+template <int Width>
+void sum_rows(const float* rows, int64_t n, double* sum, int width = Width) {
+    double sums[Width ? Width : 1] = {};
+    if (!Width) std::fill_n(sum, width, 0.0);
+    for (; n > 0; --n, rows += Width ? Width : width)
+        for (int k = 0; k < (Width ? Width : width); ++k) (Width ? sums[Width ? k : 0] : sum[k]) += rows[k];
+    if (Width) std::copy_n(sums, Width, sum);
+}
+
+}  // namespace
 
 void assign_slots(const Model& m, std::vector<int32_t>& slots, std::vector<int64_t>& ends) {
     const int64_t n_pairs = m.offsets[m.rect.count()], n = m.geometry.n;
@@ -22,13 +35,12 @@ void gather_grads(const Context& context, const Model& m, const Records& records
     const int64_t n = m.geometry.n;
     constexpr int64_t kChunk = 256;
     parallel_for((n + kChunk - 1) / kChunk, context.threads, [&](int64_t chunk) {
-        std::vector<double> sum(width);
+        std::vector<double> sum(std::max<int>(width, kSumBlock));
         for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
-            std::fill(sum.begin(), sum.end(), 0.0);
-            for (int64_t at = ends[i]; at < ends[i + 1]; ++at) {
-                const float* row = moments + at * width;
-                for (int k = 0; k < width; ++k) sum[k] += row[k];
-            }
+            if (width == kSumBlock)  // three channels
+                sum_rows<kSumBlock>(moments + ends[i] * width, ends[i + 1] - ends[i], sum.data());
+            else
+                sum_rows<0>(moments + ends[i] * width, ends[i + 1] - ends[i], sum.data(), width);
             const Record a = records.at(i);
             const double hu = a.u_x * sum[0] + a.u_y * sum[1], hv = a.v_x * sum[0] + a.v_y * sum[1];
             const double huu = a.u_x * a.u_x * sum[2] + 2 * a.u_x * a.u_y * sum[3] + a.u_y * a.u_y * sum[4];

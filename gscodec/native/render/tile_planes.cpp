@@ -53,9 +53,9 @@ void tile_to_planes(const float* tile, const Model& m, const TileTask& task, flo
     }
 }
 
-void prefetch_planes(const float* planes, const Model& m, const TileTask& task, const Subset& subset) {
+void prefetch_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset) {
     const int64_t rows = task.rows(), last = task.columns() - 1;
-    for (int c = 0; c < m.n_channels; ++c) {
+    for (int c = 0; c < n_planes; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
         for (int64_t y = subset.y; y < rows; y += subset.step) {
             __builtin_prefetch(plane + y * m.width);

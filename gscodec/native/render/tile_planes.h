@@ -13,6 +13,6 @@ void tile_from_planes(const float* planes, int n_planes, const Model& m, const T
 void tile_to_planes(const float* tile, const Model& m, const TileTask& task, float* planes);
 
 // Rows of a tile lie a picture's width apart, which no processor foresees: ask for them while the tile is blended.
-void prefetch_planes(const float* planes, const Model& m, const TileTask& task, const Subset& subset);
+void prefetch_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset);
 
 }  // namespace gscodec

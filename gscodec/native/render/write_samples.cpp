@@ -1,7 +1,6 @@
 #include "render/write_samples.h"
 
-#include <cstring>
-#include <type_traits>
+#include <vector>
 
 namespace gscodec {
 namespace {
@@ -12,31 +11,12 @@ void scatter(const From* planar, int n, int channels, const int64_t* pixels, To*
         for (int p = 0; p < n; ++p) out[pixels[p] * channels + c] = static_cast<To>(planar[c * kBatch + p]);
 }
 
-// Four pixels of three codes below 256 each, one after the other.
-void pack_run(const int32_t* codes, uint8_t* to) {
-    uint64_t pixel[kRun];
-    for (int p = 0; p < kRun; ++p)
-        pixel[p] = static_cast<uint32_t>(codes[p] | codes[kBatch + p] << 8 | codes[2 * kBatch + p] << 16);
-    const uint64_t first = pixel[0] | pixel[1] << 24 | pixel[2] << 48;
-    const uint32_t last = static_cast<uint32_t>(pixel[2] >> 16 | pixel[3] << 8);
-    std::memcpy(to, &first, sizeof first);
-    std::memcpy(to + sizeof first, &last, sizeof last);
-}
-
-constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-
 // A whole tile of values or codes to rows of `stride` entries.
 template <class From, class To>
 void rows_from_tile(const From* planar, int channels, int64_t stride, To* out) {
     for (int run = 0; run < kBatch / kRun; ++run) {
         const From* from = planar + run * kRun;
         To* to = out + run_y(run, kTile) * stride + run_x(run, kTile) * channels;
-        if constexpr (kLittleEndian && std::is_same<To, uint8_t>::value) {
-            if (channels == 3) {
-                pack_run(from, to);
-                continue;
-            }
-        }
         for (int p = 0; p < kRun; ++p)
             for (int c = 0; c < channels; ++c) to[p * channels + c] = static_cast<To>(from[c * kBatch + p]);
     }
@@ -65,6 +45,8 @@ void write_tile(const Context& context, TileTask& task, int64_t first, int64_t s
     const int channels = task.args.n_channels;
     if (type == Sample::kFloat32)
         return rows_from_tile(task.ws().out, channels, stride, static_cast<float*>(out) + first);
+    if (type == Sample::kUint8 && channels == 3)
+        return context.kernels.write_rgb8(task.ws(), stride, static_cast<uint8_t*>(out) + first);
     int32_t* codes = codes_of(task);
     context.kernels.quantize(task.ws(), channels, kBatch, type == Sample::kUint8 ? 255.0f : 65535.0f, codes);
     if (type == Sample::kUint8) return rows_from_tile(codes, channels, stride, static_cast<uint8_t*>(out) + first);

@@ -45,7 +45,7 @@ void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
 const KernelTable table = {
 #define GSCODEC_STRING_(x) #x
 #define GSCODEC_STRING(x) GSCODEC_STRING_(x)
-    GSCODEC_STRING(GSCODEC_ISA), kLanes,     localize, blend, accumulate, quantize, pointwise,
+    GSCODEC_STRING(GSCODEC_ISA), kLanes,     localize, blend, accumulate, quantize, write_rgb8, pointwise,
     pointwise_weighted,          ssim_block,
 };
 

@@ -113,6 +113,8 @@ struct KernelTable {
     void (*accumulate)(Workspace&, const BlendArgs&, const int32_t* slots, float* moments);
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
+    // A whole tile of three channels, as those codes with peak 255, to rows of `stride` bytes.
+    void (*write_rgb8)(const Workspace&, int64_t stride, uint8_t* to);
     // Of d = a - b: grad = l1 sign(d) + 2 l2 d; sum|d| and sum d^2 are added to sums[0] and sums[1].
     void (*pointwise)(const float* a, const float* b, int64_t n, const LossWeights&, float* grad, double* sums);
     // The same where each value counts `weight` times, in grad and both sums; the plain sum d^2 is added to sums[2].
