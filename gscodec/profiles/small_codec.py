@@ -7,12 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec import _engine
 from gscodec.errors import CorruptField
 from gscodec.format import profile_table
 from gscodec.format.layout import MAX_SMALL_SIDE
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float64Array, Grid
-from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context, cost_of
+from gscodec.profiles.adaptive import cost_of
 from gscodec.profiles.base import Profile
 from gscodec.profiles.lattice import (
     LEAST_EXPONENT,
@@ -28,6 +29,7 @@ from gscodec.profiles.lattice import (
 )
 from gscodec.profiles.small_steps import FEATURE_UNITS, SmallSteps
 
+Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 
 LUMA_CHROMA: Final = (np.array([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt(np.array([[3.0], [2], [6]]))).astype(
@@ -37,9 +39,6 @@ LUMA_CHROMA: Final = (np.array([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt
 
 MOST_CELL_LOG2: Final = 16
 """Above that of one Gaussian in the widest picture."""
-
-MAX_ORDER: Final = 30
-"""Octaves of a magnitude: values of integers have 31 bits."""
 
 
 ROUNDING: Final = 0.0004
@@ -108,43 +107,6 @@ class SmallProfile(Profile):
         return f"{width}x{height} px: a side in profile small has at most {MAX_SMALL_SIDE} px, use coded"
 
 
-class _Magnitudes:
-    """Contexts of one stream of numbers from 0 on: of each octave, and of the bit after the leading one."""
-
-    def __init__(self) -> None:
-        self.more = [Context() for _ in range(MAX_ORDER + 1)]
-        self.upper = [Context() for _ in range(MAX_ORDER + 1)]
-
-    def put(self, bits: BitEncoder, value: int) -> None:
-        order = (value + 1).bit_length() - 1
-        for octave in range(order):
-            bits.bit(self.more[octave], 1)
-        bits.bit(self.more[order], 0)
-        if order:
-            bits.bit(self.upper[order], (value + 1) >> (order - 1) & 1)
-            bits.raw((value + 1) & ((1 << (order - 1)) - 1), order - 1)
-
-    def put_signed(self, bits: BitEncoder, value: int) -> None:
-        self.put(bits, abs(value))
-        if value:
-            bits.raw(int(value < 0), 1)
-
-    def take(self, bits: BitDecoder) -> int:
-        order = 0
-        while bits.bit(self.more[order]):
-            order += 1
-            if order > MAX_ORDER:
-                raise CorruptField(f"have a value of 2^{order}")
-        if not order:
-            return 0
-        upper = 2 | bits.bit(self.upper[order])
-        return (upper << (order - 1) | bits.raw(order - 1)) - 1
-
-    def take_signed(self, bits: BitDecoder) -> int:
-        value = self.take(bits)
-        return -value if value and bits.raw(1) else value
-
-
 def encode_codes(codes: Codes, lattice: Lattice, centres: Int64Array) -> bytes:
     """The bytes of some integers in the order of their cells.
 
@@ -152,22 +114,14 @@ def encode_codes(codes: Codes, lattice: Lattice, centres: Int64Array) -> bytes:
         centres: (1 + C,) what narrow scales and features lie around.
     """
     places = _places(codes.narrow, codes.elongation, codes.rotations, lattice)
-    bits = BitEncoder()
-    of_centres, gaps, narrow, elongation, *features = _streams(lattice)
-    for centre in centres.tolist():
-        of_centres.put_signed(bits, centre)
-    values = (codes.features - centres[1:]).tolist()
-    columns = (np.diff(codes.cells, prepend=0), codes.narrow - centres[0], codes.elongation)
-    for gap, n, e, of_channels in zip(*(column.tolist() for column in columns), values, strict=True):
-        gaps.put(bits, gap)
-        narrow.put_signed(bits, n)
-        elongation.put(bits, e)
-        for stream, value in zip(features, of_channels, strict=True):
-            stream.put_signed(bits, value)
-    for rotation, n_bits in zip(codes.rotations.tolist(), places.rotation_bits.tolist(), strict=True):
-        bits.raw(rotation, n_bits)
-    for offset, n_bits in zip(codes.offsets.ravel().tolist(), places.bits.ravel().tolist(), strict=True):
-        bits.raw(offset, n_bits)
+    n_features = len(lattice.feature_steps)
+    bits = _engine.SmallEncoder(n_features + 4)
+    bits.rows(np.ascontiguousarray(centres, np.int64)[:, None], *_columns([0], [True]))
+    gaps = np.diff(codes.cells, prepend=0)
+    columns = (gaps, codes.narrow - centres[0], codes.elongation, codes.features - centres[1:])
+    bits.rows(np.column_stack(columns).astype(np.int64), *_row_columns(n_features))
+    bits.raw(_plain(codes.rotations), _plain(places.rotation_bits))
+    bits.raw(_plain(codes.offsets), _plain(places.bits))
     return bits.bytes()
 
 
@@ -203,32 +157,41 @@ def decode_codes(data: bytes, lattice: Lattice, n_gaussians: int) -> tuple[Codes
     Raises:
         CorruptField: a value is out of range, or the data go on after the last one.
     """
-    bits = BitDecoder(data)
-    of_centres, gaps, narrow, elongation, *features = _streams(lattice)
-    centres = [of_centres.take_signed(bits) for _ in range(1 + len(features))]
-    rows = np.zeros((n_gaussians, 3 + len(features)), np.int64)
-    for row in rows:
-        row[0] = gaps.take(bits)
-        row[1] = centres[0] + narrow.take_signed(bits)
-        row[2] = elongation.take(bits)
-        row[3:] = [centre + stream.take_signed(bits) for centre, stream in zip(centres[1:], features, strict=True)]
+    n_features = len(lattice.feature_steps)
+    bits = _engine.SmallDecoder(bytes(data), n_features + 4)
+    try:
+        centres = bits.rows(1 + n_features, *_columns([0], [True]))[:, 0]
+        rows = bits.rows(n_gaussians, *_row_columns(n_features))
+    except ValueError as error:  # std::range_error
+        raise CorruptField(str(error)) from error
+    rows[:, 1] += centres[0]
+    rows[:, 3:] += centres[1:]
     cells, high = np.cumsum(rows[:, 0]), rows[:, 1] * lattice.scale_step
     low = high - rows[:, 2] * lattice.scale_step
     if (cells >= 1 << 2 * MAX_CELLS_LOG2).any():
         raise CorruptField("have a cell outside the grid")
     if (low < -LEAST_EXPONENT).any() or (high > TOP_EXPONENT).any():
         raise CorruptField("have an inverse scale outside 2^-14..64")
-    rotations = np.array([bits.raw(n) for n in rotation_bits(lattice, rows[:, 2]).tolist()], np.int64)
+    rotations = bits.raw(_plain(rotation_bits(lattice, rows[:, 2])))
     places = _places(rows[:, 1], rows[:, 2], rotations, lattice)
-    offsets = np.array([bits.raw(n) for n in places.bits.ravel().tolist()], np.int64).reshape(-1, 2)
+    offsets = bits.raw(_plain(places.bits)).reshape(-1, 2)
     if not bits.at_end:
         raise CorruptField("go on after the last Gaussian")
-    return Codes(cells, offsets, rows[:, 1], rows[:, 2], rotations, rows[:, 3:]), np.array(centres, np.int64)
+    return Codes(cells, offsets, rows[:, 1], rows[:, 2], rotations, rows[:, 3:]), centres
 
 
-def _streams(lattice: Lattice) -> list[_Magnitudes]:
-    """Adaptive models of centres, gaps between cells, narrow scales, elongations, and each feature."""
-    return [_Magnitudes() for _ in range(4 + len(lattice.feature_steps))]
+def _row_columns(n_features: int) -> tuple[Int32Array, npt.NDArray[np.uint8]]:
+    """Columns of a Gaussian: the gap to its cell, its narrow scale, its elongation, its features."""
+    return _columns(range(1, 4 + n_features), [False, True, False, *[True] * n_features])
+
+
+def _columns(streams: Sequence[int], signed: Sequence[bool]) -> tuple[Int32Array, npt.NDArray[np.uint8]]:
+    """The number of the stream that each column's chances are learned from, and whether its values have signs."""
+    return np.array(streams, np.int32), np.array(signed, np.uint8)
+
+
+def _plain(values: npt.NDArray[np.integer]) -> Int64Array:
+    return np.ascontiguousarray(values.ravel(), np.int64)
 
 
 def _places(narrow: Int64Array, elongation: Int64Array, rotations: Int64Array, lattice: Lattice) -> Places:

@@ -1,6 +1,7 @@
 """Profile `small`: what is packed comes back, in few bytes."""
 
 import io
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gscodec import _engine
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
@@ -20,7 +22,7 @@ from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.model.channels import AlphaMode, ChannelGroup, Role
 from gscodec.model.constants import MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
-from gscodec.profiles.adaptive import BitDecoder, BitEncoder, Context, cost_of
+from gscodec.profiles.adaptive import cost_of
 from gscodec.profiles.small_codec import lattice_of, rotation_from
 from gscodec.profiles.small_steps import SmallSteps
 
@@ -40,36 +42,62 @@ def contents_of(n: int, groups: tuple[ChannelGroup, ...], size: tuple[int, int] 
     return Contents(grid, groups, LodTable.single(n), gaussians, lattice=lattice_of(steps, grid, n, groups))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 9)), max_size=300))
+@given(st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(-(1 << 20), 1 << 20), st.integers(0, 9)), max_size=300))
 @settings(max_examples=60, deadline=None)
-def test_bits_come_back(parts: list[tuple[int, int, int]]) -> None:
-    encoder, contexts = BitEncoder(), [Context() for _ in range(4)]
-    for which, bit, n_raw in parts:
-        encoder.bit(contexts[which], bit)
-        encoder.raw((1 << n_raw) - 1 - bit if n_raw else 0, n_raw)
-    data = encoder.bytes()
-    decoder, contexts = BitDecoder(data), [Context() for _ in range(4)]
-    for which, bit, n_raw in parts:
-        assert decoder.bit(contexts[which]) == bit
-        assert decoder.raw(n_raw) == ((1 << n_raw) - 1 - bit if n_raw else 0)
+def test_numbers_and_bits_come_back(parts: list[tuple[int, int, int]]) -> None:
+    values = np.array([part[:2] for part in parts], np.int64).reshape(-1, 2)
+    n_bits = np.array([part[2] for part in parts], np.int64)
+    ones = (1 << n_bits) - 1
+    columns = np.array([1, 0], np.int32), np.array([0, 1], np.uint8)
+    encoder = _engine.SmallEncoder(2)
+    encoder.rows(values, *columns)
+    encoder.raw(ones, n_bits)
+    decoder = _engine.SmallDecoder(encoder.bytes(), 2)
+    np.testing.assert_array_equal(decoder.rows(len(parts), *columns), values)
+    np.testing.assert_array_equal(decoder.raw(n_bits), ones)
     assert decoder.at_end
 
 
+@given(st.lists(st.integers(0, 62), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_carries_reach_the_bytes_before(lengths: list[int]) -> None:
+    """Runs of ones end at the top of the interval, where the next one carries."""
+    n_bits = np.array(lengths, np.int64)
+    ones = (1 << n_bits) - 1
+    encoder = _engine.SmallEncoder(0)
+    encoder.raw(ones, n_bits)
+    data = encoder.bytes()
+    assert len(data) <= n_bits.sum() / 8 + 1
+    np.testing.assert_array_equal(_engine.SmallDecoder(data, 0).raw(n_bits), ones)
+
+
 @pytest.mark.parametrize("one_in", [2, 7, 100])
-def test_the_cost_of_a_context_is_its_length(one_in: int) -> None:
+def test_the_cost_of_a_context_is_that_of_its_chances(one_in: int) -> None:
     bits = np.random.default_rng(one_in).random(5000) < 1 / one_in
-    encoder, context = BitEncoder(), Context()
+    counts, expected = [1, 1], 0.0
     for bit in bits.tolist():
-        encoder.bit(context, int(bit))
-    assert -0.0004 * len(bits) <= 8 * len(encoder.bytes()) - cost_of(bits) < 8 + 0.0004 * len(bits)
+        of_zero = (counts[0] << 12) // sum(counts)
+        expected -= math.log2((4096 - of_zero if bit else of_zero) / 4096)
+        counts[bit] += 2
+        if sum(counts) > 512:
+            counts = [(count + 1) >> 1 for count in counts]
+    assert cost_of(bits) == pytest.approx(expected, rel=1e-9)
     assert cost_of(bits[:0]) == 0
 
 
 def test_what_is_likely_takes_few_bits() -> None:
-    encoder, context = BitEncoder(), Context()
-    for k in range(1000):
-        encoder.bit(context, int(k % 50 == 0))
-    assert len(encoder.bytes()) < 1000 * 0.2 / 8  # entropy of 1 in 50 is 0.14
+    encoder = _engine.SmallEncoder(1)
+    encoder.rows((np.arange(1000) % 50 == 0).astype(np.int64)[:, None], np.zeros(1, np.int32), np.zeros(1, np.uint8))
+    assert len(encoder.bytes()) < 1000 * 0.25 / 8  # entropy of 1 in 50 is 0.14
+
+
+def test_values_of_more_than_31_bits_have_no_place() -> None:
+    unsigned = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    for value in (1 << 31, -1):
+        with pytest.raises(ValueError, match="small file"):
+            _engine.SmallEncoder(1).rows(np.array([[value]], np.int64), *unsigned)
+    with pytest.raises(ValueError, match="2\\^31"):
+        _engine.SmallDecoder(b"\xff" * 40, 1).rows(1, *unsigned)
 
 
 @pytest.mark.parametrize("layout", range(1, 9))
