@@ -1,6 +1,6 @@
 """Inputs and results of the engines: tile lists, loss weights, gradients, pixel subsets."""
 
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
@@ -77,7 +77,7 @@ class LossWeights:
     @property
     def values(self) -> tuple[float, ...]:
         """The weights, in the order of the fields."""
-        return astuple(self)
+        return tuple(getattr(self, each.name) for each in fields(self))  # astuple would copy each, in every step
 
     @property
     def compares_neighbours(self) -> bool:

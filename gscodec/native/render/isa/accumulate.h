@@ -15,7 +15,6 @@ void find_moments(Workspace& ws) {
         store(ws.mid_x + p, x);
         store(ws.mid_y + p, y);
         store(ws.mid_xx + p, x * x);
-        store(ws.mid_xy + p, x * y);
         store(ws.mid_yy + p, y * y);
     }
     ws.have_moments = true;
@@ -24,6 +23,23 @@ void find_moments(Workspace& ws) {
 // The moments about the tile's centre that gradients need, lane by lane, and what they are about a Gaussian's mean.
 struct LaneSums {
     Vec h = splat(0), hx = splat(0), hy = splat(0), hxx = splat(0), hxy = splat(0), hyy = splat(0);
+
+    // Adds those of a group's points from p on. Its vectors have the same x, as rows of a square have.
+    void add(const Workspace& ws, int p, const Vec (&each)[kVectors]) {
+        Vec all = each[0], by_y = each[0] * load(ws.mid_y + p);
+        hyy = fma(each[0], load(ws.mid_yy + p), hyy);
+        for (int v = 1; v < kVectors; ++v) {
+            all = all + each[v];
+            by_y = fma(each[v], load(ws.mid_y + p + v * kLanes), by_y);
+            hyy = fma(each[v], load(ws.mid_yy + p + v * kLanes), hyy);
+        }
+        const Vec x = load(ws.mid_x + p);
+        h = h + all;
+        hx = fma(all, x, hx);
+        hxx = fma(all, load(ws.mid_xx + p), hxx);
+        hy = hy + by_y;
+        hxy = fma(by_y, x, hxy);
+    }
 
     void about(float mean_x, float mean_y, Vec (&moments)[kMoments]) const {
         const Vec x = splat(-mean_x), y = splat(-mean_y);
@@ -58,6 +74,8 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
     float* const feature_sums = ws.feature_sums;
     for (int64_t i = 0; i < args.n; ++i) {
         float* const row = moments + slots[i] * int64_t{width};
+        constexpr int64_t kAhead = 4;
+        if (i + kAhead < args.n) __builtin_prefetch(moments + slots[i + kAhead] * int64_t{width}, 1);
         if (!ws.touched[i]) {
             fill(row, width, 0.0f);
             continue;
@@ -71,13 +89,14 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
         for (uint32_t left = ws.touched[i]; left; left &= left - 1) {
             const int g = __builtin_ctz(left);
             const float* const weights = ws.weights + g * group_size + places[g] * int64_t{kGroup};
+            Vec h[kVectors];
             for (int v = 0; v < kVectors; ++v) {
                 const int p = g * kGroup + v * kLanes;
                 const Vec w = load(weights + v * kLanes);
-                Vec h = load(along + p);
+                Vec slope = load(along + p);
                 for (int c = 0; c < n_channels; ++c) {
                     const Vec g_c = load(grads + c * kBatch + p);
-                    h = fma(g_c, splat(feature[c]), h);
+                    slope = fma(g_c, splat(feature[c]), slope);
                     if (C) {
                         f[C ? c : 0] = fma(w, g_c, f[C ? c : 0]);
                     } else {
@@ -85,14 +104,9 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
                         store(sum, fma(w, g_c, load(sum)));
                     }
                 }
-                h = h * w;
-                sums.h = sums.h + h;
-                sums.hx = fma(h, load(ws.mid_x + p), sums.hx);
-                sums.hy = fma(h, load(ws.mid_y + p), sums.hy);
-                sums.hxx = fma(h, load(ws.mid_xx + p), sums.hxx);
-                sums.hxy = fma(h, load(ws.mid_xy + p), sums.hxy);
-                sums.hyy = fma(h, load(ws.mid_yy + p), sums.hyy);
+                h[v] = slope * w;
             }
+            sums.add(ws, g * kGroup, h);
         }
         Vec about[kMoments], block[kSumBlock];
         sums.about(ws.axes[i].mean_x - kTileSide / 2, ws.axes[i].mean_y - kTileSide / 2, about);

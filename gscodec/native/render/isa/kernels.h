@@ -69,7 +69,7 @@ struct Workspace {
     int layout = 0;             // what x and y hold: 0 points of their own, else a pattern that many tiles share
     alignas(64) float x[kBatch], y[kBatch], threshold[kBatch], nearest[kBatch], total[kBatch];
     // x and y about the tile's centre, and their products.
-    alignas(64) float mid_x[kBatch], mid_y[kBatch], mid_xx[kBatch], mid_xy[kBatch], mid_yy[kBatch];
+    alignas(64) float mid_x[kBatch], mid_y[kBatch], mid_xx[kBatch], mid_yy[kBatch];
 };
 
 // Gradient sums of one (tile, Gaussian) pair: h dx, h dy, h dx^2, h dx dy, h dy^2 in px, then C feature gradients.
@@ -109,7 +109,7 @@ struct KernelTable {
     // Fills out (C, kBatch), total, threshold and, if keep_weights, leaves the unnormalised weights in the workspace.
     void (*blend)(Workspace&, const BlendArgs&, bool keep_weights);
     // After blend with keep_weights: sums from grad (C, kBatch) to out. Row slots[k] of moments (.., kMoments + C) gets
-    // those of the list's k-th Gaussian. Points fill groups.
+    // those of the list's k-th Gaussian. Groups are full, squares of 4 x 4 points in rows.
     void (*accumulate)(Workspace&, const BlendArgs&, const int32_t* slots, float* moments);
     // floor(clamp(v, 0, 1) * peak + 0.5) of out, in place of it, as int32 (C, kBatch).
     void (*quantize)(const Workspace&, int n_channels, int n_points, float peak, int32_t* codes);
