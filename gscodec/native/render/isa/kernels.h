@@ -13,8 +13,8 @@ constexpr int kGroups = kBatch / kGroup;
 // Of a square of side x side points of a tile, run r of four neighbours in a row starts at (run_x(r, side),
 // run_y(r, side)): a group is 4 x 4 points, so that its shortlist is short.
 constexpr int kRun = 4;
-constexpr int run_x(int run, int side) { return run / kRun % (side / kRun) * kRun; }
-constexpr int run_y(int run, int side) { return run / side * kRun + run % kRun; }
+static inline constexpr int run_x(int run, int side) { return run / kRun % (side / kRun) * kRun; }
+static inline constexpr int run_y(int run, int side) { return run / side * kRun + run % kRun; }
 
 // What tiles need of a Gaussian, its features behind it: up to three share a cache line with the rest, so that a list
 // costs one miss a Gaussian. The axes are scaled by sqrt(log2(e) / 2), so that exp(-q / 2) = 2^-(U^2 + V^2).
