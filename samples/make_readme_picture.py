@@ -1,4 +1,4 @@
-"""Make samples/readme_compare.png: a sample, what an .igs file of it decodes to, and its coarsest level of detail.
+"""Make samples/readme_compare.png: a sample, what an .igs file of it decodes to, and a coarse level of detail.
 
 Run it from the repository: python samples/make_readme_picture.py
 """
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=HERE / "photo_dandelions.png", help="an RGB picture")
     parser.add_argument("--output", type=Path, default=HERE / "readme_compare.png")
     parser.add_argument("--bpp", type=float, default=0.2)
-    parser.add_argument("--lod", type=int, default=3, help="level of detail of the third panel")
+    parser.add_argument("--lod", type=int, default=1, help="level of detail of the third panel")
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--width", type=int, default=400, help="width of one panel in pixels")
     arguments = parser.parse_args()
