@@ -27,7 +27,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu golden guard-update docs wasm wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,8 +111,8 @@ bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it com
 	$(PYTHON) benchmarks/_gpu_build.py
 	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/gpu.py --seconds $(SECONDS)
 
-golden: $(VENV)/dev ## add missing golden files; never overwrites one
-	$(BIN)/python tests/golden/make_golden.py
+vectors: $(VENV)/dev ## add missing files of spec/vectors; never overwrites one
+	$(BIN)/python tests/support/make_vectors.py
 
 guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares fits with, after an intended change
 	$(BIN)/python tests/support/quality.py

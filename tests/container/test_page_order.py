@@ -14,7 +14,7 @@ from gscodec.container.writer import pack
 from gscodec.errors import InvalidArgument
 from gscodec.format.layout import PAGT
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 NAMES = ("ladder_coded", "ladder_packed", "ladder_f16")
 
 
@@ -28,7 +28,7 @@ def reversed_runs(data: bytes, most: int) -> list[int]:
 def contents_files() -> dict[str, bytes]:
     made = {"f16": pack(random_contents(900, 3, (200, 300), (300, 900), page_size=16))}
     made["tree"] = pack(random_contents(3000, 3, (400, 300), (1400, 3000), page_size=1))
-    return made | {name: (GOLDEN / f"{name}.igs").read_bytes() for name in NAMES}
+    return made | {name: (VECTORS / f"{name}.igs").read_bytes() for name in NAMES}
 
 
 @pytest.mark.parametrize("name", ["f16", "tree", *NAMES])

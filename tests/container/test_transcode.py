@@ -13,8 +13,8 @@ from gscodec.container.writer import pack
 from gscodec.errors import InvalidArgument, TruncatedStream
 from gscodec.format.layout import PAGT
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.igs") if not path.stem.endswith("_cut"))
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.igs") if not path.stem.endswith("_cut"))
 
 
 def assert_same_levels(found: bytes, data: bytes, lods: list[int], scale: int = 1) -> None:
@@ -34,7 +34,7 @@ def assert_same_levels(found: bytes, data: bytes, lods: list[int], scale: int = 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_level_becomes_the_finest(name: str) -> None:
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     with IgsReader(data) as reader:
         for lod in range(reader.n_lods):
             number, _ = reader.place(lod)
@@ -45,7 +45,7 @@ def test_every_level_becomes_the_finest(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_coarser_sets_are_left_out(name: str) -> None:
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     with IgsReader(data) as reader:
         for lod in range(reader.n_lods):
             last = reader.lods_of(reader.place(lod)[0])[-1]
@@ -58,7 +58,7 @@ def test_coarser_sets_are_left_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_profile_f16_rounds_to_16_bits(name: str) -> None:
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     found = in_profile(data, lambda contents: contents)
     assert [issue for issue in validate(found) if issue.severity == "error"] == []
     with IgsReader(found) as mine, IgsReader(data) as theirs:
@@ -85,7 +85,7 @@ def test_long_page_indices_keep_their_tree() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    data = (GOLDEN / "ladder_coded.igs").read_bytes()
+    data = (VECTORS / "ladder_coded.igs").read_bytes()
     for finest, coarsest in ((5, None), (0, 9), (2, 1)):
         with pytest.raises(InvalidArgument):
             transcoded(data, finest=finest, coarsest=coarsest)

@@ -14,8 +14,8 @@ from gscodec.errors import BadFile, CorruptField, GsCodecError, TruncatedStream,
 from gscodec.format.chunks import header_crc
 from gscodec.format.layout import HEADER, SIGNATURE, TOC_ENTRY
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-BASE = (GOLDEN / "rgb.igs").read_bytes()
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+BASE = (VECTORS / "rgb.igs").read_bytes()
 
 
 def read_all(data: bytes) -> None:
@@ -63,7 +63,7 @@ def test_every_prefix_is_an_issue() -> None:
     "name", ["gray", "rgb", "made_deflated_tables", "coded_rgb", "packed_rgb", "small_rgb", "small_stack"]
 )
 def test_every_flipped_bit_is_caught(name: str) -> None:
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     damaged = bytearray(data)
     whole = len(data) < 500  # of the larger files one bit of each byte, or of each fifth
     for at in range(0, len(data), 1 if len(data) < 2000 else 5):

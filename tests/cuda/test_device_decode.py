@@ -18,8 +18,8 @@ from gscodec.model.limits import Limits
 from gscodec.render.cpu import CpuRasterizer
 from gscodec.render.gpu import CudaRasterizer
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-FILES = sorted(GOLDEN.glob("*.igs"))
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+FILES = sorted(VECTORS.glob("*.igs"))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_every_level_is_the_cpu_s_picture(path: Path) -> None:
 
 @pytest.mark.usefixtures("on_device")
 def test_regions_sizes_and_points_agree_with_the_whole() -> None:
-    with open_igs(GOLDEN / "rgb.igs") as image:
+    with open_igs(VECTORS / "rgb.igs") as image:
         height, width, _ = image.shape
         assert min(height, width) >= 12
         part = image.render(region=(3, 2, 8, 7), dtype=np.float32)
@@ -61,14 +61,14 @@ def test_regions_sizes_and_points_agree_with_the_whole() -> None:
         assert image.render(size=(2 * height, 2 * width)).shape == (2 * height, 2 * width, 3)
         small = image.render(size=(height // 2, width // 2), dtype=np.float32)
         assert small.mean() == pytest.approx(whole.mean(), abs=0.02)
-    with open_igs(GOLDEN / "rgb.igs") as image:
+    with open_igs(VECTORS / "rgb.igs") as image:
         values = image.sample([[3.5, 2.5], [10.5, 8.5]])
         assert np.array_equal(values, whole[[2, 8], [3, 10]])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_a_picture_stays_on_the_device_until_it_is_asked_for(on_device: Runtime, dtype: type[np.generic]) -> None:
-    with open_igs(GOLDEN / "rgb.igs") as image:
+    with open_igs(VECTORS / "rgb.igs") as image:
         picture = image.render_device(lod=1, dtype=dtype)
         assert isinstance(picture, on_device.xp.ndarray)
         assert picture.shape == image.shape
@@ -79,7 +79,7 @@ def test_a_picture_stays_on_the_device_until_it_is_asked_for(on_device: Runtime,
 @pytest.mark.usefixtures("on_device")
 def test_render_device_gives_the_file_s_own_type_where_there_is_one() -> None:
     for name, dtype in (("rgb", np.uint8), ("stack", np.float32)):
-        with open_igs(GOLDEN / f"{name}.igs") as image:
+        with open_igs(VECTORS / f"{name}.igs") as image:
             assert image.render_device().dtype == image.render().dtype == dtype
             assert image.render_device(dtype=np.uint8).dtype == np.uint8
             with pytest.raises(InvalidArgument, match="LOD 99"):
@@ -88,7 +88,7 @@ def test_render_device_gives_the_file_s_own_type_where_there_is_one() -> None:
 
 def test_a_file_on_the_cpu_has_no_device_picture() -> None:
     refused = pytest.raises(BackendUnavailable, match="is open on cpu; open it with device='cuda'")
-    with open_igs(GOLDEN / "rgb.igs", device="cpu") as image, refused:
+    with open_igs(VECTORS / "rgb.igs", device="cpu") as image, refused:
         image.render_device()
 
 
@@ -148,7 +148,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ["rgb", "stack", "coded_rgb"])
 @pytest.mark.parametrize("asked", REQUESTS.values(), ids=REQUESTS)
 def test_only_the_result_crosses_the_bus(bus: Bus, name: str, asked: dict[str, Any]) -> None:
-    with open_igs(GOLDEN / f"{name}.igs") as image, open_on_cpu(GOLDEN / f"{name}.igs") as theirs:
+    with open_igs(VECTORS / f"{name}.igs") as image, open_on_cpu(VECTORS / f"{name}.igs") as theirs:
         image.render(lod=0, dtype=np.float32)
         image.render(lod=asked.get("lod", 0), dtype=np.float32)
         bus.clear()
@@ -162,7 +162,7 @@ def test_only_the_result_crosses_the_bus(bus: Bus, name: str, asked: dict[str, A
 
 @pytest.mark.parametrize("asked", REQUESTS.values(), ids=REQUESTS)
 def test_results_stay_in_the_device_s_memory(on_device: Runtime, bus: Bus, asked: dict[str, Any]) -> None:
-    with open_igs(GOLDEN / "rgb.igs") as image:
+    with open_igs(VECTORS / "rgb.igs") as image:
         expected = image.render(**asked)
         bus.clear()
         with on_device:
@@ -179,7 +179,7 @@ def test_results_stay_in_the_device_s_memory(on_device: Runtime, bus: Bus, asked
 
 
 def test_points_stay_too(on_device: Runtime, bus: Bus) -> None:
-    with open_igs(GOLDEN / "stack.igs") as image:
+    with open_igs(VECTORS / "stack.igs") as image:
         height, width, n_channels = image.shape
         points = np.random.default_rng(2).uniform(0, [width, height], (50, 2))
         image.render(lod=0, dtype=np.float32)  # all of it is there now
@@ -219,7 +219,7 @@ def test_other_libraries_arrays_are_taken(on_device: Runtime) -> None:
     """A tensor of torch: on the shim one of the CPU stands for one of the GPU."""
     torch = pytest.importorskip("torch")
     device = "cpu" if on_device.name == "host" else "cuda"
-    with open_igs(GOLDEN / "rgb.igs") as image:
+    with open_igs(VECTORS / "rgb.igs") as image:
         expected = image.render(size=(7, 5))
         tensor = torch.zeros(expected.shape, dtype=torch.uint8, device=device)
         assert image.render(size=(7, 5), out=tensor) is tensor
@@ -228,7 +228,7 @@ def test_other_libraries_arrays_are_taken(on_device: Runtime) -> None:
 
 def test_an_out_that_does_not_fit_is_one_line(on_device: Runtime) -> None:
     xp = on_device.xp
-    with open_igs(GOLDEN / "rgb.igs") as image, on_device:
+    with open_igs(VECTORS / "rgb.igs") as image, on_device:
         name, shape = image.name, image.shape
         wrong: list[tuple[Any, str]] = [
             (xp.empty(shape, np.float32), f"out is float32 {shape}, the result uint8 {shape}"),
@@ -255,7 +255,7 @@ def test_an_out_on_a_gpu_needs_a_file_that_is_open_there() -> None:
         def __dlpack_device__(self) -> tuple[int, int]:
             return 2, 0
 
-    with open_igs(GOLDEN / "rgb.igs", device="cpu") as image:
+    with open_igs(VECTORS / "rgb.igs", device="cpu") as image:
         for out in (Elsewhere(), Tensor()):
             with pytest.raises(BackendUnavailable, match="out lies on a GPU, the file is open on the CPU; use device="):
                 image.render(out=out)
@@ -283,7 +283,7 @@ def test_odd_depths_are_made_on_the_device(on_device: Runtime, depth: int) -> No
 
 
 def test_memory_of_the_host_does_not_limit_what_stays_on_the_device(on_device: Runtime) -> None:
-    data = (GOLDEN / "rgb.igs").read_bytes()
+    data = (VECTORS / "rgb.igs").read_bytes()
     with open_igs(data) as image:
         height, width, _ = image.shape
     size = 12 * height, 12 * width

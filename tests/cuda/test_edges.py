@@ -21,7 +21,7 @@ from gscodec.render.engines import get_backend
 from gscodec.render.gpu import CudaRasterizer
 
 Pixels = npt.NDArray[np.uint8]
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "rgb.igs"
+RGB = Path(__file__).parents[2] / "spec" / "vectors" / "rgb.igs"
 NO_ROOM = "cuda:0: 1073741824 bytes are needed and 1024 free; take fewer Gaussians or --device cpu"
 
 
@@ -137,16 +137,16 @@ def test_encode_on_a_card_reports_the_psnr_of_the_file(machine: Callable[..., No
 
 @pytest.mark.parametrize("use", [lambda image: image.render(), lambda image: image.sample([[3.5, 4.5]])])
 def test_decode_falls_back_under_auto_alone(machine: Callable[..., None], use: Callable[[IgsImage], Any]) -> None:
-    with open_igs(GOLDEN, device="cpu") as image:
+    with open_igs(RGB, device="cpu") as image:
         expected = use(image)
     machine(1, SmallGpu(1))
-    with open_igs(GOLDEN) as image:
+    with open_igs(RGB) as image:
         with pytest.warns(DeviceFallback, match="using the CPU"):
             found = use(image)
         assert np.array_equal(found, expected)
         assert np.array_equal(use(image), expected), "and says it once"
     machine(1, SmallGpu(1))
-    with open_igs(GOLDEN, device="cuda:0") as image, pytest.raises(OutOfDeviceMemory, match="1024 free"):
+    with open_igs(RGB, device="cuda:0") as image, pytest.raises(OutOfDeviceMemory, match="1024 free"):
         use(image)
 
 
@@ -154,18 +154,18 @@ def test_the_command_line_says_so_in_one_line(
     machine: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine(1, SmallGpu(1))
-    assert main(["decode", str(GOLDEN), str(tmp_path / "out.png")]) == 0
+    assert main(["decode", str(RGB), str(tmp_path / "out.png")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "ICC profile" not in line]
     assert lines == [f"gscodec: warning: {NO_ROOM}; using the CPU"]
     machine(1, SmallGpu(1))
-    assert main(["decode", str(GOLDEN), str(tmp_path / "other.png"), "--device", "cuda"]) == 4
+    assert main(["decode", str(RGB), str(tmp_path / "other.png"), "--device", "cuda"]) == 4
     assert capsys.readouterr().err == f"gscodec: error: {NO_ROOM}\n"
     machine(1, BackendUnavailable("cuda:0: its kernels do not compile"))
-    assert main(["sample", str(GOLDEN), "--at", "3,4"]) == 0
+    assert main(["sample", str(RGB), "--at", "3,4"]) == 0
     captured = capsys.readouterr()
     assert captured.err == "gscodec: warning: cuda:0: its kernels do not compile; using the CPU\n"
     assert captured.out.count("\n") == 1
     machine(0)
-    assert main(["sample", str(GOLDEN), "--at", "3,4", "--device", "cuda:0"]) == 5
-    assert main(["compare", str(GOLDEN), str(GOLDEN), "--device", "cuda:0"]) == 5
+    assert main(["sample", str(RGB), "--at", "3,4", "--device", "cuda:0"]) == 5
+    assert main(["compare", str(RGB), str(RGB), "--device", "cuda:0"]) == 5
     assert capsys.readouterr().err.count("\n") == 2

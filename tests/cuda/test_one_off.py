@@ -20,10 +20,10 @@ from gscodec.decoding import one_off
 from gscodec.decoding.image import open_igs
 from gscodec.errors import BackendUnavailable, InvalidArgument
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "rgb.igs"
+RGB = Path(__file__).parents[2] / "spec" / "vectors" / "rgb.igs"
 
 
-def engine_of(name: str, path: Path = GOLDEN) -> str:
+def engine_of(name: str, path: Path = RGB) -> str:
     with open_igs(path, device=name) as image:
         image.render()
         return image._store.backend.name
@@ -39,7 +39,7 @@ def opened() -> Iterator[dict[int, Runtime]]:
 
 @pytest.fixture
 def n_samples() -> int:
-    with open_igs(GOLDEN, device="cpu") as image:
+    with open_igs(RGB, device="cpu") as image:
         return int(np.prod(image.shape))
 
 
@@ -87,9 +87,9 @@ def test_a_gpu_that_was_named_is_always_used(opened: dict[int, Runtime], name: s
 
 
 def test_the_command_line_alike(opened: dict[int, Runtime], tmp_path: Path) -> None:
-    assert main(["decode", str(GOLDEN), str(tmp_path / "a.png")]) == 0
+    assert main(["decode", str(RGB), str(tmp_path / "a.png")]) == 0
     assert not opened
-    assert main(["decode", str(GOLDEN), str(tmp_path / "b.png"), "--device", "cuda"]) == 0
+    assert main(["decode", str(RGB), str(tmp_path / "b.png"), "--device", "cuda"]) == 0
     assert list(opened) == [0]
 
 
@@ -98,7 +98,7 @@ def test_a_batch_decodes_by_the_size_of_each_file(
 ) -> None:
     source = tmp_path / "igs"
     source.mkdir()
-    (source / "rgb.igs").write_bytes(GOLDEN.read_bytes())
+    (source / "rgb.igs").write_bytes(RGB.read_bytes())
     for worth, gpus in ((n_samples + 1, []), (n_samples, [1])):
         target = tmp_path / str(worth)
         item = plan_decode(source, target, DecodeState(target)).items[0]
@@ -120,5 +120,5 @@ def test_a_file_is_closed_where_its_device_cannot_be_opened(monkeypatch: pytest.
     monkeypatch.setattr(IgsReader, "close", note)
     for name, error in (("cuda:7", BackendUnavailable), ("gpu", InvalidArgument)):
         with pytest.raises(error, match=name):
-            open_igs(GOLDEN, device=name)
+            open_igs(RGB, device=name)
     assert len(closed) == 2

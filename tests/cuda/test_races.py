@@ -25,7 +25,7 @@ from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, Window
 from gscodec.model.rendering import LossWeights
 from gscodec.render.gpu import CudaRasterizer
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
 LAST_BLOCK = """
     __shared__ bool last;
@@ -273,7 +273,7 @@ def train(engine: CudaRasterizer) -> None:
 
 def decode(engine: CudaRasterizer) -> None:
     for name in ("coded_stack", "packed_stack"):
-        with IgsReader(GOLDEN / f"{name}.igs") as reader:
+        with IgsReader(VECTORS / f"{name}.igs") as reader:
             assert unpack_pages(engine.runtime, reader.stored_pages()) is not None
 
 

@@ -17,7 +17,7 @@ from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.base import StoredPages
 from gscodec.profiles.f16 import F16PageDecoder, Records, check_records, dequantize_records
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 QUANTISED = (
     "coded_rgb",
     "coded_stack",
@@ -106,7 +106,7 @@ def test_order_of_threads_does_not_show(runtime: HostRuntime) -> None:
 
 @pytest.mark.parametrize("name", QUANTISED)
 def test_every_level_and_region_is_the_host_s(device_runtime: Runtime, name: str) -> None:
-    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+    with IgsReader(VECTORS / f"{name}.igs") as reader:
         on_host = 1 if reader.n_sets > 1 else 0  # the coarsest set is of profile `small`
         for lod in reader.available_lods[: reader.n_lods - on_host]:
             for tiles in (None, (0, 0, 1, 1)):
@@ -117,7 +117,7 @@ def test_every_level_and_region_is_the_host_s(device_runtime: Runtime, name: str
 
 @pytest.mark.parametrize("name", QUANTISED)
 def test_pages_in_any_order_of_threads(runtime: HostRuntime, name: str) -> None:
-    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+    with IgsReader(VECTORS / f"{name}.igs") as reader:
         pages = reader.stored_pages()
     for schedule in SCHEDULES:
         with runtime.scheduled(schedule):
@@ -128,7 +128,7 @@ def test_pages_in_any_order_of_threads(runtime: HostRuntime, name: str) -> None:
 def test_changed_bytes_are_what_the_host_makes_of_them(device_runtime: Runtime, name: str) -> None:
     """The shim notices what is read or written beyond the arrays."""
     rng = np.random.default_rng(5)
-    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+    with IgsReader(VECTORS / f"{name}.igs") as reader:
         pages = reader.stored_pages()
     outcomes = set()
     for number in range(60):
@@ -152,7 +152,7 @@ def test_changed_bytes_are_what_the_host_makes_of_them(device_runtime: Runtime, 
 @pytest.mark.parametrize("name", ["coded_rgb", "coded_stack", "coded_sloped"])
 def test_pages_of_other_lengths_are_refused(device_runtime: Runtime, name: str) -> None:
     """If the last page is truncated, the shim detects reads beyond it."""
-    with IgsReader(GOLDEN / f"{name}.igs") as reader:
+    with IgsReader(VECTORS / f"{name}.igs") as reader:
         pages = reader.stored_pages()
     before = int(pages.refs.lengths[:-1].sum())
     for kept in range(int(pages.refs.lengths[-1])):
@@ -167,7 +167,7 @@ def test_pages_of_other_lengths_are_refused(device_runtime: Runtime, name: str) 
 
 
 def test_small_files_are_left_to_the_host(device_runtime: Runtime) -> None:
-    with IgsReader(GOLDEN / "small_rgb.igs") as reader:
+    with IgsReader(VECTORS / "small_rgb.igs") as reader:
         assert unpack_pages(device_runtime, reader.stored_pages()) is None
 
 

@@ -14,14 +14,14 @@ from gscodec.decoding.image import open_igs
 from gscodec.decoding.scaled import shrink_array
 from gscodec.format.layout import TOC_ENTRY
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
 
 @pytest.mark.parametrize("name", ["ladder_coded", "ladder_packed", "ladder_f16"])
 @pytest.mark.parametrize("region", [(0, 0, 1, 1), (17, 20, 9, 12), None])
 def test_the_finest_level_costs_no_byte_of_coarser_sets(name: str, region: tuple[int, int, int, int] | None) -> None:
     """Beside a file without coarser sets, one with them takes their entries in the table of contents."""
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     with open_igs(data, device="cpu") as image, open_igs(transcoded(data, coarsest=0), device="cpu") as plain:
         np.testing.assert_array_equal(image.render(0, region), plain.render(0, region))
     with IgsReader(data) as reader:

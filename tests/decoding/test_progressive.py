@@ -128,7 +128,7 @@ def test_a_file_that_ends_early_ends_the_pictures(data: bytes, size: int) -> Non
 
 
 def test_small_files_come_at_once() -> None:
-    small = (Path(__file__).parents[1] / "golden" / "v1" / "small_rgb.igs").read_bytes()
+    small = (Path(__file__).parents[2] / "spec" / "vectors" / "small_rgb.igs").read_bytes()
     (picture,) = gscodec.progressive(in_pieces(small, 7), device="cpu")
     assert picture.is_final
     empty = pack(random_contents(0, 3, (20, 30), (0,)))

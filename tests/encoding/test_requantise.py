@@ -14,8 +14,8 @@ from gscodec.format.profile_table import LAYOUTS
 from gscodec.metrics import psnr
 from gscodec.render.engines import cpu_backend
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.igs") if not path.stem.endswith("_cut"))
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.igs") if not path.stem.endswith("_cut"))
 ENGINE = cpu_backend(1)
 
 
@@ -26,7 +26,7 @@ def profile_of(data: bytes) -> str:
 @pytest.mark.parametrize("profile", ["coded", "packed", "f16"])
 @pytest.mark.parametrize("name", NAMES)
 def test_all_that_is_not_gaussians_is_kept(name: str, profile: str) -> None:
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     found = requantised(data, profile, ENGINE)
     assert [issue for issue in validate(found) if issue.severity == "error"] == []
     if profile_of(data) == profile:

@@ -1,4 +1,4 @@
-"""Good files that mutants are made of: the golden ones, and small ones of every profile drawn from a number."""
+"""Good files that mutants are made of: those of spec/vectors, and small ones of every profile drawn from a number."""
 
 import functools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from gscodec.profiles.page_heads import fitting_lattice, page_order
 from gscodec.profiles.small_codec import lattice_of
 from gscodec.profiles.small_steps import SmallSteps
 
-GOLDEN: Final = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS: Final = Path(__file__).parents[2] / "spec" / "vectors"
 
 _METADATA: Final = Metadata(
     density=(72.0, 300.0),
@@ -258,8 +258,8 @@ N_DRAWN: Final = 120
 
 def seed_names() -> list[str]:
     """Names of all seeds, in their order."""
-    golden = sorted(path.stem for path in GOLDEN.glob("*.igs"))
-    return [*golden, *MADE, *(f"drawn_{number}" for number in range(N_DRAWN))]
+    stored = sorted(path.stem for path in VECTORS.glob("*.igs"))
+    return [*stored, *MADE, *(f"drawn_{number}" for number in range(N_DRAWN))]
 
 
 @functools.cache
@@ -269,4 +269,4 @@ def seed(name: str) -> bytes:
         return MADE[name]()
     if name.startswith("drawn_"):
         return drawn(int(name.removeprefix("drawn_")))
-    return (GOLDEN / f"{name}.igs").read_bytes()
+    return (VECTORS / f"{name}.igs").read_bytes()

@@ -25,7 +25,7 @@ from gscodec.model.gaussians import LodTable
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "libigs"
-GOLDEN = ROOT / "tests" / "golden" / "v1"
+VECTORS = ROOT / "spec" / "vectors"
 SHOWN = ["coded_stack", "packed_rgb", "rgb", "small_stack", "ladder_coded", "grain", "source_files"]
 
 needs_cmake = pytest.mark.skipif(
@@ -99,7 +99,7 @@ def assert_near(found: Values, expected: npt.NDArray[Any], tolerance: float = 3e
 def test_regions_at_any_size_are_those_of_the_main_decoder(
     built: Built, name: str, size: tuple[int, int] | None
 ) -> None:
-    path = GOLDEN / f"{name}.igs"
+    path = VECTORS / f"{name}.igs"
     for grain in (False, True):
         with open_igs(path, device="cpu", grain=grain) as image, built.open(path) as file:
             height, width, _ = image.shape
@@ -111,7 +111,7 @@ def test_regions_at_any_size_are_those_of_the_main_decoder(
 
 
 def test_codes_of_8_and_16_bits_are_rounded_features(built: Built) -> None:
-    path = GOLDEN / "ladder_packed.igs"
+    path = VECTORS / "ladder_packed.igs"
     with open_igs(path, device="cpu", grain=False) as image, built.open(path) as file:
         for form, dtype in ((built.module.SAMPLES_U8, np.uint8), (built.module.SAMPLES_U16, np.uint16)):
             height, width, out = file.render(form=form)
@@ -121,7 +121,7 @@ def test_codes_of_8_and_16_bits_are_rounded_features(built: Built) -> None:
 
 
 def test_points_are_pixels(built: Built) -> None:
-    with built.open(GOLDEN / "coded_rgb.igs") as file:
+    with built.open(VECTORS / "coded_rgb.igs") as file:
         _, width, out = file.render(form=built.module.FEATURES_F64)
         pixels = np.array(out).reshape(-1, width, 3)
         points = [(10.5, 4.5), (10.5, 5.5), (60.5, 40.5)]
@@ -131,7 +131,7 @@ def test_points_are_pixels(built: Built) -> None:
 
 @pytest.mark.parametrize("name", ["coded_rgb", "packed_rgb", "rgb", "ladder_coded", "ladder_f16"])
 def test_of_a_cut_file_each_tile_has_the_finest_level_that_arrived(built: Built, name: str) -> None:
-    whole = (GOLDEN / f"{name}.igs").read_bytes()
+    whole = (VECTORS / f"{name}.igs").read_bytes()
     with IgsReader(whole) as reader:
         first = reader.prefix_size(reader.n_lods - 1)
     seen = set()
@@ -152,7 +152,7 @@ def test_of_a_cut_file_each_tile_has_the_finest_level_that_arrived(built: Built,
 
 def test_prefixes_and_pages_are_those_of_the_main_decoder(built: Built) -> None:
     for name in ("ladder_coded", "packed_rgb", "rgb"):
-        with IgsReader(GOLDEN / f"{name}.igs") as reader, built.open(GOLDEN / f"{name}.igs") as file:
+        with IgsReader(VECTORS / f"{name}.igs") as reader, built.open(VECTORS / f"{name}.igs") as file:
             for lod in range(reader.n_lods):
                 level = file.level(lod)
                 assert level.end == reader.prefix_size(lod)
@@ -161,7 +161,7 @@ def test_prefixes_and_pages_are_those_of_the_main_decoder(built: Built) -> None:
 
 
 def test_bytes_may_arrive_one_request_after_the_other(built: Built) -> None:
-    data = (GOLDEN / "ladder_packed.igs").read_bytes()
+    data = (VECTORS / "ladder_packed.igs").read_bytes()
     there: list[tuple[int, int]] = []
     asked: list[tuple[int, int]] = []
 
@@ -224,7 +224,7 @@ def test_with_a_page_tree_less_of_the_index_is_read(built: Built, profile: str) 
 @pytest.mark.parametrize("name", ["ladder_coded", "packed_stack", "small_rgb", "grain"])
 def test_memory_is_freed_wherever_an_allocation_fails(built: Built, name: str) -> None:
     """Every allocation in turn."""
-    data = (GOLDEN / f"{name}.igs").read_bytes()
+    data = (VECTORS / f"{name}.igs").read_bytes()
     held: dict[int, Any] = {}
     left = 0
 
@@ -258,11 +258,11 @@ def test_memory_is_freed_wherever_an_allocation_fails(built: Built, name: str) -
 def test_memory_has_a_limit(built: Built) -> None:
     options = built.module.Options(max_bytes=3000)
     with pytest.raises(built.module.IgsError, match="LimitExceeded: more than 3000 bytes"):
-        built.open(GOLDEN / "coded_rgb.igs", options)
+        built.open(VECTORS / "coded_rgb.igs", options)
 
 
 def test_work_has_a_limit(built: Built) -> None:
-    with built.open(GOLDEN / "coded_rgb.igs", built.module.Options(max_work=20_000)) as file:
+    with built.open(VECTORS / "coded_rgb.igs", built.module.Options(max_work=20_000)) as file:
         file.render(0, (0, 0, 10, 10))
         file.sample(0, [(5.0, 5.0)])
         with pytest.raises(built.module.IgsError, match="LimitExceeded: more than 20000 Gaussians"):
@@ -270,7 +270,7 @@ def test_work_has_a_limit(built: Built) -> None:
 
 
 def test_what_is_no_request_is_an_error(built: Built) -> None:
-    with built.open(GOLDEN / "coded_rgb.igs") as file:
+    with built.open(VECTORS / "coded_rgb.igs") as file:
         for request in ({"lod": 9}, {"region": (0, 0, 91, 70)}, {"region": (90, 0, 1, 1)}):
             with pytest.raises(built.module.IgsError, match="InvalidArgument"):
                 file.render(**request)
@@ -281,7 +281,7 @@ def test_what_is_no_request_is_an_error(built: Built) -> None:
 
 
 def test_examples_write_the_same_picture(built: Built, tmp_path: Path) -> None:
-    path = GOLDEN / "coded_rgb.igs"
+    path = VECTORS / "coded_rgb.igs"
     shared = next((built.prefix / "lib").glob("libigs.so*"), None) or next((built.prefix / "lib").glob("libigs.dylib"))
     run(built.folder / "decode", path, tmp_path / "c.pam")
     run(sys.executable, LIBRARY / "examples" / "igs.py", shared, path, tmp_path / "python.pam")
@@ -308,7 +308,7 @@ def test_other_projects_find_the_installed_library(built: Built, tmp_path: Path)
     shutil.copy(LIBRARY / "examples" / "decode.c", tmp_path)
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={built.prefix}")
     run("cmake", "--build", tmp_path / "build")
-    run(tmp_path / "build" / "consumer", GOLDEN / "rgb.igs", tmp_path / "out.pam")
+    run(tmp_path / "build" / "consumer", VECTORS / "rgb.igs", tmp_path / "out.pam")
     text = (built.prefix / "lib" / "pkgconfig" / "igs.pc").read_text()
     assert "Libs: -L${libdir} -ligs" in text
     assert "Version: 1.0.0" in text

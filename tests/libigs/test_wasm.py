@@ -17,8 +17,8 @@ from gscodec.errors import GsCodecError
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "gscodec" / "viewer" / "igs.wasm"
-GOLDEN = ROOT / "tests" / "golden" / "v1"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.igs"))
+VECTORS = ROOT / "spec" / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.igs"))
 MOST_BYTES = 60_000
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node, which runs the module, is not installed")
@@ -96,18 +96,18 @@ def assert_is_that_of_python(found: Reading, path: Path) -> None:
 @needs_node
 @pytest.mark.parametrize("name", [name for name in NAMES if "cut" not in name])
 def test_every_level_is_that_of_the_python_reader(name: str, tmp_path: Path) -> None:
-    assert_is_that_of_python(read(GOLDEN / f"{name}.igs", tmp_path / "out"), GOLDEN / f"{name}.igs")
+    assert_is_that_of_python(read(VECTORS / f"{name}.igs", tmp_path / "out"), VECTORS / f"{name}.igs")
 
 
 @needs_node
 @pytest.mark.parametrize("name", ["packed_rgb", "small_stack", "ladder_f16"])
 def test_the_size_of_a_file_may_be_unknown(name: str, tmp_path: Path) -> None:
-    assert_is_that_of_python(read(GOLDEN / f"{name}.igs", tmp_path / "out", "unknown"), GOLDEN / f"{name}.igs")
+    assert_is_that_of_python(read(VECTORS / f"{name}.igs", tmp_path / "out", "unknown"), VECTORS / f"{name}.igs")
 
 
 @needs_node
 def test_faults_are_those_of_the_python_reader(tmp_path: Path) -> None:
-    whole, path = (GOLDEN / "ladder_coded.igs").read_bytes(), tmp_path / "damaged.igs"
+    whole, path = (VECTORS / "ladder_coded.igs").read_bytes(), tmp_path / "damaged.igs"
     draw = np.random.default_rng(3)
     for at in [0, 12, 14, 20, 60, *draw.integers(64, len(whole), 8).tolist()]:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
@@ -136,5 +136,5 @@ def test_the_module_is_built_from_these_sources(tmp_path: Path) -> None:
         version = subprocess.run(["clang", "--version"], capture_output=True, text=True, check=True).stdout
         assert "clang version 14.0.6" not in version, "gscodec/viewer/igs.wasm is stale: run `make wasm`"
     for name in ("coded_stack", "ladder_packed"):
-        path = GOLDEN / f"{name}.igs"
+        path = VECTORS / f"{name}.igs"
         assert_is_that_of_python(read(path, tmp_path / "out", module=built), path)

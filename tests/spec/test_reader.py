@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from synthetic import packed_contents, synthetic_gaussians, synthetic_grid
+from vectors import VECTORS, Vector, index, largest_miss, samples_of, vectors
 
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
@@ -28,8 +29,7 @@ from gscodec.model.hidden_characters import HIDDEN_RANGES, has_hidden
 from gscodec.profiles.lattice import Lattice
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "v1"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.igs"))
+NAMES = sorted(path.stem for path in VECTORS.glob("*.igs"))
 
 Array = npt.NDArray[np.float64]
 
@@ -102,9 +102,9 @@ MIXED = (
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Golden files and fresh ones of all profiles; with pages of one record they have a page tree."""
+    """Files of spec/vectors and fresh ones of all profiles; with pages of one record they have a page tree."""
     folder = tmp_path_factory.mktemp("fresh")
-    found = {name: GOLDEN / f"{name}.igs" for name in NAMES}
+    found = {name: VECTORS / f"{name}.igs" for name in NAMES}
     for profile in ("f16", "coded", "packed"):
         for seed, (page_size, groups) in enumerate([(64, COLOR), (1, COLOR), (100, MIXED)]):
             path = folder / f"{profile}_{seed}.igs"
@@ -159,7 +159,7 @@ def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, P
 
 
 def test_grain_is_that_of_the_main_decoder(reader: Reader) -> None:
-    path = GOLDEN / "grain.igs"
+    path = VECTORS / "grain.igs"
     with open_igs(path, device="cpu") as image:
         height, width, _ = image.shape
         expected = image.render(dtype=np.float32).reshape(-1, 6)
@@ -197,7 +197,7 @@ def test_a_cut_file_shows_the_levels_it_holds(reader: Reader, files: dict[str, P
 @pytest.mark.parametrize("name", ["small_rgb", "small_stack"])
 def test_small_files_with_other_fields_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
     """Every byte with other values, under a checksum that is right."""
-    whole, path = (GOLDEN / f"{name}.igs").read_bytes(), tmp_path / "changed.igs"
+    whole, path = (VECTORS / f"{name}.igs").read_bytes(), tmp_path / "changed.igs"
     draw, seen = np.random.default_rng(12), set()
     for at in [*range(12, 40), *draw.integers(40, len(whole) - 4, 60).tolist()]:
         changed = bytearray(whole)
@@ -214,7 +214,7 @@ def test_small_files_with_other_fields_get_the_same_error(reader: Reader, tmp_pa
 
 @pytest.mark.parametrize("name", ["rgb", "coded_rgb", "packed_rgb", "small_rgb", "small_stack", "made_deflated_tables"])
 def test_damaged_files_get_the_same_error(reader: Reader, tmp_path: Path, name: str) -> None:
-    whole = (GOLDEN / f"{name}.igs").read_bytes()
+    whole = (VECTORS / f"{name}.igs").read_bytes()
     draw = np.random.default_rng(11)
     places = [*range(0, 64, 3), *range(64, 230, 9), *draw.integers(min(230, len(whole) // 2), len(whole), 40).tolist()]
     path = tmp_path / "damaged.igs"
@@ -287,7 +287,7 @@ _ENTRY_FAULTS = {
 @pytest.mark.parametrize("first", _ENTRY_FAULTS)
 @pytest.mark.parametrize("second", [*_ENTRY_FAULTS, "twice"])
 def test_of_two_faults_the_same_is_reported(reader: Reader, tmp_path: Path, first: str, second: str) -> None:
-    whole = (GOLDEN / "packed_rgb.igs").read_bytes()
+    whole = (VECTORS / "packed_rgb.igs").read_bytes()
     path = tmp_path / "faults.igs"
     for one, other in ((0, 3), (3, 0), (2, 2)):
         data = bytearray(whole)
@@ -312,8 +312,8 @@ def size_of_header(path: Path) -> tuple[int, int]:
 
 
 def named(name: bytes, source: bytes) -> bytes:
-    """A golden file whose only channel group has these texts, legal or not."""
-    data = (GOLDEN / "rgb.igs").read_bytes()
+    """A file whose only channel group has these texts, legal or not."""
+    data = (VECTORS / "rgb.igs").read_bytes()
     with IgsReader(data) as main:
         chunks = [
             StoredChunk(
@@ -357,3 +357,47 @@ def test_what_is_no_request_is_one_line(reader: Reader, files: dict[str, Path]) 
         done = reader.run(*arguments)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector.name)
+def test_vectors(reader: Reader, vector: Vector) -> None:
+    entry, path = vector.entry, vector.path
+    width, height = entry["width"], entry["height"]
+    groups = tuple(ChannelGroup(**group) for group in entry["groups"])
+    n_channels = sum(group.n_channels for group in groups)
+    for level in entry["levels"]:
+        found = reader.table("-g", path, level["lod"], 0, 0, width, height).reshape(-1, 5 + n_channels)
+        np.testing.assert_array_equal(found[:, :2], vector.array(level["means"]))
+        np.testing.assert_array_equal(found[:, 2:4], vector.array(level["inv_scales"]))
+        np.testing.assert_array_equal(found[:, 4], vector.array(level["rotations"]))
+        np.testing.assert_allclose(found[:, 5:], vector.array(level["features"]), rtol=3e-7, atol=1e-7)
+    for lod in entry["truncated"]:
+        assert reader.run("-g", path, lod, 0, 0, width, height).stderr.startswith("TruncatedStream: ")
+    for picture in (picture for picture in entry["pictures"] if not {"size", "tiles"} & set(picture)):
+        step = picture["step"]
+        if picture.get("grain"):
+            values = reader.table("-n", path, picture["lod"], 0, 0, width, height)
+            got = samples_of(values.reshape(height, width, n_channels)[::step, ::step], groups)
+        else:
+            values = reader.table(path, picture["lod"], 0, 0, width, height).reshape(height, width, n_channels)
+            ends = np.cumsum([group.n_channels for group in groups])
+            got = np.split(values[::step, ::step], ends[:-1], axis=2)
+        for group, part, place in zip(groups, got, picture["samples"], strict=True):
+            assert largest_miss(part, vector.array(place), group) <= 1
+
+
+@pytest.mark.parametrize("entry", index()["refuse"], ids=lambda entry: Path(entry["file"]).stem)
+def test_refused_vectors(reader: Reader, entry: dict[str, str]) -> None:
+    path = VECTORS / entry["file"]
+    done = reader.run("-g", path, 0, 0, 0, *stated_size(path.read_bytes()))
+    assert done.stderr.partition(":")[0] == entry["error"]
+
+
+def stated_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a header states, right or wrong; 1 where there is none."""
+    if len(data) < HEADER.size:
+        return 1, 1
+    at, n_bytes = (18, 2) if data[14] == 3 else (24, 4)
+    return int.from_bytes(data[at : at + n_bytes], "little"), int.from_bytes(
+        data[at + n_bytes : at + 2 * n_bytes], "little"
+    )

@@ -11,8 +11,8 @@ from viewer_page import Viewer, running
 import gscodec
 from gscodec.viewer.page import EmbeddedFile, viewer_page
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
-LADDER = GOLDEN / "ladder_coded.igs"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+LADDER = VECTORS / "ladder_coded.igs"
 
 
 def page_of(folder: Path, *files: Path, second: Path | None = None, figures: str = "") -> str:
@@ -90,7 +90,7 @@ def test_two_fingers_zoom_about_the_point_between_them(viewer: Viewer, tmp_path:
 
 
 def test_levels_maps_and_ellipses(viewer: Viewer, tmp_path: Path) -> None:
-    viewer.open(page_of(tmp_path, GOLDEN / "stack.igs"))
+    viewer.open(page_of(tmp_path, VECTORS / "stack.igs"))
     viewer.idle()
     browser = viewer.browser
     pictures = [browser.screenshot()]
@@ -164,7 +164,7 @@ def test_dropped_files_are_opened_and_compared(viewer: Viewer, tmp_path: Path) -
 
 
 def test_a_damaged_file_is_one_line_and_the_page_goes_on(viewer: Viewer, tmp_path: Path) -> None:
-    data = bytearray((GOLDEN / "rgb.igs").read_bytes())
+    data = bytearray((VECTORS / "rgb.igs").read_bytes())
     data[70] ^= 1
     (tmp_path / "damaged.igs").write_bytes(data)
     (tmp_path / "good.igs").write_bytes(LADDER.read_bytes())
@@ -209,7 +209,7 @@ def test_light_and_dark(viewer: Viewer, tmp_path: Path) -> None:
 
 
 def test_of_a_cut_file_the_finest_level_that_is_there_is_shown(viewer: Viewer, tmp_path: Path) -> None:
-    viewer.open(page_of(tmp_path, GOLDEN / "made_cut.igs", GOLDEN / "made_ladder_cut.igs"))
+    viewer.open(page_of(tmp_path, VECTORS / "made_cut.igs", VECTORS / "made_ladder_cut.igs"))
     for number, finest in enumerate((1, 4)):
         viewer.show(number)
         viewer.idle()

@@ -12,7 +12,7 @@ from viewer_reference import Float32Array, available_lods, features, in_codes
 import gscodec
 from gscodec.model.channels import channel_spans
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
 
 def check_levels(viewer: Viewer, path: Path, region: tuple[int, int, int, int], most_undecided: float) -> None:
@@ -32,7 +32,7 @@ def check_levels(viewer: Viewer, path: Path, region: tuple[int, int, int, int], 
 
 
 def test_every_level_of_every_profile(viewer: Viewer) -> None:
-    with running(GOLDEN) as server:
+    with running(VECTORS) as server:
         viewer.open(server.url)
         viewer.still()
         profiles = set()
@@ -59,7 +59,7 @@ def test_every_sample(viewer: Viewer, sample_files: Path) -> None:
 
 
 def test_the_canvas_shows_the_codes_of_decode(viewer: Viewer) -> None:
-    path = GOLDEN / "ladder_coded.igs"
+    path = VECTORS / "ladder_coded.igs"
     with gscodec.open(path) as image:
         decoded = [np.asarray(image.render(lod=lod)) for lod in image.available_lods]
     with running(path) as server:
@@ -80,7 +80,7 @@ def test_the_canvas_shows_the_codes_of_decode(viewer: Viewer) -> None:
 
 @pytest.mark.parametrize("zoom", [0.5, 0.25, 3, 1000])
 def test_other_zooms_sample_and_average_as_the_specification_says(viewer: Viewer, zoom: float) -> None:
-    path = GOLDEN / "coded_rgb.igs"
+    path = VECTORS / "coded_rgb.igs"
     with gscodec.open(path, grain=False) as image:
         side = 12 / zoom  # px of the picture
         corner = (16, 16) if zoom < 1 else (30, 40)
@@ -103,7 +103,7 @@ def test_other_zooms_sample_and_average_as_the_specification_says(viewer: Viewer
 
 @pytest.mark.parametrize(("zoom", "name"), [(1, "color"), (1, "emissive"), (0.5, "color"), (2, "color")])
 def test_grain_is_that_of_decode(viewer: Viewer, zoom: float, name: str) -> None:
-    path = GOLDEN / "grain.igs"
+    path = VECTORS / "grain.igs"
     with gscodec.open(path) as image:
         height, width, _ = image.shape
         size = round(height // 2 * 2 * zoom), round(width * zoom)

@@ -12,7 +12,7 @@ from gscodec.container.writer import pack
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
 
 def scattered(n: int, side: int, seed: int, size_px: float) -> Contents:
@@ -70,7 +70,7 @@ def test_a_large_picture_pans_over_the_pages_in_view(viewer: Viewer, large: Path
 
 
 def test_a_file_behind_a_server_without_ranges_comes_whole(viewer: Viewer) -> None:
-    path = GOLDEN / "packed_rgb.igs"
+    path = VECTORS / "packed_rgb.igs"
     with running(path, without_ranges=True) as server:
         viewer.open(server.url)
         viewer.idle()

@@ -1,0 +1,211 @@
+"""Files that every reader refuses, by name: how each is made, its error, and what is wrong with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from coded_example import example_file
+from faults import FAULTS, header, replaced, seal
+from vectors import VECTORS
+
+from gscodec.container.rewrite import chunks_of
+from gscodec.format.chunks import StoredChunk, assemble
+from gscodec.format.crc32c import crc32c
+from gscodec.format.layout import HEADER, TOC_ENTRY
+
+Refused = tuple[Callable[[], bytes], str, str]
+
+PACKED_PAGE: Final = 10 + 3 * 5 + 20 * 6
+"""Bytes of the first page of packed_rgb.igs: a head, and 20 records of 6 bytes."""
+
+PACKED_WIDTHS: Final = 16 + 3 + 4 * 3 + 2 * 9
+"""Offset of place_bits in its QUAN."""
+
+_OF_FAULTS: Final = {
+    "other_signature": "the signature of PNG",
+    "line_ends_changed": "CR LF of the signature became LF",
+    "signature_only": "cut after the signature",
+    "half_a_toc": "cut inside the table of contents",
+    "cut_before_data": "cut a byte before GAUS",
+    "extra_byte": "a byte after the end",
+    "version_2": "version_major is 2",
+    "unknown_profile": "profile is 4",
+    "no_lods": "lod_count is 0",
+    "too_many_lods": "lod_count is 17",
+    "file_size_too_small": "file_size is a byte less",
+    "huge_width": "width is 2^32 - 1",
+    "no_height": "height is 0",
+    "n_gaussians_one_more": "n_gaussians is not the last count",
+    "no_top_k": "top_k is 0",
+    "huge_top_k": "top_k is 33",
+    "no_chunks": "chunk_count is 0",
+    "too_many_chunks": "chunk_count is 65",
+    "support_q_nan": "support_q is NaN",
+    "huge_page_size": "page_size is 4097",
+    "reserved_0_set": "reserved_0 is 1",
+    "data_offset_elsewhere": "data_offset is 64",
+    "header_crc_wrong": "header_crc is 0",
+    "fourcc_not_ascii": "a fourcc with a NUL",
+    "fourcc_unknown_critical": "a critical chunk CHAX",
+    "flags_reserved_bit": "a reserved flag is set",
+    "critical_chunk_marked_ancillary": "CHAN is not critical",
+    "levels_of_no_coarser_set": "n_lods of PAGI is 1",
+    "unknown_codec": "codec of LODS is 2",
+    "gaus_deflated": "codec of GAUS is 1",
+    "gaus_with_crc": "crc of GAUS is 1",
+    "raw_size_differs": "codec 0 with other sizes",
+    "stored_size_overflows": "stored_size of GAUS is 2^64 - 1",
+    "duplicate_chunk": "CHAN twice",
+    "missing_lods": "no LODS",
+    "critical_after_gaus": "CHAN follows GAUS",
+    "chan_crc": "crc of CHAN is 0",
+    "page_crc": "crc of a page is 0",
+    "bit_depth_17": "17 bits of integers",
+    "value_range_empty": "value_min is value_max",
+    "background_nan": "a background of NaN",
+    "name_missing": "a name of no bytes",
+    "name_not_utf8": "a name that is not UTF-8",
+    "name_with_escape": "a name with an escape sequence",
+    "name_twice": "two groups with one name",
+    "source_goes_up": "a source that leads out of a folder",
+    "chan_with_a_byte_more": "a byte after the last group",
+    "lod_counts_fall": "counts that fall",
+    "gain_nan": "a gain of NaN",
+    "gain_above_64": "a gain of 64.5",
+    "page_box_reversed": "a tile box whose first column follows its last one",
+    "page_box_outside_the_grid": "a tile box beyond the grid",
+    "page_entry_missing": "an entry of PAGI less",
+    "inv_scale_zero": "an inverse scale of 0",
+    "inv_scale_above_64": "an inverse scale above 64",
+    "feature_nan": "a feature of NaN",
+}
+
+
+def coded(chunk: bytes, offset: int, value: bytes, **fields: Any) -> bytes:
+    """The coded file of the specification with bytes of a chunk and fields of the header changed, under right CRCs."""
+    return edited(example_file(), {chunk: (offset, value)}, **fields)
+
+
+def edited(data: bytes, edits: Mapping[bytes, tuple[int, bytes]], page_bytes: int = 0, **fields: Any) -> bytes:
+    """A file with bytes of chunks and fields of the header changed; of GAUS in the first page, 0 for all of it."""
+    values, chunks = chunks_of(data)
+    found = {chunk.fourcc: chunk for chunk in chunks}
+    for fourcc, (offset, value) in edits.items():
+        raw = bytearray(found[fourcc].raw("refused"))
+        raw[offset : offset + len(value)] = value
+        found[fourcc] = StoredChunk.plain(fourcc, bytes(raw))
+    if b"GAUS" in edits:
+        index = bytearray(found[b"PAGI"].raw("refused"))
+        index[8:12] = crc32c(found[b"GAUS"].stored[: page_bytes or None]).to_bytes(4, "little")
+        found[b"PAGI"] = StoredChunk.plain(b"PAGI", bytes(index))
+    return assemble({**values, **fields}, list(found.values()))
+
+
+def packed(chunk: bytes, offset: int, value: bytes) -> bytes:
+    """A file of profile `packed` with bytes of a chunk changed, under right CRCs: of GAUS, in the first page."""
+    return edited((VECTORS / "packed_rgb.igs").read_bytes(), {chunk: (offset, value)}, PACKED_PAGE)
+
+
+def small(offset: int, value: bytes, tail: bytes = b"") -> bytes:
+    """The file small_rgb.igs with bytes changed, and more of them before its checksum, which is right."""
+    data = bytearray((VECTORS / "small_rgb.igs").read_bytes()[:-4])
+    data[offset : offset + len(value)] = value
+    data += tail
+    if tail:
+        data[16:18] = (len(data) + 4).to_bytes(2, "little")
+    return bytes(data) + crc32c(bytes(data)).to_bytes(4, "little")
+
+
+def small_extra(fourcc: bytes) -> bytes:
+    """The same with an empty extra."""
+    data = (VECTORS / "small_rgb.igs").read_bytes()[:-4]
+    changed = bytearray(data[:29] + fourcc + bytes(5) + data[29:])
+    changed[24] = 1
+    changed[16:18] = (len(changed) + 4).to_bytes(2, "little")
+    return bytes(changed) + crc32c(bytes(changed)).to_bytes(4, "little")
+
+
+def ladder(field: str, value: int) -> bytes:
+    """The file ladder_packed.igs with a field of the first CSET in the table of contents changed."""
+    data = (VECTORS / "ladder_packed.igs").read_bytes()
+    at = HEADER.size + TOC_ENTRY.size * [chunk.fourcc for chunk in chunks_of(data)[1]].index(b"CSET")
+    changed = TOC_ENTRY.pack({**TOC_ENTRY.unpack(data, at), field: value})
+    return seal(data[:at] + changed + data[at + TOC_ENTRY.size :])
+
+
+def ladder_in_other_order() -> bytes:
+    """The same with a coarser set behind LODS."""
+    values, chunks = chunks_of((VECTORS / "ladder_packed.igs").read_bytes())
+    kinds = [chunk.fourcc for chunk in chunks]
+    moved = chunks.pop(kinds.index(b"CSET"))
+    chunks.insert(kinds.index(b"LODS"), moved)
+    return assemble(values, chunks)
+
+
+REFUSED: Final[dict[str, Refused]] = {
+    name: (FAULTS[name][0], FAULTS[name][1].__name__, about) for name, about in _OF_FAULTS.items()
+} | {
+    "draft_1_5": (lambda: header("version_minor", 5), "UnsupportedVersion", "version_minor is 5, as drafts had it"),
+    "chan_above_limit": (
+        lambda: replaced(b"CHAN", bytes(34050)),
+        "LimitExceeded",
+        "a CHAN of more than 34,049 bytes",
+    ),
+    "coded_scale_step_0": (lambda: coded(b"QUAN", 0, b"\0"), "CorruptField", "scale_step is 0"),
+    "coded_feature_slope_65": (lambda: coded(b"QUAN", 1, b"\x41"), "CorruptField", "feature_slope is 65"),
+    "coded_rotation_from_falls": (lambda: coded(b"QUAN", 4, b"\xff"), "CorruptField", "rotation_from falls"),
+    "coded_cell_log2_21": (lambda: coded(b"QUAN", 16, b"\x15"), "CorruptField", "cell_log2 is 21"),
+    "coded_feature_step_nan": (
+        lambda: coded(b"QUAN", 17, b"\0\0\xc0\x7f"),
+        "CorruptField",
+        "a feature_step of NaN",
+    ),
+    "coded_transform_infinite": (lambda: coded(b"QUAN", 21, b"\0\x7c"), "CorruptField", "a transform of infinity"),
+    "coded_cells_too_small": (
+        lambda: coded(b"QUAN", 16, b"\0", width=1 << 20),
+        "LimitExceeded",
+        "2^20 columns of cells",
+    ),
+    "coded_no_tokens": (lambda: coded(b"QUAN", 27, b"\0\0"), "CorruptField", "a token table of no tokens"),
+    "coded_353_tokens": (lambda: coded(b"QUAN", 27, b"\x61\x01"), "CorruptField", "a token table of 353 tokens"),
+    "coded_weight_65": (lambda: coded(b"QUAN", 29, b"\x41"), "CorruptField", "a weight of 65"),
+    "coded_first_state": (lambda: coded(b"GAUS", 0, b"\xff\xff\0\0"), "CorruptField", "a page begins below 2^16"),
+    "coded_last_state": (lambda: coded(b"GAUS", 0, b"\x37"), "CorruptField", "another last state than 2^16"),
+    "coded_bits_left": (lambda: coded(b"GAUS", 9, b"\xff"), "CorruptField", "unused bits of the last byte are 1"),
+    "coded_too_dense": (
+        lambda: edited(example_file(), {b"LODS": (0, (200).to_bytes(4, "little"))}, n_gaussians=200, page_size=4096),
+        "CorruptField",
+        "200 Gaussians in a page of 10 bytes",
+    ),
+    "coded_no_bytes": (lambda: coded(b"PAGI", 12, bytes(4)), "CorruptField", "a page of no bytes"),
+    "packed_place_bits_11": (lambda: packed(b"QUAN", PACKED_WIDTHS, b"\x0b"), "CorruptField", "place_bits is 11"),
+    "packed_field_bits_25": (
+        lambda: packed(b"QUAN", PACKED_WIDTHS + 5, b"\x19"),
+        "CorruptField",
+        "a field of 25 bits",
+    ),
+    "packed_box_without_width": (lambda: packed(b"GAUS", 4, b"\0\0"), "CorruptField", "a box of no width"),
+    "packed_scale_0": (lambda: packed(b"GAUS", 12, b"\0"), "CorruptField", "a scale of 0"),
+    "small_crc": (lambda: (VECTORS / "small_rgb.igs").read_bytes()[:-1] + b"\0", "ChecksumMismatch", "another crc"),
+    "small_cut": (lambda: (VECTORS / "small_rgb.igs").read_bytes()[:-1], "TruncatedStream", "cut by a byte"),
+    "small_longer": (lambda: (VECTORS / "small_rgb.igs").read_bytes() + b"\0", "CorruptField", "a byte after the end"),
+    "small_of_4097_bytes": (lambda: small(16, b"\x01\x10"), "LimitExceeded", "file_size is 4097"),
+    "small_of_32_bytes": (lambda: small(16, b"\x20\0"), "CorruptField", "file_size is 32"),
+    "small_layout_9": (lambda: small(15, b"\x09"), "CorruptField", "layout is 9"),
+    "small_layout_0": (lambda: small(15, b"\0"), "CorruptField", "layout 0 without CHAN"),
+    "small_no_width": (lambda: small(18, b"\0\0"), "CorruptField", "width is 0"),
+    "small_5000_gaussians": (lambda: small(22, b"\x88\x13"), "LimitExceeded", "n_gaussians is 5000"),
+    "small_colours_2": (lambda: small(28, b"\x02"), "CorruptField", "colours is 2"),
+    "small_with_lods": (lambda: small_extra(b"LODS"), "CorruptField", "an extra LODS"),
+    "small_goes_on": (lambda: small(0, b"", bytes(9)), "CorruptField", "bytes after the last Gaussian"),
+    "sets_of_17_levels": (
+        lambda: ladder("n_lods", 16),
+        "LimitExceeded",
+        "more than 16 levels of all sets",
+    ),
+    "set_without_levels": (
+        lambda: ladder("n_lods", 0),
+        "CorruptField",
+        "n_lods of CSET is 0",
+    ),
+    "set_behind_lods": (ladder_in_other_order, "CorruptField", "CSET follows LODS"),
+}
