@@ -15,13 +15,13 @@ from gscodec.material.outputs import display_name
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
-    to: Annotated[Literal["dds", "ktx2", "png", "exr", "html"], typer.Option("--to", help="File type.")],
+    to: Annotated[Literal["dds", "ktx2", "png", "exr", "html", "words"], typer.Option("--to", help="File type.")],
     output: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT]",
             help="Folder for the textures. Default: IN without suffix; .exported is added where that folder could hold "
-            "the sources of IN. Of html, the page. Default: IN with suffix .html.",
+            "the sources of IN. Of html and words, a file. Default: IN with suffix .html or .words.",
         ),
     ] = None,
     only: Annotated[
@@ -67,14 +67,15 @@ def command(
     """Write the maps of an .igs file as textures for an engine, or the file as a page for browsers.
 
     The compression follows the role of each map. Mips average colour as light and normals as vectors. html is one page
-    that holds the file and a viewer, and needs no network; only --overwrite goes with it. Prints one line per file.
+    that holds the file and a viewer, and needs no network; words is the buffer that shaders/igs_sample.glsl samples a
+    file of profile packed from. Only --overwrite goes with these. Prints one line per file.
     """
-    if to == "html":
+    if to in {"html", "words"}:
         if any(option is not None for option in (only, mips, bits, lod)) or format_name != "auto":
             raise InvalidArgument(
-                "--to html keeps the file as it is: --only, --lod, --mips, --bits and --format have no use"
+                f"--to {to} keeps the file as it is: --only, --lod, --mips, --bits and --format have no use"
             )
-        _write_page(source, output, overwrite)
+        _write_whole(source, output, to, overwrite)
         return
     from gscodec.decoding.image import open_igs
     from gscodec.exporting import export
@@ -102,17 +103,22 @@ def command(
         _console.emit(f"{one.path}: {one.format}, {one.width}x{one.height}{levels}, {human_bytes(one.n_bytes)}")
 
 
-def _write_page(source: str, output: str | None, overwrite: bool) -> None:
-    """Write a page that holds the file and the viewer, atomically; without an output, of stdin, to stdout."""
+def _write_whole(source: str, output: str | None, to: str, overwrite: bool) -> None:
+    """Write one file that holds all of an .igs file, atomically; without an output, of stdin, to stdout."""
     from gscodec.io.atomic import write_atomic
-    from gscodec.viewer.embedding import embedded_igs
-    from gscodec.viewer.page import viewer_page
 
-    path = output_path(source, output, ".html", overwrite)
-    file = embedded_igs(igs_source(source), display_name(source))
-    page = viewer_page([file]).encode()
+    path = output_path(source, output, f".{to}", overwrite)
+    if to == "html":
+        from gscodec.viewer.embedding import embedded_igs
+        from gscodec.viewer.page import viewer_page
+
+        data = viewer_page([embedded_igs(igs_source(source), display_name(source))]).encode()
+    else:
+        from gscodec.exporting.shader_data import shader_data
+
+        data = shader_data(igs_source(source)).astype("<u4").tobytes()
     if path is None:
-        _console.emit_bytes(page)
+        _console.emit_bytes(data)
         return
-    write_atomic(path, page, overwrite)
-    _console.emit(f"{path}: html, {human_bytes(len(page))}")
+    write_atomic(path, data, overwrite)
+    _console.emit(f"{path}: {to}, {human_bytes(len(data))}")
