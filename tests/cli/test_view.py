@@ -56,13 +56,13 @@ def test_options_of_textures_have_no_use_for_a_page(run: Run, igs: Path, tmp_pat
 
 
 def test_the_buffer_of_shaders_beside_the_file(run: Run, tmp_path: Path) -> None:
-    golden = Path(__file__).parents[1] / "golden" / "v1"
+    vectors = Path(__file__).parents[2] / "spec" / "vectors"
     source = tmp_path / "rock.igs"
-    source.write_bytes((golden / "packed_rgb.igs").read_bytes())
+    source.write_bytes((vectors / "packed_rgb.igs").read_bytes())
     outcome = run("export", source, "--to", "words")
     assert (outcome.code, outcome.stderr) == (0, "")
     assert (tmp_path / "rock.words").read_bytes().startswith(b"IGSS\x03\0\0\0")
-    outcome = run("export", golden / "coded_rgb.igs", tmp_path / "no.words", "--to", "words")
+    outcome = run("export", vectors / "coded_rgb.igs", tmp_path / "no.words", "--to", "words")
     assert outcome.code == 5
     assert "encode with --profile packed" in outcome.stderr
 

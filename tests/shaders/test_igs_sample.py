@@ -15,7 +15,7 @@ from gscodec.errors import UnsupportedImage
 from gscodec.exporting.shader_data import MAGIC, shader_data
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "v1"
+VECTORS = ROOT / "spec" / "vectors"
 WIDTH = 512
 """Points of a row of the texture that holds them, and words of one that holds the buffer."""
 
@@ -116,7 +116,7 @@ def sampled(browser: Chromium, path: Path, points: npt.NDArray[np.float32], lods
 
 @pytest.mark.parametrize("name", ["packed_rgb", "packed_stack", "ladder_packed"])
 def test_the_shader_samples_what_the_engine_does(browser: Chromium, name: str) -> None:
-    path = GOLDEN / f"{name}.igs"
+    path = VECTORS / f"{name}.igs"
     words = shader_data(path)
     rng = np.random.default_rng(1)
     uv = rng.random((3000, 2), np.float32)
@@ -133,8 +133,8 @@ def test_the_shader_samples_what_the_engine_does(browser: Chromium, name: str) -
 
 
 def test_the_buffer_begins_with_what_the_shader_reads() -> None:
-    words = shader_data((GOLDEN / "packed_rgb.igs").read_bytes())
-    with gscodec.open(GOLDEN / "packed_rgb.igs") as image:
+    words = shader_data((VECTORS / "packed_rgb.igs").read_bytes())
+    with gscodec.open(VECTORS / "packed_rgb.igs") as image:
         height, width, n_channels = image.shape
         assert words[:5].tolist() == [MAGIC, image.lods, width, height, n_channels]
     assert words[5] == 10
@@ -144,4 +144,4 @@ def test_the_buffer_begins_with_what_the_shader_reads() -> None:
 @pytest.mark.parametrize("name", ["coded_rgb", "rgb", "small_rgb"])
 def test_other_profiles_are_refused(name: str) -> None:
     with pytest.raises(UnsupportedImage, match="encode with --profile packed"):
-        shader_data(GOLDEN / f"{name}.igs")
+        shader_data(VECTORS / f"{name}.igs")
