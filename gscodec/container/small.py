@@ -47,7 +47,7 @@ from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.base import PageDecoder
 from gscodec.profiles.lattice import Codes, Lattice, dequantize, feature_values, quantize
 from gscodec.profiles.ranges import checked_gaussians
-from gscodec.profiles.small_codec import decode_codes, encode_codes, lattice_of, most_bytes
+from gscodec.profiles.small_codec import decode_codes, encode_codes, lattice_of
 from gscodec.profiles.small_steps import SmallSteps
 
 CRC_BYTES: Final = 4
@@ -127,17 +127,8 @@ def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> i
     return int(_parts(contents, described)[0]["file_size"])
 
 
-def most_small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
-    """Result of `small_size`, or a byte more, found in a thirtieth of the time."""
-    extras, codes, lattice, centres = _coded(contents, described)
-    n_bytes = max(most_bytes(codes, lattice, centres), _least_bytes(len(codes)))
-    return SMALL_HEADER.size + len(b"".join(map(_packed_extra, extras))) + len(centres) - 1 + n_bytes + CRC_BYTES
-
-
-def _coded(
-    contents: Contents, described: Mapping[bytes, bytes | None]
-) -> tuple[list[StoredChunk], Codes, Lattice, npt.NDArray[np.int64]]:
-    """Extras, and what is coded of the Gaussians, in file order: codes on a lattice, and centres."""
+def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[dict[str, Any], bytes, Codes, Lattice]:
+    """Header values, bytes from header to checksum, and codes and lattice of the Gaussians in file order."""
     grid, n = contents.grid, len(contents.gaussians)
     assert contents.lattice is not None
     steps = contents.lattice.small
@@ -145,32 +136,20 @@ def _coded(
     lattice = lattice_of(steps, grid, n, contents.groups)
     codes = quantize(contents.gaussians, lattice, grid, np.zeros(n, np.int64))
     codes = codes[np.argsort(codes.cells, kind="stable")]
-    channels = None if layout_of(contents.groups) else pack_channels(contents.groups, grid.background)
+    layout = layout_of(contents.groups)
+    channels = None if layout else pack_channels(contents.groups, grid.background)
     raw = {CHAN: channels, **described}
     extras = [StoredChunk.deflated(fourcc, data) for fourcc in EXTRAS if (data := raw.get(fourcc))]
-    return extras, codes, lattice, _centres(codes, grid, lattice)
-
-
-def _least_bytes(n_gaussians: int) -> int:
-    """Bytes of the bits of n_gaussians at least: every page has as many for its Gaussians."""
-    return -(-n_gaussians // MAX_GAUSSIANS_PER_BYTE)
-
-
-def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple[dict[str, Any], bytes, Codes, Lattice]:
-    """Header values, bytes from header to checksum, and codes and lattice of the Gaussians in file order."""
-    grid, n = contents.grid, len(contents.gaussians)
-    extras, codes, lattice, centres = _coded(contents, described)
-    steps = lattice.small
-    assert steps is not None
     body = b"".join(map(_packed_extra, extras)) + bytes(steps.feature_step)
-    # Zeros after the last byte that is needed change nothing.
-    body += encode_codes(codes, lattice, centres).ljust(_least_bytes(n), b"\0")
+    bits = encode_codes(codes, lattice, _centres(codes, grid, lattice))
+    # Zeros after the last byte that is needed change nothing; every page has as many bytes for its Gaussians.
+    body += bits.ljust(-(-n // MAX_GAUSSIANS_PER_BYTE), b"\0")
     values = {
         "signature": SIGNATURE,
         "version_major": VERSION[0],
         "version_minor": VERSION[1],
         "profile": SMALL.code,
-        "layout": layout_of(contents.groups),
+        "layout": layout,
         "file_size": SMALL_HEADER.size + len(body) + CRC_BYTES,
         "width": grid.width,
         "height": grid.height,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.container.small import most_small_size, pack_small, small_size
+from gscodec.container.small import pack_small, small_size
 from gscodec.errors import InvalidArgument
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
@@ -156,17 +156,6 @@ def packed_size(contents: Contents) -> int:
     """
     if not isinstance(profile_of(contents.lattice), PagedProfile):
         return small_size(_rounded(contents), _described(contents))
-    return len(pack(contents))
-
-
-def most_packed_size(contents: Contents) -> int:
-    """Result of `packed_size`, or a byte more: in profile `small` found without coding.
-
-    Raises:
-        InvalidArgument: as `pack`.
-    """
-    if not isinstance(profile_of(contents.lattice), PagedProfile):
-        return most_small_size(_rounded(contents), _described(contents))
     return len(pack(contents))
 
 

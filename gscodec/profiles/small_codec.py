@@ -1,6 +1,5 @@
 """The Gaussians of a file of profile `small`: integers <-> a string of bits (spec/igs.md, section 10.4)."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +12,6 @@ from gscodec.format import profile_table
 from gscodec.format.layout import MAX_SMALL_SIDE
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Float64Array, Grid
-from gscodec.profiles.adaptive import cost_of
 from gscodec.profiles.base import Profile
 from gscodec.profiles.lattice import (
     LEAST_EXPONENT,
@@ -39,10 +37,6 @@ LUMA_CHROMA: Final = (np.array([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt
 
 MOST_CELL_LOG2: Final = 16
 """Above that of one Gaussian in the widest picture."""
-
-
-ROUNDING: Final = 0.0004
-"""Bits by which a coded bit may be longer than its chance says: the coder's interval is divided by 2^12 first."""
 
 
 def transform_of(colours: int, groups: Sequence[ChannelGroup]) -> Float64Array:
@@ -123,32 +117,6 @@ def encode_codes(codes: Codes, lattice: Lattice, centres: Int64Array) -> bytes:
     bits.raw(_plain(codes.rotations), _plain(places.rotation_bits))
     bits.raw(_plain(codes.offsets), _plain(places.bits))
     return bits.bytes()
-
-
-def most_bytes(codes: Codes, lattice: Lattice, centres: Int64Array) -> int:
-    """Length of `encode_codes`, or a byte more, found without coding."""
-    places = _places(codes.narrow, codes.elongation, codes.rotations, lattice)
-    gaps, narrow = np.diff(codes.cells, prepend=0), codes.narrow - centres[0]
-    streams = [(centres, True), (gaps, False), (narrow, True), (codes.elongation, False)]
-    streams += [(column, True) for column in (codes.features - centres[1:]).T]
-    bits = sum(_cost(values, is_signed=is_signed) for values, is_signed in streams)
-    bits += float(places.rotation_bits.sum() + places.bits.sum())
-    return math.ceil(bits / 8)
-
-
-def _cost(values: Int64Array, *, is_signed: bool) -> float:
-    """Bits of the numbers of one stream, rounded up."""
-    numbers = np.abs(values) + 1
-    orders = np.frexp(numbers)[1] - 1
-    bits = 0.0
-    for octave in range(int(orders.max(initial=-1)) + 1):
-        here = orders >= octave
-        bits += cost_of(orders[here] > octave)
-        if octave:
-            bits += cost_of((numbers[orders == octave] >> (octave - 1) & 1).astype(np.bool_))
-    n_coded = float((orders + 1).sum() + np.count_nonzero(orders))
-    bits += ROUNDING * n_coded + float(np.maximum(orders - 1, 0).sum())
-    return bits + (np.count_nonzero(values) if is_signed else 0)
 
 
 def decode_codes(data: bytes, lattice: Lattice, n_gaussians: int) -> tuple[Codes, Int64Array]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
-from gscodec.container.writer import most_packed_size, packed_size
+from gscodec.container.writer import packed_size
 from gscodec.encoding.job import Job, qat_task
 from gscodec.encoding.profiles.encoder import EntropyCodedEncoder
 from gscodec.encoding.provenance import TYPICAL_DB, rounded_psnr
@@ -88,7 +88,7 @@ class SmallEncoder(EntropyCodedEncoder):
             replace(qat_task(self.job, fit.lods), small=True, scales=self.job.scales),
             fit.gaussians,
             n_steps,
-            size_of=lambda shown, lattice: most_packed_size(self._contents(shown, lattice, TYPICAL_DB)),
+            size_of=lambda shown, lattice: packed_size(self._contents(shown, lattice, TYPICAL_DB)),
             budget=budget,
             share=share,
             excess=None if excess is None else excess_of,
