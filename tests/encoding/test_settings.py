@@ -29,7 +29,7 @@ def test_keywords_of_encode_are_the_fields() -> None:
         ({"gaussians": 2.5}, "whole number"),
         ({"seed": -1}, "at least 0"),
         ({"lods": 17}, r"1\.\.16"),
-        ({"preset": "slow"}, "use paper, fast, balanced, best"),
+        ({"preset": "slow"}, "use paper, draft, fast, balanced, best"),
         ({"profile": "raw"}, "use coded, packed, f16, small"),
         ({"size": "many"}, "size"),
         ({"weights": {"ao": 1000}}, "ao: weight"),
