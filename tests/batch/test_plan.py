@@ -103,7 +103,7 @@ def test_whose_settings_win(tree: Path, tmp_path: Path) -> None:
         ('output = "o\\u0000"\nsource = "s"', "NUL"),
         ("output = ['o']\nsource = 's'", "output .* is not a string"),
         ("output = 'o'\nsource = 's'\nrule = 3", "is not a list of tables"),
-        ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not known: use paper, fast"),
+        ("output = 'o'\nsource = 's'\npreset = 'fats'", "preset 'fats' is not known: use paper, draft, fast"),
         (
             "output = 'o'\nsource = 's'\n[[rule]]\nmatch = '*'\npreset = 'fats'",
             "rule 1: preset 'fats' is not known: use",

@@ -12,7 +12,12 @@ from program import Run
 
 def test_the_page_is_served_until_it_is_interrupted(igs: Path) -> None:
     command = [sys.executable, "-m", "gscodec", "view", str(igs), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would this
+    try:
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         assert running.stdout is not None
         url = running.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
@@ -22,6 +27,9 @@ def test_the_page_is_served_until_it_is_interrupted(igs: Path) -> None:
             assert file.read() == igs.read_bytes()
         os.kill(running.pid, signal.SIGINT)
         _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.wait()
     assert (running.returncode, errors) == (0, "stopped\n")
 
 
