@@ -58,6 +58,10 @@ Result = dict[str, Any]
 """What came of a run, by the names that `run` gives."""
 
 
+WARMED: Final = ("rgb", "coded_rgb", "packed_rgb")
+"""Seeds whose mutants a worker takes first, uncounted."""
+
+
 @dataclass
 class Worker:
     """A process that takes every `step`-th mutant from `first` on."""
@@ -110,7 +114,7 @@ class Worker:
             os.sched_setaffinity(0, {cpus[self.first % self.step % len(cpus)]})
         gc.set_threshold(100_000, 50, 50)
         readers = ReaderComparison(CReader(self.c_reader))
-        for name in ("rgb", "coded_rgb", "packed_rgb"):  # what is loaded or built once is no mutant's doing
+        for name in WARMED:  # what is loaded or built once is no mutant's doing
             readers.check(mutant(name, 0), random.Random(0), deep=True)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MAX_BYTES,) * 2)
@@ -213,6 +217,8 @@ def _ended(worker: Worker) -> bool:
         what = f"hang: more than {MAX_SECONDS:g} s of processor time"
     else:
         return False
+    if not worker.progress[0]:
+        raise RuntimeError(f"a worker ended before its first mutant: {what}")
     name, data, _ = numbered(worker.current())
     keep(worker.folder, data, worker.current(), f"{name}: {what}")
     worker.start()
