@@ -133,7 +133,7 @@ def test_gaussians_are_the_same_to_the_bit(reader: Reader, files: dict[str, Path
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "made_first_cut"])  # which has no whole level
 def test_pixels_are_those_of_the_main_decoder(reader: Reader, files: dict[str, Path], name: str, device: str) -> None:
     with open_igs(files[name], device=device, grain=False) as image:
         height, width, _ = image.shape
