@@ -15,7 +15,7 @@ from program import Run
 import gscodec.format
 from gscodec.cli.app import app
 
-COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare")
+COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare", "view")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 
