@@ -135,7 +135,7 @@ are off by up to two units in the last place: 0.04, 0.0003, 0.002, 0.01 at the m
 
 CANCELLED = 0.03
 """Part of the values that may part where exponentials agree: engines sum gradients in different orders, and where one
-is nothing but the rounding of its sum, Adam makes steps of that. Seen: 1 of 104 values, 2 of 84; another seed has more."""
+is nothing but the rounding of its sum, Adam makes steps of that. Seen: 1 of 104 values, and 2 of 84."""
 
 
 def is_exact(runtime: Runtime, preset: Preset) -> bool:

@@ -89,7 +89,7 @@ def decide(runtime: Runtime, state: FitState, steps: list[Step]) -> None:
 
 def partials_of(runtime: Runtime, state: FitState, mse: float, n: int = 300) -> Array:
     """Partial sums that come to a mean squared error."""
-    share = np.random.default_rng(n).random((n, 3 if state.settings.weights.ssim else 2))
+    share = np.random.default_rng(n).random((n, state.settings.weights.n_sums))
     share *= mse * math.prod(state.settings.shape) / share[:, 1].sum()
     return runtime.upload(share.astype(np.float32))
 
@@ -332,20 +332,20 @@ def test_the_loss_is_the_sum_of_its_parts(device_runtime: Runtime, weights: Loss
     plan = plan_of(replace(PAPER, loss=weights), (4,))
     state = state_of(device_runtime, plan, 4)
     decide(device_runtime, state, [Step(4, 0, 1.0, True, False)])
-    partials = np.random.default_rng(n).random((n, 3 if weights.ssim else 2), dtype=np.float32)
+    partials = np.random.default_rng(n).random((n, weights.n_sums), dtype=np.float32)
     fitting.begin_step(device_runtime, state)
     fitting.finish_loss(device_runtime, state, device_runtime.upload(partials))
     status = fitting.read_status(device_runtime, state)
     means = partials.sum(axis=0, dtype=np.float64) / math.prod(plan.shape)
     assert status.mse == pytest.approx(means[1], rel=1e-6)
-    assert status.loss == pytest.approx(np.dot(means, [weights.l1, weights.l2, weights.ssim][: len(means)]), rel=1e-6)
+    assert status.loss == pytest.approx(np.dot(means, weights.values[: len(means)]), rel=1e-6)
     assert status.best_mse == math.inf, "it may not be the best"
 
 
 def test_an_error_that_is_nan_is_never_the_best(device_runtime: Runtime) -> None:
     state = state_of(device_runtime, plan_of(BALANCED, (4,)), 4)
     decide(device_runtime, state, [Step(4, 0, 1.0, True, True)] * 2)
-    poisoned = device_runtime.upload(np.full((3, 2), np.nan, np.float32))
+    poisoned = device_runtime.upload(np.full((3, state.settings.weights.n_sums), np.nan, np.float32))
     for partials, best in ((poisoned, math.inf), (partials_of(device_runtime, state, 0.25), 0.25)):
         fitting.begin_step(device_runtime, state)
         fitting.finish_loss(device_runtime, state, partials)
@@ -397,7 +397,8 @@ def test_what_does_not_fit_is_refused(device_runtime: Runtime) -> None:
             decide(device_runtime, state, [step])
     with pytest.raises(InvalidArgument, match="room for 2"):
         decide(device_runtime, state, [Step(5, 0, 1.0, True, False)] * 3)
-    for partials in (rows(4, 3), rows(4, 2, float), rows(4, 4)[:, ::2]):
+    width = state.settings.weights.n_sums
+    for partials in (rows(4, width + 1), rows(4, width, float), rows(4, 2 * width)[:, ::2]):
         with pytest.raises(InvalidArgument, match="partials"):
             fitting.finish_loss(device_runtime, state, partials)
     for grads in (rows(11), rows(12, 7), rows(12, dtype=float)):
