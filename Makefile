@@ -145,7 +145,7 @@ $(VENV)/installed: $(VENV)/pip $(SOURCES)
 	@touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --editable ".[torch]" --group dev
+	@$(PIP) install --constraint constraints.txt torch --group dev
 	@touch $@
 
 # The tests of the viewer fail without a browser, and say so; where apt-get may install one, it does.
@@ -160,7 +160,7 @@ $(VENV)/sanitize: $(VENV)/dev
 	@touch $@
 
 $(VENV)/bench: $(VENV)/installed
-	@$(PIP) install --constraint constraints.txt --editable ".[torch]" --group bench
+	@$(PIP) install --constraint constraints.txt torch --group bench
 	@touch $@
 
 $(VENV)/cuda12 $(VENV)/cuda13: $(VENV)/cuda%: $(VENV)/installed
