@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from gscodec.image.stack import ImageStack
-from gscodec_bench.codecs.base import Codec, Picture, bytes_of
-from gscodec_bench.codecs.jpegxl import EFFORT, GRID
+from gscodec_bench.codecs.base import Picture, bytes_of
+from gscodec_bench.codecs.jpegxl import EFFORT, JpegXl
 
 PROGRAMS: Final = ("cjxl", "djxl")
 
 
-class ProgressiveJxl(Codec):
+class ProgressiveJxl(JpegXl):
     """Lossy JPEG XL whose passes are ordered for partial decoding (`cjxl -p`), at effort 6; settings as of `jxl`."""
 
     name = "jxl-progressive"
@@ -33,14 +32,6 @@ class ProgressiveJxl(Codec):
         """See `Codec.version`."""
         done = subprocess.run([PROGRAMS[0], "--version"], check=True, capture_output=True, text=True)
         return f"{done.stdout.splitlines()[0]}, -p, effort {EFFORT}"
-
-    def settings(self, rates: Sequence[float]) -> list[str]:  # noqa: ARG002
-        """Distances, whatever the rates asked for."""
-        return list(GRID)
-
-    def dial(self, level: float) -> str:
-        """See `Codec.dial`."""
-        return f"{25 - 24.9 * level:.3f}"
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
         """See `Codec.encode`."""
