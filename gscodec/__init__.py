@@ -7,7 +7,8 @@
         pixels = image.render(lod=1)              # (H, W, C), the source's sample type
         values = image.sample([(120.5, 88.5)])    # (1, C) float32
 
-Names are loaded on first use: `import gscodec` is fast and loads neither torch nor cupy.
+Names are loaded on first use: `import gscodec` is fast and loads neither torch nor cupy. `gscodec.errors` has the
+errors and warnings, `gscodec.metrics` PSNR, SSIM and others.
 """
 
 from importlib import import_module
@@ -78,8 +79,18 @@ _HOMES = {
 }
 
 
+_MODULES = ("errors", "metrics")
+"""Modules that are part of the API, loaded on first use as well."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"gscodec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'gscodec' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_MODULES, *(name for name in globals() if name.startswith("__"))})

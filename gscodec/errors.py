@@ -1,4 +1,8 @@
-"""Errors that the library raises on purpose, and its warnings. Each message is one line: the fact and the remedy."""
+"""Errors that the library raises on purpose, and its warnings. Each message is one line: the fact and the remedy.
+
+Where Python has an error for the case, ours is one of that class as well, so that code that does not know this library
+catches it: OSError and its children, ValueError, EOFError, MemoryError, ImportError.
+"""
 
 import errno
 import os
@@ -93,7 +97,7 @@ def file_access_error(
     return _BY_ERRNO.get(number or 0, FileAccessError)(text, number, filename)
 
 
-class BadFile(GsCodecError):
+class BadFile(GsCodecError, ValueError):
     """The bytes are invalid. Base of the faults of `.igs` files and source images."""
 
 
@@ -101,7 +105,7 @@ class BadMagic(BadFile):
     """The signature of an `.igs` file is missing."""
 
 
-class TruncatedStream(BadFile):
+class TruncatedStream(BadFile, EOFError):
     """The file ends before a section that it declares."""
 
 
@@ -115,6 +119,10 @@ class CorruptField(BadFile):
 
 class LimitExceeded(BadFile):
     """A count or size exceeds a documented limit; nothing was allocated for it."""
+
+
+class OutOfMemory(LimitExceeded, MemoryError):
+    """A picture within the limits does not fit into the memory of this machine."""
 
 
 class BadImage(BadFile):
@@ -141,11 +149,11 @@ class BackendUnavailable(Unsupported):
     """The requested engine or device is not available on this machine."""
 
 
-class MissingExtra(Unsupported):
+class MissingExtra(Unsupported, ImportError):
     """An optional package is not installed; the text has the pip command."""
 
 
-class OutOfDeviceMemory(GsCodecError):
+class OutOfDeviceMemory(GsCodecError, MemoryError):
     """A GPU has too little free memory; the text has the bytes needed and free."""
 
 

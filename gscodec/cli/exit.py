@@ -43,10 +43,10 @@ def message_of(error: BaseException) -> str:
     """The error as one line, without a traceback and without the program's name."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, MemoryError):
-        return "out of memory: use a smaller picture, region or size"
     if isinstance(error, errors.GsCodecError):
         text = str(error)
+    elif isinstance(error, MemoryError):
+        return "out of memory: use a smaller picture, region or size"
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     else:

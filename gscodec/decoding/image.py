@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
+from gscodec.decoding.array_access import Key, indexed, notebook_png
 from gscodec.decoding.arrived import ArrivedStore
 from gscodec.decoding.automatic import Bounds, Region, lod_for_size
 from gscodec.decoding.mips import meanings_of, mip_levels
@@ -31,10 +32,10 @@ from gscodec.decoding.store import SceneStore, tiles_of
 from gscodec.decoding.strips import paint_strips
 from gscodec.decoding.targets import device_target
 from gscodec.decoding.work import WorkBudget
-from gscodec.errors import BackendUnavailable, InvalidArgument, LimitExceeded
+from gscodec.errors import BackendUnavailable, GsCodecError, InvalidArgument, LimitExceeded, OutOfMemory
 from gscodec.format.files import FileEntry
 from gscodec.format.metadata import Metadata
-from gscodec.image.levels import full_range, has_floats
+from gscodec.image.levels import full_range, has_floats, native_dtype
 from gscodec.image.normals import Meaning
 from gscodec.io.source import SourceLike
 from gscodec.material.restore import Restored, plain_files
@@ -91,6 +92,9 @@ class IgsImage:
 
     Threads may share an open file, and forked processes one that was opened by path or URL. One that was opened by
     path, URL or bytes can be pickled: unpickling opens it again.
+
+    It behaves as an array (height, width, channels) that is computed when it is read: `numpy.asarray(image)`,
+    `image[y0:y1, x0:x1]`, `for row in image`.
     """
 
     def __init__(
@@ -157,6 +161,41 @@ class IgsImage:
         height, width, n_channels = self.shape
         return f"<IgsImage {self.name}: {width}x{height} px, {n_channels} channels, {self.lods} LODs>"
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The whole picture, for `numpy.asarray`: `render()`, converted with `astype` if `dtype` is another type.
+
+        Raises:
+            ValueError: `copy` is False; the picture has to be computed.
+        """
+        if copy is False:
+            raise ValueError(f"{self.name}: an array of the picture is always a new one; leave out copy=False")
+        samples = self.render()
+        return samples if dtype is None else samples.astype(dtype, copy=False)
+
+    def __getitem__(self, key: Key) -> Any:
+        """`render()[key]`, of which only the region that the key needs is computed.
+
+        Args:
+            key: integers, slices and an ellipsis for rows, columns and channels, with NumPy's meaning:
+                `image[y0:y1, x0:x1]`, `image[y, x]`, `image[..., 0]`, `image[::2, ::2]`.
+
+        Raises:
+            IndexError: out of range, or a key of another kind.
+            GsCodecError: as `render`.
+        """
+        self._check_open()
+        return indexed(self, key)
+
+    def __len__(self) -> int:
+        return self.height
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        for _, rows in self.strips():
+            yield from rows
+
+    def _repr_png_(self) -> bytes | None:
+        return notebook_png(self)
+
     def close(self) -> None:
         """Close the file and free everything read; a file object that was passed in stays open."""
         self._closed = True
@@ -173,6 +212,26 @@ class IgsImage:
         """(height, width, channels) of the stored picture."""
         grid = self._reader.grid
         return grid.height, grid.width, len(grid.background)
+
+    @property
+    def height(self) -> int:
+        """Rows of the stored picture, px."""
+        return self._reader.grid.height
+
+    @property
+    def width(self) -> int:
+        """Columns of the stored picture, px."""
+        return self._reader.grid.width
+
+    @property
+    def ndim(self) -> int:
+        """3: rows, columns, channels."""
+        return 3
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples that `render()` returns: uint8, uint16 or float32."""
+        return native_dtype(self.groups)
 
     @property
     def lods(self) -> int:
@@ -390,9 +449,11 @@ class IgsImage:
         try:
             with self._naming():
                 return used.with_spare(lambda: work(used, request, output, out))
+        except GsCodecError:
+            raise
         except MemoryError as fault:
             height, width = request.size
-            raise LimitExceeded(
+            raise OutOfMemory(
                 f"{self.name}: {width}x{height} px do not fit into memory; decode a region or a smaller size"
             ) from fault
 

@@ -6,7 +6,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from gscodec.errors import file_access_error
+from gscodec.errors import GsCodecError, file_access_error
 from gscodec.format.layout import HEADER, SIGNATURE
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.io.source import ByteSource, FileSource, MemorySource, PathSource, SourceLike, is_url
@@ -36,6 +36,8 @@ def drain(stream: BinaryIO, name: str, limits: Limits) -> bytes:
                 if layout is not None and layout.max_file_bytes is not None:  # the header has its size elsewhere
                     wanted = layout.max_file_bytes + 1
                 limits.check_memory(wanted, f"{name}: a pipe that says it")
+    except GsCodecError:
+        raise
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
         raise file_access_error(f"{name}: cannot be read: {reason}", fault) from fault

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gscodec.errors import BadImage, GsCodecError, LimitExceeded, SourceWarning, file_access_error
+from gscodec.errors import BadImage, GsCodecError, LimitExceeded, OutOfMemory, SourceWarning, file_access_error
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def one_line_errors(name: str) -> Iterator[None]:
     except GsCodecError:
         raise
     except MemoryError as fault:
-        raise LimitExceeded(f"{name}: does not fit into memory; scale the picture down") from fault
+        raise OutOfMemory(f"{name}: does not fit into memory; scale the picture down") from fault
     except OSError as fault:
         if fault.errno is not None:
             raise file_access_error(f"{name}: cannot be read: {fault.strerror}", fault) from fault

@@ -187,12 +187,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             source = file.open()
             wanted = None if self.server.without_ranges else byte_range(self.headers.get("Range"), source.size)
+        except GsCodecError as error:
+            self._send(HTTPStatus.NOT_FOUND, str(error).encode(), "text/plain; charset=utf-8", with_body)
+            return
         except ValueError:
             headers = {"Content-Range": f"bytes */{file.open().size}"}
             self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"", "text/plain", with_body, headers)
-            return
-        except GsCodecError as error:
-            self._send(HTTPStatus.NOT_FOUND, str(error).encode(), "text/plain; charset=utf-8", with_body)
             return
         begin, n_bytes = wanted or (0, source.size)
         headers = {"Content-Length": str(n_bytes), "Content-Type": "image/igs-gaussian", "Cache-Control": "no-cache"}

@@ -1,6 +1,7 @@
 """Errors are what Python code expects: OSError and its children where files are concerned."""
 
 import errno
+import io
 import pickle
 from pathlib import Path
 
@@ -67,3 +68,42 @@ def test_errors_come_through_a_process_boundary(number: int | None, kind: type[O
     assert isinstance(again, kind)
     assert isinstance(again, errors.FileAccessError)
     assert (str(again), again.errno, again.filename) == ("a.png: is no use", number, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "standard"),
+    [
+        (errors.InvalidArgument, ValueError),
+        (errors.BadFile, ValueError),
+        (errors.TruncatedStream, EOFError),
+        (errors.OutOfMemory, MemoryError),
+        (errors.OutOfDeviceMemory, MemoryError),
+        (errors.MissingExtra, ImportError),
+    ],
+)
+def test_errors_are_those_that_python_has_for_the_case(kind: type[errors.GsCodecError], standard: type) -> None:
+    assert issubclass(kind, standard)
+    fault = pickle.loads(pickle.dumps(kind("a.igs: is no use")))
+    assert (type(fault), message_of(fault)) == (kind, "a.igs: is no use")
+
+
+def test_memory_that_runs_out_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = gscodec.encode(np.zeros((16, 16), np.uint8), gaussians=1, steps=1, lods=1).data
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gscodec.decoding.image.paint", exhausted)
+    with gscodec.open(data) as image, pytest.raises(MemoryError, match="16x16 px do not fit into memory") as caught:
+        image.render()
+    assert isinstance(caught.value, errors.GsCodecError)
+
+
+def test_a_pipe_that_promises_too_much_is_no_fault_of_the_system() -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    data = gscodec.encode(np.zeros((16, 16), np.uint8), gaussians=1, steps=1, lods=1, profile="coded").data
+    with pytest.raises(errors.LimitExceeded, match="--max-memory"):
+        gscodec.open(Pipe(data), limits=gscodec.Limits(max_memory=100))

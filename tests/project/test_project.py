@@ -39,6 +39,22 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"torch", "cupy", "numpy", "PIL", "OpenEXR", "rich", "typer"} & set(done.stdout.split())
 
 
+def test_dir_and_help_show_the_api_in_a_fresh_interpreter() -> None:
+    code = "import gscodec; print(*dir(gscodec)); help(gscodec)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names, _, text = done.stdout.partition("\n")
+    assert {*gscodec.__all__, "errors", "metrics"} <= set(names.split())
+    assert not {"Any", "import_module", "_HOMES"} & set(names.split())
+    for shown in ("class IgsImage", "encode(source", "decode(source", "bits of the file per pixel"):
+        assert shown in text
+
+
+def test_modules_of_the_api_need_no_import_of_their_own() -> None:
+    code = "import gscodec; print(gscodec.errors.BadFile.__name__, gscodec.metrics.psnr.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "BadFile psnr\n"
+
+
 def test_encoding_and_decoding_need_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"  # an import of it fails as where it is not installed
