@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "machine/bits.h"
+
 namespace gscodec {
 
 // sin(pi / 2 * v / 2^15) * 2^15 by a polynomial.
@@ -23,8 +25,6 @@ inline constexpr std::array<int64_t, 32> kMantissa = {
     902905651,  883558244,  864625413,  846098274,  827968132, 810226483, 792865000, 775875538,
     759250125,  742980960,  727060411,  711481005,  696235434, 681316545, 666717336, 652430958,
     638450708,  624770026,  611382493,  598281827,  585461881, 572916640, 560640218, 548626854};
-
-inline int64_t floor_log2_wide(uint64_t value) { return 63 - __builtin_clzll(value); }
 
 // `rotation_from` has 12 entries.
 inline int rotation_bits(const uint8_t* rotation_from, int32_t elongation) {
@@ -50,7 +50,7 @@ inline LatticeShape shape_of(const uint8_t* rotation_from, int32_t scale_step, i
     const int64_t twice = 2 * (high - low);
     const int64_t ratio2 = kMantissa[twice & 31] >> std::min<int64_t>(twice >> 5, 62);
     const uint64_t variance = static_cast<uint64_t>(((ratio2 * (cos * cos)) >> 30) + sin * sin + 1);
-    const int64_t leading = 16 * (30 - floor_log2_wide(variance)) - 8;
+    const int64_t leading = 16 * (30 - floor_log2(variance)) - 8;
     return {bits, high, low, low + leading, high - leading};
 }
 

@@ -4,6 +4,7 @@
 #include "codec/page_codec.h"
 
 #include "codec/lattice_math.h"
+#include "machine/bits.h"
 
 #include <algorithm>
 #include <array>
@@ -21,8 +22,6 @@ constexpr int kColumnCell = 0, kColumnX = 1, kColumnY = 2, kColumnNarrow = 3, kC
               kColumnRotation = 5, kColumnFeature = 6;
 
 int split_bits(int stream) { return stream == kGap ? 4 : 8; }
-
-int floor_log2(uint32_t value) { return 31 - __builtin_clz(value); }
 
 // A value below 2^split is its own token; others share one with those of the same octave and leading two bits.
 struct Token {

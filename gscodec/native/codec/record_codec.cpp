@@ -46,8 +46,7 @@ bool decode_records(const RecordLattice& lattice, const uint8_t* data, int64_t c
         fields[k] = {static_cast<int64_t>(lattice.lows[k]) + word(at), at[2]};
         if (!at[2]) return false;
     }
-    const int64_t wider =
-        16 * (floor_log2_wide(static_cast<uint64_t>(w * w)) - floor_log2_wide(static_cast<uint64_t>(h * h)));
+    const int64_t wider = 16 * (floor_log2(static_cast<uint64_t>(w * w)) - floor_log2(static_cast<uint64_t>(h * h)));
     const uint8_t* record = data + lattice.head_bytes();
     const uint8_t* end = record + count * stride;
     for (int64_t i = 0; i < count; ++i, record += stride) {

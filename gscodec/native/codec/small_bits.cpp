@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "machine/bits.h"
+
 namespace gscodec {
 namespace {
 
@@ -43,7 +45,7 @@ void SmallEncoder::plain(int64_t value, int64_t n_bits) {
 
 void SmallEncoder::magnitude(MagnitudeChances& chances, int64_t value) {
     const uint64_t above = static_cast<uint64_t>(value) + 1;
-    const int order = 63 - __builtin_clzll(above);
+    const int order = floor_log2(above);
     if (order > kMostOrder) throw std::invalid_argument("a value of a small file has more than 31 bits");
     for (int octave = 0; octave < order; ++octave) chosen(chances.more[octave], true);
     chosen(chances.more[order], false);

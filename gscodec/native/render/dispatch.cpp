@@ -1,19 +1,19 @@
 // Which instruction sets this machine has, and the kernels built for each.
+#include "render/dispatch.h"
+
 #include <stdexcept>
 
-#include "render/dispatch.h"
+#include "machine/cpu.h"
 
 namespace gscodec {
 namespace {
 
 std::vector<const KernelTable*> available() {
     std::vector<const KernelTable*> tables = {kernels_baseline()};
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables.push_back(kernels_avx2());
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        tables.push_back(kernels_avx512());
+#ifdef GSCODEC_X86_KERNELS
+    const CpuFeatures features = cpu_features();
+    if (features.avx2) tables.push_back(kernels_avx2());
+    if (features.avx512) tables.push_back(kernels_avx512());
 #endif
     return tables;
 }

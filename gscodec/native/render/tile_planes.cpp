@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "machine/bits.h"
+
 namespace gscodec {
 namespace {
 
@@ -58,8 +60,8 @@ void prefetch_planes(const float* planes, int n_planes, const Model& m, const Ti
     for (int c = 0; c < n_planes; ++c) {
         const float* plane = planes + c * m.height * m.width + task.plane_offset();
         for (int64_t y = subset.y; y < rows; y += subset.step) {
-            __builtin_prefetch(plane + y * m.width);
-            __builtin_prefetch(plane + y * m.width + last);
+            prefetch(plane + y * m.width);
+            prefetch(plane + y * m.width + last);
         }
     }
 }

@@ -1,7 +1,11 @@
 #include "threads/thread_pool.h"
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
+#ifdef __linux__
 #include <sched.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -112,10 +116,12 @@ private:
 // these threads, and whichever locks they held stay locked there, so it begins without a pool and makes its own.
 std::atomic<Pool*> current_pool{nullptr};
 
+#ifndef _WIN32
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] {
     current_pool = nullptr;
     inside_job = false;
 });
+#endif
 
 std::atomic<uint64_t> thread_limits{0};
 

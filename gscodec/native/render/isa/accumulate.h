@@ -75,7 +75,7 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
     for (int64_t i = 0; i < args.n; ++i) {
         float* const row = moments + slots[i] * int64_t{width};
         constexpr int64_t kAhead = 4;
-        if (i + kAhead < args.n) __builtin_prefetch(moments + slots[i + kAhead] * int64_t{width}, 1);
+        if (i + kAhead < args.n) prefetch_to_write(moments + slots[i + kAhead] * int64_t{width});
         if (!ws.touched[i]) {
             fill(row, width, 0.0f);
             continue;
@@ -87,7 +87,7 @@ void accumulate_channels(Workspace& ws, const BlendArgs& args, const int32_t* sl
         for (int c = 0; c < (C ? C : 1); ++c) f[c] = splat(0);
         if (!C) fill(feature_sums, (n_channels + kSumBlock) * kLanes, 0.0f);
         for (uint32_t left = ws.touched[i]; left; left &= left - 1) {
-            const int g = __builtin_ctz(left);
+            const int g = lowest_bit(left);
             const float* const weights = ws.weights + g * group_size + places[g] * int64_t{kGroup};
             Vec h[kVectors];
             for (int v = 0; v < kVectors; ++v) {

@@ -18,7 +18,7 @@ inline void distances_of(Workspace& ws, const BlendArgs& args, int first, Group&
     int64_t n = 0;
     for (int64_t word = 0; word < n_words; ++word)
         for (uint64_t left = listed[word]; left; left &= left - 1) {
-            const int64_t i = word * 64 + __builtin_ctzll(left);
+            const int64_t i = word * 64 + lowest_bit(left);
             members[n++] = static_cast<int32_t>(i);
             const LocalAxes& a = ws.axes[i];
             const Vec ux = splat(a.u_x), uy = splat(a.u_y), u0 = splat(a.u_0);

@@ -2,6 +2,7 @@
 #pragma once
 #include <limits>
 
+#include "machine/bits.h"
 #include "render/isa/kernels.h"
 #include "render/isa/memory.h"
 #include "render/isa/simd.h"

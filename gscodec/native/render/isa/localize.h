@@ -30,7 +30,7 @@ void localize(Workspace& ws, const RecordTable& records, const int32_t* indices,
 #endif
     for (int64_t k = 0; k < n; ++k) {
         constexpr int64_t kAhead = 8;
-        if (k + kAhead < n) __builtin_prefetch(records.first + indices[k + kAhead] * records.stride);
+        if (k + kAhead < n) prefetch(records.first + indices[k + kAhead] * records.stride);
         const unsigned char* const from = records.first + indices[k] * records.stride;
 #if defined(GSCODEC_ISA_avx2) || defined(GSCODEC_ISA_avx512)
         local_axes(from, origin, ws.axes + k);

@@ -1,5 +1,6 @@
 // One vector type per instruction set behind the same few functions. The file that includes this is compiled once per
-// set, with GSCODEC_ISA_<name> defined; the baseline uses compiler vectors of four floats (SSE2, NEON).
+// set, with GSCODEC_ISA_<name> defined; the baseline uses vectors of four floats that GCC and clang have (SSE2, NEON), and
+// plain loops where the compiler has none (MSVC), or where GSCODEC_PORTABLE asks for them.
 #pragma once
 #include <math.h>
 #include <cstdint>
@@ -69,7 +70,7 @@ inline void store_truncated(int32_t* p, Vec v) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_cvttps_epi32(v));
 }
 
-#else
+#elif (defined(__GNUC__) || defined(__clang__)) && !defined(GSCODEC_PORTABLE)
 
 typedef float Vec __attribute__((vector_size(16)));
 typedef int32_t Mask __attribute__((vector_size(16)));
@@ -106,6 +107,70 @@ inline Vec scale_by_power(Vec v, Vec n) {
 inline void store_truncated(int32_t* p, Vec v) {
     const Mask bits = __builtin_convertvector(v, Mask);
     std::memcpy(p, &bits, sizeof bits);
+}
+
+#else
+
+constexpr int kLanes = 4;
+struct Vec {
+    float lane[kLanes];
+    float operator[](int i) const { return lane[i]; }
+};
+struct Mask {
+    bool lane[kLanes];
+};
+template <class Lane>
+inline Vec vec_of(Lane lane) {
+    return {{lane(0), lane(1), lane(2), lane(3)}};
+}
+inline Vec operator+(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] + b[i]; });
+}
+inline Vec operator-(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] - b[i]; });
+}
+inline Vec operator*(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] * b[i]; });
+}
+inline Vec operator/(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] / b[i]; });
+}
+inline Vec splat(float x) { return {{x, x, x, x}}; }
+inline Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+inline void store(float* p, Vec v) { std::memcpy(p, v.lane, sizeof v.lane); }
+inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
+inline Vec min(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] < b[i] ? a[i] : b[i]; });
+}
+inline Vec max(Vec a, Vec b) {
+    return vec_of([&](int i) { return a[i] > b[i] ? a[i] : b[i]; });
+}
+inline Mask less(Vec a, Vec b) { return {{a[0] < b[0], a[1] < b[1], a[2] < b[2], a[3] < b[3]}}; }
+inline Mask less_equal(Vec a, Vec b) { return {{a[0] <= b[0], a[1] <= b[1], a[2] <= b[2], a[3] <= b[3]}}; }
+inline bool any(Mask m) { return m.lane[0] || m.lane[1] || m.lane[2] || m.lane[3]; }
+inline unsigned bits(Mask m) { return m.lane[0] | m.lane[1] << 1 | m.lane[2] << 2 | m.lane[3] << 3; }
+inline Vec keep(Mask m, Vec v) {
+    return vec_of([&](int i) { return m.lane[i] ? v[i] : 0.0f; });
+}
+inline Vec root_from_above(Vec v) {
+    return vec_of([&](int i) { return sqrtf(v[i]) * 1.0005f; });
+}
+inline Vec round_even(Vec v) {
+    const Vec magic = splat(12582912.0f);  // as above
+    return (v + magic) - magic;
+}
+inline Vec scale_by_power(Vec v, Vec n) {
+    return vec_of([&](int i) {
+        int32_t bits;
+        std::memcpy(&bits, &v.lane[i], sizeof bits);
+        bits += static_cast<int32_t>(n[i]) * (1 << 23);
+        float scaled;
+        std::memcpy(&scaled, &bits, sizeof scaled);
+        return scaled;
+    });
+}
+inline void store_truncated(int32_t* p, Vec v) {
+    for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int32_t>(v[i]);
 }
 
 #endif
