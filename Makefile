@@ -27,7 +27,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm wheel clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm wheel sdist wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,8 +117,9 @@ vectors: $(VENV)/dev ## add missing files of spec/vectors; never overwrites one
 guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares fits with, after an intended change
 	$(BIN)/python tests/support/quality.py
 
-docs: $(VENV)/dev ## write docs/cli.md from the commands' help
+docs: $(VENV)/dev ## write docs/cli.md and the manual page from the commands' help
 	$(BIN)/python docs/make_cli_reference.py
+	$(BIN)/python docs/make_man_page.py
 
 wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang and lld)
 	libigs/wasm/build.sh $(CURDIR)/gscodec/viewer/igs.wasm
@@ -126,6 +127,14 @@ wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang an
 wheel: $(VENV)/pip ## build an installable wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+sdist: $(VENV)/pip ## build the source distribution into dist/
+	$(PIP) install "build>=1.2"
+	$(BIN)/python -m build --quiet --sdist --outdir dist .
+	@ls dist/*.tar.gz
+
+wheel-test: ## build sdist and wheel, the wheel from the sdist, and try it in a new environment without a compiler
+	$(PYTHON) release/wheel_test.py --python $(PYTHON)
 
 clean: ## remove everything the targets made
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,7 @@ def reference() -> str:
     """The text of docs/cli.md."""
     root: Any = typer.main.get_command(app)
     listed = "".join(
-        f"- [`{name}`](#{name}): {_paragraphs(command.help)[0]}\n" for name, command in root.commands.items()
+        f"- [`{name}`](#{name}): {paragraphs(command.help)[0]}\n" for name, command in root.commands.items()
     )
     sections = [_section(name, command) for name, command in root.commands.items()]
     return "\n".join([HEAD, listed, *sections])
@@ -33,28 +33,31 @@ def reference() -> str:
 def _section(name: str, command: Any) -> str:
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]
-    usage = " ".join(["gscodec", name, *map(_argument_name, arguments), "[OPTIONS]"])
+    usage = " ".join(["gscodec", name, *map(argument_name, arguments), "[OPTIONS]"])
     lines = [f"## {name}", "", f"    {usage}", ""]
-    lines += [line for paragraph in _paragraphs(command.help) for line in (paragraph, "")]
-    lines += _table("Argument", [(_argument_name(one), str(one.help)) for one in arguments])
-    lines += _table("Option", [(_option_name(one), _meaning(one)) for one in options])
+    lines += [line for paragraph in paragraphs(command.help) for line in (paragraph, "")]
+    lines += _table("Argument", [(argument_name(one), str(one.help)) for one in arguments])
+    lines += _table("Option", [(option_name(one), meaning(one)) for one in options])
     return "\n".join(lines)
 
 
 def _table(heading: str, rows: list[tuple[str, str]]) -> list[str]:
-    cells = [f"| `{name}` | {meaning.replace('*', '&#42;')} |" for name, meaning in rows]
+    cells = [f"| `{name}` | {what.replace('*', '&#42;')} |" for name, what in rows]
     return [f"| {heading} | Meaning |", "|---|---|", *cells, ""]
 
 
-def _paragraphs(text: str) -> list[str]:
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a command's help, a line each."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text.strip())]
 
 
-def _argument_name(argument: Any) -> str:
+def argument_name(argument: Any) -> str:
+    """An argument as usage shows it."""
     return str(argument.metavar)
 
 
-def _option_name(option: Any) -> str:
+def option_name(option: Any) -> str:
+    """The names of an option, with what it takes."""
     names = ", ".join(sorted(option.opts, key=len))
     if option.is_flag:
         return " / ".join([names, *option.secondary_opts])
@@ -62,7 +65,7 @@ def _option_name(option: Any) -> str:
     return f"{names} {{{','.join(choices)}}}" if choices else f"{names} {option.metavar}"
 
 
-def _meaning(option: Any) -> str:
+def meaning(option: Any) -> str:
     """The help of an option, with its default and range."""
     notes = ["required"] if option.required else []
     if option.default is not None and not option.is_flag:

@@ -1,4 +1,4 @@
-"""The package's version; pyproject.toml has the same, and a test compares them."""
+"""The package's version. pyproject.toml reads it here; nothing else states it."""
 
 from typing import Final
 

@@ -4,6 +4,7 @@ Start-up time is part of the interface (`gscodec --help` takes a fifth of a seco
 modules import nothing large: NumPy, Pillow, rich and the engine are imported by the command that needs them.
 """
 
+import platform
 import sys
 import warnings
 from collections.abc import Sequence
@@ -54,9 +55,14 @@ for module in (encode, decode, export, batch, info, validate, transcode, sample,
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from gscodec import __version__
+        from gscodec import __version__, _engine
+        from gscodec.format.layout import VERSION
 
-        _console.emit(f"gscodec {__version__}")
+        major, minor = VERSION
+        _console.emit(
+            f"gscodec {__version__} (format {major}.{minor}, CPU engine {_engine.available_isas()[-1]}, "
+            f"Python {platform.python_version()})"
+        )
         raise typer.Exit
 
 

@@ -1,4 +1,5 @@
 import os
+import platform
 import pty
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from program import Run
 
 import gscodec.format
 from gscodec.cli.app import app
+from gscodec.format.layout import VERSION
+from gscodec.render.cpu import available_isas
 
 COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare", "view")
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
@@ -37,7 +40,9 @@ def test_without_a_command_the_help_goes_to_stderr(run: Run) -> None:
 
 def test_version(run: Run) -> None:
     outcome = run("--version")
-    assert (outcome.code, outcome.text) == (0, f"gscodec {gscodec.__version__}\n")
+    format_version = ".".join(map(str, VERSION))
+    build = f"format {format_version}, CPU engine {available_isas()[-1]}, Python {platform.python_version()}"
+    assert (outcome.code, outcome.text) == (0, f"gscodec {gscodec.__version__} ({build})\n")
 
 
 def test_every_option_and_argument_is_explained() -> None:

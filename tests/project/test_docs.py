@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import make_cli_reference
+import make_man_page
 import numpy as np
 import pytest
 import typer
@@ -88,6 +89,14 @@ def test_the_command_reference_is_current() -> None:
     for command in COMMANDS:
         for option in (name for name in options_of(command) if name.startswith("--")):
             assert f"`{option}" in written or f" {option}" in written
+
+
+def test_the_manual_page_is_current() -> None:
+    written = make_man_page.TARGET.read_text(encoding="utf-8")
+    assert written == make_man_page.man_page(), "the manual page is stale: run `make docs`"
+    assert [line[4:] for line in written.splitlines() if line.startswith(".SS ")] == list(COMMANDS)
+    requests = {line.split()[0] for line in written.splitlines() if line.startswith((".", "'"))}
+    assert requests <= {'.\\"', ".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".I", ".br"}
 
 
 def test_the_table_of_exit_codes_is_whole() -> None:

@@ -11,8 +11,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_one_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == gscodec.__version__
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert described["project"]["dynamic"] == ["version"]
+    read = described["tool"]["scikit-build"]["metadata"]["version"]
+    found = re.findall(read["regex"].replace("(?P<value>", "("), (ROOT / read["input"]).read_text("utf-8"), re.M)
+    assert found == [gscodec.__version__]
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert headings[0] in {"Unreleased", gscodec.__version__}
 
