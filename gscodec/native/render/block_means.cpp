@@ -75,12 +75,9 @@ BlockMeans::BlockMeans(const float* image, const float* target, const float* wei
         sum_groups<4>(image, target, weight, errors, weights);
     else
         sum_groups<2>(image, target, weight, errors, weights);
-    const bool is_whole = rows == kTile && columns == kTile;
     for (int64_t b = 0; b < kBlocks; ++b) {
         const int64_t y = b / kMeanBlocks * kMeanSide, x = b % kMeanBlocks * kMeanSide;
-        const int64_t n =
-            is_whole ? each * each
-                     : n_samples(y, subset.y, subset.step, rows) * n_samples(x, subset.x, subset.step, columns);
+        const int64_t n = n_samples(y, subset.y, subset.step, rows) * n_samples(x, subset.x, subset.step, columns);
         const float part = n == 0 ? 0.0f : 1.0f / static_cast<float>(n);
         const float mean = errors[b] * part;
         slopes_[b] = weight ? mean * (weights[b] * part) : mean;

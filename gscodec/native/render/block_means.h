@@ -16,7 +16,7 @@ namespace gscodec {
 constexpr int64_t kMeanSide = 4;
 constexpr int64_t kMeanBlocks = kTile / kMeanSide;  // in a row of a tile
 
-// The blocks of one channel of a tile, whose first points are those that a subset of step 1 or 2 has.
+// The blocks of one channel of a tile that the image's edge cuts (others: KernelTable::group_means), whose first points are those that a subset of step 1 or 2 has.
 class BlockMeans {
 public:
     // rows, columns: part of the tile that lies in the image. Samples outside it must be equal, and weigh nothing.

@@ -64,9 +64,14 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
                 double* const sums = parts[tile].pointwise;
                 const float* const weight =
                     importance ? weights.data() + (weight_planes > 1 ? c * kBatch : 0) : nullptr;
+                const bool has_means = w.means != 0 && subset.step < kMeanSide;
+                if (has_means && task.rows() == kTile && task.columns() == kTile) {
+                    const int side = static_cast<int>(kMeanSide / subset.step);
+                    context.kernels.group_means(out, weight, n, side, scaled, grad, sums, &parts[tile].means);
+                    continue;
+                }
                 std::optional<BlockMeans> means;
-                if (w.means != 0 && subset.step < kMeanSide)
-                    means.emplace(out, grad, weight, subset, task.rows(), task.columns());
+                if (has_means) means.emplace(out, grad, weight, subset, task.rows(), task.columns());
                 if (importance)
                     context.kernels.pointwise_weighted(out, grad, weight, n, scaled, grad, sums);
                 else

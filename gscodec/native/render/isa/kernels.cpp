@@ -16,6 +16,7 @@
 
 #include "render/isa/accumulate.h"
 #include "render/isa/distances.h"
+#include "render/isa/group_means.h"
 #include "render/isa/localize.h"
 #include "render/isa/mix.h"
 #include "render/isa/pointwise.h"
@@ -45,8 +46,8 @@ void blend(Workspace& ws, const BlendArgs& args, bool keep_weights) {
 const KernelTable table = {
 #define GSCODEC_STRING_(x) #x
 #define GSCODEC_STRING(x) GSCODEC_STRING_(x)
-    GSCODEC_STRING(GSCODEC_ISA), kLanes,     localize, blend, accumulate, quantize, write_rgb8, pointwise,
-    pointwise_weighted,          ssim_block,
+    GSCODEC_STRING(GSCODEC_ISA), kLanes,      localize,   blend, accumulate, quantize, write_rgb8, pointwise,
+    pointwise_weighted,          group_means, ssim_block,
 };
 
 }  // namespace
