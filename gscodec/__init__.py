@@ -14,6 +14,7 @@ errors and warnings, `gscodec.metrics` PSNR, SSIM and others.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gscodec._after_import import after_import
 from gscodec.version import __version__
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gscodec' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+after_import("PIL.Image", lambda: import_module("gscodec.pillow"))
+after_import("imageio.config", lambda: import_module("gscodec.imageio"))
 
 
 def __dir__() -> list[str]:

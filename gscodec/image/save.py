@@ -102,18 +102,41 @@ def encode_image(
     is_float = array.dtype.kind == "f" and has_floats(groups)
     if not kind.has_integers or (kind.has_floats and is_float):
         return kind.write_floats(_floats(kind, array, tuple(groups), exr, bit_depth, icc, metadata, name))
-    if is_float:
+    return kind.write(_integers(kind, array, groups, icc, bit_depth, name)._replace(metadata=metadata))
+
+
+def as_integers(
+    array: npt.NDArray[Any], groups: Sequence[ChannelGroup], icc: bytes | None, name: str, bit_depth: int
+) -> IntegerPicture:
+    """What a file of integers would hold: gray, RGB or CMYK, with straight alpha; floats as sRGB within 0..1.
+
+    Args:
+        bit_depth: 8 or 16.
+
+    Raises:
+        UnsupportedImage: the channels are not one picture.
+    """
+    return _integers(type_to_write("-", "tiff"), array, groups, icc, bit_depth, name)
+
+
+def _integers(
+    kind: PictureType,
+    array: npt.NDArray[Any],
+    groups: Sequence[ChannelGroup],
+    icc: bytes | None,
+    bit_depth: int | None,
+    name: str,
+) -> IntegerPicture:
+    if array.dtype.kind == "f" and has_floats(groups):
         array = _displayable(array, groups, name, kind)
         groups = picture_groups(array.shape[2], 16 if kind.has_16_bits else 8)
     elif any(cover.mode is AlphaMode.PREMULTIPLIED for cover in covers(groups)):
         array, groups = in_mode(full_range(array, np.float32), groups, AlphaMode.STRAIGHT)
     if is_cmyk(groups):
-        picture = _inks(kind, array, icc, bit_depth or groups[0].bit_depth, name)
-    elif kind.has_many_channels and len(groups) == 1 and groups[0].n_channels > MOST_IN_PNG:
-        picture = _many_channels(kind, array, groups, bit_depth, name)
-    else:
-        picture = _gray_or_colour(kind, array, groups, icc, bit_depth, name)
-    return kind.write(picture._replace(metadata=metadata))
+        return _inks(kind, array, icc, bit_depth or groups[0].bit_depth, name)
+    if kind.has_many_channels and len(groups) == 1 and groups[0].n_channels > MOST_IN_PNG:
+        return _many_channels(kind, array, groups, bit_depth, name)
+    return _gray_or_colour(kind, array, groups, icc, bit_depth, name)
 
 
 def is_written_in_strips(name: str, format_name: str | None) -> bool:

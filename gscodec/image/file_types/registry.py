@@ -54,8 +54,8 @@ _NOT_READ: Final = {
 }
 """First bytes of unsupported picture files, so that the message can name their type."""
 
-_NOT_WRITTEN: Final = frozenset({"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS"})
-"""Types that Pillow writes, but not losslessly."""
+_NOT_WRITTEN: Final = frozenset({"PDF", "EPS", "PALM", "MPO", "ICO", "ICNS", "IGS"})
+"""Types that Pillow writes, but not losslessly; IGS is what `gscodec.pillow` adds."""
 
 
 def picture_types() -> tuple[PictureType, ...]:
