@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from gscodec.batch.pool import Event, LostWorkerError, Task
 from gscodec.errors import BackendUnavailable, MissingExtra
+from gscodec.extras import install_command
 
 RETRIES: Final = 2
 CONNECT_SECONDS: Final = 20
@@ -23,7 +24,7 @@ def run_tasks_on_dask(tasks: Sequence[Task], scheduler: str, use_gpus: bool) -> 
     try:
         import distributed as engine
     except ModuleNotFoundError as error:
-        raise MissingExtra("a cluster needs distributed: pip install 'gscodec[cluster]'") from error
+        raise MissingExtra(f"a cluster needs distributed: {install_command('cluster')}") from error
     distributed: Any = engine
     where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
     try:

@@ -137,7 +137,7 @@ def _stop(pipe: Connection, workers: dict[Connection, _Worker]) -> None:
 def _end_of(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        reason = " (most likely out of memory)" if -code == signal.SIGKILL else ""
+        reason = " (most likely out of memory)" if name == "SIGKILL" else ""
         return f"its worker was killed by {name}{reason}"
     return f"its worker ended with code {code}"
 

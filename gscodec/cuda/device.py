@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gscodec.cuda.runtime import Runtime
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.extras import install_command
 
 MIN_CAPABILITY: Final = (7, 5)
 """Oldest architecture that kernels are compiled for in tests (Turing); also the oldest that CUDA 13 knows."""
@@ -188,12 +189,12 @@ def _check_cupy(device: str, driver: tuple[int, int], cupy: tuple[int, ...]) -> 
     if not cupy:
         if not fitting:
             raise BackendUnavailable(f"device {device}: {supported}, at least {_EXTRAS[0]}.0 is needed; update it")
-        raise MissingExtra(f"device {device}: cupy is not installed; pip install 'gscodec[cuda{fitting[-1]}]'")
+        raise MissingExtra(f"device {device}: cupy is not installed; {install_command(f'cuda{fitting[-1]}')}")
     if len(cupy) > 1:
         packages = ", ".join(f"cupy-cuda{major}x" if major else "cupy" for major in cupy)
         raise BackendUnavailable(f"device {device}: {packages} overwrite one another; pip uninstall all but one")
     if cupy[0] > newest:
-        instead = f"or pip install 'gscodec[cuda{fitting[-1]}]' instead" if fitting else "or use --device cpu"
+        instead = f"or {install_command(f'cuda{fitting[-1]}')} instead" if fitting else "or use --device cpu"
         raise BackendUnavailable(
             f"device {device}: {supported}, cupy-cuda{cupy[0]}x needs {cupy[0]}.0; update the driver {instead}"
         )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
 from gscodec.exporting.formats import TexelFormat
+from gscodec.extras import install_command
 from gscodec.image.levels import full_range
 from gscodec.image.normals import Meaning, codes_of, meaning_in, unit_normals
 from gscodec.image.transfer import light_of_srgb
@@ -95,6 +96,6 @@ def _etcpak() -> Any:
         import etcpak
     except ModuleNotFoundError as fault:
         raise MissingExtra(
-            "block compression needs etcpak: pip install 'gscodec[export]', or use --format rgba8"
+            f"block compression needs etcpak: {install_command('export')}, or use --format rgba8"
         ) from fault
     return etcpak

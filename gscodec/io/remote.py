@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import Any, Final, Protocol, TypeVar
 
 from gscodec.errors import FileAccessError, GsCodecError, InvalidArgument, MissingExtra, TruncatedStream
+from gscodec.extras import install_command
 from gscodec.io.source import Traffic
 
 SLOWEST_RATE: Final = 1 << 16
@@ -312,13 +313,13 @@ def open_file_system(url: str, name: str, *, fresh: bool = False) -> tuple[Any, 
     try:
         import fsspec
     except ImportError as fault:
-        raise MissingExtra(f"{name}: reading URLs needs fsspec: pip install 'gscodec[remote]'") from fault
+        raise MissingExtra(f"{name}: reading URLs needs fsspec: {install_command('remote')}") from fault
     scheme = url.partition(":")[0].lower()
     try:
         system, path = fsspec.url_to_fs(url, **({"skip_instance_cache": True} if fresh else {}))
     except ImportError as fault:
         if scheme in {"http", "https"}:
-            raise MissingExtra(f"{name}: reading URLs needs aiohttp: pip install 'gscodec[remote]'") from fault
+            raise MissingExtra(f"{name}: reading URLs needs aiohttp: {install_command('remote')}") from fault
         raise MissingExtra(f"{name}: {_text(fault)}") from fault
     except ValueError as fault:
         raise InvalidArgument(f"{name}: {scheme}:// is not a kind of URL that fsspec knows") from fault

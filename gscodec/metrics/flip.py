@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, MissingExtra
+from gscodec.extras import install_command
 from gscodec.metrics._samples import check_pair
-
-PIP_COMMAND = "pip install 'gscodec[metrics]'"
 
 
 def flip_missing() -> str | None:
     """Why FLIP cannot be computed here, or None if it can."""
     from importlib.util import find_spec
 
-    return None if find_spec("flip_evaluator") else f"flip-evaluator is not installed: {PIP_COMMAND}"
+    return None if find_spec("flip_evaluator") else f"flip-evaluator is not installed: {install_command('metrics')}"
 
 
 def flip(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:

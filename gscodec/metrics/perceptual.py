@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument, MissingExtra
+from gscodec.extras import install_command
 from gscodec.metrics._samples import check_pair
 
 BACKBONE_FILE: Final = "alexnet-owt-7be5be79.pth"
@@ -34,7 +35,7 @@ _LAYERS: Final = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 def lpips_missing() -> str | None:
     """Why LPIPS cannot be computed here, or None if it can. Loads torch only if the package is installed."""
     if not find_spec("lpips") or not find_spec("torch"):
-        return "lpips is not installed: pip install 'gscodec[metrics]'"
+        return f"lpips is not installed: {install_command('metrics')}"
     path = _backbone_path()
     return None if path.exists() else f"AlexNet's weights are not in torch's cache ({path.parent.name}/{path.name})"
 

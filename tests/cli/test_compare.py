@@ -151,7 +151,7 @@ def test_hdr_flip_without_its_package_is_left_out_and_named(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "flip_evaluator" else find(name))
     outcome = run("compare", exr, exr, "--json")
     assert json.loads(outcome.text)["hdr_flip"] is None
-    assert "pip install 'gscodec[metrics]'" in outcome.stderr
+    assert "pip install 'flip-evaluator>=" in outcome.stderr
 
 
 def test_a_part_of_several_and_what_is_not_finite(run: "Run", tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from host_machine import host_machine
 from gscodec.cuda import device
 from gscodec.cuda.device import Gpu, Probe, check_device, cupy_majors, open_runtime, probe, probe_with
 from gscodec.errors import BackendUnavailable, InvalidArgument, MissingExtra
+from gscodec.extras import install_command
 from gscodec.model.device_name import DeviceName
 from gscodec.render import engines
 from gscodec.render.engines import parse_device
@@ -155,20 +156,20 @@ def test_a_gpu_is_opened_once_by_all_threads(monkeypatch: pytest.MonkeyPatch) ->
             BackendUnavailable,
             "device cuda: GTX has compute capability 6.1, at least 7.5 is needed; use --device cpu",
         ),
-        ("cuda", found(ADA), (), MissingExtra, "device cuda: cupy is not installed; pip install 'gscodec[cuda12]'"),
+        ("cuda", found(ADA), (), MissingExtra, f"device cuda: cupy is not installed; {install_command('cuda12')}"),
         (
             "cuda",
             found(ADA, driver=(13, 2)),
             (),
             MissingExtra,
-            "device cuda: cupy is not installed; pip install 'gscodec[cuda13]'",
+            f"device cuda: cupy is not installed; {install_command('cuda13')}",
         ),
         (
             "cuda",
             found(ADA, driver=(14, 0)),
             (),
             MissingExtra,
-            "device cuda: cupy is not installed; pip install 'gscodec[cuda13]'",
+            f"device cuda: cupy is not installed; {install_command('cuda13')}",
         ),
         (
             "cuda",
@@ -190,8 +191,8 @@ def test_a_gpu_is_opened_once_by_all_threads(monkeypatch: pytest.MonkeyPatch) ->
             found(ADA),
             (13,),
             BackendUnavailable,
-            "device cuda: the NVIDIA driver supports CUDA 12.4, cupy-cuda13x needs 13.0; update the driver or pip "
-            "install 'gscodec[cuda12]' instead",
+            "device cuda: the NVIDIA driver supports CUDA 12.4, cupy-cuda13x needs 13.0; update the driver or "
+            f"{install_command('cuda12')} instead",
         ),
         (
             "cuda",

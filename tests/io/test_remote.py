@@ -174,7 +174,7 @@ def test_what_counts_as_a_url(text: str, expected: bool) -> None:
 
 def test_a_missing_library_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'gscodec\[remote\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'fsspec>="):
         IgsReader("https://example.org/a.igs")
 
 

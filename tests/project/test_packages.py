@@ -31,7 +31,7 @@ ORDER: Final = (
 )
 """From the lowest to the highest; docs/architecture.md says what each is for."""
 
-FOUNDATION: Final = {"errors", "version", "_engine"}
+FOUNDATION: Final = {"errors", "extras", "version", "_engine"}
 """Modules beside the packages, which everything may import."""
 
 

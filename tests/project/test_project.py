@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gscodec
 from gscodec.cuda import sources
+from gscodec.extras import EXTRAS, install_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +19,21 @@ def test_one_version() -> None:
     assert found == [gscodec.__version__]
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert headings[0] in {"Unreleased", gscodec.__version__}
+
+
+def test_a_missing_extra_is_installed_by_the_names_of_its_packages() -> None:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {name: list(needs) for name, needs in EXTRAS.items()} == described["optional-dependencies"]
+    assert install_command("remote") == "pip install 'fsspec>=2024.6' 'aiohttp>=3.9'"
+
+
+def test_nothing_advises_what_no_index_has() -> None:
+    """The package is on no index yet, so `pip install gscodec` would install nothing, or somebody else's package."""
+    advice = re.compile(r"pip install (?:--?\S+ )*['\"]?gscodec(?![-\w./*])")
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "gscodec").rglob("*.py")]
+    texts += [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "libigs").rglob("*.md")]
+    found = [path.relative_to(ROOT).as_posix() for path in texts if advice.search(path.read_text(encoding="utf-8"))]
+    assert not found
 
 
 def test_make_lists_its_targets() -> None:
