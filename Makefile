@@ -27,7 +27,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm wheel sdist wheel-test clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm shaders wheel sdist wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ lint: $(VENV)/dev ## check style (ruff, clang-format)
 types: $(VENV)/dev ## check types (mypy --strict)
 	$(BIN)/mypy
 
-unit: $(VENV)/dev $(VENV)/chromium ## run the tests alone (pytest)
+unit: $(VENV)/dev $(VENV)/chromium $(VENV)/graphics ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
 
 fuzz: $(VENV)/dev ## fuzz all readers with mutated files for SECONDS (600); clang adds coverage guidance
@@ -111,7 +111,7 @@ bench-gpu: ## time the CUDA engine on the GPU at hand, every row saved as it com
 	$(PYTHON) benchmarks/_gpu_build.py
 	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/gpu.py --seconds $(SECONDS)
 
-vectors: $(VENV)/dev ## add missing files of spec/vectors; never overwrites one
+vectors: $(VENV)/dev ## add missing files of spec/vectors and shaders/vectors; never overwrites one
 	$(BIN)/python tests/support/make_vectors.py
 
 guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares fits with, after an intended change
@@ -123,6 +123,9 @@ docs: $(VENV)/dev ## write docs/cli.md and the manual page from the commands' he
 
 wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang and lld)
 	libigs/wasm/build.sh $(CURDIR)/gscodec/viewer/igs.wasm
+
+shaders: ## write shaders/igs_sample.hlsl from the GLSL
+	$(PYTHON) shaders/make_hlsl.py
 
 wheel: $(VENV)/pip ## build an installable wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
@@ -162,6 +165,14 @@ $(VENV)/chromium: $(VENV)/pip
 	@PYTHONPATH=tests/support $(BIN)/python -c "import chromium; chromium.chromium_path()" 2>/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 || \
 		echo "Chromium cannot be installed: the tests of the viewer will fail; set CHROMIUM to the path of a browser" >&2
+	@touch $@
+
+# Likewise a GPU for WebGPU, which may be Mesa's software driver, and the compiler that tests of HLSL use.
+$(VENV)/graphics: $(VENV)/dev
+	@{ command -v glslangValidator && $(BIN)/python -c "import wgpu; wgpu.gpu.request_adapter_sync()"; } >/dev/null 2>&1 || \
+		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && \
+		apt-get -qq install -y --no-install-recommends glslang-tools mesa-vulkan-drivers; } >/dev/null 2>&1 || \
+		echo "glslang-tools or mesa-vulkan-drivers cannot be installed: tests of shaders and of device gpu may fail" >&2
 	@touch $@
 
 $(VENV)/sanitize: $(VENV)/dev

@@ -1,14 +1,15 @@
 // Samples an .igs material of profile `packed` in a shader: the K nearest Gaussians of the point's tile, decoded in place.
 //
-// Everything comes from one buffer of 32-bit words, which `gscodec.exporting.shader_data` makes of a file: the pages as they
-// are stored, and tile lists of every level (docs/shaders.md has the layout). For GLSL ES 3.00 and newer, and GLSL 4.50. The
+// Everything comes from one buffer of 32-bit words, which `gscodec export --to words` makes of a file: the pages as they are
+// stored, and tile lists of every level (spec/igs.md, section 18.1). For GLSL ES 3.00 and newer, and GLSL 4.50. The
 // program that includes this file defines before it
 //
 //     IGS_CHANNELS, IGS_TOP_K      numbers, those of the file
 //     uint igs_word(uint at)       word `at` of the buffer
 //
-// and calls igs_sample(uv, lod, channels). A sample reads about 4 words and takes about 120 operations for each Gaussian of
-// the tile's list, of which there are 20 to 100. Numbers of sections are those of spec/igs.md.
+// and calls igs_sample(uv, lod, channels). A sample reads about 25 words, most of which neighbouring points share, and takes
+// about 120 operations for each Gaussian of the tile's list, of which there are 20 to 100. Numbers of sections are those of
+// spec/igs.md.
 
 const uint IGS_M[32] = uint[32](1073741824u, 1050733751u, 1028218693u, 1006186087u, 984625594u, 963527098u, 942880699u,
     922676710u, 902905651u, 883558244u, 864625413u, 846098274u, 827968132u, 810226483u, 792865000u, 775875538u, 759250125u,
@@ -110,7 +111,7 @@ void igs_sample(vec2 uv, int lod, out float channels[IGS_CHANNELS]) {
     uint level = igs_word(6u) + 8u * uint(clamp(lod, 0, int(igs_word(1u)) - 1)), set = igs_word(level);
     ivec2 size = ivec2(int(igs_word(2u)), int(igs_word(3u))), tiles = (size + 15) / 16;
     vec2 at = uv * vec2(size);
-    ivec2 tile = clamp(ivec2(floor(at / 16.0)), ivec2(0), tiles - 1);
+    ivec2 tile = clamp(ivec2(floor(at / 16.0)), ivec2(0, 0), tiles - 1);
     vec2 p = at - 16.0 * vec2(tile);
     uint first = igs_word(level + 1u) + uint(tile.y * tiles.x + tile.x), last = igs_word(first + 1u), entries = igs_word(level + 2u);
     float q[IGS_TOP_K];

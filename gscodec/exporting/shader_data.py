@@ -1,6 +1,6 @@
-"""The buffer that `shaders/igs_sample.glsl` reads: packed pages as they are stored, and tile lists of every level.
+"""The buffer that the shaders' `igs_sample` reads: packed pages as they are stored, and tile lists of every level.
 
-The layout is described in docs/shaders.md. Tile lists are made here, in binary64: a shader needs no rule for them.
+The layout is that of spec/igs.md, section 18.1. Tile lists are made here, in binary64: a shader needs no rule for them.
 """
 
 from pathlib import Path

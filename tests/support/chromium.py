@@ -47,7 +47,8 @@ class Chromium:
         """What the page reported: exceptions, console errors, failed loads."""
         options = [
             "--headless=new", "--no-sandbox", "--disable-gpu-sandbox", "--use-angle=swiftshader",
-            "--enable-unsafe-swiftshader", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
+            "--enable-unsafe-swiftshader", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
+            "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
             "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--mute-audio", "--disable-dev-shm-usage", "--force-device-scale-factor=1", "--force-color-profile=srgb",
             "--hide-scrollbars", "--disable-features=Translate,OptimizationHints,MediaRouter",

@@ -1,7 +1,8 @@
 """Writes the conformance vectors that are missing. Never touches one that is there: those are promises.
 
 Run from the repository root: python tests/support/make_vectors.py
-spec/vectors/README.md describes the layout. The exit code is 1 if a file that is kept is not what would be written now.
+spec/vectors/README.md and shaders/vectors/README.md describe the layout.
+The exit code is 1 if a file that is kept is not what would be written now.
 """
 
 import json
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from make_shader_vectors import shader_files
+from shader_vectors import PLACE
 from vector_cases import CASES
 from vectors import VECTORS, samples_of
 
@@ -165,6 +168,8 @@ def main() -> int:
         same &= keep_or_write(path, make())
         refuse.setdefault(f"refused/{path.name}", {"file": f"refused/{path.name}", "error": error, "about": about})
     place.write_text(text_of({"decode": list(decode.values()), "refuse": list(refuse.values())}), encoding="utf-8")
+    for name, data in shader_files():
+        same &= keep_or_write(PLACE / name, data)
     return 0 if same else 1
 
 
