@@ -111,6 +111,23 @@ def fit_step(
     isa: str,
     threads: int,
 ) -> tuple[float, float, _Grads]: ...
+def fit_rows(
+    values: _F32,
+    inverse: _F32,
+    beside: tuple[_F64, _F64, _F64, _F32] | None,
+    background: _F32,
+    shape: tuple[int, int],
+    top_k: int,
+    support_q: float,
+    max_pairs: int,
+    target: _F32,
+    importance: _F32 | None,
+    weights: _F32,
+    subset: tuple[int, int, int],
+    scratch: StepScratch,
+    isa: str,
+    threads: int,
+) -> tuple[float, float, _F32]: ...
 def farthest_owned(scene: Scene, shape: tuple[int, int], rect: _Rect, top_k: int, threads: int) -> _F32: ...
 def adam_step(
     values: _F32,

@@ -30,11 +30,11 @@ from gscodec.fit.presets import Preset
 from gscodec.fit.qat import fine_tune_on
 from gscodec.fit.qat_task import QatTask
 from gscodec.fit.schedule import lod_counts
-from gscodec.fit.surroundings import Surroundings, half_extents, joined
+from gscodec.fit.surroundings import Surroundings, half_extents
 from gscodec.format.limits import generations_of
 from gscodec.image.regions import Rect, Regions
 from gscodec.model.channels import ChannelGroup
-from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable
+from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, LodTable, joined
 from gscodec.profiles.lattice import Lattice
 from gscodec.render.base import Rasterizer
 

@@ -17,9 +17,8 @@ from gscodec import _engine
 from gscodec.fit.coarse import weight_of, worth_of
 from gscodec.fit.lattices import with_features, with_slope
 from gscodec.fit.qat_task import QatTask
-from gscodec.fit.surroundings import joined
 from gscodec.format.limits import generations_of
-from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window, joined
 from gscodec.model.rendering import TileIndex
 from gscodec.profiles.entropy import VALUE_SPLIT, coded_bits, fit_table, value_bits
 from gscodec.profiles.lattice import Codes, Lattice, feature_steps_of, quantize

@@ -94,6 +94,8 @@ def fit(
     limits = limits_of(target) if limits_elongation and preset.scale_parameter == "log" else None
     trainee = _trainee(plan, target, grid, rasterizer, rng, seed, allowed, around, importance, limits)
     started = time.perf_counter()
+    total = plan.work(plan.n_steps) / plan.step_work(plan.n_gaussians)
+    done_before = 0.0  # in sampled pixels: FitPlan.step_work
     for number in range(len(plan.segments)):
         segment = plan.segments[number]
         grows = segment.n_gaussians > len(trainee)
@@ -103,6 +105,7 @@ def fit(
             plan = plan.resized(max(recount(trainee.gaussians(), shown), len(trainee)))
             trainee.replan(plan)
             segment = plan.segments[number]
+            total = plan.work(plan.n_steps) / plan.step_work(plan.n_gaussians)
         trainee.grow(segment.n_gaussians)
         if segment.n_moved:
             trainee.relocate(segment.n_moved)
@@ -110,8 +113,8 @@ def fit(
             trainee.widen()
         decided = plan.steps(segment)
         whole = plan.step_work(plan.n_gaussians)
-        before, total = plan.work(segment.first) / whole, plan.work(plan.n_steps) / whole
-        each = plan.step_work(segment.n_gaussians) / whole
+        before, each = done_before / whole, plan.step_work(segment.n_gaussians) / whole
+        done_before += (segment.last - segment.first) * plan.step_work(segment.n_gaussians)
         step = segment.first
         for done in trainee.run(decided):
             reported, step = step, segment.first + sum(each.shows_all for each in decided[:done])
@@ -123,8 +126,7 @@ def fit(
     if score > trainee.best_score:
         mse = trainee.best_mse
         trainee.restore_best()
-    work = plan.work(plan.n_steps) / plan.step_work(plan.n_gaussians)
-    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps, work)
+    return Fit(trainee.gaussians(), trainee.lod_table(), _psnr(mse), plan.n_steps, total)
 
 
 def plan_of(

@@ -215,6 +215,11 @@ class FitPlan:
         """Minimum and maximum of the logarithm of an inverse scale."""
         return math.log(1.0 / self.max_sigma_px), math.log(1.0 / MIN_SIGMA_PX)
 
+    @cached_property
+    def trained_limits(self) -> Float32Array:
+        """`limits` of the parameters that the preset trains."""
+        return self.limits(self.scale_range)
+
     def limits(self, scale_range: tuple[float, float]) -> Float32Array:
         """float32 (2, 5 + C) minimum and maximum of each parameter column (paper, Section 3.1)."""
         height, width, n_channels = self.shape

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.image.regions import Rect
-from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, LodTable, joined
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,3 @@ def half_extents(gaussians: GaussianSet, support_q: float) -> Float64Array:
     cos, sin = np.cos(gaussians.rotations), np.sin(gaussians.rotations)
     half = np.stack([np.hypot(cos * first, sin * second), np.hypot(sin * first, cos * second)], axis=1)
     return np.asarray(np.sqrt(support_q) * half)
-
-
-def joined(sets: list[GaussianSet]) -> GaussianSet:
-    """Concatenation of one or more sets."""
-    return GaussianSet(
-        *(
-            np.concatenate([getattr(s, field) for s in sets])
-            for field in ("means", "inv_scales", "rotations", "features")
-        )
-    )

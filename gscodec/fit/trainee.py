@@ -190,13 +190,13 @@ class CpuTrainee:
     def run(self, steps: Sequence[Step]) -> Iterator[int]:
         """See `Trainee.run`."""
         for done, step in enumerate(steps, start=1):
-            grad, grad_gains, mse, loss = self._gradients(step.n_shown, step.level, step.subset)
+            grad, mse, loss = self._gradients(step.n_shown, step.level, step.subset)
+            if self._plan.learns_gains(step) and self._around is None:
+                self._step_gains(step, self._gain_gradients(grad) * self._plan.grad_scale)
             if step.shows_all:
                 self._take(step, grad, mse, loss)
             else:
                 self._coarse.renew(step.level, grad, loss)
-            if self._plan.learns_gains(step) and self._around is None:
-                self._step_gains(step, grad_gains * self._plan.grad_scale)
             yield done
 
     def _take(self, step: Step, grad: Float32Array, mse: float, loss: float) -> None:
@@ -210,7 +210,7 @@ class CpuTrainee:
 
     def measure(self) -> tuple[float, float]:
         """See `Trainee.measure`."""
-        _, _, mse, loss = self._gradients(len(self), step_shown(self._plan.counts, len(self)))
+        _, mse, loss = self._gradients(len(self), step_shown(self._plan.counts, len(self)))
         return mse, self._score(mse, loss)
 
     def restore_best(self) -> None:
@@ -234,21 +234,19 @@ class CpuTrainee:
         """float32 (h, w, C) every stride-th pixel of all Gaussians with the gains of the level they complete."""
         shown = self._shown()
         index = self._rasterizer.bin(shown, self._grid)
-        first = stride // 2  # as in new_rows
-        height, width = (len(range(first, size, stride)) for size in (self._grid.height, self._grid.width))
-        corner = first + 0.5 - 0.5 * stride
-        window = Window(corner, corner, height, width, stride, stride)
-        image: Float32Array = self._rasterizer.forward(shown, self._grid, index, window)
+        image: Float32Array = self._rasterizer.forward(shown, self._grid, index, Window.every(stride, self._grid))
         return image
 
     def _score(self, mse: float, loss: float) -> float:
         return loss if self._plan.preset.best_by == "loss" else mse
 
-    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[Float32Array, Float32Array, float, float]:
-        """Gradients of the loss for the first n rows and for the log gains of their level; MSE and loss."""
-        values, generation = self._adam.values[:n], self._generation[:n]
-        gains = rounded_exp(self._log_gains[level])[generation, None]
-        inverse = inverse_scales(self._plan, values) * gains
+    def _gradients(self, n: int, level: int, subset: Subset = WHOLE) -> tuple[Float32Array, float, float]:
+        """Gradients of the loss for the first n rows; MSE and loss."""
+        values = self._adam.values[:n]
+        inverse, gains = inverse_scales(self._plan, values), rounded_exp(self._log_gains[level])
+        each = None if (gains == 1).all() else gains[self._generation[:n], None]
+        if each is not None:
+            inverse = inverse * each
         step = row_gradients(
             self._rasterizer,
             values,
@@ -261,21 +259,29 @@ class CpuTrainee:
             subset,
             self._importance,
         )
-        # The logarithm of an inverse scale shown is that of the scale and that of the gain, summed.
-        to_logs = step.rows[:, 2:4] * inverse
-        grad_gains = np.bincount(generation, to_logs.sum(axis=1), len(self._log_gains)).astype(np.float32)
         if self._plan.preset.scale_parameter == "log":
-            step.rows[:, 2:4] = to_logs
-        else:
-            step.rows[:, 2:4] *= gains
-        return step.rows, grad_gains, step.mse, step.loss
+            step.rows[:, 2:4] *= inverse
+        elif each is not None:
+            step.rows[:, 2:4] *= each
+        return step.rows, step.mse, step.loss
+
+    def _gain_gradients(self, grad: Float32Array) -> Float32Array:
+        """(L,) gradients to the log gains of the generations, from those of their first rows (n, 5 + C).
+
+        The logarithm of an inverse scale shown is that of the scale and that of the gain, summed.
+        """
+        to_logs = grad[:, 2:4]
+        if self._plan.preset.scale_parameter != "log":
+            to_logs = to_logs * self._adam.values[: len(grad), 2:4]
+        generation = self._generation[: len(grad)]
+        return np.bincount(generation, to_logs.sum(axis=1), len(self._log_gains)).astype(np.float32)
 
     def _update(self, step: Step, grad: Float32Array) -> None:
         """Run one optimiser step, then clamp every parameter to its valid range (paper, Section 3.1)."""
         plan, p = self._plan, self._plan.preset
         drift = np.zeros(self._adam.values.shape[1], np.float32)
         drift[2:4] = step.factor * p.rate_scale * p.widening
-        limits = plan.limits(plan.scale_range)
+        limits = plan.trained_limits
         self._adam.step(grad, step.factor, self._units, grad_scale=plan.grad_scale, drift=drift, limits=limits)
         if self._around is not None:
             self._around.confine(self._adam.values[:, :2])

@@ -64,6 +64,16 @@ class GaussianSet:
         return GaussianSet(self.means[which], self.inv_scales[which], self.rotations[which], self.features[which])
 
 
+def joined(sets: list[GaussianSet]) -> GaussianSet:
+    """Concatenation of one or more sets."""
+    return GaussianSet(
+        *(
+            np.concatenate([getattr(s, field) for s in sets])
+            for field in ("means", "inv_scales", "rotations", "features")
+        )
+    )
+
+
 @dataclass(frozen=True)
 class Grid:
     """The stored image and the constants of its rendering model (spec/igs.md, section 3)."""
@@ -99,6 +109,14 @@ class Window:
     def whole(grid: Grid) -> "Window":
         """Every pixel centre of the stored image."""
         return Window(0.0, 0.0, grid.height, grid.width)
+
+    @staticmethod
+    def every(stride: int, grid: Grid) -> "Window":
+        """The centres of every stride-th pixel of the stored image both ways, from pixel stride // 2 on."""
+        first = stride // 2
+        height, width = (len(range(first, size, stride)) for size in (grid.height, grid.width))
+        corner = first + 0.5 - 0.5 * stride
+        return Window(corner, corner, height, width, stride, stride)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Inputs and results of the engines: tile lists, loss weights, gradients, pixel subsets."""
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -74,12 +75,12 @@ class LossWeights:
         if self.means and self.ssim:
             raise InvalidArgument(f"a loss has block means ({self.means:g}) or SSIM ({self.ssim:g}), not both")
 
-    @property
+    @cached_property
     def values(self) -> tuple[float, ...]:
         """The weights, in the order of the fields."""
-        return tuple(getattr(self, each.name) for each in fields(self))  # astuple would copy each, in every step
+        return tuple(getattr(self, each.name) for each in fields(self))
 
-    @property
+    @cached_property
     def compares_neighbours(self) -> bool:
         """Whether a term of the loss looks beyond a sample's tile."""
         return any(self.values[N_POINTWISE_TERMS:])

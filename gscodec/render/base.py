@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gscodec.errors import InvalidArgument
 from gscodec.model.constants import MAX_TILE_PAIRS
-from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window, joined
 from gscodec.model.rendering import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ class FitStep:
     loss: float
     mse: float  # mean squared error of the blend, per sample, not weighted by importance
     grads: GaussianGrads
+
+
+@dataclass(frozen=True)
+class RowGradients:
+    """Results of one training step whose parameters are rows of one array."""
+
+    loss: float
+    mse: float  # as in FitStep
+    rows: Float32Array
+    """(n, 5 + C) gradient to the rows, with that to the inverse scales in place of the scale parameters."""
 
 
 class DeviceEngine(Protocol):
@@ -161,6 +171,38 @@ class Rasterizer(ABC):
         loss, grad_image = self.loss(image, target, weights, importance)
         grads = self.backward(gaussians, grid, index, grad_image)
         return FitStep(loss, float(np.mean((image - target) ** 2, dtype=np.float64)), grads)
+
+    def fit_rows(
+        self,
+        values: Float32Array,
+        inverse: Float32Array,
+        beside: GaussianSet | None,
+        grid: Grid,
+        target_planes: Float32Array,
+        weights: LossWeights,
+        subset: Subset = WHOLE,
+        importance: Float32Array | None = None,
+    ) -> RowGradients:
+        """`bin` and `fit_step` of Gaussians that are rows of x, y (px), two values not used, rotation and C features.
+
+        Args:
+            values: float32 (n, 5 + C) rows.
+            inverse: float32 (n, 2) inverse scales, 1/px.
+            beside: Gaussians that show as well, after the rows; no gradient of theirs is returned.
+
+        Raises:
+            InvalidArgument: as `bin` and `fit_step` do. TooManyPairs: as `bin` does.
+        """
+        n = len(values)
+        own = GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:])
+        shown = own if beside is None else joined([own, beside])
+        step = self.fit_step(shown, grid, self.bin(shown, grid), target_planes, weights, subset, importance)
+        rows = np.empty_like(values)
+        rows[:, :2] = step.grads.means[:n]
+        rows[:, 2:4] = step.grads.inv_scales[:n]
+        rows[:, 4] = step.grads.rotations[:n]
+        rows[:, 5:] = step.grads.features[:n]
+        return RowGradients(step.loss, step.mse, rows)
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
         """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point whose nearest Gaussian it is.

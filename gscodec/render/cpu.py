@@ -25,7 +25,7 @@ from gscodec.render.arguments import (
     importance_planes,
     rectangle,
 )
-from gscodec.render.base import FitStep, Rasterizer
+from gscodec.render.base import FitStep, Rasterizer, RowGradients
 
 
 def available_isas() -> list[str]:
@@ -181,6 +181,51 @@ class CpuRasterizer(Rasterizer):
             self._threads,
         )
         return FitStep(value, mse, GaussianGrads(*grads))
+
+    def fit_rows(
+        self,
+        values: Float32Array,
+        inverse: Float32Array,
+        beside: GaussianSet | None,
+        grid: Grid,
+        target_planes: Float32Array,
+        weights: LossWeights,
+        subset: Subset = WHOLE,
+        importance: Float32Array | None = None,
+    ) -> RowGradients:
+        """See `Rasterizer.fit_rows`; in one call of the engine, without lists or gradients for Python."""
+        expected = (values.shape[1] - 5, grid.height, grid.width)
+        if target_planes.shape != expected or inverse.shape != (len(values), 2):
+            raise InvalidArgument(
+                f"target_planes {target_planes.shape} and inverse {inverse.shape} do not match rows {values.shape} "
+                f"of a picture {expected}"
+            )
+        if not (np.isfinite(values).all() and np.isfinite(inverse).all() and (inverse > 0).all()):
+            check_parameters(GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:]))
+        check_subset(subset, (grid.height, grid.width), weights)
+        each = importance_planes(importance, (grid.height, grid.width, expected[0]))
+        fixed = None if beside is None else (beside.means, beside.inv_scales, beside.rotations, beside.features)
+        try:
+            loss, mse, rows = _engine.fit_rows(
+                np.ascontiguousarray(values),
+                np.ascontiguousarray(inverse),
+                fixed,
+                np.ascontiguousarray(grid.background, np.float32),
+                (grid.height, grid.width),
+                grid.top_k,
+                grid.support_q,
+                MAX_TILE_PAIRS,
+                target_planes,
+                each,
+                _terms(weights),
+                (subset.step, subset.x, subset.y),
+                self._scratch(),
+                self._isa,
+                self._threads,
+            )
+        except ValueError as error:  # std::length_error
+            raise TooManyPairs(len(values), grid, MAX_TILE_PAIRS) from error
+        return RowGradients(loss, mse, rows)
 
     def _scratch(self) -> _engine.StepScratch:
         """Buffers of this thread's steps; freed with the rasterizer."""

@@ -17,11 +17,11 @@ from gscodec.errors import InvalidArgument
 from gscodec.fit.coarse import RENEWED, worth_of
 from gscodec.fit.plan import FEATURE_RANGE, LOG_GAIN_RANGE, MOST_PASSES, FitPlan, Step
 from gscodec.fit.presets import BALANCED, PAPER, Preset
-from gscodec.fit.row_gradients import RowGradients
 from gscodec.fit.schedule import step_shown
 from gscodec.fit.trainee import CpuTrainee, start_log_gains
 from gscodec.model.gaussians import Float32Array, Grid
 from gscodec.model.rendering import LossWeights
+from gscodec.render.base import RowGradients
 from gscodec.render.cpu import CpuRasterizer
 
 HEIGHT, WIDTH = 40, 56

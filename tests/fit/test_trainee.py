@@ -23,7 +23,8 @@ def test_gradients_by_hand_are_those_of_torch(preset: str, level: int) -> None:
     trainee.grow(30)
     trainee._log_gains[:] = [[-0.3, 0.0], [-0.2, -0.1]]
     n = plan.counts[level]
-    grad, grad_gains, mse, _ = trainee._gradients(n, level)
+    grad, mse, _ = trainee._gradients(n, level)
+    grad_gains = trainee._gain_gradients(grad)
 
     values = torch.tensor(trainee._adam.values[:n], requires_grad=True)
     gains = torch.tensor(rounded_exp(trainee._log_gains[level]), requires_grad=True)  # torch's may round otherwise

@@ -152,6 +152,39 @@ def test_a_fit_step_is_forward_loss_and_backward(
             )
 
 
+@pytest.mark.parametrize("weights", [LossWeights(l2=0.4, means=2.0), LossWeights(l1=0.9, ssim=0.1)])
+@pytest.mark.parametrize("n_beside", [None, 0, 40])
+def test_a_step_of_rows_is_lists_and_a_fit_step(
+    isa: str, scene_of: Callable[..., Scene], weights: LossWeights, n_beside: int | None
+) -> None:
+    gaussians, grid = scene_of(37, 160, 45, 58)
+    n = len(gaussians) - (n_beside or 0)
+    own = gaussians[:n]
+    rows = np.concatenate([own.means, np.full((n, 2), 9.0), own.rotations[:, None], own.features], 1, dtype=np.float32)
+    inverse = own.inv_scales.astype(np.float32)
+    planes = np.random.default_rng(8).random((3, 45, 58), dtype=np.float32)
+    engine = CpuRasterizer(threads=2, isa=isa)
+    beside = None if n_beside is None else gaussians[n:]
+    step = engine.fit_rows(rows, inverse, beside, grid, planes, weights)
+    expected = Rasterizer.fit_rows(engine, rows, inverse, beside, grid, planes, weights)
+    assert (step.loss, step.mse) == (expected.loss, expected.mse)
+    np.testing.assert_array_equal(step.rows, expected.rows)
+
+
+def test_rows_that_are_no_gaussians_are_refused(scene_of: Callable[..., Scene]) -> None:
+    own, grid = scene_of(38, 9, 20, 20)
+    rows = np.concatenate([own.means, own.inv_scales, own.rotations[:, None], own.features], 1, dtype=np.float32)
+    planes, inverse = np.zeros((3, 20, 20), np.float32), np.ones((9, 2), np.float32)
+    inverse[4, 1] = 0.0
+    with pytest.raises(InvalidArgument, match="Gaussian 4: inverse scale is not positive"):
+        CpuRasterizer().fit_rows(rows, inverse, None, grid, planes, LossWeights(l2=1.0))
+    rows[4, 1] = np.nan
+    with pytest.raises(InvalidArgument, match="Gaussian 4: mean is not finite"):
+        CpuRasterizer().fit_rows(rows, np.ones((9, 2), np.float32), None, grid, planes, LossWeights(l2=1.0))
+    with pytest.raises(InvalidArgument, match="do not match rows"):
+        CpuRasterizer().fit_rows(rows, np.ones((8, 2), np.float32), None, grid, planes, LossWeights(l2=1.0))
+
+
 @pytest.mark.parametrize("has_importance", [False, True])
 @pytest.mark.parametrize("subset", [Subset(1), Subset(2), Subset(2, 1, 0), Subset(4, 3, 2)])
 @pytest.mark.parametrize("size", [(35, 43), (16, 16), (5, 4)])

@@ -1,5 +1,6 @@
 #include <nanobind/stl/string.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -9,7 +10,7 @@
 #include "render/adam.h"
 #include "render/backward.h"
 #include "render/dispatch.h"
-#include "render/fit_step.h"
+#include "render/fit_rows.h"
 #include "render/loss.h"
 
 namespace gscodec {
@@ -29,6 +30,17 @@ struct GradArrays {
 };
 
 constexpr const char* kOtherTerms = "the loss has other terms";
+
+using Others = std::tuple<Doubles2, Doubles2, Doubles1, In<float, 2>>;
+
+// Throws std::invalid_argument where the loss cannot be that of such pixels.
+Subset subset_of(const std::tuple<int64_t, int64_t, int64_t>& subset, const LossWeights& weights) {
+    const auto [step, x, y] = subset;
+    check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step &&
+                    (step == 1 || !weights.compares_neighbours()),
+                "no such subset of pixels");
+    return {step, x, y};
+}
 
 }  // namespace
 
@@ -74,19 +86,54 @@ void bind_fit(nb::module_& m) {
               const Model model = scene.model(shape, rect, top_k);
               const Context context{kernels_for(isa), threads};
               const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
-              const auto [step, x, y] = subset;
+              const Subset part = subset_of(subset, weights);
               check_shape(is_planes_of(target, model), "target does not match the scene");
-              check_shape((step == 1 || step == 2 || step == 4) && x >= 0 && x < step && y >= 0 && y < step &&
-                              (step == 1 || !weights.compares_neighbours()),
-                          "no such subset of pixels");
               const Importance map = importance_of(importance, target.shape(0), target.shape(1), target.shape(2));
               GradArrays grads(model);
               LossValue value;
               {
                   nb::gil_scoped_release release;
-                  value = fit_step(context, model, target.data(), map, weights, {step, x, y}, scratch, grads.view());
+                  value = fit_step(context, model, target.data(), map, weights, part, scratch, grads.view());
               }
               return nb::make_tuple(value.loss, value.mse, grads.tuple());
+          });
+
+    // `beside`: means, inverse scales, rotations and features of Gaussians that show as well, or None.
+    m.def("fit_rows",
+          [](In<float, 2> values, In<float, 2> inverse, const std::optional<Others>& beside, In<float, 1> background,
+             Shape shape, int top_k, double support_q, int64_t max_pairs, In<float, 3> target, const Counts& importance,
+             In<float, 1> terms, const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch,
+             const std::string& isa, int threads) {
+              const size_t n = values.shape(0), channels = background.shape(0);
+              check_shape(values.shape(1) == 5 + channels && inverse.shape(0) == n && inverse.shape(1) == 2,
+                          "rows do not match");
+              const auto [height, width] = shape;
+              check_shape(target.shape(0) == channels && static_cast<int64_t>(target.shape(1)) == height &&
+                              static_cast<int64_t>(target.shape(2)) == width,
+                          "target does not match the rows");
+              const Context context{kernels_for(isa), threads};
+              const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
+              const Subset part = subset_of(subset, weights);
+              const Importance map = importance_of(importance, channels, target.shape(1), target.shape(2));
+              Geometry others = {0, nullptr, nullptr, nullptr};
+              const float* features = nullptr;
+              if (beside) {
+                  const auto& [means, inv_scales, rotations, colours] = *beside;
+                  others = geometry_of(means, inv_scales, rotations);
+                  features = colours.data();
+                  check_shape(colours.shape(0) == means.shape(0) && colours.shape(1) == channels,
+                              "Gaussians beside the rows do not match");
+              }
+              auto rows = make_array<float>({n, values.shape(1)});
+              LossValue value;
+              {
+                  nb::gil_scoped_release release;
+                  value = fit_rows(context,
+                                   {static_cast<int64_t>(n), static_cast<int>(channels), values.data(), inverse.data()},
+                                   others, features, {background.data(), height, width, top_k, support_q, max_pairs},
+                                   target.data(), map, weights, part, scratch, rows.data());
+              }
+              return nb::make_tuple(value.loss, value.mse, rows);
           });
 
     // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
