@@ -200,9 +200,12 @@ BALANCED: Final = Preset(
 FAST: Final = replace(
     BALANCED,
     name="fast",
-    steps=500,
+    steps=350,
     qat_steps=80,
     sparse_steps=1.5,
+    adam=AdamConstants(0.9, 0.95, 1e-12),  # few steps: second moments must follow growth and falling errors
+    growth_until=0.33,
+    relocation_until=0.5,
     rate_mean=0.1,
     rate_scale=0.13,
     rate_rotation=0.05,

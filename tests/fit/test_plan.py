@@ -127,7 +127,7 @@ def test_all_pixels_are_seen_by_engines_and_losses_that_need_them() -> None:
 
 def test_a_preset_takes_more_steps_where_each_sees_less() -> None:
     fast, cpu = PRESETS["fast"], CpuRasterizer(threads=1)
-    assert plan_for((400, 400, 3), 360, fast, cpu, 1, None).n_steps == 750
-    assert plan_for((400, 400, 3), 3000, fast, cpu, 1, None).n_steps == 500
-    assert plan_for((400, 400, 3), 360, fast, ReferenceRasterizer(), 1, None).n_steps == 500, "it takes all pixels"
+    assert plan_for((400, 400, 3), 360, fast, cpu, 1, None).n_steps == 525
+    assert plan_for((400, 400, 3), 3000, fast, cpu, 1, None).n_steps == 350
+    assert plan_for((400, 400, 3), 360, fast, ReferenceRasterizer(), 1, None).n_steps == 350, "it takes all pixels"
     assert plan_for((400, 400, 3), 360, fast, cpu, 1, 50).n_steps == 50, "asked for"
