@@ -255,6 +255,7 @@ def _bits(column: Int32Array) -> Float32Array:
 
 
 def _column_bits(column: Int32Array) -> float:
-    """Bits of a column with a table of its own."""
+    """Bits of a column and of a table of its own."""
     values = column.astype(np.int64)
-    return coded_bits(values, fit_table(values, VALUE_SPLIT), VALUE_SPLIT)
+    table = fit_table(values, VALUE_SPLIT)
+    return coded_bits(values, table, VALUE_SPLIT) + table.bits

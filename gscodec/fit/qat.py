@@ -57,7 +57,7 @@ pruning would."""
 LATER_BITS: Final = 2.0
 """Additional bits per Gaussian of the whole set compared to half of it, whose greater error allows coarser steps."""
 
-RECOUNT_SHARE: Final = 0.018
+RECOUNT_SHARE: Final = 0.03
 """Error that each value may add, as a fraction of the picture's error at the time of the recount. Most of that error is
 still to be removed: at the end the fractions are 0.03 to 0.06, where a bit gains the same in finer values and in more
 Gaussians."""

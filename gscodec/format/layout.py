@@ -239,15 +239,6 @@ QUANTISER: Final = Table(
     ),
 )
 
-TOKEN_TABLE: Final = Table(
-    "Token table",
-    (
-        Field("low", "i32"),
-        Field("n_tokens", "u16", 1, 352),
-        Field("weight_delta", "u8[n_tokens]"),
-    ),
-)
-
 RECORD_WIDTHS: Final = Table("Record widths", (Field("place_bits", "u8", MIN_PLACE_BITS, MAX_PLACE_BITS),))
 
 FIELD_WIDTH: Final = Table(

@@ -12,14 +12,14 @@ from gscodec import _engine
 from gscodec.errors import CorruptField, InvalidArgument, LimitExceeded
 from gscodec.format import profile_table
 from gscodec.format.chunks import StoredChunk
-from gscodec.format.layout import QUAN, TOKEN_TABLE
+from gscodec.format.layout import QUAN
 from gscodec.format.limits import generations_of
 from gscodec.format.pages import PageRefs
 from gscodec.format.tables import check_density
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid
 from gscodec.profiles.base import EncodedPages, Int64Array, PageDecoder, PagedProfile, PageSource
-from gscodec.profiles.entropy import GAP_SPLIT, MAX_TOKENS, MAX_WEIGHT, VALUE_SPLIT, TokenTable, coded_bits, fit_table
+from gscodec.profiles.entropy import GAP_SPLIT, VALUE_SPLIT, TokenTable, coded_bits, fit_table
 from gscodec.profiles.lattice import (
     MAX_CELLS_LOG2,
     Codes,
@@ -34,6 +34,7 @@ from gscodec.profiles.lattice import (
 from gscodec.profiles.paging import file_order
 from gscodec.profiles.quantiser import pack_steps, steps_bytes, unpack_steps
 from gscodec.profiles.ranges import checked_gaussians
+from gscodec.profiles.token_tables import MAX_TABLE_BYTES, pack_tables, unpack_tables
 
 _N_SHAPE_STREAMS: Final = 3  # gaps between cells, narrow scales, elongations; the features follow
 
@@ -140,7 +141,7 @@ def gaps_of(cells: Int64Array, starts: Int64Array) -> Int64Array:
 
 
 def payload_bits(codes: Codes, lattice: Lattice, generations: Int64Array, starts: Int64Array) -> float:
-    """Bits of the pages of some integers in file order, to within a byte or two a page.
+    """Bits of the pages and token tables of some integers in file order, to within a byte or two a page.
 
     Args:
         generations: (n,) of the Gaussians. starts: (P + 1,) of the pages.
@@ -151,7 +152,7 @@ def payload_bits(codes: Codes, lattice: Lattice, generations: Int64Array, starts
     total = float(places.rotation_bits.sum() + places.bits.sum()) + coded_bits(gaps, tables[0], GAP_SPLIT)
     columns = [codes.narrow, codes.elongation, *codes.features.T]
     total += sum(coded_bits(column, table, VALUE_SPLIT) for column, table in zip(columns, tables[1:], strict=True))
-    return total + 60 * (len(starts) - 1)
+    return total + 60 * (len(starts) - 1) + sum(table.bits for table in tables)
 
 
 def quantize_in_order(
@@ -164,18 +165,13 @@ def quantize_in_order(
 
 def pack_quan(codec: PageCodec, groups: Sequence[ChannelGroup]) -> bytes:
     """The raw QUAN chunk."""
-    parts = [pack_steps(codec.lattice, groups)]
-    for table in codec.tables:
-        parts.append(TOKEN_TABLE.pack({"low": table.low, "n_tokens": len(table.weights)}))
-        parts.append(np.diff(table.weights, prepend=np.uint8(0)).astype(np.uint8).tobytes())
-    return b"".join(parts)
+    return pack_steps(codec.lattice, groups) + pack_tables(codec.tables)
 
 
 def max_quan_bytes(lod_count: int, groups: Sequence[ChannelGroup]) -> int:
     """Most raw bytes a QUAN chunk of such a file can have."""
     n_channels = sum(group.n_channels for group in groups)
-    tables = (_N_SHAPE_STREAMS + n_channels) * (TOKEN_TABLE.size + MAX_TOKENS)
-    return steps_bytes(lod_count, groups) + tables
+    return steps_bytes(lod_count, groups) + (_N_SHAPE_STREAMS + n_channels) * MAX_TABLE_BYTES
 
 
 def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], grid: Grid, name: str) -> PageCodec:
@@ -191,28 +187,7 @@ def unpack_quan(data: bytes, lod_count: int, groups: Sequence[ChannelGroup], gri
     if max(bits) > 2 * MAX_CELLS_LOG2:
         raise LimitExceeded(f"{where} has cells of 2^{min(lattice.cell_log2)} px, too small for the picture")
     n_tables = _N_SHAPE_STREAMS + len(lattice.feature_steps)
-    return PageCodec(lattice, _unpack_tables(data, steps_bytes(lod_count, groups), n_tables, where), bits)
-
-
-def _unpack_tables(data: bytes, at: int, n_tables: int, where: str) -> tuple[TokenTable, ...]:
-    tables = []
-    for _ in range(n_tables):
-        if len(data) < at + TOKEN_TABLE.size:
-            raise CorruptField(f"{where} ends early, at byte {len(data)}")
-        values = TOKEN_TABLE.unpack(data, at)
-        TOKEN_TABLE.check(values, where)
-        n_tokens = values["n_tokens"]
-        at += TOKEN_TABLE.size
-        if len(data) < at + n_tokens:
-            raise CorruptField(f"{where} ends early, at byte {len(data)}")
-        weights = np.cumsum(np.frombuffer(data, np.uint8, n_tokens, at), dtype=np.uint8)
-        if weights.max() > MAX_WEIGHT or not weights.any():
-            raise CorruptField(f"{where} has a weight above {MAX_WEIGHT}, or a table without one")
-        tables.append(TokenTable(values["low"], weights))
-        at += n_tokens
-    if at != len(data):
-        raise CorruptField(f"{where} has {len(data) - at} bytes too many")
-    return tuple(tables)
+    return PageCodec(lattice, unpack_tables(data[steps_bytes(lod_count, groups) :], n_tables, where), bits)
 
 
 class CodedPageDecoder(PageDecoder):

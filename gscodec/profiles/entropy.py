@@ -1,7 +1,7 @@
 """Frequency tables of profile `coded`: from values to tokens, and from a histogram to counts that add up to 4096.
 
-A table is stored as one weight a token, in quarter octaves, which smooth histograms turn into a few bits a token once
-they are deflated (spec/igs.md, section 9.1).
+A table is a weight for each token, in quarter octaves, the same over runs of tokens: what it takes to describe a change
+counts when a table is fitted, so that small files have coarse tables (spec/igs.md, section 9.1).
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gscodec import _engine
+
 Int64Array = npt.NDArray[np.int64]
 
 TOTAL: Final = 4096
 """Sum of the counts of a table."""
 
 MAX_WEIGHT: Final = 64
+CHANGE_BITS: Final = 10.0
+"""Bits that a change from one weight to another takes, near enough."""
+
+HEAD_BITS: Final = 24.0
+"""Bits of what else describes a table."""
+
 MAX_TOKENS: Final = 352
 """Tokens of 31-bit values with a split of 8 bits."""
 
@@ -31,18 +39,23 @@ class TokenTable:
     """Probabilities of the tokens of one stream, as counts."""
 
     low: int  # the least value, which has token 0
-    weights: npt.NDArray[np.uint8]  # (n,) 0 for a token that does not occur, else 1..64 in quarter octaves
+    weights: npt.NDArray[np.uint8]  # (n,) 1..64, in quarter octaves
 
     @property
     def counts(self) -> npt.NDArray[np.uint16]:
         """(n,) shares of TOTAL that the coder gives to the tokens."""
         steps = self.weights.astype(np.int64) - 1
-        spread = np.where(steps >= 0, _QUARTERS[steps & 3] << (np.maximum(steps, 0) >> 2), 0)
-        counts = np.where(spread > 0, np.maximum(spread * TOTAL // spread.sum(), 1), 0)
+        spread = _QUARTERS[steps & 3] << (steps >> 2)
+        counts: Int64Array = np.maximum(spread * TOTAL // spread.sum(), 1)
         while (excess := int(counts.sum()) - TOTAL) > 0:
             counts[np.argmax(counts)] -= 1
         counts[np.argmax(counts)] -= excess
         return counts.astype(np.uint16)
+
+    @property
+    def bits(self) -> float:
+        """Bits that the table takes in a file, near enough."""
+        return HEAD_BITS + CHANGE_BITS * float(np.count_nonzero(np.diff(self.weights)))
 
 
 def tokens_of(values: Int64Array, split: int) -> tuple[Int64Array, Int64Array]:
@@ -54,15 +67,12 @@ def tokens_of(values: Int64Array, split: int) -> tuple[Int64Array, Int64Array]:
 
 
 def fit_table(values: Int64Array, split: int) -> TokenTable:
-    """The table that codes such values in the fewest bits, near enough."""
+    """The table with which such values and the table take the fewest bits, near enough."""
     if not len(values):
         return TokenTable(0, np.ones(1, np.uint8))
     low = int(values.min())
     histogram = np.bincount(tokens_of(values - low, split)[0]).astype(np.float64)
-    # A hole between tokens that occur costs more to describe than its small share costs to code.
-    share = np.maximum(histogram, 0.25) / histogram.max()
-    weights = np.clip(np.floor(4 * np.log2(share) + 49.5), 1, MAX_WEIGHT)
-    return TokenTable(low, weights.astype(np.uint8))
+    return TokenTable(low, _engine.fit_weights(histogram, CHANGE_BITS))
 
 
 def coded_bits(values: Int64Array, table: TokenTable, split: int) -> float:

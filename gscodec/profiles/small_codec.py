@@ -109,7 +109,7 @@ def encode_codes(codes: Codes, lattice: Lattice, centres: Int64Array) -> bytes:
     """
     places = _places(codes.narrow, codes.elongation, codes.rotations, lattice)
     n_features = len(lattice.feature_steps)
-    bits = _engine.SmallEncoder(n_features + 4)
+    bits = _engine.BitEncoder(n_features + 4)
     bits.rows(np.ascontiguousarray(centres, np.int64)[:, None], *_columns([0], [True]))
     gaps = np.diff(codes.cells, prepend=0)
     columns = (gaps, codes.narrow - centres[0], codes.elongation, codes.features - centres[1:])
@@ -126,7 +126,7 @@ def decode_codes(data: bytes, lattice: Lattice, n_gaussians: int) -> tuple[Codes
         CorruptField: a value is out of range, or the data go on after the last one.
     """
     n_features = len(lattice.feature_steps)
-    bits = _engine.SmallDecoder(bytes(data), n_features + 4)
+    bits = _engine.BitDecoder(bytes(data), n_features + 4)
     try:
         centres = bits.rows(1 + n_features, *_columns([0], [True]))[:, 0]
         rows = bits.rows(n_gaussians, *_row_columns(n_features))

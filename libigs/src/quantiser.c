@@ -1,35 +1,44 @@
 /* Section 6.6: the chunk QUAN. */
-#include "internal.h"
+#include "bits.h"
 
-static igs_status make_counts(igs_file *file, igs_table *table, const uint8_t *deltas, uint32_t n) {
-    static const uint32_t steps[4] = {16, 19, 23, 27};
-    uint64_t S = 0, s[MAX_TOKENS];
+enum { LOW, TOKENS, FIRST, CHANGES, RUN, STEP, N_STREAMS };
+
+/* Section 9.1: the weights of a table, each spread from 0 on. */
+static igs_status read_table(igs_file *file, igs_table *table, igs_bits *bits, igs_numbers *s) {
+    static const uint32_t quarters[4] = {16, 19, 23, 27};
+    uint64_t S = 0, spread[MAX_TOKENS];
     uint32_t sum = 0, greatest;
-    uint8_t weight = 0;
-    for (uint32_t t = 0; t < n; t++) {
-        weight = (uint8_t)(weight + deltas[t]);
-        CHECK_N(weight <= 64, IGS_CORRUPT_FIELD, "QUAN has a weight of #", weight);
-        s[t] = weight ? (uint64_t)steps[(weight - 1) % 4] << ((weight - 1) / 4) : 0;
-        S += s[t];
+    table->low = (int32_t)igs_number(bits, &s[LOW]);
+    int64_t last = igs_magnitude(bits, &s[TOKENS]), weight = 1 + igs_magnitude(bits, &s[FIRST]);
+    int64_t n_changes = igs_magnitude(bits, &s[CHANGES]), t = 0;
+    CHECK_N(last < MAX_TOKENS, IGS_CORRUPT_FIELD, "QUAN has a table of # tokens", last + 1);
+    CHECK_N(n_changes <= last, IGS_CORRUPT_FIELD, "QUAN has a table with # changes, too many for its tokens", n_changes);
+    for (int64_t change = 0; change <= n_changes; change++) {
+        int64_t end = change < n_changes ? t + 1 + igs_magnitude(bits, &s[RUN]) : last + 1;
+        CHECK(!bits->bad, IGS_CORRUPT_FIELD, "QUAN has a table with a value that is too large");
+        CHECK(end <= last + (change == n_changes), IGS_CORRUPT_FIELD, "QUAN has a change after a last token");
+        CHECK_N(weight >= 1 && weight <= 64, IGS_CORRUPT_FIELD, "QUAN has a weight of #", weight);
+        for (; t < end; t++) S += spread[t] = (uint64_t)quarters[(weight - 1) % 4] << ((weight - 1) / 4);
+        if (change < n_changes) weight += igs_number(bits, &s[STEP]);
     }
-    CHECK(S, IGS_CORRUPT_FIELD, "QUAN has a table without weights");
-    for (uint32_t t = 0; t < n; t++) {
-        table->count[t] = (uint16_t)(4096 * s[t] / S);
-        if (s[t] && !table->count[t]) table->count[t] = 1;
-        sum += table->count[t];
+    uint32_t n = (uint32_t)last + 1;
+    for (uint32_t k = 0; k < n; k++) {
+        table->count[k] = (uint16_t)(4096 * spread[k] / S);
+        if (!table->count[k]) table->count[k] = 1;
+        sum += table->count[k];
     }
     for (;;) {
         greatest = 0;
-        for (uint32_t t = 1; t < n; t++)
-            if (table->count[t] > table->count[greatest]) greatest = t;
+        for (uint32_t k = 1; k < n; k++)
+            if (table->count[k] > table->count[greatest]) greatest = k;
         if (sum <= 4096) break;
         table->count[greatest]--;
         sum--;
     }
     table->count[greatest] = (uint16_t)(table->count[greatest] + 4096 - sum);
-    for (uint32_t t = 0, slot = 0; t < n; t++) {
-        table->start[t] = (uint16_t)slot;
-        for (uint32_t i = 0; i < table->count[t]; i++) table->token_of[slot++] = (uint16_t)t;
+    for (uint32_t k = 0, slot = 0; k < n; k++) {
+        table->start[k] = (uint16_t)slot;
+        for (uint32_t i = 0; i < table->count[k]; i++) table->token_of[slot++] = (uint16_t)k;
     }
     return IGS_OK;
 }
@@ -72,17 +81,16 @@ igs_status igs_read_quantiser(igs_file *file, igs_set *set, const uint8_t *data,
         for (uint32_t i = 0; i < L; i++)
             CHECK_N((side - 1) >> quan->cell_log2[i] < 1u << 15, IGS_LIMIT_EXCEEDED, "QUAN has cells of 2^# px",
                     quan->cell_log2[i]);
+        igs_bits bits;
+        igs_numbers *streams;
         TAKE(quan->table, &set->ring, 3 + C);
-        for (uint32_t i = 0; i < 3 + C; i++) {
-            CHECK(size - at >= 6, IGS_CORRUPT_FIELD, "QUAN ends early");
-            uint32_t n = get16(data + at + 4);
-            quan->table[i].low = (int32_t)get32(data + at);
-            CHECK_N(n >= 1 && n <= MAX_TOKENS, IGS_CORRUPT_FIELD, "QUAN has a table of # tokens", n);
-            at += 6;
-            CHECK(size - at >= n, IGS_CORRUPT_FIELD, "QUAN ends early");
-            TRY(make_counts(file, &quan->table[i], data + at, n));
-            at += n;
-        }
+        TAKE(streams, &file->scratch, N_STREAMS);
+        igs_begin_bits(&bits, data + at, size - at, streams, N_STREAMS);
+        for (uint32_t i = 0; i < 3 + C; i++) TRY(read_table(file, &quan->table[i], &bits, streams));
+        CHECK(!bits.bad, IGS_CORRUPT_FIELD, "QUAN has a table with a value that is too large");
+        CHECK(bits.at >= size - at, IGS_CORRUPT_FIELD, "QUAN has bytes after its last token table");
+        igs_free(file, &file->scratch, streams);
+        at = size;
     }
     CHECK_N(at == size, IGS_CORRUPT_FIELD, "QUAN has # bytes too many", size - at);
     set->quantiser = quan;

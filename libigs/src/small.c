@@ -1,76 +1,7 @@
 /* Section 10. */
-#include "internal.h"
+#include "bits.h"
 
-enum { HEADER = 29, ENTRY = 9, MOST = 4096, MAX_ORDER = 30, N_EXTRAS = 7 };
-
-/* ---- bits ---- */
-
-typedef struct {
-    uint32_t zeros, ones;
-} context;
-
-typedef struct {
-    context more[MAX_ORDER + 1], upper[MAX_ORDER + 1];
-} stream;
-
-typedef struct {
-    const uint8_t *data;
-    size_t size, at;
-    uint32_t span, code;
-    int bad;
-} decoder;
-
-static uint32_t next_byte(decoder *d) {
-    uint32_t byte = d->at < d->size ? d->data[d->at] : 0;
-    d->at++;
-    return byte;
-}
-
-static uint32_t narrow(decoder *d, uint32_t split) {
-    uint32_t bit = d->code >= split;
-    if (bit) {
-        d->code -= split;
-        d->span -= split;
-    } else {
-        d->span = split;
-    }
-    while (d->span < 1u << 24) {
-        d->span <<= 8;
-        d->code = d->code << 8 | next_byte(d);
-    }
-    return bit;
-}
-
-static uint32_t learned(decoder *d, context *c) {
-    uint32_t bit = narrow(d, (d->span >> 12) * ((c->zeros << 12) / (c->zeros + c->ones)));
-    if (bit) c->ones += 2;
-    else c->zeros += 2;
-    if (c->zeros + c->ones > 512) {
-        c->zeros = (c->zeros + 1) >> 1;
-        c->ones = (c->ones + 1) >> 1;
-    }
-    return bit;
-}
-
-static int64_t plain(decoder *d, uint32_t n_bits) {
-    int64_t value = 0;
-    while (n_bits--) value = value << 1 | narrow(d, d->span >> 1);
-    return value;
-}
-
-/* 0 after an error. */
-static int64_t magnitude(decoder *d, stream *s) {
-    uint32_t o = 0;
-    while (!d->bad && learned(d, &s->more[o])) d->bad |= ++o > MAX_ORDER;
-    if (!o || d->bad) return 0;
-    int64_t top = 2 | learned(d, &s->upper[o]);
-    return (top << (o - 1) | plain(d, o - 1)) - 1;
-}
-
-static int64_t number(decoder *d, stream *s) {
-    int64_t value = magnitude(d, s);
-    return value && plain(d, 1) ? -value : value;
-}
+enum { HEADER = 29, ENTRY = 9, MOST = 4096, N_EXTRAS = 7 };
 
 /* ---- the header ---- */
 
@@ -118,8 +49,8 @@ typedef struct {
 static igs_status decode(igs_file *file, igs_set *set, const uint8_t *data, size_t size, float *background) {
     const igs_quantiser *quan = set->quantiser;
     uint32_t n = set->n_gaussians, C = file->n_channels;
-    decoder d = {data, size, 0, 0xFFFFFFFFu, 0, 0};
-    stream *s;
+    igs_bits d;
+    igs_numbers *s;
     shape_row *rows;
     int64_t centre[1 + MAX_CHANNELS], z = 0;
     int outside = 0, beyond = 0;
@@ -128,34 +59,32 @@ static igs_status decode(igs_file *file, igs_set *set, const uint8_t *data, size
     TAKE(rows, &file->scratch, n);
     TAKE(set->gaussians, &set->ring, n);
     TAKE(set->features, &set->ring, (uint64_t)n * C);
-    for (int i = 0; i < 4; i++) d.code = d.code << 8 | next_byte(&d);
-    for (uint32_t i = 0; i < 4 + C; i++)
-        for (uint32_t o = 0; o <= MAX_ORDER; o++) s[i].more[o] = s[i].upper[o] = (context){1, 1};
-    for (uint32_t i = 0; i <= C; i++) centre[i] = number(&d, &s[0]);
+    igs_begin_bits(&d, data, size, s, 4 + C);
+    for (uint32_t i = 0; i <= C; i++) centre[i] = igs_number(&d, &s[0]);
     for (uint32_t c = 0; c < C; c++) transformed[c] = (double)centre[1 + c] * quan->feature_step[c];
     igs_transform(file, quan, transformed, background);
     for (uint32_t i = 0; i < n; i++) {
         shape_row *row = rows + i;
-        z += magnitude(&d, &s[1]);
-        row->n = centre[0] + number(&d, &s[2]);
-        row->e = magnitude(&d, &s[3]);
+        z += igs_magnitude(&d, &s[1]);
+        row->n = centre[0] + igs_number(&d, &s[2]);
+        row->e = igs_magnitude(&d, &s[3]);
         row->z = (uint32_t)z;
         outside |= z >= 1 << 30;
         beyond |= (row->n - row->e) * quan->scale_step < -448 || row->n * quan->scale_step > 192;
         for (uint32_t c = 0; c < C; c++)
-            transformed[c] = (double)(centre[1 + c] + number(&d, &s[4 + c])) * quan->feature_step[c];
+            transformed[c] = (double)(centre[1 + c] + igs_number(&d, &s[4 + c])) * quan->feature_step[c];
         igs_transform(file, quan, transformed, set->features + (size_t)i * C);
     }
     CHECK(!d.bad, IGS_CORRUPT_FIELD, "a value is too large");
     CHECK(!outside, IGS_CORRUPT_FIELD, "a cell lies outside the grid");
     CHECK(!beyond, IGS_CORRUPT_FIELD, "an inverse scale is outside its range");
-    for (uint32_t i = 0; i < n; i++) rows[i].r = plain(&d, igs_rotation_bits(quan, rows[i].e));
+    for (uint32_t i = 0; i < n; i++) rows[i].r = igs_plain(&d, igs_rotation_bits(quan, rows[i].e));
     for (uint32_t i = 0; i < n; i++) {
         const shape_row *row = rows + i;
         igs_shape shape = igs_shape_of(quan, row->n, row->e, row->r, igs_rotation_bits(quan, row->e));
         uint32_t x_bits = igs_place_bits(quan, 0, shape.low + shape.leading);
         uint32_t y_bits = igs_place_bits(quan, 0, shape.high - shape.leading);
-        uint64_t x_o = (uint64_t)plain(&d, x_bits), y_o = (uint64_t)plain(&d, y_bits);
+        uint64_t x_o = (uint64_t)igs_plain(&d, x_bits), y_o = (uint64_t)igs_plain(&d, y_bits);
         igs_set_place(quan, 0, &shape, row->z, x_bits, x_o, y_bits, y_o, &set->gaussians[i]);
     }
     CHECK(d.at >= size, IGS_CORRUPT_FIELD, "bytes follow the last Gaussian");

@@ -172,7 +172,7 @@ igs_status igs_read_tables(igs_file *file, igs_set *set) {
     if (set->profile) {
         for (uint32_t g = 0; g < file->n_groups; g++) T += file->group[g].n_channels * file->group[g].n_channels;
         T = 16 + L + 4 * C + 2 * T;
-        TRY(igs_load_chunk(file, set, &set->known[QUAN], T + (set->profile == 1 ? 11 + 5 * C : 358 * (3 + C)),
+        TRY(igs_load_chunk(file, set, &set->known[QUAN], T + (set->profile == 1 ? 11 + 5 * C : 24 * MAX_TOKENS * (3 + C)),
                            set->profile == 1, &data, &size));
         TRY(igs_read_quantiser(file, set, data, size));
     }

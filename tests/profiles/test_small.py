@@ -47,10 +47,10 @@ def test_numbers_and_bits_come_back(parts: list[tuple[int, int, int]]) -> None:
     n_bits = np.array([part[2] for part in parts], np.int64)
     ones = (1 << n_bits) - 1
     columns = np.array([1, 0], np.int32), np.array([0, 1], np.uint8)
-    encoder = _engine.SmallEncoder(2)
+    encoder = _engine.BitEncoder(2)
     encoder.rows(values, *columns)
     encoder.raw(ones, n_bits)
-    decoder = _engine.SmallDecoder(encoder.bytes(), 2)
+    decoder = _engine.BitDecoder(encoder.bytes(), 2)
     np.testing.assert_array_equal(decoder.rows(len(parts), *columns), values)
     np.testing.assert_array_equal(decoder.raw(n_bits), ones)
     assert decoder.at_end
@@ -62,15 +62,15 @@ def test_carries_reach_the_bytes_before(lengths: list[int]) -> None:
     """Runs of ones end at the top of the interval, where the next one carries."""
     n_bits = np.array(lengths, np.int64)
     ones = (1 << n_bits) - 1
-    encoder = _engine.SmallEncoder(0)
+    encoder = _engine.BitEncoder(0)
     encoder.raw(ones, n_bits)
     data = encoder.bytes()
     assert len(data) <= n_bits.sum() / 8 + 1
-    np.testing.assert_array_equal(_engine.SmallDecoder(data, 0).raw(n_bits), ones)
+    np.testing.assert_array_equal(_engine.BitDecoder(data, 0).raw(n_bits), ones)
 
 
 def test_what_is_likely_takes_few_bits() -> None:
-    encoder = _engine.SmallEncoder(1)
+    encoder = _engine.BitEncoder(1)
     encoder.rows((np.arange(1000) % 50 == 0).astype(np.int64)[:, None], np.zeros(1, np.int32), np.zeros(1, np.uint8))
     assert len(encoder.bytes()) < 1000 * 0.25 / 8  # entropy of 1 in 50 is 0.14
 
@@ -78,10 +78,10 @@ def test_what_is_likely_takes_few_bits() -> None:
 def test_values_of_more_than_31_bits_have_no_place() -> None:
     unsigned = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     for value in (1 << 31, -1):
-        with pytest.raises(ValueError, match="small file"):
-            _engine.SmallEncoder(1).rows(np.array([[value]], np.int64), *unsigned)
+        with pytest.raises(ValueError, match="a value"):
+            _engine.BitEncoder(1).rows(np.array([[value]], np.int64), *unsigned)
     with pytest.raises(ValueError, match="2\\^31"):
-        _engine.SmallDecoder(b"\xff" * 40, 1).rows(1, *unsigned)
+        _engine.BitDecoder(b"\xff" * 40, 1).rows(1, *unsigned)
 
 
 @pytest.mark.parametrize("layout", range(1, 9))

@@ -7,22 +7,24 @@ The file comes from the writer, every other number from the few lines of decoder
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from gscodec.container.contents import Contents
+from gscodec.container.reader import IgsReader
 from gscodec.container.rewrite import chunks_of
 from gscodec.container.writer import pack
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.layout import (
     GROUP,
     HEADER,
+    QUAN,
     QUANTISER,
     SIZED_PAGE_ENTRY,
     TOC_ENTRY,
-    TOKEN_TABLE,
     Table,
 )
 from gscodec.model.channels import ChannelGroup
@@ -126,12 +128,11 @@ def dump(data: bytes) -> tuple[list[str], dict[str, Any], list[dict[str, Any]]]:
     quan["feature_step"] = float(np.frombuffer(data, "<f4", 1, fields.at)[0])
     fields.take(4, "feature_step", f"{quan['feature_step']:g}")
     fields.take(2, "transform", f"{np.frombuffer(data, '<f2', 1, fields.at)[0]:g}")
-    tables = []
-    for name in STREAMS:
-        fields.title(f"token table: {name} (section 9.1)")
-        table = fields.table(TOKEN_TABLE)
-        deltas = fields.take(table["n_tokens"], "weight_delta")
-        tables.append(table | {"counts": counts_of(deltas)})
+    fields.title("token tables (section 9.1)")
+    with IgsReader(data) as reader:
+        size = next(chunk for chunk in reader.chunks if chunk.fourcc == QUAN).raw_size
+    at = QUANTISER.size + 1 + 4 + 2
+    tables = tables_of(fields.take(size - at, "string of bits"))
     fields.title("PAGI (section 6.3)")
     fields.table(SIZED_PAGE_ENTRY)
     fields.title("GAUS (sections 9.3 and 9.4)")
@@ -146,13 +147,72 @@ def dump(data: bytes) -> tuple[list[str], dict[str, Any], list[dict[str, Any]]]:
 # ---- section 9 ----
 
 
-def counts_of(deltas: bytes) -> list[int]:
-    """Counts of a table from its differences of weights (section 9.1)."""
-    weight, spreads = 0, []
-    for delta in deltas:
-        weight = (weight + delta) % 256
-        spreads.append((16, 19, 23, 27)[(weight - 1) % 4] << ((weight - 1) // 4) if weight else 0)
-    counts = [max(1, 4096 * spread // sum(spreads)) if spread else 0 for spread in spreads]
+class AdaptiveBits:
+    """The decoder of section 6.8, with numbers of streams that are named."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bytes = iter([*data, *bytes(4 * len(data) + 64)])
+        self._span, self._code = 2**32 - 1, 0
+        self._counts: dict[tuple[str, str, int], list[int]] = {}
+        for _ in range(4):
+            self._code = self._code * 256 + next(self._bytes)
+
+    def _bit(self, split: int) -> int:
+        bit = int(self._code >= split)
+        if bit:
+            self._code, self._span = self._code - split, self._span - split
+        else:
+            self._span = split
+        while self._span < 2**24:
+            self._span, self._code = self._span * 256, self._code * 256 + next(self._bytes)
+        return bit
+
+    def _adaptive(self, stream: str, kind: str, octave: int) -> int:
+        counts = self._counts.setdefault((stream, kind, octave), [1, 1])
+        bit = self._bit((self._span >> 12) * (4096 * counts[0] // sum(counts)))
+        counts[bit] += 2
+        if sum(counts) > 512:
+            counts[:] = [(count + 1) // 2 for count in counts]
+        return bit
+
+    def magnitude(self, stream: str) -> int:
+        """A number from 0 on."""
+        k = 0
+        while self._adaptive(stream, "more", k):
+            k += 1
+        if not k:
+            return 0
+        value = 2 + self._adaptive(stream, "upper", k)
+        for _ in range(k - 1):
+            value = 2 * value + self._bit(self._span >> 1)
+        return value - 1
+
+    def signed(self, stream: str) -> int:
+        """A number with a sign."""
+        value = self.magnitude(stream)
+        return -value if value and self._bit(self._span >> 1) else value
+
+
+def tables_of(data: bytes) -> list[dict[str, Any]]:
+    """What the token tables say, and the counts of their tokens (section 9.1)."""
+    bits, tables = AdaptiveBits(data), []
+    for name in STREAMS:
+        low, n_tokens = bits.signed("low"), bits.magnitude("tokens") + 1
+        weight, n_changes = bits.magnitude("first") + 1, bits.magnitude("changes")
+        weights: list[int] = []
+        for _ in range(n_changes):
+            weights += [weight] * (bits.magnitude("runs") + 1)
+            weight += bits.signed("steps")
+        weights += [weight] * (n_tokens - len(weights))
+        tables.append({"name": name, "low": low, "n_tokens": n_tokens, "counts": counts_of(weights)})
+        tables[-1]["weights"] = weights
+    return tables
+
+
+def counts_of(weights: list[int]) -> list[int]:
+    """Counts of a table from its weights (section 9.1)."""
+    spreads = [(16, 19, 23, 27)[(weight - 1) % 4] << ((weight - 1) // 4) for weight in weights]
+    counts = [max(1, 4096 * spread // sum(spreads)) for spread in spreads]
     while sum(counts) > 4096:
         counts[counts.index(max(counts))] -= 1
     counts[counts.index(max(counts))] += 4096 - sum(counts)
@@ -348,13 +408,17 @@ def _file(data: bytes, lines: list[str]) -> Iterator[str]:
 
 
 def _tables(tables: list[dict[str, Any]]) -> Iterator[str]:
-    yield "The counts of the tokens (section 9.1), as far as they are not 1:"
-    yield from ("", "| Table | Counts |", "|---|---|")
-    for name, table in zip(STREAMS, tables, strict=True):
-        counts = ", ".join(f"{token}: {count}" for token, count in enumerate(table["counts"]) if count > 1)
-        ones = sum(count == 1 for count in table["counts"])
-        yield f"| {name} | {counts}{f'; {ones} tokens have 1' if ones else ''} |"
+    yield "The token tables, decoded by section 6.8, and the counts of their tokens (section 9.1):"
+    yield from ("", "| Table | low | t | Weights | Counts |", "|---|---|---|---|---|")
+    for table in tables:
+        weights, counts = (", ".join(map(_run, groupby(table[key]))) for key in ("weights", "counts"))
+        yield f"| {table['name']} | {table['low']} | {table['n_tokens']} | {weights} | {counts} |"
     yield ""
+
+
+def _run(run: tuple[int, Iterator[int]]) -> str:
+    value, n = run[0], len(list(run[1]))
+    return f"{value}" if n == 1 else f"{n} x {value}"
 
 
 def _coder(tokens: Trace) -> Iterator[str]:

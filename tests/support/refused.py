@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
 from coded_example import example_file
 from faults import FAULTS, header, replaced, seal
 from vectors import VECTORS
 
+from gscodec import _engine
 from gscodec.container.rewrite import chunks_of
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c
@@ -100,6 +102,18 @@ def edited(data: bytes, edits: Mapping[bytes, tuple[int, bytes]], page_bytes: in
     return assemble({**values, **fields}, list(found.values()))
 
 
+def tabled(head: tuple[int, int, int, int] = (0, 3, 7, 0), *changes: tuple[int, int], tail: bytes = b"") -> bytes:
+    """The coded file of the specification with token tables of which the first is this one."""
+    values, chunks = chunks_of(example_file())
+    bits = _engine.BitEncoder(6)
+    none = np.zeros((0, 2), np.int64)
+    for first, rows in [(head, np.array(changes, np.int64).reshape(-1, 2)), *[((0, 3, 7, 0), none)] * 3]:
+        bits.rows(np.array([first], np.int64), np.arange(4, dtype=np.int32), np.array([1, 0, 0, 0], np.uint8))
+        bits.rows(rows, np.array([4, 5], np.int32), np.array([0, 1], np.uint8))
+    quan = next(chunk for chunk in chunks if chunk.fourcc == b"QUAN").raw("refused")[:23] + bits.bytes() + tail
+    return assemble(values, [StoredChunk.plain(b"QUAN", quan) if c.fourcc == b"QUAN" else c for c in chunks])
+
+
 def packed(chunk: bytes, offset: int, value: bytes) -> bytes:
     """A file of profile `packed` with bytes of a chunk changed, under right CRCs: of GAUS, in the first page."""
     return edited((VECTORS / "packed_rgb.igs").read_bytes(), {chunk: (offset, value)}, PACKED_PAGE)
@@ -165,9 +179,21 @@ REFUSED: Final[dict[str, Refused]] = {
         "LimitExceeded",
         "2^20 columns of cells",
     ),
-    "coded_no_tokens": (lambda: coded(b"QUAN", 27, b"\0\0"), "CorruptField", "a token table of no tokens"),
-    "coded_353_tokens": (lambda: coded(b"QUAN", 27, b"\x61\x01"), "CorruptField", "a token table of 353 tokens"),
-    "coded_weight_65": (lambda: coded(b"QUAN", 29, b"\x41"), "CorruptField", "a weight of 65"),
+    "coded_353_tokens": (lambda: tabled((0, 352, 0, 0)), "CorruptField", "a token table of 353 tokens"),
+    "coded_weight_65": (lambda: tabled((0, 3, 64, 0)), "CorruptField", "a weight of 65"),
+    "coded_weight_0": (lambda: tabled((0, 3, 7, 1), (1, -8)), "CorruptField", "a weight of 0"),
+    "coded_too_many_changes": (
+        lambda: tabled((0, 1, 7, 2), (0, 1), (0, 1)),
+        "CorruptField",
+        "two changes of weight among two tokens",
+    ),
+    "coded_late_change": (
+        lambda: tabled((0, 3, 7, 1), (3, 1)),
+        "CorruptField",
+        "a change of weight after the last token",
+    ),
+    "coded_low_too_large": (lambda: coded(b"QUAN", 23, b"\xff" * 11), "CorruptField", "a low of more than 31 bits"),
+    "coded_tables_longer": (lambda: tabled(tail=b"\0\1"), "CorruptField", "bytes after the last token table"),
     "coded_first_state": (lambda: coded(b"GAUS", 0, b"\xff\xff\0\0"), "CorruptField", "a page begins below 2^16"),
     "coded_last_state": (lambda: coded(b"GAUS", 0, b"\x37"), "CorruptField", "another last state than 2^16"),
     "coded_bits_left": (lambda: coded(b"GAUS", 9, b"\xff"), "CorruptField", "unused bits of the last byte are 1"),

@@ -12,6 +12,6 @@ void bind_error_peaks(nanobind::module_& m);
 void bind_pages(nanobind::module_& m);
 void bind_records(nanobind::module_& m);
 void bind_grain(nanobind::module_& m);
-void bind_small_bits(nanobind::module_& m);
+void bind_adaptive_bits(nanobind::module_& m);
 
 }  // namespace gscodec

@@ -33,5 +33,5 @@ NB_MODULE(_engine, m) {
     bind_pages(m);
     bind_records(m);
     bind_grain(m);
-    bind_small_bits(m);
+    bind_adaptive_bits(m);
 }

@@ -1,4 +1,4 @@
-#include "codec/small_bits.h"
+#include "codec/adaptive_bits.h"
 
 #include <nanobind/nanobind.h>
 
@@ -6,11 +6,12 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bindings.h"
+#include "codec/token_weights.h"
 
 namespace gscodec {
 namespace {
 
-SmallColumns columns_of(const In<int32_t, 1>& streams, const In<uint8_t, 1>& is_signed, int n_streams) {
+BitColumns columns_of(const In<int32_t, 1>& streams, const In<uint8_t, 1>& is_signed, int n_streams) {
     check_shape(streams.shape(0) == is_signed.shape(0), "columns do not match");
     for (size_t c = 0; c < streams.shape(0); ++c)
         check_shape(streams.data()[c] >= 0 && streams.data()[c] < n_streams, "no such stream");
@@ -24,46 +25,52 @@ void check_bits(const In<int64_t, 1>& n_bits) {
 
 }  // namespace
 
-void bind_small_bits(nb::module_& m) {
-    nb::class_<SmallEncoder>(m, "SmallEncoder")
+void bind_adaptive_bits(nb::module_& m) {
+    nb::class_<BitEncoder>(m, "BitEncoder")
         .def(nb::init<int>())
         .def("rows",
-             [](SmallEncoder& encoder, In<int64_t, 2> values, In<int32_t, 1> streams, In<uint8_t, 1> is_signed) {
-                 const SmallColumns columns = columns_of(streams, is_signed, encoder.n_streams());
+             [](BitEncoder& encoder, In<int64_t, 2> values, In<int32_t, 1> streams, In<uint8_t, 1> is_signed) {
+                 const BitColumns columns = columns_of(streams, is_signed, encoder.n_streams());
                  check_shape(static_cast<int64_t>(values.shape(1)) == columns.count, "columns do not match");
                  encoder.rows(values.data(), static_cast<int64_t>(values.shape(0)), columns);
              })
         .def("raw",
-             [](SmallEncoder& encoder, In<int64_t, 1> values, In<int64_t, 1> n_bits) {
+             [](BitEncoder& encoder, In<int64_t, 1> values, In<int64_t, 1> n_bits) {
                  check_shape(values.shape(0) == n_bits.shape(0), "values and bits do not match");
                  check_bits(n_bits);
                  encoder.raw(values.data(), n_bits.data(), static_cast<int64_t>(values.shape(0)));
              })
-        .def("bytes", [](const SmallEncoder& encoder) {
+        .def("bytes", [](const BitEncoder& encoder) {
             const std::vector<uint8_t> bytes = encoder.bytes();
             return nb::bytes(bytes.data(), bytes.size());
         });
-    nb::class_<SmallDecoder>(m, "SmallDecoder")
+    nb::class_<BitDecoder>(m, "BitDecoder")
         .def("__init__",
-             [](SmallDecoder* self, const nb::bytes& data, int n_streams) {
+             [](BitDecoder* self, const nb::bytes& data, int n_streams) {
                  const auto* first = static_cast<const uint8_t*>(data.data());
-                 new (self) SmallDecoder(std::vector<uint8_t>(first, first + data.size()), n_streams);
+                 new (self) BitDecoder(std::vector<uint8_t>(first, first + data.size()), n_streams);
              })
         .def("rows",
-             [](SmallDecoder& decoder, int64_t n, In<int32_t, 1> streams, In<uint8_t, 1> is_signed) {
-                 const SmallColumns columns = columns_of(streams, is_signed, decoder.n_streams());
+             [](BitDecoder& decoder, int64_t n, In<int32_t, 1> streams, In<uint8_t, 1> is_signed) {
+                 const BitColumns columns = columns_of(streams, is_signed, decoder.n_streams());
                  auto values = make_array<int64_t>({static_cast<size_t>(n), streams.shape(0)});
                  decoder.rows(values.data(), n, columns);
                  return values;
              })
         .def("raw",
-             [](SmallDecoder& decoder, In<int64_t, 1> n_bits) {
+             [](BitDecoder& decoder, In<int64_t, 1> n_bits) {
                  check_bits(n_bits);
                  auto values = make_array<int64_t>({n_bits.shape(0)});
                  decoder.raw(values.data(), n_bits.data(), static_cast<int64_t>(n_bits.shape(0)));
                  return values;
              })
-        .def_prop_ro("at_end", &SmallDecoder::at_end);
+        .def_prop_ro("at_end", &BitDecoder::at_end);
+    m.def("fit_weights", [](In<double, 1> histogram, double change) {
+        auto weights = make_array<uint8_t>({histogram.shape(0)});
+        check_shape(histogram.shape(0) > 0, "no tokens");
+        fit_weights(histogram.data(), static_cast<int64_t>(histogram.shape(0)), change, weights.data());
+        return weights;
+    });
 }
 
 }  // namespace gscodec

@@ -1,5 +1,5 @@
-// The bits of small files: an adaptive binary range coder, whose chances are learned on the way, so that a file needs no
-// tables (spec/igs.md, section 10.4).
+// Numbers as bits of an adaptive binary range coder, whose chances are learned on the way, so that few numbers need no
+// tables: those of small files, and of the tables of others (spec/igs.md, section 6.8).
 //
 // The interval arithmetic is that of the range coder of LZMA (Pavlov; after G. N. N. Martin, 1979). Chances come from
 // counts, as by Krichevsky and Trofimov (1981): they learn from the first bit on, which matters where there are few.
@@ -38,19 +38,19 @@ struct MagnitudeChances {
 };
 
 // Columns of a table of integers: the chances that each uses, and whether its values have signs.
-struct SmallColumns {
+struct BitColumns {
     const int32_t* streams;
     const uint8_t* is_signed;
     int64_t count;
 };
 
-class SmallEncoder {
+class BitEncoder {
 public:
-    explicit SmallEncoder(int n_streams) : streams_(n_streams) {}
+    explicit BitEncoder(int n_streams) : streams_(n_streams) {}
 
     // Rows (n, columns), row by row. Throws std::invalid_argument: a value has more than 31 bits, or a sign without a
     // place for it.
-    void rows(const int64_t* values, int64_t n, const SmallColumns& columns);
+    void rows(const int64_t* values, int64_t n, const BitColumns& columns);
 
     // The lowest n_bits[k] bits of values (n,), the highest first, as likely 0 as 1.
     void raw(const int64_t* values, const int64_t* n_bits, int64_t n);
@@ -71,13 +71,13 @@ private:
     uint32_t low_ = 0, span_ = 0xffffffff;
 };
 
-// The inverse of SmallEncoder.
-class SmallDecoder {
+// The inverse of BitEncoder.
+class BitDecoder {
 public:
-    SmallDecoder(std::vector<uint8_t> data, int n_streams);
+    BitDecoder(std::vector<uint8_t> data, int n_streams);
 
     // Throws std::range_error: a value has more than 31 bits.
-    void rows(int64_t* values, int64_t n, const SmallColumns& columns);
+    void rows(int64_t* values, int64_t n, const BitColumns& columns);
     void raw(int64_t* values, const int64_t* n_bits, int64_t n);
 
     // Whether all bytes have been looked at.

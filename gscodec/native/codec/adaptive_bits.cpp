@@ -1,4 +1,4 @@
-#include "codec/small_bits.h"
+#include "codec/adaptive_bits.h"
 
 #include <algorithm>
 #include <string>
@@ -22,7 +22,7 @@ void append(std::vector<uint8_t>& number, uint32_t value) {
 
 }  // namespace
 
-void SmallEncoder::narrow(uint32_t split, bool bit) {
+void BitEncoder::narrow(uint32_t split, bool bit) {
     if (bit) {
         low_ += split;
         if (low_ < split) add_one(out_);
@@ -33,20 +33,20 @@ void SmallEncoder::narrow(uint32_t split, bool bit) {
     for (; span_ < kTop; span_ <<= 8, low_ <<= 8) out_.push_back(static_cast<uint8_t>(low_ >> 24));
 }
 
-void SmallEncoder::chosen(BitChances& chances, bool bit) {
+void BitEncoder::chosen(BitChances& chances, bool bit) {
     const uint32_t split = chances.split(span_);
     chances.learn(bit);
     narrow(split, bit);
 }
 
-void SmallEncoder::plain(int64_t value, int64_t n_bits) {
+void BitEncoder::plain(int64_t value, int64_t n_bits) {
     for (int64_t k = n_bits; k-- > 0;) narrow(span_ >> 1, value >> k & 1);
 }
 
-void SmallEncoder::magnitude(MagnitudeChances& chances, int64_t value) {
+void BitEncoder::magnitude(MagnitudeChances& chances, int64_t value) {
     const uint64_t above = static_cast<uint64_t>(value) + 1;
     const int order = floor_log2(above);
-    if (order > kMostOrder) throw std::invalid_argument("a value of a small file has more than 31 bits");
+    if (order > kMostOrder) throw std::invalid_argument("a value has more than 31 bits");
     for (int octave = 0; octave < order; ++octave) chosen(chances.more[octave], true);
     chosen(chances.more[order], false);
     if (!order) return;
@@ -54,23 +54,22 @@ void SmallEncoder::magnitude(MagnitudeChances& chances, int64_t value) {
     plain(static_cast<int64_t>(above & ((uint64_t{1} << (order - 1)) - 1)), order - 1);
 }
 
-void SmallEncoder::rows(const int64_t* values, int64_t n, const SmallColumns& columns) {
+void BitEncoder::rows(const int64_t* values, int64_t n, const BitColumns& columns) {
     for (const int64_t* end = values + n * columns.count; values < end; values += columns.count)
         for (int64_t c = 0; c < columns.count; ++c) {
             const int64_t value = values[c];
-            if (value < 0 && !columns.is_signed[c]) throw std::invalid_argument("a value of a small file is negative");
-            if (value < -(int64_t{1} << 40))
-                throw std::invalid_argument("a value of a small file has more than 31 bits");
+            if (value < 0 && !columns.is_signed[c]) throw std::invalid_argument("a value is negative");
+            if (value < -(int64_t{1} << 40)) throw std::invalid_argument("a value has more than 31 bits");
             magnitude(streams_[columns.streams[c]], value < 0 ? -value : value);
             if (columns.is_signed[c] && value) plain(value < 0, 1);
         }
 }
 
-void SmallEncoder::raw(const int64_t* values, const int64_t* n_bits, int64_t n) {
+void BitEncoder::raw(const int64_t* values, const int64_t* n_bits, int64_t n) {
     for (int64_t k = 0; k < n; ++k) plain(values[k], n_bits[k]);
 }
 
-std::vector<uint8_t> SmallEncoder::bytes() const {
+std::vector<uint8_t> BitEncoder::bytes() const {
     std::vector<uint8_t> low = out_, last = out_;
     append(low, low_);
     const uint32_t end = low_ + (span_ - 1);
@@ -91,11 +90,11 @@ std::vector<uint8_t> SmallEncoder::bytes() const {
     return last;
 }
 
-SmallDecoder::SmallDecoder(std::vector<uint8_t> data, int n_streams) : streams_(n_streams), data_(std::move(data)) {
+BitDecoder::BitDecoder(std::vector<uint8_t> data, int n_streams) : streams_(n_streams), data_(std::move(data)) {
     for (int k = 0; k < 4; ++k) code_ = code_ << 8 | next_byte();
 }
 
-bool SmallDecoder::narrow(uint32_t split) {
+bool BitDecoder::narrow(uint32_t split) {
     const bool bit = code_ >= split;
     if (bit) {
         code_ -= split;
@@ -107,19 +106,19 @@ bool SmallDecoder::narrow(uint32_t split) {
     return bit;
 }
 
-bool SmallDecoder::chosen(BitChances& chances) {
+bool BitDecoder::chosen(BitChances& chances) {
     const bool bit = narrow(chances.split(span_));
     chances.learn(bit);
     return bit;
 }
 
-int64_t SmallDecoder::plain(int64_t n_bits) {
+int64_t BitDecoder::plain(int64_t n_bits) {
     int64_t value = 0;
     for (; n_bits > 0; --n_bits) value = value << 1 | static_cast<int64_t>(narrow(span_ >> 1));
     return value;
 }
 
-int64_t SmallDecoder::magnitude(MagnitudeChances& chances) {
+int64_t BitDecoder::magnitude(MagnitudeChances& chances) {
     int order = 0;
     while (chosen(chances.more[order]))
         if (++order > kMostOrder) throw std::range_error("have a value of 2^" + std::to_string(order));
@@ -128,7 +127,7 @@ int64_t SmallDecoder::magnitude(MagnitudeChances& chances) {
     return (upper << (order - 1) | plain(order - 1)) - 1;
 }
 
-void SmallDecoder::rows(int64_t* values, int64_t n, const SmallColumns& columns) {
+void BitDecoder::rows(int64_t* values, int64_t n, const BitColumns& columns) {
     for (const int64_t* end = values + n * columns.count; values < end; values += columns.count)
         for (int64_t c = 0; c < columns.count; ++c) {
             const int64_t value = magnitude(streams_[columns.streams[c]]);
@@ -136,7 +135,7 @@ void SmallDecoder::rows(int64_t* values, int64_t n, const SmallColumns& columns)
         }
 }
 
-void SmallDecoder::raw(int64_t* values, const int64_t* n_bits, int64_t n) {
+void BitDecoder::raw(int64_t* values, const int64_t* n_bits, int64_t n) {
     for (int64_t k = 0; k < n; ++k) values[k] = plain(n_bits[k]);
 }
 
