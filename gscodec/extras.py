@@ -13,6 +13,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "torch": ("torch>=2.5",),
         "cuda12": ("cupy-cuda12x>=14", "cuda-toolkit[cudart,curand,nvrtc]==12.*"),
         "cuda13": ("cupy-cuda13x>=14", "cuda-toolkit[cudart,curand,nvrtc]==13.*"),
+        "gpu": ("wgpu>=0.32,<0.33",),
         "metrics": ("flip-evaluator>=1.6", "lpips>=0.1.4"),
         "cluster": ("distributed>=2024.1",),
         "remote": ("fsspec>=2024.6", "aiohttp>=3.9"),

@@ -52,7 +52,7 @@ def command(
     max_memory: MaxMemory = None,
     max_candidates: MaxCandidates = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="Device for .igs files: auto, cpu, cuda or cuda:N.")
+        str, typer.Option(metavar="NAME", help="Device for .igs files: auto, cpu, cuda, cuda:N or gpu.")
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")

@@ -94,7 +94,7 @@ def command(
         ),
     ] = False,
     grain: Annotated[bool, typer.Option(help="Add the grain that IN describes, if it does.")] = True,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda, cuda:N or gpu.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,

@@ -54,7 +54,7 @@ def command(
             help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: the finest.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda, cuda:N or gpu.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,

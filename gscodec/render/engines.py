@@ -71,6 +71,12 @@ def _cpu() -> type[Rasterizer]:
     return CpuRasterizer
 
 
+def _gpu() -> type[Rasterizer]:
+    from gscodec.render.webgpu import WebGpuRasterizer
+
+    return WebGpuRasterizer
+
+
 def _reference() -> type[Rasterizer]:
     from gscodec.render.reference import ReferenceRasterizer
 
@@ -83,6 +89,7 @@ FALLBACK: Final = "cpu"
 ENGINES: Final[dict[str, Engine]] = {
     "cpu": Engine(_cpu),
     "cuda": Engine(_cuda, _cuda_gpus, in_auto=True),
+    "gpu": Engine(_gpu),
     "reference": Engine(_reference),
 }
 """Engines by name, in the order in which `auto` tries them."""
@@ -118,12 +125,12 @@ def get_backend(device: str = AUTO, threads: int | None = None) -> Rasterizer:
 
     Args:
         device: `cpu`; `cuda` (the first GPU) or `cuda:N`; `auto` or `auto:N`, the same GPU if it is available, else the
-            CPU; or `reference`, the slow oracle.
+            CPU; `gpu`, a GPU of any make, which decodes only; or `reference`, the slow oracle.
         threads: worker threads of the CPU engine; None means one per processor.
 
     Raises:
         BackendUnavailable: the device is known but not available.
-        MissingExtra: cupy, which the GPU engine needs, is not installed.
+        MissingExtra: cupy or wgpu, which the engines for GPUs need, is not installed.
         InvalidArgument: the device name is unknown.
 
     Warns:

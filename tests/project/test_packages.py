@@ -18,6 +18,7 @@ ORDER: Final = (
     "container",
     "image",
     "cuda",
+    "webgpu",
     "render",
     "metrics",
     "material",

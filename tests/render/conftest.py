@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from devices import DEVICES, open_device
+from software_gpu import software_gpu
 
 from gscodec.model.constants import TOP_K
 from gscodec.model.gaussians import Float64Array, GaussianSet, Grid
@@ -20,6 +21,7 @@ from gscodec.render.reference import (
     smallest_q_per_tile,
     tile_of_points,
 )
+from gscodec.render.webgpu import WebGpuRasterizer
 
 Scene = tuple[GaussianSet, Grid]
 
@@ -28,6 +30,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that takes `isa` once per instruction set this machine can execute."""
     if "isa" in metafunc.fixturenames:
         metafunc.parametrize("isa", available_isas())
+    if "engine" in metafunc.fixturenames:
+        blends_alone = ["gpu"] if metafunc.module.__name__.endswith("test_parity_render") else []
+        metafunc.parametrize("engine", [*ENGINES, *blends_alone], indirect=True, scope="session")
 
 
 def make_scene(
@@ -212,10 +217,12 @@ def differences() -> Callable[..., Float64Array]:
 ENGINES = [*available_isas(), *DEVICES]
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Rasterizer:
     if request.param in available_isas():
         return CpuRasterizer(threads=2, isa=request.param)
+    if request.param == WebGpuRasterizer.name:
+        return software_gpu()
     return CudaRasterizer(open_device(request.param))
 
 

@@ -7,8 +7,9 @@ import make_hlsl
 import numpy as np
 import pytest
 from chromium import Chromium
-from shader_runners import Samples, device, sampled_in_webgl, sampled_in_webgpu, sampled_in_wgpu, source, spirv
+from shader_runners import Samples, sampled_in_webgl, sampled_in_webgpu, sampled_in_wgpu, source, spirv
 from shader_vectors import PLACE, ShaderVector, shader_vectors
+from software_gpu import gpu_device
 from vectors import VECTORS
 
 import gscodec
@@ -84,7 +85,7 @@ def test_the_example_in_hlsl_compiles() -> None:
 
 
 def test_the_example_in_wgsl_compiles() -> None:
-    module = device().create_shader_module(code=source("material.wgsl") + source("igs_sample.wgsl"))
+    module = gpu_device().handle.create_shader_module(code=source("material.wgsl") + source("igs_sample.wgsl"))
     assert module is not None
 
 

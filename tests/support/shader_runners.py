@@ -2,12 +2,10 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from chromium import Chromium
 from shader_vectors import SHADERS, ShaderVector
+from software_gpu import gpu_device
 
 Samples = npt.NDArray[np.float32]
 
@@ -236,22 +235,6 @@ def spirv(text: str, *options: str) -> bytes:
         return place.read_bytes()
 
 
-@cache
-def device() -> Any:
-    """A device of wgpu-native.
-
-    Raises:
-        RuntimeError: there is none.
-    """
-    os.environ.setdefault("GALLIVM_PERF", "nopt")  # Mesa's software driver then compiles in a fifth of the time
-    import wgpu
-
-    try:
-        return wgpu.gpu.request_adapter_sync().request_device_sync()
-    except RuntimeError as error:
-        raise RuntimeError("the tests of WebGPU need a GPU or Mesa's: apt-get install mesa-vulkan-drivers") from error
-
-
 def sampled_in_wgpu(vector: ShaderVector, language: str) -> Samples:
     """(levels, M, C) features by the shader in a language, `wgsl`, `glsl` or `hlsl`, in wgpu-native."""
     import wgpu
@@ -259,7 +242,7 @@ def sampled_in_wgpu(vector: ShaderVector, language: str) -> Samples:
     template = {"wgsl": WGSL, "glsl": GLSL, "hlsl": HLSL}[language]
     text = _filled(template, vector, f"igs_sample.{language}")
     code = spirv(text, "-D", "-S", "comp", "-e", "main") if language == "hlsl" else text
-    gpu, use = device(), wgpu.BufferUsage
+    gpu, use = gpu_device().handle, wgpu.BufferUsage
     module = gpu.create_shader_module(code=code, label="comp")  # the label states the stage of GLSL
     pipeline = gpu.create_compute_pipeline(layout="auto", compute={"module": module, "entry_point": "main"})
     buffers = [

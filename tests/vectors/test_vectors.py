@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from make_vectors import text_of
 from refused import REFUSED
+from software_gpu import software_gpu
 from vector_cases import CASES
 from vectors import VECTORS, Vector, index, largest_miss, samples_of, vectors
 
@@ -22,6 +23,7 @@ from gscodec.model.rendering import OutputDtype, TileIndex
 from gscodec.render.base import Rasterizer
 from gscodec.render.cpu import CpuRasterizer, available_isas
 from gscodec.render.reference import ReferenceRasterizer
+from gscodec.render.webgpu import WebGpuRasterizer
 
 FIELDS = ("means", "inv_scales", "rotations", "features")
 each_vector = pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector.name)
@@ -94,8 +96,10 @@ def test_gaussians(vector: Vector) -> None:
                 np.testing.assert_array_equal(getattr(gaussians, field), vector.array(level[field]))
 
 
-@pytest.fixture(scope="module", params=["reference", *available_isas()])
+@pytest.fixture(scope="module", params=["reference", "gpu", *available_isas()])
 def engine(request: pytest.FixtureRequest) -> Rasterizer:
+    if request.param == WebGpuRasterizer.name:
+        return software_gpu()
     return ReferenceRasterizer() if request.param == "reference" else CpuRasterizer(isa=request.param)
 
 
