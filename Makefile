@@ -16,6 +16,7 @@ BENCH ?= --quick
 SECONDS ?= 600
 NVRTC ?= 12.0.140 12.9.86 13.0.48
 OUT ?= out/gpu
+GALLERY ?= out/gallery
 STAGES ?=
 ASAN_TESTS ?= tests/io tests/format tests/profiles tests/container tests/corrupt tests/render tests/decoding \
 	tests/fuzz/test_corpus.py \
@@ -27,7 +28,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs wasm shaders wheel sdist wheel-test clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs gallery wasm shaders wheel sdist wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +121,9 @@ guard-update: $(VENV)/dev ## rewrite the table of PSNR that make test compares f
 docs: $(VENV)/dev ## write docs/cli.md and the manual page from the commands' help
 	$(BIN)/python docs/make_cli_reference.py
 	$(BIN)/python docs/make_man_page.py
+
+gallery: $(VENV)/installed ## write pages that show the samples in the viewer (GALLERY=out/gallery)
+	$(BIN)/python docs/make_gallery.py $(GALLERY)
 
 wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang and lld)
 	libigs/wasm/build.sh $(CURDIR)/gscodec/viewer/igs.wasm

@@ -1,16 +1,21 @@
 """How many requests and bytes the viewer needs."""
 
+import io
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from viewer_page import Viewer, running
 
 from gscodec.container.contents import Contents
 from gscodec.container.rewrite import coarser_set, with_coarser
 from gscodec.container.writer import pack
+from gscodec.io.source import ByteSource
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
+from gscodec.viewer.server import Served, ViewerServer
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
@@ -46,6 +51,41 @@ def test_the_first_picture_takes_one_request_of_two_kilobytes(viewer: Viewer, la
         lod = viewer.run("return app.first.scene.coarsest")
         assert viewer.values(lod, (8, 8), (20000, 9000)).shape == (8, 8, 4)
         assert viewer.run("return app.first.scene.levels[app.first.scene.coarsest].blocks.size") > 0
+
+
+class Held(Served):
+    """A file of which two answers are sent; further requests wait until the gate opens."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.name, path)
+        self.gate = threading.Event()
+        self.n_requests = 0
+
+    def open(self) -> ByteSource:
+        self.n_requests += 1
+        if self.n_requests > 2:
+            self.gate.wait()
+        return super().open()
+
+
+def test_the_first_picture_is_on_the_screen_after_two_requests_and_four_kilobytes(
+    viewer: Viewer, large: Path, sample_files: Path
+) -> None:
+    for path in (large, *sorted(sample_files.glob("*.igs"))):
+        held = Held(path)
+        with ViewerServer([held]) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            viewer.browser.errors.clear()
+            viewer.browser.open(server.url)
+            viewer.browser.press("h")
+            viewer.run("while (!app.first || app.firstPicture === null) await new Promise((go) => setTimeout(go, 5))")
+            with Image.open(io.BytesIO(viewer.browser.screenshot())) as shot:
+                pixels = np.asarray(shot.convert("RGB"))[::4, ::4].reshape(-1, 3)
+            assert len(np.unique(pixels, axis=0)) > 100, path.name
+            assert sum(n_bytes for _, n_bytes in server.log) <= 4096, path.name
+            held.gate.set()
+            viewer.idle()
+            server.shutdown()
 
 
 def test_a_large_picture_pans_over_the_pages_in_view(viewer: Viewer, large: Path) -> None:
