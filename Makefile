@@ -28,7 +28,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs gallery wasm shaders wheel sdist wheel-test clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs gallery site wasm shaders wheel sdist wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ docs: $(VENV)/dev ## write docs/cli.md and the manual page from the commands' he
 gallery: $(VENV)/installed ## write pages that show the samples in the viewer (GALLERY=out/gallery)
 	$(BIN)/python docs/make_gallery.py $(GALLERY)
 
+site: $(VENV)/site ## build the documentation's site, build/site, with warnings as errors
+	$(VENV)/site/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site -d build/site-cache . build/site
+
 wasm: ## build the decoder for browsers, gscodec/viewer/igs.wasm (needs clang and lld)
 	libigs/wasm/build.sh $(CURDIR)/gscodec/viewer/igs.wasm
 
@@ -177,6 +180,12 @@ $(VENV)/graphics: $(VENV)/dev
 		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && \
 		apt-get -qq install -y --no-install-recommends glslang-tools mesa-vulkan-drivers; } >/dev/null 2>&1 || \
 		echo "glslang-tools or mesa-vulkan-drivers cannot be installed: tests of shaders and of device gpu may fail" >&2
+	@touch $@
+
+# Of its own: what builds the site is no part of what the tests run with.
+$(VENV)/site: $(VENV)/pip docs/site/requirements.txt $(SOURCES)
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip --quiet --disable-pip-version-check install --requirement docs/site/requirements.txt .
 	@touch $@
 
 $(VENV)/sanitize: $(VENV)/dev

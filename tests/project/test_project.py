@@ -17,6 +17,9 @@ def test_one_version() -> None:
     read = described["tool"]["scikit-build"]["metadata"]["version"]
     found = re.findall(read["regex"].replace("(?P<value>", "("), (ROOT / read["input"]).read_text("utf-8"), re.M)
     assert found == [gscodec.__version__]
+    for name in ("CITATION.cff", "release/conda/recipe.yaml"):
+        assert re.findall(r"^ *version: \"?(\d[\d.]*)\"?$", (ROOT / name).read_text("utf-8"), re.M) == found
+    assert (ROOT / "release" / "tag.txt").read_text("utf-8").startswith(f"gscodec {gscodec.__version__}\n")
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert headings[0] in {"Unreleased", gscodec.__version__}
 
