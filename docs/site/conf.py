@@ -7,8 +7,9 @@ author = project_copyright = "the gscodec contributors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-root_doc = "docs/README"
+root_doc = "docs/site/index"
 include_patterns = [
+    "docs/site/index.md",
     "docs/*.md",
     "docs/tutorials/*.md",
     "docs/api.rst",
@@ -18,6 +19,7 @@ include_patterns = [
     "benchmarks/notes/*.md",
     "benchmarks/results/**.md",
     "libigs/README.md",
+    "shaders/**.md",
     "samples/LICENSES.md",
     "tests/fuzz/corpus/INDEX.md",
     "README.md",

@@ -43,7 +43,9 @@ class ProgressivePicture:
 
 
 class ProgressiveImage:
-    """A file that is fed piece by piece, in any sizes::
+    """A file that is fed piece by piece, in any sizes.
+
+    ::
 
         image = gscodec.ProgressiveImage()
         for piece in pieces:
