@@ -51,7 +51,7 @@ lint: $(VENV)/dev ## check style (ruff, clang-format)
 types: $(VENV)/dev ## check types (mypy --strict)
 	$(BIN)/mypy
 
-unit: $(VENV)/dev $(VENV)/chromium $(VENV)/graphics ## run the tests alone (pytest)
+unit: $(VENV)/dev $(VENV)/chromium $(VENV)/graphics $(VENV)/rust ## run the tests alone (pytest)
 	$(BIN)/pytest -q -n $(WORKERS)
 
 fuzz: $(VENV)/dev ## fuzz all readers with mutated files for SECONDS (600); clang adds coverage guidance
@@ -186,6 +186,13 @@ $(VENV)/graphics: $(VENV)/dev
 $(VENV)/site: $(VENV)/pip docs/site/requirements.txt $(SOURCES)
 	@$(PYTHON) -m venv $@
 	@$@/bin/python -m pip --quiet --disable-pip-version-check install --requirement docs/site/requirements.txt .
+	@touch $@
+
+# And a Rust compiler for the example of libigs in Rust.
+$(VENV)/rust: $(VENV)/pip
+	@command -v rustc >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y --no-install-recommends rustc; } >/dev/null 2>&1 || \
+		echo "rustc cannot be installed: the test of libigs's example in Rust will fail" >&2
 	@touch $@
 
 $(VENV)/sanitize: $(VENV)/dev

@@ -34,7 +34,7 @@ INDEX: Final = """<!doctype html>
 <style>
   :root {{ color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif; }}
   body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }}
-  main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; }}
+  main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; margin: 1.5rem 0; }}
   a {{ color: inherit; text-decoration: none; }}
   img {{ width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 6px; display: block; }}
   p {{ margin: .4rem 0 0; }}
@@ -92,9 +92,8 @@ def _entries(files: Path, folder: Path) -> Iterator[str]:
             height, width, n_channels = image.shape
             Image.fromarray(thumbnail(image)).save(folder / f"{path.stem}.png")
             maps = f"{len(image.groups)} maps, " if len(image.groups) > 1 else ""
-            facts = (
-                f"{width} x {height} px, {maps}{n_channels} channels, {image.lods} levels, {path.stat().st_size} bytes"
-            )
+            size = f"{path.stat().st_size / 1000:.1f} kB"
+            facts = f"{width} x {height} px, {maps}{n_channels} channels, {image.lods} levels, {size}"
         page = folder / f"{path.stem}.html"
         page.write_text(viewer_page([embedded_igs(path, path.name)]), encoding="utf-8")
         yield ENTRY.format(

@@ -286,6 +286,24 @@ def test_examples_write_the_same_picture(built: Built, tmp_path: Path) -> None:
     run(built.folder / "decode", path, tmp_path / "c.pam")
     run(sys.executable, LIBRARY / "examples" / "igs.py", shared, path, tmp_path / "python.pam")
     assert (tmp_path / "c.pam").read_bytes() == (tmp_path / "python.pam").read_bytes()
+    rust = tmp_path / "igs_rust"
+    library = built.prefix / "lib"
+    switches = [
+        "--edition",
+        "2021",
+        "-D",
+        "warnings",
+        "-L",
+        library,
+        "-C",
+        f"link-arg=-Wl,-rpath,{library}",
+        "-o",
+        rust,
+    ]
+    run("rustc", LIBRARY / "examples" / "igs.rs", *switches)
+    run(rust, path, tmp_path / "rust.pam")
+    assert (tmp_path / "rust.pam").read_bytes() == (tmp_path / "c.pam").read_bytes()
+    assert "BadMagic" in run(rust, tmp_path / "c.pam", tmp_path / "none.pam", check=False).stderr
     head, _, pixels = (tmp_path / "c.pam").read_bytes().partition(b"ENDHDR\n")
     assert b"WIDTH 90\nHEIGHT 70\nDEPTH 3\n" in head
     assert len(pixels) == 90 * 70 * 3
