@@ -20,10 +20,11 @@ from gscodec.webgpu.scenes import Places, ScenePart, TileRect, places
 IndexArray = npt.NDArray[np.intp]
 
 WORK_BYTES: Final = 1 << 26
-"""Maximum size of a result that is rendered at once: 5 megapixels of RGB, so that no launch takes long."""
+"""Maximum size of a result that is rendered at once: 5 megapixels of RGB."""
 
-MOST_POINTS: Final = 1 << 20
-"""Maximum number of points that are sampled at once."""
+WORK_CANDIDATES: Final = 1 << 31
+"""Maximum number of Gaussians that are looked at in one launch, as if all lists were as long as the longest: operating
+systems reset a GPU that computes for seconds. An estimate; integrated GPUs do 100 billion operations per second."""
 
 
 class WebGpuRasterizer(Rasterizer):
@@ -87,7 +88,7 @@ class WebGpuRasterizer(Rasterizer):
         if part.buffer_bytes > self._most_bytes:
             part = part.around(columns, rows)
         fits = part.buffer_bytes <= self._most_bytes
-        if fits and 4 * out.size <= min(WORK_BYTES, self._most_bytes):
+        if fits and self._is_short(part, len(rows) * len(columns), out.size):
             scene = self._scene(part, grid)
             _write(self._blender.blend(scene, "blend_window", np.concatenate([columns, rows]), out.shape[:2]), out)
         elif len(rows) > 1:
@@ -119,7 +120,7 @@ class WebGpuRasterizer(Rasterizer):
         if part.buffer_bytes > self._most_bytes:
             part = part.around(lattice[which, 0], lattice[which, 1])
         fits = part.buffer_bytes <= self._most_bytes
-        if fits and 4 * len(which) * out.shape[1] <= self._most_bytes and len(which) <= MOST_POINTS:
+        if fits and self._is_short(part, len(which), len(which) * out.shape[1]):
             scene = self._scene(part, grid)
             out[which] = self._blender.blend(scene, "blend_points", lattice[which].ravel(), (1, len(which)))[0]
         elif len(which) > 1:
@@ -151,6 +152,11 @@ class WebGpuRasterizer(Rasterizer):
                 scene = self._blender.upload(part.arrays(), grid.background, grid.top_k)
                 self._held = held = (part.gaussians, part.index, grid, scene)
             return held[3]
+
+    def _is_short(self, part: ScenePart, n_points: int, n_values: int) -> bool:
+        """Whether points can be blended at once."""
+        few_bytes = 4 * n_values <= min(WORK_BYTES, self._most_bytes)
+        return n_points == 1 or (few_bytes and n_points * part.longest <= WORK_CANDIDATES)
 
     def _too_large(self, part: ScenePart) -> OutOfDeviceMemory:
         return OutOfDeviceMemory(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gscodec.errors import OutOfDeviceMemory
+from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
 from gscodec.model.gaussians import Float32Array
 from gscodec.webgpu.device import GpuDevice
 from gscodec.webgpu.scenes import Places, SceneArrays
@@ -47,9 +47,9 @@ class Blender:
         """A scene in the GPU's memory.
 
         Raises:
-            OutOfDeviceMemory: it does not fit.
+            OutOfDeviceMemory: it does not fit. BackendUnavailable: the GPU fails.
         """
-        with self._lock, self._memory():
+        with self._lock, self._reporting():
             parts = (arrays.gaussians, arrays.features, arrays.lists)
             return Scene(arrays, tuple(map(self._buffer, parts)), self._buffer(background), top_k)
 
@@ -60,7 +60,7 @@ class Blender:
             size: (height, width); of points the height is 1.
 
         Raises:
-            OutOfDeviceMemory: the results do not fit.
+            OutOfDeviceMemory: the results do not fit. BackendUnavailable: the GPU fails.
         """
         height, width = size
         n_channels = scene.arrays.features.shape[1]
@@ -68,7 +68,7 @@ class Blender:
         launch = np.array([width, height, n_channels, scene.arrays.entries, x0, y0, x1 - x0, 0], np.int32)
         shape = height, width, n_channels
         across, down = (WINDOW_SIDE, WINDOW_SIDE) if entry == "blend_window" else (POINTS, 1)
-        with self._lock, self._memory():
+        with self._lock, self._reporting():
             gpu, use = self.device.handle, self._wgpu.BufferUsage
             pipeline = self._pipeline(scene.top_k, entry)
             uniform = gpu.create_buffer_with_data(data=launch, usage=use.UNIFORM)
@@ -103,11 +103,16 @@ class Blender:
         return self.device.handle.create_buffer_with_data(data=raw, usage=self._wgpu.BufferUsage.STORAGE)
 
     @contextmanager
-    def _memory(self) -> Iterator[None]:
+    def _reporting(self) -> Iterator[None]:
         try:
             yield
         except self._wgpu.GPUOutOfMemoryError as error:
             raise OutOfDeviceMemory(
                 f"device gpu: the memory of {self.device.description} does not suffice; decode a smaller region or a "
                 "coarser level, or use --device cpu"
+            ) from error
+        except self._wgpu.GPUError as error:  # the driver has given up, or refuses the shader
+            reason = str(error).partition("\n")[0]
+            raise BackendUnavailable(
+                f"device gpu: {self.device.description} fails: {reason}; use --device cpu"
             ) from error

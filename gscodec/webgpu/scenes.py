@@ -1,6 +1,7 @@
 """Gaussians and tile lists as the shader reads them, and parts of scenes that exceed what a buffer may hold."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -53,6 +54,11 @@ class ScenePart:
         n_gaussians, n_channels = len(self.gaussians), self.gaussians.n_channels
         n_words = len(self.index.offsets) + len(self.index.indices)
         return max(n_gaussians * GAUSSIAN.itemsize, 4 * n_gaussians * n_channels, 4 * n_words)
+
+    @cached_property
+    def longest(self) -> int:
+        """Length of the longest list."""
+        return int(np.diff(self.index.offsets).max())
 
     def around(self, columns: Places, rows: Places) -> "ScenePart":
         """The lists of the tiles that hold places along x and y, and the Gaussians in them."""

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from software_gpu import software_gpu
 
-from gscodec.errors import OutOfDeviceMemory
+from gscodec.errors import BackendUnavailable, OutOfDeviceMemory
 from gscodec.model.gaussians import GaussianSet, Grid, Window
 from gscodec.model.rendering import TileIndex
 from gscodec.render.reference import ReferenceRasterizer
@@ -36,6 +36,15 @@ def test_parts_give_the_same_values(scene: tuple[GaussianSet, Grid, TileIndex], 
     np.testing.assert_array_equal(parts.sample(*scene, points), whole.sample(*scene, points))
 
 
+def test_long_launches_are_divided(scene: tuple[GaussianSet, Grid, TileIndex], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, window = software_gpu(), Window.whole(scene[1])
+    points = np.random.default_rng(2).uniform(0, 70, (300, 2))
+    expected, sampled = engine.forward(*scene, window), engine.sample(*scene, points)
+    monkeypatch.setattr("gscodec.render.webgpu.WORK_CANDIDATES", 20000)
+    np.testing.assert_array_equal(engine.forward(*scene, window), expected)
+    np.testing.assert_array_equal(engine.sample(*scene, points), sampled)
+
+
 def test_a_tile_that_does_not_fit_is_an_error(scene: tuple[GaussianSet, Grid, TileIndex]) -> None:
     parts = software_gpu(200)
     with pytest.raises(OutOfDeviceMemory, match=r"need a buffer of \d+ bytes, 200 are allowed; use --device cpu"):
@@ -44,18 +53,20 @@ def test_a_tile_that_does_not_fit_is_an_error(scene: tuple[GaussianSet, Grid, Ti
         parts.sample(*scene, np.array([[20.0, 20.0]]))
 
 
-def test_what_does_not_fit_into_the_memory_is_an_error(
+def test_faults_of_the_gpu_are_errors(
     scene: tuple[GaussianSet, Grid, TileIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import wgpu
 
-    engine = software_gpu()
+    engine, faults = software_gpu(), [wgpu.GPUOutOfMemoryError("no more"), wgpu.GPUInternalError("lost\nmore lines")]
 
     def fail(*_: object, **__: object) -> npt.NDArray[np.float32]:
-        raise wgpu.GPUOutOfMemoryError("no more")
+        raise faults.pop(0)
 
     monkeypatch.setattr(engine._blender, "_buffer", fail)
     with pytest.raises(OutOfDeviceMemory, match="does not suffice; decode a smaller region"):
+        engine.forward(*scene, Window.whole(scene[1]))
+    with pytest.raises(BackendUnavailable, match="fails: lost; use --device cpu"):
         engine.forward(*scene, Window.whole(scene[1]))
 
 
