@@ -211,8 +211,11 @@ def _pixels(picture: "Restored", name: str) -> "tuple[npt.NDArray[Any], str, byt
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Encode an image; called by Pillow."""
     del filename
+    import numpy as np
+
     from gscodec.encoding.api import encode
     from gscodec.encoding.settings import EncodeOptions
+    from gscodec.image.arrays import from_array
 
     keywords: dict[str, Any] = image.encoderinfo
     known = {*EncodeOptions.__annotations__, *_OF_ENCODE}
@@ -224,7 +227,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
             replaced["exif"] = replaced["exif"].tobytes()
         image.info = {key: value for key, value in (image.info | replaced).items() if value is not None}
     try:
-        result = encode(image, **options)
+        floats = image.mode == "F"
+        result = encode(from_array(np.asarray(image), as_floats=True) if floats else image, **options)
     except UnsupportedImage as fault:
         raise OSError(f"cannot write mode {image.mode} as IGS: {fault}") from fault
     if not result.target_met:

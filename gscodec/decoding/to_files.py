@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from gscodec.image.levels import has_floats
 from gscodec.image.picture_names import picture_names, usual_suffix
 from gscodec.image.save import encode_image
 from gscodec.io.atomic import write_atomic
+from gscodec.io.handles import Target, as_handle, write_handle
+from gscodec.io.source import SourceLike
 from gscodec.io.streams import write_stdout
 from gscodec.material.outputs import (
     STREAM,
@@ -52,7 +55,7 @@ BITS: Final = (8, 16, 32)
 class Decoded:
     """A picture that has been written."""
 
-    path: Path | None  # None means stdout
+    path: Path | None  # None means stdout, or the open file
     source: str  # name of its source file, as in `IgsImage.files`
     level: int  # mip level; 0 is the picture itself
     width: int  # px
@@ -102,8 +105,8 @@ class DecodeOptions:
 
 
 def decode(
-    source: str | os.PathLike[str] | bytes,
-    output: str | os.PathLike[str] | None = None,
+    source: SourceLike,
+    output: Target | None = None,
     *,
     only: Sequence[str] | None = None,
     lod: int | None = None,
@@ -124,10 +127,11 @@ def decode(
     """Decode an `.igs` file to a picture, or a stack to its maps; each file is written completely or not at all.
 
     Args:
-        source: a path, a URL or bytes.
-        output: path of the picture, or a folder for maps, which is created if missing. None means `source` with the
-            suffix `.png` (`.exr` for floats), or without suffix for a folder; `.decoded` is added if that could be the
-            source of the file.
+        source: a path, a URL, bytes or an open binary file.
+        output: path of the picture, or a folder for maps, which is created if missing; or a binary file open for
+            writing, which gets the picture, or the map that `only` names, as PNG or `format`. None means `source` with
+            the suffix `.png` (`.exr` for floats), or without suffix for a folder; `.decoded` is added if that could be
+            the source of the file.
         only: names of maps: file names, with or without suffix, groups, or roles; None means all.
         lod: level of detail, 0 the finest; None chooses it by the size, as in `IgsImage.render`.
         region: (x, y, width, height) in stored pixels; None means the whole picture.
@@ -150,9 +154,13 @@ def decode(
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
     options = DecodeOptions(only, lod, region, size, max_bytes, max_gaussians, mips, format, bits, overwrite, available)
-    name = None if isinstance(source, bytes) else os.fspath(source)
+    handle = as_handle(output)
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     with open_igs(source, device=device, threads=threads, limits=limits, grain=grain) as image:
-        return decode_to_files(image, name, None if output is None else os.fspath(output), options)
+        if handle is not None:
+            return decode_to_files(image, name, STREAM, options, write=partial(write_handle, handle))
+        path = os.fspath(output) if isinstance(output, str | os.PathLike) else None
+        return decode_to_files(image, name, path, options)
 
 
 def decode_to_files(
@@ -162,6 +170,7 @@ def decode_to_files(
     options: DecodeOptions,
     note: Note = silent,
     check_stdout: Callable[[], None] = lambda: None,
+    write: Callable[[bytes], None] | None = None,
 ) -> list[Decoded]:
     """Write the pictures of an open file, as `decode` does.
 
@@ -171,11 +180,12 @@ def decode_to_files(
         output: as in `decode`; `-` is stdout.
         note: called with a message if pictures are written to another place than the usual one.
         check_stdout: called before anything is decoded for stdout; raises if stdout cannot take binary data.
+        write: takes the bytes of a picture in place of stdout.
     """
     if output is None and source is None:
         raise InvalidArgument("an .igs file from memory has no path: name an output")
     is_stack = len(image.files) > 1 and not _is_one_picture(image.groups, output)
-    targets = _Targets(image, source, output, options, note, check_stdout)
+    targets = _Targets(image, source, output, options, note, check_stdout, write or _to_stdout)
     return list(_write_maps(targets) if options.only is not None or is_stack else _write_picture(targets))
 
 
@@ -236,7 +246,7 @@ def _write_picture(targets: "_Targets") -> Iterator[Decoded]:
         return
     format_name = options.format or (suffix if path is None else None)
     for level, picture in enumerate(_pictures(image, entry, options)):
-        yield _written(path, level, picture, options, format_name, image.metadata)
+        yield _written(targets, path, level, picture, format_name, image.metadata)
 
 
 def _pictures(image: IgsImage, entry: FileEntry, options: DecodeOptions) -> Iterator[Restored]:
@@ -262,23 +272,28 @@ def _write_maps(targets: "_Targets") -> Iterator[Decoded]:
             path = paths[name]
             if path is not None:
                 make_folder(path.parent)
-            yield _written(path, level, picture, options, options.format, None)
+            yield _written(targets, path, level, picture, options.format, None)
+
+
+def _to_stdout(data: bytes) -> None:
+    write_stdout([data])
 
 
 def _written(
+    targets: "_Targets",
     finest: Path | None,
     level: int,
     picture: Restored,
-    options: DecodeOptions,
     format_name: str | None,
     metadata: Metadata | None,
 ) -> Decoded:
-    """Write a level of a picture beside the finest one, or to stdout."""
+    """Write a level of a picture beside the finest one, or to stdout or another stream."""
+    options = targets.options
     path = None if finest is None else mip_path(finest, level)
     name = STREAM if path is None else os.fspath(path)
     data = picture_bytes(picture, name, format_name=format_name, bits=options.bits, metadata=metadata)
     if path is None:
-        write_stdout([data])
+        targets.write(data)
     else:
         write_atomic(path, data, options.overwrite)
     height, width = picture.samples.shape[:2]
@@ -295,6 +310,7 @@ class _Targets:
     options: DecodeOptions
     note: Note
     check_stdout: Callable[[], None]
+    write: Callable[[bytes], None]
 
     def picture(self, entry: FileEntry) -> tuple[Path | None, str]:
         """Path of a single picture, None for stdout, and its usual suffix; existing files are checked.

@@ -25,6 +25,7 @@ from gscodec.format.groups import check_groups
 from gscodec.image.regions import Regions, RegionSource
 from gscodec.image.stack import ImageStack
 from gscodec.io.atomic import write_atomic
+from gscodec.io.handles import Target, as_handle, write_handle
 from gscodec.model.gaussians import Grid
 from gscodec.model.json_value import Json
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
@@ -60,7 +61,7 @@ class EncodeResult:
 
 def encode(
     source: "Source",
-    output: str | os.PathLike[str] | None = None,
+    output: Target | None = None,
     *,
     settings: EncodeSettings | None = None,
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
@@ -74,7 +75,7 @@ def encode(
     progress: Callable[[Progress], None] | None = None,
     **overrides: Unpack[EncodeOptions],
 ) -> EncodeResult:
-    """The `.igs` file of a picture, also written to `output` if a path is passed.
+    """The `.igs` file of a picture, also written to `output`, a path or an open binary file, if there is one.
 
     At most one target, in `settings` or as a keyword: `bpp` (bits of the file per pixel), `bppc` (per pixel and
     channel), `size` (bytes), `gaussians` (count), `psnr` (dB, of the decoded file) or `quality` (0..100); none is
@@ -85,8 +86,11 @@ def encode(
     kept.
 
     Args:
-        source: a path, an array (H, W) or (H, W, C) of uint8, uint16 or float in 0..1, a PIL image, or an ImageStack;
-            or the maps of a material: a folder, a manifest, or a list of paths.
+        source: a path, the bytes of a picture file or an open one, an array or tensor (H, W) or (H, W, C) of bool,
+            uint8, uint16 or floats, a PIL image, or an ImageStack; or the maps of a material: a folder, a manifest, or
+            a list of paths. Floats within 0..1 are display codes; with any value outside, all are stored as floats in
+            their own units, colour as linear light, with a SourceWarning.
+        output: a path, or a binary file open for writing, which stays open.
         settings: all settings that decide the file's bytes, apart from the picture and the engine; None means the
             defaults.
         **overrides: fields of `EncodeSettings` as keywords (`bpp=0.2, preset="fast"`), which replace those of
@@ -118,6 +122,7 @@ def encode(
     wanted = (settings or EncodeSettings()).changed(overrides)
     importance = wanted.importance if importance is None else importance
     wanted.check_together()
+    handle = as_handle(output)
     refuse_to_replace_inputs(source, output, checkpoint, mask, importance)
     stack = load_samples(source, wanted, limits, mask, output)
     try:
@@ -166,7 +171,9 @@ def encode(
             stack.close()
     result = outcome.encoded
     path = None
-    if output is not None:
+    if handle is not None:
+        write_handle(handle, result.data)
+    elif isinstance(output, str | os.PathLike):
         path = Path(output)
         write_atomic(path, result.data, overwrite)
     if timer is not None:

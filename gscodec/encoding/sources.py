@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy.typing as npt
 
@@ -11,12 +11,14 @@ from gscodec.encoding.opacity import prepared
 from gscodec.encoding.settings import EncodeSettings
 from gscodec.errors import InvalidArgument
 from gscodec.fit.blocks import CELL_PX
-from gscodec.image.arrays import from_array
+from gscodec.image.arrays import ArrayLike, from_array
+from gscodec.image.load import load_image
 from gscodec.image.regions import Rect, Regions, RegionSource, StackRegions
 from gscodec.image.stack import ImageStack
+from gscodec.io.handles import Target, handle_name, refuse_text
 from gscodec.material.inputs import input_files
 from gscodec.material.load_picture import load_picture
-from gscodec.material.maps import Overrides
+from gscodec.material.maps import Overrides, one_picture
 from gscodec.material.masks import hide
 from gscodec.material.outputs import refuse_inputs
 from gscodec.material.weights import weighted
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
     Source = (
         str
         | os.PathLike[str]
-        | npt.NDArray[Any]
+        | bytes
+        | bytearray
+        | memoryview
+        | BinaryIO
+        | ArrayLike
         | PIL.Image.Image
         | ImageStack
         | RegionSource
@@ -41,7 +47,7 @@ if TYPE_CHECKING:
 
 def refuse_to_replace_inputs(
     source: "Source",
-    output: str | os.PathLike[str] | None,
+    output: Target | None,
     checkpoint: str | os.PathLike[str] | None,
     *maps: str | os.PathLike[str] | npt.NDArray[Any] | None,
 ) -> None:
@@ -53,7 +59,7 @@ def refuse_to_replace_inputs(
     Raises:
         InvalidArgument: a file would be overwritten.
     """
-    written = [path for path in (output, checkpoint) if path is not None]
+    written = [path for path in (output, checkpoint) if isinstance(path, str | os.PathLike)]
     if not written:
         return
     listed = source if isinstance(source, list | tuple) else [source]
@@ -70,7 +76,7 @@ def load_samples(
     settings: EncodeSettings,
     limits: Limits,
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None",
-    output: str | os.PathLike[str] | None,
+    output: Target | None,
 ) -> ImageStack | RegionSource:
     """The samples of a source with mask and weights applied, ready to be fitted, or its regions.
 
@@ -133,15 +139,23 @@ def _loaded(source: "Source", settings: EncodeSettings, limits: Limits) -> Image
     if isinstance(source, str | os.PathLike | list | tuple):
         paths = source if isinstance(source, list | tuple) else [source]
         return load_picture(paths, part=settings.part, nan=settings.nan, limits=limits, overrides=overrides)
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if isinstance(source, bytes) or hasattr(source, "read"):
+        refuse_text(source, "rb")
+        name = "(bytes)" if isinstance(source, bytes) else handle_name(source)
+        content = cast("bytes | BinaryIO", source)
+        picture = load_image(content, name, part=settings.part, nan=settings.nan, limits=limits)
+        return one_picture(picture, overrides.file(Path("-" if name.startswith("(") else name)))
     if overrides != Overrides():
         raise InvalidArgument("a role is for a picture that is read from a file; samples in memory have channel groups")
     if isinstance(source, ImageStack | RegionSource):
         return source
-    return from_array(source)  # type: ignore[arg-type]  # a sequence of paths is a list or a tuple
+    return from_array(source, nan=settings.nan)  # type: ignore[arg-type]  # a sequence of paths is a list or a tuple
 
 
-def _file_name(source: "Source", output: str | os.PathLike[str] | None) -> str:
+def _file_name(source: "Source", output: Target | None) -> str:
     """File name recorded for a picture: its own, or one derived from the output's."""
     if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
         return Path(source).name
-    return f"{'picture' if output is None else Path(output).stem}.png"
+    return f"{Path(output).stem if isinstance(output, str | os.PathLike) else 'picture'}.png"

@@ -18,7 +18,7 @@ from gscodec.exporting.ktx2 import pack_ktx2
 from gscodec.exporting.maps import Texture, base_names, textures_of
 from gscodec.exporting.texels import level_bytes
 from gscodec.io.atomic import write_atomic
-from gscodec.io.source import is_url, name_of_url
+from gscodec.io.source import SourceLike, is_url, name_of_url
 from gscodec.material.outputs import check_outputs, default_folder, make_folder
 from gscodec.material.restore import Restored
 from gscodec.model.channels import COLOURS, has_srgb_codes
@@ -47,7 +47,7 @@ class Exported:
 
 
 def export(
-    source: str | os.PathLike[str] | bytes,
+    source: SourceLike,
     output: str | os.PathLike[str] | None = None,
     *,
     to: str,
@@ -68,7 +68,7 @@ def export(
     half floats, light as RGBA. PNG and OpenEXR have one level per file.
 
     Args:
-        source: path or contents of the file.
+        source: path or URL, contents of the file, or an open binary file.
         output: the folder, created if missing; None means the file's path without suffix, with `.exported` appended if
             that folder has files with the names of the file's sources.
         to: `dds`, `ktx2`, `png` or `exr`.
@@ -97,16 +97,15 @@ def export(
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
     with open_igs(source, device=device, threads=threads, limits=limits, grain=False) as image:
         folder = _folder(source, output, image.source_names)
-        inputs = () if isinstance(source, bytes) or is_url(os.fspath(source)) else (source,)
+        path = source if isinstance(source, str | os.PathLike) else None
+        inputs = () if path is None or is_url(os.fspath(path)) else (path,)
         job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
-        return job.run(only, lod, None if isinstance(source, bytes) else PurePath(source).stem)
+        return job.run(only, lod, None if path is None else PurePath(path).stem)
 
 
-def _folder(
-    source: str | os.PathLike[str] | bytes, output: str | os.PathLike[str] | None, made_of: Collection[str]
-) -> Path:
+def _folder(source: SourceLike, output: str | os.PathLike[str] | None, made_of: Collection[str]) -> Path:
     if output is None:
-        if isinstance(source, bytes):
+        if not isinstance(source, str | os.PathLike):
             raise InvalidArgument("an .igs file from memory has no path: name a folder for its textures")
         path = Path(safe_file_name(name_of_url(os.fspath(source))) if is_url(os.fspath(source)) else source)
         output = path.with_suffix("")

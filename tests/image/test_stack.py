@@ -52,9 +52,6 @@ def test_groups_may_be_given() -> None:
         np.zeros((2, 2, 65)),
         np.zeros((2, 2), np.int16),
         np.zeros((2, 2), complex),
-        np.array([[1.5]]),
-        np.array([[-0.1]]),
-        np.array([[np.nan]]),
     ],
 )
 def test_arrays_without_a_meaning_are_refused(array: npt.NDArray[Any]) -> None:
