@@ -62,7 +62,7 @@ def option_name(option: Any) -> str:
     if option.is_flag:
         return " / ".join([names, *option.secondary_opts])
     choices = getattr(option.type, "choices", ())
-    return f"{names} {{{','.join(choices)}}}" if choices else f"{names} {option.metavar}"
+    return f"{names} {{{','.join(choices)}}}" if choices and option.metavar is None else f"{names} {option.metavar}"
 
 
 def meaning(option: Any) -> str:

@@ -79,6 +79,14 @@ def server() -> Iterator[RangeServer]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_configuration_file() -> Iterator[None]:
+    """Tests do not depend on the configuration of the user who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GSCODEC_CONFIG", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def auto_is_the_cpu() -> Iterator[None]:
     """Tests that name no device see the same engine everywhere; those of a GPU name it."""
     with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,21 @@ from typing import Annotated, Any
 
 import typer
 
-from gscodec.cli import _console, batch, compare, decode, encode, export, info, sample, transcode, validate, view
+from gscodec.cli import (
+    _console,
+    batch,
+    compare,
+    config,
+    decode,
+    encode,
+    export,
+    info,
+    sample,
+    transcode,
+    validate,
+    view,
+)
+from gscodec.cli._config import config_path, read_defaults
 from gscodec.cli.exit import ExitCode, code_of, message_of
 from gscodec.errors import (
     DeviceFallback,
@@ -49,7 +63,7 @@ app = new_program(
     "9 some batch items failed, 130 interrupted.",
 )
 
-for module in (encode, decode, export, batch, info, validate, transcode, sample, compare, view):
+for module in (encode, decode, export, batch, info, validate, transcode, sample, compare, view, config):
     app.command(name=module.__name__.rpartition(".")[2])(module.command)
 
 
@@ -72,7 +86,12 @@ def _root(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    no_config: Annotated[
+        bool, typer.Option("--no-config", help="Leave out the defaults of the configuration file.")
+    ] = False,
 ) -> None:
+    if not no_config:
+        context.default_map = read_defaults(config_path(), context.command.commands)  # type: ignore[attr-defined]
     if context.invoked_subcommand is None:
         _console.say_lines(context.get_help().splitlines())
         raise typer.Exit(ExitCode.USAGE)

@@ -9,6 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._config import drop_replaced_targets, from_config
+from gscodec.cli._encoding import (
+    Block,
+    Halves,
+    ImportanceStrength,
+    Lods,
+    Nan,
+    Normal,
+    Part,
+    Profile,
+    RecordBytes,
+    Role,
+    Seed,
+    TimeBudget,
+    Weights,
+)
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
 from gscodec.cli.exit import ExitCode
@@ -29,6 +45,7 @@ MOST_NAMED: Final = 20
 
 
 def command(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder to encode, or a manifest .toml.")],
     target: Annotated[
         Path | None,
@@ -68,6 +85,23 @@ def command(
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps per file.")
     ] = None,
+    importance: Annotated[
+        str | None,
+        typer.Option(metavar="auto", help="auto: spend more Gaussians on what stands out; maps are for manifests."),
+    ] = None,
+    importance_strength: ImportanceStrength = None,
+    profile: Profile = None,
+    record_bytes: RecordBytes = None,
+    lods: Lods = None,
+    halves: Halves = None,
+    seed: Seed = None,
+    block: Block = None,
+    time_budget: TimeBudget = None,
+    weights: Weights = None,
+    role: Role = None,
+    normal: Normal = None,
+    part: Part = None,
+    nan: Nan = None,
     metadata: Annotated[
         MetadataPolicy | None,
         typer.Option(help="Keep Exif, XMP and other metadata, as in encode, or drop them. [default: all]"),
@@ -156,6 +190,7 @@ def command(
     """
     from gscodec.batch.report import as_json as outcomes_json
     from gscodec.batch.report import check_report, write_report
+    from gscodec.encoding.settings import TARGETS
 
     for path in report or ():
         check_report(path)
@@ -163,33 +198,29 @@ def command(
         raise InvalidArgument("--engine dask needs --scheduler ADDRESS")
     if engine != "dask" and (scheduler is not None or gpus):
         raise InvalidArgument("--scheduler and --gpus go with --engine dask")
-    targets: dict[str, Any] = {"bpp": bpp, "bppc": bppc, "size": size, "gaussians": gaussians, "psnr": psnr}
-    targets["quality"] = quality
-    chosen = {name: value for name, value in targets.items() if value is not None}
-    if len(chosen) + (total_size is not None) > 1:
+    drop_replaced_targets(context, TARGETS)
+    stated, defaults = _settings(context, decode)
+    targets = [name for name in TARGETS if name in stated]
+    if len(targets) + (total_size is not None) > 1:
         raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr, --quality and --total-size")
     started = time.perf_counter()
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
-    wanted = {"preset": preset, "tune": tune, "steps": steps, "metadata": metadata}
-    settings = chosen | {name: value for name, value in wanted.items() if value}
     has_grain = decode if grain is None else grain
-    if grain is not None and not decode:
-        settings["grain"] = grain
     limits = limits_of(max_pixels, max_memory, max_candidates)
     work = _Work(
         jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits, has_grain
     )
     patterns = tuple(include or ()), tuple(exclude or ())
     if decode:
-        useless = [f"--{name}" for name in settings] + ["--total-size"] * (total_size is not None)
+        useless = [f"--{name.replace('_', '-')}" for name in stated] + ["--total-size"] * (total_size is not None)
         useless += ["--cache"] * (cache is not None)
         if useless:
             raise InvalidArgument(f"{', '.join(useless)}: cannot be combined with --decode")
         outcomes, unused = work.decode(source, target, patterns, shard, dry_run, report or ())
     else:
-        plan, total = _plan(source, target, settings, *patterns, total_size)
+        plan, total = _plan(source, target, stated, defaults, *patterns, total_size)
         _keep_reports_off([source, *(path for item in plan.items for path in item.sources)], report or ())
         outcomes, unused = work.encode(plan, total, shard, dry_run), plan.unused
     seconds = time.perf_counter() - started
@@ -200,6 +231,18 @@ def command(
     _close(outcomes, seconds)
     if dry_run and unused:
         raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
+
+
+def _settings(context: typer.Context, decode: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Encode settings of the command line, and those of the configuration file, which a manifest replaces."""
+    from dataclasses import fields
+
+    from gscodec.encoding.settings import EncodeSettings
+
+    named = {field.name for field in fields(EncodeSettings)} - ({"grain"} if decode else set())
+    values = {name: value for name, value in context.params.items() if name in named and value is not None}
+    stated = {name: value for name, value in values.items() if not from_config(context, name)}
+    return stated, {name: value for name, value in values.items() if name not in stated}
 
 
 def _keep_reports_off(sources: Sequence[Path], reports: Sequence[Path]) -> None:
@@ -215,12 +258,17 @@ def _keep_reports_off(sources: Sequence[Path], reports: Sequence[Path]) -> None:
 def _plan(
     source: Path,
     target: Path | None,
-    settings: dict[str, Any],
+    stated: dict[str, Any],
+    defaults: dict[str, Any],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     total_size: int | None,
 ) -> "tuple[Plan, int | None]":
-    """The plan, and the total number of bytes if it is limited."""
+    """The plan, and the total number of bytes if it is limited.
+
+    Args:
+        stated: settings of the command line. defaults: of the configuration file.
+    """
     from gscodec.batch.plan import Manifest, make_plan, read_manifest, refuse_targets
     from gscodec.encoding.settings import EncodeSettings
     from gscodec.io.units import bytes_of
@@ -242,8 +290,8 @@ def _plan(
         except ValueError as fault:
             raise InvalidArgument(f"{source}: total_size {fault}") from fault
     if total is not None:
-        refuse_targets(manifest, settings)
-    return make_plan(manifest, EncodeSettings(), settings), total
+        refuse_targets(manifest, stated)
+    return make_plan(manifest, EncodeSettings(**defaults), stated), total
 
 
 class _Work:

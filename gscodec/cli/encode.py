@@ -3,21 +3,36 @@
 import contextlib
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._config import drop_replaced_targets
+from gscodec.cli._encoding import (
+    Block,
+    Halves,
+    ImportanceStrength,
+    Lods,
+    Nan,
+    Normal,
+    Part,
+    Profile,
+    RecordBytes,
+    Role,
+    Seed,
+    TimeBudget,
+    Weights,
+)
 from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
 from gscodec.cli._paths import output_path
-from gscodec.cli._values import human_bytes, parse_byte_size, parse_weights
+from gscodec.cli._values import human_bytes, parse_byte_size
 from gscodec.cli.exit import ExitCode
 from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
 from gscodec.errors import InvalidArgument
-from gscodec.format.profile_table import PROFILE_NAMES
 from gscodec.material.outputs import display_name
-from gscodec.model.choices import MetadataPolicy, NanPolicy, PresetName, TuneName
-from gscodec.model.constants import DEFAULT_LODS, DEFAULT_STRENGTH, MAX_HALVES, MAX_LODS, MAX_STRENGTH
+from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
+from gscodec.model.constants import DEFAULT_STRENGTH
 
 if TYPE_CHECKING:
     from gscodec.model.channels import ChannelGroup
@@ -79,82 +94,25 @@ def command(
             "for an estimate of what stands out.",
         ),
     ] = None,
-    importance_strength: Annotated[
-        float,
-        typer.Option(
-            min=1, max=MAX_STRENGTH, metavar="X", help="Weight of an error where MAP is white, relative to black."
-        ),
-    ] = DEFAULT_STRENGTH,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar=f"{{{','.join(PROFILE_NAMES)}}}",
-            help="How Gaussians are stored: coded is entropy-coded; packed has fixed-size records that a shader reads "
-            "in place; f16 has 16 bits per value; small is for files of up to 4096 bytes. Default: coded, but small "
-            "for files of up to 2048 bytes, f16 for preset paper.",
-        ),
-    ] = None,
-    record_bytes: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Profile packed: bytes per record. Default: 6 for RGB."),
-    ] = None,
-    lods: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=MAX_LODS,
-            metavar="N",
-            help="Number of levels of detail; 1 is none. All but the whole and --halves are sets of their own: the "
-            "first has a sixty-fourth of the bytes and is made of the picture at an eighth of its sides, each next one "
-            f"has a quarter of the bytes and half of the sides. Default: {DEFAULT_LODS}, more in files above 1 MiB, "
-            "2 below 8 KiB, 1 up to 2 KiB and in preset paper.",
-        ),
-    ] = None,
-    halves: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=MAX_HALVES,
-            metavar="N",
-            help="Levels of detail between the whole and the others: each shows half of the Gaussians of the next "
-            "finer one. A half costs the whole about 0.2 dB.",
-        ),
-    ] = 0,
+    importance_strength: ImportanceStrength = DEFAULT_STRENGTH,
+    profile: Profile = None,
+    record_bytes: RecordBytes = None,
+    lods: Lods = None,
+    halves: Halves = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random numbers.")] = 0,
+    seed: Seed = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
     ] = None,
-    part: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Part of a multi-part OpenEXR file, by name or number.")
-    ] = None,
+    part: Part = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
-    nan: Annotated[
-        NanPolicy,
-        typer.Option(help="NaN and infinite samples: error refuses them, zero replaces them by 0, hole fills them in."),
-    ] = "error",
-    time_budget: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            metavar="SECONDS",
-            help="Approximate limit on the encoding time: runs as many steps as fit. The result then depends on the "
-            "machine.",
-        ),
-    ] = None,
-    block: Annotated[
-        int | None,
-        typer.Option(
-            min=64,
-            metavar="PX",
-            help="Encode in blocks of this side, a multiple of 64. Default: one block up to 2^25 pixels, then "
-            "chosen from the rate.",
-        ),
-    ] = None,
+    nan: Nan = "error",
+    time_budget: TimeBudget = None,
+    block: Block = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -174,36 +132,9 @@ def command(
         str | None,
         typer.Option(metavar="FILE", help="Picture that is 0 at texels outside UV charts; hidden texels cost nothing."),
     ] = None,
-    weights: Annotated[
-        dict[str, float] | None,
-        typer.Option(
-            "--weights",
-            parser=parse_weights,
-            metavar="NAME=N,...",
-            help="Weight of a map's errors relative to the other maps, by its name or role: normal=0.5,albedo=2.",
-        ),
-    ] = None,
-    role: Annotated[
-        Literal[
-            "color",
-            "albedo",
-            "normal",
-            "ao",
-            "roughness",
-            "metalness",
-            "height",
-            "opacity",
-            "mask",
-            "emissive",
-            "data",
-        ]
-        | None,
-        typer.Option(help="Role of the picture. Default: from its name and pixels. For several pictures: a manifest."),
-    ] = None,
-    normal: Annotated[
-        Literal["gl", "dx"] | None,
-        typer.Option(help="Convention of green in the normal map. Default: from its name, else gl."),
-    ] = None,
+    weights: Weights = None,
+    role: Role = None,
+    normal: Normal = None,
     as_stack: Annotated[
         bool, typer.Option("--stack", help="Encode several pictures as one stack, whatever their names.")
     ] = False,
@@ -224,6 +155,7 @@ def command(
     """
     from gscodec.encoding.settings import TARGETS, EncodeSettings
 
+    drop_replaced_targets(context, TARGETS)
     targets = [f"--{name}" for name in TARGETS if context.params[name] is not None]
     if len(targets) > 1:
         raise InvalidArgument(
@@ -247,7 +179,7 @@ def command(
 
     limits = limits_of(max_pixels, max_memory)
     # before anything is computed, so that a wrong path is reported at once
-    stack = load_picture(sources, part=part, nan=nan, limits=limits, overrides=settings.overrides)
+    stack = load_picture(sources, part=part, nan=settings.nan, limits=limits, overrides=settings.overrides)
 
     from gscodec.encoding.api import encode
 

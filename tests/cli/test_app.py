@@ -18,7 +18,10 @@ from gscodec.cli.app import app
 from gscodec.format.layout import VERSION
 from gscodec.render.cpu import available_isas
 
-COMMANDS = ("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare", "view")
+COMMANDS = (
+    *("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare", "view"),
+    "config",
+)
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 
 

@@ -63,7 +63,7 @@ def test_options_in_the_text_exist(document: Path) -> None:
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     if document.name == "peers.md":  # its second column has other tools' options
         text = re.sub(r"^(\|[^|]*\|)[^|]*\|", r"\1", text, flags=re.MULTILINE)
-    known = {option for command in COMMANDS for option in options_of(command)} | {"--version", "--help"}
+    known = {option for command in COMMANDS for option in options_of(command)} | {"--version", "--help", "--no-config"}
     assert {
         option for code in re.findall(r"`([^`]+)`", text) for option in re.findall(r"--[a-z][a-z-]*", code)
     } <= known
