@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from PIL import Image
 
 ROOT: Final = Path(__file__).parents[1]
@@ -15,6 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from chromium import Chromium  # noqa: E402 - it lies beside the tests
 from viewer_page import Viewer  # noqa: E402
 
+import gscodec  # noqa: E402
 from gscodec.cli.app import main  # noqa: E402
 from gscodec.viewer.server import ViewerServer, files_of  # noqa: E402
 
@@ -27,6 +29,33 @@ VIEWS: Final = {
     "viewer_zoom": "app.outline(); app.theme(); app.view.set(201, 118, 40)",
 }
 """What is done before each picture, one after the other."""
+
+
+BESIDE_SIZE: Final = (480, 270)
+BESIDE: Final = {0.75: (384, 216), 1: (300, 150), 6: (200, 117.5)}
+"""Zooms, and the points of the picture in the middle of the view."""
+
+
+def beside(viewer: Viewer, file: Path) -> Image.Image:
+    """The viewer at some zooms, a row each; to the right what `decode` writes of the same part at the same size."""
+    width, height = BESIDE_SIZE
+    whole = Image.new("RGB", (2 * width + 8, len(BESIDE) * (height + 8) - 8), "white")
+    viewer.browser.resize(BESIDE_SIZE)
+    viewer.browser.press("h")
+    with gscodec.open(file, device="cpu") as image:
+        for row, (zoom, (x, y)) in enumerate(BESIDE.items()):
+            viewer.run(f"app.level(0); app.view.set({x}, {y}, {zoom})")
+            viewer.idle()
+            with Image.open(io.BytesIO(viewer.browser.screenshot())) as shot:
+                shown = shot.convert("RGB")
+            left, top = viewer.run("return [app.view.window.x, app.view.window.y]")
+            region = round(left), round(top), round(width / zoom), round(height / zoom)
+            decoded = image.render(0, region, (height, width))
+            if zoom >= 1:
+                assert abs(np.asarray(shown).astype(int) - decoded).max() <= 1, f"zoom {zoom}"
+            whole.paste(shown, (0, row * (height + 8)))
+            whole.paste(Image.fromarray(decoded), (width + 8, row * (height + 8)))
+    return whole
 
 
 def write() -> None:
@@ -43,6 +72,7 @@ def write() -> None:
                 viewer.idle()
                 with Image.open(io.BytesIO(browser.screenshot())) as shot:
                     shot.convert("RGB").save(ROOT / "docs" / f"{name}.jpg", quality=80)
+            beside(viewer, file).save(ROOT / "docs" / "viewer_beside_decode.jpg", quality=80)
             assert browser.errors == []
             server.shutdown()
 
