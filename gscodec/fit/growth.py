@@ -102,10 +102,11 @@ def new_rows(
         error = weighted_error(image - seen, counts)
         pixels, sizes = error_peaks(error, blobs, n_new, allowed=where, threads=threads)
         scales = blob_scales(plan, blobs, stride)[sizes]
-    probability = _probability(terms, seen, image, stride, where, counts)
-    drawn = draw_positions(draws, probability, n_new - len(pixels), terms.jitter)
-    centres = np.stack(np.divmod(pixels, seen.shape[1])[::-1], axis=1) + 0.5
-    positions = np.concatenate([centres, drawn])
+    positions = np.stack(np.divmod(pixels, seen.shape[1])[::-1], axis=1) + 0.5
+    if n_new > len(pixels):
+        probability = _probability(terms, seen, image, stride, where, counts)
+        drawn = draw_positions(draws, probability, n_new - len(pixels), terms.jitter)
+        positions = np.concatenate([positions, drawn])
     if stride > 1:
         positions = np.clip(stride * positions + (stride // 2 + 0.5 - 0.5 * stride), 0.0, (width, height))
     rows = np.zeros((n_new, 5 + plan.shape[2]), np.float32)
@@ -113,7 +114,7 @@ def new_rows(
     rows[:, 2:4] = terms.scale
     rows[: len(pixels), 2:4] = scales[:, None]
     if terms.stretch:
-        angle, coherence = structure_at(target, positions, terms.structure_px)
+        angle, coherence = structure_at(target, positions, terms.structure_px, threads)
         rows[:, 4] = angle
         rows[:, 2] += terms.stretch * coherence  # narrow across the edge
         rows[:, 3] -= terms.stretch * coherence

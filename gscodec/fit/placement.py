@@ -1,14 +1,13 @@
 """Positions of new Gaussians: content-adaptive initialisation and error-guided growth (paper, Section 3.3)."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from gscodec import _engine
 
-_WINDOW_PIXELS: Final = 1 << 18
-"""Pixels that `structure_at` processes together; they fit into a second-level cache."""
+Array = npt.NDArray[Any]
 
 
 class Draws(Protocol):
@@ -45,28 +44,17 @@ def mix_with_uniform(density: Array, uniform_share: float) -> Array:
     return (1.0 - uniform_share) * density / total + uniform_share / density.size
 
 
-def structure_at(image: Array, positions: Array, radius: int) -> tuple[Array, Array]:
+def structure_at(image: Array, positions: Array, radius: int, threads: int = 0) -> tuple[Array, Array]:
     """Direction of steepest change in rad and its coherence in 0..1: float64 (n,) each.
 
     The structure tensor of the channels' mean, averaged over (2 radius + 1)^2 pixels around each position, edges
     repeated (Bigun and Granlund 1987). Computed at the positions alone: the windows around new Gaussians together hold
     fewer pixels than the picture.
     """
-    gray = image.mean(axis=2, dtype=np.float32)
-    down, across = (np.gradient(gray, axis=a) if gray.shape[a] > 1 else np.zeros_like(gray) for a in (0, 1))
-    reach = np.arange(-max(1, radius), max(1, radius) + 1)
-    rows, columns = (
-        np.clip(np.clip(positions[:, axis].astype(np.int64), 0, n - 1)[:, None] + reach, 0, n - 1)
-        for axis, n in ((1, gray.shape[0]), (0, gray.shape[1]))
-    )
-    xx, xy, yy = np.empty((3, len(positions)))
-    step = max(1, _WINDOW_PIXELS // len(reach) ** 2)
-    for first in range(0, len(positions), step):
-        part = slice(first, first + step)
-        where = rows[part, :, None], columns[part, None, :]
-        gx, gy = across[where].astype(np.float64), down[where].astype(np.float64)
-        for mean, product in ((xx, gx * gx), (xy, gx * gy), (yy, gy * gy)):
-            mean[part] = product.mean(axis=(1, 2))
+    limits = np.array([image.shape[1] - 1, image.shape[0] - 1])
+    pixels = np.clip(positions.astype(np.int64), 0, limits)
+    samples = np.ascontiguousarray(image, np.float32)
+    xx, xy, yy = _engine.structure_at(samples, np.ascontiguousarray(pixels), max(1, radius), threads).T
     coherence = np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6)
     return 0.5 * np.arctan2(2 * xy, xx - yy), coherence
 

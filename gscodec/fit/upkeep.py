@@ -7,9 +7,7 @@ import numpy as np
 
 from gscodec.cuda.scenes import bin_scene, upload_gaussians
 from gscodec.cuda.upkeep import removal_sums
-from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window
-from gscodec.render.arguments import importance_of_samples
 from gscodec.render.base import DeviceEngine, Rasterizer
 
 SEARCH: Final = 3.0
@@ -25,19 +23,15 @@ def removal_cost(
 ) -> Float64Array:
     """(n,) approximate increase of the squared error if each Gaussian alone were removed.
 
-    Without Gaussian i of weight u, a pixel changes by u / (1 - u) (c - c_i). This sums u |c - c_i|^2, which follows
-    from the gradient of the features with a picture of 1, c and |c|^2 in place of the error's.
+    Without Gaussian i of weight u, a pixel changes by u / (1 - u) (c - c_i). This sums u |c - c_i|^2.
 
     Args:
         importance: as in `Rasterizer.loss`; None means 1 everywhere.
     """
     device = rasterizer.on_device
-    sums = (
-        _host_sums(rasterizer, gaussians, grid, importance)
-        if device is None
-        else _device_sums(device, gaussians, grid, importance)
-    )
-    return cost_of_sums(sums, gaussians.features)
+    if device is None:
+        return rasterizer.removal_costs(gaussians, grid, rasterizer.bin(gaussians, grid), importance)
+    return cost_of_sums(_device_sums(device, gaussians, grid, importance), gaussians.features)
 
 
 def cost_of_sums(sums: Float64Array, features: Float32Array) -> Float64Array:
@@ -57,28 +51,6 @@ def _device_sums(
         scene = bin_scene(runtime, upload_gaussians(runtime, gaussians), grid)
         each = None if importance is None else engine.pictures.as_it_is(importance)
         return removal_sums(runtime, scene, scene.lattice(runtime, Window.whole(grid)), each)
-
-
-def _host_sums(
-    rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, importance: Float32Array | None
-) -> Float64Array:
-    image = rasterizer.forward(gaussians, grid, rasterizer.bin(gaussians, grid), Window.whole(grid))
-    ones = np.ones((*image.shape[:2], 1), np.float32)
-    each = ones if importance is None else importance_of_samples(importance)
-    probe = np.concatenate([each, each * image, (each * image**2).sum(axis=2, keepdims=True)], axis=2)
-    return _weighted_sums(rasterizer, gaussians, grid, probe)
-
-
-def _weighted_sums(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid, picture: Float32Array) -> Float64Array:
-    """(n, P) each Gaussian's weight times a (H, W, P) picture, summed over the pixels."""
-    if picture.shape[2] > MAX_CHANNELS:  # the maximum that engines take at once
-        parts = (picture[:, :, :MAX_CHANNELS], picture[:, :, MAX_CHANNELS:])
-        sums = [_weighted_sums(rasterizer, gaussians, grid, np.ascontiguousarray(part)) for part in parts]
-        return np.concatenate(sums, axis=1)
-    shape = len(gaussians), picture.shape[2]
-    blank = replace(gaussians, features=np.zeros(shape, np.float32))
-    plain = replace(grid, background=np.zeros(shape[1], np.float32))
-    return rasterizer.backward(blank, plain, rasterizer.bin(blank, plain), picture).features.astype(np.float64)
 
 
 def missing_reach(engine: Rasterizer, gaussians: GaussianSet, grid: Grid, limit: float) -> Float32Array:

@@ -7,7 +7,7 @@ the same arguments as `reference`; it may only be faster. Callers check capabili
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from gscodec.errors import InvalidArgument
 from gscodec.model.constants import MAX_TILE_PAIRS
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Grid, Window, joined
 from gscodec.model.rendering import WHOLE, GaussianGrads, LossWeights, OutputDtype, Subset, TileIndex
+from gscodec.render.arguments import importance_of_samples
 
 if TYPE_CHECKING:
     from gscodec.cuda.blending import Real
@@ -203,6 +204,33 @@ class Rasterizer(ABC):
         rows[:, 4] = step.grads.rotations[:n]
         rows[:, 5:] = step.grads.features[:n]
         return RowGradients(step.loss, step.mse, rows)
+
+    def removal_costs(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, importance: Float32Array | None = None
+    ) -> Float64Array:
+        """(n,) sum over the pixels and channels of u (c - f)^2: u is a Gaussian's share of the blend c, f its feature.
+
+        By the gradient of the features with a picture of 1, c and c^2, which every engine has.
+
+        Args:
+            importance: as in `loss`; multiplies each term.
+        """
+        image = np.asarray(self.forward(gaussians, grid, index, Window.whole(grid)))
+        each = (
+            np.ones_like(image)
+            if importance is None
+            else np.broadcast_to(importance_of_samples(importance), image.shape)
+        )
+        costs = np.zeros(len(gaussians))
+        for c in range(gaussians.n_channels):
+            shown = image[:, :, c]
+            own = each[:, :, c : c + 1] * np.stack([np.ones_like(shown), shown, shown**2], axis=2)
+            blank = replace(gaussians, features=np.zeros((len(gaussians), 3), np.float32))
+            plain = replace(grid, background=np.zeros(3, np.float32))
+            sums = self.backward(blank, plain, index, own).features.astype(np.float64)
+            feature = gaussians.features[:, c].astype(np.float64)
+            costs += sums[:, 2] - 2 * sums[:, 1] * feature + sums[:, 0] * feature**2
+        return costs
 
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
         """(n, 2) U^2 and V^2, in each Gaussian's own frame, of the farthest point whose nearest Gaussian it is.

@@ -234,6 +234,15 @@ class CpuRasterizer(Rasterizer):
         scratch: _engine.StepScratch = self._local.scratch
         return scratch
 
+    def removal_costs(
+        self, gaussians: GaussianSet, grid: Grid, index: TileIndex, importance: Float32Array | None = None
+    ) -> Float64Array:
+        """See `Rasterizer.removal_costs`; in one pass."""
+        each = importance_planes(importance, (grid.height, grid.width, gaussians.n_channels))
+        arguments = scene_arguments(gaussians, grid, index)
+        costs: Float64Array = _engine.removal_costs(*arguments, each, self._isa, self._threads)
+        return costs
+
     def farthest_owned(self, gaussians: GaussianSet, grid: Grid, index: TileIndex) -> Float32Array:
         """See `Rasterizer.farthest_owned`."""
         result: Float32Array = _engine.farthest_owned(*scene_arguments(gaussians, grid, index), self._threads)

@@ -185,6 +185,21 @@ def test_rows_that_are_no_gaussians_are_refused(scene_of: Callable[..., Scene]) 
         CpuRasterizer().fit_rows(rows, np.ones((8, 2), np.float32), None, grid, planes, LossWeights(l2=1.0))
 
 
+@pytest.mark.parametrize("weighted", [None, "pixels", "samples"])
+@pytest.mark.parametrize("n_channels", [1, 3, 5])
+def test_costs_of_removal_follow_from_gradients_of_features(
+    isa: str, scene_of: Callable[..., Scene], n_channels: int, weighted: str | None
+) -> None:
+    gaussians, grid = scene_of(39, 120, 45, 58, n_channels)
+    size = (45, 58) if weighted == "pixels" else (n_channels, 45, 58)
+    importance = None if weighted is None else np.random.default_rng(3).random(size, dtype=np.float32)
+    engine = CpuRasterizer(threads=2, isa=isa)
+    index = engine.bin(gaussians, grid)
+    found = engine.removal_costs(gaussians, grid, index, importance)
+    expected = Rasterizer.removal_costs(engine, gaussians, grid, index, importance)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6 * expected.max())
+
+
 @pytest.mark.parametrize("has_importance", [False, True])
 @pytest.mark.parametrize("subset", [Subset(1), Subset(2), Subset(2, 1, 0), Subset(4, 3, 2)])
 @pytest.mark.parametrize("size", [(35, 43), (16, 16), (5, 4)])

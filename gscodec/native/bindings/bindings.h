@@ -9,6 +9,7 @@ void bind_render(nanobind::module_& m);
 void bind_fit(nanobind::module_& m);
 void bind_feature_system(nanobind::module_& m);
 void bind_error_peaks(nanobind::module_& m);
+void bind_structure(nanobind::module_& m);
 void bind_pages(nanobind::module_& m);
 void bind_records(nanobind::module_& m);
 void bind_grain(nanobind::module_& m);

@@ -12,6 +12,7 @@
 #include "render/dispatch.h"
 #include "render/fit_rows.h"
 #include "render/loss.h"
+#include "render/removal.h"
 
 namespace gscodec {
 namespace {
@@ -56,6 +57,20 @@ void bind_fit(nb::module_& m) {
             backward(context, model, grad_planes.data(), grads.view());
         }
         return grads.tuple();
+    });
+
+    m.def("removal_costs", [](const Scene& scene, Shape shape, Rect rect, int top_k, const Counts& importance,
+                              const std::string& isa, int threads) {
+        const Model model = scene.model(shape, rect, top_k);
+        const Context context{kernels_for(isa), threads};
+        const Importance map = importance_of(importance, static_cast<size_t>(model.n_channels),
+                                             static_cast<size_t>(model.height), static_cast<size_t>(model.width));
+        auto costs = make_array<double>({static_cast<size_t>(model.geometry.n)});
+        {
+            nb::gil_scoped_release release;
+            removal_costs(context, model, map, costs.data());
+        }
+        return costs;
     });
 
     m.def("loss", [](In<float, 3> image, In<float, 3> target, const Counts& importance, In<float, 1> terms,

@@ -29,6 +29,7 @@ NB_MODULE(_engine, m) {
     bind_render(m);
     bind_fit(m);
     bind_error_peaks(m);
+    bind_structure(m);
     bind_feature_system(m);
     bind_pages(m);
     bind_records(m);
