@@ -287,11 +287,11 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
 
         def show(now: "Progress") -> None:
             of_blocks = f"block {now.block}/{now.n_blocks}  " if now.n_blocks > 1 else ""
+            steps = f"{now.phase} {now.step}/{now.total_steps}" if now.total_steps else now.phase
             bar.update(
                 task,
                 completed=now.fraction,
-                figures=f"{of_blocks}{now.phase} {now.step}/{now.total_steps}  {now.n_gaussians} Gaussians  "
-                f"{now.psnr:.2f} dB  {now.bpp:.3f} bpp",
+                figures=f"{of_blocks}{steps}  {now.n_gaussians} Gaussians  {now.psnr:.2f} dB  {now.bpp:.3f} bpp",
                 left=f"{duration(now.seconds_left)} left",
             )
 
@@ -299,9 +299,11 @@ def progress_bar(label: str, quiet: bool) -> Iterator["Callable[[Progress], None
 
 
 def duration(seconds: float) -> str:
-    """A duration as text: `42 s`, `3 min 05 s`."""
+    """A duration as text: `42 s`, `3 min 05 s`, `2 h 05 min`."""
     whole = max(0, round(seconds))
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60:02d} min"
 
 
 def fail(code: int, text: str) -> typer.Exit:

@@ -1,14 +1,14 @@
 """`gscodec batch`: encodes folders of pictures and materials to `.igs` files, incrementally."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._batch_progress import watching
 from gscodec.cli._config import drop_replaced_targets, from_config
 from gscodec.cli._encoding import (
     Block,
@@ -27,7 +27,7 @@ from gscodec.cli._encoding import (
 )
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import Shard, human_bytes, parse_byte_size, parse_shard
-from gscodec.cli.exit import ExitCode
+from gscodec.cli.exit import ExitCode, message_of
 from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
 from gscodec.errors import InvalidArgument
 from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gscodec.batch.back import DecodeItem
     from gscodec.batch.outcome import Outcome
     from gscodec.batch.plan import Item, Plan
-    from gscodec.batch.run import Watcher
     from gscodec.model.limits import Limits
 
 
@@ -151,8 +150,14 @@ def command(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Only list what would be done. Exit code 1 if a rule or pattern matches nothing."
+            "--dry-run",
+            help="Only list what would be done, and estimate size and time from the first seconds of three items. Exit "
+            "code 1 if a rule or pattern matches nothing.",
         ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="After the batch, wait for changes below SRC and run it again, until Ctrl-C."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Also replace files that no batch wrote; never sources.")
@@ -188,6 +193,7 @@ def command(
     and links to folders, are listed. With --decode, a picture only replaces what an earlier decode of the same file
     wrote.
     """
+    from gscodec.batch.changes import changes
     from gscodec.batch.report import as_json as outcomes_json
     from gscodec.batch.report import check_report, write_report
     from gscodec.encoding.settings import TARGETS
@@ -203,7 +209,6 @@ def command(
     targets = [name for name in TARGETS if name in stated]
     if len(targets) + (total_size is not None) > 1:
         raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr, --quality and --total-size")
-    started = time.perf_counter()
     if emit is not None:
         _emit(emit, source, target, shards, threads)
         return
@@ -213,24 +218,51 @@ def command(
         jobs, threads, engine, scheduler, gpus, device, cache, overwrite, fail_fast, resume, quiet, limits, has_grain
     )
     patterns = tuple(include or ()), tuple(exclude or ())
+
+    def once() -> None:
+        started = time.perf_counter()
+        if decode:
+            outcomes, unused = work.decode(source, target, patterns, shard, dry_run, report or ())
+        else:
+            plan, total = _plan(source, target, stated, defaults, *patterns, total_size)
+            _keep_reports_off([source, *(path for item in plan.items for path in item.sources)], report or ())
+            outcomes, unused = work.encode(plan, total, shard, dry_run), plan.unused
+        seconds = time.perf_counter() - started
+        for path in report or ():
+            write_report(path, outcomes, seconds)
+        if as_json:
+            _console.emit_json(outcomes_json(outcomes, seconds))
+        _close(outcomes, seconds)
+        if dry_run and unused:
+            raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
+
     if decode:
         useless = [f"--{name.replace('_', '-')}" for name in stated] + ["--total-size"] * (total_size is not None)
         useless += ["--cache"] * (cache is not None)
         if useless:
             raise InvalidArgument(f"{', '.join(useless)}: cannot be combined with --decode")
-        outcomes, unused = work.decode(source, target, patterns, shard, dry_run, report or ())
-    else:
-        plan, total = _plan(source, target, stated, defaults, *patterns, total_size)
-        _keep_reports_off([source, *(path for item in plan.items for path in item.sources)], report or ())
-        outcomes, unused = work.encode(plan, total, shard, dry_run), plan.unused
-    seconds = time.perf_counter() - started
-    for path in report or ():
-        write_report(path, outcomes, seconds)
-    if as_json:
-        _console.emit_json(outcomes_json(outcomes, seconds))
-    _close(outcomes, seconds)
-    if dry_run and unused:
-        raise _console.fail(ExitCode.USAGE, f"{len(unused)} rules or patterns match nothing")
+    if not watch:
+        once()
+        return
+    if dry_run:
+        raise InvalidArgument("--watch and --dry-run exclude each other: give one")
+    _again(once)
+    for _ in changes(source, target):
+        _again(once)
+
+
+def _again(once: Callable[[], None]) -> None:
+    """Run a watched batch; a failure ends this run and not the watch."""
+    from gscodec.errors import GsCodecError
+
+    try:
+        once()
+    except GsCodecError as fault:
+        _console.say_error(message_of(fault))
+    except typer.Exit as fault:  # it has been printed
+        if fault.exit_code == ExitCode.INTERRUPTED:
+            raise
+    _console.say("watching for changes; Ctrl-C ends it")
 
 
 def _settings(context: typer.Context, decode: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -335,15 +367,34 @@ class _Work:
             items = plans.shard(items, *shard)
         state = State(root, _warn, dry=dry_run)
         if dry_run:
-            return _planned(items, state) + failed
+            outcomes = _planned(items, state)
+            waiting = [item for item, each in zip(items, outcomes, strict=True) if each.status == "waiting"]
+            if waiting and not self._quiet and self._engine == "local":
+                self._estimate(waiting)
+            return outcomes + failed
         options, dispatch = self._prepare(len(items))
-        with _watching(len(items), self._quiet) as watch:
+        with watching(len(items), self._quiet) as watch:
             outcomes = encode_all(
                 items, options, dispatch, state, trust=self._resume, fail_fast=self._fail_fast, watch=watch
             )
         if total is not None and shard is None and not failed:
             _say_unused(outcomes, total)
         return outcomes + failed
+
+    def _estimate(self, items: "list[Item]") -> None:
+        """Print what the items are expected to take."""
+        from gscodec.batch.estimate import estimate_batch
+        from gscodec.batch.run import share_threads
+
+        options, _ = self._prepare(len(items))
+        jobs, _ = share_threads(self._jobs, self._threads, len(items))
+        expected = estimate_batch(items, options, jobs)
+        if expected is not None:
+            _console.say(
+                f"estimate: {expected.n_items} files of {expected.n_pixels / 1e6:.1f} megapixels take about "
+                f"{human_bytes(expected.n_bytes)} and {_console.duration(expected.seconds)}, {jobs} in parallel "
+                f"(measured on {expected.n_measured})"
+            )
 
     def decode(
         self,
@@ -368,7 +419,7 @@ class _Work:
         if dry_run:
             return _planned_back(items, state, self._grain), plan.unused
         options, dispatch = self._prepare(len(items), decodes=True)
-        with _watching(len(items), self._quiet) as watch:
+        with watching(len(items), self._quiet) as watch:
             outcomes = decode_all(
                 items, options, dispatch, state, trust=self._resume, fail_fast=self._fail_fast, watch=watch
             )
@@ -509,73 +560,3 @@ def _close(outcomes: "list[Outcome]", seconds: float) -> None:
     missed = sum(outcome.status is Status.MISSED for outcome in outcomes)
     if missed:
         raise _console.fail(ExitCode.TARGET_NOT_MET, f"{missed} files miss their target; they have been written anyway")
-
-
-@contextmanager
-def _watching(n_items: int, quiet: bool) -> "Iterator[Watcher]":
-    """Progress display: a live table on a terminal, else a line per finished item."""
-    if _console.stderr_is_terminal() and not quiet:
-        with _live_table(n_items) as watch:
-            yield watch
-        return
-
-    def line(kind: str, name: str, value: Any) -> None:
-        from gscodec.batch.outcome import Status
-
-        if kind != "end":
-            return
-        if value.status is Status.FAILED:
-            _console.say(f"failed   {value.message}")
-        elif value.status is Status.MISSED:
-            _console.say(f"missed   {value.message}")
-        elif not quiet and value.status is not Status.CURRENT:
-            psnr = "" if value.psnr is None else f", {value.psnr:.2f} dB"
-            _console.say(f"{value.status:8s} {name}: {human_bytes(value.n_bytes)}{psnr}, {value.seconds:.1f} s")
-            if value.message:
-                _console.say(f"warning  {value.message}")
-
-    yield line
-
-
-@contextmanager
-def _live_table(n_items: int) -> "Iterator[Watcher]":
-    from rich import progress
-    from rich.markup import escape
-
-    console = _console.rich_console()
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[figures]}"),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=console, transient=True, refresh_per_second=4) as table:
-        whole = table.add_task("all items", total=n_items, figures=f"0/{n_items}")
-        rows: dict[str, Any] = {}
-        begun: dict[str, float] = {}
-        n_done, started = 0, time.perf_counter()
-
-        def show_whole() -> None:
-            done = n_done + sum(begun.values())
-            left = (time.perf_counter() - started) * (n_items - done) / done if done else None
-            text = "" if left is None else f"  {_console.duration(left)} left"
-            table.update(whole, completed=done, figures=f"{n_done}/{n_items}{text}")
-
-        def watch(kind: str, name: str, value: Any) -> None:
-            nonlocal n_done
-            if kind == "begin":
-                rows[name] = table.add_task(escape(_console.shown(name)), total=1, figures="")
-            elif kind == "report" and name in rows:
-                phase, begun[name], psnr = value
-                table.update(rows[name], completed=begun[name], figures=f"{phase}  {psnr:.2f} dB")
-                show_whole()
-            elif kind == "end":
-                if name in rows:
-                    table.remove_task(rows.pop(name))
-                begun.pop(name, None)
-                n_done += 1
-                show_whole()
-                if value.message:
-                    table.console.print(escape(_console.shown(f"{value.status}: {value.message}")))
-
-        yield watch

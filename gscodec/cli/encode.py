@@ -35,6 +35,12 @@ from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
 from gscodec.model.constants import DEFAULT_STRENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gscodec.encoding.progress import Progress, Show
+    from gscodec.encoding.settings import EncodeSettings
+    from gscodec.image.regions import RegionSource
+    from gscodec.image.stack import ImageStack
     from gscodec.model.channels import ChannelGroup
 
 
@@ -146,6 +152,10 @@ def command(
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Estimate size and time from the first seconds of the encode; write nothing."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no closing line.")] = False,
 ) -> None:
     """Encode a picture, or all maps of a material together, to an .igs file.
@@ -184,7 +194,12 @@ def command(
     from gscodec.encoding.api import encode
 
     in_parts = contextlib.nullcontext() if isinstance(stack, ImageStack) else stack
-    with in_parts, _console.progress_bar(Path(display_name(source)).name, quiet) as show:
+    if dry_run:
+        with in_parts:
+            _estimate(stack, destination, settings.for_samples(), mask, device, threads)
+        return
+    label = Path(display_name(source)).name
+    with in_parts, _interruptible(checkpoint) as watch, _console.progress_bar(label, quiet) as show:
         result = encode(
             stack,
             destination,
@@ -194,7 +209,7 @@ def command(
             threads=threads,
             checkpoint=checkpoint,
             overwrite=overwrite,
-            progress=show,
+            progress=watch(show),
         )
     if destination is None:
         _console.emit_bytes(result.data)
@@ -213,6 +228,59 @@ def command(
         target = f"{targets[0]} {context.params[targets[0][2:]]}"
         fact = f"{target} was not met: {result.note}; the file has been written anyway"
         raise _console.fail(ExitCode.TARGET_NOT_MET, fact)
+
+
+def _estimate(
+    stack: "ImageStack | RegionSource",
+    destination: Path | None,
+    settings: "EncodeSettings",
+    mask: str | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Print what an encode is expected to give."""
+    from gscodec.encoding.estimate import estimate
+    from gscodec.image.stack import ImageStack
+
+    height, width, n_channels = stack.samples.shape if isinstance(stack, ImageStack) else stack.shape
+    n_pixels = height * width
+    what = {"n_pixels": n_pixels, "n_channels": n_channels}
+    expected = estimate(stack, settings, **what, mask=mask, device=device, threads=threads)
+    about = "at most" if expected.is_bound else "about"
+    count = "" if expected.n_gaussians is None else f", {expected.n_gaussians} Gaussians"
+    _console.emit(
+        f"{'stdout' if destination is None else destination}: {about} {human_bytes(expected.n_bytes)}, "
+        f"{8 * expected.n_bytes / n_pixels:.4f} bpp{count}, about {_console.duration(expected.seconds)}; not written"
+    )
+
+
+@contextlib.contextmanager
+def _interruptible(checkpoint: Path | None) -> "Iterator[Callable[[Show | None], Show]]":
+    """Context in which an interrupt says how far the encode was; wraps a progress callback.
+
+    Raises:
+        Exit: the encode was interrupted.
+    """
+    last: list[Progress] = []
+
+    def watch(show: "Show | None") -> "Show":
+        def keep(state: "Progress") -> None:
+            last[:] = [state]
+            if show is not None:
+                show(state)
+
+        return keep
+
+    try:
+        yield watch
+    except KeyboardInterrupt as fault:
+        where = "while reading"
+        if last:
+            now = last[0]
+            block = f"block {now.block} of {now.n_blocks}, " if now.n_blocks > 1 else ""
+            where = f"after {_console.duration(now.seconds)}, {100 * now.fraction:.0f} % done ({block}{now.phase})"
+        kept = "" if checkpoint is None else f"; {checkpoint} has the finished blocks, the same command continues"
+        raise _console.fail(ExitCode.INTERRUPTED, f"interrupted {where}; nothing was written{kept}") from fault
 
 
 def _roles(groups: "tuple[ChannelGroup, ...]") -> str:

@@ -14,7 +14,7 @@ class Progress:
     n_gaussians: int
     psnr: float  # dB, of the fit so far, before quantisation
     bpp: float  # estimated, of a file with the present Gaussians
-    phase: str  # what runs: "fit", "quantise", "pack", or "level 1 of 2: fit" for a coarser set
+    phase: str  # what runs: "plan" (figures that are expected), "fit", "quantise", "pack", or "level 1 of 2: fit"
     fraction: float  # of the work, estimated by the cost of steps, 0..1; never falls
     seconds: float = 0.0  # since the encode began
     seconds_left: float = 0.0  # estimated
@@ -46,6 +46,12 @@ class Timed:
         """Show the last state once more as the end, unless it was."""
         if self._last is not None and self._most < 1.0:
             self(replace(self._last, fraction=1.0))
+
+
+def report_plan(show: Show | None, n_gaussians: int, psnr: float, bpp: float) -> None:
+    """Show what is expected of a fit before it begins."""
+    if show is not None:
+        show(Progress(0, 0, n_gaussians, psnr, bpp, "plan", 0.0))
 
 
 def part_of(show: Show | None, start: float, share: float, name: str = "") -> Show | None:

@@ -21,6 +21,7 @@ from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded, decoded_psnr
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.encoding.progress import report_plan
 from gscodec.encoding.whole import Fitted, finish, fit
 from gscodec.errors import TargetWarning
 from gscodec.fit.qat import least_needed_first, share_of
@@ -67,6 +68,8 @@ def encode_to_psnr(job: Job, tiny: Job | None, wanted: float, most: int) -> tupl
     aim = PsnrAim(forecast_of(job), most, wanted + encoder.aimed_room)
     if aim.forecast.psnr(most) < wanted + FORECAST_SPREAD_DB:
         _warn_if_out_of_reach(job, wanted, most)
+    count = aim.count(encoder.gaussian_bits)
+    report_plan(job.progress, count, wanted, 8 * encoder.likely_size(count) / job.n_pixels)
     if job.regions is not None:
         return _in_blocks(job, aim, wanted)
     if tiny is not None and encoder.likely_size(aim.count(encoder.gaussian_bits)) <= TINY_BYTES:

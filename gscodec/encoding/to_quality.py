@@ -10,6 +10,7 @@ from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded
 from gscodec.encoding.profile_choice import TINY_BYTES
 from gscodec.encoding.profiles.registry import encoder_for
+from gscodec.encoding.progress import report_plan
 from gscodec.encoding.whole import encode_whole
 
 
@@ -27,6 +28,7 @@ def encode_to_quality(job: Job, tiny: Job | None, most: int) -> Encoded:
     count = aim.count(encoder.gaussian_bits)
     if tiny is not None and encoder.likely_size(count) <= TINY_BYTES:
         return _best_tiny(tiny, replace(aim, most=min(most, encoder_for(tiny).max_gaussians)))
+    report_plan(job.progress, count, aim.forecast.psnr(count), 8 * encoder.likely_size(count) / job.n_pixels)
     if job.regions is not None:
         return encode_in_blocks(job, count, None, slope=job.slope)
     return encode_whole(job, count, None, aim=aim)
