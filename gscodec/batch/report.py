@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
+from gscodec.batch.thumbnails import maps_of
 from gscodec.errors import InvalidArgument, file_access_error
 from gscodec.io.atomic import write_atomic
 from gscodec.io.text import csv_cell, html_text, json_text, shown
@@ -55,8 +57,12 @@ def write_report(path: Path, outcomes: Sequence[Outcome], seconds: float) -> Non
         FileAccessError: it cannot be written.
     """
     check_report(path)
-    build = {".json": _json, ".csv": _csv, ".html": _html}[path.suffix.lower()]
-    write_atomic(path, build(outcomes, seconds).encode(), overwrite=True)
+    kind = path.suffix.lower()
+    if kind == ".html":
+        text = _html(outcomes, seconds, path.absolute().parent)
+    else:
+        text = (_json if kind == ".json" else _csv)(outcomes, seconds)
+    write_atomic(path, text.encode(), overwrite=True)
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
@@ -82,21 +88,52 @@ def _cell(value: Any) -> Any:
     return csv_cell(shown(value)) if isinstance(value, str) else value
 
 
-def _html(outcomes: Sequence[Outcome], seconds: float) -> str:
+def _html(outcomes: Sequence[Outcome], seconds: float, folder: Path) -> str:
+    """HTML page with a row for each item: thumbnails of its maps, a link to its file, and its figures.
+
+    Args:
+        folder: of the report, which links are relative to.
+    """
     total = summary(outcomes, seconds)
     counts = ", ".join(f"{count} {status}" for status, count in total["by_status"].items())
     rows = "\n".join(
-        f'<tr class="{o.status}"><td>{html_text(o.name)}<td>{o.status}<td>{o.n_bytes}<td>{o.bpp:.4f}'
+        f'<tr class="{o.status}"><td>{_link(o, folder)}<td>{_maps(o)}<td>{o.status}<td>{o.n_bytes}<td>{o.bpp:.4f}'
         f"<td>{'' if o.psnr is None else format(o.psnr, '.2f')}<td>{o.n_gaussians}<td>{o.seconds:.1f}"
         f"<td>{html_text(o.message)}"
         for o in outcomes
     )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>gscodec batch</title>
-<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.2em .8em;text-align:right}}td:first-child,td:last-child,
-th:first-child,th:last-child{{text-align:left}}tr.failed{{background:#fdd}}tr.missed{{background:#ffd}}</style>
+<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.2em .8em;text-align:right;vertical-align:top}}
+td:first-child,td:nth-child(2),td:last-child,th:first-child,th:nth-child(2),th:last-child{{text-align:left}}
+figure{{display:inline-block;margin:0 .6em .4em 0;font-size:11px}}img{{display:block;background:#888}}
+tr.failed{{background:#fdd}}tr.missed{{background:#ffd}}</style>
 <h1>gscodec batch</h1><p>{total["items"]} items: {counts}; {total["bytes"]} bytes, {total["seconds"]:.1f} s</p>
-<table><tr><th>item<th>status<th>bytes<th>bpp<th>PSNR<th>Gaussians<th>seconds<th>message
+<table><tr><th>item<th>maps<th>status<th>bytes<th>bpp<th>PSNR<th>Gaussians<th>seconds<th>message
 {rows}
 </table></html>
 """
+
+
+def _link(outcome: Outcome, folder: Path) -> str:
+    """Name of an item, with a link to its file if there is one."""
+    name = html_text(outcome.name)
+    if not outcome.output or not Path(outcome.output).is_file():
+        return name
+    try:
+        target = os.path.relpath(os.path.realpath(outcome.output), os.path.realpath(folder))
+    except ValueError:  # on another Windows drive
+        target = os.path.realpath(outcome.output)
+    return f'<a href="{html_text(quote(Path(target).as_posix()))}">{name}</a>'
+
+
+def _maps(outcome: Outcome) -> str:
+    """Thumbnails of an item's maps with name, role and size."""
+    if not outcome.n_bytes or Path(outcome.output).suffix.lower() != ".igs":
+        return ""
+    figures = []
+    for each in maps_of(Path(outcome.output)):
+        text = f"{html_text(each.name)}<br>{each.role}, {each.width}x{each.height}, {each.n_channels} ch"
+        picture = f'<img src="{each.png}" alt="">' if each.png else ""
+        figures.append(f"<figure>{picture}<figcaption>{text}</figcaption></figure>")
+    return "".join(figures)

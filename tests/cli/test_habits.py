@@ -200,3 +200,16 @@ def test_a_watched_batch_encodes_what_is_added(folder: Path, tmp_path: Path, pic
     process.communicate()
     assert process.returncode == 130
     assert {path.name for path in out.glob("*.igs")} == {"a.igs", "b.igs", "c.igs"}
+
+
+def test_an_html_report_has_thumbnails_and_links(run: Run, folder: Path, tmp_path: Path, picture: Path) -> None:
+    for kind in ("albedo", "roughness"):
+        Image.open(picture).convert("RGB" if kind == "albedo" else "L").save(folder / f"rock_{kind}.png")
+    (folder / "a.png").rename(folder / "a 1%.png")
+    report = tmp_path / "report.html"
+    options = ("--gaussians", "20", "--steps", "3", "--lods", "1", "--report", report)
+    assert run("batch", folder, tmp_path / "out", *options).code == 0
+    text = report.read_text(encoding="utf-8")
+    assert text.count('<img src="data:image/png;base64,') == 4
+    assert 'href="out/a%201%25.igs"' in text
+    assert "rock_roughness.png<br>roughness, 48x32, 1 ch" in text
