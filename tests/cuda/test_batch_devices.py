@@ -207,10 +207,10 @@ def test_a_batch_refuses_its_device_before_it_begins(
     target = tmp_path / "out"
     call = ["batch", str(pictures), str(target), "--device"]
     assert main([*call, "cuda"]) == 5
-    assert main([*call, "gpu"]) == 1
+    assert main([*call, "opencl"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "gscodec: error: device cuda: no NVIDIA driver is installed; use --device cpu",
-        "gscodec: error: device 'gpu' is not known: use auto, cpu, cuda, cuda:N or reference",
+        "gscodec: error: device 'opencl' is not known: use auto, cpu, cuda, cuda:N, gpu or reference",
     ]
     assert not list(target.rglob("*.igs"))

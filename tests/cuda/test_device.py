@@ -96,10 +96,10 @@ def test_names_of_cards() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cuda:", "cuda:-1", "cuda:x", "cuda:0 ", "gpu", "cuda:1\n", "cuda:99999", "", "cpu:0"]
+    "name", ["cuda:", "cuda:-1", "cuda:x", "cuda:0 ", "gpu:0", "cuda:1\n", "cuda:99999", "", "cpu:0"]
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(InvalidArgument, match="is not known: use auto, cpu, cuda, cuda:N or reference"):
+    with pytest.raises(InvalidArgument, match="is not known: use auto, cpu, cuda, cuda:N, gpu or reference"):
         parse_device(name)
 
 

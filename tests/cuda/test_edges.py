@@ -98,9 +98,9 @@ def test_auto_tells_why_it_leaves_a_card_alone(machine: Callable[..., None]) -> 
         ("cuda:0", 1, (13,), BackendUnavailable, "update the driver"),
         ("cuda:x", 1, (12,), InvalidArgument, "cuda:x"),
         ("cuda:-1", 1, (12,), InvalidArgument, "cuda:-1"),
-        ("CUDA", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N or reference"),
-        ("gpu", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N or reference"),
-        ("", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N or reference"),
+        ("CUDA", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N, gpu or reference"),
+        ("opencl", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N, gpu or reference"),
+        ("", 1, (12,), InvalidArgument, "use auto, cpu, cuda, cuda:N, gpu or reference"),
     ],
 )
 def test_a_device_that_was_named_is_used_or_refused(

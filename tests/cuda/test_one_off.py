@@ -118,7 +118,7 @@ def test_a_file_is_closed_where_its_device_cannot_be_opened(monkeypatch: pytest.
         close(reader)
 
     monkeypatch.setattr(IgsReader, "close", note)
-    for name, error in (("cuda:7", BackendUnavailable), ("gpu", InvalidArgument)):
+    for name, error in (("cuda:7", BackendUnavailable), ("opencl", InvalidArgument)):
         with pytest.raises(error, match=name):
             open_igs(RGB, device=name)
     assert len(closed) == 2
