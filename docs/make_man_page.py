@@ -49,6 +49,9 @@ def man_page() -> str:
     for code, cause in re.findall(r"^\| (\d+) \| (.+) \|$", SCRIPTING.read_text(encoding="utf-8"), re.MULTILINE):
         lines += [".TP", f".B {code}", _escaped(cause.replace("`", ""))]
     lines += [".SH ENVIRONMENT", ".TP", ".B GSCODEC_DEBUG", "1 adds a traceback to the message of an error."]
+    lines += [".TP", ".B GSCODEC_CONFIG", "path of the configuration file, in place of the one below."]
+    lines += [".SH FILES", ".TP", ".I ~/.config/gscodec/config.toml"]
+    lines += ["defaults of options: a table for each command, and [all]. gscodec config shows what is in effect."]
     lines += [".SH EXAMPLES"]
     for line, what in _EXAMPLES:
         lines += [".TP", f".B {_escaped(line)}", _escaped(what)]
