@@ -34,6 +34,7 @@ myst_heading_anchors = 4
 # highlighter does not know.
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "toc.not_included", "toc.excluded"]
 
+default_role = "literal"  # docstrings write `names` as Markdown does
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
