@@ -57,7 +57,7 @@ pruning would."""
 LATER_BITS: Final = 2.0
 """Additional bits per Gaussian of the whole set compared to half of it, whose greater error allows coarser steps."""
 
-RECOUNT_SHARE: Final = 0.03
+RECOUNT_SHARE: Final = 0.018
 """Error that each value may add, as a fraction of the picture's error at the time of the recount. Most of that error is
 still to be removed: at the end the fractions are 0.03 to 0.06, where a bit gains the same in finer values and in more
 Gaussians."""
@@ -191,7 +191,12 @@ def _shaped(
     trained = training.gaussians()
     shapes = task.snap(trained, lattice, generations_of(task.lods.counts))
     if task.around is None:  # the tiles of a block may be its neighbours'
-        filled = without_holes(task.rasterizer, shapes, task.grid)
+        filled = without_holes(
+            task.rasterizer,
+            shapes,
+            task.grid,
+            lambda: least_needed_first(task.rasterizer, shapes, task.grid, task.lods.counts, task.importance),
+        )
         shapes = shapes if filled is shapes else task.snap(filled, lattice, generations_of(task.lods.counts))
     return features_of(task, replace(shapes, features=trained.features))
 

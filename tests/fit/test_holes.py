@@ -36,6 +36,32 @@ def test_the_nearest_gaussian_is_widened_to_reach_an_empty_tile() -> None:
     assert (filled.inv_scales <= gaussians.inv_scales).all()
 
 
+def test_an_empty_tile_gets_the_least_needed_gaussian_and_others_stay() -> None:
+    """A wide Gaussian that reached a far tile by being wider would cover all between them."""
+    engine = CpuRasterizer(1)
+    some = grid_of_gaussians(1.0)
+    gaussians = GaussianSet(
+        *(np.concatenate([part, part[:4]]) for part in (some.means, some.inv_scales, some.rotations, some.features))
+    )
+    filled = without_holes(engine, gaussians, GRID, lambda: np.array([16, 3, 17]))
+    assert not len(empty_tiles(engine, filled, GRID))
+    changed = np.flatnonzero((filled.means != gaussians.means).any(axis=1))
+    assert changed.tolist() == [16], "one of two at one place"
+    assert filled.means[16].tolist() == [67.0, 24.0]
+    assert np.delete(filled.inv_scales, 16, axis=0).tolist() == np.delete(gaussians.inv_scales, 16, axis=0).tolist()
+
+
+def test_what_a_moved_gaussian_leaves_empty_is_filled_too() -> None:
+    engine, some = CpuRasterizer(1), grid_of_gaussians(1.0)
+    gaussians = GaussianSet(
+        *(np.concatenate([part, part[1:9]]) for part in (some.means, some.inv_scales, some.rotations, some.features))
+    )
+    filled = without_holes(engine, gaussians, GRID, lambda: np.array([0, 14, 15]))  # the first is alone in its tile
+    assert not len(empty_tiles(engine, filled, GRID))
+    assert np.count_nonzero((filled.means != gaussians.means).any(axis=1)) == 2
+    assert (filled.inv_scales[1:14] == gaussians.inv_scales[1:14]).all()
+
+
 def test_a_set_without_holes_is_the_same_object() -> None:
     gaussians = grid_of_gaussians(4.0)
     assert without_holes(CpuRasterizer(1), gaussians, GRID) is gaussians
