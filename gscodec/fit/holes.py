@@ -75,7 +75,7 @@ def _widened(gaussians: GaussianSet, grid: Grid, centres: npt.NDArray[np.float64
     """The Gaussians, of which the nearest to each point is as much wider as it takes to reach it."""
     factors = np.ones(len(gaussians))
     for centre in centres:
-        q = _squared_distances(gaussians, centre)
+        q = squared_distances(gaussians, centre)
         nearest = int(q.argmin())
         factors[nearest] = min(factors[nearest], np.sqrt(REACH * grid.support_q / max(q[nearest], 1e-12)))
     return replace(gaussians, inv_scales=gaussians.inv_scales * factors[:, None])
@@ -91,7 +91,7 @@ def empty_tiles(rasterizer: Rasterizer, gaussians: GaussianSet, grid: Grid) -> n
     return (corners + ends) / 2 / (there.width / grid.width)
 
 
-def _squared_distances(gaussians: GaussianSet, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def squared_distances(gaussians: GaussianSet, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(n,) squared Mahalanobis distances of a point (spec/igs.md, section 3.5)."""
     x, y = (point - gaussians.means).T
     cosine, sine = np.cos(gaussians.rotations), np.sin(gaussians.rotations)

@@ -29,6 +29,7 @@ from gscodec.fit.lattices import (
     typical_step,
     with_features,
 )
+from gscodec.fit.lost_tiles import without_lost_tiles
 from gscodec.fit.plan import Step
 from gscodec.fit.qat_rows import qat_rows
 from gscodec.fit.qat_task import QatTask, error_of
@@ -190,15 +191,18 @@ def _shaped(
         training.run(first, last, on_step)
     trained = training.gaussians()
     shapes = task.snap(trained, lattice, generations_of(task.lods.counts))
-    if task.around is None:  # the tiles of a block may be its neighbours'
-        filled = without_holes(
-            task.rasterizer,
-            shapes,
-            task.grid,
-            lambda: least_needed_first(task.rasterizer, shapes, task.grid, task.lods.counts, task.importance),
-        )
-        shapes = shapes if filled is shapes else task.snap(filled, lattice, generations_of(task.lods.counts))
-    return features_of(task, replace(shapes, features=trained.features))
+    if task.around is not None:  # the tiles of a block may be its neighbours'
+        return features_of(task, replace(shapes, features=trained.features))
+
+    def snapped(changed: GaussianSet) -> GaussianSet:
+        return replace(task.snap(changed, lattice, generations_of(task.lods.counts)), features=changed.features)
+
+    def least_needed() -> npt.NDArray[np.int64]:
+        return least_needed_first(task.rasterizer, kept, task.grid, task.lods.counts, task.importance)
+
+    kept = without_lost_tiles(task, gaussians, replace(shapes, features=trained.features), snapped)
+    filled = without_holes(task.rasterizer, kept, task.grid, least_needed)
+    return features_of(task, kept if filled is kept else snapped(filled))
 
 
 def _affordable(

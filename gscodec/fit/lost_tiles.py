@@ -1,0 +1,103 @@
+"""Tiles that rounding takes from the Gaussian that showed them: they come back as squares of another colour.
+
+A tile lists the Gaussians that reach it. Rounding can move the right one just out of its reach; another one, however
+far, then shows all of the tile, and no gradient tells the right one to come back. `fit.holes` looks after tiles that
+nothing is left in.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.fit.holes import squared_distances
+from gscodec.fit.qat_task import QatTask
+from gscodec.fit.shown_tiles import on_shown_tiles
+from gscodec.model.constants import TILE_SIZE
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Window
+from gscodec.render.arguments import importance_of_samples
+from gscodec.render.cpu import CpuRasterizer
+
+LEAST_RISE: Final = 20.0
+"""Rise of a tile's squared error from which on it is lost, in mean rises of all tiles."""
+
+LEAST_RATIO: Final = 4.0
+"""The same, as a multiple of its error before."""
+
+FACTORS: Final = (0.93, 0.87, 0.81, 0.76, 0.7)
+"""Factors on both inverse scales of a Gaussian that are tried to bring it back."""
+
+MOST_TILES: Final = 8
+"""Maximum number of tiles looked at, those of the greatest rise."""
+
+
+def without_lost_tiles(
+    task: QatTask, before: GaussianSet, after: GaussianSet, snap: Callable[[GaussianSet], GaussianSet]
+) -> GaussianSet:
+    """The Gaussians of `after`, of which those are wider that lost tiles need; the same object if none is lost.
+
+    The Gaussian that comes back is the nearest to the tile before of those that the tile lists no longer. It stays
+    wider only where that lowers the error of the picture: it may show other tiles, too.
+
+    Args:
+        before: the set whose tiles are right, as the fit left it.
+        after: the same set with rounded shapes.
+        snap: rounds shapes and keeps features.
+    """
+    errors = _tile_errors(task, after)
+    rises = errors - _tile_errors(task, before)
+    lost = (rises > LEAST_RISE * max(float(rises.mean()), 1e-12)) & (errors > LEAST_RATIO * (errors - rises))
+    if not lost.any():
+        return after
+    order = np.argsort(-rises, axis=None, kind="stable")
+    tiles = order[lost.ravel()[order]][:MOST_TILES]
+    lists, best, least = _lists(task, before), after, float(errors.sum())
+    for tile in tiles.tolist():
+        gone = np.setdiff1d(lists(tile), _lists(task, best)(tile)).astype(np.int64)
+        if not len(gone):
+            continue
+        centre = _side(task) * (np.array([tile % rises.shape[1], tile // rises.shape[1]]) + 0.5)
+        needed = int(gone[squared_distances(before[gone], centre).argmin()])
+        wider = _wide_enough(task, best, needed, tile, snap)
+        if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
+            best, least = wider, error
+    return best
+
+
+def _wide_enough(
+    task: QatTask, gaussians: GaussianSet, index: int, tile: int, snap: Callable[[GaussianSet], GaussianSet]
+) -> GaussianSet | None:
+    """The set with one Gaussian that is as much wider as it takes for a tile to list it, if that is not too much."""
+    for factor in FACTORS:
+        inv_scales = gaussians.inv_scales.copy()
+        inv_scales[index] *= factor
+        wider = snap(replace(gaussians, inv_scales=inv_scales))
+        if index in _lists(task, wider)(tile):
+            return wider
+    return None
+
+
+def _lists(task: QatTask, gaussians: GaussianSet) -> Callable[[int], npt.NDArray[np.int32]]:
+    """The Gaussians that a tile of the file lists, by its number."""
+    shown, grid = on_shown_tiles(gaussians, task.grid, TILE_SIZE.bit_length() - 1)
+    index = CpuRasterizer(task.rasterizer.threads or None).bin(shown, grid)
+    return lambda tile: index.indices[index.offsets[tile] : index.offsets[tile + 1]]
+
+
+def _tile_errors(task: QatTask, gaussians: GaussianSet) -> Float64Array:
+    """(rows, columns) sums of the squared errors of the tiles of the file."""
+    engine, grid = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0)
+    image: Float32Array = np.asarray(engine.forward(gaussians, grid, engine.bin(gaussians, grid), Window.whole(grid)))
+    squares = (image - task.target) ** 2
+    if task.importance is not None:
+        squares *= importance_of_samples(task.importance)
+    side = _side(task)
+    rows = np.add.reduceat(squares.sum(axis=2, dtype=np.float64), np.arange(0, grid.height, side), axis=0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, grid.width, side), axis=1), np.float64)
+
+
+def _side(task: QatTask) -> int:
+    """Side of a tile of the file, in px of the target."""
+    return max(1, TILE_SIZE >> task.grid.scale_log2)
