@@ -88,12 +88,13 @@ class Growth:
             image: float32 (C, H, W) picture of the present Gaussians; None places by the target's gradient.
             placed: the first ones, at most n_new; the others are drawn. None draws all.
         """
-        density, sums = self._density(terms, image)
         drawn = self._runtime.xp.empty(n_new, np.int64)
         done = 0
         if placed is not None and len(placed.pixels):
             done = len(placed.pixels)
             drawn[:done] = self._runtime.upload(placed.pixels)
+        if done < n_new:
+            density, sums = self._density(terms, image)
         while done < n_new:  # repeated if too few pixels have a probability above 0
             keys, possible = self._keys(terms, density, sums)
             take = min(n_new - done, possible)
@@ -225,6 +226,7 @@ class Growth:
         scales = None if placed is None or not n_placed else self._runtime.upload(placed.scales)
         c, height, width = self._target.shape
         n = len(drawn)
+        jitters = terms.jitter and n > n_placed  # else no numbers are drawn, as in `fit.growth.new_rows`
         rows, units = (self._runtime.xp.empty((n, 5 + c), np.float32) for _ in range(2))
         self._launch(
             "start_rows",
@@ -235,9 +237,9 @@ class Growth:
             np.int32(n),
             scales,
             np.int32(n_placed),
-            np.int32(terms.jitter),
+            np.int32(jitters),
             self._seed,
-            self._next_draw() if terms.jitter else np.uint32(0),
+            self._next_draw() if jitters else np.uint32(0),
             np.float32(terms.scale),
             *map(np.float32, terms.units),
             np.float64(terms.stretch),
