@@ -1,7 +1,7 @@
 """Errors that the library raises on purpose, and its warnings. Each message is one line: the fact and the remedy.
 
 Where Python has an error for the case, ours is one of that class as well, so that code that does not know this library
-catches it: OSError and its children, ValueError, EOFError, MemoryError, ImportError.
+catches it: OSError and its children, ValueError, MemoryError, ImportError.
 """
 
 import errno
@@ -105,7 +105,7 @@ class BadMagic(BadFile):
     """The signature of an `.igs` file is missing."""
 
 
-class TruncatedStream(BadFile, EOFError):
+class TruncatedStream(BadFile):
     """The file ends before a section that it declares."""
 
 
@@ -153,7 +153,7 @@ class MissingExtra(Unsupported, ImportError):
     """An optional package is not installed; the text has the pip command."""
 
 
-class OutOfDeviceMemory(GsCodecError, MemoryError):
+class OutOfDeviceMemory(GsCodecError):
     """A GPU has too little free memory; the text has the bytes needed and free."""
 
 

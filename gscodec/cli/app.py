@@ -158,7 +158,7 @@ def _report(error: BaseException) -> int:
         except FileAccessError as fault:  # typer could not write
             error = fault
     if isinstance(error, typer.Abort):
-        error = error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
+        error = KeyboardInterrupt()
     describe = getattr(error, "format_message", None)  # typer's usage errors, from any version of click
     if describe is not None:
         context = getattr(error, "ctx", None)

@@ -45,9 +45,15 @@ def pixel_weights(
     return np.ascontiguousarray(weights / weights.mean(), np.float32)
 
 
+_OUTSIDE: Final = "{}: values of an importance map must lie within 0 and 1"
+
+
 def _read_map(source: str | os.PathLike[str] | npt.NDArray[Any], size: tuple[int, ...]) -> Float32Array:
     if isinstance(source, np.ndarray):
-        picture, name = from_array(source, source_name="importance"), "importance"
+        name = "importance"
+        if source.dtype.kind == "f" and source.size and not (source.min() >= 0 and source.max() <= 1):
+            raise InvalidArgument(_OUTSIDE.format(name))
+        picture = from_array(source, source_name=name)
     else:
         name = os.fspath(source)
         read = load_picture([name], overrides=Overrides(role=Role.COLOR))
@@ -64,5 +70,5 @@ def _read_map(source: str | os.PathLike[str] | npt.NDArray[Any], size: tuple[int
     n_colours = group.n_channels - (group.alpha != AlphaMode.NONE)
     values: Float32Array = picture.samples[:, :, :n_colours].mean(axis=2, dtype=np.float32)
     if not (values.min() >= 0 and values.max() <= 1):
-        raise InvalidArgument(f"{name}: values of an importance map must lie within 0 and 1")
+        raise InvalidArgument(_OUTSIDE.format(name))
     return values

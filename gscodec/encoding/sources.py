@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import numpy.typing as npt
 
@@ -134,11 +134,18 @@ def regions_of(
     return StackRegions(stack) if block is not None or is_large else None
 
 
+_NO_ROLE: Final = "a role is for a picture that is read from a file; samples in memory have channel groups"
+
+
 def _loaded(source: "Source", settings: EncodeSettings, limits: Limits) -> ImageStack | RegionSource:
     overrides = settings.overrides
     if isinstance(source, str | os.PathLike | list | tuple):
         paths = source if isinstance(source, list | tuple) else [source]
         return load_picture(paths, part=settings.part, nan=settings.nan, limits=limits, overrides=overrides)
+    if isinstance(source, ImageStack | RegionSource):
+        if overrides != Overrides():
+            raise InvalidArgument(_NO_ROLE)
+        return source
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, bytes) or hasattr(source, "read"):
@@ -148,9 +155,7 @@ def _loaded(source: "Source", settings: EncodeSettings, limits: Limits) -> Image
         picture = load_image(content, name, part=settings.part, nan=settings.nan, limits=limits)
         return one_picture(picture, overrides.file(Path("-" if name.startswith("(") else name)))
     if overrides != Overrides():
-        raise InvalidArgument("a role is for a picture that is read from a file; samples in memory have channel groups")
-    if isinstance(source, ImageStack | RegionSource):
-        return source
+        raise InvalidArgument(_NO_ROLE)
     return from_array(source, nan=settings.nan)  # type: ignore[arg-type]  # a sequence of paths is a list or a tuple
 
 

@@ -114,6 +114,8 @@ class PathSource:
                     os.posix_fadvise(file, offset, n_bytes, os.POSIX_FADV_WILLNEED)
             parts = [self._read(file, offset, n_bytes) for offset, n_bytes in ranges]
             status = os.fstat(file)
+        except TruncatedStream:  # a ValueError, too
+            raise
         except (OSError, ValueError) as fault:  # ValueError: closed meanwhile
             text = f"{self._name}: cannot be read: {getattr(fault, 'strerror', None) or fault}"
             raise file_access_error(text, fault) from fault
@@ -172,6 +174,8 @@ class FileSource:
                         raise TruncatedStream(f"{self._name}: became shorter while it was read")
                     parts.append(part)
                     missing -= len(part)
+        except TruncatedStream:  # a ValueError, too
+            raise
         except (OSError, ValueError) as fault:  # ValueError: the caller has closed the file
             raise file_access_error(f"{self._name}: cannot be read: {fault}", fault) from fault
         self.traffic.add(n_bytes)

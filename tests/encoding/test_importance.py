@@ -124,7 +124,7 @@ def test_what_is_no_map_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidArgument, match="importance: the importance map has 8x9 px, the picture 9x8"):
         encoded(np.zeros((9, 8)))
-    with pytest.raises(InvalidArgument, match=r"0\.\.1"):
+    with pytest.raises(InvalidArgument, match="within 0 and 1"):
         encoded(np.full((8, 9), 1.5))
     with pytest.raises(InvalidArgument, match="strength"):
         encoded(np.zeros((8, 9)), importance_strength=0.5)

@@ -74,10 +74,12 @@ def test_capabilities_are_used_only_where_they_are_declared(pixels: Pixels, monk
 
 def test_names_come_from_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(get_backend("toy"), Toy)
-    with pytest.raises(InvalidArgument, match="use auto, cpu, cuda, cuda:N, reference, toy or whole"):
+    with pytest.raises(InvalidArgument, match="use auto, cpu, cuda, cuda:N, gpu, reference, toy or whole"):
         parse_device("toy:0")
     monkeypatch.delitem(ENGINES, "toy")
-    with pytest.raises(InvalidArgument, match="device 'toy' is not known: use auto, cpu, cuda, cuda:N, reference or"):
+    with pytest.raises(
+        InvalidArgument, match="device 'toy' is not known: use auto, cpu, cuda, cuda:N, gpu, reference or"
+    ):
         get_backend("toy")
 
 

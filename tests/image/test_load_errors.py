@@ -20,6 +20,7 @@ from gscodec.errors import (
     FileAccessError,
     GsCodecError,
     LimitExceeded,
+    OutOfMemory,
     SourceWarning,
     UnsupportedImage,
 )
@@ -182,7 +183,8 @@ def test_running_out_of_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch, saved
 
     data = saved(Image.new("L", (2, 2)), "PNG")
     monkeypatch.setattr("gscodec.image.file_types.pillow_levels.stack_of_image", fail)
-    refusal(data, LimitExceeded)
+    assert issubclass(OutOfMemory, LimitExceeded)
+    refusal(data, OutOfMemory)
 
 
 @given(data=st.data())

@@ -75,9 +75,7 @@ def test_errors_come_through_a_process_boundary(number: int | None, kind: type[O
     [
         (errors.InvalidArgument, ValueError),
         (errors.BadFile, ValueError),
-        (errors.TruncatedStream, EOFError),
         (errors.OutOfMemory, MemoryError),
-        (errors.OutOfDeviceMemory, MemoryError),
         (errors.MissingExtra, ImportError),
     ],
 )
