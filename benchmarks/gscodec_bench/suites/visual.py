@@ -127,6 +127,27 @@ def write(results: Results) -> list[Path]:
     return paths
 
 
+def summary(rows: Sequence[Row], ours: str, rival: str, judges: Sequence[str]) -> list[str]:
+    """A table of our results less those of a rival within the same bytes: rates and judges down, categories across."""
+    rows = _without_seeds(rows)
+    groups = tables.categories_of(rows)
+    found = {(row["image"], row["rate"], row["codec"]): row for row in rows}
+
+    def lead(image: str, rate: str, judge: str) -> float | None:
+        both = [number(found.get((image, rate, codec), {}), judge) for codec in (ours, rival)]
+        return None if both[0] is None or both[1] is None else both[0] - both[1]
+
+    body = []
+    for judge in judges:
+        for rate in sorted({row["rate"] for row in rows}, key=float):
+            means = [
+                _cell((lead(name, rate, judge) for name in names), judge, signed=True) for names in groups.values()
+            ]
+            body.append([rate, _label(judge), *means])
+    there = [row for row in body if any(cell != "-" for cell in row[2:])]
+    return tables.markdown_table(["at bpp", "judge", *groups], there)
+
+
 def _key(source: Source, rate: float, codec: Codec) -> dict[str, Any]:
     return {"image": source.name, "rate": f"{rate:g}", "codec": codec.name}
 
