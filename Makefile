@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# Seconds after which a test counts as hung and fails with the stacks of its threads.
+TEST_TIMEOUT ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -52,7 +54,7 @@ types: $(VENV)/dev ## check types (mypy --strict)
 	$(BIN)/mypy
 
 unit: $(VENV)/dev $(VENV)/chromium $(VENV)/graphics $(VENV)/rust ## run the tests alone (pytest)
-	$(BIN)/pytest -q -n $(WORKERS)
+	$(BIN)/pytest -q -n $(WORKERS) --timeout $(TEST_TIMEOUT)
 
 fuzz: $(VENV)/dev ## fuzz all readers with mutated files for SECONDS (600); clang adds coverage guidance
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)

@@ -1,9 +1,9 @@
-"""Waits for changes of the files that a batch reads."""
+"""When a watched batch runs: at once, and after changes of the files that it reads."""
 
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,26 +17,30 @@ Snapshot = frozenset[tuple[str, int, int]]
 """Path, size in bytes and modification time in ns of each file."""
 
 
-def changes(source: Path, target: Path | None, sleep: Callable[[float], object] = time.sleep) -> Iterator[None]:
-    """Yields whenever files that a batch reads have changed and then stayed the same for POLL_SECONDS.
+def runs(source: Path, outputs: Iterable[Path], sleep: Callable[[float], object] = time.sleep) -> Iterator[None]:
+    """Yields at once, and then whenever files differ from before the last run and have been the same for POLL_SECONDS.
+
+    What changes while a batch runs is thus seen after it.
 
     Args:
-        source: folder or manifest. target: output folder, which does not count.
+        source: folder or manifest. outputs: folders and files that the batch writes, which do not count.
         sleep: waits for a number of seconds.
     """
-    known = latest = snapshot(source, target)
+    outputs = list(outputs)
+    known = latest = snapshot(source, outputs)
+    yield
     while True:
         sleep(POLL_SECONDS)
-        now = snapshot(source, target)
+        now = snapshot(source, outputs)
         if now == latest and now != known:
             known = now
             yield
         latest = now
 
 
-def snapshot(source: Path, target: Path | None) -> Snapshot:
-    """State of all files below a folder, or of a manifest and what it names."""
-    roots, outputs = [source], [] if target is None else [target]
+def snapshot(source: Path, outputs: Iterable[Path]) -> Snapshot:
+    """State of all files below a folder, or of a manifest and what it names, but for what a batch writes."""
+    roots, outputs = [source], list(outputs)
     if source.suffix.lower() == ".toml":
         try:
             manifest = read_manifest(source)
@@ -54,14 +58,14 @@ def _files(root: Path, left_out: set[str]) -> Iterator[tuple[str, int, int]]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in left_out]  # noqa: PTH118
         for name in names:
-            yield from _file(Path(folder, name))
-    yield from _file(root)
+            yield from _file(Path(folder, name), left_out)
+    yield from _file(root, left_out)
 
 
-def _file(path: Path) -> Iterator[tuple[str, int, int]]:
+def _file(path: Path, left_out: set[str]) -> Iterator[tuple[str, int, int]]:
     try:
         status = path.stat()
     except OSError:
         return
-    if stat.S_ISREG(status.st_mode):
+    if stat.S_ISREG(status.st_mode) and os.path.realpath(path) not in left_out:
         yield str(path), status.st_size, status.st_mtime_ns

@@ -193,7 +193,7 @@ def command(
     and links to folders, are listed. With --decode, a picture only replaces what an earlier decode of the same file
     wrote.
     """
-    from gscodec.batch.changes import changes
+    from gscodec.batch.changes import runs
     from gscodec.batch.report import as_json as outcomes_json
     from gscodec.batch.report import check_report, write_report
     from gscodec.encoding.settings import TARGETS
@@ -246,8 +246,8 @@ def command(
         return
     if dry_run:
         raise InvalidArgument("--watch and --dry-run exclude each other: give one")
-    _again(once)
-    for _ in changes(source, target):
+    outputs = [*([] if target is None else [target]), *([] if cache is None else [cache]), *(report or ())]
+    for _ in runs(source, outputs):
         _again(once)
 
 

@@ -272,13 +272,19 @@ class _Encoder:
         levels = len(self._counts)
         learns_gains = preset.joint_lods and levels > 1
         samples, rows = [], []
-        for area in self._sample_areas() if learns_gains or task.qat_steps else ():
+        areas = list(self._sample_areas()) if learns_gains or task.qat_steps else []
+        block_px = task.grid.width * task.grid.height / len(self._blocks)
+        for area in areas:
             target = task.source.read(area)
             grid = replace(self._grid, height=area.height, width=area.width)
             n = max(self._least, round(task.count * self._survey.share(area)))
             if self._pace.is_blind:
-                self._sample(target, grid, n, LEAST_STEPS)
-            sample = self._sample(target, grid, n, max(1, round(SAMPLE_STEPS * self._steps(n, area, 0))))
+                self._sample(target, grid, n, LEAST_STEPS, None)
+            sample_steps = max(1, round(SAMPLE_STEPS * self._steps(n, area, 0)))
+            cost = sample_steps * len(areas) * area.width * area.height / block_px
+            total = round(cost + sample_steps / SAMPLE_STEPS * len(self._blocks))
+            sample = self._sample(target, grid, n, sample_steps, total)
+            self._steps_done += round(cost / len(areas))
             qat_task = QatTask(
                 target,
                 grid,
@@ -303,9 +309,18 @@ class _Encoder:
         lattice, bits = common_start(samples, task.groups, self._grid, self._counts, task.page_size)
         return Start(lods, lattice, bits)
 
-    def _sample(self, target: Float32Array, grid: Grid, n: int, steps: int) -> Fit:
+    def _sample(self, target: Float32Array, grid: Grid, n: int, steps: int, total: int | None) -> Fit:
+        """A fit of a part of the picture; progress is shown where the total number of steps is given."""
         task, began = self._task, time.perf_counter()
         levels = len(self._counts)
+        steps_per_step = grid.width * grid.height * len(self._blocks) / (task.grid.width * task.grid.height)
+
+        def on_fit(state: StepReport) -> None:
+            if task.on_step is not None and total is not None:
+                step = min(self._steps_done + round(steps_per_step * state.step), total)
+                present = round(task.count * state.n_gaussians / n)
+                task.on_step(BlockProgress(step, total, present, task.count, state.psnr, 0, len(self._blocks)))
+
         fitted = fit(
             target,
             n,
@@ -316,6 +331,7 @@ class _Encoder:
             seed=task.seed,
             steps=steps,
             importance=task.weights_of(target),
+            on_step=on_fit,
         )
         self._pace.took(steps, grid.width * grid.height, time.perf_counter() - began)
         return fitted

@@ -46,9 +46,9 @@ def encode_in_blocks(
                     n_gaussians=state.n_gaussians,
                     psnr=state.psnr,
                     bpp=8 * likely * state.n_gaussians / state.likely_gaussians / job.n_pixels,
-                    phase="fit",
+                    phase="fit" if state.block else "fit samples",
                     fraction=state.step / state.total_steps,
-                    block=state.block,
+                    block=max(state.block, 1),
                     n_blocks=state.n_blocks,
                 )
             )

@@ -14,7 +14,7 @@ class Progress:
     n_gaussians: int
     psnr: float  # dB, of the fit so far, before quantisation
     bpp: float  # estimated, of a file with the present Gaussians
-    phase: str  # what runs: "plan" (figures that are expected), "fit", "quantise", "pack", or "level 1 of 2: fit"
+    phase: str  # "plan" (expected figures), "fit samples", "fit", "quantise", "pack", or "level 1 of 2: fit"
     fraction: float  # of the work, estimated by the cost of steps, 0..1; never falls
     seconds: float = 0.0  # since the encode began
     seconds_left: float = 0.0  # estimated

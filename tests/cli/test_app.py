@@ -1,7 +1,5 @@
 import os
 import platform
-import pty
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from interrupts import on_terminal
 from PIL import Image
 from program import Run
 
@@ -168,33 +167,9 @@ def test_no_heavy_package_is_loaded_for_help_and_decode(igs: Path, tmp_path: Pat
 def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     source = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(source)
-    controller, terminal = pty.openpty()  # on a terminal there is a progress bar, which tells that the fit is under way
     command = [*PROGRAM, "encode", str(source), "--gaussians", "500", "--steps", "1000000"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    os.close(terminal)
-    shown = b""
-    while b"dB" not in shown:
-        shown += os.read(controller, 4096)
-    process.send_signal(signal.SIGINT)
-    _read_all(controller)
-    output, _ = process.communicate()
-    assert (process.returncode, output) == (130, b"")
+    with on_terminal(command) as program:
+        program.until("dB")  # of the progress bar: the fit is under way
+        code, output, _ = program.interrupt()
+    assert (code, output) == (130, b"")
     assert [path.name for path in tmp_path.iterdir()] == ["noise.png"]
-
-
-def _read_all(descriptor: int) -> bytes:
-    """Everything up to the end of a terminal, which Linux reports as an error."""
-    shown = b""
-    while True:
-        try:
-            part = os.read(descriptor, 4096)
-        except OSError:
-            part = b""
-        if not part:
-            os.close(descriptor)
-            return shown
-        shown += part

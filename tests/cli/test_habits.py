@@ -1,19 +1,17 @@
 """Estimates, progress, interrupts and watching."""
 
 import re
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from interrupts import on_terminal
 from PIL import Image
 from program import Run
 
 import gscodec
-from gscodec.batch.changes import changes, snapshot
+from gscodec.batch.changes import runs, snapshot
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.cli._batch_progress import BatchProgress
 from gscodec.encoding.estimate import estimate
@@ -124,81 +122,80 @@ def test_progress_of_a_batch_never_falls_and_counts_no_time_for_what_was_current
 def test_an_interrupted_encode_says_what_was_done(tmp_path: Path, checkpoint: bool) -> None:
     source = noise(tmp_path / "noise.png")
     options = ["--checkpoint", str(tmp_path / "c"), "--block", "64"] if checkpoint else []
-    command = [*PROGRAM, "encode", str(source), "--gaussians", "500", "--steps", "1000000", *options]
-    stderr = _interrupted(command, 8.0)
-    assert re.search(r"error: interrupted (after \d+ s, \d+ % done|while reading).*; nothing was written", stderr)
-    assert ("the same command continues" in stderr) == checkpoint
+    with on_terminal(
+        [*PROGRAM, "encode", str(source), "--gaussians", "500", "--steps", "1000000", *options]
+    ) as program:
+        program.until("dB")
+        code, _, shown = program.interrupt()
+    assert code == 130
+    assert re.search(r"error: interrupted after \d+ s, \d+ % done.*; nothing was written", shown)
+    assert ("the same command continues" in shown) == checkpoint
     assert not list(tmp_path.glob("*.igs"))
 
 
 def test_an_interrupted_batch_says_what_was_done(folder: Path, tmp_path: Path) -> None:
     command = [*PROGRAM, "batch", str(folder), str(tmp_path / "out"), "--gaussians", "500", "--steps", "1000000"]
-    stderr = _interrupted(command, 6.0)
-    assert "interrupted: 0 of 2 items are finished" in stderr
-    assert "the same command continues with the rest" in stderr
+    with on_terminal(command) as program:
+        program.until("0/2")
+        code, _, shown = program.interrupt()
+    assert code == 130
+    assert "interrupted: 0 of 2 items are finished" in shown
+    assert "the same command continues with the rest" in shown
 
 
-def _interrupted(command: list[str], seconds: float) -> str:
-    """Stderr of a program that is interrupted after some seconds."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate()
-    assert process.returncode == 130, stderr
-    return stderr
-
-
-def test_changes_are_seen_when_files_have_come_to_rest(tmp_path: Path) -> None:
+def test_a_batch_runs_again_when_files_have_come_to_rest(tmp_path: Path) -> None:
     source, target = tmp_path / "in", tmp_path / "in" / "out"
     target.mkdir(parents=True)
-    written = [("a.png", "1"), None, ("a.png", "22"), ("b.png", "3"), None, ("out/a.igs", "4"), None, ("c.png", "5")]
+    report = source / "report.html"
+    written = [
+        ("a.png", "1"), None, ("a.png", "22"), ("b.png", "3"), None, ("out/a.igs", "4"), ("report.html", "5"), None,
+        ("c.png", "6"),
+    ]  # fmt: skip
     writes = iter(written)
-    states = []
+    sleeps = []
 
     def sleep(_: float) -> None:
         write = next(writes, None)
-        states.append(write)
+        sleeps.append(write)
         if write is not None:
             (source / write[0]).write_text(write[1])
-        assert len(states) < 12
+        assert len(sleeps) < 12
 
-    seen = changes(source, target, sleep)
-    assert [len(states) for _, _ in zip(range(3), seen, strict=False)] == [2, 5, 9]
+    seen = zip(range(4), runs(source, [target, report], sleep), strict=False)
+    assert [len(sleeps) for _ in seen] == [0, 2, 5, 10]
+
+
+def test_what_comes_while_a_batch_runs_is_taken_by_the_next_run(tmp_path: Path) -> None:
+    sleeps = []
+
+    def sleep(_: float) -> None:
+        sleeps.append(1)
+        assert len(sleeps) < 9
+
+    for run in zip(range(2), runs(tmp_path, [], sleep), strict=False):
+        if run[0] == 0:
+            (tmp_path / "a.png").write_text("1")
+    assert len(sleeps) == 2
 
 
 def test_a_manifest_is_watched_with_what_it_names(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("1")
     manifest = tmp_path / "list.toml"
     manifest.write_text('output = "out"\n[[item]]\nname = "a"\nfiles = ["x.png"]\n')
-    assert {Path(path).name for path, _, _ in snapshot(manifest, None)} == {"list.toml", "x.png"}
+    assert {Path(path).name for path, _, _ in snapshot(manifest, [])} == {"list.toml", "x.png"}
     manifest.write_text("half a li")
-    assert {Path(path).name for path, _, _ in snapshot(manifest, None)} == {"list.toml"}
+    assert {Path(path).name for path, _, _ in snapshot(manifest, [])} == {"list.toml"}
 
 
 def test_a_watched_batch_encodes_what_is_added(folder: Path, tmp_path: Path, picture: Path) -> None:
     out = tmp_path / "out"
     options = ["--gaussians", "20", "--steps", "3", "--lods", "1", "--jobs", "1", "--watch"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        command = [*PROGRAM, "batch", str(folder), str(out), *options]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("watching"):
-            break
-    (folder / "c.png").write_bytes(picture.read_bytes())
-    for line in process.stderr:
-        if line.startswith("watching"):
-            break
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
+    with on_terminal([*PROGRAM, "batch", str(folder), str(out), *options]) as program:
+        program.until("watching for changes")
+        (folder / "c.png").write_bytes(picture.read_bytes())
+        program.until("watching for changes")
+        code, _, _ = program.interrupt()
+    assert code == 130
     assert {path.name for path in out.glob("*.igs")} == {"a.igs", "b.igs", "c.igs"}
 
 
