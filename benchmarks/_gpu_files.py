@@ -131,7 +131,7 @@ def cold(machine: Machine, what: str, sizes: Sizes) -> Iterator[Row]:
                 [sys.executable, str(COLD), device, what, str(side), str(count)],
                 env=environment,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 timeout=COLD_LIMIT_S,
                 check=False,
             )

@@ -64,7 +64,7 @@ def gpu() -> str:
         return "nvidia-smi was not found"
     what = "index,name,driver_version,memory.total,compute_cap,clocks.sm,clocks.max.sm"
     command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
     return (answer.stdout or answer.stderr).strip()
 
 

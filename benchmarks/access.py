@@ -84,7 +84,10 @@ def cold(path: Path, requests: list[dict[str, Any]]) -> tuple[list[float], ...]:
     rows = []
     for request in requests:
         done = subprocess.run(
-            [sys.executable, "-c", COLD, str(path), json.dumps(request)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", COLD, str(path), json.dumps(request)],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         )
         rows.append(json.loads(done.stdout))
     return tuple(list(column) for column in zip(*rows, strict=True))

@@ -181,7 +181,7 @@ def clocks() -> str | None:
         answer = subprocess.run(
             ["nvidia-smi", f"--query-gpu={CLOCKS}", "--format=csv,noheader"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=20,
             check=True,
         )

@@ -70,7 +70,7 @@ def run(*arguments: object) -> dict[str, Any]:
     """`gscodec` with arguments; wall and CPU seconds, and the peak of its resident memory."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gscodec", *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gscodec", *map(str, arguments)], stderr=subprocess.PIPE, encoding="utf-8"
     )
     assert process.stderr is not None
     message = process.stderr.read().strip()

@@ -150,7 +150,7 @@ def disassemble(cubin: bytes) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        return subprocess.run((program, file.name), capture_output=True, text=True, check=True).stdout
+        return subprocess.run((program, file.name), capture_output=True, encoding="utf-8", check=True).stdout
 
 
 def families(names: Sequence[str], architecture: str) -> dict[str, list[Loop]]:

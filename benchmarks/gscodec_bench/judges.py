@@ -72,7 +72,7 @@ def butteraugli(first: Samples, second: Samples) -> float:
         for path, picture in zip(paths, (first, second), strict=True):
             _write_ppm(path, picture)
         words = [BUTTERAUGLI_PROGRAM, *map(str, paths)]
-        done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(words, check=False, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL)
     found = re.search(r"^3-norm:\s*([-+.\deE]+)", done.stdout, re.MULTILINE)
     if done.returncode or not found:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -205,7 +205,7 @@ def memory(case: Case) -> dict[str, Timing]:
         tail = "; from gscodec_bench.machine import peak_mb; print(peak_mb() or '')"
         started = time.perf_counter()
         words = [sys.executable, "-c", text + tail]
-        done = subprocess.run(words, check=True, capture_output=True, text=True, env=_with_this_package())
+        done = subprocess.run(words, check=True, capture_output=True, encoding="utf-8", env=_with_this_package())
         elapsed = (time.perf_counter() - started) * 1e3
         result[name] = Timing(elapsed, elapsed, peak_mb=float(done.stdout) if done.stdout.strip() else None)
     return result

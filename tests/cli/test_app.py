@@ -158,7 +158,9 @@ def test_no_heavy_package_is_loaded_for_help_and_decode(igs: Path, tmp_path: Pat
         (["sample", str(igs), "--at", "1,1"], {"torch", "cupy", "rich", "OpenEXR", "scipy"}),
         (["info", str(igs)], {"torch", "cupy", "rich", "OpenEXR", "scipy"}),
     ):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, encoding="utf-8", check=True
+        )
         exit_code, *loaded = done.stderr.split()
         assert exit_code == "0"
         assert not absent & set(loaded)

@@ -285,7 +285,7 @@ def test_stdin_that_is_the_output(here: Path) -> None:
     before = digest(photo)
     with photo.open("rb") as file:
         words = [sys.executable, "-m", "gscodec", "encode", "-", "-o", "photo.png", "--overwrite", *map(str, QUICK)]
-        done = subprocess.run(words, stdin=file, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, stdin=file, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, "stdin" in done.stderr) == (1, True)
     assert digest(photo) == before
 

@@ -14,7 +14,7 @@ def test_the_page_is_served_until_it_is_interrupted(igs: Path) -> None:
     command = [sys.executable, "-m", "gscodec", "view", str(igs), "--no-browser"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would this
     try:
-        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
     finally:
         signal.signal(signal.SIGINT, before)
     try:

@@ -117,7 +117,7 @@ try:
 except Exception as fault:
     print(type(fault).__name__, fault)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stdout) == (0, "TruncatedStream a.igs: became shorter while it was read\n"), (
         done.stderr
     )

@@ -192,5 +192,5 @@ def test_import_needs_only_numpy_and_the_standard_library() -> None:
         "new = {m.partition('.')[0] for m in set(sys.modules) - before}; "
         "print(sorted(new - sys.stdlib_module_names))"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "['gscodec', 'numpy']"

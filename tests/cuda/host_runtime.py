@@ -500,5 +500,5 @@ def _compiler() -> tuple[str, str]:
     found = next((path for path in map(shutil.which, names) if path), None)
     if not found:
         raise KernelFault("the CUDA kernels cannot be built for the host: there is no C++ compiler on PATH")
-    version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
+    version = subprocess.run((found, "--version"), capture_output=True, encoding="utf-8", check=True).stdout
     return found, version

@@ -129,7 +129,7 @@ class Mutant:
                 cwd=ROOT,
                 env=environment,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
                 timeout=LONGEST_S,
             )

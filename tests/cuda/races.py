@@ -102,7 +102,7 @@ def _told(party: Party, library: str, grid: tuple[int, ...]) -> str:
 def _line(library: str, where: int) -> str:
     """`file.cu:12`, and the lines of the functions it was inlined into."""
     command = ("addr2line", "-i", "-s", "-e", library, hex(where))
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
     return " in ".join(line.split(" (")[0] for line in lines if not line.startswith(_SHIM))
 
 
@@ -110,7 +110,7 @@ def _line(library: str, where: int) -> str:
 def variables(library: str) -> list[tuple[int, int, str]]:
     """Address from the library's start, bytes and full name of each shared variable."""
     command = ("nm", "--print-size", "--demangle", library)
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     rows = (line.split(maxsplit=3) for line in output.splitlines())
     return [(int(r[0], 16), int(r[1], 16), r[3]) for r in rows if len(r) == 4 and r[2] in "bB"]
 

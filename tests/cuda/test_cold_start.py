@@ -106,5 +106,7 @@ def test_a_second_process_compiles_nothing() -> None:
     code = f"import sys; sys.path[:0] = {sys.path!r}; import test_cold_start; print(test_cold_start.digest_of_texts())"
     for seed in ("1", "2"):
         environment = {"PYTHONHASHSEED": seed}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+        )
         assert done.stdout.strip() == digest_of_texts()

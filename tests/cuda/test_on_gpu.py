@@ -38,7 +38,7 @@ def test_all_stages_run_through_on_the_host(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != NEEDED}
     environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
     command = [sys.executable, str(ROOT / "benchmarks" / "on_gpu.py"), str(out), "5000", "--host"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     log = (out / "log.txt").read_text()
     assert result.returncode == 0, result.stdout + result.stderr + log
     summary = (out / "summary.txt").read_text()
@@ -282,7 +282,7 @@ def test_versions_name_the_gpu_and_what_is_lost(tmp_path: Path, monkeypatch: pyt
 def test_make_takes_the_interpreter_at_hand_and_installs_nothing() -> None:
     arguments = ["PYTHON=py", "OUT=there", "STAGES=smoke,tests"]
     command = ["make", "-n", "-C", str(ROOT), *arguments, "on-gpu", "test-cuda", "bench-gpu"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
     assert [line for line in lines if not line.startswith("make")] == [
         "py benchmarks/on_gpu.py there 560 smoke,tests",
         "py benchmarks/_gpu_build.py",

@@ -75,7 +75,7 @@ print(int(peak.split()[1]) // 1024)
 
 def cost(path: Path) -> tuple[list[str], int]:
     """What is refused of a file, and the most memory that it took, MiB."""
-    done = subprocess.run([sys.executable, "-c", _RUN, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", _RUN, str(path)], capture_output=True, encoding="utf-8", check=True)
     *refused, memory = done.stdout.split()
     return refused, int(memory)
 

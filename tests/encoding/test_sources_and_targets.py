@@ -186,6 +186,6 @@ def test_the_dataset_of_the_guide_runs_in_workers_without_a_report(tmp_path: Pat
     script = tmp_path / "train.py"
     script.write_text(code.replace('"pictures"', repr(str(tmp_path))).replace("256", "12"), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-X", "dev", str(script)], capture_output=True, text=True, check=True, timeout=600
+        [sys.executable, "-X", "dev", str(script)], capture_output=True, encoding="utf-8", check=True, timeout=600
     )
     assert (done.stdout, done.stderr) == ("torch.Size([2, 3, 12, 12])\n" * 2, "")

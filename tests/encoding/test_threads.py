@@ -100,5 +100,5 @@ def test_a_process_has_no_more_threads_than_that() -> None:
         "    gscodec.encode(x, gaussians=80, preset='fast', steps=12, device='cpu', threads=threads)\n"
         "    print(1 + len(os.listdir('/proc/self/task')) - before)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert tuple(map(int, done.stdout.split())) == LIMITS

@@ -198,7 +198,7 @@ def run(last: int, seconds: float, jobs: int, first: int, folder: Path) -> Resul
         "most_resident_mib": max(worker.progress[2] for worker in workers) >> 20,
         "findings": {kind: kinds[kind] for kind in ("crash", "hang", "memory", "foreign exception", "disagreement")},
         "commit": subprocess.run(
-            ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+            ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, encoding="utf-8", check=False
         ).stdout.strip(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }

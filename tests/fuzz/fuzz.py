@@ -54,7 +54,7 @@ def run_native(name: str, seconds: float, folder: Path, programs: Path, compiler
     aborts = {f"{kind}_OPTIONS": "abort_on_error=1" for kind in ("ASAN", "UBSAN")}  # so that the driver keeps the input
     environment = {**os.environ, **({} if compiler.guided else aborts)}
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=environment
+        command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False, env=environment
     )
     if not done.returncode:
         return ""

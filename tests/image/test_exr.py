@@ -337,7 +337,7 @@ def test_tiles_with_levels_give_the_finest(mode: int) -> None:
 def test_the_command_says_what_it_does_not_take(tmp_path: Path) -> None:
     path = write(tmp_path / "a.exr", {"CryptoObject00.r": np.ones((8, 8), np.float32)})
     command = [sys.executable, "-m", "gscodec", "encode", str(path), str(tmp_path / "a.igs"), "--bpp", "24"]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (outcome.returncode, outcome.stderr.count("\n")) == (5, 1)
     assert "CryptoObject00" in outcome.stderr
 

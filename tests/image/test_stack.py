@@ -114,5 +114,5 @@ def test_float_groups_stay_floats() -> None:
 def test_importing_loads_no_pillow_and_no_torch() -> None:
     packages = "gscodec.image, gscodec.metrics, gscodec.decoding"
     script = f"import sys, {packages}; print({{'PIL', 'torch', 'cupy'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "set()"

@@ -194,7 +194,7 @@ def test_a_compression_that_is_not_read_is_one_line(number: int, word: str, tmp_
     path = tmp_path / "a.tif"
     path.write_bytes(bytes(data))
     command = [sys.executable, "-m", "gscodec", "encode", str(path), str(tmp_path / "a.igs"), "--bpp", "1"]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (outcome.returncode, outcome.stderr.count("\n")) == (5, 1)
     assert word in outcome.stderr
 
@@ -206,7 +206,7 @@ def test_damaged_strips_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(data[:8] + bytes(200) + data[208:])
     command = [sys.executable, "-m", "gscodec", "encode", str(path), str(tmp_path / "a.igs"), "--bpp", "1"]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (outcome.returncode, outcome.stderr.count("\n")) == (3, 1), outcome.stderr
 
 

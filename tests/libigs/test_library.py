@@ -48,7 +48,7 @@ class Built:
 
 
 def run(*words: object, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in words], cwd=cwd, check=check, capture_output=True, text=True)
+    return subprocess.run([str(word) for word in words], cwd=cwd, check=check, capture_output=True, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ class Reading:
 def read(path: Path, out: Path, *options: str, module: Path = MODULE) -> Reading:
     script = Path(__file__).with_name("read_wasm.mjs")
     words = ["node", str(script), str(module), str(path), str(out), *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=True, timeout=120)
     return Reading(json.loads(done.stdout), out.read_bytes())
 
 
@@ -133,7 +133,7 @@ def test_the_module_is_built_from_these_sources(tmp_path: Path) -> None:
     built = tmp_path / "igs.wasm"
     subprocess.run([ROOT / "libigs" / "wasm" / "build.sh", built], check=True)
     if built.read_bytes() != MODULE.read_bytes():
-        version = subprocess.run(["clang", "--version"], capture_output=True, text=True, check=True).stdout
+        version = subprocess.run(["clang", "--version"], capture_output=True, encoding="utf-8", check=True).stdout
         assert "clang version 14.0.6" not in version, "gscodec/viewer/igs.wasm is stale: run `make wasm`"
     for name in ("coded_stack", "ladder_packed"):
         path = VECTORS / f"{name}.igs"

@@ -90,7 +90,7 @@ def test_agrees_with_libjxls_program(tmp_path: Path) -> None:
     Image.fromarray(clean).save(tmp_path / "coded.jpg", quality=40)
     with Image.open(tmp_path / "coded.jpg") as image:
         pair = clean, np.asarray(image)
-    done = subprocess.run([program, *saved(tmp_path, pair)], check=True, capture_output=True, text=True)
+    done = subprocess.run([program, *saved(tmp_path, pair)], check=True, capture_output=True, encoding="utf-8")
     assert ssimulacra2(*pair) == pytest.approx(float(done.stdout.split()[0]), abs=0.05)
 
 

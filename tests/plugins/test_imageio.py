@@ -41,7 +41,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("order", ["import gscodec, imageio.v3 as iio", "import imageio.v3 as iio, gscodec"])
 def test_the_plugin_is_there_in_whichever_order_packages_are_imported(order: str, path: Path) -> None:
     code = f"{order}\nwith iio.imopen({str(path)!r}, 'r') as file:\n    print(type(file).__name__, file.read().shape)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "IgsPlugin (24, 40, 3)\n"
 
 

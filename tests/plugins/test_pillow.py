@@ -52,7 +52,7 @@ def igs() -> bytes:
 def test_the_plugin_is_there_in_whichever_order_packages_are_imported(order: str, tmp_path: Path, igs: bytes) -> None:
     (tmp_path / "a.igs").write_bytes(igs)
     code = f"{order}; from PIL import Image; print(Image.open({str(tmp_path / 'a.igs')!r}).size, Image.__loader__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.startswith("(96, 64)")
     assert "SourceFileLoader" in done.stdout
 

@@ -54,7 +54,7 @@ def test_commands_and_api_run_without_posix(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == ["done"], done.stderr

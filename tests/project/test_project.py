@@ -42,7 +42,7 @@ def test_nothing_advises_what_no_index_has() -> None:
 def test_make_lists_its_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)
-    done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert [line.split()[1] for line in done.stdout.splitlines()] == phony.split()
     for line in done.stdout.splitlines():
         assert len(line.split()) > 2, f"no description: {line}"
@@ -57,13 +57,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, gscodec; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert not {"torch", "cupy", "numpy", "PIL", "OpenEXR", "rich", "typer"} & set(done.stdout.split())
 
 
 def test_dir_and_help_show_the_api_in_a_fresh_interpreter() -> None:
     code = "import gscodec; print(*dir(gscodec)); help(gscodec)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     names, _, text = done.stdout.partition("\n")
     assert {*gscodec.__all__, "errors", "metrics"} <= set(names.split())
     assert not {"Any", "import_module", "_HOMES"} & set(names.split())
@@ -73,7 +73,7 @@ def test_dir_and_help_show_the_api_in_a_fresh_interpreter() -> None:
 
 def test_modules_of_the_api_need_no_import_of_their_own() -> None:
     code = "import gscodec; print(gscodec.errors.BadFile.__name__, gscodec.metrics.psnr.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "BadFile psnr\n"
 
 
@@ -85,7 +85,7 @@ def test_encoding_and_decoding_need_no_torch() -> None:
         "data = gscodec.encode(np.eye(64, dtype=np.uint8), gaussians=40, lods=3, steps=4).data\n"
         "print(gscodec.open(data).render().shape)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "(64, 64, 1)\n"
 
 

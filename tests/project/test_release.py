@@ -30,7 +30,7 @@ def completed(tmp_path: Path, shell: str, **words: str) -> str:
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from gscodec.cli.app import main; main()'\n")
     program.chmod(0o755)
     variables = {**os.environ, **words, "_GSCODEC_COMPLETE": f"complete_{shell}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([program], env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run([program], env=variables, capture_output=True, encoding="utf-8", check=False)
     return done.stdout
 
 
@@ -50,7 +50,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         'COMP_WORDS=(gscodec enc) COMP_CWORD=1; _gscodec_completion gscodec; echo "${COMPREPLY[@]}"\n'
     )
     variables = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([bash, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run([bash, "-c", script], env=variables, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.splitlines() == ["--region", "encode"]
 
 

@@ -30,7 +30,9 @@ def shared_symbols(source: Path, isa: str, folder: Path) -> list[str]:
     subprocess.run([cxx_compiler(), *flags, "-c", "-o", made, source], check=True)
     nm = shutil.which("nm")
     assert nm, "nm comes with the compiler's binutils"
-    listed = subprocess.run([nm, "-C", "--defined-only", "-g", made], check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        [nm, "-C", "--defined-only", "-g", made], check=True, capture_output=True, encoding="utf-8"
+    ).stdout
     names = [line.split(maxsplit=2)[2] for line in listed.splitlines()]
     assert f"gscodec::kernels_{isa}()" in names
     return [name for name in names if not name.startswith((f"gscodec::kernels_{isa}()", f"gscodec::{isa}::"))]

@@ -42,7 +42,7 @@ class Reader:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         words = [str(self._program), *(str(argument) for argument in arguments)]
-        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(words, capture_output=True, encoding="utf-8", check=False, timeout=60)
 
     def table(self, *arguments: object) -> Array:
         """The numbers that it prints, a row for each line."""

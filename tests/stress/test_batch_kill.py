@@ -13,7 +13,7 @@ def test_batches_that_are_killed_keep_their_promises(tmp_path: Path) -> None:
         [sys.executable, str(script), "--fork", "--kills", "5", "--seed", "3", "--output", str(result)],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert ended.returncode == 0, ended.stderr
     counts = json.loads(result.read_text())

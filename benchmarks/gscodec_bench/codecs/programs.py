@@ -122,7 +122,9 @@ def _program(names: Sequence[str]) -> str:
 
 
 def _run(words: Sequence[str], folder: str | None = None) -> None:
-    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        words, check=False, capture_output=True, encoding="utf-8", cwd=folder, stdin=subprocess.DEVNULL
+    )
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise RuntimeError(f"{Path(words[0]).name} ended with {done.returncode}: {' '.join(last)}")
@@ -130,6 +132,8 @@ def _run(words: Sequence[str], folder: str | None = None) -> None:
 
 @cache
 def _said_version(program: str, option: str) -> str:
-    done = subprocess.run([program, option], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [program, option], check=False, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
+    )
     found = re.search(r"\bv(\d+(?:\.\d+)+)", done.stdout + done.stderr)
     return found[1] if found else "of unknown version"

@@ -30,7 +30,7 @@ class ProgressiveJxl(JpegXl):
 
     def version(self) -> str:
         """See `Codec.version`."""
-        done = subprocess.run([PROGRAMS[0], "--version"], check=True, capture_output=True, text=True)
+        done = subprocess.run([PROGRAMS[0], "--version"], check=True, capture_output=True, encoding="utf-8")
         return f"{done.stdout.splitlines()[0]}, -p, effort {EFFORT}"
 
     def encode(self, stack: ImageStack, setting: str) -> bytes:
