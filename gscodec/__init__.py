@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gscodec.errors import GsCodecError
     from gscodec.exporting import Exported, export
     from gscodec.image.stack import ImageStack
+    from gscodec.interchange.files import Imported, export_gaussians, import_gaussians
     from gscodec.model.gaussians import GaussianSet
     from gscodec.model.limits import Limits
 
@@ -41,6 +42,7 @@ __all__ = [
     "GsCodecError",
     "IgsImage",
     "ImageStack",
+    "Imported",
     "Issue",
     "Limits",
     "Progress",
@@ -50,6 +52,8 @@ __all__ = [
     "decode",
     "encode",
     "export",
+    "export_gaussians",
+    "import_gaussians",
     "info",
     "open",
     "progressive",
@@ -65,6 +69,7 @@ _HOMES = {
     "GsCodecError": ("gscodec.errors", "GsCodecError"),
     "IgsImage": ("gscodec.decoding", "IgsImage"),
     "ImageStack": ("gscodec.image.stack", "ImageStack"),
+    "Imported": ("gscodec.interchange.files", "Imported"),
     "Issue": ("gscodec.container.validate", "Issue"),
     "Limits": ("gscodec.model.limits", "Limits"),
     "Progress": ("gscodec.encoding.api", "Progress"),
@@ -73,6 +78,8 @@ _HOMES = {
     "decode": ("gscodec.decoding.to_files", "decode"),
     "encode": ("gscodec.encoding.api", "encode"),
     "export": ("gscodec.exporting", "export"),
+    "export_gaussians": ("gscodec.interchange.files", "export_gaussians"),
+    "import_gaussians": ("gscodec.interchange.files", "import_gaussians"),
     "info": ("gscodec.container.describe", "info"),
     "open": ("gscodec.decoding", "open_igs"),
     "progressive": ("gscodec.decoding.progressive", "progressive"),

@@ -94,6 +94,17 @@ def parse_weights(text: str) -> dict[str, float]:
     return weights
 
 
+def parse_channels(text: str) -> dict[str, int]:
+    """Channel counts from `name=count,name=count`."""
+    counts = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if not name.strip() or not re.fullmatch(r"[1-9]\d{0,2}", number.strip(), re.ASCII) or name.strip() in counts:
+            raise BadParameter(f"{part.strip()!r} names no channels: write name=count, for example albedo=3,normal=3")
+        counts[name.strip()] = int(number)
+    return counts
+
+
 class Shard(NamedTuple):
     """One of the n parts of a batch."""
 

@@ -20,6 +20,7 @@ from gscodec.cli import (
     decode,
     encode,
     export,
+    import_,
     info,
     sample,
     transcode,
@@ -63,8 +64,8 @@ app = new_program(
     "9 some batch items failed, 130 interrupted.",
 )
 
-for module in (encode, decode, export, batch, info, validate, transcode, sample, compare, view, config):
-    app.command(name=module.__name__.rpartition(".")[2])(module.command)
+for module in (encode, decode, export, import_, batch, info, validate, transcode, sample, compare, view, config):
+    app.command(name=module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,6 +1,6 @@
 """`gscodec export`: exports the maps of an `.igs` file as textures for engines, or the file as a page."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -12,16 +12,24 @@ from gscodec.cli._values import human_bytes
 from gscodec.errors import InvalidArgument
 from gscodec.material.outputs import display_name
 
+if TYPE_CHECKING:
+    from gscodec.model.limits import Limits
+
+_TEXTURES: Final = frozenset(("dds", "ktx2", "png", "exr"))
+
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The .igs file; - reads stdin.")],
-    to: Annotated[Literal["dds", "ktx2", "png", "exr", "html", "words"], typer.Option("--to", help="File type.")],
+    to: Annotated[
+        Literal["dds", "ktx2", "png", "exr", "html", "words", "npz", "ply", "svg"],
+        typer.Option("--to", help="File type."),
+    ],
     output: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT]",
             help="Folder for the textures. Default: IN without suffix; .exported is added where that folder could hold "
-            "the sources of IN. Of html and words, a file. Default: IN with suffix .html or .words.",
+            "the sources of IN. From html on, a file. Default: IN with that suffix.",
         ),
     ] = None,
     only: Annotated[
@@ -68,14 +76,19 @@ def command(
 
     The compression follows the role of each map. Mips average colour as light and normals as vectors. html is one page
     that holds the file and a viewer, and needs no network; words is the buffer that shaders/igs_sample.glsl samples a
-    file of profile packed from. Only --overwrite goes with these. Prints one line per file.
+    file of profile packed from. npz, ply and svg are the Gaussians themselves: arrays for NumPy, a cloud of points, a
+    picture of ellipses; gscodec import reads npz and ply. Only --overwrite goes with these, and --lod with the last
+    three. Prints one line per file.
     """
-    if to in {"html", "words"}:
-        if any(option is not None for option in (only, mips, bits, lod)) or format_name != "auto":
+    if to not in _TEXTURES:
+        is_level = to in {"npz", "ply", "svg"}
+        if any(option is not None for option in (only, mips, bits, None if is_level else lod)) or format_name != "auto":
+            level = "" if is_level else "--lod, "
             raise InvalidArgument(
-                f"--to {to} keeps the file as it is: --only, --lod, --mips, --bits and --format have no use"
+                f"--to {to} writes no textures: --only, {level}--mips, --bits and --format have no use"
             )
-        _write_whole(source, output, to, overwrite)
+        limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
+        _write_whole(source, output, to, overwrite, lod or 0, limits)
         return
     from gscodec.decoding.image import open_igs
     from gscodec.exporting import export
@@ -103,7 +116,7 @@ def command(
         _console.emit(f"{one.path}: {one.format}, {one.width}x{one.height}{levels}, {human_bytes(one.n_bytes)}")
 
 
-def _write_whole(source: str, output: str | None, to: str, overwrite: bool) -> None:
+def _write_whole(source: str, output: str | None, to: str, overwrite: bool, lod: int, limits: "Limits") -> None:
     """Write one file that holds all of an .igs file, atomically; without an output, of stdin, to stdout."""
     from gscodec.io.atomic import write_atomic
 
@@ -113,6 +126,10 @@ def _write_whole(source: str, output: str | None, to: str, overwrite: bool) -> N
         from gscodec.viewer.page import viewer_page
 
         data = viewer_page([embedded_igs(igs_source(source), display_name(source))]).encode()
+    elif to in {"npz", "ply", "svg"}:
+        from gscodec.interchange.files import export_gaussians
+
+        data = export_gaussians(igs_source(source), to, lod=lod, limits=limits)
     else:
         from gscodec.exporting.shader_data import shader_data
 

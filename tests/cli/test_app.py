@@ -18,7 +18,7 @@ from gscodec.format.layout import VERSION
 from gscodec.render.cpu import available_isas
 
 COMMANDS = (
-    *("encode", "decode", "export", "batch", "info", "validate", "transcode", "sample", "compare", "view"),
+    *("encode", "decode", "export", "import", "batch", "info", "validate", "transcode", "sample", "compare", "view"),
     "config",
 )
 PROGRAM = (sys.executable, "-m", "gscodec.cli")

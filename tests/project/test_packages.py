@@ -26,6 +26,7 @@ ORDER: Final = (
     "decoding",
     "exporting",
     "encoding",
+    "interchange",
     "batch",
     "viewer",
     "cli",

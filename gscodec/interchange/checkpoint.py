@@ -1,0 +1,200 @@
+"""Checkpoints of the authors' implementation of Image-GS (PyTorch `.pt` files), read without PyTorch.
+
+A checkpoint is a zip archive with a pickle. Its `state_dict` has xy (N, 2), means as fractions of the picture's width
+and height; scale (N, 2), inverse scales in 1/px; rot (N, 1), rad; feat (N, C). No activation function is applied to
+them. It renders pixel (0, 0) at (0, 0) px, half a pixel from ours, and its angle turns the other way.
+
+The pickle may come from anyone. It is interpreted by Python's own slow reader, which holds no more memory than the
+pickle asks of it, and the only names it finds are those of tensors.
+"""
+
+import io
+import math
+import pickle
+import warnings
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gscodec.container.contents import Contents
+from gscodec.errors import BadImage, GsCodecError, SourceWarning
+from gscodec.interchange.checked import check_shapes, checked
+from gscodec.interchange.picture import Describe
+from gscodec.model.limits import Limits
+
+PARAMETERS: Final = ("xy", "scale", "rot", "feat")
+
+_PICKLE_BYTES: Final = 1 << 20
+"""Maximum length of the pickle; those of Image-GS have 2 KiB."""
+
+_DTYPES: Final = {"HalfStorage": "f2", "FloatStorage": "f4", "DoubleStorage": "f8"}
+_OTHER_STORAGES: Final = frozenset(
+    f"{kind}Storage" for kind in ("Long", "Int", "Short", "Char", "Byte", "Bool", "BFloat16")
+)
+_ZIP_FAULTS: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: str | None  # None: of a type that parameters do not have
+    key: str
+    n_values: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def is_checkpoint(data: bytes) -> bool:
+    """Whether bytes are a zip archive with a pickle, as PyTorch writes since version 1.6."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return any(entry.endswith("/data.pkl") for entry in archive.namelist())
+    except _ZIP_FAULTS:
+        return False
+
+
+def unpack_checkpoint(data: bytes, describe: Describe, name: str, limits: Limits) -> Contents:
+    """Contents of a checkpoint.
+
+    Args:
+        describe: the picture of Gaussians with that many channels; a checkpoint says nothing about it.
+        name: of the file, in messages.
+
+    Raises:
+        BadImage: it is not a checkpoint of Image-GS. LimitExceeded: it takes more memory than allowed.
+
+    Warns:
+        SourceWarning: Gaussians without a finite width are left out, as Image-GS does.
+    """
+    xy, scale, rot, feat = parameters(data, name, limits)
+    picture = describe(feat.shape[1])
+    widths = np.abs(scale.astype(np.float64))
+    finite = np.isfinite(widths).all(axis=1) & (widths > 0).all(axis=1)
+    if not finite.all():
+        text = f"{name}: {int((~finite).sum())} of {len(widths)} Gaussians have no finite width and are left out"
+        warnings.warn(text, SourceWarning, stacklevel=2)
+    means = xy[finite].astype(np.float64) * [picture.grid.width, picture.grid.height] + 0.5
+    gaussians = checked(means, widths[finite], -rot[finite, 0].astype(np.float64), feat[finite], picture.grid, name)
+    return picture.contents(gaussians)
+
+
+def parameters(data: bytes, name: str, limits: Limits) -> tuple[npt.NDArray[Any], ...]:
+    """xy, scale, rot and feat of a checkpoint, with checked shapes; their values may be anything.
+
+    Raises:
+        BadImage: it is not a checkpoint of Image-GS. LimitExceeded: it takes more memory than allowed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            (root,) = {entry.removesuffix("data.pkl") for entry in members if entry.endswith("/data.pkl")}
+            info = members[f"{root}data.pkl"]
+            if info.file_size > _PICKLE_BYTES:
+                raise BadImage(f"{name}: its pickle has {info.file_size} bytes, at most {_PICKLE_BYTES}")
+            order = members.get(f"{root}byteorder")
+            is_big = order is not None and order.file_size < 16 and archive.read(order) == b"big"
+            tensors = _state(archive.read(info), name)
+            check_shapes(_flat(tensors), name)
+            return tuple(_values(archive, members, root, tensors[key], is_big, name, limits) for key in PARAMETERS)
+    except GsCodecError:
+        raise
+    except _ZIP_FAULTS as fault:
+        raise BadImage(f"{name}: is not a whole PyTorch checkpoint: {fault}") from fault
+
+
+def _state(pickled: bytes, name: str) -> dict[str, _Tensor]:
+    try:
+        value = _Reader(pickled).load()
+    except Exception as fault:  # instructions in a wrong order raise errors of any class
+        reason = " ".join(str(fault).split())[:120] or type(fault).__name__
+        raise BadImage(f"{name}: its pickle is not that of an Image-GS checkpoint: {reason}") from fault
+    state = value.get("state_dict", value) if isinstance(value, dict) else None
+    if not isinstance(state, dict):
+        raise BadImage(f"{name}: holds no state_dict")
+    for key in PARAMETERS:
+        if not isinstance(state.get(key), _Tensor):
+            raise BadImage(f"{name}: its state_dict has no tensor {key!r}; Image-GS has {', '.join(PARAMETERS)}")
+    return {key: state[key] for key in PARAMETERS}
+
+
+def _flat(tensors: dict[str, _Tensor]) -> dict[str, Sequence[int]]:
+    """Shapes, with that of the angles as (N,)."""
+    shapes: dict[str, Sequence[int]] = {key: tensor.shape for key, tensor in tensors.items()}
+    if len(shapes["rot"]) == 2 and shapes["rot"][1] == 1:
+        shapes["rot"] = shapes["rot"][:1]
+    return shapes
+
+
+def _values(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    root: str,
+    tensor: _Tensor,
+    is_big: bool,
+    name: str,
+    limits: Limits,
+) -> npt.NDArray[Any]:
+    """Values of a tensor whose shape was checked; angles as (N, 1)."""
+    storage, shape = tensor.storage, tensor.shape
+    info = members.get(f"{root}data/{storage.key}")
+    if storage.dtype is None or len(tensor.stride) != len(shape) or info is None:
+        raise BadImage(f"{name}: a tensor of its state_dict is not of plain floats")
+    dtype = np.dtype((">" if is_big else "<") + storage.dtype)
+    end = tensor.offset + sum((n - 1) * step for n, step in zip(shape, tensor.stride, strict=True)) + 1
+    if not math.prod(shape):
+        return np.zeros((0, 1), dtype) if len(shape) == 1 else np.zeros(shape, dtype)
+    if end > storage.n_values or info.file_size != storage.n_values * dtype.itemsize:
+        raise BadImage(f"{name}: a tensor of its state_dict is longer than its values")
+    limits.check_memory(2 * info.file_size + 8 * math.prod(shape), f"{name}: a tensor")
+    stored = np.frombuffer(archive.read(info), dtype)[tensor.offset :]
+    steps = [step * dtype.itemsize for step in tensor.stride]
+    values = np.array(np.lib.stride_tricks.as_strided(stored, shape, steps, writeable=False))
+    return values.reshape(-1, 1) if len(shape) == 1 else values
+
+
+class _Reader(pickle._Unpickler):  # written in Python, with its memo in a dict
+    """Unpickler that knows tensors and ordered dictionaries and nothing else."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        # Made anew for each file: a pickle can change attributes of what it names.
+        self._known: dict[str, Any] = {
+            "collections.OrderedDict": OrderedDict,
+            "torch._utils._rebuild_tensor_v2": lambda storage, offset, shape, stride, *_: _tensor(
+                storage, offset, shape, stride
+            ),
+            "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Stand-ins for the names that a checkpoint has."""
+        if module == "torch" and (name in _DTYPES or name in _OTHER_STORAGES):
+            return (_DTYPES.get(name),)
+        if f"{module}.{name}" not in self._known:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return self._known[f"{module}.{name}"]
+
+    def persistent_load(self, identity: Any) -> _Storage:
+        """The storage that a tensor's values are in."""
+        kind, (dtype,), key, _where, n_values = identity
+        if kind != "storage" or not isinstance(key, str) or type(n_values) is not int:
+            raise pickle.UnpicklingError("a storage is not described as PyTorch does")
+        return _Storage(dtype, key, n_values)
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any) -> _Tensor:
+    numbers = (offset, *shape, *stride)
+    if not isinstance(storage, _Storage) or any(type(n) is not int or not 0 <= n < 1 << 62 for n in numbers):
+        raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
+    return _Tensor(storage, offset, tuple(shape), tuple(stride))
