@@ -32,7 +32,7 @@ VIEWS: Final = {
 
 
 BESIDE_SIZE: Final = (480, 270)
-BESIDE: Final = {0.75: (384, 216), 1: (300, 150), 6: (200, 117.5)}
+BESIDE: Final = {0.63: (384, 216), 1: (300, 150), 6: (200, 117.5)}
 """Zooms, and the points of the picture in the middle of the view."""
 
 
@@ -48,11 +48,10 @@ def beside(viewer: Viewer, file: Path) -> Image.Image:
             viewer.idle()
             with Image.open(io.BytesIO(viewer.browser.screenshot())) as shot:
                 shown = shot.convert("RGB")
-            left, top = viewer.run("return [app.view.window.x, app.view.window.y]")
-            region = round(left), round(top), round(width / zoom), round(height / zoom)
-            decoded = image.render(0, region, (height, width))
-            if zoom >= 1:
-                assert abs(np.asarray(shown).astype(int) - decoded).max() <= 1, f"zoom {zoom}"
+            left, top = viewer.run("const w = app.view.window; return [w.x * w.zoom, w.y * w.zoom]")
+            scaled = image.render(0, size=(round(image.shape[0] * zoom), round(image.shape[1] * zoom)))
+            decoded = scaled[round(top) :, round(left) :][:height, :width]
+            assert abs(np.asarray(shown).astype(int) - decoded).max() <= 1, f"zoom {zoom}"
             whole.paste(shown, (0, row * (height + 8)))
             whole.paste(Image.fromarray(decoded), (width + 8, row * (height + 8)))
     return whole

@@ -48,17 +48,35 @@ class Viewer:
         """Open another file of the list."""
         self.run(f"await app.open(app.files[{number}])")
 
-    def values(self, lod: int, size: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> Float32Array:
-        """Samples (height, width, 4) of the first file at a level: features of integers."""
+    def values(
+        self, lod: int, size: tuple[int, int], corner: tuple[int, int] = (0, 0), zoom: float = 1
+    ) -> Float32Array:
+        """Samples (height, width, 4) of the first file at a level, on pixels of the screen: features of integers."""
         height, width = size
         x, y = corner
+        window = f"{{x: {x}, y: {y}, zoom: {zoom}, width: {width}, height: {height}}}"
+        data = self._bytes(f"const v = await app.first.values({window}, {lod}), bytes = new Uint8Array(v.buffer);")
+        return np.frombuffer(data, np.float32).reshape(height, width, 4)
+
+    def display(self) -> npt.NDArray[np.uint8]:
+        """Display colour (height, width, 4) of the first file's part of the screen: sRGB codes and straight alpha."""
+        data = self._bytes(
+            "const { gl } = app.gpu, { framebuffer, width, height } = app.first.painter.display;"
+            "const bytes = new Uint8Array(4 * width * height);"
+            "gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);"
+            "gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, bytes);"
+        )
+        height, width = self.run("const { width, height } = app.first.painter.display; return [height, width]")
+        return np.frombuffer(data, np.uint8).reshape(height, width, 4)
+
+    def _bytes(self, code: str) -> bytes:
+        """What a piece of JavaScript leaves in its constant `bytes`."""
         text = self.run(
-            f"const v = await app.first.values({{x: {x}, y: {y}, zoom: 1, width: {width}, height: {height}}}, {lod});"
-            "const bytes = new Uint8Array(v.buffer); let text = '';"
+            f"{code} let text = '';"
             "for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));"
             "return btoa(text)"
         )
-        return np.frombuffer(base64.b64decode(text), np.float32).reshape(height, width, 4)
+        return base64.b64decode(text)
 
     def text(self, name: str) -> str:
         """Text of an element of the page."""

@@ -1,5 +1,6 @@
 """What the viewer should show of a file: features of the engine at pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,20 @@ def features(path: Path, lod: int, region: tuple[int, int, int, int] | None = No
         return image.sample(points, lod=lod).reshape(height, width, -1)
 
 
-def in_codes(values: Float32Array, reference: Float32Array, path: Path, first: int, n_channels: int) -> Float32Array:
+def in_codes(values: Float32Array, reference: Float32Array, path: Path, channels: Sequence[int]) -> Float32Array:
     """Differences, in codes of 8 bits, between the viewer's samples and the engine's.
 
     Args:
         values: (H, W, 4) of the viewer.
         reference: (H, W, C) of `features`.
-        first, n_channels: which channels of the file the viewer's first ones are.
+        channels: which channels of the file the viewer's are; -1 where there is none.
     """
     with gscodec.open(path, device="cpu") as image:
         groups = image.groups
         shown = np.array(reference)
-        shown[:, :, first : first + n_channels] = values[:, :, :n_channels]
+        for i, channel in enumerate(channels):
+            if channel >= 0:
+                shown[:, :, channel] = values[:, :, i]
         units = [np.clip(to_unit(array, groups), 0, 1) for array in (shown, reference)]
     difference: Float32Array = 255 * np.abs(units[0] - units[1])
     return difference

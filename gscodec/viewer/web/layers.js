@@ -3,7 +3,8 @@
 import { BlobSource, BytesSource, UrlSource } from "./source.js";
 import { Decoder } from "./decoder.js";
 import { Scene } from "./scene.js";
-import { Painter } from "./painter.js";
+import { extent, latticeOf } from "./lattice.js";
+import { average, Painter } from "./painter.js";
 import { plainSampling } from "./gpu.js";
 import { COVER_VERTEX, ELLIPSE_FRAGMENT, ELLIPSE_VERTEX, PICTURE_FRAGMENT } from "./shaders.js";
 
@@ -24,17 +25,18 @@ export class SceneLayer {
     this.lod = this.scene.coarsest;
   }
 
-  /** Level that a view shows: the chosen one, or that for its zoom. */
-  level(view, chosen) {
-    const lod = chosen === null ? this.scene.levelFor(view.zoom) : Math.min(chosen, this.scene.coarsest);
+  /** Level that a lattice shows: the chosen one, or that for its size. */
+  level(lattice, chosen) {
+    const lod = chosen === null ? this.scene.levelFor(lattice) : Math.min(chosen, this.scene.coarsest);
     return Math.max(lod, this.scene.finest);
   }
 
   /** One step towards the picture of a view; true while there is more to do. */
   step(view, chosen, moving) {
-    this.lod = this.level(view, chosen);
-    this.scene.want(view, this.lod);
-    return this.painter.step(view, this.shown(), moving);
+    this.lattice = latticeOf(this.scene.info, view, chosen !== null);
+    this.lod = this.level(this.lattice, chosen);
+    this.scene.want(view, this.lod, this.lattice);
+    return this.painter.step(view, this.lattice, this.shown(), moving);
   }
 
   /** Levels to draw with, the wanted one first. */
@@ -47,20 +49,20 @@ export class SceneLayer {
   }
 
   texture(view, look) {
-    return this.painter.develop(view, look);
+    return this.painter.develop(view, this.lattice, look);
   }
 
   /** Samples of a level (features of uint groups) on the pixels of a window { x, y, zoom, width, height }: 4 numbers each. */
   async values(window, lod) {
-    const { gl } = this.gpu;
+    const { gl } = this.gpu, lattice = latticeOf(this.scene.info, window, true);
     await this.scene.arrived();
-    this.scene.want(window, lod);
+    this.scene.want(window, lod, lattice);
     await this.scene.arrived();
-    const { target, quads } = this.painter.whole(window, [lod]), values = new Float32Array(4 * window.width * window.height);
+    const { target, missing } = this.painter.whole(window, lattice, [lod]), values = new Float32Array(4 * window.width * window.height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, target.framebuffer);
     gl.readPixels(0, 0, window.width, window.height, gl.RGBA, gl.FLOAT, values);
     this.gpu.release(target);
-    if (quads.missing) throw new Error(`${this.name}: ${quads.missing} tiles are missing`);
+    if (missing) throw new Error(`${this.name}: ${missing} tiles are missing`);
     return values;
   }
 
@@ -111,28 +113,43 @@ export class PictureLayer {
     gl.generateMipmap(gl.TEXTURE_2D);
   }
 
-  step() {
+  step(view, chosen, moving) {
+    this.moving = moving;
     return false;
   }
 
   get visible() {
-    return !this.display;
+    return !this.display || (this.rough && !this.moving);
   }
 
   texture(view) {
-    const { gl } = this.gpu;
-    this.gpu.pictures ??= this.gpu.program(COVER_VERTEX, PICTURE_FRAGMENT);
-    const { program, uniforms } = this.gpu.pictures;
+    const { gl } = this.gpu, lattice = latticeOf(this, view, true), { x, y } = lattice;
     if (!this.display || this.display.width !== view.width || this.display.height !== view.height) {
       this.gpu.release(this.display);
       this.display = this.gpu.target(view.width, view.height, false);
+      this.averaged = "";
     }
+    const key = [view.x, view.y, view.zoom].join();
+    if (this.averaged === key) return this.display.texture;
+    this.rough = this.moving && !lattice.direct;
+    this.averaged = this.rough || lattice.direct ? "" : key;
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.display.framebuffer);
+    if (this.averaged) {
+      const [x0, x1] = extent(x, view.width), [y0, y1] = extent(y, view.height), begin = (axis, side, px) => ((Math.round(axis.first) + px) * side) / axis.shown;
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      const out = { x0, y0, x1, y1, begin_x: begin(x, this.width, x0), begin_y: begin(y, this.height, y0) };
+      const whole = { x: { cells: this.width, shown: x.shown }, y: { cells: this.height, shown: y.shown } };
+      if (x0 < x1 && y0 < y1) average(this.gpu, this.picture, [this.width, this.height], this.display, out, whole, "straight");
+      return this.display.texture;
+    }
+    this.gpu.pictures ??= this.gpu.program(COVER_VERTEX, PICTURE_FRAGMENT);
+    const { program, uniforms } = this.gpu.pictures;
     gl.viewport(0, 0, view.width, view.height);
     gl.useProgram(program);
     gl.bindVertexArray(this.gpu.quad);
     this.gpu.bind(0, this.picture, uniforms.picture);
-    gl.uniform4f(uniforms.place, 1 / view.zoom, 1 / view.zoom, view.x, view.y);
+    gl.uniform4f(uniforms.place, x.pixel, y.pixel, x.first * x.pixel, y.first * y.pixel);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     gl.bindVertexArray(null);
     return this.display.texture;

@@ -394,7 +394,7 @@ class App {
     const textures = this.layers.map((layer) => layer.texture(view, this.look));
     this.compose(view, textures[0], textures[1] ?? textures[0]);
     if (this.outlined && this.first.scene) this.first.outline(view, [1, 1, 1, view.zoom > 2 ? 0.6 : 0.35]);
-    if (this.firstPicture === null && (!this.first.painter || this.first.painter.front?.quads.n)) this.firstPicture = performance.now() - this.began;
+    if (this.firstPicture === null && (!this.first.painter || this.first.painter.front?.drawn)) this.firstPicture = performance.now() - this.began;
   }
 
   compose(view, first, second) {
@@ -445,11 +445,11 @@ class App {
       element("sample").textContent = "";
       return;
     }
-    const value = new Float32Array(4), { group, channels } = scene.selection;
+    const value = new Float32Array(4), { group, channels, opaque } = scene.selection;
     gl.bindFramebuffer(gl.FRAMEBUFFER, front.target.framebuffer);
     gl.readPixels(x, y, 1, 1, gl.RGBA, gl.FLOAT, value);
     const most = 2 ** group.bit_depth - 1, text = (v) => (group.sample_type === "float" ? v.toPrecision(4) : Math.floor(Math.min(Math.max(v, 0), 1) * most + 0.5));
-    const shown = [...value].filter((_, i) => channels[i] >= 0).map(text);
+    const shown = [...value].filter((_, i) => channels[i] >= 0 && !(opaque && i === 3)).map(text);
     element("sample").textContent = `${Math.floor(px)}, ${Math.floor(py)}: ${shown.join(" ")}`;
   }
 }

@@ -2,6 +2,7 @@
 // tiles. The coarsest level comes first, then the wanted one, outwards from the centre of the view.
 
 import { TILE, shapesOf, tileLists } from "./tiles.js";
+import { EXACT_PIXELS, tilesOf } from "./lattice.js";
 
 const BLOCK = 16; // tiles, on each side
 const ROUND = 4; // tiles: what is prepared begins and ends at multiples of it
@@ -9,25 +10,48 @@ const BATCH_BYTES = 32768; // fetched before something is shown
 const SLICE_MS = 10; // of decoding before the page may react
 const RECORD_BYTES = 96 << 20; // on the GPU, beyond which what is out of sight is given up
 const LIST_BYTES = 48 << 20;
+const GAUSSIANS_PER_PIXEL = 0.5; // of the screen, of a coarser level of a larger one
 
 const pause = () => new Promise((resume) => setTimeout(resume));
 
-/** Which channels are shown: four numbers, red, green, blue and alpha, -1 for none; and how samples become colour. */
+const COLOURS = ["color", "albedo", "emissive"];
+
+/** The alpha of each group's colour: { at, premultiplied }, channel `at`; undefined where there is none. */
+function coverOf(groups, i) {
+  const group = groups[i], next = groups[i + 1], { n_channels: n } = group;
+  if (group.alpha !== "none") return n > 1 ? { at: group.first + n - 1, premultiplied: group.alpha === "premultiplied" } : undefined;
+  if (next?.role !== "opacity" || next.n_channels !== 1 || !COLOURS.includes(group.role) || (n !== 1 && n !== 3)) return undefined;
+  const dot = next.name.lastIndexOf("."), layer = next.name.slice(0, Math.max(0, dot)), last = next.name.slice(dot + 1);
+  if (next.alpha === "none" && !(["A", "alpha", "opacity"].includes(last) && [layer || "color", layer].includes(group.name))) return undefined;
+  const unsaid = group.sample_type === "float" && last === "A";
+  return { at: next.first, premultiplied: next.alpha === "none" ? unsaid : next.alpha === "premultiplied" };
+}
+
+/**
+ * What can be shown: four channels, red, green, blue and alpha, -1 for none; how samples become colour, and how those of
+ * a pixel are averaged. The alpha of one that is `opaque` only weighs its colour.
+ */
 export function selections(info) {
   const list = [];
-  for (const group of info.groups) {
-    const { first, n_channels: n, alpha } = group, has_alpha = alpha !== "none", colours = n - (has_alpha ? 1 : 0);
-    const at = (i) => (i < colours ? first + i : -1);
-    const whole = { name: group.name, group, channels: [at(0), at(1), at(2), has_alpha ? first + n - 1 : -1], gray: colours === 1 };
+  info.groups.forEach((group, number) => {
+    const { first, n_channels: n, alpha } = group, has_alpha = alpha !== "none", colours = n - (has_alpha ? 1 : 0), float = group.sample_type === "float";
+    const at = (i) => (i < colours ? first + i : -1), cover = coverOf(info.groups, number);
+    const colour = !cover ? "plain" : cover.premultiplied ? (float ? "plain" : "within") : float ? "light" : "straight";
+    const weight = cover && !cover.premultiplied ? cover.at : -1;
+    const covers = group.role === "opacity" && n === 1 && number > 0 && coverOf(info.groups, number - 1)?.at === first;
+    const whole = { name: group.name, group, channels: [at(0), at(1), at(2), has_alpha ? first + n - 1 : weight], gray: colours === 1, mean: colour };
+    whole.opaque = !has_alpha;
     whole.normal = group.role === "normal" && colours === 2;
-    if (colours === 0) Object.assign(whole, { channels: [first, -1, -1, -1], gray: true });
+    if (colours === 0) Object.assign(whole, { channels: [first, -1, -1, -1], gray: true, opaque: true });
+    if (covers && !float) whole.mean = "within";
     list.push(whole);
     if (n > 1)
       for (let i = 0; i < n; i++) {
-        const letter = has_alpha && i === n - 1 ? "alpha" : n <= 4 ? (colours === 1 ? "gray" : "RGB"[i]) : String(i);
-        list.push({ name: `${group.name} · ${letter}`, group, channels: [first + i, -1, -1, -1], gray: true, part: true });
+        const is_alpha = has_alpha && i === n - 1, letter = is_alpha ? "alpha" : n <= 4 ? (colours === 1 ? "gray" : "RGB"[i]) : String(i);
+        const channels = [first + i, -1, -1, is_alpha ? -1 : weight], mean = !is_alpha ? colour : float ? "plain" : "within";
+        list.push({ name: `${group.name} · ${letter}`, group, channels, gray: true, part: true, opaque: true, mean });
       }
-  }
+  });
   return list;
 }
 
@@ -76,36 +100,28 @@ export class Scene {
     this.finest = 0; // level that a cut file still has
   }
 
-  /** Level for a zoom, in px of the screen per px of the picture: the coarsest that loses nothing there. */
-  levelFor(zoom) {
+  /**
+   * Level for a lattice: the finest, but at half the size or less of a picture of more than a megapixel the coarsest that
+   * has enough Gaussians, as `decode` chooses it; and a coarser set that was made for this size is enough.
+   */
+  levelFor({ x, y }) {
+    const { width, height } = this.info, small = width >= 2 * x.shown && height >= 2 * y.shown;
+    if (width * height <= EXACT_PIXELS || !small) return this.finest;
     let set = 0;
-    for (const level of this.levels) if (level.scale_log2 > 0 && zoom <= 2 ** -level.scale_log2) set = level.set;
-    const members = this.levels.filter((level) => level.set === set), finest = members[0];
-    const share = Math.min(1, (zoom * 2 ** finest.scale_log2) ** 2), n = this.sizes.get(finest.lod);
-    let lod = finest.lod;
-    if (n) for (const level of members) if (this.sizes.get(level.lod) >= 1.5 * share * n) lod = level.lod;
+    for (const level of this.levels) if (level.scale_log2 > 0 && Math.min(x.pixel, y.pixel) >= 2 ** level.scale_log2) set = level.set;
+    const members = this.levels.filter((level) => level.set === set);
+    let { lod } = members[0];
+    for (const level of members) if (this.sizes.get(level.lod) >= GAUSSIANS_PER_PIXEL * x.shown * y.shown) lod = level.lod;
     return Math.max(lod, this.finest);
   }
 
-  /** Tiles of a view, in units of 16 * 2^k px; k makes them 8 px of the screen or more. */
-  gridOf(view) {
-    const k = view.zoom >= 1 ? 0 : Math.min(16, Math.floor(-Math.log2(view.zoom) + 1e-9)), side = TILE << k;
-    const columns = Math.ceil(this.info.width / side), rows = Math.ceil(this.info.height / side);
-    const clip = (v, n) => Math.min(Math.max(v, 0), n - 1);
-    const rect = {
-      x0: clip(Math.floor(view.x / side), columns), x1: clip(Math.floor((view.x + view.width / view.zoom) / side), columns),
-      y0: clip(Math.floor(view.y / side), rows), y1: clip(Math.floor((view.y + view.height / view.zoom) / side), rows),
-    };
-    return { k, side, columns, rows, rect };
-  }
-
   /** Brings what a view shows at a level, in the background. */
-  want(view, lod) {
-    const grid = this.gridOf(view), { rect, k } = grid;
-    const request = { lod, k, grid };
-    for (const [low, high, n] of [["x0", "x1", grid.columns], ["y0", "y1", grid.rows]]) {
-      request[low] = Math.floor(rect[low] / ROUND) * ROUND;
-      request[high] = Math.min(n, (Math.floor(rect[high] / ROUND) + 1) * ROUND) - 1;
+  want(view, lod, lattice) {
+    const { x, y, k } = lattice, left = x.first * x.pixel, top = y.first * y.pixel;
+    const tiles = tilesOf(this.info, k, left, top, left + view.width * x.pixel, top + view.height * y.pixel), request = { lod, k };
+    for (const [low, high, n] of [["x0", "x1", tiles.columns], ["y0", "y1", tiles.rows]]) {
+      request[low] = Math.floor(tiles[low] / ROUND) * ROUND;
+      request[high] = Math.min(n, (Math.floor(tiles[high] / ROUND) + 1) * ROUND) - 1;
     }
     const old = this.request, same = old && ["lod", "k", "x0", "y0", "x1", "y1"].every((name) => old[name] === request[name]);
     if (same) return;

@@ -16,17 +16,17 @@ void main() {
   gl_Position = vec4(p / target_size * 2.0 - 1.0, 0.0, 1.0);
 }`;
 
-/** The value of section "Blending", of one point or averaged over sub x sub points of a pixel. */
+/** The value of section "Blending" of one point; or, while the view moves, the mean of sub x sub points of a pixel. */
 export const SAMPLE_FRAGMENT = `
 uniform sampler2D records;
 uniform usampler2D lists;
-uniform float pixel;      // side of a pixel of the target, px of the picture
+uniform vec2 pixel;       // sides of a pixel of the target, px of the picture
 uniform int sub;
 uniform vec4 background;
-uniform int kind;         // samples: 0 uint, 1 float, linear; 2 log; 3 asinh
-uniform vec4 range;       // value_min, value_max; for asinh a, b
-uniform float knee;       // s of asinh
-uniform int premultiplied;
+uniform ivec2 kind;       // samples, of colour and alpha: 0 uint, 1 float, linear; 2 log; 3 asinh
+uniform vec4 range;       // value_min, value_max of each; for asinh a, b
+uniform vec2 knee;        // s of asinh
+uniform int weigh;        // colour by alpha
 flat in ivec4 list;
 flat in vec2 offset;
 flat in vec2 base;
@@ -73,7 +73,8 @@ vec4 blend(vec2 p) {
   return sum / weights;
 }
 
-vec3 samples(vec3 v) {
+vec3 samples(vec3 v, int kind, vec2 range, float knee) {
+  if (kind == 0) return v;
   if (kind == 1) return range.x + v * (range.y - range.x);
   v = clamp(v, 0.0, 1.0);
   if (kind == 2) return range.x + exp2(v * log2(1.0 + range.y - range.x)) - 1.0;
@@ -83,7 +84,7 @@ vec3 samples(vec3 v) {
 
 vec4 samples_at(vec2 p) {
   vec4 v = blend(p);
-  return kind == 0 ? v : vec4(samples(v.rgb), v.a);
+  return vec4(samples(v.rgb, kind.x, range.xy, knee.x), samples(v.aaa, kind.y, range.zw, knee.y).r);
 }
 
 void main() {
@@ -96,12 +97,53 @@ void main() {
   for (int i = 0; i < sub * sub; i++) {
     vec4 v = samples_at(left + (vec2(i % sub, i / sub) + 0.5) * (pixel / float(sub)));
     float a = clamp(v.a, 0.0, 1.0);
-    if (premultiplied == 1 && kind == 0) v.rgb = clamp(v.rgb, 0.0, 1.0);
     plain += vec4(v.rgb, a);
     sum += vec4(v.rgb * a, a);
   }
   float n = float(sub * sub);
-  color = vec4(premultiplied == 1 || sum.a <= 0.0 ? plain.rgb / n : sum.rgb / sum.a, plain.a / n);
+  color = vec4(weigh == 0 || sum.a <= 0.0 ? plain.rgb / n : sum.rgb / sum.a, plain.a / n);
+}`;
+
+/**
+ * Means over area, section "Other sizes": of points, of which a pixel of the target covers ratio.x x ratio.y. Points that
+ * have not arrived (alpha -9) are left out.
+ */
+export const MEAN_FRAGMENT = `
+uniform sampler2D cells;
+uniform ivec2 size;  // of what is there, points
+uniform ivec2 first; // pixel of the target
+uniform vec2 begin;  // where that begins, points
+uniform vec2 ratio;
+uniform int mean;    // 0 plain; 1 of values within 0..1; 2 colour weighed by alpha, of integers, 3 of floats
+out vec4 color;
+
+const float CLEAR = 7.8886e-31; // weight of colour where alpha is 0: it shows only where there is no other
+
+void main() {
+  vec2 a = begin + vec2(ivec2(gl_FragCoord.xy) - first) * ratio, b = a + ratio;
+  ivec2 low = max(ivec2(floor(a)), 0), high = min(ivec2(ceil(b)), size);
+  vec4 sum = vec4(0.0);
+  float weights = 0.0, covers = 0.0;
+  for (int j = low.y; j < high.y; j++) {
+    vec4 row = vec4(0.0);
+    float row_weights = 0.0, row_covers = 0.0;
+    for (int i = low.x; i < high.x; i++) {
+      vec4 v = texelFetch(cells, ivec2(i, j), 0);
+      float w = min(b.x, float(i + 1)) - max(a.x, float(i)), cover = 1.0;
+      if (v.a < -1.0 || w <= 0.0) continue;
+      if (mean >= 2) cover = clamp(v.a, CLEAR, 1.0);
+      if (mean == 1) v = clamp(v, 0.0, 1.0);
+      if (mean == 2) v.a = cover;
+      row += w * vec4(cover * v.rgb, v.a);
+      row_weights += w;
+      row_covers += w * cover;
+    }
+    float w = max(0.0, min(b.y, float(j + 1)) - max(a.y, float(j)));
+    sum += w * row;
+    weights += w * row_weights;
+    covers += w * row_covers;
+  }
+  color = weights > 0.0 ? vec4(sum.rgb / covers, sum.a / weights) : vec4(0.0, 0.0, 0.0, -9.0);
 }`;
 
 /** Two triangles over everything. */
@@ -112,8 +154,9 @@ void main() { gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 -
 export const DEVELOP_FRAGMENT = `
 uniform sampler2D now, before;
 uniform vec4 place_now, place_before; // pixel of the output -> pixel of the frame: scale, -, offset
+uniform vec4 edges;                   // of the picture, px of the output: left, top, right, bottom
 uniform float fade;                   // 1: only now
-uniform int kind, shown, light, tone, premultiplied, smoothly; // shown: 0 colour, 1 gray, 2 normals of x and y
+uniform int kind, shown, light, tone, premultiplied, smoothly, opaque; // shown: 0 colour, 1 gray, 2 normals of x and y
 uniform float exposure;
 uniform vec2 span;                    // values shown as black and white, of maps
 uniform int grain;                    // colours that get grain: 0, 1 or 3
@@ -171,7 +214,7 @@ vec4 read(sampler2D frame, vec2 p) {
 float encode(float v) { return v <= 0.0031308 ? 12.92 * v : 1.055 * pow(v, 1.0 / 2.4) - 0.055; }
 
 vec4 develop(vec4 s) {
-  float a = clamp(s.a, 0.0, 1.0);
+  float a = opaque == 1 ? 1.0 : clamp(s.a, 0.0, 1.0);
   vec3 v = s.rgb;
   if (grain != 0) v = grained(v);
   if (kind != 0) {
@@ -198,6 +241,7 @@ vec4 develop(vec4 s) {
 
 void main() {
   vec2 p = gl_FragCoord.xy, p_now = p * place_now.xy + place_now.zw, p_before = p * place_before.xy + place_before.zw;
+  if (any(lessThan(p, edges.xy)) || any(greaterThan(p, edges.zw))) { color = vec4(0.0); return; }
   vec4 a = vec4(0.0, 0.0, 0.0, -9.0), b = a;
   if (inside(now, p_now)) a = read(now, p_now);
   if (fade < 1.0 || a.a < -1.0) { if (inside(before, p_before)) b = read(before, p_before); }
@@ -208,7 +252,7 @@ void main() {
   color = mix(develop(b), develop(a), fade);
 }`;
 
-/** A plain picture, at its place in the view: texels beyond 1:1, averaged below. */
+/** A plain picture, at its place in the view: texels beyond 1:1, roughly averaged below, for a view that moves. */
 export const PICTURE_FRAGMENT = `
 uniform sampler2D picture;
 uniform vec4 place; // pixel of the output -> texel of the picture
