@@ -82,6 +82,14 @@ Weights = Annotated[
         help="Weight of a map's errors relative to the other maps, by its name or role: normal=0.5,albedo=2.",
     ),
 ]
+Strip = Annotated[
+    bool,
+    typer.Option(
+        "--strip",
+        help="Drop Exif, XMP, texts and pixel density: --metadata none. What says how colours are meant stays: ICC "
+        "profile and colour tags.",
+    ),
+]
 Role = Annotated[
     Literal[
         "color",

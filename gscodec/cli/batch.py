@@ -22,6 +22,7 @@ from gscodec.cli._encoding import (
     RecordBytes,
     Role,
     Seed,
+    Strip,
     TimeBudget,
     Weights,
 )
@@ -105,6 +106,7 @@ def command(
         MetadataPolicy | None,
         typer.Option(help="Keep Exif, XMP and other metadata, as in encode, or drop them. [default: all]"),
     ] = None,
+    strip: Strip = False,
     grain: Annotated[
         bool | None,
         typer.Option(
@@ -206,6 +208,8 @@ def command(
         raise InvalidArgument("--scheduler and --gpus go with --engine dask")
     drop_replaced_targets(context, TARGETS)
     stated, defaults = _settings(context, decode)
+    if strip:
+        stated["metadata"] = "none"
     targets = [name for name in TARGETS if name in stated]
     if len(targets) + (total_size is not None) > 1:
         raise InvalidArgument("give one of --bpp, --bppc, --size, --gaussians, --psnr, --quality and --total-size")

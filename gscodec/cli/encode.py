@@ -21,6 +21,7 @@ from gscodec.cli._encoding import (
     RecordBytes,
     Role,
     Seed,
+    Strip,
     TimeBudget,
     Weights,
 )
@@ -130,10 +131,11 @@ def command(
     metadata: Annotated[
         MetadataPolicy,
         typer.Option(
-            help="all keeps Exif, XMP, pixel density and OpenEXR attributes if they take at most 5 % of the target "
-            "size; none drops them."
+            help="all keeps Exif, XMP, PNG texts, pixel density and OpenEXR attributes if they take at most 5 % of the "
+            "target size; none drops them."
         ),
     ] = "all",
+    strip: Strip = False,
     mask: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Picture that is 0 at texels outside UV charts; hidden texels cost nothing."),
@@ -171,6 +173,8 @@ def command(
         raise InvalidArgument(
             f"give at most one of {', '.join(f'--{name}' for name in TARGETS)}, not {' and '.join(targets)}"
         )
+    if strip:
+        context.params["metadata"] = "none"
     named = {field.name for field in fields(EncodeSettings)}
     settings = EncodeSettings(**{name: value for name, value in context.params.items() if name in named})
     sources, output = _split(paths, named_output)

@@ -19,6 +19,15 @@ METADATA_SHARE: Final = 0.05
 """Maximum fraction of a byte budget for metadata, and for an ICC profile that is equivalent to sRGB. Other data that
 defines colours is kept regardless of its size."""
 
+_DROPPED_IN_ORDER: Final = {
+    "xmp": "XMP",
+    "exif": "Exif",
+    "": "OpenEXR attributes",
+    "texts": "texts",
+    "density": "pixel density",
+}
+"""Metadata that a small budget has no room for, by field of `Metadata`, the first to go first."""
+
 
 def kept_metadata(
     stack: ImageStack | RegionSource, policy: str, budget: int | None
@@ -27,7 +36,7 @@ def kept_metadata(
 
     An ICC profile of sRGB, which is also the default without a profile, is dropped with a SourceWarning if it takes
     more than its share of a budget. With `all`, so is metadata that takes more: XMP first, then Exif, OpenEXR
-    attributes, and the pixel density. `none` keeps colour tags only.
+    attributes, texts, and the pixel density. `none` keeps colour tags only.
 
     Raises:
         InvalidArgument: the policy does not exist.
@@ -37,13 +46,13 @@ def kept_metadata(
     metadata = stack.metadata
     stack = _without_srgb(stack, budget)
     if policy == "none":
-        return _without_attributes(stack), replace(metadata, exif=None, xmp=None, density=None)
+        return _without_attributes(stack), replace(metadata, exif=None, xmp=None, density=None, texts=None)
     if budget is None:
         return stack, metadata
     left_out = []
     room = METADATA_SHARE * budget
     attributes = _attribute_bytes(stack.files)
-    for key, words in (("xmp", "XMP"), ("exif", "Exif"), ("", "OpenEXR attributes"), ("density", "pixel density")):
+    for key, words in _DROPPED_IN_ORDER.items():
         if attributes + metadata_bytes(metadata) <= room:
             break
         if key and getattr(metadata, key) is not None:

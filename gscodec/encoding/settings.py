@@ -108,8 +108,8 @@ class EncodeSettings:
         part: part of a multi-part OpenEXR file, by name or number.
         nan: handling of NaN and infinite samples: `error`, `zero`, or `hole`, which fills them from neighbouring
             pixels.
-        metadata: metadata of the source to keep: `all` keeps pixel density, Exif, XMP and OpenEXR attributes up to 5 %
-            of a byte budget, `none` drops them. Colour tags and ICC profiles are always kept.
+        metadata: metadata of the source to keep: `all` keeps pixel density, Exif, XMP, PNG texts and OpenEXR attributes
+            up to 5 % of a byte budget, `none` drops them. Colour tags and ICC profiles are always kept.
         role: role of a single picture, such as `normal`, replacing what its name and pixels suggest.
         normal: direction of green in a single normal map: `gl` or `dx`.
         as_stack: encode several pictures as one file, whatever their names; otherwise the names must be those of the

@@ -11,6 +11,13 @@ from gscodec.format.meta import pack_meta, unpack_meta
 from gscodec.model.json_value import Json
 
 _TIFF_STARTS: Final = (b"II\x2a\0", b"MM\0\x2a")
+MAX_TEXTS: Final = 64
+MAX_KEYWORD: Final = 79
+"""Texts of a picture, and characters of a keyword, which is PNG's limit."""
+
+_CONTROLS: Final = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), *range(127, 160))))
+"""All but tab, line feed and carriage return."""
+
 _LEAST_EXIF: Final = 14  # a TIFF header and an empty directory
 
 
@@ -26,6 +33,7 @@ class Metadata:
     content_light: tuple[int, int] | None = None  # the two of PNG's cLLI
     exif: bytes | None = None  # Exif as a TIFF structure, orientation 1 (upright)
     xmp: bytes | None = None  # XMP packet in UTF-8
+    texts: tuple[tuple[str, str], ...] | None = None  # keywords and texts, as PNG has them
 
     @property
     def tags(self) -> dict[str, Json]:
@@ -37,7 +45,11 @@ NO_METADATA: Final = Metadata()
 
 
 def _plain(value: Any) -> Json:
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _fixed(value: Json) -> Any:
+    return tuple(_fixed(each) for each in value) if isinstance(value, list) else value
 
 
 def pack_tags(metadata: Metadata, where: str, error: ErrorClass) -> bytes | None:
@@ -68,7 +80,7 @@ def unpack_tags(data: bytes, name: str) -> Metadata:
         if key in values:
             if not is_sound(values[key]):
                 raise CorruptField(f"{name}: chunk TAGS has a {key} that cannot be one")
-            tags[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
+            tags[key] = _fixed(values[key])
     return Metadata(**tags)
 
 
@@ -136,6 +148,30 @@ def _is_number(value: Json, low: float, high: float) -> bool:
     return type(value) in {int, float} and low <= value <= high  # false for NaN, and exact for integers of any size
 
 
+def text_fault(keyword: str, text: str) -> str | None:
+    """Why a keyword and its text are not valid in the TAGS chunk, or None."""
+    if not 1 <= len(keyword) <= MAX_KEYWORD or not all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in keyword):
+        return "has no keyword of 1 to 79 printable characters of Latin-1"
+    if keyword != keyword.strip() or "  " in keyword:
+        return "has a keyword with spaces at its ends or twice"
+    return None if _CONTROLS.isdisjoint(text) else "has control characters"
+
+
+def _are_texts(value: Json) -> bool:
+    return (
+        isinstance(value, list)
+        and 1 <= len(value) <= MAX_TEXTS
+        and all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and isinstance(pair[1], str)
+            and text_fault(pair[0], pair[1]) is None
+            for pair in value
+        )
+    )
+
+
 _CHECKS: Final[dict[str, Any]] = {
     "density": _numbers(2, 1e-3, 1e6),
     "cicp": _integers((255, 255, 255, 1)),
@@ -143,4 +179,5 @@ _CHECKS: Final[dict[str, Any]] = {
     "chromaticities": _numbers(8, -100, 100),
     "mastering": _integers((*[65535] * 8, 2**32 - 1, 2**32 - 1)),
     "content_light": _integers((2**32 - 1, 2**32 - 1)),
+    "texts": _are_texts,
 }

@@ -95,6 +95,10 @@ def fitting_metadata(metadata: Metadata | None, kind: "PictureType", name: str) 
         words = colour_words(metadata)
         how = "" if is_srgb_like(metadata) else ", which are not converted"
         warn_of_source(f"{name}: {kind.name} has no place for {words}; programs will take its colours as sRGB{how}")
+    if metadata.texts is not None and kind.keeps_texts:
+        values["texts"] = metadata.texts
+    elif metadata.texts is not None:
+        lost.append("text " + ", ".join(keyword for keyword, _ in metadata.texts))
     if lost:
         warn_of_source(f"{name}: {kind.name} has no place for {', '.join(lost)}")
     return Metadata(**values)

@@ -275,7 +275,7 @@ def test_what_a_file_says_is_the_same_in_parts(tmp_path: Path, monkeypatch: pyte
     linear[13] = 1  # all channels linear
     (tmp_path / "linear.qoi").write_bytes(linear)
     text = PngInfo()
-    text.add_text("Comment", "words")
+    text.add_text("Comment", "words " * 1000)
     Image.fromarray(pixels).save(tmp_path / "words.png", pnginfo=text)
     whole = load_image(tmp_path / "linear.qoi")
     monkeypatch.setattr("gscodec.material.load_picture.LARGE_PIXELS", 100)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
 from gscodec.container.validate import validate
@@ -207,7 +209,7 @@ def test_what_programs_write_about_themselves_is_left_out_in_silence(keyword: st
 
 def test_what_is_not_kept_is_named(saved: Saved) -> None:
     with pytest.warns(SourceWarning, match="text Author"):
-        load_image(saved(Image.fromarray(PIXELS), "PNG", pnginfo=png_text("Author", "me")))
+        load_image(saved(Image.fromarray(PIXELS), "PNG", pnginfo=png_text("Author", "me" * 2000)))
     with pytest.warns(SourceWarning, match="comment"):
         load_image(saved(Image.fromarray(PIXELS), "JPEG", comment="hello"))
     tags = [(33723, "B", 12, b"\x1c\x02\0\0" * 3, True), (42112, "s", 0, "x", True), (65000, "H", 1, 1, True)]
@@ -217,6 +219,33 @@ def test_what_is_not_kept_is_named(saved: Saved) -> None:
     jpeg = saved(Image.fromarray(PIXELS), "JPEG")
     with pytest.warns(SourceWarning, match="IPTC"):
         load_image(jpeg[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + jpeg[2:])
+
+
+def test_texts_of_png_are_kept_as_far_as_there_is_room(saved: Saved, tmp_path: Path) -> None:
+    texts = PngInfo()
+    for place in range(9):
+        texts.add_text(f"Key {place}", chr(97 + place) * 500, zip=place % 2 == 0)
+    with pytest.warns(SourceWarning, match="left out: text Key 5, Key 6, Key 7, Key 8"):
+        stack = load_image(saved(Image.fromarray(PIXELS), "PNG", pnginfo=texts))
+    assert stack.metadata.texts == tuple((f"Key {place}", chr(97 + place) * 500) for place in range(5))
+    data = saved(Image.fromarray(PIXELS), "PNG", pnginfo=png_text("Author", "me"))
+    decoded(data, tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png").metadata.texts == (("Author", "me"),)
+
+
+def test_texts_that_are_damaged_or_pack_much_are_left_out(saved: Saved) -> None:
+    plain = saved(Image.fromarray(PIXELS), "PNG")
+    for kind, body in (
+        (b"zTXt", b"Key\0\0" + zlib.compress(b"a" * 500_000)),
+        (b"zTXt", b"Key\0\0no deflate"),
+        (b"iTXt", b"Key\0\0\0\0\0\xff\xfe"),
+        (b"tEXt", b"Key\0a\x00b"),
+        (b"tEXt", b"Key" * 60 + b"\0text"),
+        (b"tEXt", b" Key\0text"),
+    ):
+        chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        with pytest.warns(SourceWarning, match="left out: text"):
+            assert load_image(plain[:33] + chunk + plain[33:]).metadata.texts is None
 
 
 def test_none_keeps_colour_tags_alone(saved: Saved, deep_png: Deep) -> None:

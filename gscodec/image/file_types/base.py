@@ -119,7 +119,8 @@ class PictureType:
     keeps_exif: bool = False
     keeps_density: bool = False
     keeps_colour_tags: bool = False
-    """Metadata that is written: ICC profile; Exif and XMP; pixel density; PNG's colour tags."""
+    keeps_texts: bool = False
+    """Metadata that is written: ICC profile; Exif and XMP; pixel density; PNG's colour tags; PNG's texts."""
 
     metadata_bytes: int | None = None
     """Maximum bytes of Exif, and of XMP; None means no limit."""

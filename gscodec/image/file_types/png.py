@@ -3,9 +3,10 @@
 Source: PNG (Portable Network Graphics) Specification, Third Edition, W3C 2025, sections 5, 9 and 11.
 """
 
+import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import BadImage
-from gscodec.format.metadata import Metadata, is_sound_tag
+from gscodec.format.metadata import MAX_TEXTS, Metadata, is_sound_tag, text_fault
 from gscodec.image.file_types.base import IntegerPicture, SourceFile
 from gscodec.image.file_types.pillow import PillowType
 from gscodec.image.metadata import report_left_out
@@ -41,6 +42,9 @@ _TEXTS_OF_PROGRAMS: Final = frozenset(
 
 _START_BYTES: Final = 96
 _MAX_LISTED: Final = 20
+_MAX_TEXT_BYTES: Final = 3072
+"""Bytes of all texts that are kept, as JSON: the chunk TAGS has 4096, and other tags in it."""
+
 _READ_BYTES: Final = 1 << 20
 _ROWS: Final = 64  # rows filtered at a time
 _COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels
@@ -59,7 +63,7 @@ class Png(PillowType):
     read_suffixes = (".png", ".apng")
     written_suffixes = (".png",)
     has_alpha = has_16_bits = has_bilevel = True
-    keeps_profile = keeps_exif = keeps_density = keeps_colour_tags = True
+    keeps_profile = keeps_exif = keeps_density = keeps_colour_tags = keeps_texts = True
 
     def inspect(self, source: SourceFile) -> "PngExtras":
         """See `PillowType.inspect`.
@@ -72,8 +76,9 @@ class Png(PillowType):
     def with_inspected(self, metadata: Metadata, extras: object, source: SourceFile, *, has_icc: bool) -> Metadata:
         """See `PillowType.with_inspected`."""
         assert isinstance(extras, PngExtras)
-        texts = [text for text in extras.texts if text not in _TEXTS_KEPT | _TEXTS_OF_PROGRAMS]
-        report_left_out([*(["text " + ", ".join(texts)] if texts else []), *extras.others], source.name)
+        kept, dropped = _kept_texts(extras.texts)
+        report_left_out([*(["text " + ", ".join(dropped)] if dropped else []), *extras.others], source.name)
+        metadata = replace(metadata, texts=kept or None)
         return _with_colour_tags(metadata, extras.tags, has_icc=has_icc)
 
     def write(self, picture: IntegerPicture) -> bytes:
@@ -89,7 +94,7 @@ class PngExtras:
     """Metadata of a PNG file."""
 
     tags: dict[bytes, bytes]  # data of short chunks that say how colours are meant
-    texts: tuple[str, ...]  # keywords of text chunks
+    texts: tuple[tuple[str, str | None], ...]  # keywords and texts; None where a text is damaged or very long
     others: tuple[str, ...]  # further types of chunks that a decoder may pass over
 
 
@@ -101,7 +106,7 @@ def check_chunks(file: BinaryIO, name: str) -> PngExtras:
     """
     file.seek(len(SIGNATURE))
     tags: dict[bytes, bytes] = {}
-    texts: list[str] = []
+    texts: list[tuple[str, str | None]] = []
     others: list[str] = []
     while True:
         head = file.read(8)
@@ -119,7 +124,7 @@ def check_chunks(file: BinaryIO, name: str) -> PngExtras:
                 raise BadImage(f"{name}: the PNG file is cut off inside its {_text(kind)} chunk; get a whole copy")
             crc = zlib.crc32(part, crc)
             left -= len(part)
-            start = start or part[:_START_BYTES]
+            start = start or (part if kind in _TEXTS else part[:_START_BYTES])
         stored = file.read(4)
         if len(stored) < 4:
             raise BadImage(f"{name}: the PNG file is cut off inside its {_text(kind)} chunk; get a whole copy")
@@ -128,11 +133,54 @@ def check_chunks(file: BinaryIO, name: str) -> PngExtras:
         if kind in _TAGS:
             tags.setdefault(kind, start)
         elif kind in _TEXTS and len(texts) < _MAX_LISTED:
-            texts.append(start.partition(b"\0")[0].decode("latin-1"))
+            texts.append(_text_of(kind, start, is_whole=length <= _READ_BYTES))
         elif kind[0] & 32 and kind not in _READ_ELSEWHERE and len(others) < _MAX_LISTED:
             others.append(_text(kind))
         if kind == b"IEND":
             return PngExtras(tags, tuple(texts), tuple(others))
+
+
+def _text_of(kind: bytes, data: bytes, *, is_whole: bool) -> tuple[str, str | None]:
+    """Keyword and text of a text chunk (section 11.3.3)."""
+    keyword, _, rest = data.partition(b"\0")
+    is_packed = kind == b"zTXt"
+    if kind == b"iTXt":
+        is_packed = rest[:1] == b"\1"
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif is_packed:
+        rest = rest[1:]
+    name = keyword[:_START_BYTES].decode("latin-1")
+    if not is_whole:
+        return name, None
+    try:
+        if is_packed:
+            unpacker = zlib.decompressobj()
+            rest = unpacker.decompress(rest, _MAX_TEXT_BYTES + 1)
+        if len(rest) > _MAX_TEXT_BYTES:
+            return name, None
+        return name, rest.decode("utf-8" if kind == b"iTXt" else "latin-1")
+    except (zlib.error, UnicodeDecodeError):
+        return name, None
+
+
+def _kept_texts(texts: Iterable[tuple[str, str | None]]) -> tuple[tuple[tuple[str, str], ...], list[str]]:
+    """Texts to be kept, and the keywords of others that a person may miss."""
+    kept: list[tuple[str, str]] = []
+    dropped = []
+    room = _MAX_TEXT_BYTES
+    for keyword, text in texts:
+        if keyword in _TEXTS_KEPT | _TEXTS_OF_PROGRAMS:
+            continue
+        if text is None or text_fault(keyword, text) is not None:
+            dropped.append(keyword)
+            continue
+        n_bytes = len(json.dumps([keyword, text], ensure_ascii=False).encode("utf-8")) + 1
+        if n_bytes > room or len(kept) == MAX_TEXTS:
+            dropped.append(keyword)
+            continue
+        room -= n_bytes
+        kept.append((keyword, text))
+    return tuple(kept), dropped
 
 
 def _text(kind: bytes) -> str:
@@ -185,6 +233,11 @@ def _with_metadata(data: bytes, metadata: Metadata) -> bytes:
         added.append((b"pHYs", struct.pack(">IIB", *density, 1)))
     if metadata.exif:
         added.append((b"eXIf", metadata.exif))
+    for keyword, text in metadata.texts or ():
+        try:
+            added.append((b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")))
+        except UnicodeEncodeError:
+            added.append((b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")))
     if metadata.xmp:
         added.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
     chunks = b"".join(_chunk(kind, value) for kind, value in added)
