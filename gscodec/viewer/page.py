@@ -9,7 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-MODULES: Final = tuple("source decoder tiles lattice gpu shaders scene painter view layers main".split())
+MODULES: Final = (
+    "source", "decoder", "tiles", "lattice", "gpu", "shaders", "scene", "painter", "view", "layers", "main",
+)  # fmt: skip
 """ES modules, each after those that it imports. Joined, they share one scope: top-level names are unique."""
 
 WIPE: Final = 2
