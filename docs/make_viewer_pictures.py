@@ -3,7 +3,6 @@
 import io
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +13,10 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from chromium import Chromium  # noqa: E402 - it lies beside the tests
-from viewer_page import Viewer  # noqa: E402
+from viewer_page import Viewer, running  # noqa: E402
 
 import gscodec  # noqa: E402
 from gscodec.cli.app import main  # noqa: E402
-from gscodec.viewer.server import ViewerServer, files_of  # noqa: E402
 
 SIZE: Final = (860, 520)
 SAMPLE: Final = ROOT / "samples" / "photo_dandelions.png"
@@ -62,8 +60,9 @@ def write() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "dandelions.igs"
         assert main(["encode", str(SAMPLE), str(file), "--bpp", "0.4", "--preset", "fast", "--quiet"]) == 0
-        with ViewerServer(files_of(file)) as server, Chromium(Path(folder) / "profile", SIZE) as browser:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        profile = Path(folder) / "profile"
+        profile.mkdir()
+        with running(file) as server, Chromium(profile, SIZE) as browser:
             viewer = Viewer(browser)
             viewer.open(server.url)
             for name, act in VIEWS.items():
@@ -73,7 +72,6 @@ def write() -> None:
                     shot.convert("RGB").save(ROOT / "docs" / f"{name}.jpg", quality=80)
             beside(viewer, file).save(ROOT / "docs" / "viewer_beside_decode.jpg", quality=80)
             assert browser.errors == []
-            server.shutdown()
 
 
 if __name__ == "__main__":

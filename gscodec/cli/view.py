@@ -1,5 +1,8 @@
 """`gscodec view`: shows files in the browser."""
 
+import os
+import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -29,10 +32,24 @@ def command(
         _console.emit(server.url)
         _console.flush_stdout()
         if browser:
-            import webbrowser
-
-            webbrowser.open(server.url)
+            _show(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             _console.say("stopped")
+
+
+def _show(url: str) -> None:
+    """Open a page in the browser, beside the server: some browsers return when they are closed.
+
+    Without a screen Python would take a browser of the terminal, which shows no pictures and keeps the terminal.
+    """
+    import webbrowser
+
+    has_screen = sys.platform in {"win32", "darwin"} or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    if has_screen:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    else:
+        _console.say("no screen to open a browser on: open the address in one that reaches this machine")

@@ -1,36 +1,104 @@
+import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from program import Run
 
+LIMIT_SECONDS = 60.0
+"""For each thing that is waited for."""
 
-def test_the_page_is_served_until_it_is_interrupted(igs: Path) -> None:
-    command = [sys.executable, "-m", "gscodec", "view", str(igs), "--no-browser"]
+
+@contextlib.contextmanager
+def viewing(*arguments: str | Path, **environment: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A running `gscodec view` without a screen, and the address that it printed; ended whatever happens."""
+    command = [sys.executable, "-m", "gscodec", "view", *map(str, arguments)]
+    screens = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
+    variables = {name: value for name, value in os.environ.items() if name not in screens} | environment
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would this
     try:
-        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     try:
-        assert running.stdout is not None
-        url = running.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
-        with urllib.request.urlopen(url) as page:
-            assert b'"name": "picture.igs", "url": "/files/0"' in page.read()
-        with urllib.request.urlopen(f"{url}files/0") as file:
-            assert file.read() == igs.read_bytes()
-        os.kill(running.pid, signal.SIGINT)
-        _, errors = running.communicate(timeout=60)
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], LIMIT_SECONDS)
+        if not ready:
+            process.kill()
+            pytest.fail(f"no address within {LIMIT_SECONDS} s: {process.communicate(timeout=LIMIT_SECONDS)}")
+        yield process, process.stdout.readline().strip()
     finally:
-        running.kill()
-        running.wait()
-    assert (running.returncode, errors) == (0, "stopped\n")
+        process.kill()
+        process.communicate(timeout=LIMIT_SECONDS)
+
+
+def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and stderr after Ctrl-C."""
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LIMIT_SECONDS)
+    return process.returncode, errors
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=LIMIT_SECONDS) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def test_the_page_is_served_until_it_is_interrupted(igs: Path) -> None:
+    with viewing(igs, "--no-browser") as (process, url):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
+        assert b'"name": "picture.igs", "url": "/files/0"' in fetched(url)
+        assert fetched(f"{url}files/0") == igs.read_bytes()
+        assert interrupted(process) == (0, "stopped\n")
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there is always a screen")
+def test_without_a_screen_no_browser_of_the_terminal_is_started(igs: Path, tmp_path: Path) -> None:
+    for name in ("www-browser", "links", "lynx", "w3m"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 600\n")
+        (tmp_path / name).chmod(0o755)
+    with viewing(igs, PATH=f"{tmp_path}:{os.environ['PATH']}") as (process, url):
+        assert b"picture.igs" in fetched(url)
+        code, errors = interrupted(process)
+    assert code == 0
+    assert errors.startswith("no screen to open a browser on")
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the browser is a script of the shell")
+def test_a_browser_that_does_not_return_keeps_nobody_waiting(igs: Path, tmp_path: Path) -> None:
+    browser, address, closed = (tmp_path / name for name in ("browser", "address", "closed"))
+    os.mkfifo(address)
+    os.mkfifo(closed)
+    browser.write_text(f'#!/bin/sh\necho "$1" > {address}\nexec cat {closed} > /dev/null 2>&1\n')
+    browser.chmod(0o755)
+    pipe = os.open(address, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with viewing(igs, BROWSER=f"{browser} %s") as (process, url):
+            ready, _, _ = select.select([pipe], [], [], LIMIT_SECONDS)
+            assert ready, "no browser was started"
+            assert os.read(pipe, 1000).decode().strip() == url
+            assert b"picture.igs" in fetched(url)
+            assert interrupted(process) == (0, "stopped\n")
+    finally:
+        os.close(pipe)
+        with contextlib.suppress(OSError):  # it did not come so far
+            os.close(os.open(closed, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_nothing_to_show_is_one_line(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Chromium without a window, driven through the DevTools protocol over a WebSocket, without further packages."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -16,6 +17,9 @@ from typing import Any, Final, Self
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE: Final = 120.0
 """Seconds after which a browser that does not answer is a fault."""
+
+_TAIL_BYTES: Final = 2000
+"""Length of what the message of a fault quotes from the browser's stderr."""
 
 
 def chromium_path() -> str:
@@ -45,6 +49,15 @@ class Chromium:
     def __init__(self, profile: Path, size: tuple[int, int] = (640, 480)) -> None:
         self.errors: list[str] = []
         """What the page reported: exceptions, console errors, failed loads."""
+        self.lost = False
+        """Whether the browser has ended, or has not answered in time: `restart` gives another one."""
+        self._folder, self._size, self._starts = profile, size, 0
+        self._start()
+
+    def _start(self) -> None:
+        profile, size = self._folder / str(self._starts), self._size
+        self._starts += 1
+        profile.mkdir()
         options = [
             "--headless=new", "--no-sandbox", "--disable-gpu-sandbox", "--use-angle=swiftshader",
             "--enable-unsafe-swiftshader", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
@@ -54,14 +67,33 @@ class Chromium:
             "--hide-scrollbars", "--disable-features=Translate,OptimizationHints,MediaRouter",
             f"--window-size={size[0]},{size[1]}",
         ]  # fmt: skip
-        self._process = subprocess.Popen(
-            [chromium_path(), *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._stderr_file = profile / "stderr.txt"
+        with self._stderr_file.open("wb") as stderr:  # a file: a pipe that is not read fills up
+            self._process = subprocess.Popen(
+                [chromium_path(), *options, "about:blank"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
         self._number, self._events = 0, []  # type: int, list[dict[str, Any]]
-        self._socket = _WebSocket(self._page_address(profile))
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-        self.resize(size)
+        try:
+            self._socket = _WebSocket(self._page_address(profile))
+        except BaseException:
+            self._end()
+            raise
+        self.lost = False
+        try:
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.call(f"{domain}.enable")
+            self.resize(size)
+        except BaseException:
+            self.close()
+            raise
+
+    def restart(self) -> None:
+        """Another browser in place of one that is lost."""
+        self.close()
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -71,30 +103,40 @@ class Chromium:
 
     def close(self) -> None:
         """End the browser."""
+        self.lost = True
         self._socket.close()
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(PATIENCE)
+
+    def _fault(self, text: str) -> RuntimeError:
+        """An error with what the browser wrote last."""
+        code = self._process.poll()
+        ended = "" if code is None else f", which ended with code {code}"
+        written = self._stderr_file.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+        return RuntimeError(f"{text}: {self._process.args!r}{ended}; it wrote: {written or 'nothing'}")
 
     def _page_address(self, profile: Path) -> str:
         port_file, end = profile / "DevToolsActivePort", time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if self._process.poll() is not None:
-                raise RuntimeError(f"{self._process.args!r} ended with code {self._process.returncode}")
+                raise self._fault("the browser did not start")
             try:
                 port = int(port_file.read_text().split()[0])
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
                     pages = [one for one in json.load(answer) if one["type"] == "page"]
                 if pages:
                     return str(pages[0]["webSocketDebuggerUrl"])
             except (OSError, IndexError, ValueError):
                 pass
             time.sleep(0.05)
-        self._process.kill()
-        raise RuntimeError("the browser did not start")
+        raise self._fault(f"the browser did not start within {PATIENCE:.0f} s")
 
     def resize(self, size: tuple[int, int], scale: float = 1) -> None:
         """Set the size of the page, in CSS px, and the pixels of the screen for each."""
@@ -103,16 +145,31 @@ class Chromium:
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Result of a method of the protocol."""
+        if self.lost:
+            raise self._fault(f"{method}: the browser is lost")
         self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        number, end = self._number, time.monotonic() + PATIENCE
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.receive())
-            if message.get("id") == self._number:
+            message = self._receive(end, method)
+            if message.get("id") == number:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")
                 result: dict[str, Any] = message["result"]
                 return result
             self._note(message)
+
+    def _receive(self, end: float, what: str) -> dict[str, Any]:
+        """The next message, until a time of the monotonic clock; a browser that sends none is lost."""
+        try:
+            message: dict[str, Any] = json.loads(self._socket.receive(end))
+        except OSError as fault:
+            self.lost = True
+            raise self._fault(f"{what}: {fault or 'no answer'} (limit {PATIENCE:.0f} s)") from fault
+        except BaseException:  # half a message may be read, as after an interrupt
+            self.lost = True
+            raise
+        return message
 
     def _note(self, message: dict[str, Any]) -> None:
         method, facts = message.get("method"), message.get("params", {})
@@ -136,8 +193,8 @@ class Chromium:
         if "errorText" in answer:
             raise RuntimeError(f"{url}: {answer['errorText']}")
         end = time.monotonic() + PATIENCE
-        while not self._events and time.monotonic() < end:
-            self._note(json.loads(self._socket.receive()))
+        while not self._events:
+            self._note(self._receive(end, url))
 
     def evaluate(self, expression: str) -> Any:
         """Value of a JavaScript expression, awaited where it is a promise.
@@ -193,9 +250,15 @@ class _WebSocket:
         key = int.from_bytes((mask * (n // 4 + 1))[:n], "big")
         self._socket.sendall(head + mask + (int.from_bytes(data, "big") ^ key).to_bytes(n, "big"))
 
-    def receive(self) -> str:
+    def receive(self, end: float) -> str:
+        """The next text.
+
+        Raises:
+            OSError: none until a time of the monotonic clock, or the connection has ended.
+        """
         parts = []
         while True:
+            self._socket.settimeout(max(0.01, end - time.monotonic()))
             first, second = self._read(2)
             n = second & 0x7F
             if n == 126:
@@ -204,7 +267,7 @@ class _WebSocket:
                 (n,) = struct.unpack(">Q", self._read(8))
             data = self._read(n)
             if first & 0x0F == 8:
-                raise RuntimeError("the browser has ended the connection")
+                raise ConnectionError("the browser has ended the connection")
             if first & 0x0F in {0, 1}:
                 parts.append(data)
                 if first & 0x80:
@@ -213,9 +276,10 @@ class _WebSocket:
     def _read(self, n: int) -> bytes:
         data = self._file.read(n)
         if len(data) < n:
-            raise RuntimeError("the browser has ended")
+            raise ConnectionError("the browser has ended")
         return data
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._socket.close()

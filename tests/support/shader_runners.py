@@ -229,7 +229,7 @@ def spirv(text: str, *options: str) -> bytes:
         given, place = Path(folder) / "shader.txt", Path(folder) / "shader.spv"
         given.write_text(text, encoding="utf-8")
         command = [program, "-V", *options, "-o", str(place), str(given)]
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
         if done.returncode:
             raise RuntimeError((done.stdout + done.stderr).decode(errors="replace"))
         return place.read_bytes()

@@ -4,7 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,18 @@ class Viewer:
 
 
 @contextmanager
-def running(source: Path, *, without_ranges: bool = False) -> Iterator[ViewerServer]:
-    """A server that serves."""
-    with ViewerServer(files_of(source), without_ranges=without_ranges) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
+def serving(server: ViewerServer) -> Iterator[ViewerServer]:
+    """A server that serves, and stops whatever happens."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join(PATIENCE)
+
+
+def running(source: Path, *, without_ranges: bool = False) -> AbstractContextManager[ViewerServer]:
+    """A server of files that serves."""
+    return serving(ViewerServer(files_of(source), without_ranges=without_ranges))

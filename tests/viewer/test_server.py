@@ -1,21 +1,11 @@
 import http.client
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from viewer_page import running
 
 from gscodec.errors import FileAccessError, FileMissing
 from gscodec.viewer.server import ViewerServer, byte_range, files_of
-
-
-@contextmanager
-def running(path: Path, **options: bool) -> Iterator[ViewerServer]:
-    with ViewerServer(files_of(path), **options) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def answer(server: ViewerServer, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import PATIENCE
 from PIL import Image
-from viewer_page import Viewer, running
+from viewer_page import Viewer, running, serving
 
 from gscodec.container.contents import Contents
 from gscodec.container.rewrite import coarser_set, with_coarser
@@ -64,7 +65,7 @@ class Held(Served):
     def open(self) -> ByteSource:
         self.n_requests += 1
         if self.n_requests > 2:
-            self.gate.wait()
+            self.gate.wait(PATIENCE)
         return super().open()
 
 
@@ -73,19 +74,22 @@ def test_the_first_picture_is_on_the_screen_after_two_requests_and_four_kilobyte
 ) -> None:
     for path in (large, *sorted(sample_files.glob("*.igs"))):
         held = Held(path)
-        with ViewerServer([held]) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            viewer.browser.errors.clear()
-            viewer.browser.open(server.url)
-            viewer.browser.press("h")
-            viewer.run("while (!app.first || app.firstPicture === null) await new Promise((go) => setTimeout(go, 5))")
-            with Image.open(io.BytesIO(viewer.browser.screenshot())) as shot:
-                pixels = np.asarray(shot.convert("RGB"))[::4, ::4].reshape(-1, 3)
-            assert len(np.unique(pixels, axis=0)) > 100, path.name
-            assert sum(n_bytes for _, n_bytes in server.log) <= 4096, path.name
-            held.gate.set()
-            viewer.idle()
-            server.shutdown()
+        with serving(ViewerServer([held])) as server:
+            try:
+                viewer.browser.errors.clear()
+                viewer.browser.open(server.url)
+                viewer.browser.press("h")
+                viewer.run(
+                    "while (!app.first || app.firstPicture === null) await new Promise((go) => setTimeout(go, 5))"
+                )
+                with Image.open(io.BytesIO(viewer.browser.screenshot())) as shot:
+                    pixels = np.asarray(shot.convert("RGB"))[::4, ::4].reshape(-1, 3)
+                assert len(np.unique(pixels, axis=0)) > 100, path.name
+                assert sum(n_bytes for _, n_bytes in server.log) <= 4096, path.name
+            finally:
+                held.gate.set()
+            viewer.still()
+            viewer.run("await app.first.scene.arrived()")
 
 
 def test_a_large_picture_pans_over_the_pages_in_view(viewer: Viewer, large: Path) -> None:

@@ -49,7 +49,7 @@ def test_the_command_decodes_with_it(tmp_path: Path) -> None:
             str(VECTORS / "packed_rgb.igs"),
             str(tmp_path / f"{kind}.png"),
         ]
-        subprocess.run([*run, "--device", kind], check=True)
+        subprocess.run([*run, "--device", kind], check=True, stdin=subprocess.DEVNULL, timeout=300)
     with_gpu, with_cpu = (np.asarray(Image.open(tmp_path / f"{kind}.png")) for kind in ("gpu", "cpu"))
     assert codes_apart(with_gpu, with_cpu) <= 1
 
