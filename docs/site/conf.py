@@ -15,6 +15,7 @@ include_patterns = [
     "docs/api.rst",
     "spec/*.md",
     "spec/vectors/README.md",
+    "spec/gltf/**.md",
     "benchmarks/README.md",
     "benchmarks/notes/*.md",
     "benchmarks/results/**.md",

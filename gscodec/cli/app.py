@@ -20,6 +20,7 @@ from gscodec.cli import (
     decode,
     encode,
     export,
+    gltf,
     import_,
     info,
     sample,
@@ -64,7 +65,7 @@ app = new_program(
     "9 some batch items failed, 130 interrupted.",
 )
 
-for module in (encode, decode, export, import_, batch, info, validate, transcode, sample, compare, view, config):
+for module in (encode, decode, export, import_, gltf, batch, info, validate, transcode, sample, compare, view, config):
     app.command(name=module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 

@@ -11,7 +11,7 @@ from gscodec import _engine
 from gscodec.format.layout import VERSION
 
 _SOURCES: Final = frozenset({".py", ".cpp", ".h", ".inl", ".cu", ".cuh"})
-_ELSEWHERE: Final = frozenset({"batch", "cli", "exporting", "__pycache__"})
+_ELSEWHERE: Final = frozenset({"batch", "cli", "exporting", "gltf", "__pycache__"})
 """Folders of the package that affect neither the bytes of a file nor the pixels that it decodes to."""
 
 

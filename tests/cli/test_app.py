@@ -18,8 +18,8 @@ from gscodec.format.layout import VERSION
 from gscodec.render.cpu import available_isas
 
 COMMANDS = (
-    *("encode", "decode", "export", "import", "batch", "info", "validate", "transcode", "sample", "compare", "view"),
-    "config",
+    *("encode", "decode", "export", "import", "gltf", "batch", "info", "validate", "transcode", "sample", "compare"),
+    *("view", "config"),
 )
 PROGRAM = (sys.executable, "-m", "gscodec.cli")
 

@@ -27,6 +27,7 @@ ORDER: Final = (
     "exporting",
     "encoding",
     "interchange",
+    "gltf",
     "batch",
     "viewer",
     "cli",
