@@ -8,7 +8,7 @@ from gscodec.cli import _console
 from gscodec.cli._limits import MaxCandidates, MaxMemory, MaxPixels, Timeout, limits_of
 from gscodec.cli._lods import LAST_LOD, shown_lod
 from gscodec.cli._paths import igs_source, output_path
-from gscodec.cli._values import human_bytes
+from gscodec.cli._values import Dimensions, human_bytes, parse_dimensions
 from gscodec.errors import InvalidArgument
 from gscodec.material.outputs import display_name
 
@@ -36,7 +36,7 @@ def command(
         str | None, typer.Option(metavar="NAMES", help="Only these maps, by file, name or role: normal,ao.")
     ] = None,
     format_name: Annotated[
-        Literal["auto", "bc1", "bc3", "bc4", "bc5", "bc7", "rgba8"],
+        Literal["auto", "bc1", "bc3", "bc4", "bc5", "bc6h", "bc7", "rgba8"],
         typer.Option(
             "--format",
             help="Texel format of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half.",
@@ -62,6 +62,26 @@ def command(
             help="Level of detail: 0 is the finest; beyond the coarsest, the coarsest. Default: the finest.",
         ),
     ] = None,
+    size: Annotated[
+        Dimensions | None,
+        typer.Option(parser=parse_dimensions, metavar="WxH", help="Size of all textures. Default: that of each map."),
+    ] = None,
+    normals: Annotated[
+        Literal["gl", "dx"] | None,
+        typer.Option(help="Direction of green in exported normal maps: OpenGL's or DirectX's. Default: as in IN."),
+    ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=A,B,C",
+            help="Make a texture of single channels of maps, orm=ao.r,roughness.r,metalness.r; 1-roughness inverts, 0 "
+            "and 1 are constant. May be repeated. Without --only, maps that go into one are not exported on their own.",
+        ),
+    ] = None,
+    zstd: Annotated[
+        int | None,
+        typer.Option(min=1, max=22, metavar="N", help="Supercompression of ktx2 by zstd at this level. Default: none."),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda, cuda:N or gpu.")] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
@@ -82,11 +102,10 @@ def command(
     """
     if to not in _TEXTURES:
         is_level = to in {"npz", "ply", "svg"}
-        if any(option is not None for option in (only, mips, bits, None if is_level else lod)) or format_name != "auto":
-            level = "" if is_level else "--lod, "
-            raise InvalidArgument(
-                f"--to {to} writes no textures: --only, {level}--mips, --bits and --format have no use"
-            )
+        textures_only = (only, mips, bits, size, normals, pack, zstd, None if is_level else lod)
+        if any(option is not None for option in textures_only) or format_name != "auto":
+            also = " and --lod go" if is_level else " goes"
+            raise InvalidArgument(f"--to {to} writes no textures: only --overwrite{also} with it")
         limits = limits_of(max_pixels, max_memory, max_candidates, timeout)
         _write_whole(source, output, to, overwrite, lod or 0, limits)
         return
@@ -106,6 +125,10 @@ def command(
         mips=mips,
         format=format_name,
         bits=None if bits is None else int(bits),
+        size=size,
+        normals=normals,
+        pack=pack or (),
+        zstd=zstd,
         device=device,
         threads=threads,
         overwrite=overwrite,

@@ -28,6 +28,10 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
         and not has_alpha
         and points_away(codes_of(texture.samples, group), texture.meaning)
     )
+    if wanted == "bc6h":
+        if is_float and not has_alpha and n_channels in {1, 3} and group.role is not Role.NORMAL:
+            return FORMATS["bc6h"]
+        raise InvalidArgument(f"{texture.name}: bc6h is for float colour without alpha; use another format")
     if is_float and not (is_flat_normal and bits in {None, 8} and wanted in {"auto", "bc5"}):
         if wanted != "auto" or bits == 8:
             name = wanted if wanted != "auto" else "8 bits"

@@ -33,6 +33,7 @@ class TexelFormat:
     vk_srgb: int | None = None  # VkFormat of sRGB codes, which samplers convert to light
     dxgi_srgb: int | None = None
     dtype: Literal["uint8", "uint16", "float16", "float32"] | None = None  # of an uncompressed sample; None for blocks
+    has_float_blocks: bool = False  # blocks of floats that are not negative
 
     @property
     def block(self) -> int:
@@ -42,7 +43,7 @@ class TexelFormat:
     @property
     def is_float(self) -> bool:
         """Whether samples are floats in the source's units."""
-        return self.dtype in {"float16", "float32"}
+        return self.has_float_blocks or self.dtype in {"float16", "float32"}
 
     @property
     def type_size(self) -> int:
@@ -54,7 +55,7 @@ class TexelFormat:
         return -(-height // self.block) * -(-width // self.block) * self.block_bytes
 
 
-_RGBSDA, _BC1A, _BC3, _BC4, _BC5, _BC7 = 1, 128, 130, 131, 132, 134  # KHR_DF_MODEL_*
+_RGBSDA, _BC1A, _BC3, _BC4, _BC5, _BC6H, _BC7 = 1, 128, 130, 131, 132, 133, 134  # KHR_DF_MODEL_*
 _ALPHA: Final = 15
 
 
@@ -69,6 +70,7 @@ _ALL: Final = (
     TexelFormat("bc3", 4, 137, 77, _BC3, (Sample(_ALPHA, 0, 64, True), Sample(0, 64, 64)), 16, 138, 78),
     TexelFormat("bc4", 1, 139, 80, _BC4, (Sample(0, 0, 64),), 8),
     TexelFormat("bc5", 2, 141, 83, _BC5, (Sample(0, 0, 64), Sample(1, 64, 64)), 16),
+    TexelFormat("bc6h", 3, 143, 95, _BC6H, (Sample(0, 0, 128),), 16, has_float_blocks=True),
     TexelFormat("bc7", 4, 145, 98, _BC7, (Sample(0, 0, 128),), 16, 146, 99),
     TexelFormat("rgba8", 4, 37, 28, _RGBSDA, _plain(4, 8), 4, 43, 29, "uint8"),
     TexelFormat("r16", 1, 70, 56, _RGBSDA, _plain(1, 16), 2, dtype="uint16"),
@@ -82,5 +84,5 @@ _ALL: Final = (
 FORMATS: Final = {entry.name: entry for entry in _ALL}
 """Formats by name."""
 
-CHOICES: Final = ("auto", "bc1", "bc3", "bc4", "bc5", "bc7", "rgba8")
+CHOICES: Final = ("auto", "bc1", "bc3", "bc4", "bc5", "bc6h", "bc7", "rgba8")
 """Formats that a user may name; the others are chosen by the number of bits."""

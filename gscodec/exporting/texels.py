@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
+from gscodec.exporting.bc6h import bc6h_blocks
 from gscodec.exporting.formats import TexelFormat
 from gscodec.extras import install_command
 from gscodec.image.levels import full_range
@@ -34,6 +35,8 @@ def level_bytes(samples: Samples, group: ChannelGroup, form: TexelFormat, meanin
         MissingExtra: the format is block-compressed and etcpak is not installed.
     """
     texels = arranged(samples, group, form, meaning or meaning_in(samples, group))
+    if form.has_float_blocks:
+        return bc6h_blocks(texels[:, :, :3])
     if form.dtype is None:
         return _blocks(np.asarray(full_range(texels, np.uint8)), form)
     if form.is_float:

@@ -4,7 +4,9 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import numpy as np
 
 from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.decoding.mips import mip_levels, mip_sizes
@@ -14,14 +16,17 @@ from gscodec.errors import FileAccessError, InvalidArgument
 from gscodec.exporting.choice import choose
 from gscodec.exporting.dds import pack_dds
 from gscodec.exporting.formats import CHOICES, TexelFormat
-from gscodec.exporting.ktx2 import pack_ktx2
+from gscodec.exporting.green import with_green
+from gscodec.exporting.ktx2 import MAX_ZSTD, pack_ktx2
 from gscodec.exporting.maps import Texture, base_names, textures_of
+from gscodec.exporting.packing import Packing, entry_of, packed, parse_packing
 from gscodec.exporting.texels import level_bytes
+from gscodec.image.levels import full_range
 from gscodec.io.atomic import write_atomic
 from gscodec.io.source import SourceLike, is_url, name_of_url
 from gscodec.material.outputs import check_outputs, default_folder, make_folder
 from gscodec.material.restore import Restored
-from gscodec.model.channels import COLOURS, has_srgb_codes
+from gscodec.model.channels import COLOURS, AlphaMode, NormalConvention, has_srgb_codes
 from gscodec.model.file_names import MAX_NAME_BYTES, distinct_file_names, file_key, safe_file_name
 from gscodec.model.limits import DEFAULT_LIMITS, Limits
 
@@ -56,6 +61,10 @@ def export(
     mips: bool | None = None,
     format: str = "auto",  # noqa: A002 - the word that everyone uses
     bits: int | None = None,
+    size: tuple[int, int] | None = None,
+    normals: Literal["gl", "dx"] | None = None,
+    pack: Sequence[str] = (),
+    zstd: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
@@ -75,15 +84,21 @@ def export(
         only: names of maps, see `IgsImage.select`; None means all.
         lod: level of detail of the file, 0 the finest; None means the finest in the file.
         mips: whether to write coarser levels; None means only for dds and ktx2. For png and exr, each is a file.
-        format: for dds and ktx2, format that replaces the choice by role: `bc1`, `bc3`, `bc4`, `bc5`, `bc7` or `rgba8`.
+        format: for dds and ktx2, format that replaces the choice by role: `bc1`, `bc3`, `bc4`, `bc5`, `bc6h`, `bc7` or
+            `rgba8`.
         bits: for png and exr, as in `decode`; for dds and ktx2, 8, or 16 or 32 for uncompressed texels.
+        size: height and width in px of all textures; None keeps those of the maps.
+        normals: direction of green in exported normal maps, OpenGL's or DirectX's; None keeps that of each map.
+        pack: textures to make of single channels of maps, `orm=ao.r,roughness.r,metalness.r` each. Without `only`, maps
+            that go into one are not exported on their own.
+        zstd: for ktx2, level of supercompression, 1 to 22.
         limits: caps on the cost of decoding.
 
     Raises:
         InvalidArgument: contradictory arguments, no such map or level, or an output that is the input.
         OutputExists: a file exists and overwrite is False; nothing has been written.
         FileAccessError: a link leads out of the folder.
-        MissingExtra: etcpak is not installed.
+        MissingExtra: etcpak or zstandard is not installed.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
     if to not in TARGETS:
@@ -95,11 +110,16 @@ def export(
         raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
     if bits is not None and bits not in _BITS[to]:
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
+    if zstd is not None and (to != "ktx2" or not 1 <= zstd <= MAX_ZSTD):
+        raise InvalidArgument(f"zstd is a level from 1 to {MAX_ZSTD} for ktx2 files, not {zstd} for {to}")
+    packings = [parse_packing(text) for text in pack]
     with open_igs(source, device=device, threads=threads, limits=limits, grain=False) as image:
         folder = _folder(source, output, image.source_names)
         path = source if isinstance(source, str | os.PathLike) else None
         inputs = () if path is None or is_url(os.fspath(path)) else (path,)
-        job = _Job(image, folder, inputs, to, (to in _CONTAINERS) if mips is None else mips, format, bits, overwrite)
+        has_mips = (to in _CONTAINERS) if mips is None else mips
+        convention = None if normals is None else NormalConvention(normals)
+        job = _Job(image, folder, inputs, to, has_mips, format, bits, overwrite, size, convention, packings, zstd)
         return job.run(only, lod, None if path is None else PurePath(path).stem)
 
 
@@ -125,6 +145,7 @@ class _Work:
     restored: Restored
     base: str  # name of its files, without suffix
     textures: list[tuple[Texture, TexelFormat]]  # empty for png and exr
+    is_packed: bool = False  # made of channels of several maps
 
 
 @dataclass(frozen=True)
@@ -137,14 +158,28 @@ class _Job:
     format: str
     bits: int | None
     overwrite: bool
+    size: tuple[int, int] | None
+    normals: NormalConvention | None
+    packings: Sequence[Packing]
+    zstd: int | None
 
     def run(self, only: Sequence[str] | None, lod: int | None, stem: str | None) -> list[Exported]:
+        parts = [entry_of(one, self.image) for packing in self.packings for one in packing.channels if one.map_name]
         chosen = self.image.select(only)
+        if only is None:
+            chosen = [entry for entry in chosen if entry not in parts]
         names = base_names(self.image, chosen, stem)
-        maps = self.image.render_files([entry.name for entry in chosen], lod)
-        work = self._named(
-            [_Work(restored, names[name], self._textures(names[name], restored)) for name, restored in maps.items()]
-        )
+        wanted = list(dict.fromkeys([*names, *(entry.name for entry in parts)]))
+        maps = self.image.render_files(wanted, lod, size=self.size) if wanted else {}
+        if self.normals is not None:
+            maps = {name: with_green(restored, self.normals) for name, restored in maps.items()}
+        work_items = [_Work(maps[name], base, self._textures(base, maps[name])) for name, base in names.items()]
+        for packing in self.packings:
+            restored = packed(packing, self.image, maps)
+            work_items.append(
+                _Work(restored, packing.name, self._packed_texture(packing.name, restored), is_packed=True)
+            )
+        work = self._named(work_items)
         paths = [path for one in work for path in self._paths(one)]
         if len({file_key(path.name) for path in paths}) < len(paths):
             raise InvalidArgument(f"{self.folder}: two files would have the same name; select fewer maps with only")
@@ -159,6 +194,12 @@ class _Job:
         return [
             (texture, choose(texture, self.format, self.bits)) for texture in textures_of(restored, base, self.image)
         ]
+
+    def _packed_texture(self, base: str, restored: Restored) -> list[tuple[Texture, TexelFormat]]:
+        if self.to not in _CONTAINERS:
+            return []
+        texture = Texture(base, full_range(restored.samples, np.float32), restored.groups[0])
+        return [(texture, choose(texture, self.format, self.bits))]
 
     def _named(self, work: "list[_Work]") -> "list[_Work]":
         """The work with sanitised names that are unique over all maps and their layers."""
@@ -202,6 +243,9 @@ class _Job:
             for number, samples in enumerate(self._pictures(restored)):
                 path = self._picture_path(one.base, number)
                 picture = replace(restored, samples=samples)
+                if one.is_packed and self.to == "png" and samples.shape[2] in {2, 4}:  # for want of another fourth
+                    groups = tuple(replace(group, alpha=AlphaMode.STRAIGHT) for group in restored.groups)
+                    picture = replace(picture, groups=groups)
                 data = picture_bytes(picture, os.fspath(path), format_name=self.to, bits=self.bits)
                 write_atomic(path, data, self.overwrite)
                 height, width = samples.shape[:2]
@@ -212,11 +256,12 @@ class _Job:
         height, width = texture.samples.shape[:2]
         samples = texture.samples
         levels = mip_levels(samples, (group,), (texture.meaning,)) if self.mips else [samples]
-        packed = [level_bytes(level, group, form, texture.meaning) for level in levels]
+        chain = [level_bytes(level, group, form, texture.meaning) for level in levels]
         flags = {"srgb": has_srgb_codes(group), "premultiplied": group.alpha.value == "premultiplied"}
         if self.to == "dds":
-            return pack_dds(packed, height, width, form, **flags), len(packed)
-        return pack_ktx2(packed, height, width, form, colour=group.role in COLOURS, **flags), len(packed)
+            return pack_dds(chain, height, width, form, **flags), len(chain)
+        colour = group.role in COLOURS
+        return pack_ktx2(chain, height, width, form, colour=colour, zstd=self.zstd, **flags), len(chain)
 
     def _pictures(self, restored: Restored) -> Iterator[Any]:
         """Levels of a map to be written as pictures, the first as `decode` would write it."""

@@ -55,3 +55,16 @@ def test_a_map_that_is_not_there_is_named(run: Run, igs: Path, tmp_path: Path) -
     outcome = run("export", igs, tmp_path, "--to", "dds", "--only", "normal")
     assert outcome.code == 1
     assert "has no map 'normal'" in outcome.stderr
+
+
+def test_options_of_textures_reach_them(run: Run, igs: Path, tmp_path: Path) -> None:
+    how = ("--pack", "first=color.b,1-color.r,0", "--pack", "second=color.g", "--size", "16x8", "--zstd", 9)
+    outcome = run("export", igs, tmp_path / "out", "--to", "ktx2", *how)
+    assert outcome.code == 0
+    written = outcome.text.splitlines()
+    assert [Path(line.partition(":")[0]).name for line in written] == ["first.ktx2", "second.ktx2"]
+    assert ["16x8" in line for line in written] == [True, True]
+    for wrong in (("--zstd", 23), ("--pack", "orm"), ("--pack", "orm=height"), ("--size", "0x1"), ("--normals", "up")):
+        outcome = run("export", igs, tmp_path / "out", "--to", "ktx2", "--overwrite", *wrong)
+        assert (outcome.code, outcome.stderr.count("\n")) == (1, 1)
+    assert run("export", igs, tmp_path / "a.html", "--to", "html", "--zstd", 9).code == 1
