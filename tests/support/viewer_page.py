@@ -24,10 +24,14 @@ class Viewer:
         self.browser = browser
 
     def open(self, url: str) -> None:
-        """Load a page, and wait for its file."""
+        """Load a page, and wait for its file and for the layout of its controls."""
         self.browser.errors.clear()
         self.browser.open(url)
-        self.run("await app.ready")
+        self.run(
+            "await app.ready; const stage = document.getElementById('stage');"
+            "while (app.canvas.height !== Math.max(1, Math.round(stage.clientHeight * devicePixelRatio)))"
+            " await new Promise(requestAnimationFrame)"
+        )
 
     def run(self, code: str) -> Any:
         """Value that a piece of JavaScript returns; `app` is the viewer."""

@@ -219,3 +219,85 @@ def test_of_a_cut_file_the_finest_level_that_is_there_is_shown(viewer: Viewer, t
         viewer.run("app.level(0)")
         viewer.idle()
         assert viewer.run("return app.first.lod") == finest
+
+
+def test_a_phone_shows_every_control(viewer: Viewer, tmp_path: Path) -> None:
+    browser, vectors = (
+        viewer.browser,
+        [VECTORS / f"{name}.igs" for name in ("coded_rgb", "stack", "coded_hdr", "grain")],
+    )
+    browser.resize((375, 667))
+    viewer.open(page_of(tmp_path, *vectors, second=decoded(tmp_path), figures="PSNR 31.42 dB, SSIMULACRA 2 71.3"))
+    fits = (
+        "const boxes = [...document.querySelectorAll('.bar :is(button, select, input, output)')].map((e) => [e.id, e]);"
+        "const shown = boxes.map(([id, e]) => [id, e.getBoundingClientRect()]).filter(([, b]) => b.width > 0);"
+        "return shown.filter(([, b]) => b.left < 0 || b.right > innerWidth || b.bottom > innerHeight).map(([id]) => id)"
+    )
+    for number in range(len(vectors)):
+        viewer.show(number)
+        for mode in (2, 3):
+            viewer.run(f"app.setMode({mode})")
+            viewer.idle()
+            assert viewer.run(fits) == []
+        assert viewer.run("return app.canvas.clientHeight") > 280
+    low = viewer.run(
+        "const heights = [...document.querySelectorAll('.bar :is(button, select)')].map((e) => [e.id, e.offsetHeight]);"
+        "return heights.filter(([, height]) => height > 0 && height < 36)"
+    )
+    assert low == []
+
+
+def test_a_finger_moves_the_divider(viewer: Viewer, tmp_path: Path) -> None:
+    browser = viewer.browser
+    browser.resize((375, 667))
+    viewer.open(page_of(tmp_path, LADDER, second=decoded(tmp_path)))
+    viewer.idle()
+    x, y = viewer.run(
+        "const b = document.querySelector('#divider i').getBoundingClientRect(); return [b.x + 12, b.y + 12]"
+    )
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+    for kind, at in (("touchStart", x), ("touchMove", x - 40), ("touchMove", x - 75), ("touchEnd", None)):
+        points = [] if at is None else [{"x": at, "y": y}]
+        browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    assert viewer.run("return app.wipe") == pytest.approx(0.3, abs=0.02)
+
+
+def test_levels_fade_into_each_other(viewer: Viewer, tmp_path: Path) -> None:
+    viewer.open(page_of(tmp_path, LADDER))
+    viewer.browser.press("h")
+    viewer.run("app.view.set(app.first.width / 2, app.first.height / 2, 1)")
+    shown = []
+    for level in (4, 0):
+        viewer.run(f"app.level({level})")
+        viewer.idle()
+        shown.append(viewer.display().astype(int))
+    coarse, fine = shown
+    viewer.run(
+        "const { painter } = app.first, { prototype } = painter.constructor; app.level(4);"
+        "while (app.scheduled || app.working) await new Promise((go) => setTimeout(go, 5));"
+        "app.level(0); painter.swap = () => { prototype.swap.call(painter); painter.fadeFrom = performance.now() - 90;"
+        "painter.develop(app.view.window, app.first.lattice, app.look); app.frame = () => {}; }"
+    )
+    viewer.run("while (app.scheduled) await new Promise((go) => setTimeout(go, 5))")
+    half = viewer.display().astype(int)
+    apart = abs(coarse - fine) > 20
+    assert apart.any()
+    low, high = np.minimum(coarse, fine), np.maximum(coarse, fine)
+    assert (half[apart] > low[apart] + 2).mean() > 0.99
+    assert (half[apart] < high[apart] - 2).mean() > 0.99
+
+
+def test_without_a_file_there_is_paper_and_keys_do_nothing(viewer: Viewer, tmp_path: Path) -> None:
+    browser = viewer.browser
+    viewer.open(page_of(tmp_path))
+    for dark in (False, True):
+        if dark:
+            browser.press("t")
+        viewer.idle()
+        with Image.open(io.BytesIO(browser.screenshot())) as shot:
+            pixel = shot.convert("RGB").getpixel((4, 150))
+        assert pixel == tuple(round(255 * part) for part in viewer.run("return app.colours.paper"))
+    for key in "[]amegxnph0f1+-":
+        browser.press(key)
+    viewer.run("app.step(1); app.select(1); app.level(0)")

@@ -141,6 +141,7 @@ class App {
   /** What the controls offer for the opened file. */
   describe() {
     const { first } = this, igs = first instanceof SceneLayer;
+    document.body.classList.remove("empty");
     document.title = `${first.name} · IGS viewer`;
     element("name").textContent = first.name;
     this.canvas.setAttribute("aria-label", `Picture ${first.name}, ${first.width} by ${first.height} pixels`);
@@ -170,7 +171,7 @@ class App {
   }
 
   select(i) {
-    const { scene } = this.first;
+    const scene = this.first?.scene;
     if (!scene || scene.selections.length < 2) return;
     const at = (i + scene.selections.length) % scene.selections.length;
     element("map").selectedIndex = at;
@@ -378,7 +379,7 @@ class App {
 
   /** One step of drawing; another one follows while there is more to do. */
   frame() {
-    if (!this.first) return;
+    if (!this.first) return this.blank();
     const view = this.view.window, moving = performance.now() - this.view.moved < MOVING_MS;
     let more = moving;
     for (const layer of this.layers) more = layer.step(view, this.chosen, moving) || more;
@@ -388,6 +389,14 @@ class App {
     if (seen || !more) this.texts(view);
     this.working = more || this.layers.some((layer) => layer.scene?.loading);
     if (more) this.go(!seen && !moving);
+  }
+
+  /** Paper, where no file is open. */
+  blank() {
+    const { gl } = this.gpu;
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.clearColor(...this.colours.paper, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
   }
 
   see(view) {
