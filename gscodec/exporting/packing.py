@@ -81,11 +81,20 @@ def entry_of(source: ChannelSource, image: IgsImage) -> FileEntry:
         known = map_name(source.map_name)
         if known is None or known.stem:
             raise
-        matching = image.select([known.role.value])
+        matching = _with_role(known.role, image)
+        if not matching:
+            raise
     if len(matching) > 1:
         names = ", ".join(entry.name for entry in matching)
         raise InvalidArgument(f"{source.map_name!r} may be {names}: name one")
     return matching[0]
+
+
+def _with_role(role: Role, image: IgsImage) -> list[FileEntry]:
+    try:
+        return image.select([role.value])
+    except InvalidArgument:
+        return []
 
 
 def packed(packing: Packing, image: IgsImage, maps: dict[str, Restored]) -> Restored:

@@ -84,5 +84,10 @@ def checked(means: Array, inv_scales: Array, rotations: Array, features: Array, 
     )
 
 
+def short_reason(fault: BaseException) -> str:
+    """The text of an error about a file that may hold anything, on one line of at most 120 characters."""
+    return " ".join(str(fault).split())[:120] or type(fault).__name__
+
+
 def _shape(shape: Sequence[int]) -> str:
     return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"

@@ -17,21 +17,24 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.contents import Contents
 from gscodec.errors import BadImage, GsCodecError, SourceWarning
-from gscodec.interchange.checked import check_shapes, checked
+from gscodec.interchange.checked import check_shapes, checked, short_reason
 from gscodec.interchange.picture import Describe
 from gscodec.model.limits import Limits
 
 PARAMETERS: Final = ("xy", "scale", "rot", "feat")
 
-_PICKLE_BYTES: Final = 1 << 20
+_PICKLE_BYTES: Final = 1 << 16
 """Maximum length of the pickle; those of Image-GS have 2 KiB."""
+
+_MOST_AXES: Final = 4
+"""Axes of a tensor, at most; parameters have two."""
 
 _DTYPES: Final = {"HalfStorage": "f2", "FloatStorage": "f4", "DoubleStorage": "f8"}
 _OTHER_STORAGES: Final = frozenset(
@@ -110,15 +113,14 @@ def parameters(data: bytes, name: str, limits: Limits) -> tuple[npt.NDArray[Any]
     except GsCodecError:
         raise
     except _ZIP_FAULTS as fault:
-        raise BadImage(f"{name}: is not a whole PyTorch checkpoint: {fault}") from fault
+        raise BadImage(f"{name}: is not a whole PyTorch checkpoint: {short_reason(fault)}") from fault
 
 
 def _state(pickled: bytes, name: str) -> dict[str, _Tensor]:
     try:
         value = _Reader(pickled).load()
     except Exception as fault:  # instructions in a wrong order raise errors of any class
-        reason = " ".join(str(fault).split())[:120] or type(fault).__name__
-        raise BadImage(f"{name}: its pickle is not that of an Image-GS checkpoint: {reason}") from fault
+        raise BadImage(f"{name}: its pickle is not that of an Image-GS checkpoint: {short_reason(fault)}") from fault
     state = value.get("state_dict", value) if isinstance(value, dict) else None
     if not isinstance(state, dict):
         raise BadImage(f"{name}: holds no state_dict")
@@ -170,12 +172,18 @@ class _Reader(pickle._Unpickler):  # written in Python, with its memo in a dict
         super().__init__(io.BytesIO(data))
         # Made anew for each file: a pickle can change attributes of what it names.
         self._known: dict[str, Any] = {
-            "collections.OrderedDict": OrderedDict,
+            "collections.OrderedDict": _empty,
             "torch._utils._rebuild_tensor_v2": lambda storage, offset, shape, stride, *_: _tensor(
                 storage, offset, shape, stride
             ),
             "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
         }
+
+    def load_build(self) -> None:
+        """Drop the state of an object: that of a state_dict's is the versions of its modules."""
+        self.stack.pop()  # type: ignore[attr-defined]
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
     def find_class(self, module: str, name: str) -> Any:
         """Stand-ins for the names that a checkpoint has."""
@@ -188,13 +196,21 @@ class _Reader(pickle._Unpickler):  # written in Python, with its memo in a dict
     def persistent_load(self, identity: Any) -> _Storage:
         """The storage that a tensor's values are in."""
         kind, (dtype,), key, _where, n_values = identity
-        if kind != "storage" or not isinstance(key, str) or type(n_values) is not int:
+        known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES.values())
+        if kind != "storage" or not known or not isinstance(key, str) or type(n_values) is not int:
             raise pickle.UnpicklingError("a storage is not described as PyTorch does")
         return _Storage(dtype, key, n_values)
 
 
+def _empty() -> OrderedDict[Any, Any]:
+    """An ordered dictionary; it takes no entries to copy, which would need more memory than the pickle has bytes."""
+    return OrderedDict()
+
+
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any) -> _Tensor:
+    if any(type(axes) is not tuple or len(axes) > _MOST_AXES for axes in (shape, stride)):
+        raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
     numbers = (offset, *shape, *stride)
     if not isinstance(storage, _Storage) or any(type(n) is not int or not 0 <= n < 1 << 62 for n in numbers):
         raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
-    return _Tensor(storage, offset, tuple(shape), tuple(stride))
+    return _Tensor(storage, offset, shape, stride)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.errors import BadImage, GsCodecError
 from gscodec.format.limits import MAX_ICC_BYTES
-from gscodec.interchange.checked import check_shapes, checked
+from gscodec.interchange.checked import check_shapes, checked, short_reason
 from gscodec.interchange.picture import MAX_TEXT_BYTES, Describe, Picture, described, parsed
 from gscodec.model.constants import MAX_CHANNELS, MAX_GAUSSIANS
 from gscodec.model.limits import Limits
@@ -104,7 +104,7 @@ def _arrays(data: bytes, name: str, limits: Limits) -> dict[str, npt.NDArray[Any
     except GsCodecError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as fault:
-        raise BadImage(f"{name}: is not a whole NumPy archive: {fault}") from fault
+        raise BadImage(f"{name}: is not a whole NumPy archive: {short_reason(fault)}") from fault
 
 
 def _array(member: bytes, label: str) -> npt.NDArray[Any]:
@@ -121,7 +121,7 @@ def _array(member: bytes, label: str) -> npt.NDArray[Any]:
     except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as fault:
         if isinstance(fault, BadImage):
             raise
-        raise BadImage(f"{label}: is not an .npy file: {' '.join(str(fault).split())[:120]}") from fault
+        raise BadImage(f"{label}: is not an .npy file: {short_reason(fault)}") from fault
     if dtype.hasobject or dtype.kind not in "fiuU":
         raise BadImage(f"{label}: has the type {str(dtype)[:40]}, expected numbers or a text")
     rest = memoryview(member)[stream.tell() :]
