@@ -54,7 +54,7 @@ def test_samples_are_those_of_decode(viewer: Viewer, zoom: float) -> None:
             selections = viewer.run("return app.first.scene.selections.map((s) => [s.channels, !!s.part])")
             with gscodec.open(path, device="cpu", grain=False) as image:
                 size = size_at(image, zoom)
-                for lod in image.available_lods:
+                for lod in image.available_lods[: 1 if zoom > 1 else None]:
                     expected = np.asarray(image.render(lod=lod, size=size, dtype="float32"))
                     for number, (channels, part) in enumerate(selections):
                         if part and (lod > 0 or zoom >= 1 or (name == "stack" and number % 3)):
@@ -151,19 +151,19 @@ def test_a_second_picture_is_averaged_in_the_same_way(viewer: Viewer, tmp_path: 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1600x1000 px, 8000 round Gaussians, of which a coarser level has 3000."""
+    """1100x1000 px, 8000 round Gaussians, of which a coarser level has 3000."""
     path, rng, n = tmp_path_factory.mktemp("large") / "large.igs", np.random.default_rng(3), 8000
-    sizes = np.repeat(1 / rng.uniform(5, 15, (n, 1)), 2, axis=1)
+    sizes = np.repeat(1 / rng.uniform(3, 8, (n, 1)), 2, axis=1)
     features = rng.uniform(0, 1, (n, 3)).astype(np.float32)
-    gaussians = GaussianSet(rng.uniform(0, [1600, 1000], (n, 2)), sizes, np.zeros(n), features)
+    gaussians = GaussianSet(rng.uniform(0, [1100, 1000], (n, 2)), sizes, np.zeros(n), features)
     lods = LodTable((3000, n), ((0.6,), (1.0, 1.0)))
-    grid = Grid(1000, 1600, np.full(3, 0.5, np.float32))
+    grid = Grid(1000, 1100, np.full(3, 0.5, np.float32))
     path.write_bytes(pack(Contents(grid, (ChannelGroup("color", n_channels=3),), lods, gaussians)))
     return path
 
 
 @pytest.mark.parametrize(
-    ("zoom", "lod", "canvas"), [(0.37, 0, (640, 420)), (0.2, 0, (360, 300)), (0.05, 1, (320, 200))]
+    ("zoom", "lod", "canvas"), [(0.37, 0, (480, 420)), (0.2, 0, (360, 300)), (0.05, 1, (240, 180))]
 )
 def test_a_picture_of_more_than_a_megapixel_has_the_level_and_the_points_of_decode(
     viewer: Viewer, large: Path, zoom: float, lod: int, canvas: tuple[int, int]
@@ -175,7 +175,7 @@ def test_a_picture_of_more_than_a_megapixel_has_the_level_and_the_points_of_deco
     with running(large) as server:
         viewer.open(server.url)
         viewer.browser.press("h")
-        viewer.run(f"app.view.set(800, 500, {zoom})")
+        viewer.run(f"app.view.set(550, 500, {zoom})")
         viewer.idle()
         assert viewer.run("return [app.first.lod, app.view.zoom]") == [lod, zoom]
         shown = in_view(viewer, shot(viewer), size)
