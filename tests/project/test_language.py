@@ -44,7 +44,7 @@ _GAP: Final = r"\s+(?:(?:#|//)\s+)?"
 _PATTERNS: Final = {words: re.compile(rf"\b(?:{words.replace(' ', _GAP)})\b", re.IGNORECASE) for words in PHRASES}
 
 SUFFIXES: Final = {".py", ".md", ".toml", ".cu", ".cuh", ".cpp", ".h", ".inl", ".txt"}
-FOLDERS: Final = ("gscodec", "tests", "benchmarks", "docs", "spec", "samples")
+FOLDERS: Final = ("gscodec", "tests", "benchmarks", "docs", "spec", "samples", "integrations")
 LEFT_OUT: Final = ("benchmarks/results/", "tests/project/test_language.py")
 """Recorded results, whose texts are history, and the words of this test."""
 
