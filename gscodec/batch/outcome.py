@@ -44,6 +44,7 @@ class Outcome:
     psnr: float | None = None  # dB; None if the file does not record it
     n_gaussians: int = 0
     seconds: float = 0.0
+    map_figures: dict[str, str] | None = None  # errors of the maps of a material, by channel group; for HTML reports
     provenance: Provenance | None = field(default=None, compare=False, repr=False)
 
 

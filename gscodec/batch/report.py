@@ -134,6 +134,8 @@ def _maps(outcome: Outcome) -> str:
     figures = []
     for each in maps_of(Path(outcome.output)):
         text = f"{html_text(each.name)}<br>{each.role}, {each.width}x{each.height}, {each.n_channels} ch"
+        errors = [str((outcome.map_figures or {}).get(group, "")) for group in each.groups]
+        text += "".join(f"<br>{html_text(error)}" for error in errors if error)
         picture = f'<img src="{each.png}" alt="">' if each.png else ""
         figures.append(f"<figure>{picture}<figcaption>{text}</figcaption></figure>")
     return "".join(figures)

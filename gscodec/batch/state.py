@@ -26,6 +26,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "psnr": (int, float, type(None)),
     "n_gaussians": (int,),
     "message": (str,),
+    "map_figures": (dict, type(None)),
 }
 
 
@@ -101,5 +102,5 @@ def _outcome(item: Item, note: dict[str, Any]) -> Outcome | None:
         return None
     if not all(isinstance(outcome.get(name), kinds) for name, kinds in _TYPES.items()):
         return None
-    known = {name: outcome[name] for name in _TYPES}
+    known: dict[str, Any] = {name: outcome.get(name) for name in _TYPES}
     return Outcome(item.name, Status.MISSED if missed else Status.CURRENT, str(item.output), **known)

@@ -22,6 +22,7 @@ class MapFigures(NamedTuple):
     width: int  # px
     height: int
     n_channels: int
+    groups: tuple[str, ...]  # names of its channel groups
     png: str  # data URI of its thumbnail; empty if a PNG cannot show it
 
 
@@ -38,6 +39,7 @@ def maps_of(path: Path) -> list[MapFigures]:
                     entry.width,
                     entry.height,
                     entry.n_channels,
+                    entry.groups,
                     _thumbnail(image, entry.name, entry.width, entry.height),
                 )
                 for entry in image.files

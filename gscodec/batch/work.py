@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,6 +95,7 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
         return _outcome(item, stored, Status.COPIED, seen)
 
     from gscodec.encoding.api import encode
+    from gscodec.image.stack import ImageStack
 
     result = encode(
         stack,
@@ -111,7 +112,12 @@ def _encode(item: Item, options: Options, progress: "Callable[[Progress], None] 
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(cached, result.data, overwrite=True)
     encoded = Found(result.data, key, is_whole=True, is_igs=True)
-    return _outcome(item, encoded, Status.ENCODED, seen, met=result.target_met, note=result.note)
+    outcome = _outcome(item, encoded, Status.ENCODED, seen, met=result.target_met, note=result.note)
+    if not isinstance(stack, ImageStack) or len(stack.groups) == 1:
+        return outcome
+    from gscodec.batch.map_figures import figures_of
+
+    return replace(outcome, map_figures=figures_of(stack, result.data, options.threads))
 
 
 def _put(path: Path, data: bytes, existing: Found | None, threads: int | None) -> None:
