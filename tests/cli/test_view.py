@@ -128,7 +128,7 @@ def test_a_page_beside_the_file(run: Run, igs: Path, tmp_path: Path) -> None:
 def test_options_of_textures_have_no_use_for_a_page(run: Run, igs: Path, tmp_path: Path, option: list[str]) -> None:
     outcome = run("export", igs, tmp_path / "page.html", "--to", "html", *option)
     assert outcome.code == 1
-    assert "have no use" in outcome.stderr
+    assert "writes no textures" in outcome.stderr
 
 
 def test_the_buffer_of_shaders_beside_the_file(run: Run, tmp_path: Path) -> None:
