@@ -245,7 +245,7 @@ def register() -> None:
     Image.register_open(FORMAT, IgsImageFile, _accept)
     Image.register_save(FORMAT, _save)
     Image.register_extension(FORMAT, ".igs")
-    Image.register_mime(FORMAT, "image/igs-gaussian")
+    Image.register_mime(FORMAT, "image/vnd.gscodec.igs")
 
 
 register()

@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"", "text/plain", with_body, headers)
             return
         begin, n_bytes = wanted or (0, source.size)
-        headers = {"Content-Length": str(n_bytes), "Content-Type": "image/igs-gaussian", "Cache-Control": "no-cache"}
+        headers = {"Content-Length": str(n_bytes), "Content-Type": "image/vnd.gscodec.igs", "Cache-Control": "no-cache"}
         if not self.server.without_ranges:
             headers["Accept-Ranges"] = "bytes"
         if wanted:

@@ -112,7 +112,7 @@ def test_size_and_info_need_no_pixels(igs: bytes) -> None:
     with Image.open(io.BytesIO(igs)) as image:
         assert isinstance(image, IgsImageFile)
         assert image.info == {"map": "color.png", "lods": 3}
-        assert image.get_format_mimetype() == "image/igs-gaussian"
+        assert image.get_format_mimetype() == "image/vnd.gscodec.igs"
         assert image._igs is not None
         assert image._igs.stats.gaussians_read == 0
 
