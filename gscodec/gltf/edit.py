@@ -14,6 +14,9 @@ _KEPT_ALIGNMENT: Final = 8
 """Bytes that are removed from a buffer are a multiple of it, so that what follows keeps its alignment: 4 bytes in glTF
 2.0, 8 in extensions."""
 
+_MEDIA_TYPES: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+"""Media types of the pictures that glTF 2.0 has, by their first bytes."""
+
 _INDEXED: Final = re.compile(
     r"KHR_.*|EXT_texture_(?:webp|avif)|EXT_meshopt_compression|EXT_mesh_gpu_instancing|MSFT_texture_dds|"
     r"GSCODEC_texture_igs"
@@ -26,7 +29,7 @@ class Editor:
 
     Args:
         model: changed in place.
-        output: where it goes. A `.glb` file holds its pictures; beside a `.gltf` file lie pictures that replace files
+        output: where it goes. A `.glb` file holds all pictures; beside a `.gltf` file lie pictures that replace files
             or views of buffers, while data URIs stay data URIs.
     """
 
@@ -93,7 +96,9 @@ class Editor:
         return True
 
     def finish(self) -> None:
-        """Describe the first buffer as it is now; beside a `.gltf` file it becomes a file."""
+        """Take all pictures into a `.glb` file, and describe the first buffer; beside a `.gltf` file it is a file."""
+        if self.to_binary:
+            self._embed_images()
         binary, buffers = self.model.binary, self.model.items("buffers")
         if binary is None:
             return
@@ -107,6 +112,23 @@ class Editor:
         if not self.to_binary:
             buffers[0]["uri"] = uri_of(self._add_file(PurePosixPath(self.output.stem), bytes(binary), ".bin"))
             self.model.binary = None
+
+    def _embed_images(self) -> None:
+        """Make images with URIs, whose type is known, views of the binary chunk; one view for equal URIs."""
+        views: dict[str, int] = {}
+        for number, image in enumerate(self.model.items("images")):
+            uri = self.model.text(image, "uri", f"image {number}")
+            if uri is None:
+                continue
+            data = self.model.image_bytes(number)
+            media_type = next((name for start, name in _MEDIA_TYPES.items() if data.startswith(start)), None)
+            media_type = media_type or self.model.text(image, "mimeType", f"image {number}")
+            if media_type is None:
+                continue
+            if uri not in views:
+                views[uri] = self._add_view(data)
+            del image["uri"]
+            image |= {"bufferView": views[uri], "mimeType": media_type}
 
     def _image_references(self) -> Iterator[Item]:
         """Objects whose `source` is the number of an image: textures and their extensions."""
