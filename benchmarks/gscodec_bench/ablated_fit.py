@@ -60,7 +60,7 @@ def fit_without(
         steps: optimisation steps; None is the paper's number.
     """
     fitted = _Fit(stack, n_gaussians, parts, steps, seed, threads)
-    with _torch_threads(threads):
+    with torch_threads(threads):
         values, mse = fitted.run()
     gaussians = fitted.gaussians(values)
     contents = Contents(fitted.grid, stack.groups, LodTable.single(n_gaussians), gaussians)
@@ -177,7 +177,7 @@ class _Fit:
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
+def torch_threads(threads: int | None) -> Iterator[None]:
     """As many threads for torch as for the engine: its own default spins on every core of a shared machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)

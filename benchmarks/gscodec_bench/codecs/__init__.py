@@ -8,6 +8,7 @@ from gscodec_bench.codecs.base import Codec, Layout, join, split
 from gscodec_bench.codecs.blocks import Bc1, Bc7
 from gscodec_bench.codecs.igs import PRESET_NAMES, Igs, parse
 from gscodec_bench.codecs.jpegxl import JpegXl
+from gscodec_bench.codecs.neural import parse_neural
 from gscodec_bench.codecs.pillow import Avif, Jpeg, WebP
 from gscodec_bench.codecs.programs import Astc, Basis
 from gscodec_bench.codecs.progressive_jxl import ProgressiveJxl
@@ -40,7 +41,7 @@ def codec_names() -> list[str]:
 
 
 def get_codec(name: str, device: str = "auto", threads: int | None = None) -> Codec:
-    """The codec of a name; device and threads are for ours.
+    """The codec of a name; device is for ours, threads also for `neural:MODEL`.
 
     Raises:
         InvalidArgument: there is none.
@@ -49,6 +50,8 @@ def get_codec(name: str, device: str = "auto", threads: int | None = None) -> Co
         return parse(name, device, threads)
     if name.startswith("avif:"):
         return Avif(name.removeprefix("avif:"))
+    if name.startswith("neural:"):
+        return parse_neural(name, threads)
     if name not in _RIVALS:
         raise InvalidArgument(f"codec {name!r} is not known: use {', '.join(codec_names())}")
     return _RIVALS[name]()
