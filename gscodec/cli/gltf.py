@@ -1,11 +1,12 @@
 """`gscodec gltf`: the textures of a glTF 2.0 model as `.igs` files, and back."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from gscodec.cli import _console
+from gscodec.cli._config import drop_replaced_targets, from_config
 from gscodec.cli._encoding import Lods, Profile, Seed
 from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import human_bytes
@@ -13,8 +14,11 @@ from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
 from gscodec.errors import InvalidArgument
 from gscodec.model.choices import PresetName
 
+_TARGETS: Final = ("bpp", "quality")
+
 
 def command(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="IN", help="The model, a .gltf or .glb file.")],
     output: Annotated[
         str,
@@ -65,16 +69,18 @@ def command(
     linear data; equal images once. The textures get the extension GSCODEC_texture_igs, a draft of this project, and
     keep their PNG or JPEG for other renderers. Prints one line per image.
     """
-    if bpp is not None and quality is not None:
+    stated = {"bpp": bpp, "quality": quality, "profile": profile, "lods": lods, "steps": steps}
+    drop_replaced_targets(context, _TARGETS)
+    named = {name: value for name, value in stated.items() if value is not None and context.params[name] is not None}
+    if all(name in named for name in _TARGETS):
         raise InvalidArgument("give at most one of --bpp and --quality")
-    settings_named = {"bpp": bpp, "quality": quality, "profile": profile, "lods": lods, "steps": steps}
-    if decode and (no_fallback or any(value is not None for value in settings_named.values())):
+    if decode and (no_fallback or any(not from_config(context, name) for name in named)):
         raise InvalidArgument("--decode encodes nothing: --no-fallback, targets and settings of encodes have no use")
     from gscodec.encoding.settings import EncodeSettings
     from gscodec.gltf.convert import decode_model, encode_model
     from gscodec.gltf.pictures import Encoder
 
-    settings = EncodeSettings(preset=preset, seed=seed or 0, **settings_named)  # type: ignore[arg-type]
+    settings = EncodeSettings(preset=preset, seed=seed or 0, **named)  # type: ignore[arg-type]
     note = (lambda _: None) if quiet else _console.say
     with _console.progress_bar(Path(source).name, quiet) as show:
         encoder = Encoder(settings, device, threads, limits_of(max_pixels, max_memory), show)

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from gltf_models import document, png
 from gltf_rules import checked
 from program import Run
@@ -27,6 +28,17 @@ def test_a_model_there_and_back(run: Run, tmp_path: Path) -> None:
     outcome = run("gltf", tmp_path / "small.glb", tmp_path / "back" / "model.gltf", "--decode", "-q")
     assert (outcome.code, outcome.stderr) == (0, "")
     assert len(checked(tmp_path / "back" / "model.gltf").root["images"]) == 4
+
+
+def test_defaults_of_the_configuration_file_exclude_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GSCODEC_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text("[gltf]\nquality = 20\nlods = 1\n")
+    (tmp_path / "model.gltf").write_text('{"asset": {"version": "2.0"}}')
+    for number, options in enumerate((("--decode",), ("--bpp", "2"))):
+        outcome = run("gltf", tmp_path / "model.gltf", tmp_path / f"{number}.glb", *options)
+        assert outcome.code == 0, outcome.stderr
 
 
 def test_options_that_exclude_each_other(run: Run, tmp_path: Path) -> None:
