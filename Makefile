@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := .demo
 DATA ?= samples
 RESULTS ?= benchmarks/results/samples
+STACKS ?= samples
+ALL_RESULTS ?= out/all
 SUITES ?= all
 BENCH ?= --quick
 SECONDS ?= 600
@@ -30,7 +32,7 @@ NATIVE = $(shell find gscodec tests -name "*.cpp" -o -name "*.h" -o -name "*.cu"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-check bench-gpu vectors guard-update docs gallery site wasm shaders wheel sdist wheel-test clean
+.PHONY: help demo test lint types unit fuzz asan tsan on-gpu test-cuda races mutants stress kernels nvrtc bench bench-all bench-check bench-gpu vectors guard-update docs gallery site wasm shaders wheel sdist wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +107,11 @@ bench: $(VENV)/bench ## measure gscodec and other codecs (DATA=folder RESULTS=fo
 	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench $(DATA) --suite $(SUITES) --skip 'readme_*' --skip 'odd/*' \
 		--output $(RESULTS) --files out/files $(BENCH)
 	$(BIN)/python benchmarks/readme_table.py
+	$(BIN)/python benchmarks/encoders.py
+
+bench-all: ## all suites at all rates on DATA and on STACKS; takes days on a CPU, and continues where it stopped
+	$(MAKE) bench DATA="$(DATA)" RESULTS=$(ALL_RESULTS)/pictures SUITES=rd,visual,crops,lod,arriving,ablation,restoration,speed BENCH=
+	$(MAKE) bench DATA="$(STACKS)" RESULTS=$(ALL_RESULTS)/stacks SUITES=stacks BENCH=
 
 bench-check: $(VENV)/bench ## compare a few short fits with the committed ones: fails on a loss of 0.1 dB or 1 % of the bytes
 	PYTHONPATH=benchmarks $(BIN)/python -m gscodec_bench samples --suite check --skip 'readme_*' --output out/check --metrics psnr,ms_ssim \
