@@ -5,6 +5,7 @@ far, then shows all of the tile, and no gradient tells the right one to come bac
 nothing is left in.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -26,8 +27,15 @@ LEAST_RISE: Final = 20.0
 LEAST_RATIO: Final = 4.0
 """The same, as a multiple of its error before."""
 
+AXES: Final = ([0, 1], [0], [1])
+"""Inverse scales of a Gaussian that are tried to bring it back: a wide one that lies along its tile need not reach
+farther to the sides."""
+
 FACTORS: Final = (0.93, 0.87, 0.81, 0.76, 0.7)
-"""Factors on both inverse scales of a Gaussian that are tried to bring it back."""
+"""Factors on them."""
+
+MOST_GAUSSIANS: Final = 4
+"""Maximum number of Gaussians that are tried for a tile, the nearest of those that it has lost."""
 
 MOST_TILES: Final = 8
 """Maximum number of tiles looked at, those of the greatest rise."""
@@ -38,8 +46,8 @@ def without_lost_tiles(
 ) -> GaussianSet:
     """The Gaussians of `after`, of which those are wider that lost tiles need; the same object if none is lost.
 
-    The Gaussian that comes back is the nearest to the tile before of those that the tile lists no longer. It stays
-    wider only where that lowers the error of the picture: it may show other tiles, too.
+    The Gaussian that comes back is one of those that the tile lists no longer, made wider along one axis or both, as
+    lowers the error of the picture most. Where none does, the tile stays lost: a Gaussian may show other tiles, too.
 
     Args:
         before: the set whose tiles are right, as the fit left it.
@@ -56,23 +64,28 @@ def without_lost_tiles(
     lists, best, least = _lists(task, before), after, float(errors.sum())
     for tile in tiles.tolist():
         gone = np.setdiff1d(lists(tile), _lists(task, best)(tile)).astype(np.int64)
-        if not len(gone):
-            continue
         centre = _side(task) * (np.array([tile % rises.shape[1], tile // rises.shape[1]]) + 0.5)
-        needed = int(gone[squared_distances(before[gone], centre).argmin()])
-        wider = _wide_enough(task, best, needed, tile, snap)
-        if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
-            best, least = wider, error
+        nearest = gone[np.argsort(squared_distances(before[gone], centre), kind="stable")][:MOST_GAUSSIANS]
+        present = best
+        for needed, axes in itertools.product(nearest.tolist(), AXES):
+            wider = _wide_enough(task, present, needed, axes, tile, snap)
+            if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
+                best, least = wider, error
     return best
 
 
 def _wide_enough(
-    task: QatTask, gaussians: GaussianSet, index: int, tile: int, snap: Callable[[GaussianSet], GaussianSet]
+    task: QatTask,
+    gaussians: GaussianSet,
+    index: int,
+    axes: list[int],
+    tile: int,
+    snap: Callable[[GaussianSet], GaussianSet],
 ) -> GaussianSet | None:
-    """The set with one Gaussian that is as much wider as it takes for a tile to list it, if that is not too much."""
+    """The set with one Gaussian that is as much wider along some axes as it takes for a tile to list it, or None."""
     for factor in FACTORS:
         inv_scales = gaussians.inv_scales.copy()
-        inv_scales[index] *= factor
+        inv_scales[index, axes] *= factor
         wider = snap(replace(gaussians, inv_scales=inv_scales))
         if index in _lists(task, wider)(tile):
             return wider

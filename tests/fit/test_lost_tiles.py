@@ -51,6 +51,27 @@ def test_the_gaussian_that_a_tile_lost_comes_back() -> None:
     assert (found.features == after.features).all()
 
 
+def test_it_becomes_wider_only_along_the_axis_that_leads_to_its_tile() -> None:
+    grid = Grid(96, 112, np.zeros(1, np.float32))
+    before = scene(grid)
+    wide = len(before) - 2
+    features = before.features.copy()
+    features[:wide][(before.means[:wide, 1] < 32) & (before.means[:wide, 1] > 16)] = 0.6  # tiles below the wide one
+    inv_scales = before.inv_scales.copy()
+    inv_scales[wide, 1] = 0.8
+    before = replace(before, features=features, inv_scales=inv_scales)
+    target = rendered(before, grid)[:, :, None]
+    task = QatTask(
+        target, grid, (ChannelGroup("color", n_channels=1),), FAST, LodTable.single(len(before)), CpuRasterizer(1), 0
+    )
+    narrower = before.inv_scales.copy()
+    narrower[wide, 0] *= 1.4
+    after = replace(before, inv_scales=narrower)
+    restored = without_lost_tiles(task, before, after, lambda gaussians: gaussians)
+    assert restored.inv_scales[wide, 0] < after.inv_scales[wide, 0]
+    assert restored.inv_scales[wide, 1] == after.inv_scales[wide, 1]
+
+
 def test_a_set_that_lost_no_tile_is_the_same_object() -> None:
     grid = Grid(96, 112, np.zeros(1, np.float32))
     before = scene(grid)
