@@ -5,7 +5,6 @@ far, then shows all of the tile, and no gradient tells the right one to come bac
 nothing is left in.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -46,8 +45,9 @@ def without_lost_tiles(
 ) -> GaussianSet:
     """The Gaussians of `after`, of which those are wider that lost tiles need; the same object if none is lost.
 
-    The Gaussian that comes back is one of those that the tile lists no longer, made wider along one axis or both, as
-    lowers the error of the picture most. Where none does, the tile stays lost: a Gaussian may show other tiles, too.
+    The Gaussian that comes back is the nearest of those that the tile lists no longer that lowers the error of the
+    picture, made wider along one axis or both. Where none does, the tile stays lost: a Gaussian may show other tiles,
+    too.
 
     Args:
         before: the set whose tiles are right, as the fit left it.
@@ -67,10 +67,13 @@ def without_lost_tiles(
         centre = _side(task) * (np.array([tile % rises.shape[1], tile // rises.shape[1]]) + 0.5)
         nearest = gone[np.argsort(squared_distances(before[gone], centre), kind="stable")][:MOST_GAUSSIANS]
         present = best
-        for needed, axes in itertools.product(nearest.tolist(), AXES):
-            wider = _wide_enough(task, present, needed, axes, tile, snap)
-            if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
-                best, least = wider, error
+        for needed in nearest.tolist():
+            for axes in AXES:
+                wider = _wide_enough(task, present, needed, axes, tile, snap)
+                if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
+                    best, least = wider, error
+            if best is not present:
+                break
     return best
 
 
