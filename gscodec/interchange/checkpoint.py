@@ -82,13 +82,15 @@ def unpack_checkpoint(data: bytes, describe: Describe, name: str, limits: Limits
     """
     xy, scale, rot, feat = parameters(data, name, limits)
     picture = describe(feat.shape[1])
-    widths = np.abs(scale.astype(np.float64))
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is left out or refused below
+        widths = np.abs(scale.astype(np.float64))
+        means = xy.astype(np.float64) * [picture.grid.width, picture.grid.height] + 0.5
+        rotations = -rot[:, 0].astype(np.float64)
     finite = np.isfinite(widths).all(axis=1) & (widths > 0).all(axis=1)
     if not finite.all():
         text = f"{name}: {int((~finite).sum())} of {len(widths)} Gaussians have no finite width and are left out"
         warnings.warn(text, SourceWarning, stacklevel=2)
-    means = xy[finite].astype(np.float64) * [picture.grid.width, picture.grid.height] + 0.5
-    gaussians = checked(means, widths[finite], -rot[finite, 0].astype(np.float64), feat[finite], picture.grid, name)
+    gaussians = checked(means[finite], widths[finite], rotations[finite], feat[finite], picture.grid, name)
     return picture.contents(gaussians)
 
 

@@ -92,12 +92,13 @@ def unpack_ply(data: bytes, describe: Describe | None, name: str, limits: Limits
     body = memoryview(data)[header.n_bytes :]
     limits.check_memory(2 * len(body) * (1 if header.order else _TEXT_MEMORY), f"{name}: its vertices")
     columns = _binary(header, body, name) if header.order else _text(header, bytes(body), name)
-    wide = {
-        "means": np.stack([columns["x"], columns["y"]], axis=1).astype(np.float64),
-        "inverse scales": np.stack([columns["inv_scale_0"], columns["inv_scale_1"]], axis=1).astype(np.float64),
-        "rotations": np.asarray(columns["rotation"], np.float64),
-        "features": np.stack([columns[key] for key in features], axis=1),
-    }
+    with np.errstate(invalid="ignore"):  # of signalling NaNs, which are refused below
+        wide = {
+            "means": np.stack([columns["x"], columns["y"]], axis=1).astype(np.float64),
+            "inverse scales": np.stack([columns["inv_scale_0"], columns["inv_scale_1"]], axis=1).astype(np.float64),
+            "rotations": np.asarray(columns["rotation"], np.float64),
+            "features": np.stack([columns[key] for key in features], axis=1),
+        }
     check_shapes({key: array.shape for key, array in wide.items()}, name)
     if describe is not None:
         picture = describe(n_channels)

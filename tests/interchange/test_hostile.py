@@ -146,6 +146,14 @@ def test_files_that_are_no_gaussians_are_refused(data: bytes) -> None:
     refused(data)
 
 
+def test_signalling_nans_are_not_finite_either(igs: Path) -> None:
+    data = bytearray(_exported(igs, "ply"))
+    begin = data.index(b"end_header\n") + len(b"end_header\n")
+    assert "means of Gaussian 0 are not finite" in refused(
+        bytes(data[:begin] + b"\x01\x00\x80\x7f" + data[begin + 4 :])
+    )
+
+
 @pytest.mark.parametrize("to", ["npz", "ply"])
 @given(place=st.floats(0, 1), change=st.binary(min_size=1, max_size=4), cut=st.booleans())
 @settings(max_examples=60)
