@@ -49,6 +49,13 @@ Halves = Annotated[
         "finer one. A half costs the whole about 0.2 dB.",
     ),
 ]
+Steps = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
+]
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of the random numbers.")]
 Part = Annotated[str | None, typer.Option(metavar="NAME", help="Part of a multi-part OpenEXR file, by name or number.")]
 Nan = Annotated[

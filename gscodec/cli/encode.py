@@ -11,6 +11,7 @@ from gscodec.cli import _console
 from gscodec.cli._config import drop_replaced_targets
 from gscodec.cli._encoding import (
     Block,
+    Device,
     Halves,
     ImportanceStrength,
     Lods,
@@ -21,7 +22,9 @@ from gscodec.cli._encoding import (
     RecordBytes,
     Role,
     Seed,
+    Steps,
     Strip,
+    Threads,
     TimeBudget,
     Weights,
 )
@@ -106,14 +109,10 @@ def command(
     record_bytes: RecordBytes = None,
     lods: Lods = None,
     halves: Halves = 0,
-    steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
-    ] = None,
+    steps: Steps = None,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     part: Part = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,

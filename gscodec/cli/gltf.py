@@ -7,7 +7,7 @@ import typer
 
 from gscodec.cli import _console
 from gscodec.cli._config import drop_replaced_targets, from_config
-from gscodec.cli._encoding import Lods, Profile, Seed
+from gscodec.cli._encoding import Device, Lods, Profile, Seed, Steps, Threads
 from gscodec.cli._limits import MaxMemory, MaxPixels, limits_of
 from gscodec.cli._values import human_bytes
 from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
@@ -48,14 +48,10 @@ def command(
     preset: Annotated[PresetName, typer.Option(help="Encoder effort.")] = "balanced",
     profile: Profile = None,
     lods: Lods = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of optimisation steps. Default: the preset's.")
-    ] = None,
+    steps: Steps = None,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="CPU threads. Default: all cores.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     overwrite: Annotated[
