@@ -17,7 +17,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "metrics": ("flip-evaluator>=1.6", "lpips>=0.1.4"),
         "cluster": ("distributed>=2024.1",),
         "remote": ("fsspec>=2024.6", "aiohttp>=3.9"),
-        "export": ("etcpak>=0.9.15", "zstandard>=0.22"),
+        "export": ("etcpak>=0.9.15", "astc-encoder-py>=0.1.12", "zstandard>=0.22"),
     }
 )
 

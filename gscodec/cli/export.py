@@ -36,10 +36,26 @@ def command(
         str | None, typer.Option(metavar="NAMES", help="Only these maps, by file, name or role: normal,ao.")
     ] = None,
     format_name: Annotated[
-        Literal["auto", "bc1", "bc3", "bc4", "bc5", "bc6h", "bc7", "rgba8"],
+        Literal[
+            "auto",
+            "bc1",
+            "bc3",
+            "bc4",
+            "bc5",
+            "bc6h",
+            "bc7",
+            "astc-4x4",
+            "astc-5x5",
+            "astc-6x6",
+            "astc-8x8",
+            "astc-10x10",
+            "astc-12x12",
+            "rgba8",
+        ],
         typer.Option(
             "--format",
-            help="Texel format of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half.",
+            help="Texel format of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half. ASTC is "
+            "for ktx2.",
         ),
     ] = "auto",
     mips: Annotated[

@@ -1,7 +1,9 @@
 """Chooses the format of a texture, by its role or by name."""
 
+from dataclasses import replace
+
 from gscodec.errors import InvalidArgument
-from gscodec.exporting.formats import FORMATS, TexelFormat
+from gscodec.exporting.formats import ASTC, FORMATS, TexelFormat
 from gscodec.exporting.maps import Texture
 from gscodec.image.normals import codes_of, points_away
 from gscodec.model.channels import COLOURS, AlphaMode, Role, SampleType, has_srgb_codes
@@ -21,6 +23,7 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
     is_float = group.sample_type is SampleType.FLOAT
     has_alpha = group.alpha is not AlphaMode.NONE
     is_scalar = n_channels == 1 and group.role not in COLOURS
+    is_pair = n_channels == 2 and not has_alpha and group.role not in COLOURS
     # X and Y determine a normal in tangent space; float normals are no wider than integer ones.
     is_flat_normal = (
         group.role is Role.NORMAL
@@ -32,11 +35,13 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
         if is_float and not has_alpha and n_channels in {1, 3} and group.role is not Role.NORMAL:
             return FORMATS["bc6h"]
         raise InvalidArgument(f"{texture.name}: bc6h is for float colour without alpha; use another format")
-    if is_float and not (is_flat_normal and bits in {None, 8} and wanted in {"auto", "bc5"}):
+    if is_float and not (is_flat_normal and bits in {None, 8} and wanted in {"auto", "bc5", *ASTC}):
         if wanted != "auto" or bits == 8:
             name = wanted if wanted != "auto" else "8 bits"
             raise InvalidArgument(f"{texture.name}: has float samples, which {name} cannot store; use 16 or 32 bits")
         return FORMATS[f"{'r' if is_scalar else 'rgba'}{bits or 16}f"]
+    if wanted in ASTC:
+        return replace(FORMATS[wanted], holds=1 if is_scalar else 2 if is_pair or is_flat_normal else 4)
     if wanted != "auto":
         form = FORMATS[wanted]
         needed = 4 if has_alpha or n_channels == 4 else 2 if is_flat_normal and form.holds == 2 else n_channels
@@ -54,4 +59,4 @@ def choose(texture: Texture, wanted: str, bits: int | None) -> TexelFormat:
         return FORMATS["bc5"]
     if is_scalar:
         return FORMATS["bc4"]
-    return FORMATS["bc5" if n_channels == 2 and not has_alpha and group.role not in COLOURS else "bc7"]
+    return FORMATS["bc5" if is_pair else "bc7"]

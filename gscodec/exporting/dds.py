@@ -23,6 +23,7 @@ def pack_dds(
 
     Args:
         levels: texels of each level, finest first.
+        form: a format that has a DXGI_FORMAT.
         srgb: whether samples are sRGB codes that a sampler must convert to light; only if the format supports it.
     """
     pitch = form.level_bytes(height, width) if form.dtype is None else width * form.block_bytes
@@ -32,6 +33,7 @@ def pack_dds(
         flags |= _MIP_COUNT
         caps |= _COMPLEX | _MIPMAP
     dxgi = form.dxgi_srgb if srgb and form.dxgi_srgb is not None else form.dxgi
+    assert dxgi is not None
     header = struct.pack("<4s7I44x", b"DDS ", 124, flags, height, width, pitch, 0, len(levels))
     header += struct.pack("<II4s5I", 32, _FOUR_CC, b"DX10", 0, 0, 0, 0, 0)
     header += struct.pack("<5I", caps, 0, 0, 0, 0)

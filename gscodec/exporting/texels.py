@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import MissingExtra
+from gscodec.exporting.astc import astc_blocks
 from gscodec.exporting.bc6h import bc6h_blocks
-from gscodec.exporting.formats import TexelFormat
+from gscodec.exporting.formats import ASTC, TexelFormat
 from gscodec.extras import install_command
 from gscodec.image.levels import full_range
 from gscodec.image.normals import Meaning, codes_of, meaning_in, unit_normals
@@ -23,20 +24,32 @@ _OPAQUE_WEIGHTS: Final = [1, 1, 1, 32]
 with equal weights the encoder uses them: 45.4 dB instead of 45.7 on a photograph."""
 
 
-def level_bytes(samples: Samples, group: ChannelGroup, form: TexelFormat, meaning: Meaning | None = None) -> bytes:
+def level_bytes(
+    samples: Samples,
+    group: ChannelGroup,
+    form: TexelFormat,
+    meaning: Meaning | None = None,
+    threads: int | None = None,
+) -> bytes:
     """Bytes of a level in a format.
 
     Args:
         samples: float32 (H, W, C), 0..1 for integer sources.
         group: channel group of the C channels.
         meaning: meaning of a normal map's third channel; None detects it.
+        threads: CPU threads of the encoder of ASTC; None means all cores. They do not change the bytes.
 
     Raises:
-        MissingExtra: the format is block-compressed and etcpak is not installed.
+        MissingExtra: the format is block-compressed, and the package that encodes it is not installed.
     """
-    texels = arranged(samples, group, form, meaning or meaning_in(samples, group))
+    meaning = meaning or meaning_in(samples, group)
+    texels = arranged(samples, group, form, meaning)
     if form.has_float_blocks:
         return bc6h_blocks(texels[:, :, :3])
+    if form.name in ASTC:
+        codes = np.asarray(full_range(texels, np.uint8))
+        is_normal = meaning is not None and form.holds == 2
+        return astc_blocks(codes, form.block, srgb=has_srgb_codes(group), is_normal=is_normal, threads=threads)
     if form.dtype is None:
         return _blocks(np.asarray(full_range(texels, np.uint8)), form)
     if form.is_float:

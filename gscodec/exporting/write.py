@@ -15,7 +15,7 @@ from gscodec.decoding.to_files import picture_bytes
 from gscodec.errors import FileAccessError, InvalidArgument
 from gscodec.exporting.choice import choose
 from gscodec.exporting.dds import pack_dds
-from gscodec.exporting.formats import CHOICES, TexelFormat
+from gscodec.exporting.formats import CHOICES, FORMATS, TexelFormat
 from gscodec.exporting.green import with_green
 from gscodec.exporting.ktx2 import MAX_ZSTD, pack_ktx2
 from gscodec.exporting.maps import Texture, base_names, textures_of
@@ -85,7 +85,7 @@ def export(
         lod: level of detail of the file, 0 the finest; None means the finest in the file.
         mips: whether to write coarser levels; None means only for dds and ktx2. For png and exr, each is a file.
         format: for dds and ktx2, format that replaces the choice by role: `bc1`, `bc3`, `bc4`, `bc5`, `bc6h`, `bc7` or
-            `rgba8`.
+            `rgba8`; for ktx2 also `astc-4x4`, 5x5, 6x6, 8x8, 10x10 and 12x12, with one, two or four channels by role.
         bits: for png and exr, as in `decode`; for dds and ktx2, 8, or 16 or 32 for uncompressed texels.
         size: height and width in px of all textures; None keeps those of the maps.
         normals: direction of green in exported normal maps, OpenGL's or DirectX's; None keeps that of each map.
@@ -98,7 +98,7 @@ def export(
         InvalidArgument: contradictory arguments, no such map or level, or an output that is the input.
         OutputExists: a file exists and overwrite is False; nothing has been written.
         FileAccessError: a link leads out of the folder.
-        MissingExtra: etcpak or zstandard is not installed.
+        MissingExtra: etcpak, astc-encoder-py or zstandard is not installed.
         GsCodecError: as `IgsImage.render_files` and `save_image`.
     """
     if to not in TARGETS:
@@ -108,6 +108,8 @@ def export(
     if format != "auto" and (to not in _CONTAINERS or bits is not None):
         other = f"{to} files" if to not in _CONTAINERS else "a number of bits"
         raise InvalidArgument(f"format {format} and {other} exclude each other: give one")
+    if to == "dds" and format in FORMATS and FORMATS[format].dxgi is None:
+        raise InvalidArgument(f"dds files have no format {format}: use ktx2")
     if bits is not None and bits not in _BITS[to]:
         raise InvalidArgument(f"{to} files have {', '.join(map(str, _BITS[to]))} bits, not {bits}")
     if zstd is not None and (to != "ktx2" or not 1 <= zstd <= MAX_ZSTD):
@@ -119,7 +121,9 @@ def export(
         inputs = () if path is None or is_url(os.fspath(path)) else (path,)
         has_mips = (to in _CONTAINERS) if mips is None else mips
         convention = None if normals is None else NormalConvention(normals)
-        job = _Job(image, folder, inputs, to, has_mips, format, bits, overwrite, size, convention, packings, zstd)
+        job = _Job(
+            image, folder, inputs, to, has_mips, format, bits, overwrite, size, convention, packings, zstd, threads
+        )
         return job.run(only, lod, None if path is None else PurePath(path).stem)
 
 
@@ -162,6 +166,7 @@ class _Job:
     normals: NormalConvention | None
     packings: Sequence[Packing]
     zstd: int | None
+    threads: int | None
 
     def run(self, only: Sequence[str] | None, lod: int | None, stem: str | None) -> list[Exported]:
         parts = [entry_of(one, self.image) for packing in self.packings for one in packing.channels if one.map_name]
@@ -256,7 +261,7 @@ class _Job:
         height, width = texture.samples.shape[:2]
         samples = texture.samples
         levels = mip_levels(samples, (group,), (texture.meaning,)) if self.mips else [samples]
-        chain = [level_bytes(level, group, form, texture.meaning) for level in levels]
+        chain = [level_bytes(level, group, form, texture.meaning, self.threads) for level in levels]
         flags = {"srgb": has_srgb_codes(group), "premultiplied": group.alpha.value == "premultiplied"}
         if self.to == "dds":
             return pack_dds(chain, height, width, form, **flags), len(chain)

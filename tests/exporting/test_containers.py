@@ -63,7 +63,8 @@ def test_ktx2_reads_back_by_the_tables_of_its_specification(form: TexelFormat, s
     model, primaries, transfer, flags, block_x, block_y, block_z, _, bytes_plane = descriptor[12:21]
     assert (model, primaries, flags) == (form.model, int(srgb), 0)
     assert transfer == (2 if srgb and form.vk_srgb else 1)
-    assert (block_x, block_y, block_z) == ((3, 3, 0) if form.dtype is None else (0, 0, 0))
+    side = int(form.name.split("x")[-1]) if form.name.startswith("astc-") else 4 if form.dtype is None else 1
+    assert (block_x, block_y, block_z) == (side - 1, side - 1, 0)
     assert bytes_plane == form.block_bytes
     bits = 0
     for number in range(len(form.samples)):
@@ -89,7 +90,9 @@ def test_alpha_of_an_srgb_ktx2_is_linear() -> None:
     assert descriptor[15] == 1  # premultiplied
 
 
-@pytest.mark.parametrize("form", FORMATS.values(), ids=lambda form: form.name)
+@pytest.mark.parametrize(
+    "form", [form for form in FORMATS.values() if form.dxgi is not None], ids=lambda form: form.name
+)
 @pytest.mark.parametrize("srgb", [False, True])
 def test_fields_of_dds_are_those_of_its_guide(form: TexelFormat, srgb: bool) -> None:
     levels = fake_levels(form, 10, 21)
