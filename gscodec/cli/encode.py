@@ -1,6 +1,7 @@
 """`gscodec encode`: encodes a picture to an `.igs` file."""
 
 import contextlib
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +34,7 @@ from gscodec.cli._paths import output_path
 from gscodec.cli._values import human_bytes, parse_byte_size
 from gscodec.cli.exit import ExitCode
 from gscodec.encoding.quality import DEFAULT_QUALITY, MAX_QUALITY
-from gscodec.errors import InvalidArgument
+from gscodec.errors import FileAccessError, InvalidArgument
 from gscodec.material.outputs import display_name
 from gscodec.model.choices import MetadataPolicy, PresetName, TuneName
 from gscodec.model.constants import DEFAULT_STRENGTH
@@ -139,6 +140,14 @@ def command(
         str | None,
         typer.Option(metavar="FILE", help="Picture that is 0 at texels outside UV charts; hidden texels cost nothing."),
     ] = None,
+    mips_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Make coarser levels of detail of these mips of the picture, 'rock.mip*.png', instead of averages of "
+            "the picture; quoted. May be repeated.",
+        ),
+    ] = None,
     weights: Weights = None,
     role: Role = None,
     normal: Normal = None,
@@ -184,7 +193,8 @@ def command(
     from gscodec.material.load_picture import load_picture
     from gscodec.material.outputs import refuse_inputs
 
-    maps = [path for path in (mask, importance) if path is not None and path != "auto"]
+    mips = _matching(mips_from or [])
+    maps = [path for path in (mask, importance, *mips) if path is not None and path != "auto"]
     inputs = [*input_files(sources), *map(Path, maps)]
     destination = output_path(source, output, ".igs", overwrite, inputs=inputs)
     if checkpoint is not None:
@@ -208,6 +218,7 @@ def command(
             destination,
             settings=settings.for_samples(),
             mask=mask,
+            mips=mips,
             device=device,
             threads=threads,
             checkpoint=checkpoint,
@@ -295,6 +306,27 @@ def _roles(groups: "tuple[ChannelGroup, ...]") -> str:
         for group in groups
     )
     return f"; {', '.join(listed)}"
+
+
+def _matching(patterns: list[str]) -> list[str]:
+    """The files that patterns name, each once.
+
+    Raises:
+        FileAccessError: a pattern names none.
+    """
+    matches: dict[str, None] = {}
+    for pattern in patterns:
+        names = (
+            [pattern]
+            if Path(pattern).exists()
+            else sorted(map(os.fspath, Path(pattern).parent.glob(Path(pattern).name)))
+        )
+        if not names:
+            raise FileAccessError(
+                f"{pattern}: no such file; --mips-from takes the names of mips, or a pattern in quotes"
+            )
+        matches.update(dict.fromkeys(names))
+    return list(matches)
 
 
 def _split(paths: list[str], named_output: str | None) -> tuple[list[str], str | None]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -19,6 +19,7 @@ from gscodec.encoding.progress import Progress, Timed
 from gscodec.encoding.provenance import recorded_name
 from gscodec.encoding.send_order import in_send_order
 from gscodec.encoding.settings import EncodeOptions, EncodeSettings
+from gscodec.encoding.source_mips import load_mips
 from gscodec.encoding.sources import in_memory, load_samples, refuse_to_replace_inputs, regions_of
 from gscodec.errors import BackendUnavailable, InvalidArgument, OutOfDeviceMemory
 from gscodec.format.groups import check_groups
@@ -34,6 +35,7 @@ from gscodec.render.base import Rasterizer
 from gscodec.render.engines import cpu_backend, fall_back, fits_blocks, get_backend, parse_device
 
 if TYPE_CHECKING:
+    from gscodec.encoding.source_mips import Mip
     from gscodec.encoding.sources import Source
     from gscodec.encoding.targets import Outcome
 
@@ -66,6 +68,7 @@ def encode(
     settings: EncodeSettings | None = None,
     mask: "str | os.PathLike[str] | npt.NDArray[Any] | None" = None,
     importance: str | os.PathLike[str] | npt.NDArray[Any] | None = None,
+    mips: "Sequence[Mip]" = (),
     meta: Mapping[str, Json] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -98,6 +101,9 @@ def encode(
         mask: path of a picture, or (H, W) array; 0 marks texels outside UV charts. Samples there cost no bytes, are not
             kept, and do not count in the PSNR.
         importance: as in `EncodeSettings`, or the map itself: (H, W) or (H, W, C) array with values in 0..1.
+        mips: smaller versions of the picture made by hand, each a path, array, PIL image or ImageStack: level k has
+            2^-k of its sides. Coarser levels of detail are made of them in place of averages of the picture: each of
+            the mip of its own size, else of averages of the next larger one. For one picture or map, in memory.
         meta: JSON-serialisable entries to add to the file's metadata; always kept, regardless of their size.
         device: as in `get_backend`. `auto` falls back to the CPU, with a warning, if a GPU fails or lacks memory.
         threads: worker threads of the CPU engine; None means one per processor.
@@ -122,8 +128,12 @@ def encode(
     wanted = (settings or EncodeSettings()).changed(overrides)
     importance = wanted.importance if importance is None else importance
     wanted.check_together()
+    if len(mips) and (wanted.chosen_lods < 2 or (wanted.lods is not None and wanted.lods - wanted.halves < 2)):
+        raise InvalidArgument("mips are for coarser levels of detail, and the file would have none: change lods")
     handle = as_handle(output)
-    refuse_to_replace_inputs(source, output, checkpoint, mask, importance)
+    refuse_to_replace_inputs(
+        source, output, checkpoint, mask, importance, *(mip for mip in mips if isinstance(mip, str | os.PathLike))
+    )
     stack = load_samples(source, wanted, limits, mask, output)
     try:
         named = parse_device(device)
@@ -134,6 +144,7 @@ def encode(
         regions = regions_of(stack, wanted.block, is_checked=is_checked, in_one=in_one)
         _check_target(wanted, regions, checkpoint)
         fitting = _suited(wanted, stack)
+        own_mips = load_mips(mips, stack, wanted.nan, limits) if len(mips) else ()
         counts = _pixel_weights(importance, wanted, stack, regions)
         grid = _grid(stack, fitting, regions)
         in_blocks = regions is not None and named.may_fall_back
@@ -156,6 +167,7 @@ def encode(
             importance_origin="" if importance is None else _importance_origin(importance, wanted.importance_strength),
             source_name=recorded_name(stack_kept, budget),
             metadata=metadata,
+            mips=own_mips,
             grain=source_grain(stack_kept) if wanted.grain else (),
         )
         try:

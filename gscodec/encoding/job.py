@@ -52,6 +52,7 @@ class Job:
     source_name: str = ""  # bare file name that the file records; empty means none
     metadata: Metadata = NO_METADATA  # of the source, as far as the file keeps it
     grain: tuple[Grain, ...] = ()  # noise of the source; the file gets that of it which it lacks
+    mips: tuple[npt.NDArray[np.float32], ...] = ()  # of the source, for its coarser sets, as from `load_mips`
     importance_origin: str = ""  # source of the importance map, for the file's provenance
     has_provenance: bool = True  # whether the file says how it was made, where that fits
 

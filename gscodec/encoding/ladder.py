@@ -1,6 +1,7 @@
 """The levels of detail of a file: nested generations of its finest set, and coarser sets made of smaller pictures.
 
-A coarser set is encoded as a file of its own of the picture averaged over squares, of a share of the bytes. So each is
+A coarser set is encoded as a file of its own of the picture averaged over squares, or of a mip that came with it, of a
+share of the bytes. So each is
 as good as a file of its size, and the finest set pays for the bytes alone. Nested generations cost it more, and are
 there on request (benchmarks/notes/levels.md).
 """
@@ -17,6 +18,7 @@ from gscodec.container.small import layout_of
 from gscodec.encoding.job import Job
 from gscodec.encoding.packing import Encoded
 from gscodec.encoding.progress import part_of
+from gscodec.encoding.source_mips import mip_samples
 from gscodec.format.profile_table import MAX_SMALL_BYTES
 from gscodec.format.tables import pack_channels
 from gscodec.image.reduced import ReducedRegions, reduced_size, reduced_stack, square_means
@@ -179,6 +181,8 @@ def _reduced_source(job: Job, side: int) -> tuple[ImageStack | RegionSource, Reg
     """The smaller picture, and its regions if it is too large for one fit."""
     if isinstance(job.stack, ImageStack):
         stack = reduced_stack(job.stack, side)
+        samples = mip_samples(job.mips, stack.groups, (job.grid.height, job.grid.width), side)
+        stack = stack if samples is None else replace(stack, samples=samples)
         return stack, StackRegions(stack) if _in_blocks(job, stack.samples.shape[:2]) else None
     parts = ReducedRegions(job.stack, side)
     height, width, _ = parts.shape

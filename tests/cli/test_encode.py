@@ -197,3 +197,30 @@ def test_a_map_of_another_size_is_one_line(run: Run, picture: Path, tmp_path: Pa
     assert outcome.code == 1
     assert outcome.stderr.count("\n") == 1
     assert f"{mask}: the importance map has 20x20 px, the picture 48x32; scale it to that" in outcome.stderr
+
+
+def test_mips_come_from_files_named_as_decode_writes_them(run: Run, tmp_path: Path) -> None:
+    y, x = np.mgrid[0:192, 0:256] / 256
+    Image.fromarray(np.asarray(255 * np.dstack([x, y, 0.5 + 0.3 * np.sin(5 * x)]), np.uint8)).save(tmp_path / "in.png")
+    options = ("--size", "9k", "--lods", "4", *QUICK)
+    assert run("encode", tmp_path / "in.png", tmp_path / "plain.igs", *options).code == 0
+    assert run("decode", tmp_path / "plain.igs", tmp_path / "in [a].png", "--mips").code == 0
+    for level in range(1, 9):
+        path = tmp_path / f"in [a].mip{level}.png"
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    pattern = tmp_path / "in *.mip*.png"
+    outcome = run("encode", tmp_path / "in.png", tmp_path / "own.igs", "--mips-from", pattern, *options)
+    assert outcome.code == 0, outcome.stderr
+    for lod in (1, 2, 3):
+        with gscodec.open(tmp_path / "plain.igs") as plain, gscodec.open(tmp_path / "own.igs") as own:
+            shown, negative = (image.render(lod=lod, size=(24, 32)).astype(float) for image in (plain, own))
+        assert np.abs(255 - shown - negative).mean() < 12
+    literal = tmp_path / "in [a].mip3.png"
+    assert run("encode", tmp_path / "in.png", tmp_path / "one.igs", "--mips-from", literal, *options).code == 0
+    outcome = run(
+        "encode", tmp_path / "in.png", tmp_path / "no.igs", "--mips-from", tmp_path / "out.mip*.png", *options
+    )
+    assert outcome.code == 2
+    assert "no such file; --mips-from takes the names of mips, or a pattern in quotes" in outcome.stderr
+    outcome = run("encode", tmp_path / "in.png", "-o", literal, "--mips-from", pattern, "--overwrite", *options)
+    assert outcome.code == 1
