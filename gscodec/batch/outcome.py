@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from gscodec.batch.map_figures import Figures
 from gscodec.errors import GsCodecError
 
 
@@ -44,7 +45,7 @@ class Outcome:
     psnr: float | None = None  # dB; None if the file does not record it
     n_gaussians: int = 0
     seconds: float = 0.0
-    map_figures: dict[str, str] | None = None  # errors of the maps of a material, by channel group; for HTML reports
+    map_figures: Figures | None = None  # errors of the maps of a material
     provenance: Provenance | None = field(default=None, compare=False, repr=False)
 
 
@@ -59,6 +60,7 @@ REPORTED: Final = (
     "psnr",
     "n_gaussians",
     "seconds",
+    "map_figures",
 )
 
 

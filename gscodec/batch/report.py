@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from gscodec.batch.map_figures import shown_figures
 from gscodec.batch.outcome import REPORTED, Outcome, Status, as_row
 from gscodec.batch.thumbnails import maps_of
 from gscodec.errors import InvalidArgument, file_access_error
@@ -85,6 +86,8 @@ def _csv(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, dict):  # the figures of maps, as `albedo: 34.56 dB, normal: 38.10 dB, 1.20 deg`
+        value = ", ".join(f"{name}: {shown_figures(each)}" for name, each in value.items())
     return csv_cell(shown(value)) if isinstance(value, str) else value
 
 
@@ -134,8 +137,8 @@ def _maps(outcome: Outcome) -> str:
     figures = []
     for each in maps_of(Path(outcome.output)):
         text = f"{html_text(each.name)}<br>{each.role}, {each.width}x{each.height}, {each.n_channels} ch"
-        errors = [str((outcome.map_figures or {}).get(group, "")) for group in each.groups]
-        text += "".join(f"<br>{html_text(error)}" for error in errors if error)
+        known = outcome.map_figures or {}
+        text += "".join(f"<br>{shown_figures(known[group])}" for group in each.groups if group in known)
         picture = f'<img src="{each.png}" alt="">' if each.png else ""
         figures.append(f"<figure>{picture}<figcaption>{text}</figcaption></figure>")
     return "".join(figures)

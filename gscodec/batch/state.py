@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gscodec.batch.journal import Journal
+from gscodec.batch.map_figures import checked_figures
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item
 from gscodec.batch.prints import digest_of, files_of, print_of, real_paths, stat_of
@@ -103,4 +104,5 @@ def _outcome(item: Item, note: dict[str, Any]) -> Outcome | None:
     if not all(isinstance(outcome.get(name), kinds) for name, kinds in _TYPES.items()):
         return None
     known: dict[str, Any] = {name: outcome.get(name) for name in _TYPES}
+    known["map_figures"] = checked_figures(known["map_figures"])
     return Outcome(item.name, Status.MISSED if missed else Status.CURRENT, str(item.output), **known)

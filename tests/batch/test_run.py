@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ import pytest
 from quick_batch import QUICK, Painter
 
 from gscodec.batch.keys import changed
+from gscodec.batch.map_figures import Figures, checked_figures
 from gscodec.batch.outcome import Outcome, Status
 from gscodec.batch.plan import Item, Manifest, make_items
 from gscodec.batch.pool import Event, LostWorkerError, Task, run_tasks
@@ -209,6 +211,23 @@ def test_cores_are_shared() -> None:
     assert share_threads(None, None, 1) == (1, cores)
     assert share_threads(None, None, 10**6) == (cores, 1)
     assert share_threads(3, 2, 9) == (3, 2)
+
+
+def test_figures_of_an_exact_map_and_of_older_notes(tmp_path: Path) -> None:
+    figures: Figures = {"mask": {"psnr": None}, "=1+1": {"psnr": 31.5, "angle_deg": 0.25}}
+    assert checked_figures(json.loads(json.dumps(figures))) == figures
+    for older in (
+        None,
+        {"mask": "31.50 dB"},
+        {"mask": {}, "x": {"psnr": "1"}},
+        {"x": {"psnr": 1.0, "angle_deg": None}},
+    ):
+        assert checked_figures(older) is None
+    for suffix in (".json", ".csv"):
+        write_report(tmp_path / f"r{suffix}", [Outcome("c", Status.ENCODED, "y", map_figures=figures)], 1.5)
+    (outcome,) = json.loads((tmp_path / "r.json").read_text())["outcomes"]
+    assert outcome["map_figures"] == figures
+    assert "mask: exact, =1+1: 31.50 dB, 0.25 deg" in (tmp_path / "r.csv").read_text()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".html"])

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import re
 from dataclasses import replace
@@ -214,17 +216,29 @@ def test_a_report_that_cannot_be_written_costs_no_work(run: Run, tree: Path, tmp
         assert not (tmp_path / "o").exists()
 
 
-def test_an_html_report_has_the_errors_of_each_map(run: Run, tmp_path: Path) -> None:
+def test_reports_have_the_errors_of_each_map(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     y, x = np.mgrid[0:24, 0:24] / 24
     slopes = np.stack([0.4 * np.sin(6 * x), 0.4 * np.cos(5 * y)], axis=2)
     normals = np.dstack([slopes, np.sqrt(1 - np.square(slopes).sum(axis=2))])
     for name, values in (("rock_albedo", np.dstack([x, y, 1 - x])), ("rock_normal", 0.5 + 0.5 * normals)):
         Image.fromarray(np.asarray(255 * values + 0.5, np.uint8)).save(tmp_path / "in" / f"{name}.png")
-    report = tmp_path / "report.html"
-    how = ("--gaussians", 20, "--preset", "fast", "--steps", 5, "-j", 1, "--threads", 1, "--report", report, "--quiet")
+    Image.fromarray(np.asarray(np.where(x > 0.5, 255, 0), np.uint8)).save(tmp_path / "in" / "rock_opacity.png")
+    html, rows, json_report = (tmp_path / f"report.{suffix}" for suffix in ("html", "csv", "json"))
+    reports = (word for path in (html, rows, json_report) for word in ("--report", path))
+    how = ("--gaussians", 90, "--preset", "fast", "--steps", 60, "-j", 1, "--threads", 1, *reports, "--quiet")
     for _ in range(2):  # the second run knows them from its notes
         assert run("batch", tmp_path / "in", tmp_path / "out", *how).code == 0
-        text = report.read_text(encoding="utf-8")
+        text = html.read_text(encoding="utf-8")
         assert re.search(r"rock_albedo.png<br>albedo, 24x24, 3 ch<br>\d+\.\d\d dB<", text)
         assert re.search(r"rock_normal.png<br>normal, 24x24, 3 ch<br>\d+\.\d\d dB, \d+\.\d\d deg<", text)
+        (outcome,) = json.loads(json_report.read_text())["outcomes"]
+        figures = outcome["map_figures"]
+        assert figures.keys() == {"albedo", "normal", "opacity"}
+        assert figures["albedo"].keys() == {"psnr"}
+        assert 15 < figures["albedo"]["psnr"] < 80
+        assert 0 < figures["normal"]["angle_deg"] < 20
+        (row,) = csv.DictReader(io.StringIO(rows.read_text()))
+        angle, psnr = figures["normal"]["angle_deg"], figures["normal"]["psnr"]
+        assert f"normal: {psnr:.2f} dB, {angle:.2f} deg" in row["map_figures"]
+        assert f"albedo: {figures['albedo']['psnr']:.2f} dB, " in row["map_figures"]
