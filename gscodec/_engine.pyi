@@ -100,6 +100,9 @@ class FeatureSystem:
     ) -> _I32: ...
     def error(self, features: _F64) -> float: ...
 
+class FitTarget:
+    def __init__(self, planes: _F32, importance: _F32 | None) -> None: ...
+
 class StepScratch: ...
 
 def fit_step(
@@ -124,8 +127,7 @@ def fit_rows(
     top_k: int,
     support_q: float,
     max_pairs: int,
-    target: _F32,
-    importance: _F32 | None,
+    target: FitTarget,
     weights: _F32,
     subset: tuple[int, int, int],
     scratch: StepScratch,

@@ -66,7 +66,8 @@ class HostQatRows:
 
     def __init__(self, task: QatTask, rows: Float32Array, units: Float32Array) -> None:
         self._task = task
-        self._planes = np.ascontiguousarray(np.moveaxis(task.target, 2, 0))
+        planes = np.ascontiguousarray(np.moveaxis(task.target, 2, 0))
+        self._target = task.rasterizer.fit_target(planes, task.importance)
         self._limits = task.plan.limits(task.plan.log_scale_range)
         self._generations = generations_of(task.lods.counts)
         mean, scale, rotation, feature = QAT_RATES
@@ -110,10 +111,9 @@ class HostQatRows:
             task.around,
             step.level,
             task.grid,
-            self._planes,
+            self._target,
             task.preset.loss,
             step.subset,
-            task.importance,
         )
         grad = done.rows
         grad[:, 2:4] *= inverse
@@ -122,7 +122,7 @@ class HostQatRows:
             return
         self._mse = done.mse
         self._coarse.add_to(grad, step.level, done.loss)
-        grad_scale = float(self._planes[0].size)
+        grad_scale = float(self._target.planes[0].size)
         rest = self._adam.values[self._held]
         self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
         if task.around is not None:

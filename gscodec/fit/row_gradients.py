@@ -8,7 +8,7 @@ import numpy as np
 from gscodec.fit.surroundings import Surroundings
 from gscodec.model.gaussians import Float32Array, GaussianSet, Grid, joined
 from gscodec.model.rendering import LossWeights, Subset
-from gscodec.render.base import Rasterizer, RowGradients
+from gscodec.render.base import FitTarget, Rasterizer, RowGradients
 
 
 def row_gradients(
@@ -18,10 +18,9 @@ def row_gradients(
     around: Surroundings | None,
     level: int,
     grid: Grid,
-    planes: Float32Array,
+    target: FitTarget,
     loss: LossWeights,
     subset: Subset,
-    importance: Float32Array | None,
 ) -> RowGradients:
     """One pass of the engine.
 
@@ -29,10 +28,10 @@ def row_gradients(
         values: float32 (n, 5 + C) rows; their scale parameters are not used.
         inverse: float32 (n, 2) inverse scales, 1/px, gains applied.
         around: neighbours that show as well, with the gains of level step `level`.
-        planes: float32 (C, H, W) target.
+        target: as the engine's `fit_target` returns it.
     """
     beside = None if around is None else around.shown[level]
-    return engine.fit_rows(values, inverse, beside, grid, planes, loss, subset, importance)
+    return engine.fit_rows(values, inverse, beside, grid, target, loss, subset)
 
 
 def rounded_exp(values: Float32Array) -> Float32Array:

@@ -107,7 +107,7 @@ class CpuTrainee:
         self.mse = self.best_mse = self.best_score = np.inf
         self._plan = plan
         self._target = target
-        self._planes = np.ascontiguousarray(np.moveaxis(target, 2, 0))
+        self._fit_target = rasterizer.fit_target(np.ascontiguousarray(np.moveaxis(target, 2, 0)), importance)
         self._grid = grid
         self._rasterizer = rasterizer
         self._rng = rng
@@ -254,10 +254,9 @@ class CpuTrainee:
             self._around,
             level,
             self._grid,
-            self._planes,
+            self._fit_target,
             self._plan.preset.loss,
             subset,
-            self._importance,
         )
         if self._plan.preset.scale_parameter == "log":
             step.rows[:, 2:4] *= inverse

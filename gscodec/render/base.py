@@ -45,6 +45,14 @@ class RowGradients:
     """(n, 5 + C) gradient to the rows, with that to the inverse scales in place of the scale parameters."""
 
 
+@dataclass(frozen=True)
+class FitTarget:
+    """What the steps of a fit compare with; engines may add their own form of it."""
+
+    planes: Float32Array  # (C, height, width)
+    importance: Float32Array | None  # as in `Rasterizer.loss`
+
+
 class DeviceEngine(Protocol):
     """An engine that keeps pictures and Gaussians in its memory from one step of a fit or a decode to the next."""
 
@@ -173,16 +181,19 @@ class Rasterizer(ABC):
         grads = self.backward(gaussians, grid, index, grad_image)
         return FitStep(loss, float(np.mean((image - target) ** 2, dtype=np.float64)), grads)
 
+    def fit_target(self, planes: Float32Array, importance: Float32Array | None = None) -> FitTarget:
+        """The target of a fit, for `fit_rows`: planes (C, height, width) and the `importance` of `loss`."""
+        return FitTarget(planes, importance)
+
     def fit_rows(
         self,
         values: Float32Array,
         inverse: Float32Array,
         beside: GaussianSet | None,
         grid: Grid,
-        target_planes: Float32Array,
+        target: FitTarget,
         weights: LossWeights,
         subset: Subset = WHOLE,
-        importance: Float32Array | None = None,
     ) -> RowGradients:
         """`bin` and `fit_step` of Gaussians that are rows of x, y (px), two values not used, rotation and C features.
 
@@ -190,6 +201,7 @@ class Rasterizer(ABC):
             values: float32 (n, 5 + C) rows.
             inverse: float32 (n, 2) inverse scales, 1/px.
             beside: Gaussians that show as well, after the rows; no gradient of theirs is returned.
+            target: as this engine's `fit_target` returns it.
 
         Raises:
             InvalidArgument: as `bin` and `fit_step` do. TooManyPairs: as `bin` does.
@@ -197,7 +209,7 @@ class Rasterizer(ABC):
         n = len(values)
         own = GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:])
         shown = own if beside is None else joined([own, beside])
-        step = self.fit_step(shown, grid, self.bin(shown, grid), target_planes, weights, subset, importance)
+        step = self.fit_step(shown, grid, self.bin(shown, grid), target.planes, weights, subset, target.importance)
         rows = np.empty_like(values)
         rows[:, :2] = step.grads.means[:n]
         rows[:, 2:4] = step.grads.inv_scales[:n]

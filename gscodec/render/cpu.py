@@ -5,6 +5,7 @@ results differ by float32 rounding; tests compare each with the oracle, `referen
 """
 
 import threading
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
@@ -25,12 +26,19 @@ from gscodec.render.arguments import (
     importance_planes,
     rectangle,
 )
-from gscodec.render.base import FitStep, Rasterizer, RowGradients
+from gscodec.render.base import FitStep, FitTarget, Rasterizer, RowGradients
 
 
 def available_isas() -> list[str]:
     """Instruction sets that this machine supports, slowest first; the last is the default."""
     return list(_engine.available_isas())
+
+
+@dataclass(frozen=True)
+class _TargetByTiles(FitTarget):
+    """A target with the engine's copies."""
+
+    by_tiles: _engine.FitTarget
 
 
 class CpuRasterizer(Rasterizer):
@@ -182,28 +190,32 @@ class CpuRasterizer(Rasterizer):
         )
         return FitStep(value, mse, GaussianGrads(*grads))
 
+    def fit_target(self, planes: Float32Array, importance: Float32Array | None = None) -> "_TargetByTiles":
+        """See `Rasterizer.fit_target`; steps keep copies of it in the order of their tiles."""
+        channels, height, width = planes.shape
+        each = importance_planes(importance, (height, width, channels))
+        return _TargetByTiles(planes, importance, _engine.FitTarget(planes, each))
+
     def fit_rows(
         self,
         values: Float32Array,
         inverse: Float32Array,
         beside: GaussianSet | None,
         grid: Grid,
-        target_planes: Float32Array,
+        target: FitTarget,
         weights: LossWeights,
         subset: Subset = WHOLE,
-        importance: Float32Array | None = None,
     ) -> RowGradients:
         """See `Rasterizer.fit_rows`; in one call of the engine, without lists or gradients for Python."""
         expected = (values.shape[1] - 5, grid.height, grid.width)
-        if target_planes.shape != expected or inverse.shape != (len(values), 2):
+        if target.planes.shape != expected or inverse.shape != (len(values), 2):
             raise InvalidArgument(
-                f"target_planes {target_planes.shape} and inverse {inverse.shape} do not match rows {values.shape} "
+                f"target planes {target.planes.shape} and inverse {inverse.shape} do not match rows {values.shape} "
                 f"of a picture {expected}"
             )
         if not (np.isfinite(values).all() and np.isfinite(inverse).all() and (inverse > 0).all()):
             check_parameters(GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:]))
         check_subset(subset, (grid.height, grid.width), weights)
-        each = importance_planes(importance, (grid.height, grid.width, expected[0]))
         fixed = None if beside is None else (beside.means, beside.inv_scales, beside.rotations, beside.features)
         try:
             loss, mse, rows = _engine.fit_rows(
@@ -215,8 +227,7 @@ class CpuRasterizer(Rasterizer):
                 grid.top_k,
                 grid.support_q,
                 MAX_TILE_PAIRS,
-                target_planes,
-                each,
+                self._prepared(target).by_tiles,
                 _terms(weights),
                 (subset.step, subset.x, subset.y),
                 self._scratch(),
@@ -226,6 +237,10 @@ class CpuRasterizer(Rasterizer):
         except ValueError as error:  # std::length_error
             raise TooManyPairs(len(values), grid, MAX_TILE_PAIRS) from error
         return RowGradients(loss, mse, rows)
+
+    def _prepared(self, target: FitTarget) -> "_TargetByTiles":
+        """A target as `fit_target` returns it."""
+        return target if isinstance(target, _TargetByTiles) else self.fit_target(target.planes, target.importance)
 
     def _scratch(self) -> _engine.StepScratch:
         """Buffers of this thread's steps; freed with the rasterizer."""

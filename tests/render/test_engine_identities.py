@@ -8,7 +8,7 @@ import pytest
 from gscodec.errors import InvalidArgument
 from gscodec.model.gaussians import GaussianSet, Grid, Window
 from gscodec.model.rendering import LossWeights, OutputDtype, Subset
-from gscodec.render.base import Rasterizer
+from gscodec.render.base import FitTarget, Rasterizer
 from gscodec.render.cpu import CpuRasterizer
 from gscodec.render.reference import window_points
 
@@ -165,8 +165,8 @@ def test_a_step_of_rows_is_lists_and_a_fit_step(
     planes = np.random.default_rng(8).random((3, 45, 58), dtype=np.float32)
     engine = CpuRasterizer(threads=2, isa=isa)
     beside = None if n_beside is None else gaussians[n:]
-    step = engine.fit_rows(rows, inverse, beside, grid, planes, weights)
-    expected = Rasterizer.fit_rows(engine, rows, inverse, beside, grid, planes, weights)
+    step = engine.fit_rows(rows, inverse, beside, grid, engine.fit_target(planes), weights)
+    expected = Rasterizer.fit_rows(engine, rows, inverse, beside, grid, FitTarget(planes, None), weights)
     assert (step.loss, step.mse) == (expected.loss, expected.mse)
     np.testing.assert_array_equal(step.rows, expected.rows)
 
@@ -174,15 +174,15 @@ def test_a_step_of_rows_is_lists_and_a_fit_step(
 def test_rows_that_are_no_gaussians_are_refused(scene_of: Callable[..., Scene]) -> None:
     own, grid = scene_of(38, 9, 20, 20)
     rows = np.concatenate([own.means, own.inv_scales, own.rotations[:, None], own.features], 1, dtype=np.float32)
-    planes, inverse = np.zeros((3, 20, 20), np.float32), np.ones((9, 2), np.float32)
+    target, inverse = FitTarget(np.zeros((3, 20, 20), np.float32), None), np.ones((9, 2), np.float32)
     inverse[4, 1] = 0.0
     with pytest.raises(InvalidArgument, match="Gaussian 4: inverse scale is not positive"):
-        CpuRasterizer().fit_rows(rows, inverse, None, grid, planes, LossWeights(l2=1.0))
+        CpuRasterizer().fit_rows(rows, inverse, None, grid, target, LossWeights(l2=1.0))
     rows[4, 1] = np.nan
     with pytest.raises(InvalidArgument, match="Gaussian 4: mean is not finite"):
-        CpuRasterizer().fit_rows(rows, np.ones((9, 2), np.float32), None, grid, planes, LossWeights(l2=1.0))
+        CpuRasterizer().fit_rows(rows, np.ones((9, 2), np.float32), None, grid, target, LossWeights(l2=1.0))
     with pytest.raises(InvalidArgument, match="do not match rows"):
-        CpuRasterizer().fit_rows(rows, np.ones((8, 2), np.float32), None, grid, planes, LossWeights(l2=1.0))
+        CpuRasterizer().fit_rows(rows, np.ones((8, 2), np.float32), None, grid, target, LossWeights(l2=1.0))
 
 
 @pytest.mark.parametrize("weighted", [None, "pixels", "samples"])

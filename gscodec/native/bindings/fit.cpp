@@ -30,6 +30,20 @@ struct GradArrays {
     nb::tuple tuple() { return nb::make_tuple(means, inv_scales, rotations, features); }
 };
 
+// A target with the arrays that it reads.
+struct BoundTarget {
+    In<float, 3> planes;
+    Counts importance;
+    FitTarget view;
+
+    BoundTarget(In<float, 3> samples, Counts counts)
+        : planes(std::move(samples)),
+          importance(std::move(counts)),
+          view(planes.data(), importance_of(importance, planes.shape(0), planes.shape(1), planes.shape(2)),
+               static_cast<int>(planes.shape(0)), static_cast<int64_t>(planes.shape(1)),
+               static_cast<int64_t>(planes.shape(2))) {}
+};
+
 constexpr const char* kOtherTerms = "the loss has other terms";
 
 using Others = std::tuple<Doubles2, Doubles2, Doubles1, In<float, 2>>;
@@ -94,6 +108,9 @@ void bind_fit(nb::module_& m) {
 
     nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
 
+    nb::class_<BoundTarget>(m, "FitTarget")
+        .def(nb::init<In<float, 3>, Counts>(), nb::arg("planes"), nb::arg("importance").none());
+
     m.def("fit_step",
           [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target, const Counts& importance,
              In<float, 1> terms, const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch,
@@ -108,48 +125,47 @@ void bind_fit(nb::module_& m) {
               LossValue value;
               {
                   nb::gil_scoped_release release;
-                  value = fit_step(context, model, target.data(), map, weights, part, scratch, grads.view());
+                  FitTarget picture(target.data(), map, model.n_channels, model.height, model.width);
+                  value = fit_step(context, model, picture, weights, part, scratch, grads.view());
               }
               return nb::make_tuple(value.loss, value.mse, grads.tuple());
           });
 
     // `beside`: means, inverse scales, rotations and features of Gaussians that show as well, or None.
-    m.def("fit_rows",
-          [](In<float, 2> values, In<float, 2> inverse, const std::optional<Others>& beside, In<float, 1> background,
-             Shape shape, int top_k, double support_q, int64_t max_pairs, In<float, 3> target, const Counts& importance,
-             In<float, 1> terms, const std::tuple<int64_t, int64_t, int64_t>& subset, StepScratch& scratch,
-             const std::string& isa, int threads) {
-              const size_t n = values.shape(0), channels = background.shape(0);
-              check_shape(values.shape(1) == 5 + channels && inverse.shape(0) == n && inverse.shape(1) == 2,
-                          "rows do not match");
-              const auto [height, width] = shape;
-              check_shape(target.shape(0) == channels && static_cast<int64_t>(target.shape(1)) == height &&
-                              static_cast<int64_t>(target.shape(2)) == width,
-                          "target does not match the rows");
-              const Context context{kernels_for(isa), threads};
-              const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
-              const Subset part = subset_of(subset, weights);
-              const Importance map = importance_of(importance, channels, target.shape(1), target.shape(2));
-              Geometry others = {0, nullptr, nullptr, nullptr};
-              const float* features = nullptr;
-              if (beside) {
-                  const auto& [means, inv_scales, rotations, colours] = *beside;
-                  others = geometry_of(means, inv_scales, rotations);
-                  features = colours.data();
-                  check_shape(colours.shape(0) == means.shape(0) && colours.shape(1) == channels,
-                              "Gaussians beside the rows do not match");
-              }
-              auto rows = make_array<float>({n, values.shape(1)});
-              LossValue value;
-              {
-                  nb::gil_scoped_release release;
-                  value = fit_rows(context,
-                                   {static_cast<int64_t>(n), static_cast<int>(channels), values.data(), inverse.data()},
-                                   others, features, {background.data(), height, width, top_k, support_q, max_pairs},
-                                   target.data(), map, weights, part, scratch, rows.data());
-              }
-              return nb::make_tuple(value.loss, value.mse, rows);
-          });
+    m.def("fit_rows", [](In<float, 2> values, In<float, 2> inverse, const std::optional<Others>& beside,
+                         In<float, 1> background, Shape shape, int top_k, double support_q, int64_t max_pairs,
+                         BoundTarget& target, In<float, 1> terms, const std::tuple<int64_t, int64_t, int64_t>& subset,
+                         StepScratch& scratch, const std::string& isa, int threads) {
+        const size_t n = values.shape(0), channels = background.shape(0);
+        check_shape(values.shape(1) == 5 + channels && inverse.shape(0) == n && inverse.shape(1) == 2,
+                    "rows do not match");
+        const auto [height, width] = shape;
+        check_shape(target.planes.shape(0) == channels && static_cast<int64_t>(target.planes.shape(1)) == height &&
+                        static_cast<int64_t>(target.planes.shape(2)) == width,
+                    "target does not match the rows");
+        const Context context{kernels_for(isa), threads};
+        const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);
+        const Subset part = subset_of(subset, weights);
+        Geometry others = {0, nullptr, nullptr, nullptr};
+        const float* features = nullptr;
+        if (beside) {
+            const auto& [means, inv_scales, rotations, colours] = *beside;
+            others = geometry_of(means, inv_scales, rotations);
+            features = colours.data();
+            check_shape(colours.shape(0) == means.shape(0) && colours.shape(1) == channels,
+                        "Gaussians beside the rows do not match");
+        }
+        auto rows = make_array<float>({n, values.shape(1)});
+        LossValue value;
+        {
+            nb::gil_scoped_release release;
+            value =
+                fit_rows(context, {static_cast<int64_t>(n), static_cast<int>(channels), values.data(), inverse.data()},
+                         others, features, {background.data(), height, width, top_k, support_q, max_pairs}, target.view,
+                         weights, part, scratch, rows.data());
+        }
+        return nb::make_tuple(value.loss, value.mse, rows);
+    });
 
     // `columns` holds rates, drift, low and high (4, D); values, moments and steps change in place.
     m.def("adam_step",

@@ -37,9 +37,8 @@ Arrays joined(const ParameterRows& rows, const Geometry& beside, const float* be
 }  // namespace
 
 LossValue fit_rows(const Context& context, const ParameterRows& rows, const Geometry& beside,
-                   const float* beside_features, const RowsPicture& picture, const float* target,
-                   const Importance& importance, const LossWeights& weights, const Subset& subset, StepScratch& scratch,
-                   float* out) {
+                   const float* beside_features, const RowsPicture& picture, FitTarget& target,
+                   const LossWeights& weights, const Subset& subset, StepScratch& scratch, float* out) {
     const Arrays shown = joined(rows, beside, beside_features);
     const Geometry geometry = {rows.n + beside.n, shown.means.data(), shown.inv_scales.data(), shown.rotations.data()};
     const TileRect rect = {0, 0, (picture.width + kTile - 1) / kTile, (picture.height + kTile - 1) / kTile};
@@ -56,7 +55,7 @@ LossValue fit_rows(const Context& context, const ParameterRows& rows, const Geom
                          lists.indices.data()};
     Arrays grads(geometry.n, rows.n_channels);
     const LossValue value =
-        fit_step(context, model, target, importance, weights, subset, scratch,
+        fit_step(context, model, target, weights, subset, scratch,
                  {grads.means.data(), grads.inv_scales.data(), grads.rotations.data(), grads.features.data()});
     for (int64_t i = 0; i < rows.n; ++i) {
         float* const row = out + i * rows.width();

@@ -26,7 +26,7 @@ struct RowsPicture {
 // gets the gradient to the rows, with that to the inverse scales in the third and fourth column. Throws std::length_error
 // when there are more than max_pairs (tile, Gaussian) pairs.
 LossValue fit_rows(const Context&, const ParameterRows& rows, const Geometry& beside, const float* beside_features,
-                   const RowsPicture& picture, const float* target, const Importance& importance, const LossWeights&,
-                   const Subset&, StepScratch&, float* out);
+                   const RowsPicture& picture, FitTarget& target, const LossWeights&, const Subset&, StepScratch&,
+                   float* out);
 
 }  // namespace gscodec

@@ -21,8 +21,8 @@ struct StepScratch::Buffers {
 StepScratch::StepScratch() : buffers_(std::make_unique<Buffers>()) {}
 StepScratch::~StepScratch() = default;
 
-LossValue fit_step(const Context& context, const Model& model, const float* target, const Importance& importance,
-                   const LossWeights& w, const Subset& subset, StepScratch& kept, const Grads& grads) {
+LossValue fit_step(const Context& context, const Model& model, FitTarget& target, const LossWeights& w,
+                   const Subset& subset, StepScratch& kept, const Grads& grads) {
     const int width = kMoments + model.n_channels;
     const int64_t n_tiles = model.rect.count(), plane = model.height * model.width;
     const int64_t sampled_rows = (model.height - subset.y + subset.step - 1) / subset.step;
@@ -44,44 +44,45 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
         // Every pixel's gradient is known as soon as the pixel is: one pass over the tiles.
         std::vector<Sums> parts(n_tiles);
         const LossWeights scaled = w.per_sample(count);
+        target.load(subset, context.threads);
+        const int n_weights = target.n_weights();
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
-            const int weight_planes = importance.stride ? model.n_channels : 1;
-            prefetch_planes(target, model.n_channels, model, task, subset);
-            if (importance) prefetch_planes(importance.data, weight_planes, model, task, subset);
+            const int64_t place = target.tile_at(task.origin_x, task.origin_y);
+            target.prefetch_tile(place);
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
-            tile_from_planes(target, model.n_channels, model, task, subset, ws.out, ws.grad);
-            std::vector<float>& weights = task.worker().importance;
-            if (importance) {
-                fit_size(weights, static_cast<int64_t>(weight_planes) * kBatch);
-                tile_from_planes(importance.data, weight_planes, model, task, subset, nullptr, weights.data());
-            }
+            const float *samples = target.samples(place), *weights = target.weights(place);
+            const bool is_whole = task.rows() == kTile && task.columns() == kTile;
+            const bool has_means = w.means != 0 && subset.step < kMeanSide;
             for (int c = 0; c < model.n_channels; ++c) {
                 const float* const out = ws.out + c * kBatch;
                 float* const grad = ws.grad + c * kBatch;
                 double* const sums = parts[tile].pointwise;
-                const float* const weight =
-                    importance ? weights.data() + (weight_planes > 1 ? c * kBatch : 0) : nullptr;
-                const bool has_means = w.means != 0 && subset.step < kMeanSide;
-                if (has_means && task.rows() == kTile && task.columns() == kTile) {
+                const float* const weight = n_weights ? weights + (n_weights > 1 ? c * n : 0) : nullptr;
+                const float* sample = samples + c * n;
+                if (has_means && is_whole) {
                     const int side = static_cast<int>(kMeanSide / subset.step);
-                    context.kernels.group_means(out, weight, n, side, scaled, grad, sums, &parts[tile].means);
+                    context.kernels.group_means(out, sample, weight, n, side, scaled, grad, sums, &parts[tile].means);
                     continue;
                 }
+                if (!is_whole) {  // what is outside the image is as it is blended: without an error
+                    task.inside_or(sample, out, subset, grad);
+                    sample = grad;
+                }
                 std::optional<BlockMeans> means;
-                if (has_means) means.emplace(out, grad, weight, subset, task.rows(), task.columns());
-                if (importance)
-                    context.kernels.pointwise_weighted(out, grad, weight, n, scaled, grad, sums);
+                if (has_means) means.emplace(out, sample, weight, subset, task.rows(), task.columns());
+                if (weight)
+                    context.kernels.pointwise_weighted(out, sample, weight, n, scaled, grad, sums);
                 else
-                    context.kernels.pointwise(out, grad, n, scaled, grad, sums);
+                    context.kernels.pointwise(out, sample, n, scaled, grad, sums);
                 if (means) parts[tile].means += means->add_gradient(scaled.means, grad);
             }
             if (task.args.n == 0) return;
             context.kernels.accumulate(ws, task.args, slots + task.first_pair(), moments);
         });
-        value = finish(parts, w, count, static_cast<bool>(importance));
+        value = finish(parts, w, count, n_weights > 0);
     } else {
         float* const image = scratch.image.data();
         float* const grad = scratch.grad.data();
@@ -93,8 +94,8 @@ LossValue fit_step(const Context& context, const Model& model, const float* targ
             tile_to_planes(task.ws().out, model, task, image);
             std::copy_n(task.ws().threshold, kBatch, thresholds + tile * kBatch);
         });
-        value =
-            photometric_loss(context, image, target, importance, model.n_channels, model.height, model.width, w, grad);
+        value = photometric_loss(context, image, target.planes(), target.importance(), model.n_channels, model.height,
+                                 model.width, w, grad);
         parallel_for(n_tiles, context.threads, [&](int64_t tile) {
             TileTask task(context, model, records, tile);
             if (task.args.n == 0) return;

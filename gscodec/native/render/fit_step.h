@@ -2,8 +2,8 @@
 #pragma once
 #include <memory>
 
+#include "render/fit_target.h"
 #include "render/gradients.h"
-#include "render/loss.h"
 
 namespace gscodec {
 
@@ -20,9 +20,9 @@ private:
     std::unique_ptr<Buffers> buffers_;
 };
 
-// Forward over the subset's pixels, loss against the planar target there, and backward, in one go. The SSIM weight must
+// Forward over the subset's pixels, loss against the target there, and backward, in one go, of all tiles of the image. The SSIM weight must
 // be 0 unless the subset is the whole image.
-LossValue fit_step(const Context&, const Model&, const float* target, const Importance& importance, const LossWeights&,
-                   const Subset&, StepScratch&, const Grads&);
+LossValue fit_step(const Context&, const Model&, FitTarget& target, const LossWeights&, const Subset&, StepScratch&,
+                   const Grads&);
 
 }  // namespace gscodec

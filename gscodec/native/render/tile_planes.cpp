@@ -1,9 +1,6 @@
 #include "render/tile_planes.h"
 
 #include <algorithm>
-#include <cstring>
-
-#include "machine/bits.h"
 
 namespace gscodec {
 namespace {
@@ -20,27 +17,29 @@ void whole_from_plane(const float* plane, int64_t width, float* tile) {
 
 }  // namespace
 
-void tile_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset,
-                      const float* outside, float* tile) {
-    const int64_t rows = task.rows(), columns = task.columns();
-    const int side = static_cast<int>(kTile / subset.step);
-    for (int c = 0; c < n_planes; ++c) {
-        const float* plane = planes + c * m.height * m.width + task.plane_offset() + subset.y * m.width + subset.x;
-        float* const to = tile + c * kBatch;
-        if (rows == kTile && columns == kTile) {
-            switch (subset.step) {
-                case 1: whole_from_plane<1>(plane, m.width, to); break;
-                case 2: whole_from_plane<2>(plane, m.width, to); break;
-                default: whole_from_plane<4>(plane, m.width, to); break;
-            }
-            continue;
-        }
-        for (int p = 0; p < side * side; ++p) {
-            const int64_t x = (run_x(p / kRun, side) + p % kRun) * subset.step, y = run_y(p / kRun, side) * subset.step;
-            const bool inside = y + subset.y < rows && x + subset.x < columns;
-            to[p] = inside ? plane[y * m.width + x] : outside ? outside[c * kBatch + p] : 0.0f;
+void from_plane(const float* plane, const PlaneTile& place, const Subset& subset, const float* outside, float* tile) {
+    const float* const first = plane + place.offset + subset.y * place.width + subset.x;
+    if (place.rows == kTile && place.columns == kTile) {
+        switch (subset.step) {
+            case 1: return whole_from_plane<1>(first, place.width, tile);
+            case 2: return whole_from_plane<2>(first, place.width, tile);
+            default: return whole_from_plane<4>(first, place.width, tile);
         }
     }
+    const int side = static_cast<int>(kTile / subset.step);
+    for (int p = 0; p < side * side; ++p) {
+        const int64_t x = (run_x(p / kRun, side) + p % kRun) * subset.step, y = run_y(p / kRun, side) * subset.step;
+        const bool inside = y + subset.y < place.rows && x + subset.x < place.columns;
+        tile[p] = inside ? first[y * place.width + x] : outside ? outside[p] : 0.0f;
+    }
+}
+
+void tile_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset,
+                      const float* outside, float* tile) {
+    const PlaneTile place = {m.width, task.plane_offset(), task.rows(), task.columns()};
+    for (int c = 0; c < n_planes; ++c)
+        from_plane(planes + c * m.height * m.width, place, subset, outside ? outside + c * kBatch : nullptr,
+                   tile + c * kBatch);
 }
 
 void tile_to_planes(const float* tile, const Model& m, const TileTask& task, float* planes) {
@@ -51,17 +50,6 @@ void tile_to_planes(const float* tile, const Model& m, const TileTask& task, flo
             const int x = run_x(run, kSide), y = run_y(run, kSide);
             const int64_t n = y < task.rows() ? std::clamp<int64_t>(task.columns() - x, 0, kRun) : 0;
             std::copy_n(tile + c * kBatch + run * kRun, n, plane + y * m.width + x);
-        }
-    }
-}
-
-void prefetch_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset) {
-    const int64_t rows = task.rows(), last = task.columns() - 1;
-    for (int c = 0; c < n_planes; ++c) {
-        const float* plane = planes + c * m.height * m.width + task.plane_offset();
-        for (int64_t y = subset.y; y < rows; y += subset.step) {
-            prefetch(plane + y * m.width);
-            prefetch(plane + y * m.width + last);
         }
     }
 }

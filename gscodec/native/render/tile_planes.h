@@ -4,6 +4,16 @@
 
 namespace gscodec {
 
+// Where a tile lies in a plane.
+struct PlaneTile {
+    int64_t width;          // of the plane
+    int64_t offset;         // of the tile's first pixel
+    int64_t rows, columns;  // part of the tile that lies in the image
+};
+
+// The pixels of a subset from a plane. Where the tile leaves the image it shows `outside`, of the tile's layout, or zero.
+void from_plane(const float* plane, const PlaneTile& place, const Subset& subset, const float* outside, float* tile);
+
 // The pixels of a subset from planes (n_planes, height, width). Where the tile leaves the image it shows `outside`, of
 // the tile's layout, or zero.
 void tile_from_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset,
@@ -11,8 +21,5 @@ void tile_from_planes(const float* planes, int n_planes, const Model& m, const T
 
 // The tile's pixels inside the image, to planes (C, height, width).
 void tile_to_planes(const float* tile, const Model& m, const TileTask& task, float* planes);
-
-// Rows of a tile lie a picture's width apart, which no processor foresees: ask for them while the tile is blended.
-void prefetch_planes(const float* planes, int n_planes, const Model& m, const TileTask& task, const Subset& subset);
 
 }  // namespace gscodec

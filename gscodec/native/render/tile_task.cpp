@@ -47,4 +47,13 @@ int TileTask::load_pixels(const Subset& subset) {
     return count;
 }
 
+void TileTask::inside_or(const float* inside, const float* outside, const Subset& subset, float* to) const {
+    const int side = static_cast<int>(kTile / subset.step);
+    for (int p = 0; p < side * side; ++p) {
+        const int64_t x = (run_x(p / kRun, side) + p % kRun) * subset.step + subset.x;
+        const int64_t y = run_y(p / kRun, side) * subset.step + subset.y;
+        to[p] = y < rows() && x < columns() ? inside[p] : outside[p];
+    }
+}
+
 }  // namespace gscodec

@@ -41,6 +41,9 @@ public:
     // Centres of the tile's pixels that a subset has; returns how many. Every tile's are the same.
     int load_pixels(const Subset& subset);
 
+    // Of the subset's points in the image `inside`, of the others `outside`.
+    void inside_or(const float* inside, const float* outside, const Subset& subset, float* to) const;
+
     // For points of their own.
     void forget_layout() {
         Workspace& ws = worker_.memory.view;

@@ -36,8 +36,8 @@ inline void sum_blocks(Vec (&v)[kVectors]) {
 }
 
 template <int Side, bool Weighted>
-void group_means_of(const float* image, const float* weight, int64_t n, const LossWeights& weights, float* grad,
-                    double* sums, double* means) {
+void group_means_of(const float* image, const float* target, const float* weight, int64_t n, const LossWeights& weights,
+                    float* grad, double* sums, double* means) {
     const Vec w1 = splat(weights.l1), w2 = splat(2 * weights.l2), wm = splat(2 * weights.means), zero = splat(0);
     const Vec part = splat(1.0f / (Side * Side));
     Vec totals[3] = {zero, zero, zero}, of_means = zero;
@@ -45,7 +45,7 @@ void group_means_of(const float* image, const float* weight, int64_t n, const Lo
         Vec d[kVectors], w[kVectors], mean[kVectors], count[kVectors];
         for (int v = 0; v < kVectors; ++v) {
             const int64_t i = first + v * kLanes;
-            mean[v] = d[v] = load(image + i) - load(grad + i);
+            mean[v] = d[v] = load(image + i) - load(target + i);
             if constexpr (Weighted) count[v] = w[v] = load(weight + i);
         }
         sum_blocks<Side>(mean);
@@ -66,14 +66,14 @@ void group_means_of(const float* image, const float* weight, int64_t n, const Lo
     *means += sum_lanes(of_means);
 }
 
-void group_means(const float* image, const float* weight, int64_t n, int side, const LossWeights& weights, float* grad,
-                 double* sums, double* means) {
+void group_means(const float* image, const float* target, const float* weight, int64_t n, int side,
+                 const LossWeights& weights, float* grad, double* sums, double* means) {
     if (side == 4)
-        weight ? group_means_of<4, true>(image, weight, n, weights, grad, sums, means)
-               : group_means_of<4, false>(image, weight, n, weights, grad, sums, means);
+        weight ? group_means_of<4, true>(image, target, weight, n, weights, grad, sums, means)
+               : group_means_of<4, false>(image, target, weight, n, weights, grad, sums, means);
     else
-        weight ? group_means_of<2, true>(image, weight, n, weights, grad, sums, means)
-               : group_means_of<2, false>(image, weight, n, weights, grad, sums, means);
+        weight ? group_means_of<2, true>(image, target, weight, n, weights, grad, sums, means)
+               : group_means_of<2, false>(image, target, weight, n, weights, grad, sums, means);
 }
 
 }  // namespace

@@ -120,10 +120,10 @@ struct KernelTable {
     // The same where each value counts `weight` times, in grad and both sums; the plain sum d^2 is added to sums[2].
     void (*pointwise_weighted)(const float* a, const float* b, const float* weight, int64_t n, const LossWeights&,
                                float* grad, double* sums);
-    // Of n points in whole groups, with the target in grad: the same, and the gradient of the means of blocks of `side` x
+    // Of n points in whole groups: the same, and the gradient of the means of blocks of `side` x
     // `side` points, 2 or 4, whose term is added to *means (render/block_means.h). `weight` may be null: 1.
-    void (*group_means)(const float* image, const float* weight, int64_t n, int side, const LossWeights&, float* grad,
-                        double* sums, double* means);
+    void (*group_means)(const float* image, const float* target, const float* weight, int64_t n, int side,
+                        const LossWeights&, float* grad, double* sums, double* means);
     // SSIM of one block; returns the sum of SSIM over its pixels, by their weights. `scratch` has kSsimScratch values.
     double (*ssim)(const SsimArgs&, float* scratch);
 };

@@ -1,0 +1,49 @@
+// The picture of a fit and what its samples count, in the order in which the steps of the fit read them.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "render/loss.h"
+
+namespace gscodec {
+
+// Planes (C, height, width), and their copies by tiles: rows of a tile lie a picture's width apart in a plane, and every
+// second or fourth pixel of a subset takes a whole line of the cache with it. Keeps the planes' addresses. One step at a time may
+// use it.
+class FitTarget {
+public:
+    FitTarget(const float* planes, const Importance& importance, int n_channels, int64_t height, int64_t width);
+
+    // Copies a subset's pixels unless they are there; those of subsets of another step are dropped.
+    void load(const Subset& subset, int threads);
+
+    int64_t tile_at(double origin_x, double origin_y) const {
+        return static_cast<int64_t>(origin_y) / kTile * columns() + static_cast<int64_t>(origin_x) / kTile;
+    }
+
+    // Of the subset loaded last: (C, points) samples of a tile in groups of 4 x 4 points, and (n_weights(), points) what
+    // they count. Outside the image both are 0.
+    const float* samples(int64_t tile) const { return current_ + tile * (n_channels_ + n_weights()) * points_; }
+    const float* weights(int64_t tile) const { return samples(tile) + n_channels_ * points_; }
+
+    // Asks for what a tile reads, while it is blended.
+    void prefetch_tile(int64_t tile) const;
+
+    // 0 if all samples count 1, 1 if the channels of a pixel count alike, else C.
+    int n_weights() const { return importance_ ? importance_.stride ? n_channels_ : 1 : 0; }
+    const float* planes() const { return planes_; }
+    const Importance& importance() const { return importance_; }
+
+private:
+    int64_t columns() const { return (width_ + kTile - 1) / kTile; }
+
+    const float* planes_;
+    Importance importance_;
+    int n_channels_;
+    int64_t height_, width_;
+    int64_t step_ = 0, points_ = 0;
+    std::vector<std::vector<float>> parts_;  // of each place of the subset, row by row; empty: not copied yet
+    const float* current_ = nullptr;
+};
+
+}  // namespace gscodec
