@@ -40,24 +40,30 @@ def beyond_extremes(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Fl
             plane = samples[:, :, channel]
             for extreme, sign in ((plane <= TOLERANCE, -1.0), (plane >= 1 - TOLERANCE, 1.0)):
                 depths = depths_of(extreme, LAST_PX)
-                if (depths < FIRST_PX).all():
+                inside = np.flatnonzero(depths >= FIRST_PX)
+                if not len(inside):
                     continue
-                margins = MARGIN * (depths - FIRST_PX + 1) / (LAST_PX - FIRST_PX + 1)
+                margins = MARGIN * (depths.flat[inside] - (FIRST_PX - 1.0)) / (LAST_PX - FIRST_PX + 1)
                 result = samples.copy() if result is samples else result
-                end = max(sign, 0.0)
-                result[:, :, channel] = np.where(depths >= FIRST_PX, end + sign * margins, result[:, :, channel])
+                result[:, :, channel].flat[inside] = max(sign, 0.0) + sign * margins
     return result
 
 
-def depths_of(flat: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.int64]:
+def depths_of(flat: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.uint8]:
     """(H, W) distance of each pixel of a mask to the nearest one outside it, px along rows and columns, at most `most`.
 
     0 outside the mask. What lies beyond the picture's border is taken for a continuation.
     """
-    depths = np.zeros(flat.shape, np.int64)
+    depths = np.zeros(flat.shape, np.uint8)
     inside = flat
     for _ in range(most):
+        if not inside.any():
+            break
         depths += inside
-        padded = np.pad(inside, 1, mode="edge")
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        around = inside.copy()
+        around[1:] &= inside[:-1]
+        around[:-1] &= inside[1:]
+        around[:, 1:] &= inside[:, :-1]
+        around[:, :-1] &= inside[:, 1:]
+        inside = around
     return depths

@@ -101,7 +101,7 @@ def fit_weights(samples: Float32Array, groups: Sequence[ChannelGroup]) -> Float3
 def _margins(flat: npt.NDArray[np.bool_]) -> Float32Array:
     """(H, W) margins where alpha is flat: MARGIN at the edge, DEEP_MARGIN from DEPTH_PX on."""
     depth = depths_of(flat, DEPTH_PX)
-    return np.where(flat, MARGIN + (DEEP_MARGIN - MARGIN) * (depth - 1) / (DEPTH_PX - 1), 0).astype(np.float32)
+    return np.where(flat, MARGIN + (DEEP_MARGIN - MARGIN) * (depth - 1.0) / (DEPTH_PX - 1), 0).astype(np.float32)
 
 
 def _is_clamped(group: ChannelGroup) -> bool:

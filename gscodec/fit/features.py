@@ -7,6 +7,8 @@ itself.
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -94,7 +96,9 @@ class Features:
 
         candidates = [with_slope(lattice, slope, gaussians.inv_scales) for slope in SLOPES]
         near = [with_features(candidate, factor) for candidate in candidates for factor in STEP_FACTORS]
-        return min(near, key=cost)
+        with ThreadPoolExecutor(min(len(near), self.task.rasterizer.threads or os.cpu_count() or 1)) as workers:
+            costs = list(workers.map(cost, near))
+        return near[costs.index(min(costs))]
 
     def _price(self, gaussians: GaussianSet, n_bits: float) -> float:
         """Squared error that a bit is worth: the slope of the error over the rate."""

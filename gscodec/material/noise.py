@@ -6,6 +6,7 @@ coherence of the structure tensor (Bigun and Granlund 1987).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,9 @@ _COHERENT: Final = (0.25, 0.7)
 _FAINT: Final = 2e-3
 """Variance of luma in 0..1 well below which an area is flat and shows its tint, whatever grain lies over it."""
 
+_STRIP: Final = 64
+"""Rows of pixels looked at at a time; a multiple of CELL."""
+
 
 def noise_of(*planes: Float32Array) -> Float32Array:
     """Noise of each cell in 0..1: float32 (ceil(H / CELL), ceil(W / CELL)).
@@ -32,11 +36,13 @@ def noise_of(*planes: Float32Array) -> Float32Array:
         planes: float32 (H, W) each, in 0..1. Of several the variances and structure tensors are averaged (Di Zenzo
             1986): noise that differs from channel to channel is noise, which it hardly is in their mean.
     """
-    fines = [plane - _mean_of_nine(plane) for plane in planes]
-    fine = _mean([_around(fine * fine) for fine in fines])
-    total = _mean([np.maximum(_around(plane * plane) - np.square(_around(plane)), 0) for plane in planes])
+    moments = [_moments(plane) for plane in planes]
+    fine = _mean([each.fine for each in moments])
+    total = _mean([np.maximum(each.square - np.square(each.level), 0) for each in moments])
     share = np.asarray(fine / (total + np.float32(_FAINT)), np.float32)
-    return np.asarray(_step(share, *_FINE) * (1 - _step(_coherence(planes), *_COHERENT)), np.float32)
+    xx, yy, xy = (_mean([each.slopes[k] for each in moments]) for k in range(3))
+    coherence = np.asarray(np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(1e-6)), np.float32)
+    return np.asarray(_step(share, *_FINE) * (1 - _step(coherence, *_COHERENT)), np.float32)
 
 
 def variance_of_cells(luma: Float32Array) -> Float32Array:
@@ -45,32 +51,44 @@ def variance_of_cells(luma: Float32Array) -> Float32Array:
     return np.maximum(_smooth(cells * cells) - np.square(_smooth(cells)), 0)
 
 
-def _around(plane: Float32Array) -> Float32Array:
-    """Means of (H, W) around each cell, in a window of about 20 px."""
-    return _smooth(_cells(plane))
+@dataclass(frozen=True)
+class _Moments:
+    """Means around each cell of a plane, in windows of about 20 px: each (rows, columns)."""
+
+    fine: Float32Array  # of the square of what a filter of 3x3 px removes
+    square: Float32Array
+    level: Float32Array
+    slopes: tuple[Float32Array, Float32Array, Float32Array]  # of the structure tensor: xx, yy, xy
+
+
+def _moments(plane: Float32Array) -> _Moments:
+    """Taken strip by strip, so that what is between stays in the cache."""
+    height = len(plane)
+    strips = []
+    for first in range(0, height, _STRIP):
+        last = min(height, first + _STRIP)
+        above, below = min(first, 1), min(height - last, 1)
+        part = np.ascontiguousarray(plane[first - above : last + below])
+        fine = part - _mean_of_nine(part)
+        down, across = (np.gradient(part, axis=a) if part.shape[a] > 1 else np.zeros_like(part) for a in (0, 1))
+        products = (fine * fine, part * part, part, across * across, down * down, across * down)
+        strips.append([_cells(product[above : above + last - first]) for product in products])
+    fine, square, level, *slopes = (_smooth(np.concatenate(parts)) for parts in zip(*strips, strict=True))
+    return _Moments(fine, square, level, (slopes[0], slopes[1], slopes[2]))
 
 
 def _cells(plane: Float32Array) -> Float32Array:
     """Means of the cells of (H, W); the last row and column are repeated where a cell is cut off."""
     height, width = plane.shape
-    padded = np.pad(plane, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
-    cells = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL)
-    return np.asarray(cells.mean(axis=(1, 3)), np.float32)
+    if height % CELL or width % CELL:
+        plane = np.pad(plane, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
+    rows = sum(plane[k::CELL] for k in range(1, CELL)) + plane[::CELL]
+    columns = sum(rows[:, k::CELL] for k in range(1, CELL)) + rows[:, ::CELL]
+    return np.asarray(columns / np.float32(CELL * CELL), np.float32)
 
 
 def _mean(planes: Sequence[Float32Array]) -> Float32Array:
     return np.asarray(sum(planes[1:], planes[0]) / np.float32(len(planes)), np.float32)
-
-
-def _coherence(planes: Sequence[Float32Array]) -> Float32Array:
-    """Coherence of the mean structure tensor around each cell, 0 to 1."""
-    slopes = [
-        [np.gradient(plane, axis=a) if plane.shape[a] > 1 else np.zeros_like(plane) for a in (0, 1)] for plane in planes
-    ]
-    xx = _mean([_around(across * across) for _, across in slopes])
-    yy = _mean([_around(down * down) for down, _ in slopes])
-    xy = _mean([_around(across * down) for down, across in slopes])
-    return np.asarray(np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(1e-6)), np.float32)
 
 
 def _smooth(plane: Float32Array) -> Float32Array:

@@ -44,7 +44,7 @@ void bind_feature_system(nb::module_& m) {
                  return out;
              })
         .def("round",
-             [](FeatureSystem& system, Doubles2 features, In<int32_t, 2> codes, In<int32_t, 1> order,
+             [](const FeatureSystem& system, Doubles2 features, In<int32_t, 2> codes, In<int32_t, 1> order,
                 Doubles2 transform, Doubles2 steps, Doubles2 offsets, In<int32_t, 1> lows, In<int32_t, 1> highs,
                 const std::optional<In<float, 1>>& bits, double price, int sweeps) {
                  const size_t n_free = codes.shape(0), channels = static_cast<size_t>(system.channels());

@@ -270,7 +270,7 @@ void FeatureSystem::solve(double* features, int64_t n_free, double damping, int 
 }
 
 int64_t FeatureSystem::round(double* features, int32_t* codes, int64_t n_free, const int32_t* order,
-                             const FeatureLattice& lattice, int sweeps) {
+                             const FeatureLattice& lattice, int sweeps) const {
     const int channels = channels_;
     for (int64_t i = 0; i < n_free; ++i)
         for (int c = 0; c < channels; ++c) {

@@ -44,7 +44,7 @@ public:
     // gives each integer the value near it of least error + price * bits, given all others; `sweeps` times, or until
     // nothing changes. Returns the changes of the last sweep.
     int64_t round(double* features, int32_t* codes, int64_t n_free, const int32_t* order, const FeatureLattice& lattice,
-                  int sweeps);
+                  int sweeps) const;
 
     // The form's value at features (N, C): the weighted sum of squared errors.
     double error(const double* features) const;
