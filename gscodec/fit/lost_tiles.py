@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gscodec.fit.holes import squared_distances
 from gscodec.fit.qat_task import QatTask
 from gscodec.fit.shown_tiles import on_shown_tiles
+from gscodec.image.reduced import square_sums
 from gscodec.model.constants import TILE_SIZE
 from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Window
 from gscodec.render.arguments import importance_of_samples
@@ -103,15 +104,18 @@ def _lists(task: QatTask, gaussians: GaussianSet) -> Callable[[int], npt.NDArray
 
 
 def _tile_errors(task: QatTask, gaussians: GaussianSet) -> Float64Array:
-    """(rows, columns) sums of the squared errors of the tiles of the file."""
-    engine, grid = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0)
-    image: Float32Array = np.asarray(engine.forward(gaussians, grid, engine.bin(gaussians, grid), Window.whole(grid)))
-    squares = (image - task.target) ** 2
+    """(rows, columns) sums of the squared errors of the tiles of the file, of every stride-th pixel as in `error_of`."""
+    engine, grid, side = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0), _side(task)
+    stride = task.plan.stride(task.lods.counts[-1])
+    stride = stride if side % stride == 0 else 1
+    window = Window.every(stride, grid)
+    part = np.s_[stride // 2 :: stride, stride // 2 :: stride]
+    image: Float32Array = np.asarray(engine.forward(gaussians, grid, engine.bin(gaussians, grid), window))
+    squares = np.square(image - task.target[part])
     if task.importance is not None:
-        squares *= importance_of_samples(task.importance)
-    side = _side(task)
-    rows = np.add.reduceat(squares.sum(axis=2, dtype=np.float64), np.arange(0, grid.height, side), axis=0)
-    return np.asarray(np.add.reduceat(rows, np.arange(0, grid.width, side), axis=1), np.float64)
+        squares *= importance_of_samples(task.importance)[part]
+    sums = square_sums(squares, side // stride)
+    return np.asarray(sums.sum(axis=2, dtype=np.float64), np.float64)
 
 
 def _side(task: QatTask) -> int:
