@@ -104,7 +104,7 @@ def _lists(task: QatTask, gaussians: GaussianSet) -> Callable[[int], npt.NDArray
 
 
 def _tile_errors(task: QatTask, gaussians: GaussianSet) -> Float64Array:
-    """(rows, columns) sums of the squared errors of the tiles of the file, of every stride-th pixel as in `error_of`."""
+    """(rows, columns) sums of squared errors of the tiles of the file, of every stride-th pixel as in `error_of`."""
     engine, grid, side = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0), _side(task)
     stride = task.plan.stride(task.lods.counts[-1])
     stride = stride if side % stride == 0 else 1

@@ -76,6 +76,12 @@ from 0.006 to 0.1: 0.4 to 0.7."""
 WITHIN_SHARE: Final = 0.001
 """Fraction of a byte budget that may be left over when steps are searched by the size of the resulting file."""
 
+FIRST_REACH: Final = 1.25
+"""Factor from the likely value of steps to the first try beyond it."""
+
+EXTRA_REACH: Final = 1.1
+"""Factor on the way to where sizes known on one side of the budget say that it is met."""
+
 VALUE_SHARE: Final = 0.01
 """Relative difference below which two step factors count as equal."""
 
@@ -149,7 +155,7 @@ def fine_tune(
     share = typical_share(task, gaussians) if share is None else share
     if budget is not None:
         aim = int(BUDGET_SHARE * budget)
-        share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0)
+        share = _least(lambda v: size_of(gaussians, lattice_at(v)), aim, 1e-4, 3.0, share)
     lattice = lattice_at(share)
     features = _shaped(task, gaussians, n_steps, lattice, on_step)
     solved, generations = features.solved(), generations_of(task.lods.counts)
@@ -307,7 +313,7 @@ def fitting_features(lattice: Lattice, typical_step: float, size_on: Callable[[L
         size_on: bytes of the file on a lattice that differs from `lattice` in its feature steps alone.
     """
     coarsest = max(1.0, COARSEST_FEATURES / typical_step)
-    best = _least(lambda factor: size_on(with_features(lattice, factor)), budget, 1 / 64, min(16.0, coarsest))
+    best = _least(lambda factor: size_on(with_features(lattice, factor)), budget, 1 / 64, min(16.0, coarsest), 1.0)
     return with_features(lattice, best)
 
 
@@ -340,8 +346,8 @@ def just_enough(lattice: Lattice, excess_on: Callable[[Lattice], float]) -> Latt
     return with_features(lattice, 2.0**best)
 
 
-def _least(size_at: Callable[[float], int], budget: int, low: float, high: float) -> float:
-    """The least value between low and high at which a size that falls with it is within a budget.
+def _least(size_at: Callable[[float], int], budget: int, low: float, high: float, guess: float) -> float:
+    """The least value between low and high at which a size that falls with it is within a budget; near `guess`, likely.
 
     Found to within WITHIN_SHARE of the bytes or VALUE_SHARE of the value, by false position: sizes fall about linearly
     with the logarithm of the value. `high` if no size is within the budget.
@@ -349,10 +355,9 @@ def _least(size_at: Callable[[float], int], budget: int, low: float, high: float
     sizes: dict[float, int] = {}
     creeps = 0  # tries that reduced the interval by less than half: where sizes jump, bisection is faster
     while high > low * (1 + VALUE_SHARE):
-        part, span = 0.5, high / low
-        if creeps < 3 and low in sizes and high in sizes:  # the size at an end is unknown until it has been tried
-            part = min(max((sizes[low] - budget) / (sizes[low] - sizes[high]), 0.02), 0.98)
-        value = low * span**part
+        is_between = low in sizes and high in sizes
+        part = _likely_part(sizes, budget, low, high, guess) if creeps < 3 else 0.5
+        value = low * (high / low) ** part
         sizes[value] = size_at(value)
         fits = sizes[value] <= budget
         if fits:
@@ -361,8 +366,29 @@ def _least(size_at: Callable[[float], int], budget: int, low: float, high: float
             low = value
         if fits and sizes[value] >= (1 - WITHIN_SHARE) * budget:
             break
-        creeps += (part if fits else 1 - part) > 0.5
+        creeps += is_between and (part if fits else 1 - part) > 0.5
     return high
+
+
+def _likely_part(sizes: dict[float, int], budget: int, low: float, high: float, guess: float) -> float:
+    """Where to try next from low to high, as a part of the logarithm between: where a line meets the budget.
+
+    Args:
+        sizes: those known, by value, the last ones last; an end that has not been tried is not there.
+    """
+    span = math.log(high / low)
+    if not sizes:
+        return math.log(guess / low) / span if low < guess < high else 0.5
+    if low in sizes and high in sizes:
+        part = (sizes[low] - budget) / (sizes[low] - sizes[high])
+    else:
+        last, *before = list(sizes)[:-3:-1]
+        fall = (sizes[before[0]] - sizes[last]) / math.log(last / before[0]) if before else 0.0
+        reach = math.log(FIRST_REACH)
+        if fall > 0:  # somewhat beyond, so that the next is between
+            reach = EXTRA_REACH * abs(sizes[last] - budget) / fall
+        part = reach / span if low in sizes else 1.0 - reach / span
+    return min(max(part, 0.02), 0.98)
 
 
 def _turns(n_steps: int) -> Iterator[tuple[int, int]]:

@@ -99,9 +99,10 @@ def test_more_than_a_twentieth_goes_only_where_coarser_features_do_not_suffice(t
     assert coarser.lattice.feature_steps.max() <= COARSEST_FEATURES
 
 
+@pytest.mark.parametrize("guess", [0.005, 0.02])
 @pytest.mark.parametrize("steepness", [100.0, 3000.0])
 @pytest.mark.parametrize("jump", [0, 200])
-def test_steps_that_fit_are_found_with_few_looks(steepness: float, jump: int) -> None:
+def test_steps_that_fit_are_found_with_few_looks(steepness: float, jump: int, guess: float) -> None:
     """Sizes fall with logarithms, here also by a jump, as where a step of scales is a whole number."""
     looks: list[float] = []
 
@@ -112,9 +113,9 @@ def test_steps_that_fit_are_found_with_few_looks(steepness: float, jump: int) ->
     for wanted in (3e-4, 0.0399, 0.0401, 1.7):
         looks.clear()
         budget = size_at(wanted)
-        found = _least(size_at, budget, 1e-4, 3.0)
+        found = _least(size_at, budget, 1e-4, 3.0, guess)
         assert 0.998 * budget - jump <= size_at(found) <= budget
         assert len(looks) - 2 <= (12 if jump else 6), "two are of this test"
         assert found >= 0.98 * wanted
-    assert _least(size_at, 10, 1e-4, 3.0) == 3.0
-    assert _least(size_at, 10**6, 1e-4, 3.0) < 1.01e-4
+    assert _least(size_at, 10, 1e-4, 3.0, 0.02) == 3.0
+    assert _least(size_at, 10**6, 1e-4, 3.0, 0.02) < 1.01e-4
