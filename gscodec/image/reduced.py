@@ -37,8 +37,8 @@ def square_sums(values: Float32Array, side: int) -> Float32Array:
 
 def square_means(values: Float32Array, side: int) -> Float32Array:
     """float32 (h, w, D) means of (H, W, D) values over squares of side x side px."""
-    down, across = (np.diff([*range(0, length, side), length]) for length in values.shape[:2])
-    return square_sums(values, side) / np.multiply.outer(down, across)[:, :, None].astype(np.float32)
+    down, across = (np.diff([*range(0, length, side), length]).astype(np.float32) for length in values.shape[:2])
+    return square_sums(values, side) / np.outer(down, across).astype(np.float32)[:, :, None]
 
 
 def reduced_samples(
