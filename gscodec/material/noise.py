@@ -62,7 +62,7 @@ class _Moments:
 
 
 def _moments(plane: Float32Array) -> _Moments:
-    """Taken strip by strip, so that what is between stays in the cache."""
+    """Moments of a plane, taken strip by strip: what is between stays in the cache."""
     height = len(plane)
     strips = []
     for first in range(0, height, _STRIP):
