@@ -371,7 +371,7 @@ def _least(size_at: Callable[[float], int], budget: int, low: float, high: float
 
 
 def _likely_part(sizes: dict[float, int], budget: int, low: float, high: float, guess: float) -> float:
-    """Where to try next from low to high, as a part of the logarithm between: where a line meets the budget.
+    """Place of the next try, a part of the logarithm from low to high: where a line meets the budget.
 
     Args:
         sizes: those known, by value, the last ones last; an end that has not been tried is not there.
