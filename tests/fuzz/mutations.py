@@ -81,6 +81,11 @@ JSON_TEXTS: Final = (
     b'"knee_log2":0}}]}',
 )  # fmt: skip
 
+PNG_TEXTS: Final[tuple[Any, ...]] = (
+    "Title", "", "k" * 79, "k" * 80, " Title", "Title ", "two  spaces", "\xa0", "\xa1", "\xff", "\u0100", "\x7f",
+    "\x9f", "\0", "\n", "\r\n\t", "\x0c", "\x1b[31m", "\ud800", "\U0010ffff", "x" * 70_000, None, 0, [], {"Title": "x"},
+)  # fmt: skip
+
 _MEMBERS: Final = ("groups", "constant", "exr", "unit_z", "binary", "place", "values", "name")
 
 
@@ -476,6 +481,10 @@ def coded_values(r: Random, parts: Parts) -> None:
 
 def texts(r: Random, parts: Parts) -> None:
     """META, FILE, TAGS, EXIF or XMP_: another JSON value somewhere, another text, or bytes."""
+    tags = parts.find(TAGS)
+    if tags is not None and b'"texts"' in tags.raw and r.random() < 0.5:
+        png_texts(r, parts)
+        return
     fourcc = r.choice((META, FILE, FILE, FILE, TAGS, EXIF, XMP))
     chunk = parts.find(fourcc)
     if chunk is None:
@@ -494,6 +503,29 @@ def texts(r: Random, parts: Parts) -> None:
             scribble(r, chunk.raw)
         case _:
             _change_json(r, chunk)
+
+
+def png_texts(r: Random, parts: Parts) -> None:
+    """TAGS with keywords, texts, pairs of them, or their number at and beyond what the format allows."""
+    chunk = parts.find(TAGS)
+    if chunk is None:
+        return
+    try:
+        value = json.loads(bytes(chunk.raw))
+        pairs = value["texts"]
+        at = r.randrange(len(pairs))
+        match r.randrange(4):
+            case 0:
+                pairs[at][r.randrange(2)] = r.choice(PNG_TEXTS)
+            case 1:
+                pairs[:] = r.choice(([], pairs[:1], pairs[:1] * 64, pairs[:1] * 65, [list(pairs)]))
+            case 2:
+                pairs[at] = r.choice((pairs[at][:1], [*pairs[at], "x"], dict([pairs[at]]), r.choice(PNG_TEXTS)))
+            case _:
+                value["texts"] = r.choice((dict(pairs), *PNG_TEXTS))
+    except (ValueError, TypeError, KeyError, LookupError, RecursionError):  # an earlier mutation has been here
+        return
+    chunk.raw[:] = json.dumps(value, ensure_ascii=r.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
 def _change_json(r: Random, chunk: Chunk) -> None:

@@ -130,6 +130,30 @@ def sixty_four_channels(profile: str) -> bytes:
     return pack(_in_profile(contents, profile, draw))
 
 
+def with_texts(profile: str) -> bytes:
+    """A file with texts of a PNG, up to their limits: a keyword of 79 characters, one of Latin-1, an empty text."""
+    draw = np.random.default_rng(79)
+    n = 12
+    gaussians = GaussianSet(
+        draw.uniform(0, 1, (n, 2)) * [24, 17],
+        np.exp(draw.uniform(-2, 0.5, (n, 2))),
+        draw.uniform(0, np.pi, n),
+        draw.uniform(0, 1, (n, 3)).astype(np.float32),
+    )
+    texts = (
+        ("Title", "a picture"),
+        ("Title", "the same keyword again"),
+        ("k" * 79, "first line\nsecond line\ttab\r"),
+        ("\u00dcberschrift \u00ff", "\u202eright to left \U0001f600 \\ \" '"),
+        ("Comment", ""),
+    )
+    metadata = replace(_METADATA, texts=texts)
+    grid = Grid(17, 24, np.zeros(3, np.float32))
+    groups = (ChannelGroup("image", n_channels=3),)
+    contents = Contents(grid, groups, LodTable.single(n), gaussians, page_size=8, metadata=metadata)
+    return pack(_in_profile(contents, profile, draw))
+
+
 def small(number: int) -> bytes:
     """A file of profile `small`."""
     draw = np.random.default_rng(number)
@@ -251,6 +275,7 @@ MADE: Final[dict[str, Callable[[], bytes]]] = {
     "channels_64_coded": lambda: sixty_four_channels("coded"),
     "channels_64_packed": lambda: sixty_four_channels("packed"),
     **{f"small_{number}": functools.partial(small, number) for number in range(8)},
+    **{f"texts_{profile}": functools.partial(with_texts, profile) for profile in ("f16", "coded")},
 }
 
 N_DRAWN: Final = 120

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from c_reader import CReader
 from comparison import ReaderComparison
 from compilers import reader_library
-from mutations import mutant
+from mutations import mutant, png_texts
 from parts import put_together, take_apart
 from seeds import seed, seed_names
 
@@ -45,6 +46,20 @@ def test_parts_make_the_file_that_they_were_taken_from(name: str) -> None:
 def test_a_mutant_is_known_by_its_seed_and_number() -> None:
     assert mutant("coded_rgb", 7) == mutant("coded_rgb", 7)
     assert len({mutant("coded_rgb", number) for number in range(50)}) > 40
+
+
+@pytest.mark.parametrize("name", ["texts_f16", "texts_coded"])
+def test_mutants_of_texts_are_taken_alike(readers: ReaderComparison, name: str) -> None:
+    outcomes = Counter[str]()
+    for number in range(300):
+        parts = take_apart(seed(name))
+        png_texts(random.Random(number), parts)
+        data = put_together(parts)
+        report = readers.check(data, random.Random(number), deep=number % 16 == 0)
+        assert not report.findings, (name, number, report.findings)
+        outcomes[report.outcome] += data != seed(name)
+    assert outcomes.keys() == {"valid", "CorruptField", "LimitExceeded"}
+    assert outcomes["valid"] > 20
 
 
 @pytest.mark.parametrize("name", ["small_rgb", "small_stack"])
