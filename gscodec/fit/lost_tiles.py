@@ -17,9 +17,11 @@ from gscodec.fit.qat_task import QatTask
 from gscodec.fit.shown_tiles import on_shown_tiles
 from gscodec.image.reduced import square_sums
 from gscodec.model.constants import TILE_SIZE
-from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Window
+from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Window, joined
 from gscodec.render.arguments import importance_of_samples
 from gscodec.render.cpu import CpuRasterizer
+
+Indices = npt.NDArray[np.int64]
 
 LEAST_RISE: Final = 20.0
 """Rise of a tile's squared error from which on it is lost, in mean rises of all tiles."""
@@ -42,7 +44,7 @@ MOST_TILES: Final = 8
 
 
 def without_lost_tiles(
-    task: QatTask, before: GaussianSet, after: GaussianSet, snap: Callable[[GaussianSet], GaussianSet]
+    task: QatTask, before: GaussianSet, after: GaussianSet, snap: Callable[[GaussianSet, Indices], GaussianSet]
 ) -> GaussianSet:
     """The Gaussians of `after`, of which those are wider that lost tiles need; the same object if none is lost.
 
@@ -53,7 +55,7 @@ def without_lost_tiles(
     Args:
         before: the set whose tiles are right, as the fit left it.
         after: the same set with rounded shapes.
-        snap: rounds shapes and keeps features.
+        snap: rounds the shapes of some Gaussians, and keeps their features; their indices tell the rest about them.
     """
     errors = _tile_errors(task, after)
     rises = errors - _tile_errors(task, before)
@@ -84,15 +86,16 @@ def _wide_enough(
     index: int,
     axes: list[int],
     tile: int,
-    snap: Callable[[GaussianSet], GaussianSet],
+    snap: Callable[[GaussianSet, Indices], GaussianSet],
 ) -> GaussianSet | None:
     """The set with one Gaussian that is as much wider along some axes as it takes for a tile to list it, or None."""
+    which = np.array([index])
     for factor in FACTORS:
-        inv_scales = gaussians.inv_scales.copy()
-        inv_scales[index, axes] *= factor
-        wider = snap(replace(gaussians, inv_scales=inv_scales))
-        if index in _lists(task, wider)(tile):
-            return wider
+        inv_scales = gaussians.inv_scales[which]
+        inv_scales[:, axes] *= factor
+        wider = snap(replace(gaussians[which], inv_scales=inv_scales), which)
+        if len(_lists(task, wider)(tile)):
+            return joined([gaussians[:index], wider, gaussians[index + 1 :]])
     return None
 
 

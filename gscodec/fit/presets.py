@@ -220,6 +220,15 @@ DRAFT: Final = replace(
     growth_until=0.3,
     relocations=1,
     relocation_until=0.5,
+    rate_mean=0.14,
+    rate_scale=0.16,
+    rate_feature=0.035,
+    # Too few steps to shrink far: many and small from the start, which also keeps tile lists short.
+    start_share=1 / 4,
+    growth_events=4,
+    blob_sizes=(0.09, 0.18, 0.36, 0.72),
+    start_sigma=0.3,
+    growth_sigma=0.22,
 )
 BEST: Final = replace(BALANCED, name="best", steps=6000, qat_steps=600)
 

@@ -196,19 +196,25 @@ def _shaped(
         training.fix(first, last, lattice)
         training.run(first, last, on_step)
     trained = training.gaussians()
-    shapes = task.snap(trained, lattice, generations_of(task.lods.counts))
+    generations = generations_of(task.lods.counts)
+    shapes = task.snap(trained, lattice, generations)
     if task.around is not None:  # the tiles of a block may be its neighbours'
         return features_of(task, replace(shapes, features=trained.features))
 
-    def snapped(changed: GaussianSet) -> GaussianSet:
-        return replace(task.snap(changed, lattice, generations_of(task.lods.counts)), features=changed.features)
+    def snapped(changed: GaussianSet, which: npt.NDArray[np.int64]) -> GaussianSet:
+        return replace(task.snap(changed, _apart(lattice, which), generations[which]), features=changed.features)
 
     def least_needed() -> npt.NDArray[np.int64]:
         return least_needed_first(task.rasterizer, kept, task.grid, task.lods.counts, task.importance)
 
     kept = without_lost_tiles(task, gaussians, replace(shapes, features=trained.features), snapped)
     filled = without_holes(task.rasterizer, kept, task.grid, least_needed)
-    return features_of(task, kept if filled is kept else snapped(filled))
+    return features_of(task, kept if filled is kept else snapped(filled, np.arange(len(filled))))
+
+
+def _apart(lattice: Lattice, which: npt.NDArray[np.int64]) -> Lattice:
+    """The lattice of some Gaussians of a set alone."""
+    return lattice if lattice.pages is None else replace(lattice, pages=lattice.pages.apart(which))
 
 
 def _affordable(
@@ -427,10 +433,8 @@ class _Training:
         which = np.flatnonzero(due.any(axis=1))
         if not len(which):
             return
-        if lattice.pages is not None:
-            lattice = replace(lattice, pages=lattice.pages.apart(which))
         rows = self._present(which)
-        near = _rows(self._task.snap(_gaussians(rows), lattice, self._generations[which]))
+        near = _rows(self._task.snap(_gaussians(rows), _apart(lattice, which), self._generations[which]))
         rows = np.where(due[which], near, rows)
         self._fixed[which] |= due[which]
         self._exact[which] = rows

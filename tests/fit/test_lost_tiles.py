@@ -45,7 +45,7 @@ def test_the_gaussian_that_a_tile_lost_comes_back() -> None:
     narrower[wide, 0] *= 1.25
     after = replace(before, inv_scales=narrower)
     assert (rendered(after, grid) - target[:, :, 0])[:16, :16].min() < -0.9, "the first tile is black"
-    found = without_lost_tiles(task, before, after, lambda gaussians: gaussians)
+    found = without_lost_tiles(task, before, after, lambda gaussians, _: gaussians)
     assert np.abs(rendered(found, grid) - target[:, :, 0])[:16, :16].max() < 0.1
     assert np.flatnonzero((found.inv_scales != after.inv_scales).any(axis=1)).tolist() == [wide]
     assert (found.features == after.features).all()
@@ -67,7 +67,7 @@ def test_it_becomes_wider_only_along_the_axis_that_leads_to_its_tile() -> None:
     narrower = before.inv_scales.copy()
     narrower[wide, 0] *= 1.4
     after = replace(before, inv_scales=narrower)
-    restored = without_lost_tiles(task, before, after, lambda gaussians: gaussians)
+    restored = without_lost_tiles(task, before, after, lambda gaussians, _: gaussians)
     assert restored.inv_scales[wide, 0] < after.inv_scales[wide, 0]
     assert restored.inv_scales[wide, 1] == after.inv_scales[wide, 1]
 
@@ -80,4 +80,4 @@ def test_a_set_that_lost_no_tile_is_the_same_object() -> None:
         target, grid, (ChannelGroup("color", n_channels=1),), FAST, LodTable.single(len(before)), CpuRasterizer(1), 0
     )
     after = replace(before, features=before.features * np.float32(0.99))
-    assert without_lost_tiles(task, before, after, lambda gaussians: gaussians) is after
+    assert without_lost_tiles(task, before, after, lambda gaussians, _: gaussians) is after
