@@ -110,6 +110,14 @@ def test_pillow_opens_what_is_written(material: Path, maps: dict[str, Pixels], t
         assert image.size == (WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("only", ["albedo", "emissive"])
+def test_decoders_agree_on_bc7(material: Path, tmp_path: Path, only: str) -> None:
+    (file,) = gscodec.export(material, tmp_path, to="dds", only=[only])
+    _, levels = dds_levels(file.path)
+    with Image.open(file.path) as image:
+        assert np.array_equal(np.asarray(image.convert("RGBA")), levels[0])
+
+
 def test_ktx2_holds_the_blocks_of_dds(material: Path, tmp_path: Path) -> None:
     gscodec.export(material, tmp_path, to="dds", only=["normal"])
     gscodec.export(material, tmp_path, to="ktx2", only=["normal"])
