@@ -1,18 +1,17 @@
 """Encodes a picture as a whole: one fit, then the file."""
 
 import math
-import statistics
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from gscodec.container.contents import Contents
 from gscodec.encoding.aims import Aim
 from gscodec.encoding.job import Job
-from gscodec.encoding.pace import LEAST_STEPS, Pace
+from gscodec.encoding.pace import Pace
 from gscodec.encoding.packing import Encoded, finished
 from gscodec.encoding.profiles.encoder import QAT_SHARE, ProfileEncoder
 from gscodec.encoding.profiles.registry import encoder_for
@@ -20,6 +19,7 @@ from gscodec.encoding.progress import Progress
 from gscodec.fit.forecast import Growth
 from gscodec.fit.loop import Fit, StepReport, plan_of
 from gscodec.fit.loop import fit as fit_planes
+from gscodec.fit.presets import PRESETS, Preset
 from gscodec.metrics.seen import SquareErrors
 from gscodec.model.gaussians import GaussianSet, LodTable, Window
 
@@ -30,8 +30,20 @@ long."""
 PACK_STEPS = 4
 """The same without a lattice."""
 
-GROWTHS = 2.0
-"""Duration of growth in a fit relative to a fit of LEAST_STEPS: relocations add to it."""
+BEYOND_STEPS = 290
+"""Work besides steps, in steps of the whole set: growth, AFTER_STEPS and what is not counted there, less what the steps
+of the few Gaussians at first save. 110 to 380 in fits of 170 to 800 steps of three pictures."""
+
+TRIAL_STEPS = 6
+TRIAL_SIGMA = 0.3
+"""Steps by which the speed is measured, and standard deviation of their Gaussians in mean spacings."""
+
+HURRIED_STEPS = 40
+"""Minimum number of steps, whatever the time: with fewer, a picture is hardly there, and large Gaussians make each
+slow."""
+
+MOST_STEPS: Final = {"draft": 250, "fast": 1100}
+"""Steps up to which the constants of a preset serve a fit in a hurry: those of slower ones leave it unfinished."""
 
 
 @dataclass(frozen=True)
@@ -117,25 +129,35 @@ def _after(encoder: ProfileEncoder) -> float:
 
 
 def _hurried(job: Job, n_gaussians: int) -> Job:
-    """The job with as many steps as its time budget allows, estimated by a short fit.
-
-    Growth takes about the same time in every fit, so only the last steps tell the cost of further ones.
-    """
+    """The job with as many steps as its time budget allows, by the recipe that suits so few."""
     if job.deadline is None:
         return job
-    began = time.perf_counter()
-    seen: list[tuple[int, float]] = []
-    _train(job, n_gaussians, LEAST_STEPS, lambda state: seen.append((state.step, state.seconds)))
-    now = time.perf_counter()
-    each = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(seen)]
-    step_seconds = statistics.median(each[len(each) // 2 :]) if each else (now - began) / LEAST_STEPS
-    growth = max(0.0, now - began - LEAST_STEPS * step_seconds)
-    pace = Pace(job.deadline, reserve=GROWTHS * growth + AFTER_STEPS * step_seconds)
-    pace.took(1, 1, step_seconds)
-    shape = job.samples.shape
-    wanted = plan_of(shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.settings.steps).n_steps
-    steps = pace.steps(wanted, 1, 1, QAT_SHARE if encoder_for(job).qat_steps else 0.0)
-    return job.changed(steps=steps) if steps < wanted else job
+    seconds = _step_seconds(job, n_gaussians)
+    encoder = encoder_for(job)
+    beyond = BEYOND_STEPS if encoder.qat_steps else PACK_STEPS
+    pace = Pace(job.deadline, reserve=beyond * seconds)
+    pace.took(1, 1, seconds)
+    wanted = plan_of(job.samples.shape, n_gaussians, job.preset, job.rasterizer, job.lods, job.settings.steps).n_steps
+    steps = max(pace.steps(wanted, 1, 1, QAT_SHARE if encoder.qat_steps else 0.0), min(wanted, HURRIED_STEPS))
+    if steps >= wanted:
+        return job
+    return job.changed(steps=steps, preset=job.settings.preset if job.settings.steps else recipe_for(job.preset, steps))
+
+
+def recipe_for(preset: Preset, steps: int) -> str:
+    """Name of the preset whose constants suit a number of steps, at most those of `preset`."""
+    if preset.scale_parameter == "inverse":  # the published recipe
+        return preset.name
+    likely = [other for other, most in MOST_STEPS.items() if steps <= most and PRESETS[other].steps < preset.steps]
+    return likely[0] if likely else preset.name
+
+
+def _step_seconds(job: Job, n_gaussians: int) -> float:
+    """Duration of a step of the whole set, from a few: of small Gaussians, as those of a fit are most of the time."""
+    seen = [0.0]
+    preset = replace(job.preset, start_share=1.0, start_sigma=TRIAL_SIGMA, sigma_unit="spacing", relocations=0)
+    _train(job, n_gaussians, TRIAL_STEPS, lambda state: seen.append(state.seconds), preset=preset)
+    return min(after - before for before, after in pairwise(seen[1:]))
 
 
 def _train(
@@ -144,12 +166,13 @@ def _train(
     steps: int | None,
     on_step: Callable[[StepReport], None],
     recount: Callable[[GaussianSet, LodTable], int] | None = None,
+    preset: Preset | None = None,
 ) -> Fit:
-    """The fit of the job's target."""
+    """The fit of the job's target, by its own preset unless there is another."""
     return fit_planes(
         job.target,
         n_gaussians,
-        job.preset,
+        preset or job.preset,
         rasterizer=job.rasterizer,
         grid=job.target_grid,
         lods=job.lods,
