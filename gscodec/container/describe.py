@@ -129,7 +129,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
         "bppc": _rate(header.file_size, pixels) / header.n_channels,
         "payload_bpp": _rate(payload, pixels),
         "bits_per_gaussian": _rate(payload, max(header.n_gaussians, 1)),
-        "data_offset": header.data_offset,
+        "data_offset": reader.data_offset,
         "record_size": reader.record_bytes,
         "record_bits": _widths(reader.record_layout),
         "page_size": header.page_size,
@@ -145,7 +145,7 @@ def describe(reader: IgsReader) -> dict[str, Any]:
                 "offset": chunk.offset,
                 "stored_size": chunk.stored_size,
                 "raw_size": chunk.raw_size,
-                "crc32c": f"{chunk.crc:08x}",
+                "crc32c": None if chunk.crc is None else f"{chunk.crc:08x}",
             }
             for chunk in reader.chunks
         ],

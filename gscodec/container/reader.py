@@ -13,7 +13,7 @@ from gscodec.container.one_piece import Shared
 from gscodec.container.small import open_preamble
 from gscodec.container.stored_set import StoredSet, load_channels, open_coarser, require_chunk
 from gscodec.errors import CorruptField, FileAccessError, GsCodecError, InvalidArgument, TruncatedStream
-from gscodec.format.chunks import ChunkEntry, load_chunk
+from gscodec.format.chunks import load_chunk
 from gscodec.format.files import FileEntry, unpack_files
 from gscodec.format.grain import grain_bytes, unpack_grain
 from gscodec.format.layout import EXIF, FILE, GAUS, GRAN, ICCP, META, TAGS, XMP, Header
@@ -29,6 +29,7 @@ from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.opening import open_source
 from gscodec.format.pages import PageIndex, TileRect
 from gscodec.format.records import RecordLayout
+from gscodec.format.toc import ChunkEntry
 from gscodec.io.source import SourceLike, Traffic, source_name
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
@@ -109,6 +110,11 @@ class IgsReader:
     def chunks(self) -> tuple[ChunkEntry, ...]:
         """The table of contents."""
         return self._preamble.chunks
+
+    @property
+    def data_offset(self) -> int:
+        """Offset of the Gaussians of the finest set."""
+        return self._preamble.data_offset
 
     @property
     def grid(self) -> Grid:
@@ -201,7 +207,7 @@ class IgsReader:
         if number not in self._sets:
             shared = Shared(self._groups, self._grid.background)
             if number == 0:
-                start, size = self.header.data_offset, self._source.size
+                start, size = self.data_offset, self._source.size
                 if size < start:
                     raise TruncatedStream(f"{self.name}: ends after {size} bytes, before the Gaussians at {start}")
                 parts = self._source, self._preamble, shared, self.name

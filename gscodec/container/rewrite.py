@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gscodec.container.small import without_shared
+from gscodec.container.small import short_form
 from gscodec.errors import InvalidArgument
 from gscodec.format.chunks import StoredChunk, assemble, read_preamble
-from gscodec.format.layout import CODEC_NONE, CSET, FLAG_CRITICAL, GAUS, HEADER, SET_CHUNKS, SMALL_HEADER, TOC_ENTRY
+from gscodec.format.layout import CODEC_NONE, CSET, GAUS, HEADER, SET_CHUNKS, SMALL_HEADER
 from gscodec.format.profile_table import LAYOUTS
 from gscodec.io.source import MemorySource
 
@@ -21,17 +21,18 @@ class CoarserSet:
     data: bytes
     n_lods: int
     scale_log2: int  # binary logarithm of the side of its pixels, px of the picture
+    is_small: bool = False  # whether it has profile `small`, in the short form
 
     @property
     def n_bytes(self) -> int:
         """Bytes that it adds to a file, including its entry in the table of contents."""
-        return TOC_ENTRY.size + len(self.data)
+        return self.chunk.n_bytes
 
     @property
     def chunk(self) -> StoredChunk:
         """Its chunk."""
-        size = len(self.data)
-        return StoredChunk(CSET, FLAG_CRITICAL, CODEC_NONE, self.data, size, self.n_lods, self.scale_log2)
+        about = self.n_lods, self.scale_log2, self.is_small
+        return StoredChunk(CSET, True, CODEC_NONE, self.data, len(self.data), *about)
 
 
 def is_one_piece(data: bytes) -> bool:
@@ -50,12 +51,13 @@ def chunks_of(data: bytes, *, coarser: bool = False) -> tuple[dict[str, Any], li
     return values, [
         StoredChunk(
             chunk.fourcc,
-            chunk.flags,
+            chunk.critical,
             chunk.codec,
             data[chunk.offset : chunk.offset + chunk.stored_size],
             chunk.raw_size,
             chunk.n_lods,
             chunk.scale_log2,
+            chunk.is_small,
         )
         for chunk in preamble.chunks
     ]
@@ -70,7 +72,7 @@ def coarser_set(data: bytes, scale_log2: int) -> CoarserSet:
         InvalidArgument: it has coarser sets itself.
     """
     if is_one_piece(data):
-        return CoarserSet(without_shared(data), 1, scale_log2)
+        return CoarserSet(short_form(data), 1, scale_log2, is_small=True)
     values, chunks = chunks_of(data)
     if any(chunk.fourcc == CSET for chunk in chunks):
         raise InvalidArgument(f"{_WHERE}: a coarser set has no coarser sets itself")

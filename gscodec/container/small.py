@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gscodec.container.contents import Contents
 from gscodec.container.one_piece import OnePiecePreamble, Shared
 from gscodec.errors import ChecksumMismatch, CorruptField, InvalidArgument, LimitExceeded, TruncatedStream
-from gscodec.format.chunks import ChunkEntry, Preamble, StoredChunk, check_version, inflate, read_preamble
+from gscodec.format.chunks import Preamble, StoredChunk, check_version, inflate, read_preamble
 from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CHAN,
@@ -22,15 +22,16 @@ from gscodec.format.layout import (
     CODEC_NONE,
     EXIF,
     FILE,
-    FLAG_CRITICAL,
     GAUS,
     HEADER,
     ICCP,
     KNOWN_CHUNKS,
+    MAX_SMALL_SIDE,
     META,
     SIGNATURE,
     SMALL_EXTRA,
     SMALL_HEADER,
+    SMALL_SET,
     TAGS,
     VERSION,
     XMP,
@@ -40,6 +41,7 @@ from gscodec.format.limits import MAX_CHAN_BYTES, MAX_GAUSSIANS_PER_BYTE
 from gscodec.format.pages import PageIndex, PageRefs
 from gscodec.format.profile_table import LAYOUTS, MAX_SMALL_BYTES, SMALL
 from gscodec.format.tables import check_density, pack_channels, unpack_channels
+from gscodec.format.toc import ChunkEntry
 from gscodec.io.source import ByteSource
 from gscodec.model.channels import AlphaMode, ChannelGroup, count_channels
 from gscodec.model.constants import MAX_FEATURE, SUPPORT_Q, TOP_K
@@ -90,36 +92,53 @@ def pack_small(contents: Contents, described: Mapping[bytes, bytes | None]) -> t
     if values["file_size"] > MAX_SMALL_BYTES:
         fact = f"{values['file_size']} bytes, a file of profile small has at most {MAX_SMALL_BYTES}"
         raise InvalidArgument(f"{_WHERE}: {fact}; use profile coded")
-    data = SMALL_HEADER.pack(values) + body
-    return data + crc32c(data).to_bytes(CRC_BYTES, "little"), dequantize(codes, lattice, np.zeros(n, np.int64))
+    return _sealed(SMALL_HEADER.pack(values) + body), dequantize(codes, lattice, np.zeros(n, np.int64))
 
 
-def without_shared(data: bytes) -> bytes:
-    """A small file as a coarser set: without channel groups and everything else that is not of its Gaussians."""
+def short_form(data: bytes) -> bytes:
+    """A small file as a coarser set: its Gaussians, without what the file with the set says already."""
     values, at = SMALL_HEADER.unpack(data), SMALL_HEADER.size
     for _ in range(values["n_extras"]):
         at += SMALL_EXTRA.size + SMALL_EXTRA.unpack(data, at)["stored_size"]
-    body = data[at:-CRC_BYTES]
-    values.update(layout=0, n_extras=0, file_size=SMALL_HEADER.size + len(body) + CRC_BYTES)
-    kept = SMALL_HEADER.pack(values) + body
-    return kept + crc32c(kept).to_bytes(CRC_BYTES, "little")
+    return _sealed(SMALL_SET.pack(values) + data[at:-CRC_BYTES])
 
 
-def with_shared(data: bytes, chunks: Sequence[StoredChunk]) -> bytes:
-    """A coarser set as a small file, with these chunks as extras, CHAN among them.
+def file_of_short_form(data: bytes, grid: Grid, chunks: Sequence[StoredChunk]) -> bytes:
+    """A coarser set in its short form as a small file, with these chunks as extras, CHAN among them.
+
+    Args:
+        grid: of the set.
 
     Raises:
         InvalidArgument: it is then larger than such a file may be.
     """
-    values = SMALL_HEADER.unpack(data)
-    body = b"".join(map(_packed_extra, chunks)) + data[SMALL_HEADER.size : -CRC_BYTES]
+    body = b"".join(map(_packed_extra, chunks)) + data[SMALL_SET.size : -CRC_BYTES]
     size = SMALL_HEADER.size + len(body) + CRC_BYTES
     if size > MAX_SMALL_BYTES:
         fact = f"{size} bytes with what describes the picture, a file of profile small has at most {MAX_SMALL_BYTES}"
         raise InvalidArgument(f"{_WHERE}: {fact}; choose a finer level")
-    values.update(n_extras=len(chunks), file_size=size)
-    kept = SMALL_HEADER.pack(values) + body
-    return kept + crc32c(kept).to_bytes(CRC_BYTES, "little")
+    values = SMALL_SET.unpack(data) | _head_values(grid, size, layout=0, n_extras=len(chunks))
+    return _sealed(SMALL_HEADER.pack(values) + body)
+
+
+def _head_values(grid: Grid, file_size: int, *, layout: int, n_extras: int) -> dict[str, Any]:
+    """Fields of the header of a small file that its short form does not have."""
+    return {
+        "signature": SIGNATURE,
+        "version_major": VERSION[0],
+        "version_minor": VERSION[1],
+        "profile": SMALL.code,
+        "layout": layout,
+        "file_size": file_size,
+        "width": grid.width,
+        "height": grid.height,
+        "n_extras": n_extras,
+    }
+
+
+def _sealed(data: bytes) -> bytes:
+    """Bytes with their checksum behind them."""
+    return data + crc32c(data).to_bytes(CRC_BYTES, "little")
 
 
 def small_size(contents: Contents, described: Mapping[bytes, bytes | None]) -> int:
@@ -144,17 +163,9 @@ def _parts(contents: Contents, described: Mapping[bytes, bytes | None]) -> tuple
     bits = encode_codes(codes, lattice, _centres(codes, grid, lattice))
     # Zeros after the last byte that is needed change nothing; every page has as many bytes for its Gaussians.
     body += bits.ljust(-(-n // MAX_GAUSSIANS_PER_BYTE), b"\0")
-    values = {
-        "signature": SIGNATURE,
-        "version_major": VERSION[0],
-        "version_minor": VERSION[1],
-        "profile": SMALL.code,
-        "layout": layout,
-        "file_size": SMALL_HEADER.size + len(body) + CRC_BYTES,
-        "width": grid.width,
-        "height": grid.height,
+    size = SMALL_HEADER.size + len(body) + CRC_BYTES
+    values = _head_values(grid, size, layout=layout, n_extras=len(extras)) | {
         "n_gaussians": n,
-        "n_extras": len(extras),
         "scale_step": steps.scale_step,
         "position_offset": steps.position_offset,
         "turn": steps.turn,
@@ -179,11 +190,8 @@ def _packed_extra(chunk: StoredChunk) -> bytes:
     return SMALL_EXTRA.pack({"fourcc": chunk.fourcc, "codec": chunk.codec, **sizes}) + chunk.stored
 
 
-def open_preamble(source: ByteSource, name: str, shared: Shared | None = None) -> Preamble:
+def open_preamble(source: ByteSource, name: str) -> Preamble:
     """Header and table of contents of a file; of profile `small` the whole file.
-
-    Args:
-        shared: of a coarser set inside of a file, what it shares with the other sets.
 
     Raises:
         GsCodecError: as `read_preamble`.
@@ -192,7 +200,7 @@ def open_preamble(source: ByteSource, name: str, shared: Shared | None = None) -
     start = bytes(source.read_at(0, min(source.size, at + 1)))
     layout = LAYOUTS.get(start[at]) if start.startswith(SIGNATURE) and len(start) > at else None
     if layout is None or not layout.is_one_piece:
-        return read_preamble(source, name, coarser=shared is not None)
+        return read_preamble(source, name)
     start = bytes(source.read_at(0, min(source.size, SMALL_HEADER.size)))
     if len(start) < SMALL_HEADER.size:
         raise TruncatedStream(f"{name}: ends after {len(start)} bytes, inside the {SMALL_HEADER.size}-byte header")
@@ -203,44 +211,79 @@ def open_preamble(source: ByteSource, name: str, shared: Shared | None = None) -
         raise LimitExceeded(f"{name}: {size} bytes, a file of profile small has at most {MAX_SMALL_BYTES}")
     if size < SMALL_HEADER.size + CRC_BYTES:
         raise CorruptField(f"{name}: a file of {size} bytes has no room for its header")
-    if source.size < size:
-        raise TruncatedStream(f"{name}: ends after {source.size} bytes, the whole file has {size}")
     if source.size > size:
         raise CorruptField(f"{name}: {source.size - size} bytes follow the end of the file at {size}")
+    data = _checked_bytes(source, size, name)
+    SMALL_HEADER.check(values, name)
+    return _FileParser(data, SMALL_HEADER.size, values, name).preamble()
+
+
+def open_small_set(source: ByteSource, chunk: ChunkEntry, header: Header, shared: Shared, name: str) -> Preamble:
+    """A coarser set in its short form.
+
+    Args:
+        source: of the set. chunk: its entry. header: of the file. shared: what it shares with the other sets.
+        name: of the set, for messages.
+
+    Raises:
+        GsCodecError: TruncatedStream, ChecksumMismatch, LimitExceeded or CorruptField.
+    """
+    size, side = chunk.stored_size, 1 << chunk.scale_log2
+    height, width = -(-header.height // side), -(-header.width // side)
+    if (header.top_k, header.support_q) != (TOP_K, SUPPORT_Q):
+        raise CorruptField(f"{name}: is of profile small, but the file has not K of {TOP_K} and Q of {SUPPORT_Q:g}")
+    if max(height, width) > MAX_SMALL_SIDE:
+        raise CorruptField(
+            f"{name}: is of profile small and {width} x {height} px, at most {MAX_SMALL_SIDE} are possible"
+        )
+    if size > MAX_SMALL_BYTES:
+        raise LimitExceeded(f"{name}: {size} bytes, a set of profile small has at most {MAX_SMALL_BYTES}")
+    if size < SMALL_SET.size + CRC_BYTES:
+        raise CorruptField(f"{name}: a set of {size} bytes has no room for its fields")
+    data = _checked_bytes(source, size, name)
+    values = SMALL_SET.unpack(data)
+    SMALL_SET.check(values, name)
+    values |= _head_values(Grid(height, width, shared.background), size, layout=0, n_extras=0)
+    return _Parser(data, SMALL_SET.size, values, name).decoded(shared.groups, shared.background)
+
+
+def _checked_bytes(source: ByteSource, size: int, name: str) -> bytes:
+    """The bytes of a small file or set, under a right checksum.
+
+    Raises:
+        TruncatedStream, ChecksumMismatch: there are fewer, or they are damaged.
+    """
+    if source.size < size:
+        raise TruncatedStream(f"{name}: ends after {source.size} bytes, the whole has {size}")
     data = bytes(source.read_at(0, size))
     if crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
-        raise ChecksumMismatch(f"{name}: the file does not match its CRC32C, it is damaged")
-    SMALL_HEADER.check(values, name)
-    return _Parser(data, values, name, shared).preamble()
+        raise ChecksumMismatch(f"{name}: does not match its CRC32C, it is damaged")
+    return data
 
 
 class _Parser:
-    """Parser of a small file whose header and checksum have been verified."""
+    """Parser of what a small file and its short form have in common; fields and checksum have been verified.
 
-    def __init__(self, data: bytes, values: dict[str, Any], name: str, shared: Shared | None) -> None:
-        self._data, self._values, self._name, self._shared = data, values, name, shared
-        self._at, self._end = SMALL_HEADER.size, len(data) - CRC_BYTES
+    Args:
+        at: where the fixed-size fields end. values: of the header; of a short form those that its file says, too.
+    """
 
-    def preamble(self) -> OnePiecePreamble:
+    def __init__(self, data: bytes, at: int, values: dict[str, Any], name: str) -> None:
+        self._data, self._values, self._name = data, values, name
+        self._at, self._end = at, len(data) - CRC_BYTES
+
+    def decoded(
+        self,
+        groups: tuple[ChannelGroup, ...],
+        background: npt.NDArray[np.float32] | None,
+        extras: Sequence[ChunkEntry] = (),
+    ) -> OnePiecePreamble:
+        """What follows the extras: feature steps and Gaussians.
+
+        Args:
+            background: (C,), or None if it is the centre of the features.
+        """
         values, name = self._values, self._name
-        extras = [self._extra() for _ in range(values["n_extras"])]
-        seen = [chunk.fourcc for chunk in extras if chunk.fourcc in KNOWN_CHUNKS]
-        if len(set(seen)) < len(seen) or not set(seen) <= set(EXTRAS):
-            raise CorruptField(f"{name}: extras {seen} are there twice, or not what a small file has")
-        channels = next((chunk for chunk in extras if chunk.fourcc == CHAN), None)
-        if self._shared is not None:
-            if seen or values["layout"]:
-                raise CorruptField(
-                    f"{name}: layout {values['layout']} or extras {seen} do not belong into a coarser set"
-                )
-        elif (channels is None) != (values["layout"] > 0):
-            raise CorruptField(f"{name}: layout {values['layout']} and chunk CHAN do not go together")
-        if self._shared is not None:
-            groups, background = self._shared.groups, self._shared.background
-        elif channels is None:
-            groups, background = standard_groups(values["layout"]), None
-        else:
-            groups, background = unpack_channels(self._raw(channels), None, name)
         n_channels = count_channels(groups)
         steps = SmallSteps(
             values["scale_step"],
@@ -262,7 +305,8 @@ class _Parser:
             background = feature_values(centres[None, 1:], lattice.feature_steps, lattice.transform)[0]
             if not (np.abs(background) <= MAX_FEATURE).all():
                 raise CorruptField(f"{name}: the background is outside -65504..65504")
-        chunk = ChunkEntry(GAUS, FLAG_CRITICAL, CODEC_NONE, self._at, len(payload), len(payload), 0)
+        size = len(payload)
+        chunk = ChunkEntry(GAUS, critical=True, codec=CODEC_NONE, offset=self._at, stored_size=size, raw_size=size)
         header = Header(
             **{field.name: values.get(field.name, 0) for field in HEADER.fields}
             | {
@@ -272,12 +316,11 @@ class _Parser:
                 "support_q": grid.support_q,
                 "chunk_count": len(extras) + 1,
                 "page_size": PAGE_SIZE,
-                "data_offset": self._at,
                 "header_crc": int.from_bytes(self._data[self._end :], "little"),
             }
         )
         grid = replace(grid, background=background)
-        decoder = _Pages(codes, lattice, grid, len(payload), name)
+        decoder = _Pages(codes, lattice, grid, size, name)
         lods = LodTable.single(n)
         return OnePiecePreamble(header, (*extras, chunk), groups, grid, lods, _one_page(n, grid, payload), decoder)
 
@@ -288,14 +331,30 @@ class _Parser:
         self._at += n_bytes
         return part
 
+
+class _FileParser(_Parser):
+    """Parser of a small file."""
+
+    def preamble(self) -> OnePiecePreamble:
+        values, name = self._values, self._name
+        extras = [self._extra() for _ in range(values["n_extras"])]
+        seen = [chunk.fourcc for chunk in extras if chunk.fourcc in KNOWN_CHUNKS]
+        if len(set(seen)) < len(seen) or not set(seen) <= set(EXTRAS):
+            raise CorruptField(f"{name}: extras {seen} are there twice, or not what a small file has")
+        channels = next((chunk for chunk in extras if chunk.fourcc == CHAN), None)
+        if (channels is None) != (values["layout"] > 0):
+            raise CorruptField(f"{name}: layout {values['layout']} and chunk CHAN do not go together")
+        if channels is None:
+            return self.decoded(standard_groups(values["layout"]), None, extras)
+        return self.decoded(*unpack_channels(self._raw(channels), None, name), extras)
+
     def _extra(self) -> ChunkEntry:
         values = SMALL_EXTRA.unpack(self._take(SMALL_EXTRA.size))
         if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
             raise CorruptField(f"{self._name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
         SMALL_EXTRA.check(values, self._name)
         at, stored = self._at, self._take(values["stored_size"])
-        flags = FLAG_CRITICAL if values["fourcc"] == CHAN else 0
-        chunk = ChunkEntry(**values, flags=flags, offset=at, crc=crc32c(stored))
+        chunk = ChunkEntry(**values, critical=values["fourcc"] == CHAN, offset=at, crc=crc32c(stored))
         if (chunk.raw_size > chunk.stored_size) != (chunk.codec == CODEC_DEFLATE) or chunk.raw_size < chunk.stored_size:
             sizes = f"{chunk.stored_size} and {chunk.raw_size}"
             raise CorruptField(f"{self._name}: chunk {chunk.label} of codec {chunk.codec} has sizes {sizes}")

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.container.one_piece import OnePiecePreamble, Shared
-from gscodec.container.small import open_preamble
+from gscodec.container.small import open_small_set
 from gscodec.errors import CorruptField
-from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
+from gscodec.format.chunks import Preamble, load_chunk, read_preamble
 from gscodec.format.layout import CHAN, CODEC_NONE, GAUS, LODS, PAGE_TREE, PAGI, PAGT, QUAN, Header
 from gscodec.format.limits import MAX_CHAN_BYTES, count_pages, lods_bytes, pagi_bytes
 from gscodec.format.page_tree import PageTree, unpack_tree
 from gscodec.format.pages import PageIndex, PageRefs, Pages, TileRect, check_pages
-from gscodec.format.profile_table import LAYOUTS
 from gscodec.format.tables import unpack_channels, unpack_lods, unpack_pages
+from gscodec.format.toc import ChunkEntry
 from gscodec.io.source import ByteSource, PartSource
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import Grid, LodTable
@@ -64,10 +64,12 @@ def load_channels(
 
 
 def load_lods(source: ByteSource, preamble: Preamble, name: str) -> LodTable:
-    """The levels of detail."""
+    """The levels of detail; without LODS one that shows all Gaussians as stored."""
     if isinstance(preamble, OnePiecePreamble):
         return preamble.lods
     header = preamble.header
+    if preamble.find(LODS) is None:
+        return LodTable.single(header.n_gaussians)
     return unpack_lods(load_table(source, preamble, LODS, lods_bytes(header.lod_count), name), header, name)
 
 
@@ -85,7 +87,7 @@ def load_tree(
     index = require_chunk(preamble, PAGI)
     header = preamble.header
     size = pagi_bytes(count_pages(lods.counts, header.page_size, name), header.profile)
-    if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > header.data_offset:
+    if index.codec != CODEC_NONE or index.raw_size != size or chunk.offset > preamble.data_offset:
         raise CorruptField(f"{name}: has a page tree, but a page index of {index.raw_size} bytes that it does not fit")
     data = load_chunk(source, chunk, PAGE_TREE.size + size, name)
 
@@ -142,17 +144,17 @@ def open_coarser(
         source: of the whole file. header: of the file. name: of the set, for messages.
 
     Raises:
-        CorruptField: it does not agree with the file; also as `open_preamble`.
+        CorruptField: it does not agree with the file; also as `read_preamble` and `open_small_set`.
     """
     part = PartSource(source, chunk.offset, chunk.stored_size)
-    preamble = open_preamble(part, name, shared)
+    if chunk.is_small:
+        return part, open_small_set(part, chunk, header, shared, name)
+    preamble = read_preamble(part, name, coarser=True)
     own, side = preamble.header, 1 << chunk.scale_log2
     if own.file_size != chunk.stored_size:
         raise CorruptField(f"{name}: has {own.file_size} bytes, its chunk {chunk.stored_size}")
-    allowed = {header.profile, *(code for code, layout in LAYOUTS.items() if layout.is_one_piece)}
-    if own.profile not in allowed:
-        raise CorruptField(f"{name}: is of profile {LAYOUTS[own.profile].name}, the file is not")
     for field, mine, wanted in (
+        ("profile", own.profile, header.profile),
         ("lod_count", own.lod_count, chunk.n_lods),
         ("width", own.width, -(-header.width // side)),
         ("height", own.height, -(-header.height // side)),
@@ -233,7 +235,7 @@ class StoredSet:
         if isinstance(self._preamble, OnePiecePreamble):
             return self._preamble.header.file_size
         n_pages = self._pages.until(self.lods.count(lod))
-        return self._preamble.header.data_offset + self._pages.end_of(n_pages)
+        return self._preamble.data_offset + self._pages.end_of(n_pages)
 
     def _inner(self, tile_rect: TileRect) -> TileRect:
         """Tiles of the set that cover tiles of the picture."""
@@ -244,7 +246,7 @@ class StoredSet:
         """(rows, columns) tiles of the picture in a half-open rectangle all of whose pages of a LOD are there."""
         x0, y0, x1, y1 = self._inner(tile_rect)
         n_pages = self._pages.until(self.lods.count(lod))
-        ends = self._preamble.header.data_offset + self.pages.edges[1 : n_pages + 1]
+        ends = self._preamble.data_offset + self.pages.edges[1 : n_pages + 1]
         missing = self.pages.boxes[:n_pages][ends > self._source.size] - np.array([x0, y0, x0, y0])
         inside = (missing[:, :2] < [x1 - x0, y1 - y0]).all(axis=1) & (missing[:, 2:] >= 0).all(axis=1)
         boxes = np.clip(missing[inside], 0, np.array([x1 - x0 - 1, y1 - y0 - 1] * 2))
@@ -270,7 +272,7 @@ class StoredSet:
         else:
             pages = self._pages.meeting(self._inner(tile_rect), n_pages)
         if only_arrived:
-            pages = pages.ending_by(self._source.size - self._preamble.header.data_offset)
+            pages = pages.ending_by(self._source.size - self._preamble.data_offset)
         n_gaussians = int(pages.sizes.sum())
         n_channels = self._preamble.header.n_channels
         need = n_gaussians * (_GAUSSIAN_BYTES + _FEATURE_BYTES * n_channels) + int(pages.lengths.sum())
@@ -286,7 +288,7 @@ class StoredSet:
         self._pages.prepare(inner, n_pages)
         refs = PageRefs.join([self._pages.meeting(rect, n_pages) for rect in inner])
         ranges = {(int(at), int(size)) for at, size in zip(refs.offsets, refs.lengths, strict=True)}
-        base = self._preamble.header.data_offset
+        base = self._preamble.data_offset
         self._source.read_many([(base + at, size) for at, size in sorted(ranges)])
 
     def _read_pages(self, pages: PageRefs) -> npt.NDArray[np.uint8]:
@@ -299,7 +301,7 @@ class StoredSet:
         if not self._source.is_remote:  # neighbouring pages are read at once
             begins = np.flatnonzero(np.diff(pages.numbers, prepend=-2) != 1)
             firsts, lengths = firsts[begins], np.add.reduceat(lengths, begins) if len(begins) else lengths
-        base = self._preamble.header.data_offset
+        base = self._preamble.data_offset
         ranges = [(base + at, size) for at, size in zip(firsts.tolist(), lengths.tolist(), strict=True)]
         parts = [np.frombuffer(part, np.uint8) for part in self._source.read_many(ranges)]
         data = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])

@@ -12,16 +12,15 @@ import numpy as np
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
 from gscodec.container.rewrite import CoarserSet, chunks_of, coarser_set, is_one_piece, with_coarser
-from gscodec.container.small import with_shared
+from gscodec.container.small import file_of_short_form
 from gscodec.container.stored_set import StoredSet
 from gscodec.container.writer import index_chunks, pack
 from gscodec.errors import InvalidArgument, TruncatedStream
 from gscodec.format.chunks import StoredChunk, assemble
-from gscodec.format.layout import CHAN, CSET, EXIF, FILE, GAUS, ICCP, LODS, QUANTISER, TAGS, XMP
-from gscodec.format.limits import lods_bytes
+from gscodec.format.layout import CHAN, CSET, EXIF, FILE, GAUS, ICCP, QUAN, QUANTISER, TAGS, XMP
 from gscodec.format.profile_table import LAYOUTS
-from gscodec.format.tables import pack_channels
-from gscodec.model.gaussians import GaussianSet
+from gscodec.format.tables import lods_chunks, pack_channels
+from gscodec.model.gaussians import GaussianSet, LodTable
 
 _BEFORE: Final = (CHAN, FILE, ICCP, TAGS)
 _AFTER: Final = (EXIF, XMP)
@@ -65,8 +64,9 @@ def without_finer(data: bytes, lod: int, name: str = "(bytes)") -> bytes:
             return _joined(values, shared, [_set_of(chunk, 0) for chunk in sets], tables)
         place = len(sets) - number
         inner, scale_log2 = sets[place].stored, sets[place].scale_log2
-        if is_one_piece(inner):
-            return with_shared(inner, [shared[fourcc] for fourcc in (*_BEFORE, *_AFTER) if fourcc in shared])
+        if sets[place].is_small:
+            extras = [shared[fourcc] for fourcc in (*_BEFORE, *_AFTER) if fourcc in shared]
+            return file_of_short_form(inner, part.grid, extras)
         values, tables = chunks_of(inner, coarser=True)
         if own:
             tables = _leading_generations(values, tables, part, own)
@@ -75,7 +75,7 @@ def without_finer(data: bytes, lod: int, name: str = "(bytes)") -> bytes:
 
 def _set_of(chunk: StoredChunk, scale_log2: int) -> CoarserSet:
     """A coarser set, for a picture reduced by 2^scale_log2."""
-    return CoarserSet(chunk.stored, chunk.n_lods, chunk.scale_log2 - scale_log2)
+    return CoarserSet(chunk.stored, chunk.n_lods, chunk.scale_log2 - scale_log2, chunk.is_small)
 
 
 def _joined(
@@ -97,20 +97,18 @@ def _leading_generations(
     index = part.pages
     n_pages = index.until(counts[-1])
     raw = {chunk.fourcc: chunk for chunk in chunks}
-    lods = raw[LODS].raw("a file")[: lods_bytes(len(counts))]
-    tables = [StoredChunk.plain(LODS, lods)]
+    levels = lods_chunks(LodTable(counts, part.lods.gains[: len(counts)]))
     lengths = np.diff(index.edges)[:n_pages]
     boxes, crcs = index.boxes[:n_pages], index.crcs[:n_pages]
-    tree = index_chunks(counts, values["page_size"], layout, boxes, crcs, lengths)
+    *trees, pages = index_chunks(counts, values["page_size"], layout, boxes, crcs, lengths)
+    quantiser = []
     if layout.has_quantiser:
-        (fourcc,) = {b"QUAN"} & set(raw)
-        quan = raw[fourcc].raw("a file")
+        quan = raw[QUAN].raw("a file")
         cells = QUANTISER.size  # an entry of each generation follows
-        tables.append(StoredChunk.deflated(fourcc, quan[: cells + len(counts)] + quan[cells + n_old :]))
+        quantiser.append(StoredChunk.deflated(QUAN, quan[: cells + len(counts)] + quan[cells + n_old :]))
     values.update(lod_count=len(counts), n_gaussians=counts[-1])
     gaus = StoredChunk.plain(GAUS, raw[GAUS].stored[: int(index.edges[n_pages])])
-    trees, pages = tree[:-1], tree[-1:]
-    return [tables[0], *trees, *tables[1:], *pages, gaus]
+    return [*levels, *trees, *quantiser, pages, gaus]
 
 
 def in_profile(data: bytes, rounded: Callable[[Contents], Contents], name: str = "(bytes)") -> bytes:
@@ -130,7 +128,8 @@ def in_profile(data: bytes, rounded: Callable[[Contents], Contents], name: str =
             part = reader.stored_set(number)
             if part.is_one_piece:
                 chunk = reader.coarser_chunk(number)
-                sets.append(CoarserSet(data[chunk.offset : chunk.offset + chunk.stored_size], 1, chunk.scale_log2))
+                stored = data[chunk.offset : chunk.offset + chunk.stored_size]
+                sets.append(CoarserSet(stored, 1, chunk.scale_log2, is_small=True))
             else:
                 scale_log2 = reader.scale_of(number).bit_length() - 1
                 sets.append(coarser_set(pack(rounded(_contents(reader, part))), scale_log2))

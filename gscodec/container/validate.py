@@ -20,7 +20,7 @@ from gscodec.container.stored_set import (
     open_coarser,
 )
 from gscodec.errors import ChecksumMismatch, CorruptField, FileAccessError, GsCodecError
-from gscodec.format.chunks import ChunkEntry, Preamble, load_chunk
+from gscodec.format.chunks import Preamble, load_chunk
 from gscodec.format.crc32c import crc32c, crc32c_runs
 from gscodec.format.files import unpack_files
 from gscodec.format.grain import grain_bytes, unpack_grain
@@ -30,6 +30,7 @@ from gscodec.format.meta import unpack_meta
 from gscodec.format.metadata import Metadata, check_metadata, unpack_tags
 from gscodec.format.opening import open_source
 from gscodec.format.pages import PageIndex, PageRefs, support_boxes
+from gscodec.format.toc import ChunkEntry
 from gscodec.io.source import ByteSource, SourceLike, source_name
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.file_names import distinct_file_names
@@ -150,7 +151,7 @@ class _Inspection(_Findings):
         for number, chunk in enumerate(preamble.coarser[::-1], 1):
             if chunk.offset + chunk.stored_size <= source.size:
                 yield from self._coarser(preamble, chunk, shared, number)
-        if source.size >= header.data_offset:
+        if source.size >= preamble.data_offset:
             yield from _SetInspection(source, preamble, shared, name, self._threads).findings()
 
     def _coarser(self, preamble: Preamble, chunk: ChunkEntry, shared: Shared, number: int) -> Iterator[_Finding]:
@@ -233,9 +234,8 @@ class _SetInspection(_Findings):
         self, preamble: Preamble, lods: LodTable, index: PageIndex, grid: Grid, decoder: PageDecoder
     ) -> Iterator[_Finding]:
         """Faults of the complete pages: checksums, values, and tile boxes that miss a Gaussian."""
-        header = preamble.header
-        n_present = int(np.searchsorted(header.data_offset + index.edges[1:], self._source.size, side="right"))
-        for refs, data in self._batches(index, header.data_offset, n_present):
+        n_present = int(np.searchsorted(preamble.data_offset + index.edges[1:], self._source.size, side="right"))
+        for refs, data in self._batches(index, preamble.data_offset, n_present):
             if (crc32c_runs(data, refs.lengths) == refs.crcs).all():
                 try:
                     gaussians = decoder.decode(data, refs)

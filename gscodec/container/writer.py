@@ -30,10 +30,8 @@ from gscodec.format.layout import (
     SET_CHUNKS,
     SIGNATURE,
     TAGS,
-    TOC_ENTRY,
     VERSION,
     XMP,
-    required_chunks,
 )
 from gscodec.format.limits import (
     MAX_ICC_BYTES,
@@ -47,7 +45,8 @@ from gscodec.format.metadata import Metadata, check_metadata, pack_tags
 from gscodec.format.page_tree import TREE_FROM_BYTES, make_tree, tree_bytes
 from gscodec.format.pages import page_boxes
 from gscodec.format.profile_table import ProfileLayout
-from gscodec.format.tables import pack_channels, pack_lods, pack_pages
+from gscodec.format.tables import lods_chunks, pack_channels, pack_pages
+from gscodec.format.toc import entry_bytes
 from gscodec.model.channels import ChannelGroup, count_channels, round_f32
 from gscodec.model.constants import DEFAULT_PAGE_SIZE
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
@@ -83,7 +82,7 @@ def pack(contents: Contents) -> bytes:
         chunks += _optional(fourcc, described[fourcc])
     if contents.grain:
         chunks.append(_grain_chunk(contents.grain, contents.groups))
-    tables = [StoredChunk.plain(LODS, pack_lods(contents.lods)), *([] if pages.quan is None else [pages.quan]), *index]
+    tables = [*lods_chunks(contents.lods), *([] if pages.quan is None else [pages.quan]), *index]
     chunks += sorted(tables, key=lambda chunk: SET_CHUNKS.index(chunk.fourcc))
     chunks.append(StoredChunk.plain(GAUS, pages.data))
     for fourcc in (EXIF, XMP, META):
@@ -142,8 +141,6 @@ def _assemble(contents: Contents, layout: ProfileLayout, chunks: Sequence[Stored
         "top_k": grid.top_k,
         "support_q": grid.support_q,
         "page_size": contents.page_size,
-        "reserved_0": 0,
-        "reserved_1": 0,
     }
     return assemble(values, chunks)
 
@@ -186,7 +183,7 @@ def file_size(
     metadata: Metadata | None = None,
     grain: Sequence[Grain] = (),
 ) -> int:
-    """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`.
+    """Exact length in bytes of `pack` for a picture with cumulative LOD counts `counts`; one level has a gain of 1.
 
     Args:
         record_bytes: of a record of profile `packed`.
@@ -202,17 +199,17 @@ def file_size(
     optional += [_grain_chunk(grain, groups)] if grain else []
     n_pages = count_pages(counts, page_size, _WHERE, InvalidArgument)
     code = profile.layout.code
-    tree = tree_bytes(counts, page_size, n_pages, code)
-    return (
-        HEADER.size
-        + TOC_ENTRY.size * (len(required_chunks(code)) + len(optional) + bool(tree))
-        + len(pack_channels(groups, grid.background))
-        + lods_bytes(len(counts))
-        + tree
-        + pagi_bytes(n_pages, code)
-        + profile.payload_bytes(counts, n_pages, groups, record_bytes)
-        + sum(len(chunk.stored) for chunk in optional)
-    )
+    sizes = {
+        CHAN: len(pack_channels(groups, grid.background)),
+        PAGI: pagi_bytes(n_pages, code),
+        **profile.chunk_sizes(counts, n_pages, groups, record_bytes),
+    }
+    if len(counts) > 1:
+        sizes[LODS] = lods_bytes(len(counts))
+    if tree := tree_bytes(counts, page_size, n_pages, code):
+        sizes[PAGT] = tree
+    required = sum(entry_bytes(fourcc, size) + size for fourcc, size in sizes.items())
+    return HEADER.size + required + sum(chunk.n_bytes for chunk in optional)
 
 
 def metadata_bytes(metadata: Metadata | None) -> int:
@@ -221,17 +218,17 @@ def metadata_bytes(metadata: Metadata | None) -> int:
     Raises:
         InvalidArgument: as `pack`.
     """
-    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _metadata_chunks(metadata))
+    return sum(chunk.n_bytes for chunk in _metadata_chunks(metadata))
 
 
 def meta_bytes(meta: dict[str, Json]) -> int:
     """Additional bytes of a file with this META chunk, as `metadata_bytes`."""
-    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(META, _meta_bytes(meta)))
+    return sum(chunk.n_bytes for chunk in _optional(META, _meta_bytes(meta)))
 
 
 def icc_bytes(icc: bytes | None) -> int:
     """Bytes that this ICC profile adds to a file, including its entry in the table of contents."""
-    return sum(TOC_ENTRY.size + len(chunk.stored) for chunk in _optional(ICCP, icc))
+    return sum(chunk.n_bytes for chunk in _optional(ICCP, icc))
 
 
 def _metadata_chunks(metadata: Metadata | None) -> list[StoredChunk]:

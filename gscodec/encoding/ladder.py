@@ -61,7 +61,7 @@ MOST_SETS: Final = 8
 
 LEAST_GAUSSIANS: Final = 5
 HEAD_BYTES: Final = 33
-"""Gaussians of a coarser set, at least, and its bytes besides those and its quantiser steps."""
+"""Gaussians of a coarser set, at least, and the bytes of its file besides those and its quantiser steps."""
 
 LEAST_WORK: Final = 0.02
 """Share of the work of an encode that a set takes at least, however small."""
@@ -93,7 +93,7 @@ class Ladder:
 
 
 def shares_of(n_bytes: int, n_coarser: int, n_channels: int = 3) -> list[int]:
-    """Bytes of the chunks of coarser sets of a file of n_bytes, the finest first."""
+    """Bytes of coarser sets of a file of n_bytes as files of their own, the finest first; their chunks take fewer."""
     least = HEAD_BYTES + n_channels + LEAST_GAUSSIANS * (28 + 4 * n_channels) // 8
     first = max(least, n_bytes // SMALLER)
     if n_coarser == 1:

@@ -20,13 +20,12 @@ from gscodec.format.layout import (
     CODEC_DEFLATE,
     CODEC_NONE,
     CSET,
-    FLAG_CRITICAL,
     GAUS,
     HEADER,
     KNOWN_CHUNKS,
+    LODS,
     SET_CHUNKS,
     SIGNATURE,
-    TOC_ENTRY,
     VERSION,
     Header,
     Table,
@@ -34,35 +33,11 @@ from gscodec.format.layout import (
     required_chunks,
 )
 from gscodec.format.profile_table import LAYOUTS
+from gscodec.format.toc import HAVE_NO_CRC, ChunkEntry, EntryParser, pack_entry
 from gscodec.io.source import ByteSource
 from gscodec.model.constants import MAX_LODS
 
 _CRC_AT = HEADER.offsets["header_crc"]
-
-
-@dataclass(frozen=True)
-class ChunkEntry:
-    """One entry of the table of contents, with the chunk's offset computed from the entries before it."""
-
-    fourcc: bytes
-    flags: int
-    codec: int
-    offset: int
-    stored_size: int
-    raw_size: int
-    crc: int
-    n_lods: int = 0  # of a coarser set
-    scale_log2: int = 0  # of a coarser set: binary logarithm of the side of its pixels, px of the picture
-
-    @property
-    def critical(self) -> bool:
-        """Whether a reader must refuse the file if it does not know the chunk."""
-        return bool(self.flags & FLAG_CRITICAL)
-
-    @property
-    def label(self) -> str:
-        """The chunk type as four characters, for messages."""
-        return self.fourcc.decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -75,6 +50,11 @@ class Preamble:
     def find(self, fourcc: bytes) -> ChunkEntry | None:
         """The chunk of a known type other than CSET, or None; at most one exists."""
         return next((chunk for chunk in self.chunks if chunk.fourcc == fourcc), None)
+
+    @property
+    def data_offset(self) -> int:
+        """Offset of GAUS, which is always there."""
+        return next(chunk.offset for chunk in self.chunks if chunk.fourcc == GAUS)
 
     @property
     def coarser(self) -> tuple[ChunkEntry, ...]:
@@ -92,12 +72,13 @@ class StoredChunk:
     """A chunk in its stored form."""
 
     fourcc: bytes
-    flags: int
+    critical: bool
     codec: int
     stored: bytes
     raw_size: int
     n_lods: int = 0  # as in ChunkEntry
     scale_log2: int = 0
+    is_small: bool = False
 
     def raw(self, name: str) -> bytes:
         """The bytes after undoing the codec of a valid chunk.
@@ -110,7 +91,7 @@ class StoredChunk:
     @staticmethod
     def plain(fourcc: bytes, raw: bytes) -> "StoredChunk":
         """A known chunk without compression."""
-        return StoredChunk(fourcc, int(KNOWN_CHUNKS[fourcc]), CODEC_NONE, raw, len(raw))
+        return StoredChunk(fourcc, KNOWN_CHUNKS[fourcc], CODEC_NONE, raw, len(raw))
 
     @staticmethod
     def deflated(fourcc: bytes, raw: bytes) -> "StoredChunk":
@@ -118,34 +99,29 @@ class StoredChunk:
         stored = zlib.compress(raw, 9)
         if len(stored) >= len(raw):
             return StoredChunk.plain(fourcc, raw)
-        return StoredChunk(fourcc, int(KNOWN_CHUNKS[fourcc]), CODEC_DEFLATE, stored, len(raw))
+        return StoredChunk(fourcc, KNOWN_CHUNKS[fourcc], CODEC_DEFLATE, stored, len(raw))
 
+    @property
     def toc_entry(self) -> bytes:
         """The chunk's entry in the table of contents."""
-        return TOC_ENTRY.pack(
-            {
-                "fourcc": self.fourcc,
-                "flags": self.flags,
-                "codec": self.codec,
-                "n_lods": self.n_lods,
-                "scale_log2": self.scale_log2,
-                "stored_size": len(self.stored),
-                "raw_size": self.raw_size,
-                "crc": 0 if self.fourcc in {CSET, GAUS} else crc32c(self.stored),
-            }
-        )
+        crc = None if self.fourcc in HAVE_NO_CRC else crc32c(self.stored)
+        size, about = len(self.stored), (self.n_lods, self.scale_log2, self.is_small)
+        return pack_entry(ChunkEntry(self.fourcc, self.critical, self.codec, 0, size, self.raw_size, crc, *about))
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the chunk adds to a file, including its entry in the table of contents."""
+        return len(self.toc_entry) + len(self.stored)
 
 
 def assemble(values: Mapping[str, Any], chunks: Sequence[StoredChunk]) -> bytes:
-    """The bytes of a file; sizes, offsets and checksums of the header are computed here."""
-    toc = b"".join(chunk.toc_entry() for chunk in chunks)
-    start = HEADER.size + len(toc)
-    before = [chunk.fourcc for chunk in chunks].index(GAUS)
+    """The bytes of a file; sizes and checksums of the header are computed here."""
+    toc = b"".join(chunk.toc_entry for chunk in chunks)
     complete = {
         **values,
         "chunk_count": len(chunks),
-        "file_size": start + sum(len(chunk.stored) for chunk in chunks),
-        "data_offset": start + sum(len(chunk.stored) for chunk in chunks[:before]),
+        "file_size": HEADER.size + len(toc) + sum(len(chunk.stored) for chunk in chunks),
+        "toc_size": len(toc),
         "header_crc": 0,
     }
     complete["header_crc"] = header_crc(HEADER.pack(complete), toc)
@@ -185,10 +161,9 @@ def read_preamble(source: ByteSource, name: str, *, coarser: bool = False) -> Pr
     check_version(values, HEADER, name)
     HEADER.check({"chunk_count": values["chunk_count"]}, name)
     header = Header(**values)
-    toc_size = TOC_ENTRY.size * header.chunk_count
-    if source.size < HEADER.size + toc_size:
+    if source.size < HEADER.size + header.toc_size:
         raise TruncatedStream(f"{name}: ends after {source.size} bytes, inside the table of contents")
-    toc = bytes(source.read_at(HEADER.size, toc_size))
+    toc = bytes(source.read_at(HEADER.size, header.toc_size))
     if header_crc(start, toc) != header.header_crc:
         raise ChecksumMismatch(f"{name}: the header does not match its CRC32C, the file is damaged")
     HEADER.check(values, name)
@@ -199,7 +174,7 @@ def read_preamble(source: ByteSource, name: str, *, coarser: bool = False) -> Pr
         extra = source.size - header.file_size
         raise CorruptField(f"{name}: {extra} bytes follow the end of the file at {header.file_size}")
     preamble = Preamble(header, chunks)
-    first = preamble.coarser[0].offset if preamble.coarser else header.data_offset
+    first = preamble.coarser[0].offset if preamble.coarser else preamble.data_offset
     if source.size < first:
         raise TruncatedStream(f"{name}: ends after {source.size} bytes, before the Gaussians at {first}")
     return preamble
@@ -207,22 +182,15 @@ def read_preamble(source: ByteSource, name: str, *, coarser: bool = False) -> Pr
 
 def _parse_toc(toc: bytes, header: Header, name: str, *, coarser: bool) -> tuple[ChunkEntry, ...]:
     """The checked entries: first each alone, in file order, then against each other and the header."""
-    chunks, offset = [], HEADER.size + len(toc)
-    for at in range(0, len(toc), TOC_ENTRY.size):
-        values = TOC_ENTRY.unpack(toc, at)
-        if not all(0x20 <= byte <= 0x7E for byte in values["fourcc"]):
-            raise CorruptField(f"{name}: chunk type {values['fourcc']!r} is not four printable ASCII characters")
-        TOC_ENTRY.check(values, name)
-        chunk = ChunkEntry(**values, offset=offset)
-        _check_entry(chunk, name)
-        chunks.append(chunk)
-        offset += chunk.stored_size
-    _check_presence(chunks, header.profile, name, coarser=coarser)
-    if offset != header.file_size:
-        raise CorruptField(f"{name}: the chunks end at byte {offset}, the header says {header.file_size}")
+    parser, chunks = EntryParser(toc, HEADER.size + len(toc), name), []
+    for _ in range(header.chunk_count):
+        chunks.append(parser.entry())
+        _check_entry(chunks[-1], name)
+    parser.finish()
+    _check_presence(chunks, header, name, coarser=coarser)
+    if parser.end != header.file_size:
+        raise CorruptField(f"{name}: the chunks end at byte {parser.end}, the header says {header.file_size}")
     data = next(chunk for chunk in chunks if chunk.fourcc == GAUS)
-    if data.offset != header.data_offset:
-        raise CorruptField(f"{name}: GAUS begins at byte {data.offset}, the header says {header.data_offset}")
     size = header.n_gaussians * record_size(header.n_channels)
     if LAYOUTS[header.profile].has_plain_records and data.stored_size != size:
         raise CorruptField(f"{name}: GAUS has {data.stored_size} bytes, its Gaussians take {size}")
@@ -249,28 +217,19 @@ def _check_sets(chunks: Sequence[ChunkEntry], header: Header, name: str) -> None
 def _check_entry(chunk: ChunkEntry, name: str) -> None:
     """The rules between the fields of one entry."""
     known = KNOWN_CHUNKS.get(chunk.fourcc)
-    if (chunk.n_lods > 0) != (chunk.fourcc == CSET) or (chunk.scale_log2 and chunk.fourcc != CSET):
-        raise CorruptField(f"{name}: chunk {chunk.label} has {chunk.n_lods} levels of scale {chunk.scale_log2}")
     if known is None:
         if chunk.critical:
             raise UnsupportedChunk(f"{name}: critical chunk {chunk.label} is not known; use a newer reader")
         return
     if chunk.critical != known:
-        raise CorruptField(f"{name}: chunk {chunk.label} has flags {chunk.flags}, must be {int(known)}")
-    has_own_crcs = chunk.fourcc in {CSET, GAUS}
-    if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (has_own_crcs and chunk.codec != CODEC_NONE):
+        raise CorruptField(f"{name}: chunk {chunk.label} has critical bit {chunk.critical:d}, must be {known:d}")
+    if chunk.codec not in {CODEC_NONE, CODEC_DEFLATE} or (chunk.fourcc in HAVE_NO_CRC and chunk.codec != CODEC_NONE):
         raise UnsupportedChunk(f"{name}: chunk {chunk.label} has codec {chunk.codec}; use a newer reader")
-    if chunk.codec == CODEC_NONE and chunk.raw_size != chunk.stored_size:
-        raise CorruptField(
-            f"{name}: uncompressed chunk {chunk.label} has sizes {chunk.stored_size} and {chunk.raw_size}"
-        )
     if chunk.codec == CODEC_DEFLATE and chunk.raw_size <= chunk.stored_size:
         raise CorruptField(f"{name}: deflated chunk {chunk.label} is not smaller than its {chunk.raw_size} bytes")
-    if has_own_crcs and chunk.crc:
-        raise CorruptField(f"{name}: {chunk.label} has CRC {chunk.crc:#010x}, must be 0: its parts have their own")
 
 
-def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str, *, coarser: bool) -> None:
+def _check_presence(chunks: Sequence[ChunkEntry], header: Header, name: str, *, coarser: bool) -> None:
     """Check that required chunks are present and that no known chunk but CSET appears twice."""
     seen = set()
     for chunk in chunks:
@@ -280,10 +239,12 @@ def _check_presence(chunks: Sequence[ChunkEntry], profile: int, name: str, *, co
             seen.add(chunk.fourcc)
         if coarser and chunk.fourcc in KNOWN_CHUNKS and chunk.fourcc not in SET_CHUNKS:
             raise CorruptField(f"{name}: chunk {chunk.label} does not belong into a coarser set")
-    required = required_chunks(profile, coarser=coarser)
+    required = required_chunks(header.profile, header.lod_count, coarser=coarser)
     for fourcc in (fourcc for fourcc, critical in KNOWN_CHUNKS.items() if critical and fourcc != CSET):
-        if (fourcc in required) != (fourcc in seen):
-            fact = "is missing" if fourcc in required else f"does not belong into profile {LAYOUTS[profile].name}"
+        is_free = fourcc == LODS and fourcc not in required
+        if (fourcc in required) != (fourcc in seen) and not is_free:
+            profile = LAYOUTS[header.profile].name
+            fact = "is missing" if fourcc in required else f"does not belong into profile {profile}"
             raise CorruptField(f"{name}: chunk {fourcc.decode()} {fact}")
 
 

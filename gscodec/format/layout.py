@@ -24,8 +24,9 @@ ErrorClass = type[GsCodecError]
 class Field:
     """One field: name and type as in the spec, valid range, and the error for values outside it.
 
-    A type is a scalar (`u16`), a fixed-size array (`f16[2]`, `u8[12]`) or an array whose length is an earlier field
-    (`f32[n_channels]`). `low` and `high` are inclusive; None means that other rules apply.
+    A type is a scalar (`u16`), a fixed-size array (`f16[2]`, `u8[12]`), an array whose length is an earlier field
+    (`f32[n_channels]`), or `varint`, an unsigned integer of 1 to 9 bytes. `low` and `high` are inclusive; None means
+    that other rules apply.
     """
 
     name: str
@@ -42,13 +43,15 @@ class Field:
 
     @property
     def count(self) -> int | None:
-        """Number of elements, or None if it depends on another field."""
+        """Number of elements, or None if it depends on another field or on the value."""
+        if self.type == "varint":
+            return None
         length = self.type.partition("[")[2].rstrip("]")
         return 1 if not length else int(length) if length.isdigit() else None
 
     @property
     def size(self) -> int | None:
-        """Size in bytes, or None if it depends on another field."""
+        """Size in bytes, or None if it depends on another field or on the value."""
         return None if self.count is None else self.count * struct.calcsize("<" + _CODES[self.scalar])
 
     @property
@@ -144,9 +147,7 @@ HEADER: Final = Table(
         Field("chunk_count", "u8", 1, MAX_CHUNKS, above=LimitExceeded),
         Field("support_q", "f32", 1, 64),
         Field("page_size", "u16", 1, MAX_PAGE_SIZE, above=LimitExceeded),
-        Field("reserved_0", "u16", 0, 0),
-        Field("data_offset", "u64"),
-        Field("reserved_1", "u32", 0, 0),
+        Field("toc_size", "u16"),
         Field("header_crc", "u32"),
     ),
 )
@@ -155,12 +156,11 @@ TOC_ENTRY: Final = Table(
     "TOC entry",
     (
         Field("fourcc", "u8[4]"),
-        Field("flags", "u8", 0, 1),
-        Field("codec", "u8"),
-        Field("n_lods", "u8", 0, MAX_LODS),
+        Field("flags", "u8", 0, 63),
+        Field("stored_size", "varint"),
+        Field("raw_size", "varint"),
+        Field("n_lods", "u8", 1, MAX_LODS),
         Field("scale_log2", "u8", 0, MAX_SCALE_LOG2),
-        Field("stored_size", "u64"),
-        Field("raw_size", "u64"),
         Field("crc", "u32"),
     ),
 )
@@ -302,6 +302,18 @@ SMALL_EXTRA: Final = Table(
     ),
 )
 
+SMALL_SET: Final = Table(
+    "Small set",
+    (
+        Field("n_gaussians", "u16", 0, MAX_SMALL_BYTES, above=LimitExceeded),
+        Field("scale_step", "u8", 1, 64),
+        Field("position_offset", "u8", 0, 255),
+        Field("turn", "u8", 0, 255),
+        Field("colours", "u8", 0, 1),
+        Field("feature_step", "u8[n_channels]", 0, 255),
+    ),
+)
+
 GRAIN: Final = Table(
     "Grain",
     (
@@ -313,6 +325,11 @@ GRAIN: Final = Table(
 )
 
 FLAG_CRITICAL: Final = 1
+FLAG_SET: Final = 8
+FLAG_CRC: Final = 16
+FLAG_SMALL: Final = 32
+"""Bits of an entry of the table of contents; bits 1 and 2 are the codec."""
+
 CODEC_NONE: Final = 0
 CODEC_DEFLATE: Final = 1
 
@@ -353,10 +370,14 @@ SET_CHUNKS: Final = (LODS, PAGT, QUAN, PAGI, GAUS)
 """Chunks of one set of Gaussians: those of the finest are chunks of the file, those of a coarser one of its CSET."""
 
 
-def required_chunks(profile: int, *, coarser: bool = False) -> tuple[bytes, ...]:
-    """Chunks that a file of such a profile must have, or a coarser set in it."""
-    first = () if coarser else (CHAN,)
-    return (*first, LODS, QUAN, PAGI, GAUS) if LAYOUTS[profile].has_quantiser else (*first, LODS, PAGI, GAUS)
+def required_chunks(profile: int, lod_count: int, *, coarser: bool = False) -> tuple[bytes, ...]:
+    """Chunks that a file of such a profile and number of levels must have, or a coarser set in it.
+
+    With one level, LODS is there only if its gain is not 1.
+    """
+    levels = (LODS,) if lod_count > 1 else ()
+    quantiser = (QUAN,) if LAYOUTS[profile].has_quantiser else ()
+    return (*(() if coarser else (CHAN,)), *levels, *quantiser, PAGI, GAUS)
 
 
 def record_size(n_channels: int) -> int:
@@ -382,7 +403,5 @@ class Header:
     chunk_count: int
     support_q: float
     page_size: int
-    reserved_0: int
-    data_offset: int
-    reserved_1: int
+    toc_size: int
     header_crc: int

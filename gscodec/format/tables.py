@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.errors import CorruptField, LimitExceeded
+from gscodec.format.chunks import StoredChunk
 from gscodec.format.groups import check_groups
-from gscodec.format.layout import GROUP, LOD_ROW, ErrorClass, Header
+from gscodec.format.layout import GROUP, LOD_ROW, LODS, ErrorClass, Header
 from gscodec.format.limits import MAX_GAUSSIANS_PER_BYTE, tile_counts
 from gscodec.format.pages import PAGE_DTYPE, SIZED_PAGE_DTYPE, PageIndex, page_starts
 from gscodec.format.profile_table import LAYOUTS
@@ -132,11 +133,19 @@ def pack_lods(lods: LodTable) -> bytes:
     return b"".join(struct.pack(f"<I{len(gains)}f", count, *gains) for count, gains in rows)
 
 
+def lods_chunks(lods: LodTable) -> list[StoredChunk]:
+    """The LODS chunk of a checked table; none of one level with a gain of 1, which a set without it has."""
+    if lods == LodTable.single(lods.counts[-1]):
+        return []
+    return [StoredChunk.plain(LODS, pack_lods(lods))]
+
+
 def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
     """The LOD table of a LODS chunk whose size matches the header.
 
     Raises:
-        CorruptField: counts fall, do not end at n_gaussians, or a gain is outside its range.
+        CorruptField: counts fall, do not end at n_gaussians, a gain is outside its range, or there is one level with a
+            gain of 1, which needs no chunk.
     """
     cursor = _Cursor(data, f"{name}: chunk LODS")
     counts: list[int] = []
@@ -153,6 +162,8 @@ def unpack_lods(data: bytes, header: Header, name: str) -> LodTable:
     cursor.end()
     if counts[-1] != header.n_gaussians:
         raise CorruptField(f"{name}: the last LOD count is {counts[-1]}, the header has {header.n_gaussians}")
+    if gains == [(1.0,)]:
+        raise CorruptField(f"{name}: has chunk LODS with one level and a gain of 1, which must be left out")
     return LodTable(tuple(counts), tuple(gains))
 
 

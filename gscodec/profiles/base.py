@@ -80,10 +80,10 @@ class FixedSizeProfile(PagedProfile):
     """A profile in which the size of a file follows from the number of its Gaussians."""
 
     @abstractmethod
-    def payload_bytes(
+    def chunk_sizes(
         self, counts: Sequence[int], n_pages: int, groups: Sequence[ChannelGroup], record_bytes: int | None
-    ) -> int:
-        """Bytes of chunks QUAN and GAUS.
+    ) -> dict[bytes, int]:
+        """Bytes of chunks QUAN, if the profile has it, and GAUS.
 
         Args:
             counts: of Gaussians up to the end of each generation.

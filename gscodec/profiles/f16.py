@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from gscodec.errors import CorruptField
 from gscodec.format import profile_table
-from gscodec.format.layout import record_size
+from gscodec.format.layout import GAUS, record_size
 from gscodec.format.limits import page_lengths
 from gscodec.format.pages import PageRefs
 from gscodec.model.channels import ChannelGroup
@@ -149,12 +149,12 @@ class F16Profile(FixedSizeProfile):
         """See `PagedProfile.decoder`."""
         return F16PageDecoder(grid, sum(group.n_channels for group in groups), counts, name)
 
-    def payload_bytes(
+    def chunk_sizes(
         self,
         counts: Sequence[int],
         n_pages: int,  # noqa: ARG002  # pages have no heads
         groups: Sequence[ChannelGroup],
         record_bytes: int | None,  # noqa: ARG002  # follows from the channels
-    ) -> int:
-        """See `FixedSizeProfile.payload_bytes`."""
-        return counts[-1] * record_size(sum(group.n_channels for group in groups))
+    ) -> dict[bytes, int]:
+        """See `FixedSizeProfile.chunk_sizes`."""
+        return {GAUS: counts[-1] * record_size(sum(group.n_channels for group in groups))}

@@ -14,7 +14,7 @@ from gscodec import _engine
 from gscodec.errors import CorruptField, InvalidArgument
 from gscodec.format import profile_table
 from gscodec.format.chunks import StoredChunk
-from gscodec.format.layout import FIELD_WIDTH, PAGE_FIELD, PAGE_HEAD, QUAN, RECORD_WIDTHS
+from gscodec.format.layout import FIELD_WIDTH, GAUS, PAGE_FIELD, PAGE_HEAD, QUAN, RECORD_WIDTHS
 from gscodec.format.limits import generations_of
 from gscodec.format.pages import PageRefs, page_starts
 from gscodec.format.records import Bytes, PageHeads, RecordLayout, pack_fields
@@ -227,10 +227,10 @@ class PackedProfile(FixedSizeProfile):
         """See `PagedProfile.decoder`."""
         return PackedPageDecoder(unpack_quan(quan, len(counts), groups, grid, name), grid, counts, name, threads)
 
-    def payload_bytes(
+    def chunk_sizes(
         self, counts: Sequence[int], n_pages: int, groups: Sequence[ChannelGroup], record_bytes: int | None
-    ) -> int:
-        """See `FixedSizeProfile.payload_bytes`."""
+    ) -> dict[bytes, int]:
+        """See `FixedSizeProfile.chunk_sizes`."""
         assert record_bytes is not None
         heads = n_pages * head_bytes(sum(group.n_channels for group in groups))
-        return quan_bytes(len(counts), groups) + heads + counts[-1] * record_bytes
+        return {QUAN: quan_bytes(len(counts), groups), GAUS: heads + counts[-1] * record_bytes}

@@ -65,12 +65,12 @@ typedef struct { /* an entry of PAGI or PAGT */
 
 typedef struct { /* an entry of the table of contents */
     int present;
-    uint8_t codec, n_lods, scale_log2;
+    uint8_t is_critical, is_small, codec, n_lods, scale_log2;
     uint32_t crc;
     uint64_t offset, stored_size, raw_size;
 } igs_chunk;
 
-typedef struct { /* the finest set, with what the file has beside it, or a coarser one, which is written as a file */
+typedef struct { /* the finest set, with what the file has beside it, or a coarser one, which is written like a file */
     igs_ring ring;
     uint64_t base, there; /* where it begins in the file, and how many of its bytes are there */
     uint64_t file_size, data_offset;
@@ -155,6 +155,8 @@ int igs_inflate(const uint8_t *data, size_t size, uint8_t *raw, size_t raw_size)
 /* Header and table of contents, and of the finest set CHAN: container.c, of a small file with its Gaussians: small.c. */
 igs_status igs_open_set(igs_file *file, igs_set *set);
 igs_status igs_open_small(igs_file *file, igs_set *set);
+/* A coarser set in the short form, whose place and scale are set: small.c. */
+igs_status igs_open_small_set(igs_file *file, igs_set *set, const igs_chunk *chunk);
 igs_status igs_check_version(igs_file *file, const uint8_t *header);
 /* The raw bytes, in the ring scratch, of a chunk of at most `cap`, or, where `exact`, of that many. */
 igs_status igs_load_chunk(igs_file *file, const igs_set *set, const igs_chunk *chunk, uint64_t cap, int exact, uint8_t **data, size_t *size);

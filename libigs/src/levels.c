@@ -108,17 +108,16 @@ static igs_status open_coarser(igs_file *file, igs_set *set, const igs_chunk *c)
         set->base = c->offset;
         set->there = finest->there < c->offset ? 0 : finest->there - c->offset;
         if (set->there > c->stored_size) set->there = c->stored_size;
+        if (c->is_small) return igs_open_small_set(file, set, c);
         TRY(igs_open_set(file, set));
-        int has_tables = set->has_tables;
-        set->is_open = set->has_tables = 0;
+        set->is_open = 0;
         CHECK(set->file_size == c->stored_size, IGS_CORRUPT_FIELD, "a coarser set does not fill its chunk");
-        CHECK(set->profile == finest->profile || set->profile == SMALL, IGS_CORRUPT_FIELD, "the profile of a coarser set");
+        CHECK(set->profile == finest->profile, IGS_CORRUPT_FIELD, "the profile of a coarser set");
         CHECK(set->lod_count == c->n_lods && set->n_channels == finest->n_channels && set->top_k == finest->top_k &&
                   set->support_q == finest->support_q && set->width == (finest->width - 1) / side + 1 &&
                   set->height == (finest->height - 1) / side + 1,
               IGS_CORRUPT_FIELD, "a coarser set does not agree with the file");
         set->is_open = 1;
-        set->has_tables = has_tables;
     }
     return igs_read_tables(file, set);
 }

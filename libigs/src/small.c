@@ -1,22 +1,23 @@
 /* Section 10. */
 #include "bits.h"
 
-enum { HEADER = 29, ENTRY = 9, MOST = 4096, N_EXTRAS = 7 };
+enum { HEADER = 29, FIELDS = 6, ENTRY = 9, MOST = 4096, MOST_PX = 65535, N_EXTRAS = 7 };
 
 /* ---- the header ---- */
 
-static igs_status make_quantiser(igs_file *file, igs_set *set, const uint8_t *header, const uint8_t *steps) {
+/* scale_step, position_offset, turn and colours are the four bytes of `fields`. */
+static igs_status make_quantiser(igs_file *file, igs_set *set, const uint8_t *fields, const uint8_t *steps) {
     igs_quantiser *quan;
     TAKE(quan, &set->ring, 1);
     uint64_t area = (uint64_t)set->width * set->height, T = 0, at = 0;
     uint32_t shorter = set->width < set->height ? set->width : set->height;
     uint32_t longer = set->width < set->height ? set->height : set->width, cell = 0, most = 0;
-    quan->scale_step = header[25];
-    quan->position_offset = header[26];
+    quan->scale_step = fields[0];
+    quan->position_offset = fields[1];
     for (uint32_t k = 1, e = 1; k <= 12; k++) {
-        double t = igs_pow2(-(int64_t)header[27]) * (double)(1u << k);
+        double t = igs_pow2(-(int64_t)fields[2]) * (double)(1u << k);
         for (; e < 255; e++) {
-            double r = igs_pow2(-(int64_t)e * header[25]);
+            double r = igs_pow2(-(int64_t)e * fields[0]);
             if (1.0 - r * r >= t * r) break;
         }
         quan->rotation_from[k - 1] = (uint8_t)e;
@@ -29,7 +30,7 @@ static igs_status make_quantiser(igs_file *file, igs_set *set, const uint8_t *he
     TAKE(quan->transform, &set->ring, T);
     for (uint32_t g = 0; g < file->n_groups; g++) {
         static const int colours[3][3] = {{1182, 1182, 1182}, {1448, 0, -1448}, {-836, 1672, -836}};
-        uint32_t n = file->group[g].n_channels, mixed = header[28] && (n == 3 || n == 4);
+        uint32_t n = file->group[g].n_channels, mixed = fields[3] && (n == 3 || n == 4);
         for (uint32_t i = 0; i < n; i++)
             for (uint32_t j = 0; j < n; j++, at++)
                 quan->transform[at] = mixed && i < 3 && j < 3 ? colours[i][j] / 2048.0 : i == j;
@@ -92,11 +93,11 @@ static igs_status decode(igs_file *file, igs_set *set, const uint8_t *data, size
 }
 
 /* Extras from `at` on; `chan` is NULL where there is none. */
-static igs_status read_extras(igs_file *file, const igs_set *set, const uint8_t *header, const uint8_t *data, size_t end,
-                              size_t *at, const uint8_t **chan) {
+static igs_status read_extras(igs_file *file, const uint8_t *header, const uint8_t *data, size_t end, size_t *at,
+                              const uint8_t **chan) {
     static const char extras[N_EXTRAS][5] = {"CHAN", "FILE", "ICCP", "META", "TAGS", "EXIF", "XMP_"};
     static const char others[7][5] = {"GRAN", "CSET", "LODS", "PAGT", "PAGI", "QUAN", "GAUS"};
-    int seen[N_EXTRAS] = {0}, wrong = 0, any = 0;
+    int seen[N_EXTRAS] = {0}, wrong = 0;
     *chan = NULL;
     for (uint32_t i = 0; i < header[24]; i++) {
         const uint8_t *p = data + *at;
@@ -109,15 +110,14 @@ static igs_status read_extras(igs_file *file, const igs_set *set, const uint8_t 
         for (int k = 0; k < N_EXTRAS; k++)
             if (!memcmp(p, extras[k], 4)) {
                 wrong |= seen[k];
-                seen[k] = any = 1;
+                seen[k] = 1;
                 if (!k) *chan = p;
             }
         for (int k = 0; k < 7; k++) wrong |= !memcmp(p, others[k], 4);
         *at += ENTRY + stored;
     }
     CHECK(!wrong, IGS_CORRUPT_FIELD, "an extra is there twice, or does not belong into a small file");
-    if (set == file->set) CHECK((*chan != NULL) == !header[15], IGS_CORRUPT_FIELD, "layout and CHAN do not agree");
-    else CHECK(!any && !header[15], IGS_CORRUPT_FIELD, "layout or an extra does not belong into a coarser set");
+    CHECK((*chan != NULL) == !header[15], IGS_CORRUPT_FIELD, "layout and CHAN do not agree");
     return IGS_OK;
 }
 
@@ -143,57 +143,101 @@ static igs_status read_layout(igs_file *file, const uint8_t *header, const uint8
     return IGS_OK;
 }
 
+/* ---- a file, and a coarser set in the short form ---- */
+
+/* All of its bytes, whose checksum is right, and where the checksum begins. */
+static igs_status load_all(igs_file *file, igs_set *set, uint8_t **data, size_t *end) {
+    CHECK(set->there >= set->file_size, IGS_TRUNCATED_STREAM, "the file is cut");
+    *end = (size_t)set->file_size - 4;
+    TRY(igs_load(file, set, 0, set->file_size, data));
+    CHECK(igs_crc32c(file, 0, *data, *end) == get32(*data + *end), IGS_CHECKSUM_MISMATCH, "the file is damaged");
+    return IGS_OK;
+}
+
+/* n_gaussians, and what every small set has. */
+static void begin(igs_set *set, uint32_t n_gaussians) {
+    set->profile = SMALL;
+    set->lod_count = 1;
+    set->n_gaussians = set->counts[0] = n_gaussians;
+    set->page_size = MOST;
+    set->top_k = 10;
+    set->support_q = 25;
+    set->gain[0][0] = 1;
+}
+
+static igs_status check_steps(igs_file *file, const uint8_t *fields) {
+    CHECK_N(fields[0] >= 1 && fields[0] <= 64, IGS_CORRUPT_FIELD, "scale_step is #", fields[0]);
+    CHECK_N(fields[3] <= 1, IGS_CORRUPT_FIELD, "colours is #", fields[3]);
+    return IGS_OK;
+}
+
+/* feature_step and the Gaussians, at `data` + `at`. */
+static igs_status read_rest(igs_file *file, igs_set *set, const uint8_t *fields, const uint8_t *data, size_t at, size_t end,
+                            float *background) {
+    set->n_channels = file->n_channels;
+    CHECK(end - at >= file->n_channels, IGS_CORRUPT_FIELD, "feature_step ends early");
+    TRY(make_quantiser(file, set, fields, data + at));
+    at += file->n_channels;
+    CHECK(set->n_gaussians <= 8 * (end - at), IGS_CORRUPT_FIELD, "there are more Gaussians than bits");
+    TRY(decode(file, set, data + at, end - at, background));
+    set->n_pages = set->n_gaussians > 0;
+    TAKE(set->page, &set->ring, 1);
+    /* the page is the whole set: its Gaussians are here already */
+    set->page[0] = (igs_entry){0, 0, 0, (set->width - 1) / TILE, (set->height - 1) / TILE, 0, (uint32_t)set->file_size,
+                               set->n_gaussians, 0, 0, 0};
+    return IGS_OK;
+}
+
 igs_status igs_open_small(igs_file *file, igs_set *set) {
     uint8_t header[HEADER], *data;
+    size_t at = HEADER, end;
     CHECK(set->there >= HEADER, IGS_TRUNCATED_STREAM, "the header is cut");
     TRY(igs_read(file, set, 0, header, HEADER));
     TRY(igs_check_version(file, header));
     set->file_size = get16(header + 16);
     CHECK_N(set->file_size <= MOST, IGS_LIMIT_EXCEEDED, "file_size is #", set->file_size);
     CHECK(set->file_size >= HEADER + 4, IGS_CORRUPT_FIELD, "the file has no room for its header");
-    CHECK(set->there >= set->file_size, IGS_TRUNCATED_STREAM, "the file is cut");
-    CHECK(set->there == set->file_size, IGS_CORRUPT_FIELD, "bytes follow the end of the file");
-    size_t at = HEADER, end = (size_t)set->file_size - 4;
-    TRY(igs_load(file, set, 0, set->file_size, &data));
-    CHECK(igs_crc32c(file, 0, data, end) == get32(data + end), IGS_CHECKSUM_MISMATCH, "the file is damaged");
-
-    set->profile = SMALL;
-    set->lod_count = 1;
+    CHECK(set->there <= set->file_size, IGS_CORRUPT_FIELD, "bytes follow the end of the file");
+    TRY(load_all(file, set, &data, &end));
+    begin(set, get16(header + 22));
     set->width = get16(header + 18);
     set->height = get16(header + 20);
-    set->n_gaussians = set->counts[0] = get16(header + 22);
-    set->page_size = MOST;
-    set->top_k = 10;
-    set->support_q = 25;
-    set->gain[0][0] = 1;
     CHECK_N(header[15] <= 8, IGS_CORRUPT_FIELD, "layout is #", header[15]);
     CHECK(set->width && set->height, IGS_CORRUPT_FIELD, "width or height is 0");
     CHECK_N(set->n_gaussians <= 4096, IGS_LIMIT_EXCEEDED, "n_gaussians is #", set->n_gaussians);
     CHECK_N(header[24] <= 8, IGS_CORRUPT_FIELD, "n_extras is #", header[24]);
-    CHECK_N(header[25] >= 1 && header[25] <= 64, IGS_CORRUPT_FIELD, "scale_step is #", header[25]);
-    CHECK_N(header[28] <= 1, IGS_CORRUPT_FIELD, "colours is #", header[28]);
+    TRY(check_steps(file, header + 25));
     const uint8_t *chan;
-    TRY(read_extras(file, set, header, data, end, &at, &chan));
-    if (set == file->set) {
-        TRY(read_layout(file, header, chan));
-        file->n_levels = 1;
-    }
-    set->n_channels = file->n_channels;
-    CHECK(end - at >= file->n_channels, IGS_CORRUPT_FIELD, "feature_step ends early");
-    TRY(make_quantiser(file, set, header, data + at));
-    at += file->n_channels;
-    CHECK(set->n_gaussians <= 8 * (end - at), IGS_CORRUPT_FIELD, "there are more Gaussians than bits");
+    TRY(read_extras(file, header, data, end, &at, &chan));
+    TRY(read_layout(file, header, chan));
+    file->n_levels = 1;
     float background[MAX_CHANNELS];
-    TRY(decode(file, set, data + at, end - at, background));
+    TRY(read_rest(file, set, header + 25, data, at, end, background));
     for (uint32_t c = 0; c < file->n_channels && header[15]; c++) {
         CHECK(fabs(background[c]) <= 65504, IGS_CORRUPT_FIELD, "the background is outside its range");
         file->background[c] = file->group[0].background[c] = background[c];
     }
-    set->n_pages = set->n_gaussians > 0;
-    TAKE(set->page, &set->ring, 1);
-    /* the page is the whole set: its Gaussians are here already */
-    set->page[0] = (igs_entry){0, 0, 0, (set->width - 1) / TILE, (set->height - 1) / TILE, 0, (uint32_t)set->file_size,
-                               set->n_gaussians, 0, 0, 0};
+    set->is_open = set->has_tables = 1;
+    return IGS_OK;
+}
+
+igs_status igs_open_small_set(igs_file *file, igs_set *set, const igs_chunk *chunk) {
+    const igs_set *finest = file->set;
+    uint8_t *data;
+    size_t end;
+    float background[MAX_CHANNELS];
+    set->width = ((finest->width - 1) >> chunk->scale_log2) + 1;
+    set->height = ((finest->height - 1) >> chunk->scale_log2) + 1;
+    set->file_size = chunk->stored_size;
+    CHECK(finest->top_k == 10 && finest->support_q == 25, IGS_CORRUPT_FIELD, "the file has not the K and Q of its small set");
+    CHECK(set->width <= MOST_PX && set->height <= MOST_PX, IGS_CORRUPT_FIELD, "the picture of a small set is too large");
+    CHECK_N(set->file_size <= MOST, IGS_LIMIT_EXCEEDED, "a small set has # bytes", set->file_size);
+    CHECK(set->file_size >= FIELDS + 4, IGS_CORRUPT_FIELD, "a small set has no room for its fields");
+    TRY(load_all(file, set, &data, &end));
+    begin(set, get16(data));
+    CHECK_N(set->n_gaussians <= 4096, IGS_LIMIT_EXCEEDED, "n_gaussians is #", set->n_gaussians);
+    TRY(check_steps(file, data + 2));
+    TRY(read_rest(file, set, data + 2, data, FIELDS, end, background));
     set->is_open = set->has_tables = 1;
     return IGS_OK;
 }

@@ -1,7 +1,17 @@
 /* LODS, PAGI and PAGT of a set: sections 6.1, 6.3 and 6.4. */
 #include "internal.h"
 
-static igs_status read_lods(igs_file *file, igs_set *set, const uint8_t *data) {
+/* Without LODS there is one level, which shows all Gaussians as they are. */
+static igs_status read_lods(igs_file *file, igs_set *set) {
+    uint64_t L = set->lod_count;
+    uint8_t *data;
+    size_t size;
+    if (!set->known[LODS].present) {
+        set->counts[0] = set->n_gaussians;
+        set->gain[0][0] = 1;
+        return IGS_OK;
+    }
+    TRY(igs_load_chunk(file, set, &set->known[LODS], 4 * L + 2 * L * (L + 1), 1, &data, &size));
     for (uint32_t m = 0; m < set->lod_count; m++) {
         set->counts[m] = get32(data);
         CHECK(!m || set->counts[m] >= set->counts[m - 1], IGS_CORRUPT_FIELD, "LOD counts fall");
@@ -12,6 +22,7 @@ static igs_status read_lods(igs_file *file, igs_set *set, const uint8_t *data) {
         }
     }
     CHECK(set->counts[set->lod_count - 1] == set->n_gaussians, IGS_CORRUPT_FIELD, "LOD counts do not end at n_gaussians");
+    CHECK(L > 1 || set->gain[0][0] != 1, IGS_CORRUPT_FIELD, "LODS has one level with a gain of 1, which must be left out");
     return IGS_OK;
 }
 
@@ -142,7 +153,7 @@ igs_status igs_need_entry(igs_file *file, igs_set *set, uint32_t page) {
 
 /* Asks for all tables at once, so that a source that waits for bytes waits once. */
 static igs_status announce(igs_file *file, const igs_set *set, int with_tree) {
-    uint64_t first = set->known[LODS].offset, end = 0;
+    uint64_t first = UINT64_MAX, end = 0;
     uint8_t *data;
     for (int k = LODS; k <= PAGI; k++) {
         const igs_chunk *c = &set->known[k];
@@ -167,8 +178,7 @@ igs_status igs_read_tables(igs_file *file, igs_set *set) {
     igs_free_all(file, &set->ring); /* of an attempt before */
     set->quantiser = NULL;
     set->n_blocks = 0;
-    TRY(igs_load_chunk(file, set, &set->known[LODS], 4 * L + 2 * L * (L + 1), 1, &data, &size));
-    TRY(read_lods(file, set, data));
+    TRY(read_lods(file, set));
     if (set->profile) {
         for (uint32_t g = 0; g < file->n_groups; g++) T += file->group[g].n_channels * file->group[g].n_channels;
         T = 16 + L + 4 * C + 2 * T;

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from program import Run
+from toc_fields import seal
 
 import gscodec
 from gscodec.container.reader import IgsReader
 from gscodec.errors import InvalidArgument
-from gscodec.format.crc32c import crc32c
 
 
 def pixels(source: Path | bytes) -> npt.NDArray[np.generic]:
@@ -144,13 +144,11 @@ def damaged(data: bytes, fault: str) -> bytes:
     if fault == "cut":
         return data[:100]
     if fault == "flipped":
-        place = int.from_bytes(data[48:56], "little") + 5  # in the first Gaussian
+        place = IgsReader(data).data_offset + 5  # in the first Gaussian
         return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
     if fault == "longer":
         return data + b"\0"
-    toc_end = 64 + 28 * data[39]
-    header = data[:12] + b"\x02" + data[13:60]  # major version 2, its checksum made good
-    return header + crc32c(header + data[64:toc_end]).to_bytes(4, "little") + data[64:]
+    return seal(data[:12] + b"\x02" + data[13:])  # major version 2
 
 
 @pytest.mark.parametrize(

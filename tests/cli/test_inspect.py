@@ -49,7 +49,7 @@ def test_validate_a_good_file(run: Run, igs: Path) -> None:
 def test_validate_numbers_the_faults(run: Run, igs: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.igs"
     data = bytearray(igs.read_bytes())
-    start = IgsReader(bytes(data)).header.data_offset
+    start = IgsReader(bytes(data)).data_offset
     for place in (start + 3, len(data) - 3):  # two different pages or chunks
         data[place] ^= 0x10
     bad.write_bytes(data)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_contents import MakeContents
+from toc_fields import seal
 
 from gscodec.container.contents import Contents
 from gscodec.container.describe import describe
@@ -15,7 +16,6 @@ from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs
 from gscodec.errors import CorruptField, GsCodecError, LimitExceeded, TruncatedStream, UnsupportedVersion
 from gscodec.format.chunks import assemble
-from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import CHAN, CSET, HEADER, LODS
 from gscodec.model.gaussians import LodTable, Window
 from gscodec.profiles.small_codec import lattice_of
@@ -173,9 +173,7 @@ def test_sets_that_do_not_fit_are_refused(
         case "another profile":
             changed = bytearray(chunks[at].stored)
             changed[HEADER.offsets["profile"]] = 1
-            n = HEADER.size + 28 * changed[HEADER.offsets["chunk_count"]]
-            changed[60:64] = crc32c(bytes(changed[:60] + changed[64:n])).to_bytes(4, "little")
-            chunks[at] = replace(chunks[at], stored=bytes(changed))
+            chunks[at] = replace(chunks[at], stored=seal(bytes(changed)))
     made = assemble(values, chunks)
     with pytest.raises(error):
         IgsReader(made).read(3)

@@ -15,6 +15,7 @@ from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.container.writer import pack
 from gscodec.errors import FileAccessError, InvalidArgument, TruncatedStream
+from gscodec.format.layout import HEADER
 from gscodec.model.gaussians import GaussianSet, Grid
 from gscodec.render.reference import smallest_q_per_tile
 
@@ -80,7 +81,7 @@ def test_endless_garbage_on_a_pipe_is_let_go() -> None:
     pipe = Pipe(b"\xff" * 100_000)
     with pytest.raises(Exception, match="signature"):
         IgsReader(pipe)  # type: ignore[arg-type]
-    assert pipe.served == 64
+    assert pipe.served == HEADER.size
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_a_file_that_is_written_to_while_open(make_contents: MakeContents, tmp_p
 def test_opening_reads_nothing_behind_the_tables(make_contents: MakeContents) -> None:
     file = CountingFile(pack(make_contents(2000, meta={"a": 1})))
     reader = IgsReader(file)
-    assert max(end for _, end in file.ranges) <= reader.header.data_offset
+    assert max(end for _, end in file.ranges) <= reader.data_offset
     assert reader.meta == {"a": 1}
 
 

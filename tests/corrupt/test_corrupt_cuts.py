@@ -54,7 +54,7 @@ class Whole:
     def __init__(self, data: bytes) -> None:
         self.data = data
         with IgsReader(data) as reader:
-            self.data_offset = reader.header.data_offset
+            self.data_offset = reader.data_offset
             self.prefixes = [reader.prefix_size(lod) for lod in range(len(reader.lods))]
             self.page_ends = [self.data_offset + int(edge) for edge in reader.pages.edges]
         with open_igs(data) as image:

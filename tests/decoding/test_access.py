@@ -90,7 +90,7 @@ def test_bounds_choose_the_best_level_that_keeps_them(large: bytes) -> None:
 
 def test_a_cut_file_is_shown_at_the_finest_level_it_holds(large: bytes) -> None:
     with IgsReader(large) as reader:
-        cut, bare = large[: reader.prefix_size(1)], large[: reader.header.data_offset + 9]
+        cut, bare = large[: reader.prefix_size(1)], large[: reader.data_offset + 9]
     region = (700, 300, 100, 80)
     with open_igs(cut) as image, open_igs(large) as whole:
         np.testing.assert_array_equal(image.render(region=region), whole.render(1, region))

@@ -57,9 +57,9 @@ def test_pages_count_that_have_arrived_and_no_others(data: bytes) -> None:
     """A tile has a level exactly if no page that is missing meets it."""
     reader = IgsReader(data)
     index, rows, columns = reader.pages, *reader.grid.tiles_shape
-    for size in range(reader.header.data_offset, len(data), 97):
+    for size in range(reader.data_offset, len(data), 97):
         expected = np.zeros((rows, columns), np.bool_)
-        late = index.boxes[reader.header.data_offset + index.edges[1:] > size]
+        late = index.boxes[reader.data_offset + index.edges[1:] > size]
         for x0, y0, x1, y1 in late.tolist():
             expected[y0 : y1 + 1, x0 : x1 + 1] = True
         found = IgsReader(data[:size]).arrived_lods((0, 0, columns, rows))

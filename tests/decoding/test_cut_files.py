@@ -51,7 +51,7 @@ def test_no_level_means_the_finest_there_is(ask: Ask, igs: bytes, cut: Callable[
 @pytest.mark.parametrize("ask", REQUESTS.values(), ids=REQUESTS.keys())
 def test_a_file_without_a_level_says_so(ask: Ask, igs: bytes) -> None:
     with IgsReader(igs) as reader:
-        bare = igs[: reader.header.data_offset + 9]
+        bare = igs[: reader.data_offset + 9]
     with open_igs(bare) as image, pytest.raises(TruncatedStream, match="no LOD is complete"):
         ask(image)
 

@@ -20,6 +20,7 @@ from gscodec.decoding.store import SceneStore
 from gscodec.decoding.work import TileRect, WorkBudget
 from gscodec.errors import GsCodecError, InvalidArgument, LimitExceeded
 from gscodec.format.files import FileEntry
+from gscodec.format.layout import HEADER
 from gscodec.model.channels import ChannelGroup
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.model.limits import FREE_PIXELS, PIXELS_PER_BYTE, Limits, machine_memory
@@ -239,9 +240,9 @@ def test_pipes_are_not_drained_for_ever() -> None:
             start, self.served = self.served, self.served + n
             return bytes(head + bytes(n))[start : start + n] if start < len(head) else bytes(n)
 
-    head = bytearray(bomb(10, 32, 32)[:64])
+    head = bytearray(bomb(10, 32, 32)[: HEADER.size])
     head[16:24] = (1 << 50).to_bytes(8, "little")
     pipe = Endless()
     with pytest.raises(GsCodecError, match="--max-memory"):
         IgsReader(pipe, "pipe")  # type: ignore[arg-type]
-    assert pipe.served == 64
+    assert pipe.served == HEADER.size

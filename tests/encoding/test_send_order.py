@@ -27,7 +27,7 @@ def mixed(size: tuple[int, int], n: int, counts: tuple[int, ...], seed: int) -> 
 def error(data: bytes, share: float) -> float:
     """Mean square error of what a part of a file shows."""
     with gscodec.open(data, device="cpu") as whole:
-        start, picture = IgsReader(data).header.data_offset, whole.render(dtype=np.float32)
+        start, picture = IgsReader(data).data_offset, whole.render(dtype=np.float32)
     with gscodec.open(data[: start + round(share * (len(data) - start))], device="cpu") as cut:
         return float(np.square(cut.render(available=True, dtype=np.float32) - picture).mean())
 

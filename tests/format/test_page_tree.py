@@ -44,7 +44,7 @@ def data(request: pytest.FixtureRequest, make_contents: MakeContents) -> bytes:
 def parts_of(data: bytes) -> tuple[dict[str, Any], list[StoredChunk]]:
     reader = IgsReader(data)
     chunks = [
-        StoredChunk(c.fourcc, c.flags, c.codec, data[c.offset :][: c.stored_size], c.raw_size) for c in reader.chunks
+        StoredChunk(c.fourcc, c.critical, c.codec, data[c.offset :][: c.stored_size], c.raw_size) for c in reader.chunks
     ]
     return asdict(reader.header), chunks
 
@@ -91,8 +91,8 @@ def test_regions_are_those_of_the_whole_index(data: bytes) -> None:
         assert same(fresh, plain, rect, int(rng.integers(3)))  # what is held by now serves again
     for lod in range(3):
         assert np.array_equal(IgsReader(data).read(lod).means, plain.read(lod).means)
-        assert IgsReader(data).prefix_size(lod) - IgsReader(data).header.data_offset == (
-            plain.prefix_size(lod) - plain.header.data_offset
+        assert IgsReader(data).prefix_size(lod) - IgsReader(data).data_offset == (
+            plain.prefix_size(lod) - plain.data_offset
         )
 
 
@@ -100,7 +100,7 @@ def test_a_point_reads_a_small_part_of_the_index(data: bytes) -> None:
     reader = IgsReader(data)
     index = next(chunk for chunk in reader.chunks if chunk.label == "PAGI")
     opened = reader.traffic.n_bytes
-    assert opened < reader.header.data_offset - index.stored_size / 2
+    assert opened < reader.data_offset - index.stored_size / 2
     found = reader.read_region(0, (10, 10, 11, 11))
     assert len(found) < 300
     assert reader.traffic.n_bytes - opened < 0.75 * index.stored_size

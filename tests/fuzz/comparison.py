@@ -18,14 +18,15 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 from c_reader import CReader
+from toc_fields import seal, toc_spans
 
 from gscodec.container.describe import describe
 from gscodec.container.reader import IgsReader
 from gscodec.container.validate import validate
 from gscodec.decoding.image import IgsImage, open_igs
 from gscodec.errors import GsCodecError
-from gscodec.format.chunks import header_crc, read_preamble
-from gscodec.format.layout import HEADER, KNOWN_CHUNKS, PAGT, TOC_ENTRY
+from gscodec.format.chunks import read_preamble
+from gscodec.format.layout import KNOWN_CHUNKS, PAGT
 from gscodec.io.source import MemorySource
 from gscodec.model.channels import SampleType
 from gscodec.render.base import Rasterizer
@@ -234,19 +235,15 @@ class ReaderComparison:
 
 def without_tree(data: bytes, *, coarser: bool = False) -> bytes:
     """The file as a reader takes it that does not know page trees: PAGT is a chunk of an unknown type."""
-    n_chunks = data[HEADER.offsets["chunk_count"]] if len(data) >= HEADER.size else 0
-    end = HEADER.size + n_chunks * TOC_ENTRY.size
     opened, preamble = _attempt(lambda: read_preamble(MemorySource(data), "", coarser=coarser))
     if opened or preamble is None:
         return data
     changed = bytearray(data)
-    for at in range(HEADER.size, end, TOC_ENTRY.size):
+    for at, _ in toc_spans(data):
         if data[at : at + 4] == PAGT:
             changed[at : at + 4] = PAGT.lower()
-    crc = header_crc(bytes(changed[: HEADER.size]), bytes(changed[HEADER.size : end]))
-    at = HEADER.offsets["header_crc"]
-    changed[at : at + 4] = crc.to_bytes(4, "little")
-    for chunk in preamble.coarser:
+    changed[:] = seal(bytes(changed))
+    for chunk in (chunk for chunk in preamble.coarser if not chunk.is_small):
         span = slice(chunk.offset, min(chunk.offset + chunk.stored_size, len(data)))
         changed[span] = without_tree(data[span], coarser=True)
     return data if changed == data else bytes(changed)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from parts import Chunk, Parts, page_spans, put_together, take_apart
 from seeds import seed
-from small_mutants import is_small, small_mutant
+from small_mutants import is_small, small_mutant, small_set_mutant
 
 from gscodec.container.reader import IgsReader
 from gscodec.errors import GsCodecError
@@ -109,14 +109,14 @@ def _wild(r: Random, field: Field, old: Any) -> Any:
 
 
 def header(r: Random, parts: Parts) -> None:
-    """One field of the header; file_size, data_offset and header_crc become lies."""
+    """One field of the header; file_size, toc_size and header_crc become lies."""
     field = r.choice([field for field in HEADER.fields if field.name != "chunk_count"])
     if field.name == "signature":
         signature = bytearray(parts.header["signature"])
         scribble(r, signature)
         parts.lies["signature"] = bytes(signature)
-    elif field.name in {"file_size", "data_offset", "header_crc"}:
-        parts.lies[field.name] = _wild(r, field, 300)
+    elif field.name in {"file_size", "toc_size", "header_crc"}:
+        parts.lies[field.name] = _wild(r, field, 300 if field.name != "toc_size" else parts.header["toc_size"])
     else:
         parts.header[field.name] = _wild(r, field, parts.header[field.name])
 
@@ -175,15 +175,24 @@ def contents(r: Random, parts: Parts) -> None:
         return
     chunk = r.choice(parts.chunks)
     match r.choice(
-        ("fourcc", "flags", "codec", "reserved", "size", "size", "crc", "twice", "gone", "swap", "move", "new")
+        (
+            *("fourcc", "critical", "flags", "codec", "of sets", "size", "size", "bytes", "crc", "twice", "gone"),
+            *("swap", "move", "new"),
+        )
     ):
         case "fourcc":
             chunk.fourcc = r.choice(FOURCCS)
+        case "critical":
+            chunk.critical = not chunk.critical
         case "flags":
-            chunk.flags = r.choice((0, 1, 1 - (chunk.flags & 1), 2, 255))
+            chunk.lies["flags"] = r.choice((0, 1, 8, 16, 17, 19, 9, 41, 64, 128, 255, r.randrange(64)))
         case "codec":
-            chunk.lies["codec"] = r.choice((0, 1, 2, 255))
-        case "reserved":
+            chunk.lies["codec"] = r.choice((0, 1, 2, 3))
+        case "bytes":
+            entry = bytearray(chunk.entry_and_bytes()[0])
+            (resize if r.random() < 0.5 else scribble)(r, entry)
+            chunk.entry = bytes(entry)
+        case "of sets":
             chunk.lies[r.choice(("n_lods", "scale_log2"))] = r.choice((0, 1, 2, 16, 17, 20, 21, 255))
         case "size":
             near = [len(chunk.raw) + step for step in (-1, 1, 4)]
@@ -203,17 +212,16 @@ def contents(r: Random, parts: Parts) -> None:
             parts.chunks.remove(chunk)
             parts.chunks.insert(r.randrange(len(parts.chunks) + 1), chunk)
         case "new":
-            extra = Chunk(r.choice(FOURCCS), r.choice((0, 0, 1)), 0, bytearray(r.randbytes(r.randrange(40))))
-            extra.lies["codec"] = r.choice((0, 0, 1, 77))
+            extra = Chunk(r.choice(FOURCCS), r.random() < 0.3, 0, bytearray(r.randbytes(r.randrange(40))))
+            extra.lies["codec"] = r.choice((0, 0, 1, 3))
             for _ in range(r.choice((1, 1, 2, 64))):
                 parts.chunks.insert(r.randrange(len(parts.chunks) + 1), extra.copy())
 
 
 def deflated(r: Random, parts: Parts) -> None:
     """A chunk as a zlib stream: a good one, a damaged one, one with more behind it, or one that holds too much."""
-    chunk = r.choice(
-        [chunk for chunk in parts.chunks if chunk.fourcc != GAUS] or parts.chunks or [Chunk(META, 0, 0, bytearray())]
-    )
+    others = [chunk for chunk in parts.chunks if chunk.fourcc != GAUS]
+    chunk = r.choice(others or parts.chunks or [Chunk(META, False, 0, bytearray())])
     chunk.codec = CODEC_DEFLATE
     raw = bytes(chunk.raw)
     match r.randrange(7):
@@ -488,7 +496,7 @@ def texts(r: Random, parts: Parts) -> None:
     fourcc = r.choice((META, FILE, FILE, FILE, TAGS, EXIF, XMP))
     chunk = parts.find(fourcc)
     if chunk is None:
-        chunk = Chunk(fourcc, 0, 0, bytearray(r.choice(JSON_TEXTS)))
+        chunk = Chunk(fourcc, False, 0, bytearray(r.choice(JSON_TEXTS)))
         parts.chunks.insert(r.choice((max(0, len(parts.chunks) - 1), len(parts.chunks))), chunk)
         return
     match r.randrange(5):
@@ -566,7 +574,7 @@ def _change_json(r: Random, chunk: Chunk) -> None:
 def profile(r: Random, parts: Parts) -> None:
     """ICCP with anything in it, or far too much of it."""
     raw = bytearray(r.choice((b"", b"no profile", bytes(100))))
-    chunk = Chunk(ICCP, 0, r.choice((0, 1)), raw)
+    chunk = Chunk(ICCP, False, r.choice((0, 1)), raw)
     if r.random() < 0.2:
         chunk.lies["raw_size"] = r.choice(((16 << 20) + 1, 16 << 20, 2**63))
     parts.chunks.insert(r.randrange(len(parts.chunks) + 1), chunk)
@@ -578,7 +586,7 @@ def grain(r: Random, parts: Parts) -> None:
     if chunk is None:
         rows = [bytes([number, r.choice(SMALL), r.choice(SMALL)]) + bytes(r.choices(SMALL, k=8)) for number in (0, 1)]
         entries = rows[: r.choice((0, 1, 1, 2))]
-        chunk = Chunk(GRAN, 0, 0, bytearray(bytes([len(entries)]) + b"".join(entries)))
+        chunk = Chunk(GRAN, False, 0, bytearray(bytes([len(entries)]) + b"".join(entries)))
         parts.chunks.insert(r.randrange(len(parts.chunks) + 1), chunk)
         return
     match r.randrange(4):
@@ -622,19 +630,22 @@ def coarser_set(r: Random, parts: Parts) -> None:
     """A coarser set as another file, one more or less of them, or one of another size."""
     sets = [chunk for chunk in parts.chunks if chunk.fourcc == CSET]
     if not sets:
-        sets = [Chunk(CSET, 1, 0, bytearray(r.choice((b"", parts.header["signature"], bytes(80)))), n_lods=1)]
+        sets = [Chunk(CSET, True, 0, bytearray(r.choice((b"", parts.header["signature"], bytes(80)))), n_lods=1)]
+        sets[0].is_small = r.random() < 0.5
         parts.chunks.insert(1, sets[0])
     chunk = r.choice(sets)
     data = bytes(chunk.raw)
-    match r.randrange(6):
+    match r.randrange(7):
+        case 6:
+            chunk.is_small = not chunk.is_small
         case 0:
             chunk.n_lods = r.choice((0, 1, 2, 3, 15, 16, 17))
         case 1:
             chunk.scale_log2 = r.choice((0, 1, 2, 3, 4, 19, 20, 21, 31, 63, 255))
         case 2:
             chunk.raw[:] = r.choice(sets).raw
-        case _ if is_small(data):
-            chunk.raw[:] = small_mutant(r, data)
+        case _ if chunk.is_small:
+            chunk.raw[:] = small_set_mutant(r, data)
         case _:
             own = take_apart(data)
             for mutation in r.choices(_MUTATIONS, cum_weights=_CUMULATED, k=r.choice((1, 1, 2))):

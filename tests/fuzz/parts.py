@@ -3,10 +3,11 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from toc_fields import TocFields, toc_end, toc_of
 
 from gscodec.errors import GsCodecError
 from gscodec.format.chunks import header_crc
@@ -14,6 +15,9 @@ from gscodec.format.crc32c import crc32c
 from gscodec.format.layout import (
     CODEC_DEFLATE,
     CSET,
+    FLAG_CRC,
+    FLAG_SET,
+    FLAG_SMALL,
     GAUS,
     HEADER,
     LODS,
@@ -23,10 +27,10 @@ from gscodec.format.layout import (
     PAGT,
     QUAN,
     SIZED_PAGE_ENTRY,
-    TOC_ENTRY,
     record_size,
 )
 from gscodec.format.profile_table import CODED, PACKED
+from gscodec.format.toc import HAVE_NO_CRC
 
 MAX_PAGES = 4096
 """Pages whose checksums are made right; a mutant that promises more is refused by its sizes anyway."""
@@ -37,41 +41,32 @@ class Chunk:
     """A chunk by its raw bytes. What is None or absent follows from them when the file is put together."""
 
     fourcc: bytes
-    flags: int
+    critical: bool
     codec: int
     raw: bytearray
     stored: bytes | None = None  # in place of what the codec makes of `raw`
     lies: dict[str, Any] = field(default_factory=dict)  # fields of the table of contents that are not true
     n_lods: int = 0
     scale_log2: int = 0
+    is_small: bool = False
+    entry: bytes | None = None  # in place of what the fields make
 
     def copy(self) -> "Chunk":
         """One that can be changed alone."""
-        return Chunk(
-            self.fourcc, self.flags, self.codec, bytearray(self.raw), self.stored, dict(self.lies), *self.about
-        )
-
-    @property
-    def about(self) -> tuple[int, int]:
-        """Its levels and its scale, of a coarser set."""
-        return self.n_lods, self.scale_log2
+        return replace(self, raw=bytearray(self.raw), lies=dict(self.lies))
 
     def entry_and_bytes(self) -> tuple[bytes, bytes]:
         """Its line in the table of contents, and its bytes in the file."""
         stored = self.stored
         if stored is None:
             stored = zlib.compress(bytes(self.raw), 9) if self.codec == CODEC_DEFLATE else bytes(self.raw)
-        values = {
-            "fourcc": self.fourcc,
-            "flags": self.flags,
-            "codec": self.codec,
-            "n_lods": self.n_lods,
-            "scale_log2": self.scale_log2,
-            "stored_size": len(stored),
-            "raw_size": len(self.raw),
-            "crc": 0 if self.fourcc in {CSET, GAUS} else crc32c(stored),
-        }
-        return TOC_ENTRY.pack({**values, **self.lies}), stored
+        flags = int(self.critical) | FLAG_SET * (self.fourcc == CSET) | FLAG_CRC * (self.fourcc not in HAVE_NO_CRC)
+        flags |= FLAG_SMALL * self.is_small
+        about = len(stored), len(self.raw), self.n_lods, self.scale_log2, crc32c(stored)
+        lies = dict(self.lies)
+        codec = lies.pop("codec", self.codec)
+        fields = replace(TocFields(self.fourcc, flags, *about), **lies)
+        return (fields.with_codec(codec).pack() if self.entry is None else self.entry), stored
 
 
 @dataclass
@@ -108,41 +103,34 @@ class Parts:
 def take_apart(data: bytes) -> Parts:
     """The parts of a good file, or of the beginning of one."""
     header = HEADER.unpack(data)
-    chunks, at = [], HEADER.size + TOC_ENTRY.size * header["chunk_count"]
-    for number in range(header["chunk_count"]):
-        entry = TOC_ENTRY.unpack(data, HEADER.size + TOC_ENTRY.size * number)
-        stored = data[at : at + entry["stored_size"]]
-        at += entry["stored_size"]
-        deflated = entry["codec"] == CODEC_DEFLATE
-        chunk = Chunk(entry["fourcc"], entry["flags"], entry["codec"], bytearray(stored))
-        chunk.n_lods, chunk.scale_log2 = entry["n_lods"], entry["scale_log2"]
-        if deflated:
-            if len(stored) < entry["stored_size"]:  # behind the end of a file that is cut
+    chunks, at = [], toc_end(data)
+    for entry in toc_of(data):
+        stored = data[at : at + entry.stored_size]
+        at += entry.stored_size
+        chunk = Chunk(entry.fourcc, entry.critical, entry.codec, bytearray(stored))
+        chunk.n_lods, chunk.scale_log2, chunk.is_small = entry.n_lods, entry.scale_log2, entry.is_small
+        if entry.codec == CODEC_DEFLATE:
+            if len(stored) < entry.stored_size:  # behind the end of a file that is cut
                 break
             chunk.raw = bytearray(zlib.decompress(stored))
-        elif entry["raw_size"] != entry["stored_size"]:  # an unknown chunk, with an unknown codec
-            chunk.lies["raw_size"] = entry["raw_size"]
+        elif entry.codec:  # an unknown chunk, with an unknown codec
+            chunk.lies["raw_size"] = entry.raw_size
         chunks.append(chunk)
     return Parts(header, chunks)
 
 
 def put_together(parts: Parts) -> bytes:
-    """The bytes of a file. Sizes, offsets and checksums are right, but for the lies."""
+    """The bytes of a file. Sizes and checksums are right, but for the lies."""
     if parts.seal_pages:
         _seal_pages(parts)
     made = [chunk.entry_and_bytes() for chunk in parts.chunks]
     toc, body = b"".join(entry for entry, _ in made), b"".join(stored for _, stored in made)
-    start = HEADER.size + len(toc)
-    values = {**parts.header, "chunk_count": len(made) & 255, "file_size": start + len(body), "data_offset": start}
-    at = start
-    for chunk, (_, stored) in zip(parts.chunks, made, strict=True):
-        if chunk.fourcc == GAUS:
-            values["data_offset"] = at
-        at += len(stored)
-    values.update(parts.lies)
-    if "header_crc" not in parts.lies:
-        values["header_crc"] = header_crc(HEADER.pack(values), toc)
+    sizes = {"toc_size": len(toc), "file_size": HEADER.size + len(toc) + len(body)}
+    values = {**parts.header, "chunk_count": len(made) & 255, **sizes, **parts.lies}
     data = HEADER.pack(values) + toc + body
+    if "header_crc" not in parts.lies:
+        values["header_crc"] = header_crc(data[: HEADER.size], data[HEADER.size : toc_end(data)])
+        data = HEADER.pack(values) + data[HEADER.size :]
     if parts.cut is not None:
         data = data[: round(parts.cut * len(data))]
     return data + parts.tail
@@ -190,6 +178,8 @@ def _page_lengths(parts: Parts) -> list[int]:
 
 def _generation_sizes(parts: Parts) -> Iterator[int]:
     lods = parts.find(LODS)
+    if lods is None and parts.header["lod_count"] == 1:
+        yield parts.header["n_gaussians"]
     at, before = 0, 0
     for step in range(parts.header["lod_count"]):
         if lods is None or at + 4 > len(lods.raw):

@@ -101,8 +101,8 @@ def with_tree(profile: str) -> bytes:
     parts.chunks.remove(pagi)
     lengths = np.diff(index.edges) if profile == "coded" else None
     tree = make_tree(bytes(pagi.raw), index.boxes, lengths, lods.counts, 2)
-    parts.chunks.insert(2, Chunk(PAGT, 0, 0, bytearray(tree)))
-    parts.chunks.insert(-1, Chunk(PAGI, pagi.flags, 0, pagi.raw))
+    parts.chunks.insert(2, Chunk(PAGT, False, 0, bytearray(tree)))
+    parts.chunks.insert(-1, Chunk(PAGI, True, 0, pagi.raw))
     return put_together(parts)
 
 

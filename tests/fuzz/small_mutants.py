@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import SMALL_EXTRA, SMALL_HEADER
+from gscodec.format.layout import SMALL_EXTRA, SMALL_HEADER, SMALL_SET, Table
 from gscodec.format.profile_table import SMALL
 
 _EDGES: Final = (0, 1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 192, 254, 255)
@@ -31,11 +31,32 @@ def small_mutant(r: Random, data: bytes) -> bytes:
     return bytes(changed[: r.randrange(size)] if r.random() < 0.02 else changed)
 
 
+def small_set_mutant(r: Random, data: bytes) -> bytes:
+    """A mutant of a coarser set in its short form."""
+    changed, least = bytearray(data[:-4]), SMALL_SET.size
+    for _ in range(r.choice((1, 1, 2, 4))):
+        at = r.randrange(least, len(changed) + 1) if len(changed) >= least else 0
+        match r.randrange(5):
+            case 0 | 1 if len(changed) >= least:
+                _set_field(r, changed, SMALL_SET, r.choice(SMALL_SET.fixed).name)
+            case 2 if changed:
+                changed[r.randrange(len(changed))] ^= 1 << r.randrange(8)
+            case 3:
+                changed[at:at] = r.choice((b"\0", b"\xff", r.randbytes(r.randrange(1, 40)), bytes(4000)))
+            case _:
+                del changed[at : at + r.choice((1, 2, 9, 1000))]
+    crc = crc32c(bytes(changed)) if r.random() < 0.97 else r.getrandbits(32)
+    return bytes(changed) + crc.to_bytes(4, "little")
+
+
 def _field(r: Random, data: bytearray) -> None:
     names = ("version_major", "version_minor", "layout", "width", "height", "n_gaussians", "n_extras")
-    name = r.choice((*names, "scale_step", "position_offset", "turn", "colours"))
-    at = SMALL_HEADER.offsets[name]
-    size = next(field.size or 0 for field in SMALL_HEADER.fixed if field.name == name)
+    _set_field(r, data, SMALL_HEADER, r.choice((*names, "scale_step", "position_offset", "turn", "colours")))
+
+
+def _set_field(r: Random, data: bytearray, table: Table, name: str) -> None:
+    at = table.offsets[name]
+    size = next(field.size or 0 for field in table.fixed if field.name == name)
     value = (
         r.choice(_EDGES) if size == 1 or r.random() < 0.5 else r.choice((4095, 4096, 4097, 65535, r.getrandbits(16)))
     )

@@ -264,7 +264,7 @@ def test_a_decoder_from_the_spec_reads_the_same(make_contents: MakeContents, cha
         tables = reader.stored_set(0).decoder.codec.tables  # type: ignore[attr-defined]  # what the file says, not what went in
         for page in range(len(reader.pages)):
             first, last = reader.pages.starts[page : page + 2].tolist()
-            begin, end = (reader.header.data_offset + reader.pages.edges[page : page + 2]).tolist()
+            begin, end = (reader.data_offset + reader.pages.edges[page : page + 2]).tolist()
             assert decode_page(data[begin:end], last - first, lattice, tables, 4, 130) == rows[first:last]
 
 
@@ -348,14 +348,14 @@ def parts(data: bytes) -> tuple[dict[str, Any], list[StoredChunk]]:
     """Values of the header, and the chunks."""
     with IgsReader(data) as reader:
         stored = [(c, data[c.offset :][: c.stored_size]) for c in reader.chunks]
-        chunks = [StoredChunk(c.fourcc, c.flags, c.codec, part, c.raw_size) for c, part in stored]
+        chunks = [StoredChunk(c.fourcc, c.critical, c.codec, part, c.raw_size) for c, part in stored]
         return dict(reader.header.__dict__), chunks
 
 
 def with_chunk(data: bytes, fourcc: bytes, raw: bytes) -> bytes:
     """The file with the raw bytes of a chunk replaced."""
     head, chunks = parts(data)
-    new = [StoredChunk(c.fourcc, c.flags, 0, raw, len(raw)) if c.fourcc == fourcc else c for c in chunks]
+    new = [StoredChunk(c.fourcc, c.critical, 0, raw, len(raw)) if c.fourcc == fourcc else c for c in chunks]
     return assemble(head, new)
 
 
@@ -480,9 +480,7 @@ def test_gaps_of_more_than_a_word_are_refused(make_contents: MakeContents, token
     index[8:16] = crc32c(page).to_bytes(4, "little") + len(page).to_bytes(4, "little")
     head, chunks = parts(data)
     new = {b"QUAN": bytes(quan), b"PAGI": bytes(index), b"GAUS": page}
-    plain = [
-        StoredChunk(c.fourcc, c.flags, 0, new[c.fourcc], len(new[c.fourcc])) if c.fourcc in new else c for c in chunks
-    ]
+    plain = [StoredChunk.plain(c.fourcc, new[c.fourcc]) if c.fourcc in new else c for c in chunks]
     with IgsReader(assemble(head, plain)) as reader, pytest.raises(CorruptField, match="page 0"):
         reader.read(0)
 

@@ -71,9 +71,9 @@ def test_any_record_is_where_arithmetic_says_and_decodes_alone(make_contents: Ma
     with IgsReader(data) as reader:
         stride, whole = reader.record_bytes, reader.read(0)
         assert stride == 7  # (5 + 5 + 23 + 3 * 6) / 8
-        sizes, at = np.diff(reader.pages.starts), reader.header.data_offset
+        sizes, at = np.diff(reader.pages.starts), reader.data_offset
         for page, size in enumerate(sizes.tolist()):
-            assert at == reader.header.data_offset + reader.pages.edges[page]
+            assert at == reader.data_offset + reader.pages.edges[page]
             for i in {0, size // 2, size - 1}:
                 head, record = data[at : at + RECORD_AT], data[at + RECORD_AT + i * stride :][:stride]
                 x, y = place_of(head, record, i, reader)
@@ -151,7 +151,7 @@ def test_a_decoder_from_the_spec_reads_the_same(make_contents: MakeContents, siz
         stride = reader.record_bytes
         assert stride is not None
         for page in range(reader.n_pages):
-            at = reader.header.data_offset + int(edges[page])
+            at = reader.data_offset + int(edges[page])
             for i in range(int(starts[page + 1] - starts[page])):
                 record = data[at + RECORD_AT + i * stride :][:stride]
                 found = decode_record(data[at : at + RECORD_AT], record, i, reader)
@@ -233,7 +233,7 @@ def parts(data: bytes) -> tuple[dict[str, Any], dict[bytes, StoredChunk]]:
     with IgsReader(data) as reader:
         chunks = [(c, data[c.offset :][: c.stored_size]) for c in reader.chunks]
         head = dict(reader.header.__dict__)
-    return head, {c.fourcc: StoredChunk(c.fourcc, c.flags, c.codec, part, c.raw_size) for c, part in chunks}
+    return head, {c.fourcc: StoredChunk(c.fourcc, c.critical, c.codec, part, c.raw_size) for c, part in chunks}
 
 
 def with_bytes(data: bytes, fourcc: bytes, at: int, value: bytes) -> bytes:

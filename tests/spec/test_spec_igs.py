@@ -11,6 +11,7 @@ from coded_example import blended, decode, dump, example_file, written
 from gscodec import errors
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
+from gscodec.container.small import CRC_BYTES
 from gscodec.container.validate import validate
 from gscodec.container.writer import pack
 from gscodec.decoding.image import open_igs
@@ -34,6 +35,7 @@ from gscodec.format.layout import (
     SIZED_PAGE_ENTRY,
     SMALL_EXTRA,
     SMALL_HEADER,
+    SMALL_SET,
     TOC_ENTRY,
     Header,
     Table,
@@ -41,6 +43,7 @@ from gscodec.format.layout import (
 )
 from gscodec.format.limits import MAX_CHAN_BYTES, MAX_ICC_BYTES, MAX_META_BYTES, MAX_META_DEPTH, MAX_PAGES, lods_bytes
 from gscodec.format.profile_table import MAX_SMALL_BYTES
+from gscodec.format.toc import MAX_VARINT_BYTES
 from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.model.gaussians import GaussianSet, Grid, LodTable
 from gscodec.profiles.packed import quan_bytes
@@ -63,6 +66,7 @@ SECTIONS = {
     "8.4": PAGE_FIELD,
     "10.1": SMALL_HEADER,
     "10.2": SMALL_EXTRA,
+    "10.5": SMALL_SET,
     "5.6": GRAIN,
 }
 
@@ -116,7 +120,7 @@ def test_field_tables_are_the_code_s(place: str) -> None:
 def test_sizes_in_the_text() -> None:
     layout = section("4.1")
     assert re.search(rf"header; +// +{HEADER.size} bytes", layout)
-    assert re.search(rf"toc\[header.chunk_count\]; +// +{TOC_ENTRY.size} bytes each", layout)
+    assert f"`varint` is an unsigned integer of 1 to {MAX_VARINT_BYTES} bytes" in section("2.3")
     assert f"{PAGE_ENTRY.size} P bytes" in section("6.3")
     assert f"{SIZED_PAGE_ENTRY.size} P bytes" in section("6.3")
     assert "10 + 2 C" in section("7")
@@ -126,6 +130,7 @@ def test_sizes_in_the_text() -> None:
     small = section("10.1")
     assert re.search(rf"header; +// +{SMALL_HEADER.size} bytes", small)
     assert f"each {SMALL_EXTRA.size} bytes and its data" in small
+    assert f"{SMALL_SET.size + CRC_BYTES} to {MAX_SMALL_BYTES}" in section("10.5")
     assert record_size(5) == RECORD.size + 2 * 5 == 20
     assert "4 L + 2 L (L + 1) bytes" in section("6.1")
     assert [lods_bytes(n) for n in (1, 2, 16)] == [4 * n + 2 * n * (n + 1) for n in (1, 2, 16)]
@@ -256,7 +261,7 @@ def test_the_example_s_map_is_right() -> None:
     reader = IgsReader(example())
     text = section("17.1")
     assert f"file_size {reader.file_size}" in text
-    assert f"data_offset {reader.header.data_offset:#x}" in text
+    assert f"toc_size {reader.header.toc_size}" in text
     for chunk in reader.chunks:
         line = f"| {chunk.offset:03x} - {chunk.offset + chunk.stored_size - 1:03x} | {chunk.label}:"
         assert line in text

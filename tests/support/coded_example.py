@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from toc_fields import toc_of
 
 from gscodec.container.contents import Contents
 from gscodec.container.reader import IgsReader
@@ -19,12 +20,12 @@ from gscodec.container.rewrite import chunks_of
 from gscodec.container.writer import pack
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.layout import (
+    FLAG_CRC,
     GROUP,
     HEADER,
     QUAN,
     QUANTISER,
     SIZED_PAGE_ENTRY,
-    TOC_ENTRY,
     Table,
 )
 from gscodec.model.channels import ChannelGroup
@@ -108,10 +109,13 @@ def dump(data: bytes) -> tuple[list[str], dict[str, Any], list[dict[str, Any]]]:
     fields = Fields(data)
     fields.title("header (section 4.2)")
     header = fields.table(HEADER, {"profile": "coded"})
-    entries = []
-    for number in range(header["chunk_count"]):
+    for number, entry in enumerate(toc_of(data)):
         fields.title(f"table of contents, entry {number} (section 4.3)")
-        entries.append(fields.table(TOC_ENTRY))
+        fields.take(4, "fourcc", entry.fourcc.decode())
+        fields.take(1, "flags", f"{entry.flags}  critical{', crc' * bool(entry.flags & FLAG_CRC)}")
+        fields.take(1, "stored_size", entry.stored_size)
+        if entry.flags & FLAG_CRC:
+            fields.take(4, "crc", f"{entry.crc:#010x}")
     fields.title("CHAN (section 5.1)")
     fields.take(1, "groups", 1)
     fields.table(GROUP, {"role": "color", "sample_type": "uint", "transfer": "srgb"})
@@ -119,9 +123,6 @@ def dump(data: bytes) -> tuple[list[str], dict[str, Any], list[dict[str, Any]]]:
     length = fields.take(1, "name_len", data[fields.at])[0]
     fields.take(length, "name", data[fields.at : fields.at + length].decode())
     fields.take(1, "source_len", 0)
-    fields.title("LODS (section 6.1)")
-    fields.take(4, "count", 3)
-    fields.take(4, "gain", 1)
     fields.title("QUAN (section 6.6)")
     quan = fields.table(QUANTISER)
     quan["cell_log2"] = fields.take(1, "cell_log2", data[fields.at])[0]
@@ -403,7 +404,8 @@ def section() -> str:
 
 def _file(data: bytes, lines: list[str]) -> Iterator[str]:
     about = "A picture of 24 x 16 px with one 8-bit channel and three Gaussians"
-    yield f"{about}, in {len(data)} bytes. No chunk is deflated."
+    yield f"{about}, in {len(data)} bytes. With one"
+    yield "level whose gain is 1 there is no LODS. No chunk is deflated."
     yield from ("", "```annotated", *lines, "```", "")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from toc_fields import promising, seal, toc_of, with_entry, with_toc
 
 from gscodec.container.reader import IgsReader
 from gscodec.errors import (
@@ -20,20 +21,14 @@ from gscodec.errors import (
     UnsupportedChunk,
     UnsupportedVersion,
 )
-from gscodec.format.chunks import StoredChunk, assemble, header_crc
+from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import GROUP, HEADER, PAGE_ENTRY, TOC_ENTRY
+from gscodec.format.layout import FLAG_CRC, FLAG_CRITICAL, FLAG_SET, FLAG_SMALL, GROUP, HEADER, PAGE_ENTRY
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 BASE = (VECTORS / "rgb.igs").read_bytes()  # 45 Gaussians, 3 channels, 3 LODs, ICC and metadata
+TOC_SIZE = HEADER.unpack(BASE)["toc_size"]
 RECORD = 16
-
-
-def seal(data: bytes) -> bytes:
-    """The same file with the header's checksum made right."""
-    toc = data[HEADER.size : HEADER.size + TOC_ENTRY.size * data[39]]
-    crc = header_crc(data[:64], toc)
-    return data[:60] + crc.to_bytes(4, "little") + data[64:]
 
 
 def header(field: str, value: Any) -> bytes:
@@ -44,17 +39,34 @@ def header(field: str, value: Any) -> bytes:
 
 def toc(kind: bytes, field: str, value: Any) -> bytes:
     """The base file with one field of the first entry of such a type in the table of contents changed."""
-    number = [chunk.fourcc for chunk in IgsReader(BASE).chunks].index(kind)
-    at = HEADER.size + TOC_ENTRY.size * number
-    changed = TOC_ENTRY.pack({**TOC_ENTRY.unpack(BASE, at), field: value})
-    return seal(BASE[:at] + changed + BASE[at + TOC_ENTRY.size :])
+    return with_entry(BASE, kind, lambda entry: replace(entry, **{field: value}))
+
+
+def flag(kind: bytes, bit: int) -> bytes:
+    """The base file with a bit of the flags of such an entry changed."""
+    return with_entry(BASE, kind, lambda entry: replace(entry, flags=entry.flags ^ bit, n_lods=1))
+
+
+def codec(kind: bytes, number: int) -> bytes:
+    """The base file with another codec of a chunk in the table of contents."""
+    return with_entry(BASE, kind, lambda entry: entry.with_codec(number))
+
+
+def toc_bytes(kind: bytes, offset: int, old: bytes, new: bytes) -> bytes:
+    """The base file with other bytes in an entry of the table of contents."""
+    entries = toc_of(BASE)
+    packed = [entry.pack() for entry in entries]
+    at = [entry.fourcc for entry in entries].index(kind)
+    assert packed[at][offset:].startswith(old)
+    packed[at] = packed[at][:offset] + new + packed[at][offset + len(old) :]
+    return with_toc(BASE, packed)
 
 
 def parts(data: bytes = BASE) -> tuple[dict[str, Any], dict[bytes, StoredChunk]]:
     reader = IgsReader(data)
     chunks = {
         chunk.fourcc: StoredChunk(
-            chunk.fourcc, chunk.flags, chunk.codec, data[chunk.offset :][: chunk.stored_size], chunk.raw_size
+            chunk.fourcc, chunk.critical, chunk.codec, data[chunk.offset :][: chunk.stored_size], chunk.raw_size
         )
         for chunk in reader.chunks
     }
@@ -74,7 +86,7 @@ def table(fourcc: bytes, edit: Callable[[bytearray], object]) -> bytes:
     chunk = found[fourcc]
     raw = bytearray(zlib.decompress(chunk.stored) if chunk.codec else chunk.stored)
     edit(raw)
-    found[fourcc] = StoredChunk(fourcc, chunk.flags, 0, bytes(raw), len(raw))
+    found[fourcc] = StoredChunk(fourcc, chunk.critical, 0, bytes(raw), len(raw))
     return assemble(head, list(found.values()))
 
 
@@ -135,17 +147,10 @@ def many_pages(cut: bool) -> bytes:
     """Sixty million pages of one record promised by a header; all but the tables may be cut away."""
     n = 60_000_000
     head, found = parts()
-    lods = found[b"LODS"].stored[:0] + n.to_bytes(4, "little") + f32(1)
-    found[b"LODS"] = StoredChunk(b"LODS", 1, 0, lods, len(lods))
-    found[b"PAGI"] = StoredChunk(b"PAGI", 1, 1, zlib.compress(bytes(1 << 20)), n * PAGE_ENTRY.size)
-    del found[b"ICCP"], found[b"META"]
-    data = bytearray(assemble({**head, "n_gaussians": n, "page_size": 1, "lod_count": 1}, list(found.values())))
-    missing = n * RECORD - len(found[b"GAUS"].stored)
-    at = HEADER.size + 3 * TOC_ENTRY.size
-    for offset in (at + 8, at + 16, 16):  # stored_size and raw_size of GAUS, file_size
-        value = int.from_bytes(data[offset : offset + 8], "little") + missing
-        data[offset : offset + 8] = value.to_bytes(8, "little")
-    whole = seal(bytes(data))
+    found[b"PAGI"] = StoredChunk(b"PAGI", True, 1, zlib.compress(bytes(1 << 20)), n * PAGE_ENTRY.size)
+    del found[b"ICCP"], found[b"META"], found[b"LODS"]
+    data = assemble({**head, "n_gaussians": n, "page_size": 1, "lod_count": 1}, list(found.values()))
+    whole = promising(data, b"GAUS", n * RECORD)
     return whole[: len(whole) - len(found[b"GAUS"].stored)] if cut else whole
 
 
@@ -158,8 +163,8 @@ FAULTS: dict[str, tuple[Callable[[], bytes], type[GsCodecError]]] = {
     "signature_only": (lambda: BASE[:12], TruncatedStream),
     "half_a_header": (lambda: BASE[:40], TruncatedStream),
     "half_a_toc": (lambda: BASE[:100], TruncatedStream),
-    "cut_before_data": (lambda: BASE[: IgsReader(BASE).header.data_offset - 1], TruncatedStream),
-    "cut_at_data": (lambda: BASE[: IgsReader(BASE).header.data_offset], TruncatedStream),
+    "cut_before_data": (lambda: BASE[: IgsReader(BASE).data_offset - 1], TruncatedStream),
+    "cut_at_data": (lambda: BASE[: IgsReader(BASE).data_offset], TruncatedStream),
     "extra_byte": (lambda: BASE + b"\0", CorruptField),
     "version_0": (lambda: header("version_major", 0), UnsupportedVersion),
     "version_2": (lambda: header("version_major", 2), UnsupportedVersion),
@@ -190,33 +195,42 @@ FAULTS: dict[str, tuple[Callable[[], bytes], type[GsCodecError]]] = {
     "no_page_size": (lambda: header("page_size", 0), CorruptField),
     "huge_page_size": (lambda: header("page_size", 4097), LimitExceeded),
     "other_page_size": (lambda: header("page_size", 7), CorruptField),
-    "reserved_0_set": (lambda: header("reserved_0", 1), CorruptField),
-    "reserved_1_set": (lambda: header("reserved_1", 1 << 31), CorruptField),
-    "data_offset_elsewhere": (lambda: header("data_offset", 64), CorruptField),
-    "data_offset_huge": (lambda: header("data_offset", 2**64 - 1), CorruptField),
-    "header_crc_wrong": (lambda: BASE[:60] + bytes(4) + BASE[64:], ChecksumMismatch),
+    "toc_size_a_byte_less": (lambda: header("toc_size", TOC_SIZE - 1), CorruptField),
+    "toc_size_a_byte_more": (lambda: header("toc_size", TOC_SIZE + 1), CorruptField),
+    "toc_size_0": (lambda: header("toc_size", 0), CorruptField),
+    "toc_size_beyond_the_file": (lambda: header("toc_size", 65535), TruncatedStream),
+    "chunk_count_one_less": (lambda: header("chunk_count", BASE[39] - 1), CorruptField),
+    "chunk_count_one_more": (lambda: header("chunk_count", BASE[39] + 1), CorruptField),
+    "header_crc_wrong": (lambda: BASE[:48] + bytes(4) + BASE[52:], ChecksumMismatch),
     "toc_bit_flipped": (lambda: BASE[:90] + bytes([BASE[90] ^ 1]) + BASE[91:], ChecksumMismatch),
     "fourcc_not_ascii": (lambda: toc(b"CHAN", "fourcc", b"CH\0N"), CorruptField),
     "fourcc_unknown_critical": (lambda: toc(b"CHAN", "fourcc", b"CHAX"), UnsupportedChunk),
-    "flags_reserved_bit": (lambda: toc(b"CHAN", "flags", 3), CorruptField),
-    "critical_chunk_marked_ancillary": (lambda: toc(b"CHAN", "flags", 0), CorruptField),
-    "ancillary_chunk_marked_critical": (lambda: toc(b"ICCP", "flags", 1), CorruptField),
-    "levels_of_no_coarser_set": (lambda: toc(b"PAGI", "n_lods", 1), CorruptField),
-    "scale_of_no_coarser_set": (lambda: toc(b"PAGI", "scale_log2", 1), CorruptField),
-    "unknown_codec": (lambda: toc(b"LODS", "codec", 2), UnsupportedChunk),
-    "gaus_deflated": (lambda: toc(b"GAUS", "codec", 1), UnsupportedChunk),
-    "gaus_with_crc": (lambda: toc(b"GAUS", "crc", 1), CorruptField),
-    "stored_size_overflows": (lambda: toc(b"GAUS", "stored_size", 2**64 - 1), CorruptField),
-    "raw_size_differs": (lambda: toc(b"LODS", "raw_size", 1), CorruptField),
-    "gaus_smaller": (lambda: toc(b"GAUS", "raw_size", 16), CorruptField),
+    "flags_reserved_bit": (lambda: flag(b"CHAN", 64), CorruptField),
+    "flags_last_reserved_bit": (lambda: flag(b"CHAN", 128), CorruptField),
+    "critical_chunk_marked_ancillary": (lambda: flag(b"CHAN", FLAG_CRITICAL), CorruptField),
+    "ancillary_chunk_marked_critical": (lambda: flag(b"ICCP", FLAG_CRITICAL), CorruptField),
+    "levels_of_no_coarser_set": (lambda: flag(b"PAGI", FLAG_SET), CorruptField),
+    "small_set_that_is_none": (lambda: flag(b"PAGI", FLAG_SMALL), CorruptField),
+    "unknown_codec": (lambda: codec(b"LODS", 2), UnsupportedChunk),
+    "gaus_deflated": (lambda: codec(b"GAUS", 1), UnsupportedChunk),
+    "chan_without_crc": (lambda: flag(b"CHAN", FLAG_CRC), CorruptField),
+    "gaus_with_crc": (lambda: flag(b"GAUS", FLAG_CRC), CorruptField),
+    "stored_size_overflows": (lambda: toc(b"GAUS", "stored_size", 2**63 - 1), CorruptField),
+    "stored_size_of_10_bytes": (lambda: toc_bytes(b"LODS", 5, b"\x24", b"\xa4" + b"\x80" * 8 + b"\0"), CorruptField),
+    "stored_size_not_minimal": (lambda: toc_bytes(b"LODS", 5, b"\x24", b"\xa4\0"), CorruptField),
+    "raw_size_not_larger": (lambda: codec(b"LODS", 1), CorruptField),
+    "gaus_smaller": (lambda: toc(b"GAUS", "stored_size", 16), CorruptField),
     "duplicate_chunk": (lambda: toc(b"LODS", "fourcc", b"CHAN"), CorruptField),
-    "duplicate_gaus": (lambda: toc(b"LODS", "fourcc", b"GAUS"), CorruptField),
+    "duplicate_gaus": (
+        lambda: with_entry(BASE, b"LODS", lambda entry: replace(entry, fourcc=b"GAUS", flags=FLAG_CRITICAL)),
+        CorruptField,
+    ),
     "missing_chan": (lambda: chunks(lambda c: c.pop(b"CHAN")), CorruptField),
     "missing_lods": (lambda: chunks(lambda c: c.pop(b"LODS")), CorruptField),
     "missing_pagi": (lambda: chunks(lambda c: c.pop(b"PAGI")), CorruptField),
     "critical_after_gaus": (lambda: chunks(lambda c: c.update({b"CHAN": c.pop(b"CHAN")})), CorruptField),
     "unknown_critical_chunk": (
-        lambda: chunks(lambda c: c.update({b"RECT": StoredChunk(b"RECT", 1, 0, b"", 0)})),
+        lambda: chunks(lambda c: c.update({b"RECT": StoredChunk(b"RECT", True, 0, b"", 0)})),
         UnsupportedChunk,
     ),
     "chan_crc": (lambda: toc(b"CHAN", "crc", 0), ChecksumMismatch),

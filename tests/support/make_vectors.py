@@ -161,12 +161,13 @@ def main() -> int:
             assert case.__doc__
             decode[path.name], expected = entry_of(name, path, case.__doc__)
             same &= keep_or_write(path.with_suffix(".bin"), expected)
-    from refused import REFUSED  # made of files that are there only now
+    from refused import COARSEST, REFUSED, REFUSED_SETS  # made of files that are there only now
 
-    for name, (make, error, about) in REFUSED.items():
+    for name, (make, error, about) in (REFUSED | REFUSED_SETS).items():
         path = VECTORS / "refused" / f"{name}.igs"
         same &= keep_or_write(path, make())
-        refuse.setdefault(f"refused/{path.name}", {"file": f"refused/{path.name}", "error": error, "about": about})
+        entry = {"file": f"refused/{path.name}", "error": error, "about": about}
+        refuse.setdefault(f"refused/{path.name}", entry | ({"lod": COARSEST} if name in REFUSED_SETS else {}))
     place.write_text(text_of({"decode": list(decode.values()), "refuse": list(refuse.values())}), encoding="utf-8")
     for name, data in shader_files():
         same &= keep_or_write(PLACE / name, data)

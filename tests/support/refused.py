@@ -1,18 +1,20 @@
 """Files that every reader refuses, by name: how each is made, its error, and what is wrong with it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from coded_example import example_file
-from faults import FAULTS, header, replaced, seal
+from faults import FAULTS, f32, header, replaced
+from toc_fields import TocFields, promising, with_entry
 from vectors import VECTORS
 
 from gscodec import _engine
 from gscodec.container.rewrite import chunks_of
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c
-from gscodec.format.layout import HEADER, TOC_ENTRY
+from gscodec.format.layout import FLAG_SMALL
 
 Refused = tuple[Callable[[], bytes], str, str]
 
@@ -43,19 +45,25 @@ _OF_FAULTS: Final = {
     "too_many_chunks": "chunk_count is 65",
     "support_q_nan": "support_q is NaN",
     "huge_page_size": "page_size is 4097",
-    "reserved_0_set": "reserved_0 is 1",
-    "data_offset_elsewhere": "data_offset is 64",
+    "toc_size_a_byte_less": "toc_size is a byte less than the entries take",
+    "toc_size_a_byte_more": "toc_size is a byte more than the entries take",
+    "toc_size_beyond_the_file": "toc_size is 65535",
+    "chunk_count_one_more": "chunk_count is one more than there are entries",
     "header_crc_wrong": "header_crc is 0",
     "fourcc_not_ascii": "a fourcc with a NUL",
     "fourcc_unknown_critical": "a critical chunk CHAX",
     "flags_reserved_bit": "a reserved flag is set",
     "critical_chunk_marked_ancillary": "CHAN is not critical",
-    "levels_of_no_coarser_set": "n_lods of PAGI is 1",
+    "levels_of_no_coarser_set": "PAGI is flagged as a coarser set",
+    "small_set_that_is_none": "PAGI is flagged as a set of profile small",
     "unknown_codec": "codec of LODS is 2",
     "gaus_deflated": "codec of GAUS is 1",
-    "gaus_with_crc": "crc of GAUS is 1",
-    "raw_size_differs": "codec 0 with other sizes",
-    "stored_size_overflows": "stored_size of GAUS is 2^64 - 1",
+    "chan_without_crc": "CHAN is not flagged to have a crc",
+    "gaus_with_crc": "GAUS is flagged to have a crc",
+    "raw_size_not_larger": "a raw_size that is the stored_size, with codec 1",
+    "stored_size_overflows": "stored_size of GAUS is 2^63 - 1",
+    "stored_size_of_10_bytes": "a stored_size that takes 10 bytes",
+    "stored_size_not_minimal": "a stored_size whose last byte is 0",
     "duplicate_chunk": "CHAN twice",
     "missing_lods": "no LODS",
     "critical_after_gaus": "CHAN follows GAUS",
@@ -138,12 +146,31 @@ def small_extra(fourcc: bytes) -> bytes:
     return bytes(changed) + crc32c(bytes(changed)).to_bytes(4, "little")
 
 
-def ladder(field: str, value: int) -> bytes:
-    """The file ladder_packed.igs with a field of the first CSET in the table of contents changed."""
-    data = (VECTORS / "ladder_packed.igs").read_bytes()
-    at = HEADER.size + TOC_ENTRY.size * [chunk.fourcc for chunk in chunks_of(data)[1]].index(b"CSET")
-    changed = TOC_ENTRY.pack({**TOC_ENTRY.unpack(data, at), field: value})
-    return seal(data[:at] + changed + data[at + TOC_ENTRY.size :])
+def ladder(edit: Callable[[TocFields], TocFields]) -> bytes:
+    """The file ladder_packed.igs with the first CSET, which is small, changed in the table of contents."""
+    return with_entry((VECTORS / "ladder_packed.igs").read_bytes(), b"CSET", edit)
+
+
+def small_set(edit: Callable[[bytes], bytes], *, sealed: bool = True, **fields: Any) -> bytes:
+    """The same with other bytes of this set before its checksum, and fields of the header changed."""
+    values, chunks = chunks_of((VECTORS / "ladder_packed.igs").read_bytes())
+    at = [chunk.fourcc for chunk in chunks].index(b"CSET")
+    data = edit(chunks[at].stored[:-4] if sealed else chunks[at].stored)
+    if sealed:
+        data += crc32c(data).to_bytes(4, "little")
+    chunks[at] = replace(chunks[at], stored=data, raw_size=len(data))
+    return assemble({**values, **fields}, chunks)
+
+
+def small_set_field(offset: int, value: bytes) -> bytes:
+    """The same with a field of the set changed."""
+    return small_set(lambda data: data[:offset] + value + data[offset + len(value) :])
+
+
+def lods_of_one_level() -> bytes:
+    """The coded file of the specification with a chunk LODS that says what a file without it has."""
+    values, chunks = chunks_of(example_file())
+    return assemble(values, [chunks[0], StoredChunk.plain(b"LODS", (3).to_bytes(4, "little") + f32(1)), *chunks[1:]])
 
 
 def ladder_in_other_order() -> bytes:
@@ -198,7 +225,7 @@ REFUSED: Final[dict[str, Refused]] = {
     "coded_last_state": (lambda: coded(b"GAUS", 0, b"\x37"), "CorruptField", "another last state than 2^16"),
     "coded_bits_left": (lambda: coded(b"GAUS", 9, b"\xff"), "CorruptField", "unused bits of the last byte are 1"),
     "coded_too_dense": (
-        lambda: edited(example_file(), {b"LODS": (0, (200).to_bytes(4, "little"))}, n_gaussians=200, page_size=4096),
+        lambda: edited(example_file(), {}, n_gaussians=200, page_size=4096),
         "CorruptField",
         "200 Gaussians in a page of 10 bytes",
     ),
@@ -224,14 +251,87 @@ REFUSED: Final[dict[str, Refused]] = {
     "small_with_lods": (lambda: small_extra(b"LODS"), "CorruptField", "an extra LODS"),
     "small_goes_on": (lambda: small(0, b"", bytes(9)), "CorruptField", "bytes after the last Gaussian"),
     "sets_of_17_levels": (
-        lambda: ladder("n_lods", 16),
+        lambda: ladder(lambda entry: replace(entry, flags=entry.flags & ~FLAG_SMALL, n_lods=16)),
         "LimitExceeded",
         "more than 16 levels of all sets",
     ),
     "set_without_levels": (
-        lambda: ladder("n_lods", 0),
+        lambda: ladder(lambda entry: replace(entry, n_lods=0)),
         "CorruptField",
         "n_lods of CSET is 0",
     ),
     "set_behind_lods": (ladder_in_other_order, "CorruptField", "CSET follows LODS"),
+    "lods_of_one_level": (lods_of_one_level, "CorruptField", "LODS of one level with a gain of 1"),
+    "small_set_of_two_levels": (
+        lambda: ladder(lambda entry: replace(entry, n_lods=2)),
+        "CorruptField",
+        "n_lods of a set of profile small is 2",
+    ),
 }
+
+COARSEST: Final = 4
+"""The level of the small set of ladder_packed.igs."""
+
+REFUSED_SETS: Final[dict[str, Refused]] = {
+    "small_set_cut": (
+        lambda: small_set(lambda data: data[:-1], sealed=False),
+        "ChecksumMismatch",
+        "a set of profile small that is cut by a byte",
+    ),
+    "small_set_of_9_bytes": (
+        lambda: small_set(lambda data: data[:9], sealed=False),
+        "CorruptField",
+        "a set of profile small that is cut to 9 bytes",
+    ),
+    "small_set_of_4097_bytes": (
+        lambda: promising((VECTORS / "ladder_packed.igs").read_bytes(), b"CSET", 4097),
+        "LimitExceeded",
+        "a set of profile small of 4097 bytes",
+    ),
+    "small_set_without_steps": (
+        lambda: small_set(lambda data: data[:8]),
+        "CorruptField",
+        "a set of profile small with two of three values of feature_step",
+    ),
+    "small_set_of_4097_gaussians": (
+        lambda: small_set_field(0, b"\x01\x10"),
+        "LimitExceeded",
+        "n_gaussians of a set of profile small is 4097",
+    ),
+    "small_set_scale_step_0": (
+        lambda: small_set_field(2, b"\0"),
+        "CorruptField",
+        "scale_step of a set of profile small is 0",
+    ),
+    "small_set_colours_2": (
+        lambda: small_set_field(5, b"\2"),
+        "CorruptField",
+        "colours of a set of profile small is 2",
+    ),
+    "small_set_goes_on": (
+        lambda: small_set(lambda data: data + bytes(9)),
+        "CorruptField",
+        "bytes after the last Gaussian of a set of profile small",
+    ),
+    "small_set_of_other_k": (
+        lambda: small_set(lambda data: data, top_k=9),
+        "CorruptField",
+        "a set of profile small in a file with K = 9",
+    ),
+    "small_set_of_a_wide_picture": (
+        lambda: small_set(lambda data: data, width=1 << 20),
+        "CorruptField",
+        "a set of profile small of 2^17 x 6 px",
+    ),
+    "small_set_in_the_long_form": (
+        lambda: small_set(lambda _: (VECTORS / "small_rgb.igs").read_bytes(), sealed=False),
+        "LimitExceeded",
+        "a whole file of profile small as a set of the profile",
+    ),
+    "small_set_that_is_not_flagged": (
+        lambda: ladder(lambda entry: replace(entry, flags=entry.flags & ~FLAG_SMALL)),
+        "BadMagic",
+        "a set of profile small without its flag",
+    ),
+}
+"""The same for files of which the level COARSEST is refused, while others are sound."""

@@ -6,7 +6,7 @@ files.
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from gscodec.container.writer import pack
 from gscodec.format.chunks import StoredChunk, assemble
 from gscodec.format.crc32c import crc32c_runs
 from gscodec.format.files import FileEntry
-from gscodec.format.layout import CODEC_DEFLATE, FLAG_CRITICAL
+from gscodec.format.layout import CODEC_DEFLATE
 from gscodec.format.page_tree import make_tree
 from gscodec.format.tables import pack_lods, pack_pages
 from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
@@ -241,18 +241,14 @@ def source_files() -> bytes:
 
 
 def _parts(data: bytes) -> tuple[dict[str, object], list[StoredChunk]]:
-    reader = IgsReader(data)
-    chunks = [
-        StoredChunk(chunk.fourcc, chunk.flags, chunk.codec, data[chunk.offset :][: chunk.stored_size], chunk.raw_size)
-        for chunk in reader.chunks
-    ]
-    return asdict(reader.header), chunks
+    values, chunks = chunks_of(data)
+    return values, chunks
 
 
 def made_unknown_ancillary() -> bytes:
     """Chunks of unknown types before and after the Gaussians, with an unknown codec, one of them twice."""
     values, chunks = _parts(pack(contents_of(6, (6, 12), 3, (24, 24), 8)))
-    new = StoredChunk(b"xNEW", 0, 200, b"from the future", 99_999_999_999)
+    new = StoredChunk(b"xNEW", False, 3, b"from the future", 99_999_999_999)
     return assemble(values, [new, *chunks[:3], new, chunks[3], replace(new, fourcc=b"tail")])
 
 
@@ -267,6 +263,12 @@ def made_deflated_tables() -> bytes:
     values, chunks = _parts(pack(picture))
     tables = [replace(c, codec=CODEC_DEFLATE, stored=zlib.compress(c.stored, 9)) for c in reversed(chunks[:3])]
     return assemble(values, [*tables, *chunks[3:]])
+
+
+def made_single_gain() -> bytes:
+    """One level, with a gain that is not 1: LODS is there."""
+    picture = contents_of(45, (12,), 1, (24, 40), 5)
+    return pack(replace(picture, lods=LodTable((12,), ((0.75,),))))
 
 
 def made_extreme_records() -> bytes:
@@ -286,7 +288,7 @@ def made_extreme_records() -> bytes:
         chunks[0],
         StoredChunk.plain(b"LODS", pack_lods(lods)),
         StoredChunk.plain(b"PAGI", pack_pages(boxes, crcs, None)),
-        StoredChunk(b"GAUS", FLAG_CRITICAL, 0, data.tobytes(), data.nbytes),
+        StoredChunk.plain(b"GAUS", data.tobytes()),
     ]
     return assemble({**values, "top_k": 1, "support_q": 64.0}, tables)
 
@@ -380,7 +382,7 @@ def made_first_cut() -> bytes:
     """Cut inside the coarsest level: some tiles have all of it, the others show the background."""
     data = arriving()
     with IgsReader(data) as reader:
-        return data[: reader.header.data_offset + int(reader.pages.edges[1])]
+        return data[: reader.data_offset + int(reader.pages.edges[1])]
 
 
 def made_most_cut() -> bytes:
@@ -414,6 +416,7 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
         source_files,
         made_unknown_ancillary,
         made_deflated_tables,
+        made_single_gain,
         made_extreme_records,
         made_cut,
         ladder_coded,

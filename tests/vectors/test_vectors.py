@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from make_vectors import text_of
-from refused import REFUSED
+from refused import REFUSED, REFUSED_SETS
 from software_gpu import software_gpu
 from vector_cases import CASES
 from vectors import VECTORS, Vector, index, largest_miss, samples_of, vectors
@@ -45,7 +45,7 @@ def test_files_are_small() -> None:
 def test_the_scripts_make_all_that_is_there() -> None:
     """Files to decode outlive choices of the writer, such as which Gaussians share a page; those to refuse do not."""
     assert set(CASES) == {vector.name for vector in vectors()}
-    for name, (make, *_) in REFUSED.items():
+    for name, (make, *_) in (REFUSED | REFUSED_SETS).items():
         assert make() == (VECTORS / "refused" / f"{name}.igs").read_bytes(), name
 
 
@@ -166,9 +166,9 @@ def test_a_change_of_weights_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("entry", index()["refuse"], ids=lambda entry: Path(entry["file"]).stem)
-def test_refused(entry: dict[str, str]) -> None:
+def test_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(GsCodecError) as caught, IgsReader(VECTORS / entry["file"]) as reader:
-        reader.read(0)
+        reader.read(entry.get("lod", 0))
     assert type(caught.value).__name__ == entry["error"]
     assert any(issue.severity is Severity.ERROR for issue in validate(VECTORS / entry["file"]))
 

@@ -7,7 +7,7 @@
 
 #include "../../../libigs/src/internal.h"
 
-enum { HEADER = 64, SMALL_HEADER = 33, ENTRY = 28, MAX_BLENDED = 100000 };
+enum { HEADER = 52, SMALL_HEADER = 33, MAX_BLENDED = 100000 };
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -65,12 +65,62 @@ static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size) {
     return ~crc;
 }
 
-typedef struct {
-    uint8_t *entry, *data;
-    size_t size;
+typedef struct { /* an entry of the table of contents: its bytes, those of stored_size and crc, and the chunk's */
+    uint8_t *entry, *stored, *crc, *data;
+    size_t n_entry, n_stored, size;
+    int codec;
 } part;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Bytes of the varint that begins at p, at most 9; 0 where it does not end before `end`. */
+static size_t varint_bytes(const uint8_t *p, const uint8_t *end) {
+    for (size_t n = 0; n < 9 && p + n < end; n++)
+        if (p[n] < 128) return n + 1;
+    return 0;
+}
+
+/* The number that varints of n bytes have which is nearest to v, written at p. */
+static uint64_t put_varint(uint8_t *p, size_t n, uint64_t v) {
+    uint64_t least = n > 1 ? UINT64_C(1) << 7 * (n - 1) : 0, most = (UINT64_C(1) << 7 * n) - 1;
+    v = v < least ? least : v > most ? most : v;
+    for (size_t i = 0; i < n; i++) p[i] = (uint8_t)((v >> 7 * i & 127) | (i + 1 < n ? 128 : 0));
+    return v;
+}
+
+/* The entries of a table of contents whose layout is sound; how many, 0 where it is not. */
+static size_t read_toc(uint8_t *data, size_t size, part *parts) {
+    size_t n = size > HEADER ? data[39] : 0, at = HEADER;
+    if (n > 64 || !n || HEADER + get16(data + 46) > size) return 0;
+    uint8_t *end = data + HEADER + get16(data + 46);
+    for (size_t i = 0; i < n; i++) {
+        part *p = parts + i;
+        memset(p, 0, sizeof *p);
+        p->entry = data + at;
+        if (end - p->entry < 5) return 0;
+        int flags = p->entry[4];
+        p->codec = flags >> 1 & 3;
+        p->stored = p->entry + 5;
+        p->n_stored = varint_bytes(p->stored, end);
+        p->n_entry = 5 + p->n_stored;
+        size_t n_raw = p->codec ? varint_bytes(p->entry + p->n_entry, end) : 0;
+        if (!p->n_stored || (p->codec && !n_raw)) return 0;
+        p->n_entry += n_raw + (flags & 8 ? 2 : 0);
+        if (flags & 16) {
+            p->crc = p->entry + p->n_entry;
+            p->n_entry += 4;
+        }
+        at += p->n_entry;
+        if (p->entry + p->n_entry > end) return 0;
+    }
+    return data + at == end ? n : 0;
+}
+
+static uint64_t get_varint(const uint8_t *p, size_t n) {
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++) v |= (uint64_t)(p[i] & 127) << 7 * i;
+    return v;
+}
 
 /* CRCs of the pages of a file whose chunks lie where its table of contents says; the last page may take what is left. */
 static void seal_pages(const uint8_t *data, const part *index, const part *gaus, const part *lods, const part *quan, int fill) {
@@ -79,7 +129,7 @@ static void seal_pages(const uint8_t *data, const part *index, const part *gaus,
     if (!page_size) return;
     if (profile == 1) {
         size_t widths = 1 + 5 * (2 + (size_t)C);
-        if (!quan->data || quan->entry[5] || quan->size < widths) return;
+        if (!quan->data || quan->codec || quan->size < widths) return;
         const uint8_t *w = quan->data + quan->size - widths;
         uint32_t bits = w[0];
         for (uint32_t k = 0; k < 2 + C; k++) bits += w[5 + 5 * k];
@@ -87,8 +137,8 @@ static void seal_pages(const uint8_t *data, const part *index, const part *gaus,
         record = (bits + 7) / 8;
     }
     const uint8_t *row = lods->data;
-    for (uint32_t m = 0; row && m < n_lods && row + 4 <= lods->data + lods->size && page < n_pages; m++) {
-        uint32_t count = get32(row);
+    for (uint32_t m = 0; m < n_lods && (row ? row + 4 <= lods->data + lods->size : n_lods == 1) && page < n_pages; m++) {
+        uint32_t count = row ? get32(row) : get32(data + 32);
         for (uint32_t left = count > before ? count - before : 0; left && page < n_pages; page++) {
             uint32_t n = left < page_size ? left : page_size;
             uint8_t *p = index->data + page * entry;
@@ -103,7 +153,7 @@ static void seal_pages(const uint8_t *data, const part *index, const part *gaus,
             left -= n;
         }
         before = count;
-        row += 4 + 4 * (m + 1);
+        if (row) row += 4 + 4 * (m + 1);
     }
 }
 
@@ -117,46 +167,44 @@ static void seal_small(uint8_t *data, size_t size) {
 
 static void seal(uint8_t *data, size_t size, unsigned how) {
     static const char names[4][5] = {"PAGI", "GAUS", "LODS", "QUAN"};
-    part found[4] = {{0}};
-    size_t n = data[39], at = HEADER + ENTRY * n;
-    if (n < 1 || n > 64 || at > size) return;
+    part found[4] = {{0}}, parts[64];
+    size_t n = read_toc(data, size, parts), at = HEADER + get16(data + 46);
+    if (!n) return;
     memcpy(data, "\xABIGS 10\xBB\r\n\x1A\n\x01", 13);
-    for (size_t i = 0; i < n; i++) { /* the chunks fill the file */
-        uint8_t *entry = data + HEADER + ENTRY * i;
-        uint64_t stored = get64(entry + 8);
-        if (stored > size - at || (i + 1 == n && how & 1)) put64(entry + 8, stored = size - at);
-        if (!entry[5] && how & 2) put64(entry + 16, stored);
+    for (size_t i = 0; i < n; i++) { /* the chunks fill the file, as far as their sizes can say so */
+        part *p = parts + i;
+        uint64_t stored = get_varint(p->stored, p->n_stored);
+        if (stored > size - at || (i + 1 == n && how & 1)) stored = put_varint(p->stored, p->n_stored, size - at);
+        p->data = data + at;
+        p->size = smaller(size - at, (size_t)stored);
         for (int k = 0; k < 4; k++)
-            if (!memcmp(entry, names[k], 4)) found[k] = (part){entry, data + at, (size_t)stored};
-        at += (size_t)stored;
+            if (!memcmp(p->entry, names[k], 4)) found[k] = *p;
+        at += p->size;
     }
     put64(data + 16, at);
-    if (found[1].data) put64(data + 48, (uint64_t)(found[1].data - data));
-    if (found[0].data && !found[0].entry[5] && found[1].data && how & 4)
+    if (found[0].data && !found[0].codec && found[1].data && how & 4)
         seal_pages(data, &found[0], &found[1], &found[2], &found[3], how & 8);
-    at = HEADER + ENTRY * n;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t *entry = data + HEADER + ENTRY * i;
-        size_t stored = (size_t)get64(entry + 8);
-        put32(entry + 24, memcmp(entry, "GAUS", 4) ? crc32c(0, data + at, stored) : 0);
-        at += stored;
-    }
-    put32(data + 60, crc32c(crc32c(0, data, 60), data + HEADER, ENTRY * n));
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].crc) put32(parts[i].crc, crc32c(0, parts[i].data, parts[i].size));
+    put32(data + HEADER - 4, crc32c(crc32c(0, data, HEADER - 4), data + HEADER, get16(data + 46)));
 }
 
 /* Mutates the header, an entry of the table of contents, or one chunk in place; or anything, at any size. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
     uint32_t draw = seed * 2654435761u;
     draw ^= draw >> 15;
-    size_t first = 0, end = 0, n = size > HEADER && data[14] != 3 ? data[39] : 0, at = HEADER + ENTRY * n;
-    if (n && n <= 64 && at < size) {
-        size_t pick = (draw >> 8) % n;
+    part parts[64];
+    size_t first = 0, end = 0, n = size > HEADER && data[14] != 3 ? read_toc(data, size, parts) : 0;
+    if (n) {
+        size_t pick = (draw >> 8) % n, at = HEADER + get16(data + 46);
         if (draw % 8 == 0) first = 12, end = HEADER;
-        else if (draw % 8 == 1) first = HEADER + ENTRY * pick, end = first + ENTRY;
+        else if (draw % 8 == 1) first = (size_t)(parts[pick].entry - data), end = first + parts[pick].n_entry;
         else if (draw % 8 < 7) {
-            for (size_t i = 0; i < pick && at < size; i++) at += smaller(size - at, (size_t)get64(data + HEADER + ENTRY * i + 8));
-            first = at;
-            end = at + smaller(size - at, (size_t)get64(data + HEADER + ENTRY * pick + 8));
+            for (size_t i = 0; i <= pick && at <= size; i++) {
+                first = at;
+                at += smaller(size - at, (size_t)get_varint(parts[i].stored, parts[i].n_stored));
+            }
+            end = at;
         }
     }
     if (end > first) {
