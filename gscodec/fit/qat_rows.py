@@ -66,8 +66,7 @@ class HostQatRows:
 
     def __init__(self, task: QatTask, rows: Float32Array, units: Float32Array) -> None:
         self._task = task
-        planes = np.ascontiguousarray(np.moveaxis(task.target, 2, 0))
-        self._target = task.rasterizer.fit_target(planes, task.importance)
+        self._target = task.rasterizer.fit_target(task.target, task.importance)
         self._limits = task.plan.limits(task.plan.log_scale_range)
         self._generations = generations_of(task.lods.counts)
         mean, scale, rotation, feature = QAT_RATES
@@ -122,7 +121,7 @@ class HostQatRows:
             return
         self._mse = done.mse
         self._coarse.add_to(grad, step.level, done.loss)
-        grad_scale = float(self._target.planes[0].size)
+        grad_scale = float(task.grid.height * task.grid.width)
         rest = self._adam.values[self._held]
         self._adam.step(grad, step.factor, self._units, grad_scale=grad_scale, limits=self._limits)
         if task.around is not None:

@@ -107,7 +107,7 @@ class CpuTrainee:
         self.mse = self.best_mse = self.best_score = np.inf
         self._plan = plan
         self._target = target
-        self._fit_target = rasterizer.fit_target(np.ascontiguousarray(np.moveaxis(target, 2, 0)), importance)
+        self._fit_target = rasterizer.fit_target(target, importance)
         self._grid = grid
         self._rasterizer = rasterizer
         self._rng = rng

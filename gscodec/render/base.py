@@ -49,7 +49,7 @@ class RowGradients:
 class FitTarget:
     """What the steps of a fit compare with; engines may add their own form of it."""
 
-    planes: Float32Array  # (C, height, width)
+    samples: Float32Array  # (height, width, C)
     importance: Float32Array | None  # as in `Rasterizer.loss`
 
 
@@ -181,9 +181,9 @@ class Rasterizer(ABC):
         grads = self.backward(gaussians, grid, index, grad_image)
         return FitStep(loss, float(np.mean((image - target) ** 2, dtype=np.float64)), grads)
 
-    def fit_target(self, planes: Float32Array, importance: Float32Array | None = None) -> FitTarget:
-        """The target of a fit, for `fit_rows`: planes (C, height, width) and the `importance` of `loss`."""
-        return FitTarget(planes, importance)
+    def fit_target(self, samples: Float32Array, importance: Float32Array | None = None) -> FitTarget:
+        """The target of a fit, for `fit_rows`: samples (height, width, C) and the `importance` of `loss`."""
+        return FitTarget(samples, importance)
 
     def fit_rows(
         self,
@@ -209,7 +209,8 @@ class Rasterizer(ABC):
         n = len(values)
         own = GaussianSet.of_float32(values[:, :2], inverse, values[:, 4], values[:, 5:])
         shown = own if beside is None else joined([own, beside])
-        step = self.fit_step(shown, grid, self.bin(shown, grid), target.planes, weights, subset, target.importance)
+        planes = np.ascontiguousarray(np.moveaxis(target.samples, 2, 0))
+        step = self.fit_step(shown, grid, self.bin(shown, grid), planes, weights, subset, target.importance)
         rows = np.empty_like(values)
         rows[:, :2] = step.grads.means[:n]
         rows[:, 2:4] = step.grads.inv_scales[:n]

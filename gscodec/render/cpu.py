@@ -190,11 +190,12 @@ class CpuRasterizer(Rasterizer):
         )
         return FitStep(value, mse, GaussianGrads(*grads))
 
-    def fit_target(self, planes: Float32Array, importance: Float32Array | None = None) -> "_TargetByTiles":
+    def fit_target(self, samples: Float32Array, importance: Float32Array | None = None) -> "_TargetByTiles":
         """See `Rasterizer.fit_target`; steps keep copies of it in the order of their tiles."""
-        channels, height, width = planes.shape
+        height, width, channels = samples.shape
         each = importance_planes(importance, (height, width, channels))
-        return _TargetByTiles(planes, importance, _engine.FitTarget(planes, each))
+        by_tiles = _engine.FitTarget(np.ascontiguousarray(samples, np.float32), each)
+        return _TargetByTiles(samples, importance, by_tiles)
 
     def fit_rows(
         self,
@@ -207,10 +208,10 @@ class CpuRasterizer(Rasterizer):
         subset: Subset = WHOLE,
     ) -> RowGradients:
         """See `Rasterizer.fit_rows`; in one call of the engine, without lists or gradients for Python."""
-        expected = (values.shape[1] - 5, grid.height, grid.width)
-        if target.planes.shape != expected or inverse.shape != (len(values), 2):
+        expected = (grid.height, grid.width, values.shape[1] - 5)
+        if target.samples.shape != expected or inverse.shape != (len(values), 2):
             raise InvalidArgument(
-                f"target planes {target.planes.shape} and inverse {inverse.shape} do not match rows {values.shape} "
+                f"target {target.samples.shape} and inverse {inverse.shape} do not match rows {values.shape} "
                 f"of a picture {expected}"
             )
         if not (np.isfinite(values).all() and np.isfinite(inverse).all() and (inverse > 0).all()):
@@ -240,7 +241,7 @@ class CpuRasterizer(Rasterizer):
 
     def _prepared(self, target: FitTarget) -> "_TargetByTiles":
         """A target as `fit_target` returns it."""
-        return target if isinstance(target, _TargetByTiles) else self.fit_target(target.planes, target.importance)
+        return target if isinstance(target, _TargetByTiles) else self.fit_target(target.samples, target.importance)
 
     def _scratch(self) -> _engine.StepScratch:
         """Buffers of this thread's steps; freed with the rasterizer."""

@@ -162,11 +162,11 @@ def test_a_step_of_rows_is_lists_and_a_fit_step(
     own = gaussians[:n]
     rows = np.concatenate([own.means, np.full((n, 2), 9.0), own.rotations[:, None], own.features], 1, dtype=np.float32)
     inverse = own.inv_scales.astype(np.float32)
-    planes = np.random.default_rng(8).random((3, 45, 58), dtype=np.float32)
+    target = np.random.default_rng(8).random((45, 58, 3), dtype=np.float32)
     engine = CpuRasterizer(threads=2, isa=isa)
     beside = None if n_beside is None else gaussians[n:]
-    step = engine.fit_rows(rows, inverse, beside, grid, engine.fit_target(planes), weights)
-    expected = Rasterizer.fit_rows(engine, rows, inverse, beside, grid, FitTarget(planes, None), weights)
+    step = engine.fit_rows(rows, inverse, beside, grid, engine.fit_target(target), weights)
+    expected = Rasterizer.fit_rows(engine, rows, inverse, beside, grid, FitTarget(target, None), weights)
     assert (step.loss, step.mse) == (expected.loss, expected.mse)
     np.testing.assert_array_equal(step.rows, expected.rows)
 
@@ -174,7 +174,7 @@ def test_a_step_of_rows_is_lists_and_a_fit_step(
 def test_rows_that_are_no_gaussians_are_refused(scene_of: Callable[..., Scene]) -> None:
     own, grid = scene_of(38, 9, 20, 20)
     rows = np.concatenate([own.means, own.inv_scales, own.rotations[:, None], own.features], 1, dtype=np.float32)
-    target, inverse = FitTarget(np.zeros((3, 20, 20), np.float32), None), np.ones((9, 2), np.float32)
+    target, inverse = FitTarget(np.zeros((20, 20, 3), np.float32), None), np.ones((9, 2), np.float32)
     inverse[4, 1] = 0.0
     with pytest.raises(InvalidArgument, match="Gaussian 4: inverse scale is not positive"):
         CpuRasterizer().fit_rows(rows, inverse, None, grid, target, LossWeights(l2=1.0))

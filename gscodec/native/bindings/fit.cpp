@@ -32,16 +32,16 @@ struct GradArrays {
 
 // A target with the arrays that it reads.
 struct BoundTarget {
-    In<float, 3> planes;
+    In<float, 3> samples;  // (height, width, C)
     Counts importance;
     FitTarget view;
 
-    BoundTarget(In<float, 3> samples, Counts counts)
-        : planes(std::move(samples)),
+    BoundTarget(In<float, 3> picture, Counts counts)
+        : samples(std::move(picture)),
           importance(std::move(counts)),
-          view(planes.data(), importance_of(importance, planes.shape(0), planes.shape(1), planes.shape(2)),
-               static_cast<int>(planes.shape(0)), static_cast<int64_t>(planes.shape(1)),
-               static_cast<int64_t>(planes.shape(2))) {}
+          view(samples.data(), false, importance_of(importance, samples.shape(2), samples.shape(0), samples.shape(1)),
+               static_cast<int>(samples.shape(2)), static_cast<int64_t>(samples.shape(0)),
+               static_cast<int64_t>(samples.shape(1))) {}
 };
 
 constexpr const char* kOtherTerms = "the loss has other terms";
@@ -109,7 +109,7 @@ void bind_fit(nb::module_& m) {
     nb::class_<StepScratch>(m, "StepScratch").def(nb::init<>());
 
     nb::class_<BoundTarget>(m, "FitTarget")
-        .def(nb::init<In<float, 3>, Counts>(), nb::arg("planes"), nb::arg("importance").none());
+        .def(nb::init<In<float, 3>, Counts>(), nb::arg("samples"), nb::arg("importance").none());
 
     m.def("fit_step",
           [](const Scene& scene, Shape shape, Rect rect, int top_k, In<float, 3> target, const Counts& importance,
@@ -125,7 +125,7 @@ void bind_fit(nb::module_& m) {
               LossValue value;
               {
                   nb::gil_scoped_release release;
-                  FitTarget picture(target.data(), map, model.n_channels, model.height, model.width);
+                  FitTarget picture(target.data(), true, map, model.n_channels, model.height, model.width);
                   value = fit_step(context, model, picture, weights, part, scratch, grads.view());
               }
               return nb::make_tuple(value.loss, value.mse, grads.tuple());
@@ -140,8 +140,8 @@ void bind_fit(nb::module_& m) {
         check_shape(values.shape(1) == 5 + channels && inverse.shape(0) == n && inverse.shape(1) == 2,
                     "rows do not match");
         const auto [height, width] = shape;
-        check_shape(target.planes.shape(0) == channels && static_cast<int64_t>(target.planes.shape(1)) == height &&
-                        static_cast<int64_t>(target.planes.shape(2)) == width,
+        check_shape(target.samples.shape(2) == channels && static_cast<int64_t>(target.samples.shape(0)) == height &&
+                        static_cast<int64_t>(target.samples.shape(1)) == width,
                     "target does not match the rows");
         const Context context{kernels_for(isa), threads};
         const LossWeights weights = struct_of<LossWeights>(terms, kOtherTerms);

@@ -7,12 +7,14 @@
 
 namespace gscodec {
 
-// Planes (C, height, width), and their copies by tiles: rows of a tile lie a picture's width apart in a plane, and every
-// second or fourth pixel of a subset takes a whole line of the cache with it. Keeps the planes' addresses. One step at a time may
-// use it.
+// Samples of a picture, and their copies by tiles: rows of a tile lie a picture's width apart, and every second or fourth
+// pixel of a subset takes a whole line of the cache with it. Keeps the addresses of what it is made of. One step at a time
+// may use it.
 class FitTarget {
 public:
-    FitTarget(const float* planes, const Importance& importance, int n_channels, int64_t height, int64_t width);
+    // samples: (C, height, width) where they are planar, else (height, width, C).
+    FitTarget(const float* samples, bool is_planar, const Importance& importance, int n_channels, int64_t height,
+              int64_t width);
 
     // Copies a subset's pixels unless they are there; those of subsets of another step are dropped.
     void load(const Subset& subset, int threads);
@@ -31,13 +33,16 @@ public:
 
     // 0 if all samples count 1, 1 if the channels of a pixel count alike, else C.
     int n_weights() const { return importance_ ? importance_.stride ? n_channels_ : 1 : 0; }
-    const float* planes() const { return planes_; }
+    // (C, height, width), copied if need be.
+    const float* planes();
     const Importance& importance() const { return importance_; }
 
 private:
     int64_t columns() const { return (width_ + kTile - 1) / kTile; }
 
-    const float* planes_;
+    const float* samples_;
+    bool is_planar_;
+    std::vector<float> planes_;
     Importance importance_;
     int n_channels_;
     int64_t height_, width_;

@@ -7,30 +7,30 @@ namespace {
 
 // From a plane's pixels of a tile within the image, every Step-th of them; `plane` begins at the first.
 template <int64_t Step>
-void whole_from_plane(const float* plane, int64_t width, float* tile) {
+void whole_from_plane(const float* plane, int64_t width, int64_t pixel, float* tile) {
     constexpr int kSide = static_cast<int>(kTile / Step);
     for (int run = 0; run < kSide * kSide / kRun; ++run) {
-        const float* from = plane + run_y(run, kSide) * Step * width + run_x(run, kSide) * Step;
-        for (int k = 0; k < kRun; ++k) tile[run * kRun + k] = from[k * Step];
+        const float* from = plane + (run_y(run, kSide) * width + run_x(run, kSide)) * Step * pixel;
+        for (int k = 0; k < kRun; ++k) tile[run * kRun + k] = from[k * Step * pixel];
     }
 }
 
 }  // namespace
 
 void from_plane(const float* plane, const PlaneTile& place, const Subset& subset, const float* outside, float* tile) {
-    const float* const first = plane + place.offset + subset.y * place.width + subset.x;
+    const float* const first = plane + (place.offset + subset.y * place.width + subset.x) * place.pixel;
     if (place.rows == kTile && place.columns == kTile) {
         switch (subset.step) {
-            case 1: return whole_from_plane<1>(first, place.width, tile);
-            case 2: return whole_from_plane<2>(first, place.width, tile);
-            default: return whole_from_plane<4>(first, place.width, tile);
+            case 1: return whole_from_plane<1>(first, place.width, place.pixel, tile);
+            case 2: return whole_from_plane<2>(first, place.width, place.pixel, tile);
+            default: return whole_from_plane<4>(first, place.width, place.pixel, tile);
         }
     }
     const int side = static_cast<int>(kTile / subset.step);
     for (int p = 0; p < side * side; ++p) {
         const int64_t x = (run_x(p / kRun, side) + p % kRun) * subset.step, y = run_y(p / kRun, side) * subset.step;
         const bool inside = y + subset.y < place.rows && x + subset.x < place.columns;
-        tile[p] = inside ? first[y * place.width + x] : outside ? outside[p] : 0.0f;
+        tile[p] = inside ? first[(y * place.width + x) * place.pixel] : outside ? outside[p] : 0.0f;
     }
 }
 

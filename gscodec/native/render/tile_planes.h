@@ -4,11 +4,12 @@
 
 namespace gscodec {
 
-// Where a tile lies in a plane.
+// Where a tile lies in a plane, or in one channel of an image of several.
 struct PlaneTile {
     int64_t width;          // of the plane
-    int64_t offset;         // of the tile's first pixel
+    int64_t offset;         // of the tile's first pixel, in pixels
     int64_t rows, columns;  // part of the tile that lies in the image
+    int64_t pixel = 1;      // values from a pixel to the next
 };
 
 // The pixels of a subset from a plane. Where the tile leaves the image it shows `outside`, of the tile's layout, or zero.
