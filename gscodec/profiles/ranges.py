@@ -14,11 +14,25 @@ def checked_gaussians(gaussians: GaussianSet, pages: PageRefs, grid: Grid, name:
     Raises:
         CorruptField: one is not.
     """
-    fault = _fault(gaussians, grid)
+    fault = None if _are_within(gaussians, grid) else _fault(gaussians, grid)
     if fault:
         page = int(pages.numbers[np.searchsorted(np.cumsum(pages.sizes), fault[0], side="right")])
         raise CorruptField(f"{name}: page {page} has a Gaussian with {fault[1]}")
     return gaussians
+
+
+def _are_within(gaussians: GaussianSet, grid: Grid) -> bool:
+    """Whether all Gaussians are in range, by the extremes alone."""
+    if not len(gaussians):
+        return True
+    scales, features = gaussians.inv_scales, gaussians.features
+    largest = gaussians.means.max(axis=0)
+    return bool(
+        largest[0] <= grid.width
+        and largest[1] <= grid.height
+        and MIN_INV_SCALE <= scales.min() <= scales.max() <= MAX_INV_SCALE
+        and -MAX_FEATURE <= features.min() <= features.max() <= MAX_FEATURE
+    )
 
 
 def _fault(gaussians: GaussianSet, grid: Grid) -> tuple[int, str] | None:
