@@ -105,6 +105,10 @@ def _in_one(job: Job, aim: PsnrAim, wanted: float) -> tuple[Encoded, bool]:
         if number >= MOST_FITS:
             goal += SURE_DB
         count = next_count([(n, each.psnr, each.slope) for n, each in fits.items()], goal, aim.most)
+        if count in fits and any(file.psnr >= wanted for file in files):
+            break
+        while count in fits and count < aim.most:  # few Gaussians scatter: one more may do
+            count += 1
         if count in fits:
             break
         fitted = fit(job, count, None)
