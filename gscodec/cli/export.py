@@ -54,8 +54,9 @@ def command(
         ],
         typer.Option(
             "--format",
-            help="Texel format of dds and ktx2; auto: colour BC7, normals BC5, one channel BC4, floats half. ASTC is "
-            "for ktx2.",
+            metavar="FORMAT",
+            help="Texel format of dds and ktx2: auto, bc1, bc3, bc4, bc5, bc6h, bc7, rgba8, or of ktx2 astc-4x4, 5x5, "
+            "6x6, 8x8, 10x10, 12x12. auto: colour BC7, normals BC5, one channel BC4, floats half.",
         ),
     ] = "auto",
     mips: Annotated[
