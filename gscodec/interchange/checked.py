@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gscodec.errors import BadImage, SourceWarning
 from gscodec.model.constants import MAX_CHANNELS, MAX_FEATURE, MAX_GAUSSIANS, MAX_INV_SCALE, MIN_INV_SCALE
 from gscodec.model.gaussians import GaussianSet, Grid
+from gscodec.model.limits import Limits
 
 Array = npt.NDArray[Any]
 
@@ -17,7 +18,11 @@ _ROUNDING_PX = 0.01
 """Distance from the picture that rounding to float32 explains."""
 
 
-def check_shapes(shapes: dict[str, Sequence[int]], name: str) -> None:
+_BYTES_PER_VALUE = 32
+"""Memory that a value takes until it is packed: it may come in 8 bytes, and is widened, clipped and compared."""
+
+
+def check_shapes(shapes: dict[str, Sequence[int]], name: str, limits: Limits) -> None:
     """Refuse arrays that are not N means (N, 2), inverse scales (N, 2), rotations (N,) and features (N, C).
 
     Args:
@@ -25,7 +30,7 @@ def check_shapes(shapes: dict[str, Sequence[int]], name: str) -> None:
         name: of the file, in messages.
 
     Raises:
-        BadImage: shapes or counts are others.
+        BadImage: shapes or counts are others. LimitExceeded: they take more memory than allowed.
     """
     keys = list(shapes)
     n = shapes[keys[0]][0] if shapes[keys[0]] else 0
@@ -39,6 +44,7 @@ def check_shapes(shapes: dict[str, Sequence[int]], name: str) -> None:
         )
     if n > MAX_GAUSSIANS:
         raise BadImage(f"{name}: has {n} Gaussians, at most {MAX_GAUSSIANS} are possible")
+    limits.check_memory(_BYTES_PER_VALUE * n * (5 + features[1]), f"{name}: {n} Gaussians of {features[1]} channels")
 
 
 def checked(means: Array, inv_scales: Array, rotations: Array, features: Array, grid: Grid, name: str) -> GaussianSet:

@@ -4,8 +4,8 @@ A checkpoint is a zip archive with a pickle. Its `state_dict` has xy (N, 2), mea
 and height; scale (N, 2), inverse scales in 1/px; rot (N, 1), rad; feat (N, C). No activation function is applied to
 them. It renders pixel (0, 0) at (0, 0) px, half a pixel from ours, and its angle turns the other way.
 
-The pickle may come from anyone. It is interpreted by Python's own slow reader, which holds no more memory than the
-pickle asks of it, and the only names it finds are those of tensors.
+The pickle may come from anyone. It is interpreted by Python's own slow reader, without the instructions that PyTorch
+does not write, some of which take memory out of all proportion. The only names it finds are those of tensors.
 """
 
 import io
@@ -13,7 +13,6 @@ import math
 import pickle
 import warnings
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from gscodec.container.contents import Contents
 from gscodec.errors import BadImage, GsCodecError, SourceWarning
 from gscodec.interchange.checked import check_shapes, checked, short_reason
 from gscodec.interchange.picture import Describe
+from gscodec.interchange.zip_members import ZIP_FAULTS, read_member
 from gscodec.model.limits import Limits
 
 PARAMETERS: Final = ("xy", "scale", "rot", "feat")
@@ -40,7 +40,17 @@ _DTYPES: Final = {"HalfStorage": "f2", "FloatStorage": "f4", "DoubleStorage": "f
 _OTHER_STORAGES: Final = frozenset(
     f"{kind}Storage" for kind in ("Long", "Int", "Short", "Char", "Byte", "Bool", "BFloat16")
 )
-_ZIP_FAULTS: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+
+
+_INSTRUCTIONS: Final = (
+    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.MEMOIZE, pickle.PUT, pickle.BINPUT),
+    *(pickle.LONG_BINPUT, pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.STACK_GLOBAL),
+    *(pickle.REDUCE, pickle.BUILD, pickle.PERSID, pickle.BINPERSID, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE),
+    *(pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE),
+    *(pickle.SHORT_BINUNICODE, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
+    *(pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS),
+)
+"""Instructions of pickles that are followed: those of protocols 2 and 4 for what a checkpoint has."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ def is_checkpoint(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return any(entry.endswith("/data.pkl") for entry in archive.namelist())
-    except _ZIP_FAULTS:
+    except ZIP_FAULTS:
         return False
 
 
@@ -108,13 +118,13 @@ def parameters(data: bytes, name: str, limits: Limits) -> tuple[npt.NDArray[Any]
             if info.file_size > _PICKLE_BYTES:
                 raise BadImage(f"{name}: its pickle has {info.file_size} bytes, at most {_PICKLE_BYTES}")
             order = members.get(f"{root}byteorder")
-            is_big = order is not None and order.file_size < 16 and archive.read(order) == b"big"
-            tensors = _state(archive.read(info), name)
-            check_shapes(_flat(tensors), name)
+            is_big = order is not None and order.file_size < 16 and read_member(archive, order, name) == b"big"
+            tensors = _state(read_member(archive, info, name), name)
+            check_shapes(_flat(tensors), name, limits)
             return tuple(_values(archive, members, root, tensors[key], is_big, name, limits) for key in PARAMETERS)
     except GsCodecError:
         raise
-    except _ZIP_FAULTS as fault:
+    except ZIP_FAULTS as fault:
         raise BadImage(f"{name}: is not a whole PyTorch checkpoint: {short_reason(fault)}") from fault
 
 
@@ -161,7 +171,7 @@ def _values(
     if end > storage.n_values or info.file_size != storage.n_values * dtype.itemsize:
         raise BadImage(f"{name}: a tensor of its state_dict is longer than its values")
     limits.check_memory(2 * info.file_size + 8 * math.prod(shape), f"{name}: a tensor")
-    stored = np.frombuffer(archive.read(info), dtype)[tensor.offset :]
+    stored = np.frombuffer(read_member(archive, info, name), dtype)[tensor.offset :]
     steps = [step * dtype.itemsize for step in tensor.stride]
     values = np.array(np.lib.stride_tricks.as_strided(stored, shape, steps, writeable=False))
     return values.reshape(-1, 1) if len(shape) == 1 else values
@@ -185,7 +195,27 @@ class _Reader(pickle._Unpickler):  # written in Python, with its memo in a dict
         """Drop the state of an object: that of a state_dict's is the versions of its modules."""
         self.stack.pop()  # type: ignore[attr-defined]
 
-    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    def load_setitem(self) -> None:
+        """Set an item of a dictionary."""
+        _check_keys(self.stack[-2:-1])  # type: ignore[attr-defined]
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        """Set items of a dictionary."""
+        _check_keys(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_setitems()  # type: ignore[misc]
+
+    def refuse(self) -> None:
+        """Refuse an instruction."""
+        raise pickle.UnpicklingError("it has an instruction that PyTorch does not write")
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **dict.fromkeys(range(256), refuse),
+        **{code[0]: pickle._Unpickler.dispatch[code[0]] for code in _INSTRUCTIONS},
+        pickle.BUILD[0]: load_build,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         """Stand-ins for the names that a checkpoint has."""
@@ -202,6 +232,12 @@ class _Reader(pickle._Unpickler):  # written in Python, with its memo in a dict
         if kind != "storage" or not known or not isinstance(key, str) or type(n_values) is not int:
             raise pickle.UnpicklingError("a storage is not described as PyTorch does")
         return _Storage(dtype, key, n_values)
+
+
+def _check_keys(keys: list[Any]) -> None:
+    """Refuse keys of dictionaries but texts and integers: hashing a tuple of tuples may take for ever."""
+    if any(type(key) not in (str, int) for key in keys):
+        raise pickle.UnpicklingError("a key of a dictionary is neither a text nor an integer")
 
 
 def _empty() -> OrderedDict[Any, Any]:

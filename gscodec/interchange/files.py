@@ -18,6 +18,7 @@ from gscodec.encoding.send_order import in_send_order
 from gscodec.errors import BadImage, InvalidArgument
 from gscodec.format.files import FileEntry
 from gscodec.format.groups import check_groups
+from gscodec.format.layout import HEADER
 from gscodec.format.opening import open_source
 from gscodec.interchange import ply
 from gscodec.interchange.checkpoint import is_checkpoint, unpack_checkpoint
@@ -158,9 +159,10 @@ def plain_picture(name: str, size: tuple[int, int], channels: Mapping[str, int] 
         n_channels: of the Gaussians.
 
     Raises:
-        InvalidArgument: the channels are not those of a picture, or of others than the Gaussians.
+        InvalidArgument: the size is not one of a picture, or the channels are not, or are others than the Gaussians'.
     """
     height, width = size
+    HEADER.check({"width": width, "height": height}, name, InvalidArgument)
     if channels is None:
         if n_channels > 4:
             raise InvalidArgument(

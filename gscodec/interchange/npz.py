@@ -9,7 +9,6 @@ import io
 import math
 import tokenize
 import zipfile
-import zlib
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from gscodec.errors import BadImage, GsCodecError
 from gscodec.format.limits import MAX_ICC_BYTES
 from gscodec.interchange.checked import check_shapes, checked, short_reason
 from gscodec.interchange.picture import MAX_TEXT_BYTES, Describe, Picture, described, parsed
+from gscodec.interchange.zip_members import ZIP_FAULTS, read_member
 from gscodec.model.constants import MAX_CHANNELS, MAX_GAUSSIANS
 from gscodec.model.limits import Limits
 
@@ -70,7 +70,7 @@ def unpack_npz(data: bytes, describe: Describe | None, name: str, limits: Limits
         if arrays[key].dtype.kind not in "fiu":
             raise BadImage(f"{name}: array {key} has the type {arrays[key].dtype}, expected numbers")
     means, inv_scales, rotations, features = (arrays[key] for key in ARRAYS)
-    check_shapes({key: arrays[key].shape for key in ARRAYS}, name)
+    check_shapes({key: arrays[key].shape for key in ARRAYS}, name, limits)
     n_channels = features.shape[1]
     picture = _picture(arrays.get("picture"), n_channels, name) if describe is None else describe(n_channels)
     icc = arrays.get("icc")
@@ -100,10 +100,12 @@ def _arrays(data: bytes, name: str, limits: Limits) -> dict[str, npt.NDArray[Any
                 if info.file_size > _MOST_BYTES[key]:
                     raise BadImage(f"{name}: array {key} takes {info.file_size} bytes, at most {_MOST_BYTES[key]}")
             limits.check_memory(4 * sum(info.file_size for info in members.values()), f"{name}: its arrays")
-            return {key: _array(archive.read(info), f"{name}: array {key}") for key, info in members.items()}
+            return {
+                key: _array(read_member(archive, info, name), f"{name}: array {key}") for key, info in members.items()
+            }
     except GsCodecError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as fault:
+    except ZIP_FAULTS as fault:
         raise BadImage(f"{name}: is not a whole NumPy archive: {short_reason(fault)}") from fault
 
 

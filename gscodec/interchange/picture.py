@@ -11,6 +11,7 @@ from gscodec.container.contents import Contents
 from gscodec.errors import BadImage, CorruptField, InvalidArgument
 from gscodec.format.files import FileEntry, pack_files, unpack_files
 from gscodec.format.groups import check_groups
+from gscodec.format.layout import HEADER
 from gscodec.format.meta import unpack_meta
 from gscodec.model.channels import AlphaMode, ChannelGroup, NormalConvention, Role, SampleType, Transfer
 from gscodec.model.constants import MAX_CHANNELS, MAX_DIMENSION, MAX_TOP_K, SUPPORT_Q, TOP_K
@@ -91,6 +92,7 @@ def parsed(text: str, n_channels: int, name: str) -> Picture:
         background = _background(values.pop("background", [0.0] * n_channels), n_channels)
         top_k = _whole(values.pop("top_k", TOP_K), "top_k", MAX_TOP_K)
         support_q = _number(values.pop("support_q", SUPPORT_Q), "support_q")
+        HEADER.check({"support_q": support_q}, name)
         listed: tuple[FileEntry, ...] = () if files is None else unpack_files(files, groups, name)
     except BadImage:
         raise

@@ -5,6 +5,7 @@ Element `vertex` has x, y (px; y runs down), z = 0, red, green, blue (0..255, fo
 `picture.described`. Written in float32, which keeps all that profile `f16` stores.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from gscodec.errors import BadImage
 from gscodec.interchange.checked import check_shapes, checked
 from gscodec.interchange.colours import shown_colours
 from gscodec.interchange.picture import MAX_TEXT_BYTES, Describe, described, parsed
-from gscodec.model.constants import MAX_CHANNELS, MAX_GAUSSIANS
+from gscodec.model.constants import MAX_CHANNELS
 from gscodec.model.limits import Limits
 
 MAGIC: Final = b"ply"
@@ -86,12 +87,18 @@ def unpack_ply(data: bytes, describe: Describe | None, name: str, limits: Limits
     for needed in ("x", "y", "inv_scale_0", "inv_scale_1", "rotation", "f_0"):
         if needed not in known:
             raise BadImage(f"{name}: its vertices have no {needed}, which Gaussians have")
-    if header.n_rows > MAX_GAUSSIANS:
-        raise BadImage(f"{name}: has {header.n_rows} Gaussians, at most {MAX_GAUSSIANS} are possible")
     features = [f"f_{k}" for k in range(n_channels)]
     body = memoryview(data)[header.n_bytes :]
     limits.check_memory(2 * len(body) * (1 if header.order else _TEXT_MEMORY), f"{name}: its vertices")
     columns = _binary(header, body, name) if header.order else _text(header, bytes(body), name)
+    n = header.n_rows
+    shapes: dict[str, Sequence[int]] = {
+        "means": (n, 2),
+        "inverse scales": (n, 2),
+        "rotations": (n,),
+        "features": (n, n_channels),
+    }
+    check_shapes(shapes, name, limits)
     with np.errstate(invalid="ignore"):  # of signalling NaNs, which are refused below
         wide = {
             "means": np.stack([columns["x"], columns["y"]], axis=1).astype(np.float64),
@@ -99,7 +106,6 @@ def unpack_ply(data: bytes, describe: Describe | None, name: str, limits: Limits
             "rotations": np.asarray(columns["rotation"], np.float64),
             "features": np.stack([columns[key] for key in features], axis=1),
         }
-    check_shapes({key: array.shape for key, array in wide.items()}, name)
     if describe is not None:
         picture = describe(n_channels)
     elif header.described_as is not None:
@@ -113,12 +119,12 @@ def unpack_ply(data: bytes, describe: Describe | None, name: str, limits: Limits
 
 
 def _header(data: bytes, name: str) -> _Header:
-    end = data.find(b"end_header", 0, _HEADER_BYTES)
-    line_end = data.find(b"\n", end, end + 16)
+    end = data.find(b"\nend_header", 0, _HEADER_BYTES)  # a comment may have the word
+    line_end = data.find(b"\n", end + 1, end + 16)
     if not data.startswith(MAGIC) or end < 0 or line_end < 0:
         raise BadImage(f"{name}: is not a PLY file, or its header has no end")
     try:
-        lines = data[:end].decode("ascii").splitlines()
+        lines = data[:end].decode("ascii").split("\n")
     except UnicodeDecodeError as fault:
         raise BadImage(f"{name}: the header of the PLY file is not ASCII") from fault
     order: str | None = None
@@ -129,7 +135,7 @@ def _header(data: bytes, name: str) -> _Header:
     for line in lines[1:]:
         words = line.split()
         if line.startswith(_COMMENT):
-            described_as = line.removeprefix(_COMMENT)
+            described_as = line.removeprefix(_COMMENT).rstrip("\r")
         elif words[:1] in (["comment"], ["obj_info"], []):
             continue
         elif words[0] == "format" and len(words) == 3 and words[1] in _ORDERS:

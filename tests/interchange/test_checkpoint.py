@@ -1,5 +1,6 @@
 import io
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,13 @@ def repacked(data: bytes, change: Any) -> bytes:
     return result.getvalue()
 
 
+def test_the_pickles_of_other_protocols_are_read(igs: Path) -> None:
+    state = model_of(igs).state_dict()
+    file = io.BytesIO()
+    torch.save({"state_dict": state}, file, pickle_protocol=4)
+    assert gscodec.import_gaussians(file.getvalue(), size=(HEIGHT, WIDTH)).n_gaussians == 200
+
+
 def test_hostile_checkpoints_are_refused_in_one_line(igs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = model_of(igs).state_dict()
     good = saved(state)
@@ -140,6 +148,10 @@ def test_hostile_checkpoints_are_refused_in_one_line(igs: Path, capsys: pytest.C
         "long pickle": with_pickle(bytes(2 << 20)),
         "noise": with_pickle(bytes(range(256))),
         "build": with_pickle(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x05\x00\x00\x00shapeK\x01sb."),
+        "bytes that are made, not read": with_pickle(b"\x80\x05\x96" + struct.pack("<Q", 1 << 33) + b"."),
+        "a set": with_pickle(b"\x80\x04\x8f."),
+        "a tuple of 2^200 as a key": with_pickle(b"\x80\x02)" + b"2\x86" * 200 + b"q\0}h\0K\1s."),
+        "and as one of several": with_pickle(b"\x80\x02)" + b"2\x86" * 200 + b"q\0}(h\0K\1u."),
         "short values": repacked(good, lambda name, data: data[:-4] if "/data/" in name else data),
         "no values": repacked(good, lambda name, data: b"" if "/data/" in name else data),
         "missing": saved({key: value for key, value in state.items() if key != "rot"}),

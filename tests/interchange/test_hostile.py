@@ -1,6 +1,7 @@
 import io
 import re
 import struct
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gscodec
-from gscodec.errors import BadImage, GsCodecError, SourceWarning
+from gscodec.errors import BadImage, GsCodecError, InvalidArgument, LimitExceeded, SourceWarning
+from gscodec.model.limits import Limits
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,7 @@ def test_arrays_that_are_no_gaussians_are_refused(archive: dict[str, Any]) -> No
         "role": {"picture": np.array(text.replace('"role":"color"', '"role":"sky"'))},
         "'bit_depth'": {"picture": np.array(text.replace('"bit_depth":8', '"bit_depth":true'))},
         "bit_depth": {"picture": np.array(text.replace('"bit_depth":8', '"bit_depth":99'))},
+        "support_q is 0.5": {"picture": np.array(text.replace('"support_q":25.0', '"support_q":0.5'))},
         "twice": {"picture": np.array(text.replace('"top_k"', '"top_k":1,"top_k"'))},
         "float32 cannot": {"picture": np.array(re.sub(r'"background":\[[^,]*', '"background":[1e39', text))},
     }.items():
@@ -110,6 +113,44 @@ def test_an_archive_that_unpacks_to_much_is_refused(igs: Path) -> None:
     assert "at most" in refused(result.getvalue())
 
 
+def test_no_more_is_unpacked_than_the_archive_states() -> None:
+    result = io.BytesIO()
+    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("means.npy", "w") as member:
+        for _ in range(64):
+            member.write(bytes(1 << 20))
+    data = bytearray(result.getvalue())
+    entry = data.index(b"PK\1\2")
+    data[entry + 24 : entry + 28] = struct.pack("<I", 1000)  # in place of 64 MiB
+    tracemalloc.start()
+    try:
+        refused(bytes(data))
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_members_that_are_packed_in_other_ways_are_refused(igs: Path) -> None:
+    result = io.BytesIO()
+    source = io.BytesIO(gscodec.export_gaussians(igs, "npz"))
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(result, "w", zipfile.ZIP_LZMA) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert "neither stored nor deflated" in refused(result.getvalue())
+
+
+def test_memory_is_that_of_the_gaussians_not_of_their_bytes(archive: dict[str, Any]) -> None:
+    n = 50_000
+    arrays = {
+        "means": np.zeros((n, 2), np.uint8),
+        "inv_scales": np.ones((n, 2), np.uint8),
+        "rotations": np.zeros(n, np.uint8),
+        "features": np.zeros((n, 3), np.uint8),
+    }
+    data = saved({**archive, **arrays})
+    with pytest.raises(LimitExceeded, match="50000 Gaussians of 3 channels"):
+        gscodec.import_gaussians(data, limits=Limits(max_memory=4 << 20))
+
+
 def ply(header: str, data: bytes = b"") -> bytes:
     return f"ply\n{header}\nend_header\n".encode() + data
 
@@ -144,6 +185,19 @@ NEEDED = "\n".join(f"property float {name}" for name in ("x", "y", "inv_scale_0"
 )
 def test_files_that_are_no_gaussians_are_refused(data: bytes) -> None:
     refused(data)
+
+
+def test_a_name_may_be_a_word_of_the_header(archive: dict[str, Any]) -> None:
+    arrays = {key: value for key, value in archive.items() if key != "picture"}
+    made = gscodec.import_gaussians(saved(arrays), size=(32, 48), channels={"end_header": 3}).data
+    again = gscodec.import_gaussians(gscodec.export_gaussians(made, "ply")).data
+    with gscodec.open(again) as image:
+        assert image.groups[0].name == "end_header"
+
+
+def test_a_size_that_no_picture_has_is_refused(archive: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=r"\(bytes\).* height is 1048577"):
+        gscodec.import_gaussians(saved(archive), size=(1048577, 8))
 
 
 def test_signalling_nans_are_not_finite_either(igs: Path) -> None:
