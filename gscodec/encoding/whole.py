@@ -154,10 +154,15 @@ def recipe_for(preset: Preset, steps: int) -> str:
 
 def _step_seconds(job: Job, n_gaussians: int) -> float:
     """Duration of a step of the whole set, from a few: of small Gaussians, as those of a fit are most of the time."""
-    seen = [0.0]
     preset = replace(job.preset, start_share=1.0, start_sigma=TRIAL_SIGMA, sigma_unit="spacing", relocations=0)
-    _train(job, n_gaussians, TRIAL_STEPS, lambda state: seen.append(state.seconds), preset=preset)
-    return min(after - before for before, after in pairwise(seen[1:]))
+    for _ in range(2):
+        seen: list[StepReport] = []
+        _train(job, n_gaussians, TRIAL_STEPS, seen.append, preset=preset)
+        if len(seen) > 1:
+            return min(
+                (after.seconds - before.seconds) / (after.step - before.step) for before, after in pairwise(seen)
+            )
+    return seen[0].seconds / seen[0].step  # a GPU reports once per batch, and has compiled its kernels by now
 
 
 def _train(

@@ -1,12 +1,15 @@
 """Time budgets: the recipe that suits the steps that there is time for."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from gscodec.encoding import whole
 from gscodec.encoding.api import encode
 from gscodec.encoding.whole import HURRIED_STEPS, MOST_STEPS, recipe_for
+from gscodec.fit.loop import Fit, StepReport, fit
 from gscodec.fit.presets import PRESETS
 from gscodec.model.gaussians import Float32Array
 
@@ -47,3 +50,17 @@ def test_steps_that_are_asked_for_keep_their_preset(
     ticking_clock(0.01)
     plain = encode(picture, size=2600, preset="balanced", steps=60)
     assert encode(picture, size=2600, preset="balanced", steps=60, time_budget=1e4).data == plain.data
+
+
+def test_an_engine_that_reports_once_per_batch_of_steps_has_a_speed_too(
+    picture: Float32Array, ticking_clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_batches(*args: Any, on_step: Callable[[StepReport], None], **options: Any) -> Fit:
+        reports: list[StepReport] = []
+        result = fit(*args, on_step=reports.append, **options)
+        on_step(reports[-1])
+        return result
+
+    ticking_clock(0.01)
+    monkeypatch.setattr(whole, "fit_planes", in_batches)
+    assert encode(picture, size=2600, preset="best", time_budget=0.02).steps >= HURRIED_STEPS
