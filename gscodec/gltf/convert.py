@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,10 +22,9 @@ from gscodec.gltf.pictures import (
     is_igs,
     is_source,
 )
-from gscodec.gltf.uris import read_file
 from gscodec.gltf.uses import Use, texture_uses
 from gscodec.io.atomic import write_atomic
-from gscodec.material.outputs import check_outputs, make_folder, silent
+from gscodec.material.outputs import check_outputs, display_name, is_url, make_folder, silent
 
 EXTENSION: Final = "GSCODEC_texture_igs"
 """Name of the extension of textures (`spec/gltf/GSCODEC_texture_igs/README.md`)."""
@@ -81,9 +80,10 @@ def encode_model(
         GsCodecError: the model or one of its pictures is damaged or cannot be read.
     """
     encoder = encoder or Encoder()
-    path = _checked(output)
+    path = _checked(output, source, overwrite)
     model = read_model(Path(source), encoder.limits)
     editor, uses = Editor(model, path), texture_uses(model)
+    digests: dict[int, bytes | None] = {}  # of the images that are PNG or JPEG files
     images: dict[tuple[bytes, Use], int | None] = {}  # number of the image by content and use
     done, replaced = [], set()
     for number, texture in enumerate(model.items("textures")):
@@ -93,13 +93,17 @@ def encode_model(
         source_number = texture["source"]
         model.item("images", source_number, where)
         use = uses.get(number)
-        data = model.image_bytes(source_number)
-        if use is None or not is_source(data):
+        if source_number not in digests:
+            data = model.image_bytes(source_number)
+            digests[source_number] = hashlib.sha256(data).digest() if is_source(data) else None
+        digest = digests[source_number]
+        if use is None or digest is None:
             reason = "is neither PNG nor JPEG" if use is not None else "is used in a way that is not known"
             note(f"{where} {reason if number in uses else 'is used by no material'} and stays as it is")
             continue
-        key = hashlib.sha256(data).digest(), use
+        key = digest, use
         if key not in images:
+            data = model.image_bytes(source_number)
             name = f"{model.path}: image {source_number}"
             file_name = f"{editor.stem(source_number).name}.png"
             picture = encode_texture(data, use, file_name, name, encoder)
@@ -133,7 +137,7 @@ def decode_model(
     Args and errors as `encode_model`; of the encoder, device, threads and limits count.
     """
     encoder = encoder or Encoder()
-    path = _checked(output)
+    path = _checked(output, source, overwrite)
     model = read_model(Path(source), encoder.limits)
     editor = Editor(model, path)
     images: dict[int, int] = {}
@@ -148,14 +152,15 @@ def decode_model(
         igs = content.get("source") if isinstance(content, dict) else None
         model.item("images", igs, f"{EXTENSION} of {where}")
         assert isinstance(igs, int)
-        data = model.image_bytes(igs)
-        if not is_igs(data):
-            raise BadFile(f"{model.path}: image {igs}, of {EXTENSION} of {where}, is not an .igs file")
-        replaced.add(igs)
+        if igs not in replaced:
+            if not is_igs(model.image_bytes(igs)):
+                raise BadFile(f"{model.path}: image {igs}, of {EXTENSION} of {where}, is not an .igs file")
+            replaced.add(igs)
         if "source" in texture:
             model.item("images", texture["source"], where)
             continue
         if igs not in images:
+            data = model.image_bytes(igs)
             picture = decode_texture(data, f"{model.path}: image {igs}", encoder)
             images[igs] = editor.add_image(igs, picture.data, PNG_TYPE, ".png")
             done.append(_row(model, images[igs], picture, len(data)))
@@ -166,13 +171,17 @@ def decode_model(
             model.root[key] = left
         else:
             model.root.pop(key, None)
-    return _written(editor, replaced, tuple(done), overwrite, note)
+    return _written(editor, replaced, tuple(done), overwrite, note, made_of=())
 
 
-def _checked(output: str | os.PathLike[str]) -> Path:
+def _checked(output: str | os.PathLike[str], source: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Path of the result, which may be written as far as is known before the encodes, which take minutes."""
+    if isinstance(source, str) and is_url(source):
+        raise InvalidArgument(f"{display_name(source)}: models are read from files; download it and its textures")
     path = Path(output)
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidArgument(f"{path}: models are written as {' or '.join(SUFFIXES)}; name a file that ends so")
+    check_outputs([path], [source], None, overwrite=overwrite)
     return path
 
 
@@ -193,9 +202,18 @@ def _row(model: Model, number: int | None, picture: Picture, n_bytes_before: int
 
 
 def _written(
-    editor: Editor, replaced: set[int], done: tuple[Texture, ...], overwrite: bool, note: Callable[[str], None]
+    editor: Editor,
+    replaced: set[int],
+    done: tuple[Texture, ...],
+    overwrite: bool,
+    note: Callable[[str], None],
+    made_of: Collection[str] | None = None,
 ) -> Converted:
-    """Write the model and its files: all are checked before the first is written, and the model comes last."""
+    """Write the model and its files: all are checked before the first is written, and the model comes last.
+
+    Args:
+        made_of: as in `check_outputs`.
+    """
     model, folder = editor.model, editor.output.parent
     if not editor.remove_images(replaced):
         note("the model has extensions that may refer to images in ways that are not known: unused images stay in it")
@@ -203,10 +221,10 @@ def _written(
     files, source_folder = dict(editor.files), model.path.parent
     if not folder.is_dir() or not source_folder.samefile(folder):
         for file in set(model.files()) - set(files):
-            files[file] = read_file(source_folder, file, str(model.path), model.limits)
+            files[file] = model.file_bytes(file, str(model.path))
     paths = {folder / file: data for file, data in files.items()}
     read = [model.path, *(source_folder / file for file in editor.sources)]
-    check_outputs([*paths, editor.output], read, (), overwrite=overwrite)
+    check_outputs([*paths, editor.output], read, made_of, overwrite=overwrite)
     paths[editor.output] = _packed(editor)
     for path, data in paths.items():
         make_folder(path.parent)

@@ -1,5 +1,6 @@
 """Changes of a model: images added, and images that nothing refers to any more removed with their bytes."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -110,12 +111,13 @@ class Editor:
             binary += bytes(ALIGNMENT)  # a buffer is never empty, and the numbers of the others stay
         buffers[0]["byteLength"] = len(binary)
         if not self.to_binary:
-            buffers[0]["uri"] = uri_of(self._add_file(PurePosixPath(self.output.stem), bytes(binary), ".bin"))
+            stem = PurePosixPath(safe_file_name(self.output.stem, suffix=""))
+            buffers[0]["uri"] = uri_of(self._add_file(stem, bytes(binary), ".bin"))
             self.model.binary = None
 
     def _embed_images(self) -> None:
-        """Make images with URIs, whose type is known, views of the binary chunk; one view for equal URIs."""
-        views: dict[str, int] = {}
+        """Make images with URIs, whose type is known, views of the binary chunk; one view for equal bytes."""
+        views: dict[bytes, int] = {}
         for number, image in enumerate(self.model.items("images")):
             uri = self.model.text(image, "uri", f"image {number}")
             if uri is None:
@@ -125,10 +127,11 @@ class Editor:
             media_type = media_type or self.model.text(image, "mimeType", f"image {number}")
             if media_type is None:
                 continue
-            if uri not in views:
-                views[uri] = self._add_view(data)
+            digest = hashlib.sha256(data).digest()
+            if digest not in views:
+                views[digest] = self._add_view(data)
             del image["uri"]
-            image |= {"bufferView": views[uri], "mimeType": media_type}
+            image |= {"bufferView": views[digest], "mimeType": media_type}
 
     def _image_references(self) -> Iterator[Item]:
         """Objects whose `source` is the number of an image: textures and their extensions."""
@@ -138,13 +141,16 @@ class Editor:
                     yield item
 
     def _take_first_buffer(self) -> None:
-        """Take the first buffer into memory where it is, or will be, the binary chunk; without the chunk's padding."""
+        """Take the first buffer into memory where it is, or will be, the binary chunk; without the chunk's padding.
+
+        A chunk beside a first buffer that is elsewhere is no buffer's.
+        """
         model, buffers = self.model, self.model.items("buffers")
-        if not buffers:
-            model.binary = None
-        elif self.to_binary or "uri" not in buffers[0]:
+        if buffers and (self.to_binary or "uri" not in buffers[0]):
             model.binary = bytearray(model.buffer_bytes(0, "the document"))
             buffers[0].pop("uri", None)
+        else:
+            model.binary = None
 
     def _add_view(self, data: bytes) -> int:
         model = self.model

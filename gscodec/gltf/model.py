@@ -18,6 +18,12 @@ from gscodec.model.limits import DEFAULT_LIMITS, Limits
 Item = dict[str, Any]
 """An object of the document."""
 
+_MAX_DEPTH: Final = 256
+"""Nesting of objects and lists, at most: glTF has about ten, and writers of JSON call themselves for each."""
+
+_BYTES_PER_VALUE: Final = 128
+"""Memory of a value of the document, of which there are about as many as commas and opening brackets."""
+
 _MAX_INTEGER: Final = 2**53
 """Integers up to here are exact in every reader of JSON."""
 
@@ -33,6 +39,7 @@ class Model:
     limits: Limits = DEFAULT_LIMITS
     is_binary: bool = False  # whether it was read from a .glb file
     _files: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    _checked: set[str] = field(default_factory=set)  # keys of lists that are lists of objects
 
     def items(self, key: str) -> list[Item]:
         """A list of objects at the root; empty where there is none.
@@ -40,9 +47,11 @@ class Model:
         Raises:
             BadFile: it is something else.
         """
-        listed = self.root.get(key, [])
-        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-            raise BadFile(f"{self.path}: {key} is not a list of objects")
+        listed: list[Item] = self.root.get(key, [])
+        if key not in self._checked:  # once: all is looked up here
+            if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+                raise BadFile(f"{self.path}: {key} is not a list of objects")
+            self._checked.add(key)
         return listed
 
     def names(self, key: str) -> list[str]:
@@ -123,13 +132,15 @@ class Model:
         return data if length == len(data) else data[:length]
 
     def uri_bytes(self, uri: str, where: str) -> bytes:
-        """What a URI refers to; a file is read once."""
+        """What a URI refers to."""
         where = f"{self.path}: {where}"
-        if is_data(uri):
-            return data_of(uri, where, self.limits)
-        path = file_of(uri, where)
+        return data_of(uri, where, self.limits) if is_data(uri) else self.file_bytes(file_of(uri, where), where)
+
+    def file_bytes(self, path: PurePosixPath, where: str) -> bytes:
+        """Content of a file beside the document; it is read once, and all that were read are held."""
         if path not in self._files:
-            self._files[path] = read_file(self.path.parent, path, where, self.limits)
+            held = sum(map(len, self._files.values()))
+            self._files[path] = read_file(self.path.parent, path, where, self.limits, held)
         return self._files[path]
 
     def files(self) -> Iterator[PurePosixPath]:
@@ -152,7 +163,7 @@ def read_model(path: Path, limits: Limits = DEFAULT_LIMITS) -> Model:
     data = read_regular(path, str(path), limits)
     is_binary = data.startswith(MAGIC)
     chunks = unpack_glb(data, str(path)) if is_binary else Chunks(data, None)
-    root = _parsed(chunks.text, str(path))
+    root = _parsed(chunks.text, str(path), limits)
     asset = root.get("asset")
     version = asset.get("version") if isinstance(asset, dict) else None
     if not isinstance(version, str):
@@ -163,15 +174,28 @@ def read_model(path: Path, limits: Limits = DEFAULT_LIMITS) -> Model:
     return Model(path, root, binary, chunks.others, limits, is_binary)
 
 
-def _parsed(text: bytes, name: str) -> Item:
+def _parsed(text: bytes, name: str, limits: Limits) -> Item:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number")
 
+    n_values = sum(map(text.count, (b",", b"[", b"{")))
+    limits.check_memory(_BYTES_PER_VALUE * n_values, f"{name}: a document of about {n_values} values")
     try:
         root = json.loads(text.decode("utf-8"), parse_constant=refuse)
-        json.dumps(root, ensure_ascii=False).encode("utf-8")  # lone surrogates
+        _check_depth(root)
+        json.dumps(root, ensure_ascii=False, allow_nan=False).encode("utf-8")  # lone surrogates, numbers such as 1e999
     except (ValueError, RecursionError) as fault:
         raise BadFile(f"{name}: is neither binary glTF nor JSON: {' '.join(str(fault).split())[:120]}") from fault
     if not isinstance(root, dict):
         raise BadFile(f"{name}: is not a glTF document: its JSON is not an object")
     return root
+
+
+def _check_depth(root: object) -> None:
+    level: list[Any] = [root] if isinstance(root, dict | list) else []
+    for _ in range(_MAX_DEPTH):
+        inner = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
+        level = [part for part in inner if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")

@@ -123,7 +123,7 @@ def is_url(source: str) -> bool:
 def check_outputs(
     paths: Sequence[Path],
     inputs: Iterable[str | os.PathLike[str]],
-    made_of: Collection[str],
+    made_of: Collection[str] | None,
     *,
     overwrite: bool,
     folder: Path | None = None,

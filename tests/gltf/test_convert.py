@@ -11,8 +11,9 @@ from gltf_rules import EXTENSION, checked
 from PIL import Image
 
 import gscodec
-from gscodec.errors import InvalidArgument, OutputExists
+from gscodec.errors import FileMissing, InvalidArgument, OutputExists
 from gscodec.gltf.convert import decode_model, encode_model
+from gscodec.gltf.glb import Chunks, pack_glb
 from gscodec.gltf.model import read_model
 
 Build = Callable[..., Path]
@@ -220,3 +221,35 @@ def test_a_model_without_textures_comes_through(build: Build, tmp_path: Path) ->
     converted = encode_model(source, tmp_path / "out.glb", encoder=QUICK, fallback=False)
     assert converted.textures == ()
     assert checked(tmp_path / "out.glb").root == read_model(source).root
+
+
+def test_a_binary_chunk_that_is_no_buffer_is_not_taken_for_the_first(build: Build, tmp_path: Path) -> None:
+    source = build("files")
+    root = json.loads(source.read_text())
+    both = source.with_name("both.glb")
+    both.write_bytes(pack_glb(Chunks(json.dumps(root).encode(), b"other bytes"), "both.glb"))
+    encode_model(both, tmp_path / "out" / "out.gltf", encoder=QUICK)
+    new = checked(tmp_path / "out" / "out.gltf")
+    assert new.root["buffers"] == root["buffers"]
+    assert new.view_bytes(0, "a test") == POSITIONS
+
+
+def test_names_of_buffers_are_such_as_can_be_read(build: Build, tmp_path: Path) -> None:
+    encode_model(build("glb"), tmp_path / "at 12:30.gltf", encoder=QUICK, fallback=False)
+    assert checked(tmp_path / "at 12:30.gltf").root["buffers"][0]["uri"] == "at%2012_30.bin"
+    decode_model(tmp_path / "at 12:30.gltf", tmp_path / "back.glb", encoder=QUICK)
+
+
+def test_an_output_that_is_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "out.glb").write_bytes(b"mine")
+    for convert in (encode_model, decode_model):
+        with pytest.raises(OutputExists, match=r"out\.glb: exists already; use --overwrite"):
+            convert(tmp_path / "none.glb", tmp_path / "out.glb", encoder=QUICK)
+
+
+def test_a_source_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(FileMissing) as caught:
+        encode_model(tmp_path / "none.glb", tmp_path / "out.glb", encoder=QUICK)
+    assert str(caught.value) == f"{tmp_path / 'none.glb'}: cannot be read: No such file or directory"
+    with pytest.raises(InvalidArgument, match=r"^https://example\.org/a\.glb: models are read from files"):
+        encode_model("https://example.org/a.glb", tmp_path / "out.glb", encoder=QUICK)

@@ -3,14 +3,16 @@
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gltf_models import QUICK
 
-from gscodec.errors import GsCodecError
+from gscodec.errors import GsCodecError, LimitExceeded
 from gscodec.gltf.convert import decode_model, encode_model
+from gscodec.model.limits import Limits
 
 Build = Callable[..., Path]
 Change = Callable[[dict[str, Any]], object]
@@ -23,6 +25,8 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "a file URL": ("files", lambda root: root["buffers"][0].update(uri="file:///etc/passwd")),
     "a NUL": ("files", lambda root: root["images"][0].update(uri="a%00.png")),
     "a backslash": ("files", lambda root: root["images"][0].update(uri="..\\secret.png")),
+    "a line feed": ("files", lambda root: root["images"][0].update(uri="a%0Ab.png")),
+    "an escape sequence": ("files", lambda root: root["images"][0].update(uri="\x1b[31m.png")),
     "a missing file": ("files", lambda root: root["images"][0].update(uri="none.png")),
     "a folder": ("files", lambda root: root["images"][0].update(uri="maps%20of%20it")),
     "a URI that is no text": ("files", lambda root: root["images"][0].update(uri=3)),
@@ -118,6 +122,8 @@ BYTES = {
     "a list": b"[]",
     "a number that is none": b'{"asset": {"version": "2.0"}, "a": NaN}',
     "a number of many digits": b'{"asset": {"version": "2.0"}, "a": ' + b"9" * 5000 + b"}",
+    "a number beyond binary64": b'{"asset": {"version": "2.0"}, "a": 1e999}',
+    "nesting that a writer could not follow": b'{"asset": {"version": "2.0"}, "a": ' + b"[" * 300 + b"]" * 300 + b"}",
     "a lone surrogate": b'{"asset": {"version": "2.0"}, "a": "\\ud800"}',
     "deep nesting": b"[" * 200_000,
     "bytes that are no UTF-8": b'{"asset": "\xff"}',
@@ -145,3 +151,45 @@ def test_every_prefix_of_a_model_is_refused(build: Build, tmp_path: Path) -> Non
     for n_bytes in [*range(0, 64, 3), *range(64, len(data), 211)]:
         source.write_bytes(data[:n_bytes])
         refused(encode_model, source, tmp_path / "out" / "out.glb")
+
+
+def test_memory_is_that_of_all_files_and_of_the_document(build: Build, tmp_path: Path) -> None:
+    def several(root: dict[str, Any]) -> None:
+        root["materials"] = []
+        for number, image in enumerate(root["images"]):
+            (tmp_path / "in" / f"{number}.png").write_bytes(bytes(1 << 20))
+            image["uri"] = f"{number}.png"
+
+    source = build("files", several)
+    for n_bytes, is_enough in {9 << 20: False, 18 << 20: True}.items():
+        encoder = replace(QUICK, limits=Limits(max_memory=n_bytes))
+        if is_enough:
+            encode_model(source, tmp_path / "out" / "out.glb", encoder=encoder)
+        else:
+            with pytest.raises(LimitExceeded, match="held in memory"):
+                encode_model(source, tmp_path / "out" / "out.glb", encoder=encoder)
+    source.write_text(json.dumps({"asset": {"version": "2.0"}, "extras": [[]] * 100_000}))
+    with pytest.raises(LimitExceeded, match="a document of about 200003 values"):
+        encode_model(source, tmp_path / "out2" / "out.glb", encoder=replace(QUICK, limits=Limits(max_memory=20 << 20)))
+
+
+def test_a_file_of_many_names_is_stored_once(build: Build, tmp_path: Path) -> None:
+    def spelled(root: dict[str, Any]) -> None:
+        root["materials"] = []
+        root["images"] += [{"uri": "./" * number + "maps%20of%20it/wood.png"} for number in range(50)]
+
+    source = build("files", spelled)
+    encode_model(source, tmp_path / "out.glb", encoder=QUICK)
+    n_bytes = sum(file.stat().st_size for file in source.parent.rglob("*") if file.is_file())
+    assert (tmp_path / "out.glb").stat().st_size < n_bytes
+
+
+def test_time_grows_with_the_number_of_textures_not_with_its_square(build: Build, tmp_path: Path) -> None:
+    n = 20_000  # took minutes where each look at a list looked at all of it
+
+    def many(root: dict[str, Any]) -> None:
+        root["materials"] = []
+        root["images"] = [{"uri": "data:image/png;base64,AAAA"}] * n
+        root["textures"] = [{"source": number} for number in range(n)]
+
+    assert encode_model(build("files", many), tmp_path / "out.gltf", encoder=QUICK).textures == ()
