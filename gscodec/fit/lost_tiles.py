@@ -65,9 +65,11 @@ def without_lost_tiles(
     order = np.argsort(-rises, axis=None, kind="stable")
     tiles = order[lost.ravel()[order]][:MOST_TILES]
     lists, best, least = _lists(task, before), after, float(errors.sum())
-    for tile in tiles.tolist():
+    n_columns = -(-task.grid.width // _side(task))  # one more than of errors where the stride passes over the last
+    for row, column in zip(*(axis.tolist() for axis in np.unravel_index(tiles, rises.shape)), strict=True):
+        tile = row * n_columns + column
         gone = np.setdiff1d(lists(tile), _lists(task, best)(tile)).astype(np.int64)
-        centre = _side(task) * (np.array([tile % rises.shape[1], tile // rises.shape[1]]) + 0.5)
+        centre = _side(task) * (np.array([column, row]) + 0.5)
         nearest = gone[np.argsort(squared_distances(before[gone], centre), kind="stable")][:MOST_GAUSSIANS]
         present = best
         for needed in nearest.tolist():
@@ -107,7 +109,10 @@ def _lists(task: QatTask, gaussians: GaussianSet) -> Callable[[int], npt.NDArray
 
 
 def _tile_errors(task: QatTask, gaussians: GaussianSet) -> Float64Array:
-    """(rows, columns) sums of squared errors of the tiles of the file, of every stride-th pixel as in `error_of`."""
+    """(rows, columns) sums of squared errors of the tiles of the file, of every stride-th pixel as in `error_of`.
+
+    The last row and column of tiles are missing if they are so narrow that none of these pixels is in them.
+    """
     engine, grid, side = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0), _side(task)
     stride = task.plan.stride(task.lods.counts[-1])
     stride = stride if side % stride == 0 else 1

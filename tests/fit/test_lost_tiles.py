@@ -51,6 +51,23 @@ def test_the_gaussian_that_a_tile_lost_comes_back() -> None:
     assert (found.features == after.features).all()
 
 
+def test_it_comes_back_where_the_last_column_of_tiles_is_a_pixel_wide() -> None:
+    grid = Grid(96, 113, np.zeros(1, np.float32))
+    before = scene(grid)
+    before = replace(before, means=np.abs([0, grid.height] - before.means))  # upside down: the tile is in the last row
+    target = rendered(before, grid)[:, :, None]
+    task = QatTask(
+        target, grid, (ChannelGroup("color", n_channels=1),), FAST, LodTable.single(len(before)), CpuRasterizer(1), 0
+    )
+    assert task.plan.stride(len(before)) > 1, "the last column is not looked at"
+    narrower = before.inv_scales.copy()
+    narrower[-2, 0] *= 1.25
+    after = replace(before, inv_scales=narrower)
+    assert (rendered(after, grid) - target[:, :, 0])[-16:, :16].min() < -0.9, "the tile is black"
+    found = without_lost_tiles(task, before, after, lambda gaussians, _: gaussians)
+    assert np.abs(rendered(found, grid) - target[:, :, 0])[-16:, :16].max() < 0.1
+
+
 def test_it_becomes_wider_only_along_the_axis_that_leads_to_its_tile() -> None:
     grid = Grid(96, 112, np.zeros(1, np.float32))
     before = scene(grid)
