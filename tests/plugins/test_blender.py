@@ -190,6 +190,29 @@ def test_alpha_as_the_buffers_of_blender_have_it(
     assert np.allclose(picture.pixels[3::4], 0.5, atol=0.005)
 
 
+def test_deep_codes_become_light_before_they_are_multiplied(pixels: Any) -> None:
+    straight = np.full((2, 2, 4), 0.4)
+    straight[:, :, 3] = 0.5
+    multiplied = straight * [0.5, 0.5, 0.5, 1]  # of codes, as TIFF has it
+    for values, mode in ((straight, AlphaMode.STRAIGHT), (multiplied, AlphaMode.PREMULTIPLIED)):
+        samples = np.round(values * 65535).astype(np.uint16)
+        picture = pixels.to_blender(restored(samples, ChannelGroup("color", Role.COLOR, 4, 16, alpha=mode)), "a")
+        assert picture.alpha == "PREMUL"
+        assert np.allclose(picture.pixels[:3], 0.5 * light_of_srgb(np.full(3, 0.4, np.float32)), atol=1e-4)
+        assert np.allclose(picture.pixels[3::4], 0.5, atol=1e-4)
+
+
+def test_an_alpha_that_is_not_the_last_channel_is_a_channel(pixels: Any) -> None:
+    gray, opacity, depth = (
+        ChannelGroup("Y", Role.COLOR, 1),
+        ChannelGroup("A", Role.OPACITY, 1, transfer=Transfer.LINEAR, alpha=AlphaMode.STRAIGHT),
+        ChannelGroup("Z", Role.DATA, 1, transfer=Transfer.LINEAR),
+    )
+    picture = pixels.to_blender(restored(np.array([[[51, 102, 153]]], np.uint8), gray, opacity, depth), "a")
+    assert np.round(picture.pixels * 255).tolist() == [51, 102, 153, 255]
+    assert picture.alpha == "NONE"
+
+
 def test_channels_that_are_missing_and_packed(pixels: Any) -> None:
     samples = np.array([[[51, 102, 153, 204]]], np.uint8)
     linear: Any = {"transfer": Transfer.LINEAR}

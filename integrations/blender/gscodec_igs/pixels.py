@@ -112,15 +112,20 @@ def to_blender(picture: Restored, name: str) -> BlenderPicture:
     if group.role is Role.NORMAL and group.normal is NormalConvention.DX and n_channels > 1:
         low, high = (group.value_min, group.value_max) if has_floats(groups) else (0.0, 1.0)
         values[:, :, 1] = low + high - values[:, :, 1]
-    cover = next(iter(covers(groups)), None)
+    cover = next((one for one in covers(groups) if (one.colour.start, one.alpha) == (0, n_channels - 1)), None)
     space = _space(group, is_byte=is_byte)
-    if space == "linear" and group.transfer is Transfer.SRGB and not has_floats(groups):
-        n_colours = n_channels if cover is None else cover.alpha
-        values[:, :, :n_colours] = light_of_srgb(values[:, :, :n_colours])
+    colour = values if cover is None else values[:, :, :-1]
+    is_code = group.transfer is Transfer.SRGB and not has_floats(groups)
+    is_straight = cover is not None and cover.mode is AlphaMode.STRAIGHT
+    if cover is not None and not is_straight and (is_byte or is_code):
+        colour[...], is_straight = _straight(colour, values[:, :, -1:]), True
+    if space == "linear" and is_code:
+        colour[...] = light_of_srgb(colour)
+    if is_straight and not is_byte:  # Blender's buffers of floats are multiplied by alpha, those of bytes are not
+        colour *= values[:, :, -1:]
     alpha: BlenderAlpha = "NONE" if n_channels < _CHANNELS else "CHANNEL_PACKED"
     if cover is not None:
-        mode = cover.mode
-        values, alpha = _with_alpha(values, cover.alpha, mode, is_byte=is_byte)
+        alpha = "STRAIGHT" if is_byte else "PREMUL"
     pixels = np.ascontiguousarray(_four(values, has_alpha=cover is not None)[::-1]).reshape(-1)
     return BlenderPicture(name, height, width, pixels, not is_byte, space, alpha)
 
@@ -131,16 +136,9 @@ def _space(group: ChannelGroup, *, is_byte: bool) -> ColourSpace:
     return "srgb" if is_byte and group.transfer is Transfer.SRGB else "linear"
 
 
-def _with_alpha(
-    values: npt.NDArray[np.float32], channel: int, mode: AlphaMode, *, is_byte: bool
-) -> tuple[npt.NDArray[np.float32], BlenderAlpha]:
-    """Colour as Blender's buffers have it: straight in bytes, multiplied by alpha in floats."""
-    colour, alpha = values[:, :, :channel], values[:, :, channel : channel + 1]
-    if is_byte and mode is AlphaMode.PREMULTIPLIED:
-        colour[...] = np.where(alpha > 0, np.minimum(colour / np.where(alpha > 0, alpha, 1), 1), 0)
-    elif not is_byte and mode is AlphaMode.STRAIGHT:
-        colour *= alpha
-    return values, "STRAIGHT" if is_byte else "PREMUL"
+def _straight(colour: npt.NDArray[np.float32], alpha: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """Straight colour of colour multiplied by alpha; 0 where nothing is covered."""
+    return np.where(alpha > 0, np.minimum(colour / np.where(alpha > 0, alpha, 1), 1), 0)
 
 
 def _four(values: npt.NDArray[np.float32], *, has_alpha: bool) -> npt.NDArray[Any]:
