@@ -27,6 +27,7 @@ from gscodec.interchange.picture import Picture
 from gscodec.interchange.svg import pack_svg
 from gscodec.io.atomic import write_atomic
 from gscodec.io.source import SourceLike, source_name
+from gscodec.material.outputs import is_url, refuse_inputs
 from gscodec.material.roles import map_name
 from gscodec.model.channels import COLOURS, AlphaMode, ChannelGroup, NormalConvention, Role, Transfer
 from gscodec.model.gaussians import Grid, LodTable
@@ -105,13 +106,16 @@ def import_gaussians(
         overwrite: replace `output` if it exists.
 
     Raises:
-        BadImage: the file is none of these, or damaged. InvalidArgument: the size is missing, or the channels do not
-            fit. LimitExceeded: it takes more memory than allowed. OutputExists: output exists.
+        BadImage: the file is none of these, or damaged. InvalidArgument: the size is missing, the channels do not
+            fit, or the output is the source. LimitExceeded: it takes more memory than allowed. OutputExists: the output
+            exists.
 
     Warns:
         SourceWarning: Gaussians are outside what files hold, and are moved.
     """
     name = source_name(source)
+    if output is not None and isinstance(source, str | os.PathLike) and not is_url(os.fspath(source)):
+        refuse_inputs([output], [source])
     data = _bytes_of(source, name, limits)
     contents = _contents(data, name, size, channels, limits)
     engine = cpu_backend(None)

@@ -195,6 +195,16 @@ def test_a_name_may_be_a_word_of_the_header(archive: dict[str, Any]) -> None:
         assert image.groups[0].name == "end_header"
 
 
+def test_the_source_is_not_replaced(archive: dict[str, Any], tmp_path: Path) -> None:
+    source = tmp_path / "a.npz"
+    source.write_bytes(saved(archive))
+    (tmp_path / "b.igs").symlink_to(source)
+    for output in (source, tmp_path / "b.igs"):
+        with pytest.raises(InvalidArgument, match="the input"):
+            gscodec.import_gaussians(source, output, overwrite=True)
+    assert source.read_bytes() == saved(archive)
+
+
 def test_a_size_that_no_picture_has_is_refused(archive: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=r"\(bytes\).* height is 1048577"):
         gscodec.import_gaussians(saved(archive), size=(1048577, 8))
