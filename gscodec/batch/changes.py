@@ -39,7 +39,10 @@ def runs(source: Path, outputs: Iterable[Path], sleep: Callable[[float], object]
 
 
 def snapshot(source: Path, outputs: Iterable[Path]) -> Snapshot:
-    """State of all files below a folder, or of a manifest and what it names, but for what a batch writes."""
+    """State of all files below a folder, or of a manifest and what it names, but for what a batch writes.
+
+    Below a folder, names that begin with a dot do not count, as in the batch; those that it writes itself are such.
+    """
     roots, outputs = [source], list(outputs)
     if source.suffix.lower() == ".toml":
         try:
@@ -56,10 +59,15 @@ def snapshot(source: Path, outputs: Iterable[Path]) -> Snapshot:
 
 def _files(root: Path, left_out: set[str]) -> Iterator[tuple[str, int, int]]:
     for folder, folders, names in os.walk(root):
+        folders[:] = _shown(folders)
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in left_out]  # noqa: PTH118
-        for name in names:
+        for name in _shown(names):
             yield from _file(Path(folder, name), left_out)
     yield from _file(root, left_out)
+
+
+def _shown(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
 
 
 def _file(path: Path, left_out: set[str]) -> Iterator[tuple[str, int, int]]:

@@ -165,6 +165,17 @@ def test_a_batch_runs_again_when_files_have_come_to_rest(tmp_path: Path) -> None
     assert [len(sleeps) for _ in seen] == [0, 2, 5, 10]
 
 
+def test_what_the_batch_does_not_read_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("1")
+    before = snapshot(tmp_path, [tmp_path])  # the pictures' own folder may be that of the files
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index").write_text("1")
+    (tmp_path / ".gscodec-batch.jsonl").write_text("1")
+    assert snapshot(tmp_path, [tmp_path]) == before
+    (tmp_path / "b.png").write_text("1")
+    assert snapshot(tmp_path, [tmp_path]) != before
+
+
 def test_what_comes_while_a_batch_runs_is_taken_by_the_next_run(tmp_path: Path) -> None:
     sleeps = []
 
