@@ -30,7 +30,7 @@ long."""
 PACK_STEPS = 4
 """The same without a lattice."""
 
-BEYOND_STEPS = 290
+BEYOND_STEPS = 340
 """Work besides steps, in steps of the whole set: growth, AFTER_STEPS and what is not counted there, less what the steps
 of the few Gaussians at first save. 110 to 380 in fits of 170 to 800 steps of three pictures."""
 
