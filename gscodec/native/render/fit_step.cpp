@@ -53,7 +53,8 @@ LossValue fit_step(const Context& context, const Model& model, FitTarget& target
             const int n = task.load_pixels(subset);
             task.blend(n, true);
             Workspace& ws = task.ws();
-            const float *samples = target.samples(place), *weights = target.weights(place);
+            const float* const samples = target.tile(place, task.worker().samples);
+            const float* const weights = samples + model.n_channels * n;
             const bool is_whole = task.rows() == kTile && task.columns() == kTile;
             const bool has_means = w.means != 0 && subset.step < kMeanSide;
             for (int c = 0; c < model.n_channels; ++c) {

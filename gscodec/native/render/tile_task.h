@@ -16,6 +16,7 @@ struct Worker {
     std::vector<int32_t> codes;
     std::vector<float> ssim;
     std::vector<float> importance;  // (planes, kBatch)
+    std::vector<float> samples;     // of a tile, as FitTarget has them
 };
 
 Worker& this_worker();
