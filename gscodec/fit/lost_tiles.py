@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gscodec.fit.holes import squared_distances
-from gscodec.fit.qat_task import QatTask
+from gscodec.fit.qat_task import QatTask, squares_of
 from gscodec.fit.shown_tiles import on_shown_tiles
 from gscodec.image.reduced import square_sums
 from gscodec.model.constants import TILE_SIZE
-from gscodec.model.gaussians import Float32Array, Float64Array, GaussianSet, Window, joined
-from gscodec.render.arguments import importance_of_samples
+from gscodec.model.gaussians import Float64Array, GaussianSet, joined
 from gscodec.render.cpu import CpuRasterizer
 
 Indices = npt.NDArray[np.int64]
@@ -57,8 +56,9 @@ def without_lost_tiles(
         after: the same set with rounded shapes.
         snap: rounds the shapes of some Gaussians, and keeps their features; their indices tell the rest about them.
     """
-    errors = _tile_errors(task, after)
-    rises = errors - _tile_errors(task, before)
+    errors_at = _tile_errors(task)
+    errors = errors_at(after)
+    rises = errors - errors_at(before)
     lost = (rises > LEAST_RISE * max(float(rises.mean()), 1e-12)) & (errors > LEAST_RATIO * (errors - rises))
     if not lost.any():
         return after
@@ -75,7 +75,7 @@ def without_lost_tiles(
         for needed in nearest.tolist():
             for axes in AXES:
                 wider = _wide_enough(task, present, needed, axes, tile, snap)
-                if wider is not None and (error := float(_tile_errors(task, wider).sum())) < least:
+                if wider is not None and (error := float(errors_at(wider).sum())) < least:
                     best, least = wider, error
             if best is not present:
                 break
@@ -108,22 +108,22 @@ def _lists(task: QatTask, gaussians: GaussianSet) -> Callable[[int], npt.NDArray
     return lambda tile: index.indices[index.offsets[tile] : index.offsets[tile + 1]]
 
 
-def _tile_errors(task: QatTask, gaussians: GaussianSet) -> Float64Array:
-    """(rows, columns) sums of squared errors of the tiles of the file, of every stride-th pixel as in `error_of`.
+def _tile_errors(task: QatTask) -> Callable[[GaussianSet], Float64Array]:
+    """Function that returns the (rows, columns) sums of squared errors of the tiles of the file.
 
-    The last row and column of tiles are missing if they are so narrow that none of these pixels is in them.
+    They are those of every stride-th pixel, as in `error_of`. The last row and column of tiles are missing if they are
+    so narrow that none of these pixels is in them.
     """
-    engine, grid, side = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0), _side(task)
-    stride = task.plan.stride(task.lods.counts[-1])
+    side, stride = _side(task), task.plan.stride(task.lods.counts[-1])
     stride = stride if side % stride == 0 else 1
-    window = Window.every(stride, grid)
-    part = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    image: Float32Array = np.asarray(engine.forward(gaussians, grid, engine.bin(gaussians, grid), window))
-    squares = np.square(image - task.target[part])
-    if task.importance is not None:
-        squares *= importance_of_samples(task.importance)[part]
-    sums = square_sums(squares, side // stride)
-    return np.asarray(sums.sum(axis=2, dtype=np.float64), np.float64)
+    engine, grid = CpuRasterizer(task.rasterizer.threads or None), replace(task.grid, scale_log2=0)
+    squares_at = squares_of(task, engine, grid, stride)
+
+    def errors(gaussians: GaussianSet) -> Float64Array:
+        sums = square_sums(squares_at(gaussians), side // stride)
+        return np.asarray(sums.sum(axis=2, dtype=np.float64), np.float64)
+
+    return errors
 
 
 def _side(task: QatTask) -> int:

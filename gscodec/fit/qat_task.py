@@ -71,19 +71,33 @@ def error_of(task: QatTask) -> Callable[[GaussianSet], float]:
     return _host_error(task) if device is None else _device_error(task, device)
 
 
-def _host_error(task: QatTask) -> Callable[[GaussianSet], float]:
-    stride = task.plan.stride(task.lods.counts[-1])
-    window = Window.every(stride, task.grid)
+def squares_of(task: QatTask, engine: Rasterizer, grid: Grid, stride: int) -> Callable[[GaussianSet], Float32Array]:
+    """Function that returns the squared errors (h, w, C) of every stride-th pixel, weighted by the task's importance.
+
+    Args:
+        engine: an engine of the host. grid: of the task, or one of its size.
+    """
+    window = Window.every(stride, grid)
     part = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     target = np.ascontiguousarray(task.target[part])
     counts = None if task.importance is None else np.ascontiguousarray(importance_of_samples(task.importance)[part])
 
-    def error(gaussians: GaussianSet) -> float:
-        index = task.rasterizer.bin(gaussians, task.grid)
-        errors = np.asarray(task.rasterizer.forward(gaussians, task.grid, index, window)) - target
-        squares = np.square(errors, out=errors)
+    def squares(gaussians: GaussianSet) -> Float32Array:
+        image = engine.forward(gaussians, grid, engine.bin(gaussians, grid), window)
+        errors: Float32Array = np.asarray(image) - target
+        np.square(errors, out=errors)
         if counts is not None:
-            squares *= counts
+            errors *= counts
+        return errors
+
+    return squares
+
+
+def _host_error(task: QatTask) -> Callable[[GaussianSet], float]:
+    squares_at = squares_of(task, task.rasterizer, task.grid, task.plan.stride(task.lods.counts[-1]))
+
+    def error(gaussians: GaussianSet) -> float:
+        squares = squares_at(gaussians)
         rows = squares.reshape(len(squares), -1).sum(axis=1)  # by pairs; converting every value first is slow
         return float(rows.sum(dtype=np.float64)) / squares.size
 
