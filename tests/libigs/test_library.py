@@ -41,10 +41,10 @@ class Built:
     folder: Path  # of the build
     prefix: Path  # of the installation
     module: ModuleType  # examples/igs.py
-    library: ctypes.CDLL
+    libigs: ctypes.CDLL
 
     def open(self, source: Any, options: Any = None) -> Any:
-        return self.module.File(self.library, source, options)
+        return self.module.File(self.libigs, source, options)
 
 
 def run(*words: object, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
